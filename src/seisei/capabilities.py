@@ -1,0 +1,80 @@
+"""What a model can do, as protocols: a verb is offered when the model has its capability, never by family name."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor
+
+from seisei.batch import Batch
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """Draws x from nothing, or from a condition."""
+
+    def sample(self, n: int, y: Tensor | None = None, *, temperature: float = 1.0) -> Tensor:
+        """n examples, (n, *x)."""
+        ...
+
+
+@runtime_checkable
+class Scores(Protocol):
+    """Gives the log-likelihood of an example, or a bound on it."""
+
+    log_prob_is_bound: bool
+
+    def log_prob(self, batch: Batch, *, samples: int = 1) -> Tensor:
+        """log p(x | y) in nats, (B,)."""
+        ...
+
+
+@runtime_checkable
+class Encodes(Protocol):
+    """Turns x into a latent, and back."""
+
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """The latent of each example, (B, L)."""
+        ...
+
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """The example of each latent, (B, *x)."""
+        ...
+
+
+@runtime_checkable
+class Conditions(Protocol):
+    """Is conditioned on y: how many kinds there are."""
+
+    classes: int
+
+
+@runtime_checkable
+class Infers(Protocol):
+    """Has an approximate posterior over its latent."""
+
+    latent: int
+
+    def posterior(self, x: Tensor, y: Tensor | None = None) -> Any:
+        """q(z | x, y), with `mean` (B, L) and `kl_to_standard()` (B, L)."""
+        ...
+
+
+VERBS: dict[str, type] = {
+    "sample": Samples,
+    "reconstruct": Encodes,
+    "interpolate": Encodes,
+    "encode": Encodes,
+    "decode": Encodes,
+    "score": Scores,
+}
+
+
+def offers(model: object) -> list[str]:
+    """The verbs that a model offers, beside `evaluate`, which every model does.
+
+    Example:
+        >>> offers(object())
+        ['evaluate']
+    """
+    return [verb for verb, capability in VERBS.items() if isinstance(model, capability)] + ["evaluate"]

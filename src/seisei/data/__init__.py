@@ -1,0 +1,1 @@
+"""Reading data: where it is, what is wrong with it, and how it is divided."""

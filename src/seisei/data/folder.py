@@ -1,0 +1,186 @@
+"""A folder of pictures: flat, with sub-folders as classes, with train/ valid/ test/ above those, or with a table of metadata."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from seisei.data.metadata import METADATA, Row, read_metadata
+from seisei.data.source import SPLITS, Record, classes_of, identity_of, natural
+from seisei.errors import UserError
+
+READ = set(".png .jpg .jpeg .jpe .jfif .gif .bmp .dib .tif .tiff .webp .ppm .pgm .pbm .pnm .avif .jp2 .j2k".split())
+VECTOR = set(".eps .ps .svg .svgz .pdf .ai".split())
+UNREAD = set(".heic .heif .psd .xcf .dng .cr2 .nef .arw .raw .jxl .exr .hdr .tga .ico .pcx".split())
+_CLUTTER = {"Thumbs.db", "desktop.ini", "__MACOSX"}
+
+
+@dataclass(slots=True)
+class _Walk:
+    """What a walk through a folder found; names are relative to the root and joined by slashes."""
+
+    follow_outside: bool
+    root: Path
+    files: list[tuple[str, int, int]] = field(default_factory=list)
+    tables: list[str] = field(default_factory=list)
+    faults: list[UserError] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass
+class FolderSource:
+    """Pictures that are files; see `Source`."""
+
+    root: str
+    path: Path
+    records: list[Record]
+    classes: tuple[str, ...] | None
+    identity: str | None
+    faults: list[UserError]
+    ignored: Counter[str]
+    notes: list[str]
+    kind: str = "folder of pictures"
+
+    def read(self, index: int) -> Path:
+        """The picture's path."""
+        return self.path / self.records[index].name
+
+
+def folder_source(path: Path, typed: str | None = None, *, follow_outside: bool = False) -> FolderSource:
+    """The pictures below a folder.
+
+    Where the first-level folders are named train, valid (or validation, val) and test, they are the splits. Below that, a picture's
+    class is the first folder it is in. A ``metadata.csv`` or ``metadata.jsonl`` beside them, with a column ``file_name``, may give
+    ``label`` (or class, category), ``caption`` (or text) and ``split``, and then says what the class is.
+
+    Arguments:
+        path: the folder.
+        typed: what the user called it.
+        follow_outside: read what links outside the folder point at.
+
+    Raises:
+        UserError: nothing to read in the folder, or a faulty table of metadata.
+    """
+    walk = _Walk(follow_outside, path.resolve())
+    _visit(walk, path, "", (path.resolve(),))
+    if not walk.files and not walk.faults:
+        raise _nothing(typed or str(path), walk)
+    names = sorted((name for name, _, _ in walk.files), key=natural)
+    tops = {name.partition("/")[0] for name in names if "/" in name}
+    split = bool(tops) and all(top in SPLITS for top in tops) and all("/" in name for name in names)
+    rows: dict[str, Row] = {}
+    for table in sorted(walk.tables):
+        rows |= read_metadata(path, table, set(names), walk.faults)
+    labelled = any(row.label is not None for row in rows.values())
+    records = [_record(name, split, rows.get(name), labelled) for name in names]
+    notes = []
+    if rows:
+        notes.append(f"{len(rows)} rows of metadata for {len(names)} pictures")
+    if split:
+        notes.append("the folders " + ", ".join(sorted(tops)) + " are the splits")
+    stamp = identity_of(str(path.resolve()), sorted(walk.files), sorted(rows.items()))
+    classes = classes_of(record.label for record in records)
+    return FolderSource(typed or str(path), path, records, classes, stamp, walk.faults, walk.ignored, notes)
+
+
+def _record(name: str, split: bool, row: Row | None, labelled: bool) -> Record:
+    parts = name.split("/")
+    where = SPLITS[parts[0]] if split else None
+    folders = parts[1:-1] if split else parts[:-1]
+    label = folders[0] if folders else None
+    if labelled:
+        label = row.label if row else None
+    return Record(name, label, (row.split if row and row.split else where), row.caption if row else None)
+
+
+def _nothing(typed: str, walk: _Walk) -> UserError:
+    if not walk.ignored:
+        return UserError("E-CHK-03", typed, "0 files", "put at least one picture in it", found=0)
+    counts = ", ".join(f"{suffix} ×{count}" for suffix, count in walk.ignored.most_common(5))
+    problem = f"no picture that can be read; found {counts}"
+    return UserError(
+        "E-CHK-04", typed, problem, "convert them to PNG or JPEG", found=dict(walk.ignored), wanted=sorted(READ)
+    )
+
+
+def _visit(walk: _Walk, folder: Path, prefix: str, above: tuple[Path, ...]) -> None:
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: os.fsencode(entry.name))
+    except OSError as error:
+        walk.faults.append(_unreadable(prefix or folder.name, folder, error))
+        return
+    seen: dict[str, str] = {}
+    for entry in entries:
+        if entry.name.startswith(".") or entry.name in _CLUTTER:
+            continue
+        name = prefix + entry.name
+        shown = os.fsencode(name).decode("utf-8", "backslashreplace")
+        try:
+            entry.name.encode("utf-8")
+        except UnicodeEncodeError:
+            walk.faults.append(UserError("E-CHK-16", shown, "its name is not UTF-8", "rename it"))
+            continue
+        twin = seen.setdefault(unicodedata.normalize("NFC", entry.name).casefold(), name)
+        if twin != name:
+            problem = f"the same name as {twin} on many systems"
+            walk.faults.append(UserError("E-CHK-17", name, problem, "rename one", found=[twin, name]))
+            continue
+        try:
+            _enter(walk, entry, name, above)
+        except OSError as error:
+            walk.faults.append(_unreadable(name, Path(entry.path), error))
+
+
+def _enter(walk: _Walk, entry: os.DirEntry[str], name: str, above: tuple[Path, ...]) -> None:
+    if entry.is_symlink():
+        try:
+            target = Path(entry.path).resolve(strict=True)
+        except RuntimeError:  # a link to itself, before Python 3.13
+            target = Path(entry.path)
+        except FileNotFoundError:
+            remedy = "remove the link, or bring the file back"
+            walk.faults.append(UserError("E-CHK-05", name, "is a link to a file that is not there", remedy))
+            return
+        if target in above or target.is_symlink():
+            walk.faults.append(UserError("E-CHK-14", name, f"is a link that leads back to {target}", "remove it"))
+            return
+        if not walk.follow_outside and not target.is_relative_to(walk.root):
+            walk.faults.append(UserError("E-CHK-15", name, "points outside the data folder", "pass --follow-outside"))
+            return
+        if entry.is_dir():
+            _visit(walk, Path(entry.path), name + "/", (*above, target))
+            return
+    elif entry.is_dir():
+        _visit(walk, Path(entry.path), name + "/", (*above, above[-1] / entry.name))
+        return
+    if entry.name in METADATA:
+        walk.tables.append(name)
+        return
+    suffix = os.path.splitext(entry.name)[1].lower()
+    if suffix in VECTOR:
+        problem = f"is {suffix[1:].upper()}, which is a program and not a picture"
+        walk.faults.append(UserError("E-CHK-13", name, problem, "export it as PNG"))
+        return
+    if suffix not in READ:
+        walk.ignored[suffix or "no suffix"] += 1
+        return
+    facts = entry.stat()
+    if not stat.S_ISREG(facts.st_mode):
+        walk.faults.append(UserError("E-CHK-05", name, "is not a regular file", "remove it"))
+        return
+    walk.files.append((name, facts.st_size, facts.st_mtime_ns))
+
+
+def _unreadable(name: str, path: Path, error: OSError) -> UserError:
+    if error.errno == errno.ELOOP:
+        return UserError("E-CHK-14", name, "is a link that leads back to itself", "remove it")
+    if isinstance(error, PermissionError):
+        mode = stat.S_IMODE(os.lstat(path).st_mode)
+        return UserError("E-CHK-05", name, f"permission denied (mode {mode:03o})", "chmod u+r")
+    return UserError("E-CHK-05", name, error.strerror or "cannot be read", "check the path")

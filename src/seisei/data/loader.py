@@ -1,0 +1,101 @@
+"""Batches by step: what a step sees is a pure function of (seed, step).
+
+There is no loader state to save: resuming is starting at another step, and neither the number of processes nor of threads changes
+what an update sees.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from seisei import seeds
+from seisei.batch import Batch
+
+
+class Gathers(Protocol):
+    """A data set, as the loader sees it."""
+
+    in_memory: bool
+
+    def batch(self, indices: Tensor) -> Batch:
+        """The examples of these numbers."""
+        ...
+
+
+class Order:
+    """Which examples step k sees: every epoch a new permutation, its last incomplete batch left out.
+
+    Arguments:
+        indices: of the examples to go through.
+        batch: examples a step, all processes together.
+        seed: of the order.
+
+    Example:
+        >>> order = Order(torch.arange(10), batch=4, seed=0)
+        >>> sorted(order.at(0).tolist() + order.at(1).tolist()) == sorted(set(order.at(0).tolist() + order.at(1).tolist()))
+        True
+    """
+
+    def __init__(self, indices: Tensor, *, batch: int, seed: int) -> None:
+        assert 1 <= batch <= len(indices), "a batch larger than the data"
+        self.indices, self.batch, self.seed = indices, batch, seed
+        self.per_epoch = len(indices) // batch
+        self._epoch, self._permutation = -1, indices
+
+    def some(self, count: int) -> Tensor:
+        """The numbers of at most `count` examples, for a look before the first step."""
+        shuffle = torch.randperm(len(self.indices), generator=seeds.generator(self.seed, "some"))
+        return self.indices[shuffle[:count]]
+
+    def at(self, step: int) -> Tensor:
+        """The numbers of the examples of one step, all processes together."""
+        epoch, place = divmod(step, self.per_epoch)
+        if epoch != self._epoch:
+            shuffle = torch.randperm(len(self.indices), generator=seeds.generator(self.seed, "order", epoch))
+            self._epoch, self._permutation = epoch, self.indices[shuffle]
+        return self._permutation[place * self.batch : (place + 1) * self.batch]
+
+
+class Loader:
+    """This process's part of each step's batch: an equal consecutive slice.
+
+    Arguments:
+        data: where examples come from. When it is not in memory, the next batch is gathered while the present one is worked on.
+        order: which examples.
+        rank: of this process.
+        world: how many processes there are; it divides the batch.
+    """
+
+    def __init__(self, data: Gathers, order: Order, *, rank: int = 0, world: int = 1) -> None:
+        assert order.batch % world == 0
+        self.data, self.order = data, order
+        self.count = order.batch // world
+        self.offset = rank * self.count
+        self._ahead: tuple[int, Future[Batch]] | None = None
+        self._pool = None if data.in_memory else ThreadPoolExecutor(1, thread_name_prefix="seisei-gather")
+
+    def __enter__(self) -> Loader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _gather(self, indices: Tensor) -> Batch:
+        return self.data.batch(indices[self.offset : self.offset + self.count])
+
+    def at(self, step: int) -> Batch:
+        """The batch of one step."""
+        if self._pool is None:
+            return self._gather(self.order.at(step))
+        ahead, self._ahead = self._ahead, None
+        batch = ahead[1].result() if ahead is not None and ahead[0] == step else self._gather(self.order.at(step))
+        self._ahead = (step + 1, self._pool.submit(self._gather, self.order.at(step + 1)))
+        return batch

@@ -1,0 +1,142 @@
+"""Recognising a source of pictures by what is there."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from seisei.data.arrays import arrays_source
+from seisei.data.digits import digits_source
+from seisei.data.folder import READ, folder_source
+from seisei.data.hub import hub_source
+from seisei.data.idx import idx_source, is_idx
+from seisei.data.parquet import parquet_source
+from seisei.data.source import Source
+from seisei.errors import UserError, did_you_mean
+
+SOURCES = ("arrays", "digits", "folder", "hub", "idx", "parquet")
+_SOUND = set(".wav .flac .mp3 .ogg .opus .m4a".split())
+_TEXT = set(".txt .md".split())
+_TABLE = set(".csv .tsv .jsonl .json .xlsx".split())
+_PACKED = set(".zip .tar .tgz .gz .bz2 .xz .7z .rar".split())
+
+
+def open_source(
+    given: Any,
+    *,
+    source: str | None = None,
+    column: str | None = None,
+    follow_outside: bool = False,
+) -> Source:
+    """The source of pictures that a path, a name or some arrays stand for. Nothing is decoded yet.
+
+    Arguments:
+        given: a path; ``digits``; ``hub:owner/name``; or arrays, see `seisei.data.arrays.arrays_source`.
+        source: one of `SOURCES`, where it should not be guessed.
+        column: which column of a parquet file holds the pictures.
+        follow_outside: read what links in a folder point at outside of it.
+
+    Raises:
+        UserError: nothing is there, or nothing that holds pictures.
+
+    Example:
+        >>> len(open_source("digits").records)
+        1797
+    """
+    if source is not None and source not in SOURCES:
+        raise UserError(
+            "E-TRN-07", "--source", f"{source!r} is not a choice", did_you_mean(source, SOURCES), wanted=SOURCES
+        )
+    if not isinstance(given, (str, os.PathLike)):
+        return arrays_source(given)
+    typed = os.fspath(given)
+    if source == "hub" or typed.startswith("hub:"):
+        return hub_source(typed, column=column)
+    path = Path(typed)
+    if source == "digits" or (source is None and typed == "digits" and not os.path.lexists(path)):
+        return digits_source()
+    if not path.exists():
+        raise _absent(path, typed)
+    try:
+        kind = source or (_kind_of_folder(path, typed) if path.is_dir() else _kind_of_file(path, typed))
+    except PermissionError:
+        mode = path.stat().st_mode & 0o777
+        raise UserError("E-CHK-05", typed, f"permission denied (mode {mode:03o})", "chmod u+rx") from None
+    openers: dict[str, Callable[[], Source]] = {
+        "arrays": lambda: arrays_source(_only_array(path), typed),
+        "folder": lambda: folder_source(path, typed, follow_outside=follow_outside),
+        "idx": lambda: idx_source(path, typed),
+        "parquet": lambda: parquet_source(path, typed, column=column),
+    }
+    return openers[kind]()
+
+
+def _absent(path: Path, typed: str) -> UserError:
+    here = Path.cwd().name or "/"
+    beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = did_you_mean(path.name, beside) if beside else ""
+    remedy = f"check the path, {near.partition('?')[0]}?" if near.startswith("did you mean") else "check the path"
+    if os.path.islink(path):
+        return UserError(
+            "E-CHK-14", typed, "is a link that leads nowhere or back to itself", "remove the link or name a folder"
+        )
+    return UserError("E-CHK-01", typed, f"no such folder (current folder: {here})", remedy)
+
+
+def _kind_of_file(path: Path, typed: str) -> str:
+    suffix = path.suffix.lower()
+    if suffix in (".npz", ".npy"):
+        return "arrays"
+    if suffix == ".parquet":
+        return "parquet"
+    if is_idx(path):
+        return "idx"
+    if suffix in _SOUND | _TEXT | _TABLE or path.name.endswith((".csv.gz", ".txt.gz")):
+        raise _other(
+            typed, "sound" if suffix in _SOUND else "a text" if suffix in _TEXT or ".txt" in path.name else "a table"
+        )
+    if suffix in _PACKED:
+        raise UserError("E-CHK-02", typed, "is a file", "unpack it and give the folder")
+    if suffix in READ:
+        raise UserError("E-CHK-02", typed, "is one picture, wanted a folder of pictures", "give its folder")
+    raise UserError("E-CHK-02", typed, "is a file", "give a folder, or a .npz, .npy, .parquet or idx file")
+
+
+def _kind_of_folder(path: Path, typed: str) -> str:
+    suffixes: Counter[str] = Counter()
+    names = []
+    for _, folders, files in os.walk(path):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        shown = [f for f in files if not f.startswith(".")]
+        names += shown
+        suffixes.update(os.path.splitext(f)[1].lower() for f in shown)
+    if any(suffix in READ for suffix in suffixes):
+        return "folder"
+    if any(is_idx(Path(name)) for name in names):
+        return "idx"
+    if suffixes[".parquet"]:
+        return "parquet"
+    arrays = suffixes[".npz"] + suffixes[".npy"]
+    if arrays == 1:
+        return "arrays"
+    if arrays:
+        raise UserError("E-CHK-04", typed, f"holds {arrays} files of arrays", "name one of them", found=arrays)
+    for kind, known in (("sound", _SOUND), ("tables", _TABLE), ("texts", _TEXT)):
+        if suffixes and sum(suffixes[s] for s in known) * 2 > sum(suffixes.values()):
+            raise _other(typed, kind)
+    return "folder"
+
+
+def _only_array(path: Path) -> Path:
+    if path.is_file():
+        return path
+    return next(p for p in sorted(path.rglob("*")) if p.suffix in (".npz", ".npy"))
+
+
+def _other(typed: str, kind: str) -> UserError:
+    return UserError(
+        "E-TRN-13", typed, f"holds {kind}; this build trains on pictures", "give a folder of pictures", found=kind
+    )

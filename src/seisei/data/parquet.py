@@ -1,0 +1,201 @@
+"""Parquet files with a column of pictures, as the Hugging Face Hub keeps data sets."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter, OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from seisei.data.source import SPLITS, Record, identity_of, natural, split_of
+from seisei.errors import UserError, did_you_mean
+
+LABELS = ("label", "labels", "class", "class_name", "category", "fine_label")
+CAPTIONS = ("caption", "text")
+
+
+@dataclass
+class ParquetSource:
+    """Pictures that are cells of parquet files; see `Source`."""
+
+    root: str
+    files: list[Path]
+    column: str
+    records: list[Record]
+    places: list[tuple[int, int, int]]
+    classes: tuple[str, ...] | None
+    identity: str | None
+    notes: list[str]
+    kind: str = "parquet"
+    faults: list[UserError] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _groups: OrderedDict[tuple[int, int], Any] = field(default_factory=OrderedDict, repr=False)
+
+    def read(self, index: int) -> bytes:
+        """The bytes of the picture's file."""
+        file, group, row = self.places[index]
+        with self._lock:  # pictures are read about in order, so a few row groups suffice
+            if (file, group) not in self._groups:
+                self._groups[file, group] = self._load(file, group)
+                if len(self._groups) > 2:
+                    self._groups.popitem(last=False)
+            cell = self._groups[file, group][row].as_py()
+        content = cell.get("bytes") if isinstance(cell, dict) else cell
+        if not content:
+            raise UserError(
+                "E-CHK-07", self.records[index].name, f"has no bytes in {self.column!r}", "remove the row", found=0
+            )
+        return bytes(content)
+
+    def _load(self, file: int, group: int) -> Any:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            with pq.ParquetFile(self.files[file]) as opened:
+                return opened.read_row_group(group, columns=[self.column]).column(0)
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged(self.files[file], error) from None
+
+
+def parquet_source(path: Path, typed: str | None = None, *, column: str | None = None) -> ParquetSource:
+    """The pictures of one file, or of a folder of files whose names, or whose folders' names, tell the split.
+
+    Arguments:
+        path: a file or a folder.
+        typed: what the user called it.
+        column: which column holds the pictures, where several do.
+
+    Raises:
+        UserError: no column of pictures, several, or a damaged file.
+    """
+    typed = typed or str(path)
+    files = (
+        [path] if path.is_file() else sorted(path.rglob("*.parquet"), key=lambda f: natural(str(f.relative_to(path))))
+    )
+    records, places, notes, stamps = list[Record](), list[tuple[int, int, int]](), list[str](), []
+    classes: tuple[str, ...] | None = None
+    found: str | None = None
+    for number, file in enumerate(files):
+        name = file.name if file == path else file.relative_to(path).as_posix()
+        split = None if len(files) == 1 else split_of(name)
+        found, names, columns, groups = _read_columns(file, typed, column or found)
+        if columns.get("label") is not None:
+            ordered = tuple(sorted(set(columns["label"]) - {None}, key=natural)) if names is None else names
+            classes = tuple(dict.fromkeys((*(classes or ()), *ordered)))
+        absent = [None] * sum(groups)
+        cells = zip(*(columns.get(role, absent) for role in ("label", "split", "caption")), strict=True)
+        for i, (label, part, caption) in enumerate(cells):
+            records.append(Record(f"{name}:{i}", label, split or SPLITS.get(str(part).lower()), caption))
+        places += [(number, group, row) for group, rows in enumerate(groups) for row in range(rows)]
+        stamps.append((str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns))
+    if not records:
+        raise UserError("E-CHK-03", typed, "0 rows", "put at least one picture in it", found=0)
+    notes.append(f"pictures in column {found!r}")
+    assert found is not None
+    return ParquetSource(typed, files, found, records, places, classes, identity_of(stamps, found), notes)
+
+
+def _read_columns(
+    file: Path, typed: str, column: str | None
+) -> tuple[str, tuple[str, ...] | None, dict[str, list[Any]], list[int]]:
+    """The column of pictures, the classes' names, the small columns by role, and the rows in each row group."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(file) as opened:
+            schema, meta = opened.schema_arrow, opened.metadata
+            features = _features(schema.metadata)
+            chosen = _picture_column(schema, features, typed, column)
+            known = set(schema.names)
+            roles = {
+                "label": next((n for n in LABELS if n in known), None),
+                "caption": next((n for n in CAPTIONS if n in known), None),
+                "split": "split" if "split" in known else None,
+                "class_name": "class_name" if "class_name" in known else None,
+            }
+            wanted = sorted({n for n in roles.values() if n is not None})
+            table = opened.read(columns=wanted) if wanted else None
+            groups = [meta.row_group(g).num_rows for g in range(meta.num_row_groups)]
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(file, error) from None
+    columns = {role: table.column(n).to_pylist() for role, n in roles.items() if n is not None and table is not None}
+    names = _class_names(columns, features.get(roles["label"] or "", {}))
+    if "label" in columns:
+        columns["label"] = [_label(v, names) for v in columns["label"]]
+    return chosen, names, columns, groups
+
+
+def _features(metadata: dict[bytes, bytes] | None) -> dict[str, Any]:
+    try:
+        found = json.loads((metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
+        return found if isinstance(found, dict) else {}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return {}
+
+
+def _picture_column(schema: Any, features: dict[str, Any], typed: str, column: str | None) -> str:
+    import pyarrow as pa
+
+    found = []
+    for name, kind in zip(schema.names, schema.types, strict=True):
+        holds_bytes = pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0
+        feature = features.get(name)
+        declared = feature.get("_type") if isinstance(feature, dict) else None
+        if declared == "Image" or (
+            declared is None and (holds_bytes or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+        ):
+            found.append(name)
+    if column is not None:
+        if column not in found:
+            raise UserError(
+                "E-CHK-04", typed, f"has no column of pictures {column!r}", did_you_mean(column, found or schema.names)
+            )
+        return column
+    if not found:
+        columns = ", ".join(schema.names)
+        raise UserError(
+            "E-CHK-04", typed, f"no column holds pictures (there are {columns})", "give a table with pictures"
+        )
+    if len(found) > 1:
+        listed = ", ".join(found)
+        raise UserError(
+            "E-CHK-04", typed, f"several columns hold pictures: {listed}", f"pass --column {found[0]}", found=found
+        )
+    return str(found[0])
+
+
+def _class_names(columns: dict[str, list[Any]], feature: Any) -> tuple[str, ...] | None:
+    """The names of numbered classes: from the table's own description, else from the column ``class_name`` beside the numbers."""
+    names = feature.get("names") if isinstance(feature, dict) else None
+    if isinstance(names, list) and all(isinstance(n, str) for n in names):
+        return tuple(names)
+    numbers, words = columns.get("label"), columns.get("class_name")
+    if numbers is None or words is None or not all(isinstance(n, int) for n in numbers):
+        return None
+    pairs = dict(zip(numbers, words, strict=True))
+    consistent = (
+        len(set(pairs.values())) == len(pairs) and set(pairs) == set(range(len(pairs))) and None not in pairs.values()
+    )
+    return tuple(str(pairs[n]) for n in range(len(pairs))) if consistent else None
+
+
+def _label(value: Any, names: tuple[str, ...] | None) -> str | None:
+    if value is None or value == -1 or value == "":  # the Hub writes -1 for "not labelled"
+        return None
+    if names is not None and isinstance(value, int):
+        return names[value] if 0 <= value < len(names) else str(value)
+    return str(value)
+
+
+def _damaged(file: Path, error: Exception) -> UserError:
+    if isinstance(error, PermissionError):
+        return UserError(
+            "E-CHK-05", file.name, f"permission denied (mode {file.stat().st_mode & 0o777:03o})", "chmod u+r"
+        )
+    reason = str(error).splitlines()[0][:120]
+    return UserError("E-CHK-06", file.name, f"is damaged ({reason})", "get the file again")

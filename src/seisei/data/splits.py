@@ -1,0 +1,92 @@
+"""Train, validation and test: a pure function of (seed, name), so that adding pictures moves none of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from seisei.errors import UserError
+from seisei.seeds import SEED_LIMIT, derive
+
+PARTS = ("train", "validation", "test")
+
+
+def split_indices(
+    names: Sequence[str],
+    groups: Sequence[bytes],
+    given: Sequence[str | None],
+    *,
+    validation: float = 0.1,
+    test: float = 0.1,
+    seed: int = 0,
+    where: str = "data",
+) -> dict[str, torch.Tensor]:
+    """Which pictures are in which part, in their order.
+
+    A part that the source gives is kept; one that it does not give is drawn from train, each picture by a hash of the seed and its
+    name. Pictures with the same content go to the same part, by the first of their names, so that what is drawn never leaks.
+
+    Arguments:
+        names: one for each picture.
+        groups: the same for pictures of the same content.
+        given: the part that the source gives each picture, or None.
+        validation: the share to draw where none is given; 0 for none.
+        test: likewise.
+        seed: another seed draws another division.
+        where: what an error calls the data.
+
+    Raises:
+        UserError: a share out of range, too few pictures, or a part that stays empty.
+
+    Example:
+        >>> names = [f"{i}.png" for i in range(10)]
+        >>> parts = split_indices(names, [n.encode() for n in names], [None] * 10)
+        >>> sum(map(len, parts.values())), min(map(len, parts.values())) > 0
+        (10, True)
+    """
+    for option, share in (("validation", validation), ("test", test)):
+        if not 0 <= share < 1 or validation + test >= 1:
+            problem = f"validation {validation:g} and test {test:g}, wanted 0 or more and together below 1"
+            raise UserError("E-TRN-07", option, problem, "choose smaller shares", found=share, wanted="0 <= share < 1")
+    _check_seed(seed)
+    parts = [part or "train" for part in given]
+    wanted = {"validation": validation, "test": test}
+    drawn = {part: share for part, share in wanted.items() if share > 0 and part not in parts}
+    first: dict[bytes, str] = {}
+    for name, group, part in zip(names, groups, parts, strict=True):
+        if part == "train":
+            first[group] = min(first.get(group, name), name)
+    if len(first) <= len(drawn):
+        counts = f"{len(first)} different pictures to train on, wanted at least {len(drawn) + 1}"
+        raise UserError("E-TRN-10", where, counts, "add pictures", found=len(first), wanted=len(drawn) + 1)
+    place = _draw(first, drawn, seed)
+    parts = [place[group] if part == "train" else part for group, part in zip(groups, parts, strict=True)]
+    return {part: torch.tensor([i for i, p in enumerate(parts) if p == part], dtype=torch.int64) for part in PARTS}
+
+
+def _draw(first: dict[bytes, str], drawn: dict[str, float], seed: int) -> dict[bytes, str]:
+    """The part of each group: its number in [0, 1) falls into the part's interval."""
+    number = {group: derive(seed, "split", name) / SEED_LIMIT for group, name in first.items()}
+    place = dict.fromkeys(first, "train")
+    start = 0.0
+    taken: set[bytes] = set()
+    for part, share in drawn.items():
+        inside = [group for group, u in number.items() if start <= u < start + share]
+        if not inside:  # the nearest one, so that a small data set has every part
+            middle = start + share / 2
+            inside = [min((g for g in number if g not in taken), key=lambda g: (abs(number[g] - middle), first[g]))]
+        for group in inside:
+            place[group] = part
+        taken.update(inside)
+        start += share
+    if "train" not in place.values():
+        place[max(number, key=lambda g: (number[g], first[g]))] = "train"
+    return place
+
+
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed < SEED_LIMIT:
+        raise UserError(
+            "E-TRN-25", "seed", f"{seed} is out of range, wanted 0 to 2^63 - 1", "choose another seed", found=seed
+        )

@@ -1,0 +1,105 @@
+"""Where packed pictures are kept: in memory, or in a file that is mapped into it where they are too many."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seisei.errors import ResourceError
+
+_PICTURES, _FACTS = "pictures.uint8", "facts.json"
+
+
+def memory() -> int:
+    """The bytes of memory of this machine."""
+    return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
+def cache_folder() -> Path:
+    """``$XDG_CACHE_HOME/seisei``, or ``~/.cache/seisei``."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "seisei"
+
+
+class Store:
+    """Room for at most `count` pictures of one shape, filled in order.
+
+    Arguments:
+        count: how many there may be.
+        shape: of one, (C, H, W).
+        folder: where to make the file; None keeps them in memory.
+    """
+
+    def __init__(self, count: int, shape: tuple[int, int, int], folder: Path | None) -> None:
+        self.shape, self.filled, self.unfinished = shape, 0, None
+        self.array: NDArray[np.uint8]
+        if folder is None:
+            self.array = np.empty((count, *shape), np.uint8)
+            return
+        size = count * int(np.prod(shape))
+        folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder).free
+        if free < size + (64 << 20):
+            problem = f"needs {size / 1e9:.2f} GB for the packed pictures and has {free / 1e9:.2f} GB"
+            raise ResourceError(
+                "E-TRN-22", folder, problem, "free some, or set XDG_CACHE_HOME to another disk", found=free, wanted=size
+            )
+        self.unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
+        self.array = np.memmap(self.unfinished / _PICTURES, np.uint8, "w+", shape=(count, *shape))
+
+    def put(self, place: int, picture: Tensor) -> None:
+        """Enter the next picture."""
+        assert place == self.filled
+        self.array[place] = picture.numpy()
+        self.filled += 1
+
+    def drop(self) -> None:
+        """Remove what was written."""
+        if self.unfinished is not None:
+            shutil.rmtree(self.unfinished, ignore_errors=True)
+
+    def finish(self, folder: Path | None, facts: dict[str, Any]) -> Tensor:
+        """The pictures, (N, C, H, W); a file gets its name only now, with the facts beside it.
+
+        Arguments:
+            folder: the file's folder, None for memory.
+            facts: what `load` shall give back.
+        """
+        if self.unfinished is None or folder is None:
+            return torch.from_numpy(self.array if self.filled == len(self.array) else self.array[: self.filled].copy())
+        assert isinstance(self.array, np.memmap)
+        self.array.flush()
+        size = self.filled * int(np.prod(self.shape))
+        del self.array
+        with open(self.unfinished / _PICTURES, "r+b") as file:
+            file.truncate(size)
+            os.fsync(file.fileno())
+        facts = {**facts, "shape": [self.filled, *self.shape]}
+        (self.unfinished / _FACTS).write_text(json.dumps(facts), "utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(self.unfinished, folder)
+        loaded = load(folder)
+        assert loaded is not None
+        return loaded[0]
+
+
+def load(folder: Path) -> tuple[Tensor, dict[str, Any]] | None:
+    """The pictures and facts that a `Store` left in a folder, None where they are absent or not whole."""
+    try:
+        facts = json.loads((folder / _FACTS).read_text("utf-8"))
+        shape = tuple(int(n) for n in facts["shape"])
+        if (folder / _PICTURES).stat().st_size != int(np.prod(shape)):
+            return None
+        # "c": writable for torch's sake, and never written back.
+        return torch.from_numpy(np.memmap(folder / _PICTURES, np.uint8, "c", shape=shape)), facts
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

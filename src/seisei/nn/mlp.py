@@ -1,0 +1,74 @@
+"""Fully connected encoder and decoder, for small pictures and vectors."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+from torch import Tensor, nn
+
+from seisei.spec import Range, listed
+
+Width = Annotated[int, Range(ge=1, le=16384)]
+Depth = Annotated[int, Range(ge=1, le=64)]
+
+
+def mlp(inputs: int, outputs: int, width: int, depth: int) -> nn.Sequential:
+    """`depth` hidden layers of `width` with ReLU, then a linear one."""
+    layers: list[nn.Module] = []
+    for _ in range(depth):
+        layers += [nn.Linear(inputs, width), nn.ReLU()]
+        inputs = width
+    return nn.Sequential(*layers, nn.Linear(inputs, outputs))
+
+
+@listed
+class MLPEncoder(nn.Module):
+    """(B, *shape) to (B, outputs).
+
+    Arguments:
+        shape: of one x.
+        outputs: how many numbers come out.
+        width: of the hidden layers.
+        depth: how many of them.
+        classes: of the condition; 0 for none.
+    """
+
+    def __init__(self, shape: list[int], outputs: int, width: Width = 512, depth: Depth = 2, classes: int = 0) -> None:
+        super().__init__()
+        self.classes = classes
+        self.layers = mlp(math.prod(shape), outputs, width, depth)
+        self.condition = nn.Embedding(classes, width) if classes else None
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """The features of x, given y."""
+        hidden = self.layers[0](x.flatten(1))
+        if self.condition is not None:
+            hidden = hidden + self.condition(y)
+        return self.layers[1:](hidden)  # type: ignore[no-any-return]
+
+
+@listed
+class MLPDecoder(nn.Module):
+    """(B, latent) to (B, *shape).
+
+    Arguments:
+        shape: of what comes out, head parameters included.
+        latent: the size of z.
+        width: of the hidden layers.
+        depth: how many of them.
+        classes: of the condition; 0 for none.
+    """
+
+    def __init__(self, shape: list[int], latent: int, width: Width = 512, depth: Depth = 2, classes: int = 0) -> None:
+        super().__init__()
+        self.shape, self.classes = list(shape), classes
+        self.layers = mlp(latent, math.prod(shape), width, depth)
+        self.condition = nn.Embedding(classes, width) if classes else None
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """The features of x that z stands for, given y."""
+        hidden = self.layers[0](z)
+        if self.condition is not None:
+            hidden = hidden + self.condition(y)
+        return self.layers[1:](hidden).unflatten(1, self.shape)  # type: ignore[no-any-return]

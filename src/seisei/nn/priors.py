@@ -1,0 +1,91 @@
+"""Priors over a latent vector."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+
+from seisei import seeds
+from seisei.nn.distributions import LOG_2PI, Normal
+from seisei.spec import Range, listed
+
+Latent = Annotated[int, Range(ge=1, le=65536)]
+Posterior = Callable[[Tensor, Tensor | None], Normal]
+
+
+@listed
+class StandardNormal(nn.Module):
+    """p(z) = N(0, I).
+
+    Arguments:
+        latent: the size of z.
+    """
+
+    def __init__(self, latent: Latent) -> None:
+        super().__init__()
+        self.latent = latent
+
+    def log_prob(self, z: Tensor, posterior: Posterior, y: Tensor | None = None) -> Tensor:
+        """log p(z): (B, ..., L) to (B, ...)."""
+        return -0.5 * (z.square().sum(-1) + self.latent * LOG_2PI)
+
+    def sample(self, n: int, posterior: Posterior, y: Tensor | None = None) -> Tensor:
+        """n draws, (n, L)."""
+        return seeds.normal(n, self.latent)
+
+
+@listed
+class VampPrior(nn.Module):
+    """p(z) = 1/K Σ_k q(z | u_k): the encoder's own answer to K learned pseudo-inputs u_k.
+
+    Reference: *VAE with a VampPrior (Tomczak, Welling, 2018)*, arXiv 1705.07120. With a condition the mixture is p(z | y), the
+    pseudo-inputs shared by all y.
+
+    Arguments:
+        latent: the size of z.
+        shape: of one x.
+        components: K.
+    """
+
+    def __init__(self, latent: Latent, shape: list[int], components: Annotated[int, Range(ge=1, le=65536)] = 500) -> None:
+        super().__init__()
+        self.latent, self.components = latent, components
+        # Kept in [0, 1] by a clamp, as in the paper: a picture, though nobody's. `start_from` replaces the noise by real ones.
+        self.pseudo_inputs = nn.Parameter(torch.rand(components, *shape) * 0.1 + 0.45)
+
+    @torch.no_grad()
+    def start_from(self, x: Tensor) -> None:
+        """Start at real examples (N, *shape); with fewer than K of them, each serves several times."""
+        picks = torch.arange(self.components) % len(x)
+        self.pseudo_inputs.copy_(x[picks.to(x.device)])
+
+    def _mixture(self, posterior: Posterior, y: Tensor | None) -> Normal:
+        u = self.pseudo_inputs.clamp(0, 1)
+        return posterior(u, None if y is None else y.expand(self.components))
+
+    def log_prob(self, z: Tensor, posterior: Posterior, y: Tensor | None = None) -> Tensor:
+        """log p(z | y): (B, ..., L) to (B, ...)."""
+        flat = z.reshape(len(z), -1, self.latent)
+        if y is None:
+            return self._log_mixture(flat, self._mixture(posterior, None)).reshape(z.shape[:-1])
+        out = flat.new_empty(flat.shape[:-1])
+        for value in y.unique():
+            here = y == value
+            out[here] = self._log_mixture(flat[here], self._mixture(posterior, value))
+        return out.reshape(z.shape[:-1])
+
+    def _log_mixture(self, z: Tensor, parts: Normal) -> Tensor:
+        """log 1/K Σ N(z; μ_k, σ_k²) for (B, S, L): two products instead of a (B, S, K, L) tensor."""
+        precision = torch.exp(-2 * parts.log_std)
+        quadratic = z.square() @ precision.T - 2 * (z @ (parts.mean * precision).T)
+        constant = (parts.mean.square() * precision).sum(-1) + 2 * parts.log_std.sum(-1) + self.latent * LOG_2PI
+        return torch.logsumexp(-0.5 * (quadratic + constant), -1) - math.log(self.components)
+
+    def sample(self, n: int, posterior: Posterior, y: Tensor | None = None) -> Tensor:
+        """n draws, (n, L)."""
+        chosen = (seeds.uniform(n) * self.components).long().clamp_max(self.components - 1).to(self.pseudo_inputs.device)
+        return posterior(self.pseudo_inputs.clamp(0, 1)[chosen], y).sample()

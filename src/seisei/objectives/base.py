@@ -1,0 +1,66 @@
+"""What every objective is, and the records between it and the loop: `Objective`, `Turn`, `Loss`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from seisei.batch import Batch
+
+
+class Loss(NamedTuple):
+    """What a turn descends, and what it reports.
+
+    Arguments:
+        total: a scalar, the mean over examples of per-example sums (nats), so that averages over equal parts are exact.
+        parts: scalars by name, for the log.
+    """
+
+    total: Tensor
+    parts: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One player moving once. Everything but an adversarial game has one turn.
+
+    Arguments:
+        name: its optimizer's and its log's name too.
+        player: its parameters move, all others are constants.
+        loss: of (batch, t), t the fraction of training done; every schedule is a function of t.
+        every: how many steps lie between two of its moves.
+    """
+
+    name: str
+    player: nn.Module
+    loss: Callable[[Batch, float], Loss]
+    every: int = 1
+
+
+class Objective(nn.Module):
+    """What you train with: holds the model, and any player that only trains.
+
+    Arguments:
+        model: what you ship. Its methods are whatever the objective needs of it; objectives never import models.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        # Typed as Any: an objective meets its model in a recipe, by what the model can do.
+        self.model: Any = model
+
+    def loss(self, batch: Batch, t: float) -> Loss:
+        """The loss of the one turn of a one-player objective."""
+        raise TypeError(f"{type(self).__name__} has several turns and no single loss")
+
+    def initialise(self, examples: Batch) -> None:
+        """Look at some training examples before the first step, where the model wants to."""
+        if hasattr(self.model, "initialise"):
+            self.model.initialise(examples)
+
+    def turns(self) -> list[Turn]:
+        """Who moves, in order."""
+        return [Turn("model", self.model, self.loss)]

@@ -1,0 +1,84 @@
+"""Bounds on the log-likelihood of a latent-variable model.
+
+    ELBO = E_q [log p(x | z)] − KL(q(z | x) ‖ p(z)),        L_K = E log 1/K Σ_k p(x, z_k)/q(z_k | x)
+
+References: *Auto-Encoding Variational Bayes (Kingma, Welling, 2013)*; β: *beta-VAE: Learning Basic Visual Concepts with a Constrained
+Variational Framework (Higgins et al., 2017)*; warm-up: *Generating Sentences from a Continuous Space (Bowman et al., 2015)*; free
+bits: *Improving Variational Inference with Inverse Autoregressive Flow (Kingma et al., 2016)*; L_K: *Importance Weighted
+Autoencoders (Burda, Grosse, Salakhutdinov, 2015)*.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+
+from seisei.batch import Batch
+from seisei.nn.distributions import Normal
+from seisei.nn.priors import StandardNormal
+from seisei.objectives.base import Loss, Objective
+from seisei.objectives.schedules import ramp
+from seisei.spec import Range, listed
+
+Beta = Annotated[float, Range(ge=0, le=1000)]
+Fraction = Annotated[float, Range(ge=0, le=1)]
+
+
+@listed
+class ELBO(Objective):
+    """−E_q [log p(x | z)] + β(t) · KL, with one draw of z.
+
+    Arguments:
+        model: gives `posterior`, `reconstruction` and `log_prior`.
+        beta: the weight of the KL term when warm-up is over.
+        warmup: the fraction of training over which β rises from 0.
+        free_bits: nats per latent dimension below which the KL term (its mean over the batch) costs nothing more.
+    """
+
+    def __init__(self, model: nn.Module, beta: Beta = 1.0, warmup: Fraction = 0.0, free_bits: Annotated[float, Range(ge=0)] = 0.0):
+        super().__init__(model)
+        self.beta, self.warmup, self.free_bits = beta, warmup, free_bits
+
+    def kl(self, q: Normal, z: Tensor, y: Tensor | None) -> Tensor:
+        """KL(q ‖ p): in closed form (B, L) against a standard normal prior, else one-sample (B, 1)."""
+        if isinstance(self.model.prior, StandardNormal):
+            return q.kl_to_standard()
+        return (q.log_prob(z).sum(-1) - self.model.log_prior(z, y)).unsqueeze(-1)
+
+    def loss(self, batch: Batch, t: float) -> Loss:
+        """The loss at fraction t of training; its parts are the reconstruction and KL terms and the ELBO itself."""
+        q = self.model.posterior(batch.visible, batch.y)
+        z = q.sample()
+        reconstruction = -self.model.reconstruction(batch, z).mean()
+        kl = self.kl(q, z, batch.y)
+        mean_kl = kl.sum(-1).mean()
+        penalty = mean_kl
+        if self.free_bits:
+            penalty = kl.mean(0).clamp_min(self.free_bits * self.model.latent / kl.shape[1]).sum()
+        total = reconstruction + self.beta * ramp(t, self.warmup) * penalty
+        parts = {"reconstruction": reconstruction.detach(), "kl": mean_kl.detach()}
+        parts["elbo"] = -(parts["reconstruction"] + parts["kl"])
+        return Loss(total, parts)
+
+
+@listed
+class IWAE(Objective):
+    """−L_K: tighter than the ELBO by importance weighting K draws of z.
+
+    Arguments:
+        model: gives `log_weights`.
+        samples: K.
+    """
+
+    def __init__(self, model: nn.Module, samples: Annotated[int, Range(ge=1, le=100_000)] = 5) -> None:
+        super().__init__(model)
+        self.samples = samples
+
+    def loss(self, batch: Batch, t: float) -> Loss:
+        """The loss; its parts are the bound and the ELBO (the mean of the log-weights)."""
+        log_w = self.model.log_weights(batch, self.samples)
+        bound = (torch.logsumexp(log_w, 1) - math.log(self.samples)).mean()
+        return Loss(-bound, {"bound": bound.detach(), "elbo": log_w.detach().mean()})

@@ -1,0 +1,22 @@
+"""Reconstruction: −log p(x | z = e(x)), what an autoencoder is trained with."""
+
+from __future__ import annotations
+
+from seisei.batch import Batch, observed
+from seisei.objectives.base import Loss, Objective
+from seisei.spec import listed
+
+
+@listed
+class Reconstruction(Objective):
+    """The negative log-likelihood of x under the decoder, given its own code.
+
+    Arguments:
+        model: gives `encode` and `likelihood`.
+    """
+
+    def loss(self, batch: Batch, t: float) -> Loss:
+        """The loss; its part is itself, in nats an example."""
+        z = self.model.encode(batch.visible, batch.y)
+        total = -observed(self.model.likelihood(z, batch.y).log_prob(batch.x), batch.mask).mean()
+        return Loss(total, {"reconstruction": total.detach()})

@@ -1,0 +1,31 @@
+"""Recipes: functions ``(schema, *, dials) -> Plan``. The signature is the command line, the docstring its help."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from seisei.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from seisei.training.plan import Plan
+
+# Named here as text, so that a list of recipes loads none of them (and not torch).
+RECIPES: dict[str, tuple[str, str]] = {
+    "autoencoder": ("seisei.recipes.vaes:autoencoder", "A code for every picture: reconstruct, encode, decode, interpolate."),
+    "vae": ("seisei.recipes.vaes:vae", "Variational autoencoder: new pictures, smooth latents, a likelihood bound."),
+}
+
+
+def recipe(name: str) -> Callable[..., Plan]:
+    """The recipe of this name.
+
+    Raises:
+        UserError: there is none; the nearest right name.
+    """
+    if name not in RECIPES:
+        raise UserError("E-TRN-01", name, "no such recipe", did_you_mean(name, RECIPES), found=name, wanted=sorted(RECIPES))
+    module, _, function = RECIPES[name][0].partition(":")
+    found: Any = getattr(import_module(module), function)
+    return found  # type: ignore[no-any-return]

@@ -1,0 +1,81 @@
+"""A model's two ends: `Modality`, both ways between a person and a tensor, and `Schema`, which is saved beside the weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from torch import Tensor
+
+from seisei.errors import UserError
+from seisei.spec import CATALOG, arguments_for
+
+
+@runtime_checkable
+class Modality(Protocol):
+    """Both ways between a person's thing and a tensor. Every modality is a frozen dataclass of plain values.
+
+    `pack` makes the compact form that data sets hold (a picture as uint8); `unpack` makes of it what a model sees (float32).
+    """
+
+    noun: ClassVar[str]
+
+    def pack(self, raw: Any) -> Tensor:
+        """One raw thing in compact form."""
+        ...
+
+    def unpack(self, stored: Tensor) -> Tensor:
+        """Compact tensors, one or a batch, as a model sees them."""
+        ...
+
+    def encode(self, raw: Any) -> Tensor:
+        """One raw thing as a model sees it: `unpack(pack(raw))`."""
+        ...
+
+    def decode(self, x: Tensor) -> Any:
+        """The raw thing of one model tensor."""
+        ...
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What x and y are.
+
+    Arguments:
+        x: what is modelled.
+        y: what conditions it or its label, None where there is none.
+    """
+
+    x: Modality
+    y: Modality | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The schema as data."""
+        return {"x": _modality_to_json(self.x), "y": None if self.y is None else _modality_to_json(self.y)}
+
+    @classmethod
+    def from_json(cls, data: Any, where: str = "schema.json") -> Schema:
+        """The schema that `to_json` wrote.
+
+        Raises:
+            UserError: something that is no schema, or an unknown modality.
+        """
+        if not isinstance(data, dict) or "x" not in data:
+            raise UserError("E-*-02", where, "is not a schema", "use a run folder that seisei wrote")
+        y = data.get("y")
+        return cls(_modality_from_json(data["x"], where), None if y is None else _modality_from_json(y, where))
+
+
+def _modality_to_json(modality: Any) -> dict[str, Any]:
+    values = {f.name: getattr(modality, f.name) for f in fields(modality)}
+    return {"modality": type(modality).__name__, **{k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}}
+
+
+def _modality_from_json(data: Any, where: str) -> Modality:
+    name = data.get("modality") if isinstance(data, dict) else None
+    found = CATALOG.get(name) if isinstance(name, str) else None
+    if found is None or not hasattr(found, "noun"):
+        raise UserError("E-*-07", where, f"unknown modality {name!r}", "upgrade seisei")
+    arguments = {k: v for k, v in data.items() if k != "modality"}
+    modality: Modality = found(**arguments_for(found, arguments, f"{where}: "))
+    return modality

@@ -1,0 +1,221 @@
+"""Checkpoints: a folder per step, complete or absent, that says itself whether it is whole.
+
+Files are written under a temporary name, flushed and fsynced; ``manifest.json`` with the SHA-256 of each comes last; the folder is
+renamed and its parent fsynced. There is no pointer to the latest: the newest *verified* one is found by looking.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from seisei.errors import ResourceError, UserError
+from seisei.training.tensors import PICKLES, all_finite, from_bytes, sync_folder, to_bytes, write_bytes
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
+_NAME = re.compile(r"step-(\d{8,12})$")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A verified checkpoint: its step, its tensors by file, and its state."""
+
+    step: int
+    path: Path
+    tensors: dict[str, dict[str, Tensor]]
+    state: dict[str, Any]
+
+
+class Checkpoints:
+    """The checkpoints of a run.
+
+    Arguments:
+        folder: where they lie; made when the first is written.
+        keep: how many of the newest are kept, at least 2.
+    """
+
+    def __init__(self, folder: Path, keep: int = 2) -> None:
+        assert keep >= 2, "one checkpoint is not enough: it may be the damaged one"
+        self.folder, self.keep = folder, keep
+
+    def paths(self) -> list[Path]:
+        """Every checkpoint folder, the newest first, verified or not."""
+        if not self.folder.is_dir():
+            return []
+        found = [(int(match[1]), path) for path in self.folder.iterdir() if (match := _NAME.fullmatch(path.name)) and path.is_dir()]
+        return [path for _, path in sorted(found, reverse=True)]
+
+    def save(self, step: int, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> Path:
+        """Write a checkpoint, read it back, then remove those that are too old.
+
+        Raises:
+            ResourceError: the disk is full; earlier checkpoints are untouched.
+            ValueError: a tensor holds NaN or infinity: such weights never reach the disk.
+        """
+        for group, values in tensors.items():
+            if (bad := all_finite(values)) is not None:
+                raise ValueError(f"{group}: {bad} is not finite")
+        final = self.folder / f"step-{step:08d}"
+        temporary = self.folder / f".{final.name}.{os.getpid()}.tmp"
+        files = {f"{group}.safetensors": to_bytes(values) for group, values in tensors.items()}
+        files["state.json"] = _json(dict(state))
+        listing = {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()}
+        files[MANIFEST] = _json({"format": FORMAT, "step": step, "files": listing})
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir()
+            for name, data in files.items():
+                write_bytes(temporary / name, data)
+            sync_folder(temporary)
+            if final.exists():  # a damaged or older writing of the same step
+                shutil.rmtree(final)
+            os.rename(temporary, final)
+            sync_folder(self.folder)
+            verify(final)
+        except OSError as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            if error.errno in FULL or isinstance(error, PermissionError) or error.errno == errno.EROFS:
+                need, intact = sum(map(len, files.values())), len(self.paths())
+                problem = f"cannot write {need / 1e6:.1f} MB ({os.strerror(error.errno or 0)}); {intact} older checkpoints are intact"
+                raise ResourceError("E-TRN-22", self.folder, problem, "free some space, then resume") from error
+            raise
+        self._prune()
+        return final
+
+    def _prune(self) -> None:
+        for path in self.paths()[self.keep :]:
+            # Renamed first: a kill in the middle of a removal must not leave something that looks like a checkpoint.
+            doomed = path.with_name(f".{path.name}.old")
+            try:
+                shutil.rmtree(doomed, ignore_errors=True)
+                os.rename(path, doomed)
+                shutil.rmtree(doomed)
+            except OSError:
+                continue  # tried again after the next checkpoint
+
+    def tidy(self) -> None:
+        """Remove what a killed process left behind."""
+        if self.folder.is_dir():
+            for path in self.folder.iterdir():
+                if path.name.startswith(".step-") and path.suffix in (".tmp", ".old"):
+                    shutil.rmtree(path, ignore_errors=True)
+
+    def newest(self, *, exact: int | None = None) -> tuple[Checkpoint, list[str]]:
+        """The newest checkpoint that is whole, and a line about each newer one that is not.
+
+        Arguments:
+            exact: take this step's and no other.
+
+        Raises:
+            UserError: there is none, or none is whole.
+        """
+        paths = self.paths()
+        if exact is not None:
+            named = [p for p in paths if p.name == f"step-{exact:08d}"]
+            if not named:
+                steps = ", ".join(str(int(p.name[5:])) for p in paths) or "none"
+                raise UserError("E-RES-01", self.folder, f"no checkpoint of step {exact}", f"choose one of: {steps}")
+            return read(named[0]), []
+        if not paths:
+            _refuse_pickles(self.folder.parent)
+            raise UserError("E-RES-01", self.folder.parent, "holds no checkpoint", "start with `seisei train`")
+        faults: list[UserError] = []
+        for path in paths:
+            try:
+                found = read(path)
+            except UserError as fault:
+                faults.append(fault)
+                continue
+            return found, [f"{fault}; using step {found.step} instead" for fault in faults]
+        if len(faults) == 1:
+            raise faults[0]
+        reasons = " · ".join(f"{f.where}: {f.problem}" for f in faults[:5])
+        raise UserError("E-RES-25", self.folder, f"no checkpoint is whole: {reasons}", "start again with `seisei train`")
+
+
+def verify(path: Path) -> tuple[int, dict[str, bytes]]:
+    """A checkpoint's step and files, each compared with the manifest.
+
+    Raises:
+        UserError: what is damaged, by name.
+    """
+    manifest, where = path / MANIFEST, f"{path.parent.name}/{path.name}"
+    mend = "copy the checkpoint again, or resume from an older one"
+    if not manifest.is_file():
+        raise UserError("E-RES-03", where, "has no manifest", mend)
+    try:
+        content = json.loads(manifest.read_bytes())
+        version, step, listing = content["format"], int(content["step"]), dict(content["files"])
+        wanted = {str(name): (int(entry["bytes"]), str(entry["sha256"])) for name, entry in listing.items()}
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        at = f" at byte {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
+        raise UserError("E-RES-04", f"{where}/{MANIFEST}", f"is not a manifest{at}", mend) from error
+    if version != FORMAT:
+        raise UserError("E-RES-11", f"{where}/{MANIFEST}", f"format {version}, this program reads {FORMAT}", "upgrade seisei")
+    files = {}
+    for name, (size, digest) in wanted.items():
+        if "/" in name or name.startswith("."):
+            raise UserError("E-RES-04", f"{where}/{MANIFEST}", f"names {name!r}, which is no file of a checkpoint", mend)
+        if not (path / name).is_file():
+            raise UserError("E-*-04", f"{where}/{name}", "is missing", mend)
+        data = (path / name).read_bytes()
+        found = hashlib.sha256(data).hexdigest()
+        if len(data) != size or found != digest:
+            problem = f"SHA-256 {found[:8]}… ({len(data)} bytes), wanted {digest[:8]}… ({size} bytes)"
+            raise UserError("E-*-04", f"{where}/{name}", problem, mend, found=found, wanted=digest)
+        files[name] = data
+    return step, files
+
+
+def read(path: Path) -> Checkpoint:
+    """Verify a checkpoint and load it.
+
+    Raises:
+        UserError: what is damaged, by name.
+    """
+    step, files = verify(path)
+    where = f"{path.parent.name}/{path.name}"
+    groups = {n.removesuffix(".safetensors"): from_bytes(d, f"{where}/{n}") for n, d in files.items() if n.endswith(".safetensors")}
+    for group, values in groups.items():
+        if (bad := all_finite(values)) is not None:
+            raise UserError("E-RES-10", f"{where}/{group}.safetensors", f"{bad} is not finite", "resume from an older one")
+    try:
+        state = json.loads(files["state.json"])
+    except (KeyError, ValueError) as error:
+        raise UserError("E-RES-19", f"{where}/state.json", "is missing or damaged", "resume from an older one") from error
+    return Checkpoint(step, path, groups, state)
+
+
+def room_for(folder: Path, size: int, count: int) -> None:
+    """Refuse to start when `count` checkpoints of `size` bytes do not fit.
+
+    Raises:
+        UserError: what is needed and what is there.
+    """
+    need, free = size * count + (16 << 20), shutil.disk_usage(folder).free
+    if free < need:
+        problem = f"{free / 1e6:.0f} MB free, {count} checkpoints need {need / 1e6:.0f} MB"
+        raise UserError("E-TRN-22", folder, problem, "free some space, or choose another folder with --output", found=free, wanted=need)
+
+
+def _refuse_pickles(folder: Path) -> None:
+    for path in sorted(folder.glob("*")) if folder.is_dir() else []:
+        if path.suffix in PICKLES:
+            raise UserError("E-RES-12", path.name, "pickle formats are not loaded", "save it again as safetensors where you trust it")
+
+
+def _json(data: Mapping[str, Any]) -> bytes:
+    return json.dumps(data, indent=1, sort_keys=True, allow_nan=False).encode()

@@ -1,0 +1,254 @@
+"""What happens between steps: log, look, sample, save, stop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seisei import seeds
+from seisei.batch import Batch
+from seisei.capabilities import Infers
+from seisei.errors import DivergenceError, ResourceError, Stopped
+from seisei.objectives.base import Objective
+from seisei.training.loop import RollBack, Training
+from seisei.training.run import RunFolder
+from seisei.training.signals import EXIT_CODES, RUN, SAVE, Signals
+from seisei.training.watch import Watch
+
+PATIENCE, ROLL_BACKS = 10, 3
+ACTIVE = 0.01
+
+
+@dataclass(frozen=True)
+class Every:
+    """How often things happen, in steps."""
+
+    log: int
+    check: int
+    save: int
+
+    @classmethod
+    def of(cls, steps: int) -> Every:
+        """About 200 lines of log, 20 validations, 10 checkpoints; a checkpoint at least every 1,000 steps."""
+        return cls(max(1, steps // 200), max(1, steps // 20), max(1, min(steps // 10, 1000)))
+
+
+class Journal:
+    """Writes events to the run's log and shows them to the watch."""
+
+    def __init__(self, run: RunFolder, watch: Watch, *, quiet: bool) -> None:
+        self.run, self.watch, self.quiet = run, watch, quiet
+
+    def write(self, event: dict[str, Any]) -> None:
+        """Log an event, and what the watch has to say about it."""
+        if self.quiet:
+            return
+        clean = _finite(event)
+        self.run.log(clean)
+        for finding in self.watch.look(clean):
+            self.run.log(finding)
+
+
+@dataclass
+class Logging:
+    """A line every few steps: the mean of each term since the last line."""
+
+    journal: Journal
+    every: int
+
+    def __call__(self, training: Training) -> None:
+        """Log when it is time."""
+        if training.step % self.every and training.step != training.plan.steps:
+            return
+        means = training.meter.means(training.engine)
+        seconds = max(1e-9, training.waited + training.worked)
+        speed = {
+            "learning_rate": training.rate,
+            "examples_per_second": round(self.every * training.plan.batch / seconds, 1),
+            "waiting": round(training.waited / seconds, 3),
+        }
+        training.waited = training.worked = 0.0
+        for move in training.moves:
+            prefix = f"{move.turn.name}/"
+            values = {name.removeprefix(prefix): v for name, v in means.items() if name.startswith(prefix)}
+            first = {"event": "train", "step": training.step, "t": training.step / training.plan.steps, "turn": move.turn.name}
+            loss, norm = values.pop("loss", math.nan), values.pop("gradient_norm", math.nan)
+            self.journal.write({**first, "loss": loss, "parts": values, "gradient_norm": norm, **speed})
+
+
+@dataclass
+class Divergence:
+    """Steps that were not taken: each is logged by name; too many in a row go back to the newest checkpoint."""
+
+    journal: Journal
+
+    def __call__(self, training: Training) -> None:
+        """Look at the step that was just made."""
+        bad = next(((m, training.moved[m.turn.name]) for m in training.moves if not _taken(training, m.turn.name)), None)
+        if bad is None:
+            training.skipped = 0
+            return
+        training.skipped += 1
+        move, moved = bad
+        terms = [name for name, value in moved.parts.items() if name != "loss" and not bool(torch.isfinite(value).all())]
+        positions = training.loader.order.at(training.step - 1).tolist()
+        event = {"event": "skipped", "step": training.step, "turn": move.turn.name, "term": terms[0] if terms else "gradient"}
+        self.journal.write({**event, "tensor": move.first_bad(), "examples": positions[:64]})
+        if training.skipped > PATIENCE:
+            raise RollBack
+
+
+@dataclass
+class Validation:
+    """The loss on held-out examples, with the averaged weights, and how the latent is used."""
+
+    journal: Journal
+    every: int
+    batches: Callable[[], list[Batch]]
+
+    def __call__(self, training: Training) -> None:
+        """Validate when it is time."""
+        if training.step % self.every and training.step != training.plan.steps:
+            return
+        objective = training.shown()
+        if not training.engine.is_main:
+            return
+        held_out = self.batches()
+        if not held_out:
+            return
+        with torch.no_grad(), seeds.seeded(training.seed, "validation"):
+            result = validate(objective, [b.map(lambda x: x.to(training.engine.device)) for b in held_out])
+        event = {"event": "validation", "step": training.step, "t": training.step / training.plan.steps}
+        self.journal.write({**event, **result})
+
+
+@dataclass
+class Sampling:
+    """A grid of samples every few steps, always from the same noise."""
+
+    journal: Journal
+    run: RunFolder
+    every: int
+    draw: Callable[[Objective], bytes | None]
+
+    def __call__(self, training: Training) -> None:
+        """Draw when it is time."""
+        if training.step % self.every and training.step != training.plan.steps:
+            return
+        objective = training.shown()
+        if not training.engine.is_main:
+            return
+        with torch.no_grad(), seeds.seeded(training.seed, "samples"):
+            picture = self.draw(objective)
+        if picture is not None:
+            name = f"samples/step-{training.step:08d}.png"
+            try:
+                self.run.write(name, picture)
+            except OSError as error:
+                self.journal.write({"event": "trouble", "step": training.step, "what": f"{name} not written: {error.strerror}"})
+                return
+            self.journal.write({"event": "samples", "step": training.step, "file": name})
+
+
+@dataclass
+class Saving:
+    """Checkpoints, and stopping when a signal asks for it."""
+
+    journal: Journal
+    run: RunFolder
+    every: int
+    signals: Signals
+    on_disk_full: str = "wait"
+
+    def __call__(self, training: Training) -> None:
+        """Save when it is time or asked for; stop when asked to."""
+        flag = training.engine.agree(self.signals.take())
+        last = training.step == training.plan.steps
+        if training.step % self.every == 0 or flag != RUN or last:
+            self.save(training, must=last or flag > SAVE)
+        if flag > SAVE and not last:
+            message = f"stopped at step {training.step} of {training.plan.steps}; resume with: {self.run.resume_command}"
+            raise Stopped(message, EXIT_CODES[flag])
+
+    def save(self, training: Training, *, must: bool) -> None:
+        """Write a checkpoint; a full disk is reported, and final only when this checkpoint matters."""
+        tensors, state = training.state()
+        trouble: Exception | None = None
+        if training.engine.is_main:
+            try:
+                self.run.checkpoints.save(training.step, tensors, {**state, "log_bytes": self.run.log_size()})
+            except (ResourceError, ValueError) as error:
+                trouble = error
+        # Every process learns what happened to the one that writes.
+        outcome = training.engine.agree(0 if trouble is None else 1 if isinstance(trouble, ResourceError) else 2)
+        if outcome == 2:
+            raise RollBack
+        if outcome == 1 and (must or self.on_disk_full == "stop"):
+            raise trouble or Stopped("the process that writes ran out of disk", ResourceError.exit_code)
+        if outcome == 1:
+            self.journal.write({"event": "trouble", "step": training.step, "what": str(trouble)})
+
+
+def validate(objective: Objective, batches: list[Batch]) -> dict[str, Any]:
+    """The mean loss and its parts over batches; for a model with a posterior, the KL and the activity of each latent dimension.
+
+    A dimension is active when the variance over pictures of its posterior mean exceeds 0.01 (*Importance Weighted Autoencoders
+    (Burda, Grosse, Salakhutdinov, 2015)*).
+    """
+    total, count, parts = 0.0, 0, dict[str, float]()
+    kls: list[Tensor] = []
+    means: list[Tensor] = []
+    turn = objective.turns()[-1]
+    for batch in batches:
+        loss = turn.loss(batch, 1.0)
+        total, count = total + float(loss.total) * len(batch), count + len(batch)
+        for name, value in loss.parts.items():
+            parts[name] = parts.get(name, 0.0) + float(value) * len(batch)
+        if isinstance(objective.model, Infers):
+            q = objective.model.posterior(batch.visible, batch.y)
+            kls.append(q.kl_to_standard())
+            means.append(q.mean)
+    found: dict[str, Any] = {"loss": total / count, "scores": {name: value / count for name, value in parts.items()}}
+    if kls:
+        found["kl_per_dimension"] = [round(v, 4) for v in torch.cat(kls).mean(0).tolist()]
+        found["active_units"] = int((torch.cat(means).var(0) > ACTIVE).sum())
+    return found
+
+
+def recover(run: RunFolder, journal: Journal) -> Callable[[Training], None]:
+    """Going back to the newest checkpoint at half the learning rate, a few times at most.
+
+    Raises (when called):
+        DivergenceError: it did not help.
+    """
+
+    def back(training: Training) -> None:
+        at, times, factor = training.step, training.rollbacks + 1, training.rate_factor * 0.5
+        if times > ROLL_BACKS:
+            problem = f"losses or weights are not finite at step {at}, after {ROLL_BACKS} fresh starts from the last checkpoint"
+            remedy = "check the data, or lower the learning rate: --set optim.learning_rate=1e-4"
+            raise DivergenceError("E-TRN-26", run.path, problem, remedy)
+        checkpoint, _ = run.checkpoints.newest()
+        training.restore(checkpoint)
+        training.rollbacks, training.rate_factor, training.skipped = times, factor, 0
+        journal.write({"event": "rollback", "from": at, "step": training.step, "rate_factor": factor})
+
+    return back
+
+
+def _taken(training: Training, name: str) -> bool:
+    return name not in training.moved or training.moved[name].taken
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: None stands for a number that is not finite."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    return [_finite(v) for v in value] if isinstance(value, list) else value

@@ -1,0 +1,103 @@
+"""What a recipe answers: `Plan`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Annotated, Any, Literal
+
+from seisei.errors import UserError, did_you_mean
+from seisei.spec import Range, Spec, checked, parameters
+
+Count = Annotated[int, Range(ge=1, le=10**12)]
+
+
+@dataclass(frozen=True)
+class Optim:
+    """How parameters move: Adam with decoupled weight decay, a warm-up, a schedule and a bound on the gradient.
+
+    Arguments:
+        learning_rate: of Adam, at its highest.
+        betas: decay of Adam's two averages.
+        weight_decay: decoupled, per step times the learning rate.
+        clip: the global gradient norm is cut to this.
+        warmup: the fraction of training over which the rate rises from 0.
+        schedule: of the rate after warm-up.
+    """
+
+    learning_rate: Annotated[float, Range(gt=0, le=1)] = 1e-3
+    betas: tuple[float, ...] = (0.9, 0.999)
+    weight_decay: Annotated[float, Range(ge=0, le=10)] = 0.0
+    clip: Annotated[float, Range(gt=0)] = 1e6
+    warmup: Annotated[float, Range(ge=0, le=1)] = 0.01
+    schedule: Literal["constant", "cosine"] = "cosine"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that training needs to know.
+
+    Arguments:
+        objective: what to build, the model inside it.
+        steps: updates in all.
+        batch: examples a step, all processes together.
+        optim: how parameters move.
+        average: decay of the weights' moving average.
+        micro: parts a batch is worked through in, for memory.
+        format: memory layout of pictures; `channels_last` pays with convolutions at batches of 8 and more.
+    """
+
+    objective: Spec
+    steps: Count
+    batch: Annotated[int, Range(ge=1, le=10**6)]
+    optim: Optim = Optim()
+    average: Annotated[float, Range(ge=0, lt=1)] = 0.999
+    micro: Annotated[int, Range(ge=1, le=10**6)] = 1
+    format: Literal["contiguous", "channels_last"] = "contiguous"
+
+    def override(self, path: str, value: Any) -> Plan:
+        """The plan with one value changed, found by a dotted path such as ``objective.beta`` or ``optim.learning_rate``.
+
+        Raises:
+            UserError: no such path (with the nearest right name), or a value that does not fit.
+        """
+        name, _, rest = path.partition(".")
+        names = [f.name for f in fields(self)]
+        if name not in names:
+            raise UserError("E-TRN-02", f"--set {path}", f"the plan has no {name!r}", did_you_mean(name, names))
+        old = getattr(self, name)
+        if isinstance(old, Spec) and rest:
+            return replace(self, **{name: old.override(rest, value)})
+        if isinstance(old, Optim) and rest:
+            inner = [f.name for f in fields(old)]
+            if rest not in inner:
+                raise UserError("E-TRN-02", f"--set {path}", f"{name} has no {rest!r}", did_you_mean(rest, inner))
+            new = checked(f"--set {path}", value, parameters(Optim)[rest].annotation)
+            return replace(self, optim=replace(old, **{rest: new}))
+        if rest or isinstance(old, (Spec, Optim)):
+            parts = list(old.arguments) if isinstance(old, Spec) else [f.name for f in fields(Optim)]
+            remedy = did_you_mean(path, [f"{name}.{p}" for p in parts]) if not rest else f"set {name} itself"
+            raise UserError("E-TRN-02", f"--set {path}", "is not a single value", remedy)
+        return replace(self, **{name: checked(f"--set {path}", value, parameters(Plan)[name].annotation)})
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as data, every default resolved."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self)}
+        optim = {f.name: getattr(self.optim, f.name) for f in fields(self.optim)}
+        return {**plain, "objective": self.objective.to_json(), "optim": {**optim, "betas": list(self.optim.betas)}}
+
+    @classmethod
+    def from_json(cls, data: Any, where: str = "recipe.json") -> Plan:
+        """The plan that `to_json` wrote.
+
+        Raises:
+            UserError: what is there is not a plan.
+        """
+        if not isinstance(data, dict) or not {"objective", "steps", "batch"} <= data.keys():
+            raise UserError("E-*-02", where, "holds no plan", "use a run folder that seisei wrote")
+        plain = {k: v for k, v in data.items() if k not in ("objective", "optim")}
+        plan = cls(Spec.from_json(data["objective"], where), steps=1, batch=1)
+        for name, value in plain.items():
+            plan = plan.override(name, value)
+        for name, value in data.get("optim", {}).items():
+            plan = plan.override(f"optim.{name}", value)
+        return plan

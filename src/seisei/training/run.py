@@ -1,0 +1,191 @@
+"""A run on disk: its folder, its log, its lock."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shlex
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from seisei.errors import UserError
+from seisei.training.checkpoint import FULL, Checkpoints
+from seisei.training.tensors import replace_bytes
+
+Listener = Callable[[dict[str, Any]], None]
+
+
+class RunFolder:
+    """The folder of one run.
+
+    Arguments:
+        path: of the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = Checkpoints(path / "checkpoints")
+        self.listeners: list[Listener] = []
+        self._pending: list[str] = []
+
+    @classmethod
+    def create(cls, output: Path | None, name: str, *, overwrite: bool = False) -> RunFolder:
+        """A new folder: `output`, or one under ``runs/`` named by the time and by what is trained.
+
+        Raises:
+            UserError: the folder is not empty, or cannot be written.
+        """
+        if output is None:
+            plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-")[:80]
+            base = Path("runs") / f"{datetime.now():%Y-%m-%d-%H%M%S}-{plain}"
+            output, count = base, 1
+            while output.exists():
+                count += 1
+                output = base.with_name(f"{base.name}-{count}")
+        if output.exists() and not output.is_dir():
+            raise UserError("E-TRN-20", output, "is a file, wanted a folder", "choose another --output")
+        if output.is_dir() and any(output.iterdir()):
+            if not overwrite:
+                remedy = f"resume it with `seisei resume {output}`, pass --overwrite, or choose another --output"
+                raise UserError("E-TRN-20", output, "is not empty", remedy)
+            _empty(output)
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+            probe = output / ".writable"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise UserError("E-TRN-21", output, f"cannot be written ({error.strerror})", "choose another --output") from error
+        return cls(output)
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunFolder:
+        """An existing run.
+
+        Raises:
+            UserError: there is no such folder, or it is not a run.
+        """
+        folder = Path(path)
+        if not folder.exists():
+            raise UserError("E-*-01", path, f"no such run (current folder: {Path.cwd().name})", "list the runs with `seisei list`")
+        if folder.is_file():
+            if folder.suffix in {".pt", ".pth", ".ckpt", ".pkl", ".bin", ".joblib"}:
+                raise UserError("E-*-03", path, "pickle formats are not loaded", "save it again as safetensors where you trust it")
+            raise UserError("E-*-02", path, "is a file, wanted a run folder", "give the folder that `seisei train` made")
+        missing = [name for name in ("recipe.json", "schema.json") if not (folder / name).is_file()]
+        if missing:
+            pickles = [p.name for p in folder.iterdir() if p.suffix in {".pt", ".pth", ".ckpt", ".pkl", ".bin", ".joblib"}]
+            if pickles:
+                raise UserError("E-*-03", f"{path}/{pickles[0]}", "pickle formats are not loaded", "save it again as safetensors")
+            raise UserError("E-*-02", path, f"is not a run: {' and '.join(missing)} missing", "give the folder that `seisei train` made")
+        return cls(folder)
+
+    @property
+    def resume_command(self) -> str:
+        """What to type to go on with this run."""
+        return f"seisei resume {shlex.quote(str(self.path))}"
+
+    def write(self, name: str, content: dict[str, Any] | bytes) -> None:
+        """Write a file of the run, complete or not at all."""
+        data = content if isinstance(content, bytes) else json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False).encode()
+        target = self.path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        replace_bytes(target, data)
+
+    def read(self, name: str) -> Any:
+        """A JSON file of the run.
+
+        Raises:
+            UserError: it is missing or damaged.
+        """
+        try:
+            return json.loads((self.path / name).read_bytes())
+        except (OSError, ValueError, RecursionError) as error:
+            at = f" at byte {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
+            raise UserError("E-*-02", self.path / name, f"cannot be read{at}", "use a run folder that seisei wrote") from error
+
+    def log(self, event: dict[str, Any]) -> None:
+        """Append an event to ``log.jsonl`` and tell the listeners; a full disk keeps events in memory until there is room."""
+        self._pending.append(json.dumps(event, ensure_ascii=False, allow_nan=False) + "\n")
+        try:
+            with open(self.path / "log.jsonl", "a", encoding="utf-8") as file:
+                file.write("".join(self._pending))
+            self._pending = []
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+        for listener in self.listeners:
+            listener(event)
+
+    def log_size(self) -> int:
+        """How long the log is, forced to disk first: a checkpoint says up to where the log belongs to it."""
+        path = self.path / "log.jsonl"
+        if not path.exists():
+            return 0
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+            return os.fstat(file.fileno()).st_size
+
+    def cut_log(self, size: int) -> None:
+        """Forget what was logged after a checkpoint: those steps are made again."""
+        path = self.path / "log.jsonl"
+        if path.exists() and path.stat().st_size > size:
+            os.truncate(path, size)
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """What was logged; a last line that was cut off is left out."""
+        path = self.path / "log.jsonl"
+        if path.exists():
+            with open(path, encoding="utf-8", errors="replace") as file:
+                for line in file:
+                    try:
+                        event = json.loads(line)
+                    except ValueError:
+                        continue
+                    if isinstance(event, dict):
+                        yield event
+
+    def lock(self) -> Lock:
+        """Take the run for this process.
+
+        Raises:
+            UserError: another process has it.
+        """
+        return Lock(self.path / ".lock")
+
+
+class Lock:
+    """One writer a run. The kernel holds the lock, so that of a dead process never has to be broken."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._handle = os.open(path, os.O_CREAT | os.O_RDWR)
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.read(self._handle, 200).decode(errors="replace") or "another process"
+            age = int(time.time() - os.fstat(self._handle).st_mtime)
+            os.close(self._handle)
+            problem = f"is in use by {holder}, for {age} s"
+            raise UserError("E-RES-24", path.parent, problem, "wait for it, or stop it") from None
+        os.ftruncate(self._handle, 0)
+        os.write(self._handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
+
+    def release(self) -> None:
+        """Give the run back."""
+        os.ftruncate(self._handle, 0)
+        os.close(self._handle)
+
+
+def _empty(folder: Path) -> None:
+    if not (folder / "recipe.json").is_file():
+        raise UserError("E-TRN-20", folder, "is not a run, so it is not overwritten", "choose another --output")
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()

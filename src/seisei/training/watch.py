@@ -1,0 +1,160 @@
+"""The watch: one small rule per known way in which training fails.
+
+A rule is a function of what was logged, so that a resumed run watches on as if it had never stopped, and a rule is tested with a
+list of events. Each finding says what is seen, the evidence, the likely cause, and what to do. A rule speaks once, and again only
+after it had nothing to say in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Event = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a rule noticed.
+
+    Arguments:
+        severity: a warning spoils the result; a note is good to know.
+        symptom: what is seen.
+        evidence: the numbers.
+        cause: the likely reason.
+        advice: what to do.
+        remedy: what the run did about it by itself, if anything.
+    """
+
+    severity: Literal["warning", "note"]
+    symptom: str
+    evidence: str
+    cause: str
+    advice: str
+    remedy: str | None = None
+
+
+class History:
+    """What was logged, by kind of event."""
+
+    def __init__(self) -> None:
+        self.events: dict[str, list[Event]] = {}
+
+    def add(self, event: Event) -> None:
+        """Take an event in."""
+        self.events.setdefault(str(event.get("event")), []).append(event)
+
+    def last(self, kind: str, count: int = 1) -> list[Event]:
+        """The newest events of a kind, the oldest of them first."""
+        return self.events.get(kind, [])[-count:]
+
+    def all(self, kind: str) -> list[Event]:
+        """Every event of a kind."""
+        return self.events.get(kind, [])
+
+
+Rule = Callable[[History], Finding | None]
+
+
+def posterior_collapse(history: History) -> Finding | None:
+    """The latent carries nothing: the decoder has learned to do without it."""
+    (*_, last) = history.last("validation") or [{}]
+    kl, active = last.get("kl_per_dimension"), last.get("active_units")
+    if kl is None or active is None or last.get("t", 0) < 0.2:
+        return None
+    total, size = sum(kl), len(kl)
+    numbers = f"{active} of {size} latent dimensions vary with the picture; KL {total:.2f} nats in all"
+    cause = "the KL term outweighs what the latent adds to the reconstruction"
+    if active == 0 or total < 0.1:
+        advice = "train with --warmup 0.3 or --free-bits 0.1, or lower --beta"
+        return Finding("warning", "posterior collapse: all pictures get the same latent", numbers, cause, advice)
+    if active < size / 4 and last.get("t", 0) >= 0.5:
+        advice = f"nothing is lost: --latent {max(2, 2 * active)} would do as well; for more detail lower --beta or use --free-bits"
+        return Finding("note", "most latent dimensions are unused", numbers, cause, advice)
+    return None
+
+
+def divergence(history: History) -> Finding | None:
+    """Gradients that are not finite, or a loss that runs away."""
+    lr = "lower the learning rate (--set optim.learning_rate=…) or set a tighter --set optim.clip=…"
+    skipped = history.all("skipped")
+    if skipped:
+        first, last = skipped[0], skipped[-1]
+        numbers = f"{len(skipped)} steps left out, first at step {first.get('step')} in {first.get('term')}, last at {last.get('step')}"
+        cause = "a value overflowed, or the data hold values that are not finite"
+        remedy = "those steps were not taken; after ten in a row the run goes back to its last checkpoint at half the rate"
+        return Finding("warning", "a loss or gradient was not finite", numbers, cause, lr, remedy)
+    losses = [float(e["loss"]) for e in history.all("train") if e.get("loss") is not None]
+    if len(losses) < 12:
+        return None
+    now, past = sum(losses[-3:]) / 3, losses[:-3]
+    best, spread = min(past), abs(past[0] - min(past))
+    if now > max(past[0], best + 2 * spread) and now > best + max(1e-3, 0.05 * abs(best)):
+        numbers = f"loss {now:.4g}, best so far {best:.4g}, at the start {past[0]:.4g}"
+        return Finding("warning", "the loss runs away", numbers, "the steps are too large", lr)
+    return None
+
+
+def starving_pipeline(history: History) -> Finding | None:
+    """The device waits for data."""
+    shares = [float(e.get("waiting", 0.0)) for e in history.last("train", 5)]
+    if len(shares) < 5 or min(shares) < 0.3:
+        return None
+    mean = sum(shares) / len(shares)
+    advice = "raise --memory so that the data fit, put them on a faster disk, or choose a smaller --size"
+    cause = "examples are read more slowly than they are learned from"
+    return Finding("warning", "the device waits for data", f"{mean:.0%} of the time of the last steps", cause, advice)
+
+
+def overfitting(history: History) -> Finding | None:
+    """Held-out pictures get less likely while training pictures get more so."""
+    checks = [e for e in history.all("validation") if e.get("loss") is not None]
+    if len(checks) < 5:
+        return None
+    losses = [float(e["loss"]) for e in checks]
+    best = min(range(len(losses)), key=losses.__getitem__)
+    rise, fall = losses[-1] - losses[best], losses[0] - losses[best]
+    if best > len(losses) - 4 or rise < max(0.02 * abs(losses[best]), 0.1 * fall):
+        return None
+    numbers = f"validation loss {losses[best]:.4g} at step {checks[best].get('step')}, {losses[-1]:.4g} now"
+    advice = f"stop near step {checks[best].get('step')} (--steps), use more data, or a smaller --width or --latent"
+    return Finding("warning", "overfitting: new pictures are explained worse and worse", numbers, "too few data for this model", advice)
+
+
+RULES: dict[str, Rule] = {
+    "posterior collapse": posterior_collapse,
+    "divergence": divergence,
+    "starving data pipeline": starving_pipeline,
+    "overfitting": overfitting,
+}
+
+
+class Watch:
+    """The rules over a run.
+
+    Arguments:
+        past: what was logged before, when a run is resumed.
+    """
+
+    def __init__(self, past: Iterable[Event] = ()) -> None:
+        self.history = History()
+        self._speaking: set[str] = set()
+        for event in past:
+            if event.get("event") == "watch":
+                self._speaking.add(str(event.get("rule")))
+            else:
+                self.history.add(event)
+
+    def look(self, event: Event) -> list[Event]:
+        """Take an event in; the findings that it gives rise to, as events."""
+        self.history.add(event)
+        found = []
+        for name, rule in RULES.items():
+            finding = rule(self.history)
+            if finding is None:
+                self._speaking.discard(name)
+            elif name not in self._speaking:
+                self._speaking.add(name)
+                found.append({"event": "watch", "step": event.get("step"), "rule": name, **vars(finding)})
+        return found
