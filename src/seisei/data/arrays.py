@@ -24,7 +24,8 @@ def arrays_source(given: Any, typed: str | None = None, *, max_bytes: int | None
     """Pictures in arrays.
 
     Arguments:
-        given: a path, an array of pictures, a pair (pictures, labels), or a mapping with keys such as ``train``, ``x``, ``y_test``.
+        given: a path, an array of pictures, a pair (pictures, labels), or a mapping with keys such as ``train``, ``x``,
+            ``y_test``.
         typed: what the user called it.
         max_bytes: refuse files that declare more; half of the memory by default.
 
@@ -70,9 +71,9 @@ def arrays_source(given: Any, typed: str | None = None, *, max_bytes: int | None
 def as_pictures(values: NDArray[Any], where: str) -> tuple[NDArray[np.uint8], int, str]:
     """Any array of pictures as uint8 (N, H, W, C), how many levels it has, and the rule by which it was read.
 
-    The rule: (N, H, W); (N, H, W, C) where the last length is 1, 3 or 4, else (N, C, H, W) where the second is; (N, P) where P is a
-    square, or three times a square with colours first. Values: bool; uint8; uint16, scaled; other whole numbers from 0 to 255;
-    floating point from 0 to 1. Only 0 and 1 means two levels.
+    The rule: (N, H, W); (N, H, W, C) where the last length is 1, 3 or 4, else (N, C, H, W) where the second is; (N, P)
+    where P is a square, or three times a square with colours first. Values: bool; uint8; uint16, scaled; other whole
+    numbers from 0 to 255; floating point from 0 to 1. Only 0 and 1 means two levels.
 
     Raises:
         UserError: another shape, other values, or values that are not finite.
@@ -81,7 +82,7 @@ def as_pictures(values: NDArray[Any], where: str) -> tuple[NDArray[np.uint8], in
     if array.size == 0:
         raise UserError("E-CHK-03", where, "0 pictures", "put at least one picture in it", found=0)
     if array.dtype == bool:
-        return array.astype(np.uint8), 2, rule + ", bool"
+        return _eight_bits(array), 2, rule + ", bool"
     if array.dtype.kind not in "uif":
         raise UserError(
             "E-CHK-22", where, f"holds {array.dtype}", "give whole numbers or floating point", found=str(array.dtype)
@@ -96,13 +97,18 @@ def as_pictures(values: NDArray[Any], where: str) -> tuple[NDArray[np.uint8], in
             "E-CHK-22", where, problem, "scale the values, or remove that picture", found=[str(low), str(high)]
         )
     if high <= 1 and (array.dtype.kind != "f" or bool(((array == 0) | (array == 1)).all())):
-        return array.astype(np.uint8, copy=False), 2, rule + ", only 0 and 1"
+        return _eight_bits(array), 2, rule + ", only 0 and 1"
     if array.dtype.kind == "f" or array.dtype == np.uint16:
         out = np.empty(array.shape, np.uint8)
         for i in range(0, len(array), 1024):  # in parts, so that no copy in double precision of everything is made
             out[i : i + 1024] = np.rint(array[i : i + 1024].astype(np.float64) * (255 / limit))
         return out, 256, f"{rule}, {array.dtype} scaled to 8 bits"
-    return array.astype(np.uint8, copy=False), 256, f"{rule}, {array.dtype}"
+    return _eight_bits(array), 256, f"{rule}, {array.dtype}"
+
+
+def _eight_bits(array: NDArray[Any]) -> NDArray[np.uint8]:
+    # A converted map would still call itself one, though it is in memory.
+    return array if array.dtype == np.uint8 else np.asarray(array.astype(np.uint8))
 
 
 def _as_nhwc(values: NDArray[Any], where: str) -> tuple[NDArray[Any], str]:

@@ -5,28 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from seisei.batch import Batch
 from seisei.data import store
 from seisei.data.open import open_source
-from seisei.data.scan import MIN_SIZE, Progress, scan, survey
-from seisei.data.source import ArraySource, Source, identity_of
+from seisei.data.pack import Wishes, pack
+from seisei.data.scan import MIN_SIZE, Progress
+from seisei.data.source import Record, Source
 from seisei.data.splits import split_indices
 from seisei.errors import UserError
-from seisei.modalities.image import MAX_PIXELS, Fit, Image, with_channels
+from seisei.modalities.image import MAX_PIXELS, Fit
 from seisei.modalities.label import Label
 from seisei.schema import Schema
-
-# Pictures of one size are taken as they are up to the first; others are brought to at most the second, unless the user says.
-LARGEST_KEPT, LARGEST_CHOSEN = 256, 64
-_CACHE_FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -41,6 +37,7 @@ class Dataset:
         splits: the places of the pictures of ``train``, ``validation`` and ``test``.
         fingerprint: changes when anything above does, or what was skipped.
         report: what was found and done, as plain data.
+        in_memory: whether x is; else gathering examples reads from a file.
     """
 
     schema: Schema
@@ -50,6 +47,7 @@ class Dataset:
     splits: dict[str, Tensor]
     fingerprint: str
     report: dict[str, Any]
+    in_memory: bool = True
 
     def __len__(self) -> int:
         return len(self.x)
@@ -85,8 +83,8 @@ def read_dataset(
 
     Arguments:
         given: see `seisei.data.open.open_source`.
-        size: a side, or height and width. By default the pictures' own where all have one of at most 256; else the largest power of
-            two, from 8 to 64, that is not above the median of their shorter sides.
+        size: a side, or height and width. By default the pictures' own where all have one of at most 256; else the
+            largest power of two, from 8 to 64, that is not above the median of their shorter sides.
         channels: 1 or 3; by default 1 where every picture is grey.
         fit: how pictures of another size are made to fit; by default cropped.
         labels: whether y is wanted.
@@ -101,7 +99,8 @@ def read_dataset(
         frames: see `scan`.
         strict_mode: see `scan`.
         follow_outside: see `open_source`.
-        memory_limit: the bytes that packed pictures may take before they are kept in a file; a quarter of the memory by default.
+        memory_limit: the bytes that packed pictures may take before they are kept in a file; a quarter of the memory by
+            default.
         cache: the folder for such files, see `seisei.data.store.cache_folder`.
         progress: see `scan`.
 
@@ -114,193 +113,76 @@ def read_dataset(
         ((1, 8, 8), 17, 10, torch.uint8)
     """
     opened = open_source(given, source=source, column=column, follow_outside=follow_outside)
-    wanted = {"size": size, "channels": channels, "fit": fit, "skip_bad": skip_bad, "max_pixels": max_pixels,
-              "min_size": min_size, "frames": frames, "strict_mode": strict_mode}  # fmt: skip
+    wishes = Wishes(size, channels, fit, skip_bad, max_pixels, min_size, frames, strict_mode)
     limit = store.memory() // 4 if memory_limit is None else memory_limit
-    folder = _cache_of(opened, wanted, cache)
-    kept = store.load(folder) if folder is not None else None
-    if kept is not None:
-        x, facts = kept
-        image = Image(**{**facts["image"], "background": tuple(facts["image"]["background"])})
-        places, found = facts["kept"], facts["scan"]
-        rule = facts["rule"]
-    else:
-        image, rule = _choose(opened, size, channels, fit)
-        packed = _pack(opened, image, wanted, limit, folder, rule, channels is None, progress)
-        x, image, places, found = packed
-    return _assemble(opened, image, x, places, {**found, "size_rule": rule}, labels, validation, test, seed)
-
-
-def _choose(
-    source: Source, size: int | tuple[int, int] | None, channels: int | None, fit: Fit | None
-) -> tuple[Image, str]:
-    """The shape that pictures shall have, and why; colour is assumed until every picture was seen to be grey."""
-    sizes = survey(source)
-    if not sizes:
-        sizes = Counter({(1, 1): 1})  # nothing can be read: the scan says why
-    only = next(iter(sizes)) if len(sizes) == 1 else None
-    if size is not None:
-        height, width = (size, size) if isinstance(size, int) else size
-        if min(height, width) < 1:
-            raise UserError(
-                "E-TRN-07", "--size", f"{size} is out of range, wanted >= 1", "choose a larger size", found=size
-            )
-        rule = "as asked"
-    elif only is not None and max(only) <= LARGEST_KEPT:
-        (height, width), rule = only, "the size of every picture"
-    else:
-        shorter = sorted(min(s) for s in sizes.elements())
-        median = shorter[len(shorter) // 2]
-        height = width = max([side for side in (8, 16, 32, LARGEST_CHOSEN) if side <= median] or [8])
-        rule = (
-            f"the largest of 8, 16, 32, 64 not above {median}, the median of the shorter sides; pass --size for another"
-        )
-    fit = fit or (None if only == (height, width) else "crop")
-    levels, depth = 256, channels or 3
-    if isinstance(source, ArraySource):
-        levels, depth = source.levels, channels or source.array.shape[3]
-    return Image(height, width, depth, levels, fit=fit), rule
-
-
-def _pack(
-    source: Source,
-    image: Image,
-    wanted: dict[str, Any],
-    limit: int,
-    folder: Path | None,
-    rule: str,
-    any_channels: bool,
-    progress: Progress | None,
-) -> tuple[Tensor, Image, list[int], dict[str, Any]]:
-    """Decode everything once into the shape; the pictures, their final shape, the places of those kept, and the facts."""
-    options = {name: wanted[name] for name in ("skip_bad", "max_pixels", "min_size", "frames", "strict_mode")}
-    if isinstance(source, ArraySource) and (image.height, image.width) == source.array.shape[1:3]:
-        found = scan(source, **options)
-        x = _array_as_it_is(source, image)
-        if any_channels and image.channels == 3 and _is_grey(x):
-            x, image = x[:, :1].contiguous(), _with(image, channels=1)
-        return x, image, found.kept, found.to_json()
-    count = len(source.records)
-    in_file = folder if count * image.values > limit else None
-    room = store.Store(count, image.shape, in_file.parent if in_file else None)
-    grey = True
-
-    def keep(place: int, picture: Tensor) -> None:
-        nonlocal grey
-        grey = grey and _is_grey(picture[None])
-        room.put(place, picture)
-
-    try:
-        found = scan(
-            source, **options, make=image.pack_picture, sink=keep, progress=progress, background=image.background,
-            at_least=(image.height, image.width) if image.fit else None,
-        )  # fmt: skip
-        if len(found.sizes) == 1 and (image.height, image.width) in found.sizes:
-            image = _with(image, fit=None)
-        facts = {"image": asdict(image), "kept": found.kept, "scan": found.to_json(), "rule": rule}
-        if any_channels and image.channels == 3 and grey:
-            image = _with(image, channels=1)
-            facts["image"] = asdict(image)
-        x = room.finish(in_file, facts)
-    except BaseException:
-        room.drop()
-        raise
-    # A view where it is mapped: every channel is the same, and a copy would not fit in memory.
-    x = x[:, : image.channels]
-    return x if in_file else x.contiguous(), image, found.kept, found.to_json()
-
-
-def _with(image: Image, **changes: Any) -> Image:
-    return Image(**{**asdict(image), **changes})
-
-
-def _is_grey(x: Tensor) -> bool:
-    return x.shape[1] == 3 and bool((x[:, 0] == x[:, 1]).all()) and bool((x[:, 0] == x[:, 2]).all())
-
-
-def _array_as_it_is(source: ArraySource, image: Image) -> Tensor:
-    """The array as a tensor (N, C, H, W): a view where it is mapped from a file."""
-    array = source.array
-    if array.shape[3] != image.channels:
-        array = np.stack([with_channels(picture, image.channels, source.root) for picture in array])
-    array = array.transpose(0, 3, 1, 2)
-    mapped = isinstance(array, np.memmap) and array.flags.writeable
-    return torch.from_numpy(array if mapped else np.array(array, order="C"))
-
-
-def _cache_of(source: Source, wanted: dict[str, Any], cache: Path | None) -> Path | None:
-    """The folder in which the packed pictures of this source in this shape are looked for."""
-    if source.identity is None or isinstance(source, ArraySource):
-        return None
-    key = identity_of(_CACHE_FORMAT, source.identity, sorted((k, str(v)) for k, v in wanted.items()))
-    return Path(cache or store.cache_folder()) / key
-
-
-def _assemble(
-    source: Source, image: Image, x: Tensor, places: list[int], found: dict[str, Any],
-    labels: bool, validation: float, test: float, seed: int,
-) -> Dataset:  # fmt: skip
-    records = [source.records[i] for i in places]
+    packed = pack(opened, wishes, limit, cache, progress)
+    records = [opened.records[i] for i in packed.kept]
     names = [record.name for record in records]
-    contents = [hashlib.blake2b(picture.numpy().tobytes(), digest_size=16).digest() for picture in x]
-    given = [record.split for record in records]
-    splits = split_indices(names, contents, given, validation=validation, test=test, seed=seed, where=source.root)
-    counts = Counter(record.label for record in records if record.label is not None)
-    label = Label(source.classes) if source.classes else None
-    if labels:
-        _check_labels(source, counts, len(records))
-    y = None
-    if labels and label is not None:
-        numbers = {name: i for i, name in enumerate(label.names)}
-        y = torch.tensor([numbers[record.label] for record in records if record.label is not None])
-    schema = Schema(image, label if labels else None)
-    skipped = sorted(fault["name"] for fault in found["skipped"])
-    digest = hashlib.blake2b(digest_size=16)
-    for part in (
-        schema.to_json(),
-        names,
-        None if y is None else y.tolist(),
-        skipped,
-        {k: v.tolist() for k, v in splits.items()},
-    ):
-        digest.update(json.dumps(part, ensure_ascii=True, sort_keys=True).encode() + b"\n")
-    digest.update(b"".join(contents))
-    fingerprint = digest.hexdigest()
+    contents = [hashlib.blake2b(picture.numpy().tobytes(), digest_size=16).digest() for picture in packed.x]
+    given_parts = [record.split for record in records]
+    splits = split_indices(names, contents, given_parts, validation=validation, test=test, seed=seed, where=opened.root)
+    label, y = _labels(opened, records) if labels else (None, None)
+    schema = Schema(packed.image, label)
+    skipped = [fault["name"] for fault in packed.facts["skipped"]]
+    fingerprint = _fingerprint(schema, names, y, skipped, splits, contents)
     report = {
-        "root": source.root,
-        "kind": source.kind,
-        **found,
-        "notes": list(source.notes),
-        "ignored": dict(source.ignored.most_common()),
+        "root": opened.root,
+        "kind": opened.kind,
+        **packed.facts,
+        "notes": list(opened.notes),
+        "ignored": dict(opened.ignored.most_common()),
         "image": schema.to_json()["x"],
-        "classes": {name: counts[name] for name in source.classes or ()},
-        "unlabelled": len(records) - counts.total(),
+        **_classes(opened, records),
         "captions": sum(record.caption is not None for record in records),
         "splits": {part: len(indices) for part, indices in splits.items()},
-        "splits_given": sorted({part for part in given if part is not None}),
+        "splits_given": sorted({part for part in given_parts if part is not None}),
         **_duplicates(contents, splits),
-        "bytes": x.numel(),
+        "bytes": packed.x.numel(),
+        "in_memory": packed.in_memory,
         "fingerprint": fingerprint,
     }
-    return Dataset(schema, x, y, names, splits, fingerprint, report)
+    return Dataset(schema, packed.x, y, names, splits, fingerprint, report, packed.in_memory)
 
 
-def _check_labels(source: Source, counts: Counter[str], total: int) -> None:
-    if counts.total() < total:
-        problem = (
-            f"{total - counts.total()} of {total} pictures have no label" if counts else "its pictures have no labels"
-        )
+def _labels(source: Source, records: list[Record]) -> tuple[Label, Tensor]:
+    found = Counter(record.label for record in records if record.label is not None)
+    if source.classes is None or found.total() < len(records):
+        missing = f"{len(records) - found.total()} of {len(records)} pictures have no label"
         remedy = "put each class in its own folder, or add a metadata.csv with the columns file_name and label"
-        raise UserError("E-TRN-12", source.root, problem, remedy, found=counts.total(), wanted=total)
-    if len(counts) < 2:
-        problem = f"one class only: {', '.join(f'{name} ×{n}' for name, n in counts.items())}"
-        raise UserError(
-            "E-TRN-12", source.root, problem, "add another class, or choose a recipe without labels", found=dict(counts)
-        )
+        raise UserError("E-TRN-12", source.root, missing, remedy, found=found.total(), wanted=len(records))
+    if len(found) < 2:
+        problem = f"one class only: {', '.join(f'{name} ×{n}' for name, n in found.items())}"
+        remedy = "add another class, or choose a recipe without labels"
+        raise UserError("E-TRN-12", source.root, problem, remedy, found=dict(found))
+    numbers = {name: i for i, name in enumerate(source.classes)}
+    return Label(source.classes), torch.tensor(
+        [numbers[record.label] for record in records if record.label is not None]
+    )
+
+
+def _classes(source: Source, records: list[Record]) -> dict[str, Any]:
+    counts = Counter(record.label for record in records)
+    return {"classes": {name: counts[name] for name in source.classes or ()}, "unlabelled": counts[None]}
+
+
+def _fingerprint(
+    schema: Schema,
+    names: list[str],
+    y: Tensor | None,
+    skipped: list[str],
+    splits: dict[str, Tensor],
+    contents: list[bytes],
+) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    parts = {part: indices.tolist() for part, indices in splits.items()}
+    for fact in (schema.to_json(), names, None if y is None else y.tolist(), skipped, parts):
+        digest.update(json.dumps(fact, sort_keys=True).encode() + b"\n")
+    digest.update(b"".join(contents))
+    return digest.hexdigest()
 
 
 def _duplicates(contents: list[bytes], splits: dict[str, Tensor]) -> dict[str, int]:
-    """How many pictures repeat another, and how many contents are in several parts (only splits that were given can do that)."""
+    """How many pictures repeat another, and how many contents lie in several parts, as with given splits they can."""
     where: dict[bytes, set[str]] = {}
     for part, indices in splits.items():
         for i in indices.tolist():

@@ -1,4 +1,4 @@
-"""A folder of pictures: flat, with sub-folders as classes, with train/ valid/ test/ above those, or with a table of metadata."""
+"""A folder of pictures: flat, with sub-folders as classes, with train/ valid/ test/ above those, or with metadata."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ class _Walk:
     tables: list[str] = field(default_factory=list)
     faults: list[UserError] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
+    unread: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -54,9 +55,10 @@ class FolderSource:
 def folder_source(path: Path, typed: str | None = None, *, follow_outside: bool = False) -> FolderSource:
     """The pictures below a folder.
 
-    Where the first-level folders are named train, valid (or validation, val) and test, they are the splits. Below that, a picture's
-    class is the first folder it is in. A ``metadata.csv`` or ``metadata.jsonl`` beside them, with a column ``file_name``, may give
-    ``label`` (or class, category), ``caption`` (or text) and ``split``, and then says what the class is.
+    Where the first-level folders are named train, valid (or validation, val) and test, they are the splits. Below that,
+    a picture's class is the first folder it is in. A ``metadata.csv`` or ``metadata.jsonl`` beside them, with a column
+    ``file_name``, may give ``label`` (or class, category), ``caption`` (or text) and ``split``, and then says what the
+    class is.
 
     Arguments:
         path: the folder.
@@ -70,6 +72,9 @@ def folder_source(path: Path, typed: str | None = None, *, follow_outside: bool 
     _visit(walk, path, "", (path.resolve(),))
     if not walk.files and not walk.faults:
         raise _nothing(typed or str(path), walk)
+    for name in walk.unread:
+        problem = f"is {os.path.splitext(name)[1]}, which is not read"
+        walk.faults.append(UserError("E-CHK-04", name, problem, "convert it to PNG or JPEG"))
     names = sorted((name for name, _, _ in walk.files), key=natural)
     tops = {name.partition("/")[0] for name in names if "/" in name}
     split = bool(tops) and all(top in SPLITS for top in tops) and all("/" in name for name in names)
@@ -83,7 +88,7 @@ def folder_source(path: Path, typed: str | None = None, *, follow_outside: bool 
         notes.append(f"{len(rows)} rows of metadata for {len(names)} pictures")
     if split:
         notes.append("the folders " + ", ".join(sorted(tops)) + " are the splits")
-    stamp = identity_of(str(path.resolve()), sorted(walk.files), sorted(rows.items()))
+    stamp = identity_of(str(path.resolve()), sorted(walk.files), sorted(rows.items()), [str(f) for f in walk.faults])
     classes = classes_of(record.label for record in records)
     return FolderSource(typed or str(path), path, records, classes, stamp, walk.faults, walk.ignored, notes)
 
@@ -169,6 +174,8 @@ def _enter(walk: _Walk, entry: os.DirEntry[str], name: str, above: tuple[Path, .
         return
     if suffix not in READ:
         walk.ignored[suffix or "no suffix"] += 1
+        if suffix in UNREAD:
+            walk.unread.append(name)
         return
     facts = entry.stat()
     if not stat.S_ISREG(facts.st_mode):

@@ -93,7 +93,8 @@ def _values(file: BinaryIO, name: str, dimensions: int, most: int) -> NDArray[np
     if len(head) < size:
         raise UserError("E-CHK-06", name, f"ends after {len(head)} of {size} bytes of header", "get the file again")
     if head[:4] != bytes((0, 0, 8, dimensions)):
-        problem = f"begins with {head[:4].hex(' ')}, wanted 00 00 08 {dimensions:02x} (unsigned bytes, {dimensions} dimensions)"
+        wanted_head = f"00 00 08 {dimensions:02x} (unsigned bytes, {dimensions} dimensions)"
+        problem = f"begins with {head[:4].hex(' ')}, wanted {wanted_head}"
         raise UserError("E-CHK-08", name, problem, "give a file in MNIST's format")
     shape = struct.unpack(f">{dimensions}I", head[4:])
     wanted = 1

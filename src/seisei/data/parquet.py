@@ -170,7 +170,7 @@ def _picture_column(schema: Any, features: dict[str, Any], typed: str, column: s
 
 
 def _class_names(columns: dict[str, list[Any]], feature: Any) -> tuple[str, ...] | None:
-    """The names of numbered classes: from the table's own description, else from the column ``class_name`` beside the numbers."""
+    """The names of numbered classes: from the table's own description, else from ``class_name`` beside them."""
     names = feature.get("names") if isinstance(feature, dict) else None
     if isinstance(names, list) and all(isinstance(n, str) for n in names):
         return tuple(names)

@@ -77,7 +77,8 @@ def scan(
 
     Arguments:
         source: see `seisei.data.open.open_source`.
-        skip_bad: how many faulty pictures are left out: a number, or a share such as ``1%``; by default 0.1 % and at most 10.
+        skip_bad: how many faulty pictures are left out: a number, or a share such as ``1%``; by default 0.1 % and at
+            most 10.
         max_pixels: see `read_picture`.
         min_size: see `read_picture`.
         frames: see `read_picture`.

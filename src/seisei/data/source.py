@@ -103,10 +103,11 @@ class ArraySource:
 
     def read(self, index: int) -> NDArray[np.uint8]:
         """One picture, its levels spread over 0 … 255, (H, W, C)."""
-        picture = self.array[index]
+        picture: NDArray[np.uint8] = self.array[index]
         if self.levels == 256:
             return picture
-        return np.rint(picture * (255 / (self.levels - 1))).astype(np.uint8)
+        spread: NDArray[np.uint8] = np.rint(picture * (255 / (self.levels - 1))).astype(np.uint8)
+        return spread
 
 
 def natural(text: str) -> list[tuple[int, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import torch
@@ -24,8 +25,10 @@ def split_indices(
 ) -> dict[str, torch.Tensor]:
     """Which pictures are in which part, in their order.
 
-    A part that the source gives is kept; one that it does not give is drawn from train, each picture by a hash of the seed and its
-    name. Pictures with the same content go to the same part, by the first of their names, so that what is drawn never leaks.
+    A part that the source gives is kept; one that it does not give is drawn from train, each picture by a hash of the
+    seed and its name. Pictures of the same content go to the same part, by the first of their names, so that what is
+    drawn never leaks. Where a part would stay empty, the picture nearest to it is taken, so in very small data sets one
+    picture may move when others are added.
 
     Arguments:
         names: one for each picture.
@@ -57,9 +60,14 @@ def split_indices(
     for name, group, part in zip(names, groups, parts, strict=True):
         if part == "train":
             first[group] = min(first.get(group, name), name)
-    if len(first) <= len(drawn):
-        counts = f"{len(first)} different pictures to train on, wanted at least {len(drawn) + 1}"
-        raise UserError("E-TRN-10", where, counts, "add pictures", found=len(first), wanted=len(drawn) + 1)
+    least = len(drawn) + 1
+    if not first:
+        raise UserError("E-TRN-10", where, f"0 pictures to train on, wanted at least {least}", "add pictures", found=0)
+    if len(first) < least:
+        problem = f"{len(first)} different pictures leave {' or '.join(drawn)} empty, wanted at least {least}"
+        raise UserError(
+            "E-TRN-11", where, problem, "add pictures or pass --validation 0", found=len(first), wanted=least
+        )
     place = _draw(first, drawn, seed)
     parts = [place[group] if part == "train" else part for group, part in zip(groups, parts, strict=True)]
     return {part: torch.tensor([i for i, p in enumerate(parts) if p == part], dtype=torch.int64) for part in PARTS}
@@ -69,19 +77,19 @@ def _draw(first: dict[bytes, str], drawn: dict[str, float], seed: int) -> dict[b
     """The part of each group: its number in [0, 1) falls into the part's interval."""
     number = {group: derive(seed, "split", name) / SEED_LIMIT for group, name in first.items()}
     place = dict.fromkeys(first, "train")
-    start = 0.0
-    taken: set[bytes] = set()
+    start, middle = 0.0, {"train": 1.0}
     for part, share in drawn.items():
-        inside = [group for group, u in number.items() if start <= u < start + share]
-        if not inside:  # the nearest one, so that a small data set has every part
-            middle = start + share / 2
-            inside = [min((g for g in number if g not in taken), key=lambda g: (abs(number[g] - middle), first[g]))]
-        for group in inside:
-            place[group] = part
-        taken.update(inside)
+        for group, u in number.items():
+            if start <= u < start + share:
+                place[group] = part
+        middle[part] = start + share / 2
         start += share
-    if "train" not in place.values():
-        place[max(number, key=lambda g: (number[g], first[g]))] = "train"
+    for part in ("train", *drawn):
+        if part not in place.values():  # the nearest one that another part can spare, so that every part has one
+            counts = Counter(place.values())
+            spare = [group for group in number if counts[place[group]] > 1]
+            nearest = min((abs(number[group] - middle[part]), first[group], group) for group in spare)
+            place[nearest[2]] = part
     return place
 
 

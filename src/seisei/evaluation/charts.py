@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 
@@ -189,7 +190,7 @@ def scatter(
         groups.insert(0, (f"{len(others)} other labels", 0, SHAPES[0], [p for p, n in pairs if n in rest]))
     swatches = [(name, _mark(colour, shape)) for name, colour, shape, _ in groups] if labels is not None else []
     key, top = _legend(swatches, width)
-    height = max(height, math.ceil(top) + 260)
+    height = max(height, math.ceil(top) + 380)
     across, up = _padded(x for (x, _), _ in pairs), _padded(y for (_, y), _ in pairs)
     ticks = [tick for tick in nice_ticks(*up) if up[0] <= tick <= up[1]]
     box = _Box(ticks, width, height - (14 if notes else 0), top, x=across, y=up)
@@ -213,8 +214,8 @@ def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
         >>> nice_ticks(0.3, 9.1)
         [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]
     """
-    if high - low <= 1e-9 * max(abs(low), abs(high)):
-        low, high = (low - abs(low) / 2, high + abs(high) / 2) if low else (-1.0, 1.0)
+    if high - low <= max(1e-9 * max(abs(low), abs(high)), 1e-200):
+        low, high = (low - abs(low) / 2, high + abs(high) / 2) if abs(low) > 1e-200 else (-1.0, 1.0)
     rough = (high - low) / count
     power = math.floor(math.log10(rough))
     factor = next(f for f in (1, 2, 5, 10) if f * 10.0**power >= rough * (1 - 1e-9))
@@ -237,7 +238,7 @@ def log_ticks(low: float, high: float) -> list[float]:
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     if last - first <= 2:
         ticks = [float(f"{f}e{power}") for power in range(first, last + 1) for f in (1, 2, 5)]
-        below, above = max(t for t in ticks if t <= low), min(t for t in ticks if t >= high)
+        below, above = max((t for t in ticks if t <= low), default=ticks[0]), min(t for t in ticks if t >= high)
         below, above = (below, above) if below < above else (below / 10, above * 10)
         return [t for t in ticks if below <= t <= above] if len(ticks) > 1 else [below, above]
     stride = math.ceil((last - first) / 6)
@@ -256,7 +257,7 @@ def number(value: float, digits: int = 4) -> str:
     if math.isinf(value):
         return "infinite" if value > 0 else "−infinite"
     size = abs(value)
-    if size and not 1e-4 <= size < 1e9:
+    if size and not 1e-5 <= size < 1e9:
         mantissa, power = f"{size:.{digits - 1}e}".split("e")
         mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
         raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
@@ -412,8 +413,9 @@ def _median(values: Iterable[float]) -> float:
     return known[len(known) // 2]
 
 
-def _natural(name: str) -> tuple[bool, int, str]:
-    return (False, int(name), name) if name.isdecimal() and len(name) < 18 else (True, 0, name)
+def _natural(name: str) -> list[tuple[int, str]]:
+    """A key that puts "dog 2" before "dog 10"."""
+    return [(int(part), "") if part.isdecimal() else (2**62, part) for part in re.split(r"(\d{1,18})", name) if part]
 
 
 def _wide(text: str) -> float:

@@ -73,9 +73,10 @@ class Run:
         except (OSError, ValueError, RecursionError) as error:
             self.faults.append(f"{name} could not be read ({type(error).__name__}).")
             return {}
-        if not isinstance(found, dict):
-            self.faults.append(f"{name} does not hold a JSON object.")
-        return _dict(found)
+        if not isinstance(found, dict) or _deep(found):
+            self.faults.append(f"{name} does not hold a JSON object, or one nested too deeply.")
+            return {}
+        return found
 
     def _log(self, name: str) -> Iterator[dict[str, Any]]:
         try:
@@ -90,7 +91,7 @@ class Run:
                 event = json.loads(line)
             except (ValueError, RecursionError):
                 event = None
-            if isinstance(event, dict):
+            if isinstance(event, dict) and not _deep(event):
                 yield event
             elif line.strip():
                 last = " It is the last one: the run was stopped while it wrote." if place == len(lines) else ""
@@ -147,7 +148,9 @@ def write_report(folder: Path) -> Path:
 
 def render(run: Run) -> str:
     """The whole page."""
-    name = f"{run.recipe.get('recipe') or 'run'} on {_data_name(run)}"
+    name = (
+        " on ".join(filter(None, [str(run.recipe.get("recipe") or ""), _data_name(run)])) or run.folder.resolve().name
+    )
     parts = [(key, title, lead, body(run)) for key, title, lead, body in SECTIONS]
     links = "".join(f'<li><a href="#{key}">{key.capitalize()}</a></li>' for key, *_ in parts)
     main = "".join(
@@ -332,8 +335,8 @@ def _series(run: Run) -> Iterator[tuple[str, str, dict[str, list[Point]]]]:
     scores = list(dict.fromkeys(name for event in checks for name in _dict(event.get("scores"))))
 
     def curves(*keys: str) -> dict[str, list[Point]]:
-        found = {name: _points(events, *keys) for name, events in by_turn.items()}
-        return {name: points for name, points in found.items() if points}
+        # A player without points stays in, so that it keeps its colour in every chart.
+        return {name: _points(events, *keys) for name, events in by_turn.items()}
 
     used = {"loss"} if "loss" in scores else {"elbo"} if "elbo" in scores else set()
     loss = curves("loss")
@@ -341,7 +344,7 @@ def _series(run: Run) -> Iterator[tuple[str, str, dict[str, list[Point]]]]:
         loss["validation"] = _points(checks, "scores", "loss")
     elif used:  # the bound is better when higher, a loss when lower
         loss["validation (−ELBO)"] = [(step, -value) for step, value in _points(checks, "scores", "elbo")]
-    if loss:
+    if any(loss.values()):
         yield "Loss", run.unit, loss
     for part in dict.fromkeys(part for event in train for part in _dict(event.get("parts"))):
         both = curves("parts", part)
@@ -351,12 +354,13 @@ def _series(run: Run) -> Iterator[tuple[str, str, dict[str, list[Point]]]]:
         yield _words(part), run.unit if run.unit.startswith("nats") else "value", both
     for name in scores:
         if name not in used:
-            yield _words(name), "validation score", {"validation": _points(checks, "scores", name)}
+            yield _words(name), "validation score", {"training": [], "validation": _points(checks, "scores", name)}
     active = _points(checks, "active_units")
     if len(active) > 1:
-        yield "Active units", "latent dimensions in use", {"validation": active}
+        yield "Active units", "latent dimensions in use", {"training": [], "validation": active}
     for key, (title, unit) in BRIEF.items():
-        if found := curves(key):
+        found = curves(key)
+        if any(found.values()):
             yield title, unit, found
 
 
@@ -497,10 +501,12 @@ def _fact(value: object, key: str = "") -> str:
         if all(_whole(count) is not None for count in value.values()) and (key == "classes" or len(value) > 6):
             return _counts(value)
         if not any(isinstance(v, (dict, list)) for v in value.values()):
-            return "<br>".join(f'<span class="quiet">{_e(k)}</span> {_fact(v)}' for k, v in value.items())
+            return (" · " if key == "item" else "<br>").join(
+                f'<span class="quiet">{_e(k)}</span> {_fact(v)}' for k, v in value.items()
+            )
         return _facts(value)
     if isinstance(value, list):
-        shown = [f"<li>{_fact(v)}</li>" for v in value]
+        shown = [f"<li>{_fact(v, 'item')}</li>" for v in value]
         if len(shown) <= MOST_ROWS:
             return f"<ul>{''.join(shown)}</ul>"
         first, rest = "".join(shown[:MOST_ROWS]), "".join(shown[MOST_ROWS:])
@@ -550,7 +556,7 @@ def _value(score: dict[str, Any]) -> str:
 
 
 def _data_name(run: Run) -> str:
-    path = str(_dict(run.recipe.get("data")).get("path") or "unknown data")
+    path = str(_dict(run.recipe.get("data")).get("path") or "")
     return path.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1] or path
 
 
@@ -626,6 +632,17 @@ def _dict(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def _deep(value: object, most: int = 50) -> bool:
+    """Whether a JSON value is nested deeper than any run writes it."""
+    layer = [value]
+    for _ in range(most):
+        nested = (v.values() if isinstance(v, dict) else v if isinstance(v, list) else () for v in layer)
+        layer = [inner for values in nested for inner in values]
+        if not layer:
+            return False
+    return True
+
+
 def _list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
@@ -681,6 +698,7 @@ h2{margin:0;font-size:21px;line-height:1.25;letter-spacing:-.01em;text-wrap:bala
 h3{margin:34px 0 4px;font-size:16px}
 .body>:first-child{margin-top:0}.body p{margin:0 0 12px}
 .quiet,.aside,figcaption,caption{color:var(--muted);font-size:14px}
+section:has(.body>.missing:only-child){padding:28px 0}
 .missing,.calm{color:var(--muted)}.calm{color:var(--ink);font-size:18px}
 figure{margin:0}
 figure img{display:block;max-width:100%;height:auto;border-radius:6px;cursor:zoom-in}
@@ -733,6 +751,8 @@ dialog img{display:block;width:min(92vw,92vh);height:auto;max-height:94vh;object
 .tiles{gap:14px 32px}
 .strip{grid-template-columns:repeat(2,minmax(0,1fr))}.strip img{width:100%!important}}
 @media (max-width:620px){.scores thead{display:none}.scores tr{display:flex;flex-wrap:wrap;gap:2px 10px;
-padding:12px 0;border-top:1px solid var(--line)}.scores th,.scores td{border:0!important;padding:0}.scores th{flex:1 0 100%}
+padding:12px 0;border-top:1px solid var(--line)}.scores th,.scores td{border:0!important;padding:0}
+.scores th{flex:1 0 100%}
+
 .scores .better{color:var(--muted)}.scores .better::after{content:" is better"}}
 """

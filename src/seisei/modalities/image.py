@@ -1,7 +1,7 @@
 """Pictures: both ways between a file or an array and a tensor. The only file that knows Pillow.
 
-A picture is held as uint8 values 0 … levels - 1, shape (C, H, W), and a model sees them divided by levels - 1. What Pillow would do
-without a word (clip 16 bits, ignore the camera's orientation, fill truncated files) is done here explicitly, and recorded.
+A picture is held as uint8 values 0 … levels - 1, shape (C, H, W), and a model sees them divided by levels - 1. What
+Pillow would do without a word (clip 16 bits, ignore the camera's orientation) is done here explicitly, and recorded.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Fit = Literal["crop", "pad", "stretch"]
 
 WHITE: Colour = (255, 255, 255)
 MAX_PIXELS = 64_000_000
-# Formats are listed one by one: Pillow also opens EPS by running an interpreter, and rare formats are seldom checked by anyone.
+# Listed one by one: Pillow also opens EPS, by running an interpreter, and rare formats are seldom checked by anyone.
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "PPM", "AVIF", "JPEG2000")
 _TURNS = {
     2: pillow.Transpose.FLIP_LEFT_RIGHT,
@@ -113,8 +113,9 @@ class Image:
         """One picture in compact form: uint8 values 0 … levels - 1, (C, H, W).
 
         Arguments:
-            raw: a path, the bytes of a file, a PIL picture or an array (H, W) or (H, W, C). Arrays of uint8 are 0 … 255, of uint16
-                0 … 65535, of bool or floating point 0 … 1; where `levels` is 2, uint8 arrays of only 0 and 1 are those.
+            raw: a path, the bytes of a file, a PIL picture or an array (H, W) or (H, W, C). Arrays of uint8 are
+                0 … 255, of uint16 0 … 65535, of bool or floating point 0 … 1; where `levels` is 2, uint8 arrays of only
+                0 and 1 are those.
 
         Raises:
             UserError: the picture cannot be read, or has another size and `fit` is None.
@@ -168,8 +169,8 @@ def read_picture(
 ) -> Picture:
     """A picture, wholly decoded, upright, 8-bit, grey or sRGB, without transparency.
 
-    16-bit grey is scaled (65535 becomes 255), 16-bit colour arrives from Pillow as its high byte; both are recorded, as is every other
-    conversion. Nothing is guessed where a file is damaged.
+    16-bit grey is scaled (65535 becomes 255), 16-bit colour arrives from Pillow as its high byte; both are recorded, as
+    is every other conversion. Nothing is guessed where a file is damaged.
 
     Arguments:
         raw: a path, the bytes of a file, a PIL picture, or an array.
@@ -178,7 +179,8 @@ def read_picture(
         min_size: refuse pictures with a shorter side.
         background: what shows through where the picture is transparent.
         frames: ``first`` takes the first picture of an animation or of several pages; None refuses them.
-        at_least: a height and width that suffice: a large JPEG is then decoded at a fraction of its size, which is quicker.
+        at_least: a height and width that suffice: a large JPEG is then decoded at a fraction of its size, which is
+            quicker.
 
     Raises:
         UserError: what is wrong with the file, and what to do about it.
@@ -223,8 +225,8 @@ def resized(
         pixels: (H, W) or (H, W, C).
         height: wanted.
         width: wanted.
-        fit: ``crop`` fills the frame and cuts what is outside, ``pad`` shows all and fills with the background, ``stretch`` does
-            not keep the proportions.
+        fit: ``crop`` fills the frame and cuts what is outside, ``pad`` shows all and fills with the background,
+            ``stretch`` does not keep the proportions.
         background: the colour around a padded picture.
         filter: ``lanczos`` is sharper, ``box`` makes no ripples.
 
@@ -348,7 +350,7 @@ def grid(
     return sheet if colour else sheet[..., 0]
 
 
-# ---- opening ----------------------------------------------------------------------------------------------------------------
+# ---- opening ----
 
 _guard = threading.Lock()
 _inside = 0
@@ -357,7 +359,7 @@ _filters: warnings.catch_warnings[None] | None = None
 
 @contextmanager
 def _without_pillow_warnings() -> Iterator[None]:
-    """What Pillow warns about is either checked here or harmless. Counted, since the filters belong to all threads at once."""
+    """What Pillow warns of is checked here, or harmless. Counted, since the filters belong to all threads at once."""
     global _inside, _filters
     with _guard:
         _inside += 1
@@ -494,7 +496,7 @@ def _wanted_bytes(file: BinaryIO, size: int) -> int | None:
         return None
 
 
-# ---- decoding ---------------------------------------------------------------------------------------------------------------
+# ---- decoding ----
 
 
 def _checked_and_decoded(

@@ -143,6 +143,19 @@ class Engine:
             stacked /= self.world
         return dict(zip(values, stacked.tolist(), strict=True))
 
+    def share(self, text: str) -> str:
+        """The main process's text (at most 4,000 bytes), in every process."""
+        if self.world == 1:
+            return text
+        data = text.encode()
+        assert len(data) <= 4000
+        wire = torch.zeros(4008, dtype=torch.uint8, device=self.device)
+        wire[:2] = torch.tensor([len(data) // 256, len(data) % 256])
+        wire[8 : 8 + len(data)] = torch.tensor(list(data), dtype=torch.uint8)
+        dist.broadcast(wire, 0)
+        length = int(wire[0]) * 256 + int(wire[1])
+        return bytes(wire[8 : 8 + length].tolist()).decode()
+
     def same(self, name: str, value: int) -> None:
         """Refuse to go on when processes hold different values."""
         if self.world > 1:

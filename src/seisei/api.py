@@ -1,0 +1,281 @@
+"""The same verbs in Python.
+
+    import seisei
+    run = seisei.train("vae", "photos/", latent=64)
+    run.sample(64, seed=1)
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seisei import session
+from seisei.data.dataset import Dataset
+from seisei.data.inputs import Resize, read_inputs
+from seisei.errors import UserError, did_you_mean
+from seisei.evaluation.likelihood import Likelihood
+from seisei.finish import evaluate, finish
+from seisei.modalities.image import grid, png_bytes
+from seisei.pipeline import Pipeline, Pixels
+from seisei.session import DataOptions, Execution, Request
+from seisei.training.run import Listener, RunFolder
+
+
+class Run:
+    """A trained model in its folder. Verbs load the newest whole checkpoint when they are first used.
+
+    Arguments:
+        path: the run's folder.
+
+    Raises:
+        UserError: there is no such run.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.folder = RunFolder.open(path)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @property
+    def path(self) -> Path:
+        """The run's folder."""
+        return self.folder.path
+
+    @functools.cached_property
+    def pipeline(self) -> Pipeline:
+        """The model with both its ends."""
+        return Pipeline.load(self.path)
+
+    @functools.cached_property
+    def recipe(self) -> dict[str, Any]:
+        """What was trained, with every default resolved."""
+        found: dict[str, Any] = self.folder.read("recipe.json")
+        return found
+
+    @property
+    def verbs(self) -> list[str]:
+        """What the model can do."""
+        return self.pipeline.verbs
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """The scores of the last evaluation, by name; empty before one."""
+        if not (self.path / "scores.json").is_file():
+            return {}
+        return {entry["name"]: entry["value"] for entry in self.folder.read("scores.json")["scores"]}
+
+    @property
+    def findings(self) -> list[dict[str, Any]]:
+        """What the watch noticed."""
+        return [event for event in self.folder.events() if event.get("event") == "watch"]
+
+    @property
+    def report(self) -> Path:
+        """The report, one self-contained page."""
+        return self.path / "report.html"
+
+    def read(self, given: Any, *, resize: Resize | None = None, **options: Any) -> Dataset:
+        """Pictures as this model takes them: a file, a folder, any source that `train` reads, or arrays."""
+        return read_inputs(self.pipeline.schema, given, resize=resize, labels=bool(self.pipeline.classes), **options)
+
+    def sample(
+        self, n: int = 64, *, seed: int = 0, label: str | Sequence[str] | None = None, temperature: float = 1.0
+    ) -> list[Pixels]:
+        """New pictures, uint8 (H, W) or (H, W, 3); see `Pipeline.sample`."""
+        return self.pipeline.sample(n, seed=seed, label=label, temperature=temperature)
+
+    def reconstruct(self, given: Any, *, resize: Resize | None = None) -> list[Pixels]:
+        """Every picture, through the model and back."""
+        self.pipeline.need("reconstruct")
+        return self.pipeline.reconstruct(self.read(given, resize=resize))
+
+    def encode(self, given: Any, *, resize: Resize | None = None) -> NDArray[np.float32]:
+        """The latent of every picture, (N, L)."""
+        self.pipeline.need("encode")
+        return self.pipeline.encode(self.read(given, resize=resize))
+
+    def decode(self, latents: NDArray[np.float32], *, label: str | Sequence[str] | None = None) -> list[Pixels]:
+        """The picture of every latent."""
+        return self.pipeline.decode(latents, label=label)
+
+    def interpolate(
+        self,
+        ends: Any,
+        *,
+        steps: int = 8,
+        path: Literal["linear", "spherical"] = "linear",
+        label: str | Sequence[str] | None = None,
+        resize: Resize | None = None,
+    ) -> list[list[Pixels]]:
+        """Pictures on the way between seeds (whole numbers), or between pictures (anything `read` takes)."""
+        self.pipeline.need("interpolate")
+        if isinstance(ends, (list, tuple)) and all(isinstance(e, int) for e in ends):
+            z: Tensor | NDArray[np.float32] = self.pipeline.prior_latents(ends)
+        else:
+            z = self.pipeline.encode(self.read(ends, resize=resize))
+        return self.pipeline.interpolate(z, steps=steps, path=path, label=label)
+
+    def score(self, given: Any, *, samples: int = 100, seed: int = 0, resize: Resize | None = None) -> Likelihood:
+        """The log-likelihood of every picture, or a bound on it."""
+        self.pipeline.need("score")
+        return self.pipeline.score(self.read(given, resize=resize), samples=samples, seed=seed)
+
+    def evaluate(
+        self, data: Any = None, *, split: str = "test", samples: int = 100, most: int = 10_000, seed: int = 0
+    ) -> dict[str, Any]:
+        """The scores on a part of the run's own data, or of other data; nothing is written.
+
+        Raises:
+            UserError: an unknown part, or data that are gone.
+        """
+        dataset = self.data(data)
+        if split not in dataset.splits or not len(dataset.splits[split]):
+            there = [name for name, part in dataset.splits.items() if len(part)]
+            raise UserError("E-EVA-10", "--split", f"{split!r} is not there", did_you_mean(split, there), wanted=there)
+        if samples < 1 or most < 1:
+            raise UserError("E-EVA-20", "--samples", f"{min(samples, most)} is out of range, wanted >= 1", "choose a larger number")
+        return evaluate(self.pipeline, dataset, split=split, samples=samples, most=most, seed=seed)
+
+    def data(self, given: Any = None) -> Dataset:
+        """The run's data set, read as in training.
+
+        Raises:
+            UserError: it is gone.
+        """
+        where = self.recipe["data"]["path"] if given is None else given
+        if where is None:
+            raise UserError("E-EVA-01", self.path, "was trained on arrays, which are not kept", "give them again")
+        return DataOptions(**self.recipe["options"]).read(where, int(self.recipe["seed"]))
+
+    def write_report(self, data: Any = None) -> Path:
+        """Evaluate, draw the figures and write the report anew."""
+        finish(self.folder, self.data(data))
+        return self.report
+
+
+def train(
+    recipe: str,
+    data: Any,
+    *,
+    output: str | Path | None = None,
+    seed: int = 0,
+    overrides: dict[str, Any] | None = None,
+    overwrite: bool = False,
+    keep: int = 2,
+    report: bool = True,
+    listeners: Sequence[Listener] = (),
+    **settings: Any,
+) -> Run:
+    """Train a model.
+
+    Arguments:
+        recipe: its name, such as ``vae``.
+        data: a path, a name, or arrays in memory.
+        output: the run's folder; one under ``runs/`` by default.
+        seed: of everything random.
+        overrides: of the plan, by dotted path: ``{"objective.beta": 0.5}``.
+        overwrite: replace a run that is there.
+        keep: checkpoints kept.
+        report: evaluate and write the report at the end.
+        listeners: told of every event, as it is logged.
+        settings: dials of the recipe, fields of `DataOptions` and of `Execution`.
+
+    Raises:
+        UserError: anything wrong with the request or the data, before anything is written.
+    """
+    options = {f.name: settings.pop(f.name) for f in fields(DataOptions) if f.name in settings}
+    execution = {f.name: settings.pop(f.name) for f in fields(Execution) if f.name in settings}
+    request = Request(
+        recipe=recipe, data=data, dials=settings, overrides=overrides or {}, options=DataOptions(**options),
+        execution=Execution(**execution), seed=seed, output=None if output is None else Path(output), overwrite=overwrite,
+        keep=keep, report=report,
+    )  # fmt: skip
+    return Run(session.start(request, listeners).path)
+
+
+def resume(run: str | Path | Run, **options: Any) -> Run:
+    """Go on with a run, to the same bits as if it had never stopped; see `seisei.session.resume`."""
+    return Run(session.resume(run.path if isinstance(run, Run) else run, **options).path)
+
+
+def load(path: str | Path) -> Run:
+    """A run that is there.
+
+    Raises:
+        UserError: it is not.
+    """
+    return Run(path)
+
+
+def check(data: Any, *, seed: int = 0, **options: Any) -> dict[str, Any]:
+    """What is in the data, what is broken, and which recipes and dials suit them; nothing is written.
+
+    Raises:
+        UserError: more is broken than `skip_bad` allows.
+    """
+    from seisei.recipes.advice import advice
+
+    found = DataOptions(**options).read(data, seed)
+    return {**found.report, "advice": advice(found)}
+
+
+def runs(folder: str | Path = "runs") -> list[dict[str, Any]]:
+    """The runs in a folder, the newest first: what each is, how far it came, its scores, what it can do."""
+    found = []
+    for path in sorted(Path(folder).iterdir(), reverse=True) if Path(folder).is_dir() else []:
+        if (path / "recipe.json").is_file():
+            found.append(_summary(RunFolder(path)))
+    return found
+
+
+def _summary(folder: RunFolder) -> dict[str, Any]:
+    try:
+        recipe = folder.read("recipe.json")
+        steps = recipe["plan"]["steps"]
+        made = [int(p.name.removeprefix("step-")) for p in folder.checkpoints.paths()]
+        scores = folder.read("scores.json")["scores"] if (folder.path / "scores.json").is_file() else []
+        kind = recipe["plan"]["objective"]["arguments"]["model"]["class"]
+    except (UserError, KeyError, TypeError) as error:
+        return {"run": str(folder.path), "trouble": str(error)}
+    step = max(made, default=0)
+    return {
+        "run": str(folder.path),
+        "recipe": recipe["recipe"],
+        "data": Path(recipe["data"]["path"] or "arrays").name,
+        "state": "finished" if step >= steps else f"step {step} of {steps}",
+        "scores": {s["name"]: s["value"] for s in scores},
+        "verbs": _verbs_of(kind),
+        "changed": datetime.fromtimestamp(folder.path.stat().st_mtime).isoformat(timespec="minutes"),
+    }
+
+
+def _verbs_of(kind: str) -> list[str]:
+    """What a model of a listed class can do, by its methods: nothing is built for a list."""
+    from seisei import catalog
+    from seisei.capabilities import VERBS
+    from seisei.spec import CATALOG
+
+    catalog.fill()
+    cls = CATALOG.get(kind)
+    if cls is None:
+        return []
+    return [verb for verb, protocol in VERBS.items() if all(hasattr(cls, m) for m in _members(protocol))] + ["evaluate"]
+
+
+def _members(protocol: type) -> set[str]:
+    return {name for name in protocol.__dict__ if not name.startswith("_")} | set(getattr(protocol, "__annotations__", {}))
+
+
+def sheet(pictures: Sequence[Pixels], columns: int | None = None) -> bytes:
+    """Pictures side by side, as PNG."""
+    return png_bytes(grid(list(pictures), columns))

@@ -1,0 +1,131 @@
+"""What a finished run leaves: scores, figures, the report."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from seisei.capabilities import Conditions, Encodes, Samples
+from seisei.data.dataset import Dataset
+from seisei.evaluation.likelihood import mean_and_error
+from seisei.evaluation.report import write_report
+from seisei.modalities.image import Image, grid, png_bytes
+from seisei.modalities.label import Label
+from seisei.pipeline import Pipeline
+from seisei.schema import Schema
+from seisei.training.run import RunFolder
+
+SHEET = 64
+SCORED, SCORE_SAMPLES, DRAWN, PAIRS = 1000, 64, 2000, 16
+
+
+def conditions_for(model: nn.Module, schema: Schema, n: int) -> Tensor | None:
+    """Each kind in turn, for a conditional model."""
+    if isinstance(model, Conditions) and model.classes and isinstance(schema.y, Label):
+        return torch.arange(n) % schema.y.classes
+    return None
+
+
+def sample_sheet(model: nn.Module, schema: Schema) -> bytes | None:
+    """A grid of samples as PNG, None for a model that does not sample; the caller fixes the randomness."""
+    if not isinstance(model, Samples) or not isinstance(schema.x, Image):
+        return None
+    y = conditions_for(model, schema, SHEET)
+    device = next(model.parameters()).device
+    columns = schema.y.classes if y is not None and isinstance(schema.y, Label) and schema.y.classes <= 16 else None
+    return png_bytes(grid(model.sample(SHEET, None if y is None else y.to(device)), columns))
+
+
+def evaluate(pipeline: Pipeline, data: Dataset, *, split: str, samples: int, most: int, seed: int = 0) -> dict[str, Any]:
+    """The scores of a model on a part of the data, with standard errors.
+
+    Arguments:
+        pipeline: the model.
+        data: what it was trained on, or other data.
+        split: the part.
+        samples: importance samples behind each likelihood.
+        most: examples looked at, at most.
+        seed: of the noise.
+    """
+    part = data.subset(data.splits[split][:most])
+    scores: list[dict[str, Any]] = []
+
+    def add(name: str, values: Any, unit: str, better: str, note: str = "") -> None:
+        value, error = mean_and_error(np.asarray(values, np.float64))
+        entry = {"name": name, "value": value, "error": None if np.isnan(error) else error}
+        scores.append({**entry, "unit": unit, "better": better, "note": note})
+
+    if "score" in pipeline.verbs:
+        found = pipeline.score(part, samples=samples, seed=seed)
+        name = "log-likelihood bound" if found.bound else "log-likelihood"
+        add(name, found.nats, "nats", "higher", found.meaning)
+        note = "an upper bound on the bits that a pixel value costs" if found.bound else "bits that a pixel value costs"
+        add("bits per dimension", found.bits, "bits", "lower", note)
+    if isinstance(pipeline.model, Encodes):
+        back = torch.stack([pipeline.image.encode(p) for p in pipeline.reconstruct(part)])
+        there = torch.cat([b.x for b in pipeline.batches(part)])
+        squared = (back - there).square().flatten(1).mean(1).numpy()
+        add("reconstruction error", squared, "mean squared error, of values in 0 … 1", "lower")
+        peak = -10 * np.log10(np.maximum(squared, 1e-10))
+        add("reconstruction PSNR", peak, "dB", "higher", "the mean over pictures")
+    return {"split": split, "examples": len(part), "seed": seed, "step": pipeline.card["step"], "scores": scores}
+
+
+def figures(pipeline: Pipeline, run: RunFolder, data: Dataset, seed: int = 0) -> None:
+    """The pictures of the report: samples, reconstructions beside originals, an interpolation, a map of the latents."""
+    image = pipeline.image
+    if "sample" in pipeline.verbs:
+        columns = pipeline.classes if 0 < pipeline.classes <= 16 else 8
+        drawn = pipeline.sample(8 * columns, seed=seed)
+        run.write("figures/samples.png", png_bytes(grid(drawn, columns)))
+    if not isinstance(pipeline.model, Encodes):
+        return
+    held_out = data.splits["test"]
+    few = data.subset(held_out[:PAIRS])
+    originals = [image.decode(x) for b in pipeline.batches(few) for x in b.x]
+    back = pipeline.reconstruct(few)
+    half = max(1, len(few) // 2)
+    rows = [picture for i in range(0, len(few), half) for part in (originals, back) for picture in part[i : i + half]]
+    run.write("figures/reconstructions.png", png_bytes(grid(rows, half)))
+    label = None
+    ends = pipeline.encode(few)
+    if pipeline.classes and few.y is not None and isinstance(data.schema.y, Label):
+        label = data.schema.y.names[int(few.y[0])]
+    walks = [row for i in range(0, min(6, len(ends) - 1), 2) for row in pipeline.interpolate(ends[i : i + 2], steps=8, label=label)]
+    if walks:
+        run.write("figures/interpolation.png", png_bytes(grid([p for row in walks for p in row], 8)))
+    run.write("figures/latent.json", json.dumps(latent_map(pipeline, data)).encode())
+
+
+def latent_map(pipeline: Pipeline, data: Dataset) -> dict[str, Any]:
+    """The first two principal components of the latents of held-out pictures, and of training pictures where those are few."""
+    chosen = torch.cat([data.splits["test"], data.splits["validation"], data.splits["train"]])[:DRAWN]
+    part = data.subset(chosen)
+    z = pipeline.encode(part).astype(np.float64)
+    centred = z - z.mean(0)
+    _, singular, directions = np.linalg.svd(centred, full_matrices=False)
+    share = singular**2 / max(1e-12, float((singular**2).sum()))
+    points = centred @ directions[:2].T
+    if points.shape[1] < 2:
+        points = np.pad(points, ((0, 0), (0, 2 - points.shape[1])))
+    names = data.schema.y.names if isinstance(data.schema.y, Label) else None
+    labels = [names[int(i)] for i in part.y] if names is not None and part.y is not None else None
+    return {
+        "points": np.round(points, 4).tolist(),
+        "labels": labels,
+        "explained": [round(float(s), 4) for s in share[:2]],
+        "method": "principal components of the latents",
+    }
+
+
+def finish(run: RunFolder, data: Dataset) -> None:
+    """Evaluate, draw the figures, write the report."""
+    pipeline = Pipeline.load(run.path)
+    split = "test" if len(data.splits["test"]) else "validation"
+    run.write("scores.json", evaluate(pipeline, data, split=split, samples=SCORE_SAMPLES, most=SCORED))
+    figures(pipeline, run, data)
+    write_report(run.path)

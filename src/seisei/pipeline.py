@@ -1,0 +1,311 @@
+"""The artifact: schema, model and card. Raw things in, raw things out: every verb a person uses."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from seisei import catalog, seeds
+from seisei.batch import Batch
+from seisei.capabilities import offers
+from seisei.data.dataset import Dataset
+from seisei.errors import UserError
+from seisei.evaluation.likelihood import Likelihood, bits_per_dimension, likelihoods
+from seisei.modalities.image import Image
+from seisei.modalities.label import Label
+from seisei.schema import Schema
+from seisei.spec import Spec
+from seisei.training.loop import load_weights
+from seisei.training.run import RunFolder
+
+Pixels = NDArray[np.uint8]
+Path_ = Literal["spherical", "linear"]
+MOST = 100_000
+
+
+class Pipeline:
+    """A trained model with both its ends.
+
+    Arguments:
+        model: with its weights, in evaluation mode.
+        schema: what x and y are.
+        card: where it comes from: recipe, data, step.
+        digest: SHA-256 of the weights, which latents and samples carry so that one knows what made them.
+        notes: what was noticed on loading.
+    """
+
+    def __init__(self, model: nn.Module, schema: Schema, card: dict[str, Any], digest: str, notes: Sequence[str] = ()) -> None:
+        self.model, self.schema, self.card, self.digest, self.notes = model.eval(), schema, card, digest, list(notes)
+        self.device = next(model.parameters()).device
+
+    @classmethod
+    def load(cls, path: str | Path, *, step: int | None = None, weights: Literal["average", "last"] = "average") -> Pipeline:
+        """The model of a run.
+
+        Arguments:
+            path: of the run's folder.
+            step: of the checkpoint; the newest whole one by default.
+            weights: the moving average, or those of the last step.
+
+        Raises:
+            UserError: no such run, or no whole checkpoint in it.
+        """
+        run = RunFolder.open(path)
+        recipe, schema = run.read("recipe.json"), Schema.from_json(run.read("schema.json"), f"{path}/schema.json")
+        checkpoint, notes = run.checkpoints.newest(exact=step)
+        tree = recipe.get("plan", {}).get("objective", {}).get("arguments", {}).get("model")
+        catalog.fill()
+        model = Spec.from_json(tree, f"{path}/recipe.json").build()
+        name = weights if weights == "average" and "average" in checkpoint.tensors else "model"
+        load_weights(model, checkpoint.tensors[name], f"{checkpoint.path.name}/{name}.safetensors")
+        digest = hashlib.sha256((checkpoint.path / f"{name}.safetensors").read_bytes()).hexdigest()
+        card = {"run": str(path), "recipe": recipe.get("recipe"), "step": checkpoint.step, "weights": name, "plan": recipe["plan"]}
+        return cls(model, schema, {**card, "data": recipe.get("data", {})}, digest, notes)
+
+    @property
+    def image(self) -> Image:
+        """The picture end."""
+        assert isinstance(self.schema.x, Image)
+        return self.schema.x
+
+    @property
+    def classes(self) -> int:
+        """How many kinds the model was told apart in training, 0 where it was told of none."""
+        return int(getattr(self.model, "classes", 0))
+
+    @property
+    def verbs(self) -> list[str]:
+        """What this model can do."""
+        return offers(self.model)
+
+    def need(self, verb: str) -> Any:
+        """The model, when it offers the verb.
+
+        Raises:
+            UserError: it does not; what it can do instead.
+        """
+        if verb not in self.verbs:
+            problem = f"this model cannot {verb}; it can: {', '.join(self.verbs)}"
+            raise UserError("E-*-08", self.card.get("run", "model"), problem, "choose one of these verbs", wanted=self.verbs)
+        return self.model
+
+    # ---- sampling -----------------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def sample(
+        self, n: int = 64, *, seed: int = 0, label: str | Sequence[str] | None = None, temperature: float = 1.0
+    ) -> list[Pixels]:
+        """New pictures; the same for the same seed, whatever n.
+
+        Arguments:
+            n: how many.
+            seed: of the noise.
+            label: of what kind, one or one for each picture; by default a conditional model goes through its kinds in turn.
+            temperature: below 1 nearer to the most likely picture, above 1 farther.
+
+        Raises:
+            UserError: the model cannot sample, or an argument is out of range.
+        """
+        model = self.need("sample")
+        if not 1 <= n <= MOST:
+            raise UserError("E-SMP-08", "-n", f"{n} pictures, wanted 1 to {MOST}", "ask for fewer at a time", found=n, wanted=MOST)
+        check_seed(seed, "E-SMP-09")
+        if not 0 < temperature < math.inf:
+            problem = f"{temperature} is out of range, wanted > 0"
+            raise UserError("E-SMP-10", "--temperature", problem, "1 is the model's own", found=temperature)
+        y = self.labels(n, label)
+        out: list[Pixels] = []
+        for start in range(0, n, 64):
+            # Noise is drawn by blocks of 64: a longer series starts with the shorter one.
+            count = min(64, n - start)
+            with seeds.drawing(seeds.Draws(seed, start, total=64, offset=0, device=self.device)):
+                x = model.sample(count, None if y is None else y[start : start + count], temperature=temperature)
+            out += [self.image.decode(picture) for picture in x]
+        return out
+
+    def labels(self, n: int, label: str | Sequence[str] | None) -> Tensor | None:
+        """Class numbers for n pictures, None for an unconditional model.
+
+        Raises:
+            UserError: unknown labels, a wrong number of them, or labels for a model that knows none.
+        """
+        if not self.classes:
+            if label is not None:
+                raise UserError("E-SMP-13", "--label", "this model was trained without labels", "train with --condition label")
+            return None
+        assert isinstance(self.schema.y, Label)
+        if label is None:
+            return torch.arange(n) % self.classes
+        names = [label] if isinstance(label, str) else list(label)
+        if len(names) not in (1, n):
+            problem = f"{len(names)} labels for {n} pictures"
+            raise UserError("E-SMP-14", "--label", problem, "give one label, or one for each picture", found=len(names), wanted=n)
+        numbers = torch.stack([self.schema.y.pack(name) for name in names])
+        return numbers.expand(n) if len(names) == 1 else numbers
+
+    # ---- codes --------------------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def encode(self, data: Dataset) -> NDArray[np.float32]:
+        """The latent of every picture, (N, L)."""
+        model = self.need("encode")
+        parts = [model.encode(b.visible, self._condition(b)) for b in self.batches(data)]
+        return torch.cat(parts).numpy()
+
+    @torch.no_grad()
+    def decode(self, latents: NDArray[np.float32], *, label: str | Sequence[str] | None = None) -> list[Pixels]:
+        """The picture of every latent.
+
+        Raises:
+            UserError: latents of another width, or that are not finite.
+        """
+        model = self.need("decode")
+        z = torch.as_tensor(np.asarray(latents, np.float32))
+        width = self.latent_size
+        if z.dim() != 2 or (width is not None and z.shape[1] != width):
+            found = "×".join(map(str, z.shape))
+            raise UserError("E-DEC-22", "latents", f"shape {found}, wanted N×{width}", "give latents that this model made")
+        if not bool(torch.isfinite(z).all()):
+            row = int((~torch.isfinite(z)).any(1).nonzero()[0])
+            raise UserError("E-DEC-24", "latents", f"row {row} holds NaN or infinity", "remove that row")
+        y = self.labels(len(z), label)
+        out: list[Pixels] = []
+        for start in range(0, len(z), 256):
+            part = slice(start, start + 256)
+            out += [self.image.decode(p) for p in model.decode(z[part], None if y is None else y[part])]
+        return out
+
+    @property
+    def latent_size(self) -> int | None:
+        """L, where the model says so."""
+        size = getattr(self.model, "latent", None)
+        if size is None and hasattr(self.model, "encoder"):
+            size = self.model.encode(torch.zeros(1, *self.image.shape), torch.zeros(1, dtype=torch.long)).shape[1]
+        return size
+
+    @torch.no_grad()
+    def reconstruct(self, data: Dataset) -> list[Pixels]:
+        """Every picture, through the model and back."""
+        model = self.need("reconstruct")
+        out: list[Pixels] = []
+        for batch in self.batches(data):
+            y = self._condition(batch)
+            out += [self.image.decode(p) for p in model.decode(model.encode(batch.visible, y), y)]
+        return out
+
+    @torch.no_grad()
+    def interpolate(
+        self,
+        ends: NDArray[np.float32] | Tensor,
+        *,
+        steps: int = 8,
+        path: Path_ = "linear",
+        label: str | Sequence[str] | None = None,
+    ) -> list[list[Pixels]]:
+        """Pictures on the way between latents: a row for each consecutive pair.
+
+        Arguments:
+            ends: latents (K, L), at least 2.
+            steps: pictures a row, ends included.
+            path: linear, or spherical: along the great circle, as suits a Gaussian latent in many dimensions.
+            label: of the whole walk, for a conditional model.
+
+        Raises:
+            UserError: fewer than two ends, or fewer than two steps.
+        """
+        self.need("interpolate")
+        z = torch.as_tensor(ends)
+        if len(z) < 2:
+            raise UserError("E-INT-19", "ends", f"{len(z)} end, wanted at least 2", "give two seeds or two pictures")
+        if not 2 <= steps <= 1000:
+            raise UserError("E-INT-20", "--steps", f"{steps} is out of range, wanted 2 to 1000", "choose a number in the range")
+        between = spherical if path == "spherical" else torch.lerp
+        rows = []
+        for a, b in zip(z[:-1], z[1:], strict=True):
+            walk = torch.stack([between(a, b, t) for t in torch.linspace(0, 1, steps)])
+            rows.append(self.decode(walk.numpy(), label=label))
+        return rows
+
+    @torch.no_grad()
+    def prior_latents(self, chosen: Sequence[int]) -> Tensor:
+        """A latent for each seed: that of the first picture which `sample` draws with it.
+
+        Raises:
+            UserError: the model has no distribution over latents, or a seed is out of range.
+        """
+        if "sample" not in self.verbs or not hasattr(self.model, "prior"):
+            problem = "this model has no distribution to draw latents from"
+            raise UserError("E-INT-19", "--from", problem, "give two pictures as ends")
+        out = []
+        for seed in chosen:
+            check_seed(seed, "E-INT-25")
+            y = None if not self.classes else torch.zeros(1, dtype=torch.long)
+            with seeds.drawing(seeds.Draws(seed, 0, total=64, offset=0, device=self.device)):
+                out.append(self.model.prior.sample(1, self.model.posterior, y)[0])  # type: ignore[operator, union-attr]
+        return torch.stack(out)
+
+    # ---- numbers ------------------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def score(self, data: Dataset, *, samples: int = 100, seed: int = 0) -> Likelihood:
+        """The log-likelihood of every picture (or a bound on it, and says so).
+
+        Raises:
+            UserError: the model gives no likelihood, or fewer than one importance sample is asked for.
+        """
+        model = self.need("score")
+        if not 1 <= samples <= 1_000_000:
+            raise UserError("E-SCO-20", "--samples", f"{samples} is out of range, wanted 1 to 1000000", "choose a number in the range")
+        check_seed(seed, "E-SCO-20")
+        batches = (Batch(b.x, self._condition(b), b.mask) for b in self.batches(data, 64))
+        values = likelihoods(model, batches, samples=samples, seed=seed)
+        return Likelihood(values, bits_per_dimension(values, self.image.values), samples, bool(model.log_prob_is_bound))
+
+    def batches(self, data: Dataset, size: int = 256) -> list[Batch]:
+        """The pictures of a data set in order."""
+        return [data.batch(torch.arange(i, min(i + size, len(data)))) for i in range(0, len(data), size)]
+
+    def _condition(self, batch: Batch) -> Tensor | None:
+        if not self.classes:
+            return None
+        if batch.y is None:
+            remedy = "put each kind in a sub-folder named as in training"
+            raise UserError("E-*-25", "input", "has no labels, and this model is conditional", remedy)
+        return batch.y
+
+
+def check_seed(seed: int, code: str) -> None:
+    """Refuse a seed that is out of range.
+
+    Raises:
+        UserError: with the range.
+    """
+    if not 0 <= seed < seeds.SEED_LIMIT:
+        raise UserError(code, "--seed", f"{seed} is out of range, wanted 0 to 2^63 - 1", "choose a seed in the range", found=seed)
+
+
+def spherical(a: Tensor, b: Tensor, t: Tensor | float) -> Tensor:
+    """The point at t on the great circle from a to b; their lengths are interpolated too.
+
+    Example:
+        >>> spherical(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]), 0.5).tolist()
+        [0.7071067690849304, 0.7071067690849304]
+    """
+    length_a, length_b = a.norm(), b.norm()
+    if length_a < 1e-6 or length_b < 1e-6:
+        return torch.lerp(a, b, torch.as_tensor(t))
+    u, v = a / length_a, b / length_b
+    angle = torch.acos((u * v).sum().clamp(-1, 1))
+    if angle < 1e-4:
+        return torch.lerp(a, b, torch.as_tensor(t))
+    direction = (torch.sin((1 - t) * angle) * u + torch.sin(t * angle) * v) / torch.sin(angle)
+    return direction * torch.lerp(length_a, length_b, torch.as_tensor(t))
+

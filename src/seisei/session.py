@@ -1,0 +1,355 @@
+"""A training from its request to its report: `start` and `resume`."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+import seisei
+from seisei import catalog
+from seisei.batch import Batch
+from seisei.data.dataset import Dataset, read_dataset
+from seisei.data.loader import Loader, Order
+from seisei.errors import Stopped, UserError
+from seisei.finish import finish, sample_sheet
+from seisei.pipeline import check_seed
+from seisei.recipes import recipe as find_recipe
+from seisei.schema import Schema
+from seisei.spec import arguments_for
+from seisei.training.checkpoint import room_for
+from seisei.training.engine import Engine, Execution
+from seisei.training.hooks import Divergence, Every, Journal, Logging, Sampling, Saving, Validation, recover
+from seisei.training.loop import Training, fit
+from seisei.training.plan import Plan
+from seisei.training.run import Listener, RunFolder
+from seisei.training.signals import Signals
+from seisei.training.watch import Watch
+
+VALIDATED = 2048
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """How data are read; see `read_dataset`. Kept with the run, so that resuming reads them in the same way."""
+
+    source: str | None = None
+    column: str | None = None
+    size: int | None = None
+    channels: Literal[1, 3] | None = None
+    fit: Literal["crop", "pad", "stretch"] | None = None
+    validation: float = 0.1
+    test: float = 0.1
+    skip_bad: str | None = None
+    max_pixels: int = 64_000_000
+    frames: Literal["first"] | None = None
+    follow_outside: bool = False
+    memory: int | None = None
+
+    def read(self, given: Any, seed: int, progress: Callable[[int, int], None] | None = None) -> Dataset:
+        """The data set, labels and all where every picture has one."""
+        limit = None if self.memory is None else self.memory * 1_000_000
+        options = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "memory"}
+        return read_dataset(given, labels=None, seed=seed, memory_limit=limit, progress=progress, **options)
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything a person says when a training starts.
+
+    Arguments:
+        recipe: its name.
+        data: a path, a name, or arrays.
+        dials: of the recipe.
+        overrides: of the plan, by dotted path.
+        options: how data are read.
+        execution: how the run is carried out.
+        seed: of everything random.
+        output: the run's folder; one under ``runs/`` by default.
+        overwrite: replace a run that is there.
+        keep: checkpoints kept.
+        on_disk_full: wait for room, or stop.
+        report: evaluate and write the report at the end.
+        dry_run: stop before the first step.
+    """
+
+    recipe: str
+    data: Any
+    dials: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    options: DataOptions = DataOptions()
+    execution: Execution = Execution()
+    seed: int = 0
+    output: Path | None = None
+    overwrite: bool = False
+    keep: int = 2
+    on_disk_full: Literal["wait", "stop"] = "wait"
+    report: bool = True
+    command: Sequence[str] | None = None
+
+
+def plan_for(request: Request, schema: Schema) -> tuple[Plan, dict[str, Any]]:
+    """The plan that a request comes to for data of this schema, and the dials with their defaults filled in.
+
+    Raises:
+        UserError: an unknown recipe, dial or path, or a value that does not fit.
+    """
+    function = find_recipe(request.recipe)
+    full = arguments_for(function, {**request.dials, "schema": schema}, "--")
+    plan = function(**full)
+    for path, value in request.overrides.items():
+        plan = plan.override(path, value)
+    full.pop("schema")
+    return plan, full
+
+
+def start(request: Request, listeners: Sequence[Listener] = ()) -> RunFolder:
+    """Train from the beginning.
+
+    Raises:
+        UserError: anything wrong with the request or the data, before anything is written.
+        Stopped: a signal asked to stop; the checkpoint is good.
+        DivergenceError: losses stayed non-finite.
+    """
+    check_seed(request.seed, "E-TRN-25")
+    find_recipe(request.recipe)
+    if request.keep < 2:
+        raise UserError("E-TRN-07", "--keep", f"{request.keep} is out of range, wanted >= 2", "keep at least 2 checkpoints")
+    catalog.fill()
+    engine = Engine(request.execution)
+    try:
+        data = request.options.read(request.data, request.seed, _scan_progress(listeners, engine))
+        plan, dials = plan_for(request, data.schema)
+        _fits(plan, data, engine)
+        name = f"{request.recipe}-{_data_name(request.data)}"
+        run = RunFolder.create(request.output, name, overwrite=request.overwrite) if engine.is_main else None
+        run = RunFolder(Path(engine.share(str(run.path) if run else "")))
+        run.checkpoints.keep = request.keep
+        described = {
+            "seisei": seisei.__version__,
+            "recipe": request.recipe,
+            "dials": dials,
+            "overrides": dict(request.overrides),
+            "plan": plan.to_json(),
+            "data": {"path": _data_path(request.data), "fingerprint": data.fingerprint, "report": data.report},
+            "options": asdict(request.options),
+            "execution": asdict(request.execution),
+            "levers": engine.levers,
+            "seed": request.seed,
+            "keep": request.keep,
+            "report": request.report,
+            "on_disk_full": request.on_disk_full,
+            "command": shlex.join(request.command or _command(request)),
+            "versions": versions(),
+            "hardware": hardware(engine),
+        }
+        return _train(run, described, plan, data, engine, request.seed, listeners, fresh=True)
+    finally:
+        engine.close()
+
+
+def resume(
+    path: str | Path,
+    *,
+    data: Any = None,
+    steps: int | None = None,
+    step: int | None = None,
+    accept_new_data: bool = False,
+    execution: Execution | None = None,
+    listeners: Sequence[Listener] = (),
+) -> RunFolder:
+    """Go on with a run, to the same bits as if it had never stopped.
+
+    Arguments:
+        path: of the run.
+        data: where the data are now, if they moved; needed for arrays.
+        steps: a new last step.
+        step: of the checkpoint to go on from; the newest whole one by default.
+        accept_new_data: go on although the data changed.
+        execution: run it otherwise than before.
+        listeners: told of every event.
+
+    Raises:
+        UserError: nothing to resume from, or data that are gone or changed.
+    """
+    run = RunFolder.open(path)
+    catalog.fill()
+    recipe = run.read("recipe.json")
+    try:
+        options, kept = DataOptions(**recipe["options"]), Execution(**recipe["execution"])
+        seed, before = int(recipe["seed"]), recipe["data"]
+        plan = Plan.from_json(recipe["plan"], f"{path}/recipe.json")
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError("E-*-02", f"{path}/recipe.json", f"lacks {error}", "use a run folder that seisei wrote") from error
+    if steps is not None:
+        plan = plan.override("steps", steps)
+    engine = Engine(execution or kept)
+    try:
+        checkpoint, notes = run.checkpoints.newest(exact=step)
+        if checkpoint.step >= plan.steps:
+            raise UserError("E-RES-23", path, f"finished at {checkpoint.step}", f"raise --steps above {checkpoint.step}")
+        given = data if data is not None else before["path"]
+        if given is None:
+            raise UserError("E-RES-16", path, "was trained on arrays, which are not kept", "give them again: resume(run, data=…)")
+        try:
+            dataset = options.read(given, seed, _scan_progress(listeners, engine))
+        except UserError as error:
+            if error.code in ("E-CHK-01", "E-CHK-03"):
+                raise UserError("E-RES-16", given, error.problem, "give its new place with --data") from error
+            raise
+        if dataset.fingerprint != before["fingerprint"] and not accept_new_data:
+            then = before.get("report", {}).get("splits", {})
+            problem = f"the data changed: {dataset.report['splits']} now, {then} when the run began"
+            raise UserError("E-RES-15", given, problem, "restore them, or pass --accept-new-data")
+        _fits(plan, dataset, engine)
+        for note in notes:
+            for listener in listeners:
+                listener({"event": "note", "what": note})
+        if steps is not None or accept_new_data:
+            recipe = {**recipe, "plan": plan.to_json()}
+            recipe["data"] = {**before, "fingerprint": dataset.fingerprint, "report": dataset.report}
+        return _train(run, recipe, plan, dataset, engine, seed, listeners, fresh=False, step=step)
+    finally:
+        engine.close()
+
+
+def _train(
+    run: RunFolder, recipe: dict[str, Any], plan: Plan, data: Dataset, engine: Engine, seed: int,
+    listeners: Sequence[Listener], *, fresh: bool, step: int | None = None,
+) -> RunFolder:  # fmt: skip
+    run.checkpoints.keep = int(recipe.get("keep", 2))
+    engine.same("the data", int(data.fingerprint[:12], 16))
+    lock = run.lock() if engine.is_main else None
+    order = Order(data.splits["train"], batch=plan.batch, seed=seed)
+    every = Every.of(plan.steps)
+    begun = time.perf_counter()
+    try:
+        with Loader(data, order, rank=engine.rank, world=engine.world) as loader, Signals() as signals:
+            training = Training(plan, loader, engine, seed)
+            if fresh:
+                recipe = {**recipe, "parameters": sum(p.numel() for p in training.objective.model.parameters())}
+            if engine.is_main:
+                _write_head(run, recipe, data, training, fresh)
+                run.listeners = list(listeners)
+                run.checkpoints.tidy()
+            if not fresh:
+                checkpoint, _ = run.checkpoints.newest(exact=step)
+                training.restore(checkpoint)
+                if engine.is_main:
+                    run.cut_log(int(checkpoint.state.get("log_bytes", 0)))
+            past = list(run.events()) if not fresh else []
+            journal = Journal(run, Watch(past), quiet=not engine.is_main)
+            saving = Saving(journal, run, every.save, signals, recipe.get("on_disk_full", "wait"))
+            begin = {"event": "begin", "step": training.step, "steps": plan.steps, "run": str(run.path), "world": engine.world}
+            for listener in listeners:
+                listener(begin)
+            with engine.watching_peers(run.resume_command) if engine.world > 1 else nullcontext():
+                if fresh:
+                    saving.save(training, must=True)
+                hooks = [
+                    Divergence(journal),
+                    Logging(journal, every.log),
+                    Validation(journal, every.check, lambda: _held_out(data)),
+                    Sampling(journal, run, every.check, lambda objective: sample_sheet(objective.model, data.schema)),
+                    saving,
+                ]
+                fit(training, hooks, recover(run, journal))
+            if engine.is_main:
+                run.log({"event": "end", "step": training.step, "seconds": round(time.perf_counter() - begun, 1)})
+        if engine.is_main and recipe.get("report", True):
+            finish(run, data)
+        engine.barrier()
+    finally:
+        if lock is not None:
+            lock.release()
+    return run
+
+
+def _write_head(run: RunFolder, recipe: dict[str, Any], data: Dataset, training: Training, fresh: bool) -> None:
+    if fresh:
+        tensors, _ = training.state() if training.engine.world == 1 else ({}, {})
+        size = sum(v.numel() * v.element_size() for group in tensors.values() for v in group.values())
+        # Adam's two averages do not exist yet at step 0.
+        size += 2 * sum(p.numel() * p.element_size() for move in training.moves for p in move.parameters)
+        room_for(run.path, size, run.checkpoints.keep + 1)
+    run.write("schema.json", data.schema.to_json())
+    run.write("recipe.json", recipe)
+
+
+def _held_out(data: Dataset) -> list[Batch]:
+    indices = data.splits["validation"][:VALIDATED]
+    return [data.batch(part) for part in indices.split(256)]
+
+
+def _fits(plan: Plan, data: Dataset, engine: Engine) -> None:
+    """Refuse what cannot work, with numbers."""
+    count, world = len(data.splits["train"]), engine.world
+    if plan.batch > count:
+        fit = 1 << (count.bit_length() - 1)
+        problem = f"{count} training pictures are fewer than one batch of {plan.batch}"
+        raise UserError("E-TRN-10", "--batch", problem, f"use --batch {fit} or less", found=count, wanted=plan.batch)
+    if plan.batch % (world * plan.micro):
+        counts = [n for n in range(1, plan.batch + 1) if plan.batch % (n * plan.micro) == 0][:8]
+        problem = f"{plan.batch} does not divide by {world} processes of {plan.micro} parts"
+        raise UserError("E-DST-02", "--batch", problem, f"use a number of processes among: {', '.join(map(str, counts))}")
+
+
+def _scan_progress(listeners: Sequence[Listener], engine: Engine) -> Callable[[int, int], None] | None:
+    if not listeners or not engine.is_main:
+        return None
+
+    def tell(done: int, total: int) -> None:
+        for listener in listeners:
+            listener({"event": "reading", "done": done, "total": total})
+
+    return tell
+
+
+def _data_path(data: Any) -> str | None:
+    if not isinstance(data, (str, os.PathLike)):
+        return None
+    text = os.fspath(data)
+    return str(Path(text).absolute()) if Path(text).exists() else text
+
+
+def _data_name(data: Any) -> str:
+    return Path(os.fspath(data)).stem.replace("hub:", "") if isinstance(data, (str, os.PathLike)) else "arrays"
+
+
+def _command(request: Request) -> list[str]:
+    dials = [part for k, v in request.dials.items() for part in (f"--{k.replace('_', '-')}", str(v))]
+    sets = [part for k, v in request.overrides.items() for part in ("--set", f"{k}={v}")]
+    seed = ["--seed", str(request.seed)] if request.seed else []
+    return ["seisei", "train", request.recipe, str(_data_path(request.data) or "<arrays>"), *dials, *sets, *seed]
+
+
+def versions() -> dict[str, str]:
+    """What ran."""
+    return {"python": platform.python_version(), "torch": torch.__version__, "seisei": seisei.__version__}
+
+
+def hardware(engine: Engine | None = None) -> dict[str, Any]:
+    """What it ran on."""
+    device = str(engine.device) if engine else "cpu"
+    name = torch.cuda.get_device_name() if device.startswith("cuda") else _processor()
+    found = {"device": device, "name": name, "cores": os.cpu_count(), "threads": torch.get_num_threads(), "system": sys.platform}
+    return {**found, "processes": engine.world if engine else 1}
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
