@@ -59,10 +59,13 @@ class Pipeline:
             UserError: no such run, or no whole checkpoint in it.
         """
         run = RunFolder.open(path)
+        catalog.fill()
         recipe, schema = run.read("recipe.json"), Schema.from_json(run.read("schema.json"), f"{path}/schema.json")
         checkpoint, notes = run.checkpoints.newest(exact=step)
-        tree = recipe.get("plan", {}).get("objective", {}).get("arguments", {}).get("model")
-        catalog.fill()
+        try:
+            tree = recipe["plan"]["objective"]["arguments"]["model"]
+        except (KeyError, TypeError) as error:
+            raise UserError("E-*-02", f"{path}/recipe.json", f"lacks {error}", "use a run folder that seisei wrote") from error
         model = Spec.from_json(tree, f"{path}/recipe.json").build()
         name = weights if weights == "average" and "average" in checkpoint.tensors else "model"
         load_weights(model, checkpoint.tensors[name], f"{checkpoint.path.name}/{name}.safetensors")

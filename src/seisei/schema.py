@@ -77,5 +77,8 @@ def _modality_from_json(data: Any, where: str) -> Modality:
     if found is None or not hasattr(found, "noun"):
         raise UserError("E-*-07", where, f"unknown modality {name!r}", "upgrade seisei")
     arguments = {k: v for k, v in data.items() if k != "modality"}
-    modality: Modality = found(**arguments_for(found, arguments, f"{where}: "))
+    try:
+        modality: Modality = found(**arguments_for(found, arguments, f"{where}: ", "E-*-07"))
+    except (TypeError, AssertionError) as error:  # an argument that is missing, or values that no modality has
+        raise UserError("E-*-07", where, str(error), "use a run folder that seisei wrote") from error
     return modality

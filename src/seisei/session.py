@@ -8,7 +8,6 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -20,20 +19,20 @@ from seisei import catalog
 from seisei.batch import Batch
 from seisei.data.dataset import Dataset, read_dataset
 from seisei.data.loader import Loader, Order
-from seisei.errors import Stopped, UserError
+from seisei.errors import UserError
 from seisei.finish import finish, sample_sheet
 from seisei.pipeline import check_seed
 from seisei.recipes import recipe as find_recipe
 from seisei.schema import Schema
 from seisei.spec import arguments_for
-from seisei.training.checkpoint import room_for
+from seisei.training.checkpoint import Checkpoint, room_for
 from seisei.training.engine import Engine, Execution
 from seisei.training.hooks import Divergence, Every, Journal, Logging, Sampling, Saving, Validation, recover
 from seisei.training.loop import Training, fit
 from seisei.training.plan import Plan
 from seisei.training.run import Listener, RunFolder
 from seisei.training.signals import Signals
-from seisei.training.watch import Watch
+from seisei.training.watch import RULES, Watch
 
 VALIDATED = 2048
 
@@ -125,15 +124,15 @@ def start(request: Request, listeners: Sequence[Listener] = ()) -> RunFolder:
     if request.keep < 2:
         raise UserError("E-TRN-07", "--keep", f"{request.keep} is out of range, wanted >= 2", "keep at least 2 checkpoints")
     catalog.fill()
-    engine = Engine(request.execution)
-    try:
-        data = request.options.read(request.data, request.seed, _scan_progress(listeners, engine))
+    with Engine(request.execution) as engine:
+        told = listeners if engine.is_main else ()
+        data = request.options.read(request.data, request.seed, _scan_progress(told))
         plan, dials = plan_for(request, data.schema)
         _fits(plan, data, engine)
         name = f"{request.recipe}-{_data_name(request.data)}"
-        run = RunFolder.create(request.output, name, overwrite=request.overwrite) if engine.is_main else None
-        run = RunFolder(Path(engine.share(str(run.path) if run else "")))
-        run.checkpoints.keep = request.keep
+        made = engine.first(lambda: RunFolder.create(request.output, name, overwrite=request.overwrite))
+        run = RunFolder(Path(engine.share(str(made.path.absolute()) if made else ""))) if engine.world > 1 else made
+        assert run is not None
         described = {
             "seisei": seisei.__version__,
             "recipe": request.recipe,
@@ -148,13 +147,12 @@ def start(request: Request, listeners: Sequence[Listener] = ()) -> RunFolder:
             "keep": request.keep,
             "report": request.report,
             "on_disk_full": request.on_disk_full,
+            "watch": list(RULES),
             "command": shlex.join(request.command or _command(request)),
             "versions": versions(),
             "hardware": hardware(engine),
         }
-        return _train(run, described, plan, data, engine, request.seed, listeners, fresh=True)
-    finally:
-        engine.close()
+        return _train(run, described, plan, data, engine, told, None)
 
 
 def resume(
@@ -194,95 +192,118 @@ def resume(
         raise UserError("E-*-02", f"{path}/recipe.json", f"lacks {error}", "use a run folder that seisei wrote") from error
     if steps is not None:
         plan = plan.override("steps", steps)
-    engine = Engine(execution or kept)
-    try:
+    with Engine(execution or kept) as engine:
+        told = listeners if engine.is_main else ()
+        engine.resume_command = run.resume_command
         checkpoint, notes = run.checkpoints.newest(exact=step)
-        if checkpoint.step >= plan.steps:
+        engine.same("E-DST-12", path, checkpoint.step)
+        if checkpoint.step >= plan.steps and _complete(run, recipe):
             raise UserError("E-RES-23", path, f"finished at {checkpoint.step}", f"raise --steps above {checkpoint.step}")
-        given = data if data is not None else before["path"]
-        if given is None:
-            raise UserError("E-RES-16", path, "was trained on arrays, which are not kept", "give them again: resume(run, data=…)")
-        try:
-            dataset = options.read(given, seed, _scan_progress(listeners, engine))
-        except UserError as error:
-            if error.code in ("E-CHK-01", "E-CHK-03"):
-                raise UserError("E-RES-16", given, error.problem, "give its new place with --data") from error
-            raise
-        if dataset.fingerprint != before["fingerprint"] and not accept_new_data:
-            then = before.get("report", {}).get("splits", {})
-            problem = f"the data changed: {dataset.report['splits']} now, {then} when the run began"
-            raise UserError("E-RES-15", given, problem, "restore them, or pass --accept-new-data")
+        dataset = _data_again(path, data, options, seed, before, accept_new_data, _scan_progress(told))
         _fits(plan, dataset, engine)
-        for note in notes:
-            for listener in listeners:
-                listener({"event": "note", "what": note})
+        for note in notes + _changes(checkpoint.state, engine):
+            _tell(told, {"event": "note", "what": note})
         if steps is not None or accept_new_data:
             recipe = {**recipe, "plan": plan.to_json()}
             recipe["data"] = {**before, "fingerprint": dataset.fingerprint, "report": dataset.report}
-        return _train(run, recipe, plan, dataset, engine, seed, listeners, fresh=False, step=step)
-    finally:
-        engine.close()
+        return _train(run, recipe, plan, dataset, engine, told, checkpoint)
+
+
+def _data_again(
+    path: str | Path, moved: Any, options: DataOptions, seed: int, before: dict[str, Any], accept_new: bool,
+    progress: Callable[[int, int], None] | None,
+) -> Dataset:  # fmt: skip
+    """The data of a run that is resumed."""
+    given = moved if moved is not None else before["path"]
+    if given is None:
+        raise UserError("E-RES-16", path, "was trained on arrays, which are not kept", "give them again: resume(run, data=…)")
+    try:
+        dataset = options.read(given, seed, progress)
+    except UserError as error:
+        if error.code in ("E-CHK-01", "E-CHK-03"):
+            raise UserError("E-RES-16", given, error.problem, "give its new place with --data") from error
+        raise
+    if dataset.fingerprint != before["fingerprint"] and not accept_new:
+        then = before.get("report", {}).get("splits", {})
+        problem = f"the data changed: {dataset.report['splits']} now, {then} when the run began"
+        raise UserError("E-RES-15", given, problem, "restore them, or pass --accept-new-data")
+    return dataset
+
+
+def _complete(run: RunFolder, recipe: dict[str, Any]) -> bool:
+    """Whether a run that made its last step also left what it should: it may have been killed at its report."""
+    ended = any(event.get("event") == "end" for event in run.events())
+    return ended and (not recipe.get("report", True) or (run.path / "report.html").exists())
+
+
+def _changes(state: dict[str, Any], engine: Engine) -> list[str]:
+    """What may change the last bits of a resumed run."""
+    now = {"torch": torch.__version__, "threads": torch.get_num_threads(), "levers": engine.levers}
+    changed = [f"{name} {state[name]} then, {value} now" for name, value in now.items() if state.get(name, value) != value]
+    return [f"the last bits may differ from an uninterrupted run: {'; '.join(changed)}"] if changed else []
+
+
+def _tell(listeners: Sequence[Listener], event: dict[str, Any]) -> None:
+    for listener in listeners:
+        listener(event)
 
 
 def _train(
-    run: RunFolder, recipe: dict[str, Any], plan: Plan, data: Dataset, engine: Engine, seed: int,
-    listeners: Sequence[Listener], *, fresh: bool, step: int | None = None,
+    run: RunFolder, recipe: dict[str, Any], plan: Plan, data: Dataset, engine: Engine, listeners: Sequence[Listener],
+    checkpoint: Checkpoint | None,
 ) -> RunFolder:  # fmt: skip
-    run.checkpoints.keep = int(recipe.get("keep", 2))
-    engine.same("the data", int(data.fingerprint[:12], 16))
-    lock = run.lock() if engine.is_main else None
+    """Train from the beginning, or from a checkpoint, to the end."""
+    run.checkpoints.keep, seed = int(recipe["keep"]), int(recipe["seed"])
+    engine.resume_command = run.resume_command
+    engine.same("E-DST-10", "the data", int(data.fingerprint[:12], 16))
+    lock = engine.first(run.lock)
     order = Order(data.splits["train"], batch=plan.batch, seed=seed)
     every = Every.of(plan.steps)
     begun = time.perf_counter()
     try:
         with Loader(data, order, rank=engine.rank, world=engine.world) as loader, Signals() as signals:
             training = Training(plan, loader, engine, seed)
-            if fresh:
-                recipe = {**recipe, "parameters": sum(p.numel() for p in training.objective.model.parameters())}
-            if engine.is_main:
-                _write_head(run, recipe, data, training, fresh)
-                run.listeners = list(listeners)
-                run.checkpoints.tidy()
-            if not fresh:
-                checkpoint, _ = run.checkpoints.newest(exact=step)
+            if checkpoint is not None:
                 training.restore(checkpoint)
-                if engine.is_main:
-                    run.cut_log(int(checkpoint.state.get("log_bytes", 0)))
-            past = list(run.events()) if not fresh else []
-            journal = Journal(run, Watch(past), quiet=not engine.is_main)
-            saving = Saving(journal, run, every.save, signals, recipe.get("on_disk_full", "wait"))
+            engine.first(lambda: _write_head(run, recipe, data, training, checkpoint))
+            run.listeners = list(listeners)
+            journal = Journal(run, Watch(run.events() if engine.is_main else ()), quiet=not engine.is_main)
+            saving = Saving(journal, run, every.save, signals, recipe["on_disk_full"])
             begin = {"event": "begin", "step": training.step, "steps": plan.steps, "run": str(run.path), "world": engine.world}
-            for listener in listeners:
-                listener(begin)
-            with engine.watching_peers(run.resume_command) if engine.world > 1 else nullcontext():
-                if fresh:
-                    saving.save(training, must=True)
-                hooks = [
-                    Divergence(journal),
-                    Logging(journal, every.log),
-                    Validation(journal, every.check, lambda: _held_out(data)),
-                    Sampling(journal, run, every.check, lambda objective: sample_sheet(objective.model, data.schema)),
-                    saving,
-                ]
-                fit(training, hooks, recover(run, journal))
-            if engine.is_main:
-                run.log({"event": "end", "step": training.step, "seconds": round(time.perf_counter() - begun, 1)})
-        if engine.is_main and recipe.get("report", True):
+            _tell(listeners, begin)
+            if checkpoint is None:
+                saving.save(training, must=True)
+            hooks = [
+                Divergence(journal),
+                Logging(journal, every.log),
+                Validation(journal, every.check, lambda: _held_out(data)),
+                Sampling(journal, run, every.check, lambda objective: sample_sheet(objective.model, data.schema)),
+                saving,
+            ]
+            fit(training, hooks, recover(run, journal))
+            journal.write({"event": "end", "step": training.step, "seconds": round(time.perf_counter() - begun, 1)})
+        # The other processes are not needed for the report, and leave.
+        if engine.is_main and recipe["report"]:
             finish(run, data)
-        engine.barrier()
     finally:
         if lock is not None:
             lock.release()
     return run
 
 
-def _write_head(run: RunFolder, recipe: dict[str, Any], data: Dataset, training: Training, fresh: bool) -> None:
-    if fresh:
-        tensors, _ = training.state() if training.engine.world == 1 else ({}, {})
-        size = sum(v.numel() * v.element_size() for group in tensors.values() for v in group.values())
-        # Adam's two averages do not exist yet at step 0.
-        size += 2 * sum(p.numel() * p.element_size() for move in training.moves for p in move.parameters)
-        room_for(run.path, size, run.checkpoints.keep + 1)
+def _write_head(
+    run: RunFolder, recipe: dict[str, Any], data: Dataset, training: Training, checkpoint: Checkpoint | None
+) -> None:
+    """What is written before the first step."""
+    if checkpoint is None:
+        parameters = list(training.objective.parameters())
+        # Weights, their average and Adam's two averages, which do not exist yet at step 0.
+        room_for(run.path, 4 * sum(p.numel() * p.element_size() for p in parameters), run.checkpoints.keep + 1)
+        recipe = {**recipe, "parameters": sum(p.numel() for p in training.objective.model.parameters())}
+    else:
+        run.checkpoints.tidy()
+        run.checkpoints.forget_after(checkpoint.step)
+        run.cut_log(int(checkpoint.state.get("log_bytes", 0)))
     run.write("schema.json", data.schema.to_json())
     run.write("recipe.json", recipe)
 
@@ -305,15 +326,10 @@ def _fits(plan: Plan, data: Dataset, engine: Engine) -> None:
         raise UserError("E-DST-02", "--batch", problem, f"use a number of processes among: {', '.join(map(str, counts))}")
 
 
-def _scan_progress(listeners: Sequence[Listener], engine: Engine) -> Callable[[int, int], None] | None:
-    if not listeners or not engine.is_main:
+def _scan_progress(listeners: Sequence[Listener]) -> Callable[[int, int], None] | None:
+    if not listeners:
         return None
-
-    def tell(done: int, total: int) -> None:
-        for listener in listeners:
-            listener({"event": "reading", "done": done, "total": total})
-
-    return tell
+    return lambda done, total: _tell(listeners, {"event": "reading", "done": done, "total": total})
 
 
 def _data_path(data: Any) -> str | None:

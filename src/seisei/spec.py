@@ -50,13 +50,13 @@ class Range:
     def problem(self, value: float) -> str | None:
         """What is wrong with a value, or None."""
         good = (
-            math.isfinite(value)
+            -math.inf < value < math.inf  # unlike math.isfinite, takes whole numbers of any length
             and (self.gt is None or value > self.gt)
             and (self.ge is None or value >= self.ge)
             and (self.lt is None or value < self.lt)
             and (self.le is None or value <= self.le)
         )
-        return None if good else f"{value} is out of range, wanted {self}"
+        return None if good else f"{_short(value)} is out of range, wanted {self}"
 
     def __call__(self, _type: Any, value: float | None) -> None:
         """The form in which the command line's parser calls a validator."""
@@ -96,26 +96,44 @@ def checked(where: str, value: Any, annotation: Any, code: str = "E-TRN-06") -> 
         if value in arguments:
             return value
         remedy = did_you_mean(str(value), map(str, arguments))
-        raise UserError("E-TRN-07", where, f"{value!r} is not a choice", remedy, found=value, wanted=list(arguments))
-    if origin in (tuple, list) and isinstance(value, (list, tuple, str)):
+        raise UserError("E-TRN-07", where, f"{_short(value)} is not a choice", remedy, found=value, wanted=list(arguments))
+    if origin in (tuple, list):
+        if not isinstance(value, (list, tuple, str)):
+            raise _misfit(where, value, "list", code)
         items = [part.strip() for part in value.strip("[]()").split(",")] if isinstance(value, str) else list(value)
         inner = arguments[0] if arguments else Any
         return origin(checked(f"{where}[{i}]", item, inner, code) for i, item in enumerate(items))
     reader = _READERS.get(annotation)
     if reader is None:
+        if isinstance(annotation, type) and not _fits(value, annotation):
+            raise _misfit(where, value, annotation.__name__, code)
         return value
     try:
         return reader(value)
-    except (TypeError, ValueError) as error:
-        wanted = annotation.__name__
-        raise UserError(
-            code, where, f"{value!r} is {_article(type(value).__name__)}, wanted {_article(wanted)}",
-            f"write {_article(wanted)}", found=str(value), wanted=wanted,
-        ) from error  # fmt: skip
+    except (TypeError, ValueError, OverflowError) as error:
+        raise _misfit(where, value, annotation.__name__, code) from error
+
+
+def _fits(value: Any, wanted: type) -> bool:
+    """Whether a value, or what a Spec stands for, is of a class. Protocols that cannot be asked let everything pass."""
+    if getattr(wanted, "_is_protocol", False):
+        return True
+    return issubclass(value.cls, wanted) if isinstance(value, Spec) else isinstance(value, wanted)
+
+
+def _misfit(where: str, value: Any, wanted: str, code: str) -> UserError:
+    shown = _short(value) if isinstance(value, (str, int, float, type(None))) else ""
+    problem = f"{shown} is {_article(type(value).__name__)}, wanted {_article(wanted)}".lstrip()
+    return UserError(code, where, problem, f"write {_article(wanted)}", found=shown, wanted=wanted)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"
 
 
 def _article(name: str) -> str:
-    words = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "NoneType": "nothing"}
+    words = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "NoneType": "nothing", "list": "a list"}
     return words.get(name, f"a {name}")
 
 
@@ -233,8 +251,13 @@ class Spec:
             raise UserError("E-*-07", where, "is not a model description", "use a run folder that seisei wrote")
         found = CATALOG.get(data["class"])
         if found is None:
-            raise UserError("E-*-07", where, f"unknown architecture {data['class']!r}", "upgrade seisei")
-        return cls(found, **{k: _from_jsonable(v, where) for k, v in data["arguments"].items()})
+            raise UserError("E-*-07", where, f"unknown architecture {data['class'][:80]!r}", "upgrade seisei")
+        try:
+            return cls(found, **{k: _from_jsonable(v, where) for k, v in data["arguments"].items()})
+        except TypeError as error:  # an argument without a default that is not there
+            raise UserError("E-*-07", where, str(error), "use a run folder that seisei wrote") from error
+        except RecursionError:
+            raise UserError("E-*-07", where, "is nested too deeply", "use a run folder that seisei wrote") from None
 
 
 def _built(value: Any) -> Any:

@@ -56,21 +56,28 @@ def test_levels_are_spread_and_found_again(levels: int) -> None:
 
 def test_binary_pictures_may_be_given_as_zeros_and_ones() -> None:
     image, bits = Image(1, 3, 1, 2), [[0, 1, 1]]
-    for raw in (np.array(bits, np.uint8), np.array(bits, bool), np.array(bits, np.float32), np.array(bits, np.uint8) * 255):
+    for raw in (
+        np.array(bits, np.uint8),
+        np.array(bits, bool),
+        np.array(bits, np.float32),
+        np.array(bits, np.uint8) * 255,
+    ):
         assert image.pack(raw).tolist() == [bits]
 
 
 def test_decode_clamps_and_unpack_takes_a_batch() -> None:
     image = Image(1, 2, 1)
     assert image.decode(torch.tensor([[[-3.0, 1.7]]], requires_grad=True)).tolist() == [[0, 255]]
-    assert image.unpack(torch.tensor([[[[0, 255]]], [[[51, 102]]]], dtype=torch.uint8)).flatten().tolist() == pytest.approx(
-        [0, 1, 0.2, 0.4]
-    )
+    assert image.unpack(
+        torch.tensor([[[[0, 255]]], [[[51, 102]]]], dtype=torch.uint8)
+    ).flatten().tolist() == pytest.approx([0, 1, 0.2, 0.4])
 
 
 def test_another_size_is_refused_with_both_sizes_unless_a_fit_is_given(tmp_path: Path) -> None:
     save_png(tmp_path / "wide.png", some(10, 20))
-    with pytest.raises(UserError, match="wide.png: is 20x10 pixels, wanted 8x8; pass --resize crop|pad|stretch") as caught:
+    with pytest.raises(
+        UserError, match="wide.png: is 20x10 pixels, wanted 8x8; pass --resize crop|pad|stretch"
+    ) as caught:
         Image(8, 8, 1).pack(tmp_path / "wide.png")
     assert caught.value.code == "E-*-19" and caught.value.code_for("reconstruct") == "E-RCN-19"
     assert Image(8, 8, 1, fit="pad").pack(tmp_path / "wide.png").shape == (1, 8, 8)
@@ -79,7 +86,13 @@ def test_another_size_is_refused_with_both_sizes_unless_a_fit_is_given(tmp_path:
 def test_raw_forms_agree(tmp_path: Path) -> None:
     pixels, image = some(9, 7, 3), Image(9, 7, 3)
     save_png(tmp_path / "p.png", pixels)
-    forms = [tmp_path / "p.png", str(tmp_path / "p.png"), (tmp_path / "p.png").read_bytes(), PIL.Image.fromarray(pixels), pixels]
+    forms = [
+        tmp_path / "p.png",
+        str(tmp_path / "p.png"),
+        (tmp_path / "p.png").read_bytes(),
+        PIL.Image.fromarray(pixels),
+        pixels,
+    ]
     forms.append(pixels.astype(np.float64) / 255)
     forms.append(pixels.astype(np.uint16) * 257)
     for form in forms:
@@ -141,7 +154,9 @@ def test_exif_orientation_is_applied_once(kind: str, orientation: int) -> None:
         assert any("EXIF" in c for c in picture.conversions) == (orientation > 1)
 
 
-@pytest.mark.parametrize("exif", [b"Exif\0\0garbage that is no TIFF", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\0\0", b"Exif\0\0"])
+@pytest.mark.parametrize(
+    "exif", [b"Exif\0\0garbage that is no TIFF", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\0\0", b"Exif\0\0"]
+)
 def test_bad_exif_is_noted_and_does_not_turn(exif: bytes) -> None:
     content = file_of(PIL.Image.fromarray(some(8, 16)), "JPEG", exif=exif, quality=95)
     plain = read_picture(file_of(PIL.Image.fromarray(some(8, 16)), "JPEG", quality=95))
@@ -284,7 +299,7 @@ def test_a_large_jpeg_is_decoded_smaller_and_looks_the_same() -> None:
     smooth = np.stack([x // 3, y // 2, 255 - x // 3], axis=-1).astype(np.uint8)
     content = file_of(PIL.Image.fromarray(smooth), "JPEG", quality=95)
     small = read_picture(content, at_least=(32, 32))
-    assert small.size == (512, 768) and small.pixels.shape == (64 * 2, 96 * 2, 3)
+    assert small.size == (512, 768) and small.pixels.shape == (64, 96, 3)
     image = Image(32, 32, 3, fit="crop")
     whole = resized(read_picture(content).pixels, 32, 32, "crop")
     assert np.abs(image.decode(image.encode(content)).astype(int) - whole).max() <= 2
@@ -348,9 +363,9 @@ def test_grid_places_and_enlarges() -> None:
 
 def test_png_keeps_pixels_and_text_and_appears_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = some(5, 6, 3)
-    save_png(tmp_path / "a.png", pixels, {"seed": "7", "言葉": "犬"})
+    save_png(tmp_path / "a.png", pixels, {"seed": "7", "class": "犬"})
     with PIL.Image.open(tmp_path / "a.png") as opened:
-        assert (np.asarray(opened) == pixels).all() and opened.text["seed"] == "7"
+        assert (np.asarray(opened) == pixels).all() and opened.text == {"seed": "7", "class": "犬"}
     assert png_bytes(pixels) == png_bytes(pixels)
     old = (tmp_path / "a.png").read_bytes()
     monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))

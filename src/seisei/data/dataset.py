@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from seisei.batch import Batch
 from seisei.data import store
+from seisei.data.folder import PICTURE
 from seisei.data.open import open_source
 from seisei.data.pack import Wishes, pack
 from seisei.data.scan import MIN_SIZE, Progress
@@ -52,6 +53,11 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.x)
 
+    def subset(self, indices: Tensor) -> Dataset:
+        """These pictures alone, all of them in the part ``test``."""
+        y, names = None if self.y is None else self.y[indices], [self.names[i] for i in indices.tolist()]
+        return replace(self, x=self.x[indices], y=y, names=names, splits={"test": torch.arange(len(indices))})
+
     def batch(self, indices: Tensor) -> Batch:
         """These pictures as a model sees them: x float32 (B, C, H, W), y int64 (B,) or None."""
         return Batch(self.schema.x.unpack(self.x[indices]), None if self.y is None else self.y[indices])
@@ -63,7 +69,7 @@ def read_dataset(
     size: int | tuple[int, int] | None = None,
     channels: Literal[1, 3] | None = None,
     fit: Fit | None = None,
-    labels: bool = False,
+    labels: bool | None = False,
     validation: float = 0.1,
     test: float = 0.1,
     seed: int = 0,
@@ -87,7 +93,7 @@ def read_dataset(
             largest power of two, from 8 to 64, that is not above the median of their shorter sides.
         channels: 1 or 3; by default 1 where every picture is grey.
         fit: how pictures of another size are made to fit; by default cropped.
-        labels: whether y is wanted.
+        labels: whether y is wanted; None takes it where every picture has a label and there are at least two kinds.
         validation: the share for validation, where the source does not say.
         test: likewise.
         seed: of the division.
@@ -113,6 +119,8 @@ def read_dataset(
         ((1, 8, 8), 17, 10, torch.uint8)
     """
     opened = open_source(given, source=source, column=column, follow_outside=follow_outside)
+    if opened.kind == PICTURE:
+        raise UserError("E-CHK-02", opened.root, "is one picture, wanted a folder of pictures", "give its folder")
     wishes = Wishes(size, channels, fit, skip_bad, max_pixels, min_size, frames, strict_mode)
     limit = store.memory() // 4 if memory_limit is None else memory_limit
     packed = pack(opened, wishes, limit, cache, progress)
@@ -121,6 +129,9 @@ def read_dataset(
     contents = [hashlib.blake2b(picture.numpy().tobytes(), digest_size=16).digest() for picture in packed.x]
     given_parts = [record.split for record in records]
     splits = split_indices(names, contents, given_parts, validation=validation, test=test, seed=seed, where=opened.root)
+    if labels is None:
+        found = {record.label for record in records}
+        labels = opened.classes is not None and None not in found and len(found) > 1
     label, y = _labels(opened, records) if labels else (None, None)
     schema = Schema(packed.image, label)
     skipped = [fault["name"] for fault in packed.facts["skipped"]]

@@ -17,6 +17,7 @@ from seisei.errors import UserError
 READ = set(".png .jpg .jpeg .jpe .jfif .gif .bmp .dib .tif .tiff .webp .ppm .pgm .pbm .pnm .avif .jp2 .j2k".split())
 VECTOR = set(".eps .ps .svg .svgz .pdf .ai".split())
 UNREAD = set(".heic .heif .psd .xcf .dng .cr2 .nef .arw .raw .jxl .exr .hdr .tga .ico .pcx".split())
+PICTURE = "picture"
 _CLUTTER = {"Thumbs.db", "desktop.ini", "__MACOSX"}
 
 
@@ -91,6 +92,13 @@ def folder_source(path: Path, typed: str | None = None, *, follow_outside: bool 
     stamp = identity_of(str(path.resolve()), sorted(walk.files), sorted(rows.items()), [str(f) for f in walk.faults])
     classes = classes_of(record.label for record in records)
     return FolderSource(typed or str(path), path, records, classes, stamp, walk.faults, walk.ignored, notes)
+
+
+def picture_source(path: Path, typed: str) -> FolderSource:
+    """One picture that is named itself."""
+    facts = path.stat()
+    stamp = identity_of(str(path.resolve()), facts.st_size, facts.st_mtime_ns)
+    return FolderSource(typed, Path(), [Record(typed)], None, stamp, [], Counter(), [], PICTURE)
 
 
 def _record(name: str, split: bool, row: Row | None, labelled: bool) -> Record:

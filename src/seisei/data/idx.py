@@ -35,7 +35,7 @@ def idx_source(path: Path, typed: str | None = None) -> ArraySource:
     Raises:
         UserError: a length in a header that the file does not bear out, or labels that are not as many as the pictures.
     """
-    files = [path] if path.is_file() else sorted(f for f in path.iterdir() if f.is_file() and is_idx(f))
+    files = [path] if path.is_file() else sorted((f for f in path.rglob("*") if f.is_file() and is_idx(f)), key=_place)
     arrays, records, stamps = [], list[Record](), []
     for file in files:
         images = read_idx(file, 3)
@@ -59,6 +59,12 @@ def idx_source(path: Path, typed: str | None = None) -> ArraySource:
     levels = 2 if array.max(initial=0) <= 1 else 256
     classes = classes_of(r.label for r in records)
     return ArraySource("MNIST idx", typed or str(path), array[..., None], levels, records, classes, identity_of(stamps))
+
+
+def _place(file: Path) -> tuple[int, str]:
+    """Train comes first, as people expect of an index."""
+    match = IMAGES.search(file.name)
+    return list(SPLITS).index(match["split"]) if match and match["split"] else 0, str(file)
 
 
 def _labels_beside(file: Path) -> NDArray[np.uint8] | None:

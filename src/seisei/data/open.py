@@ -10,7 +10,7 @@ from typing import Any
 
 from seisei.data.arrays import arrays_source
 from seisei.data.digits import digits_source
-from seisei.data.folder import READ, folder_source
+from seisei.data.folder import READ, folder_source, picture_source
 from seisei.data.hub import hub_source
 from seisei.data.idx import idx_source, is_idx
 from seisei.data.parquet import parquet_source
@@ -31,7 +31,7 @@ def open_source(
     column: str | None = None,
     follow_outside: bool = False,
 ) -> Source:
-    """The source of pictures that a path, a name or some arrays stand for. Nothing is decoded yet.
+    """The source that a path (even of one picture), a name or some arrays stand for. Nothing is decoded yet.
 
     Arguments:
         given: a path; ``digits``; ``hub:owner/name``; or arrays, see `seisei.data.arrays.arrays_source`.
@@ -69,6 +69,7 @@ def open_source(
         "arrays": lambda: arrays_source(_only_array(path), typed),
         "folder": lambda: folder_source(path, typed, follow_outside=follow_outside),
         "idx": lambda: idx_source(path, typed),
+        "picture": lambda: picture_source(path, typed),
         "parquet": lambda: parquet_source(path, typed, column=column),
     }
     return openers[kind]()
@@ -101,7 +102,7 @@ def _kind_of_file(path: Path, typed: str) -> str:
     if suffix in _PACKED:
         raise UserError("E-CHK-02", typed, "is a file", "unpack it and give the folder")
     if suffix in READ:
-        raise UserError("E-CHK-02", typed, "is one picture, wanted a folder of pictures", "give its folder")
+        return "picture"
     raise UserError("E-CHK-02", typed, "is a file", "give a folder, or a .npz, .npy, .parquet or idx file")
 
 

@@ -290,6 +290,10 @@ def with_channels(pixels: Pixels, channels: int, where: object = "picture") -> P
 def png_bytes(pixels: Pixels, metadata: dict[str, str] | None = None) -> bytes:
     """The picture, (H, W), (H, W, 3) or (H, W, 4), as a PNG file.
 
+    Arguments:
+        pixels: uint8.
+        metadata: texts to keep inside; PNG wants their names in Latin letters.
+
     Example:
         >>> read_picture(png_bytes(np.array([[7]], np.uint8))).pixels.tolist()
         [[7]]

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from seisei.batch import Batch, observed
-from seisei.nn.distributions import Distribution, Normal
+from seisei.nn.distributions import Distribution, Normal, precise
 from seisei.nn.priors import VampPrior
 from seisei.spec import listed
 
@@ -88,7 +88,7 @@ class VAE(nn.Module):
 
     def posterior(self, x: Tensor, y: Tensor | None = None) -> Normal:
         """q(z | x, y)."""
-        mean, log_std = self.encoder(x, y).float().chunk(2, -1)
+        mean, log_std = precise(self.encoder(x, y)).chunk(2, -1)
         return Normal(mean, log_std.clamp(SMALLEST_LOG_STD, LARGEST_LOG_STD))
 
     def likelihood(self, z: Tensor, y: Tensor | None = None) -> Distribution:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,11 @@ from torch import Tensor
 from seisei import seeds
 
 LOG_2PI = math.log(2 * math.pi)
+
+
+def precise(features: Tensor) -> Tensor:
+    """Features in float32 at least: no log-likelihood or KL is computed in half precision. float64 stays what it is."""
+    return features.to(torch.promote_types(features.dtype, torch.float32))
 
 
 class Distribution(Protocol):
@@ -90,30 +95,35 @@ class DiscretisedNormal:
     bits per dimension need no dequantisation.
     """
 
-    mean: Tensor
+    location: Tensor
     log_std: Tensor
     levels: int
+
+    @property
+    def mean(self) -> Tensor:
+        """μ, kept in [0, 1]."""
+        return self.location.clamp(0, 1)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """log P(x) in nats."""
         half = 0.5 / (self.levels - 1)
         scale = torch.exp(-self.log_std)
-        centred = x - self.mean
+        centred = x - self.location
         low, high = (centred - half) * scale, (centred + half) * scale
         # Φ loses its digits near 1: work in the left tail, where log Φ keeps them.
         flip = centred > 0
         low, high = torch.where(flip, -high, low), torch.where(flip, -low, high)
-        log_low, log_high = torch.special.log_ndtr(low), torch.special.log_ndtr(high)
+        log_low, log_high = _log_ndtr(low), _log_ndtr(high)
         inside = log_high + torch.log1p(-torch.exp((log_low - log_high).clamp_max(-1e-6)))
         # Everything beyond the first and the last level belongs to it: the mass from the inner edge outwards.
         inner_edge = torch.where(x < half, (centred + half) * scale, -(centred - half) * scale)
         edge = (x < half) | (x > 1 - half)
-        return torch.where(edge, torch.special.log_ndtr(inner_edge), inside)
+        return torch.where(edge, _log_ndtr(inner_edge), inside)
 
     def sample(self) -> Tensor:
         """A stored value."""
-        noise = seeds.normal(*self.mean.shape, device=self.mean.device).to(self.mean.dtype)
-        return _rounded(self.mean + torch.exp(self.log_std) * noise, self.levels)
+        noise = seeds.normal(*self.location.shape, device=self.location.device).to(self.location.dtype)
+        return _rounded(self.location + torch.exp(self.log_std) * noise, self.levels)
 
 
 @dataclass(frozen=True)
@@ -164,6 +174,28 @@ class DiscretisedLogisticMixture:
         u = seeds.uniform(*shape[:-1], device=device).clamp(1e-5, 1 - 1e-5)
         location, log_scale = self.locations.gather(-1, chosen).squeeze(-1), self.log_scales.gather(-1, chosen).squeeze(-1)
         return _rounded(location + torch.exp(log_scale) * (torch.log(u) - torch.log1p(-u)), self.levels)
+
+
+class _LogNdtr(torch.autograd.Function):
+    """log Φ with a derivative that holds in the tail.
+
+    torch's own is exp(−½z² − log Φ(z))/√2π, a difference of large numbers: in float32 it is 6 times too large at z = −10,000 and NaN
+    soon after. φ(z)/Φ(z) = √(2/π) / erfcx(−z/√2) has no difference in it.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor) -> Tensor:
+        ctx.save_for_backward(z)
+        return torch.special.log_ndtr(z)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        (z,) = ctx.saved_tensors
+        return gradient * (math.sqrt(2 / math.pi) / torch.special.erfcx(z * -math.sqrt(0.5)))
+
+
+def _log_ndtr(z: Tensor) -> Tensor:
+    return _LogNdtr.apply(z)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def _rounded(x: Tensor, levels: int) -> Tensor:

@@ -12,7 +12,7 @@ from typing import Annotated
 import torch
 from torch import Tensor, nn
 
-from seisei.nn.distributions import Bernoulli, DiscretisedLogisticMixture, DiscretisedNormal
+from seisei.nn.distributions import Bernoulli, DiscretisedLogisticMixture, DiscretisedNormal, precise
 from seisei.spec import Range, listed
 
 Levels = Annotated[int, Range(ge=2, le=65536)]
@@ -29,7 +29,7 @@ class BernoulliHead(nn.Module):
 
     def forward(self, features: Tensor) -> Bernoulli:
         """The distribution of (..., C, H, W)."""
-        return Bernoulli(features.float())
+        return Bernoulli(precise(features))
 
 
 @listed
@@ -54,7 +54,7 @@ class GaussianHead(nn.Module):
 
     def forward(self, features: Tensor) -> DiscretisedNormal:
         """The distribution of (..., C, H, W)."""
-        return DiscretisedNormal(features.float(), self.log_std.clamp_min(self.smallest), self.levels)
+        return DiscretisedNormal(precise(features), self.log_std.clamp_min(self.smallest), self.levels)
 
 
 @listed
@@ -77,7 +77,7 @@ class LogisticMixtureHead(nn.Module):
         """The distribution of (..., C, H, W)."""
         *batch, channels, height, width = features.shape
         k = self.components
-        split = features.float().reshape(*batch, 3, k, channels // (3 * k), height, width).movedim(-4, -1)
+        split = precise(features).reshape(*batch, 3, k, channels // (3 * k), height, width).movedim(-4, -1)
         logits, locations, log_scales = split.unbind(-5)
         log_scales = (log_scales - 2.0).clamp(-7.0, 2.0)
         return DiscretisedLogisticMixture(logits, locations + self.spread, log_scales, self.levels)

@@ -24,7 +24,7 @@ from seisei.training.tensors import PICKLES, all_finite, from_bytes, sync_folder
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EROFS}
 _NAME = re.compile(r"step-(\d{8,12})$")
 
 
@@ -54,8 +54,8 @@ class Checkpoints:
         """Every checkpoint folder, the newest first, verified or not."""
         if not self.folder.is_dir():
             return []
-        found = [(int(match[1]), path) for path in self.folder.iterdir() if (match := _NAME.fullmatch(path.name)) and path.is_dir()]
-        return [path for _, path in sorted(found, reverse=True)]
+        found = [path for path in self.folder.iterdir() if _NAME.fullmatch(path.name) and path.is_dir()]
+        return sorted(found, key=_step, reverse=True)
 
     def save(self, step: int, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> Path:
         """Write a checkpoint, read it back, then remove those that are too old.
@@ -80,31 +80,29 @@ class Checkpoints:
             for name, data in files.items():
                 write_bytes(temporary / name, data)
             sync_folder(temporary)
-            if final.exists():  # a damaged or older writing of the same step
-                shutil.rmtree(final)
+            verify(temporary)
+            if final.exists():  # another writing of the same step
+                _remove(final)
             os.rename(temporary, final)
             sync_folder(self.folder)
-            verify(final)
-        except OSError as error:
+        except (OSError, UserError) as error:
             shutil.rmtree(temporary, ignore_errors=True)
-            if error.errno in FULL or isinstance(error, PermissionError) or error.errno == errno.EROFS:
-                need, intact = sum(map(len, files.values())), len(self.paths())
-                problem = f"cannot write {need / 1e6:.1f} MB ({os.strerror(error.errno or 0)}); {intact} older checkpoints are intact"
-                raise ResourceError("E-TRN-22", self.folder, problem, "free some space, then resume") from error
-            raise
-        self._prune()
-        return final
-
-    def _prune(self) -> None:
+            why = error.problem if isinstance(error, UserError) else os.strerror(error.errno or 0)
+            need, intact = sum(map(len, files.values())), len(self.paths())
+            problem = f"cannot write {need / 1e6:.1f} MB ({why}); {intact} older checkpoints are intact"
+            raise ResourceError("E-TRN-22", self.folder, problem, "free some space, then resume") from error
         for path in self.paths()[self.keep :]:
-            # Renamed first: a kill in the middle of a removal must not leave something that looks like a checkpoint.
-            doomed = path.with_name(f".{path.name}.old")
             try:
-                shutil.rmtree(doomed, ignore_errors=True)
-                os.rename(path, doomed)
-                shutil.rmtree(doomed)
+                _remove(path)
             except OSError:
                 continue  # tried again after the next checkpoint
+        return final
+
+    def forget_after(self, step: int) -> None:
+        """Remove what is newer than the checkpoint that a run goes on from: damaged, or of a future that was given up."""
+        for path in self.paths():
+            if _step(path) > step:
+                _remove(path)
 
     def tidy(self) -> None:
         """Remove what a killed process left behind."""
@@ -124,9 +122,9 @@ class Checkpoints:
         """
         paths = self.paths()
         if exact is not None:
-            named = [p for p in paths if p.name == f"step-{exact:08d}"]
+            named = [p for p in paths if _step(p) == exact]
             if not named:
-                steps = ", ".join(str(int(p.name[5:])) for p in paths) or "none"
+                steps = ", ".join(str(_step(p)) for p in paths) or "none"
                 raise UserError("E-RES-01", self.folder, f"no checkpoint of step {exact}", f"choose one of: {steps}")
             return read(named[0]), []
         if not paths:
@@ -146,6 +144,18 @@ class Checkpoints:
         raise UserError("E-RES-25", self.folder, f"no checkpoint is whole: {reasons}", "start again with `seisei train`")
 
 
+def _step(path: Path) -> int:
+    return int(path.name.removeprefix("step-"))
+
+
+def _remove(path: Path) -> None:
+    """Rename, then remove: a kill in the middle must not leave something that looks like a checkpoint."""
+    doomed = path.with_name(f".{path.name}.old")
+    shutil.rmtree(doomed, ignore_errors=True)
+    os.rename(path, doomed)
+    shutil.rmtree(doomed)
+
+
 def verify(path: Path) -> tuple[int, dict[str, bytes]]:
     """A checkpoint's step and files, each compared with the manifest.
 
@@ -160,18 +170,21 @@ def verify(path: Path) -> tuple[int, dict[str, bytes]]:
         content = json.loads(manifest.read_bytes())
         version, step, listing = content["format"], int(content["step"]), dict(content["files"])
         wanted = {str(name): (int(entry["bytes"]), str(entry["sha256"])) for name, entry in listing.items()}
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         at = f" at byte {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
         raise UserError("E-RES-04", f"{where}/{MANIFEST}", f"is not a manifest{at}", mend) from error
     if version != FORMAT:
         raise UserError("E-RES-11", f"{where}/{MANIFEST}", f"format {version}, this program reads {FORMAT}", "upgrade seisei")
     files = {}
     for name, (size, digest) in wanted.items():
-        if "/" in name or name.startswith("."):
+        if name != os.path.basename(name) or name.startswith(".") or "\0" in name:
             raise UserError("E-RES-04", f"{where}/{MANIFEST}", f"names {name!r}, which is no file of a checkpoint", mend)
-        if not (path / name).is_file():
-            raise UserError("E-*-04", f"{where}/{name}", "is missing", mend)
-        data = (path / name).read_bytes()
+        try:
+            data = (path / name).read_bytes()
+        except FileNotFoundError as error:
+            raise UserError("E-*-04", f"{where}/{name}", "is missing", mend) from error
+        except OSError as error:
+            raise UserError("E-*-04", f"{where}/{name}", f"cannot be read ({error.strerror})", mend) from error
         found = hashlib.sha256(data).hexdigest()
         if len(data) != size or found != digest:
             problem = f"SHA-256 {found[:8]}… ({len(data)} bytes), wanted {digest[:8]}… ({size} bytes)"
@@ -194,7 +207,9 @@ def read(path: Path) -> Checkpoint:
             raise UserError("E-RES-10", f"{where}/{group}.safetensors", f"{bad} is not finite", "resume from an older one")
     try:
         state = json.loads(files["state.json"])
-    except (KeyError, ValueError) as error:
+        if not isinstance(state, dict):
+            raise ValueError
+    except (KeyError, ValueError, RecursionError) as error:
         raise UserError("E-RES-19", f"{where}/state.json", "is missing or damaged", "resume from an older one") from error
     return Checkpoint(step, path, groups, state)
 

@@ -9,27 +9,30 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal, NamedTuple
+from types import TracebackType
+from typing import Any, Literal, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from seisei import seeds
 from seisei.batch import Batch
 from seisei.errors import PeerLost, UserError
-from seisei.objectives.base import Loss, Objective, Turn
 from seisei.training.levers import bf16_works, keep_pages, route_float32
-from seisei.training.optim import build_optimizer
-from seisei.training.plan import Plan
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "bf16"]
-WAIT = timedelta(seconds=60)
+T = TypeVar("T")
+
+# To meet, a minute. Afterwards a process that died is noticed at once by its closed connections; the limit of a collective is
+# for one that hangs, and must be longer than what the main process does alone between steps.
+MEETING, COLLECTIVE = timedelta(seconds=60), timedelta(minutes=10)
+LOST = ("closed by peer", "reset by peer", "roken pipe", "imed out", "ocket", "remote process", "onnection refused")
 
 
 @dataclass(frozen=True)
@@ -51,28 +54,23 @@ class Execution:
     sharded: bool = False
 
 
-class Moved(NamedTuple):
-    """What one move reports: its loss terms, the norm of its gradient, and whether it was taken."""
-
-    parts: dict[str, Tensor]
-    norm: Tensor
-    taken: bool
-
-
 class Engine:
-    """This process's place among the others, its device and its precision."""
+    """This process's place among the others, its device and its precision; used as a context.
+
+    Leaving it leaves the group of processes. When it is left because another process was lost, the error becomes one line that
+    names that process and says how to go on.
+    """
 
     def __init__(self, execution: Execution) -> None:
         self.execution = execution
-        self.world, self.rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
-        self.local_rank = int(os.environ.get("LOCAL_RANK", "0"))
-        self.device = _device(execution.device, self.local_rank)
+        self.world, self.rank, local_rank = _place()
+        self.device = _device(execution.device, local_rank)
         self.bf16 = _bf16(execution.precision, self.device)
         self.levers: dict[str, Any] = {"fused_optimizer": execution.tuned, "kept_pages": False, "routed_float32": False}
         if execution.tuned and self.device.type == "cpu":
             self.levers["kept_pages"] = keep_pages()
             self.levers["routed_float32"] = route_float32(True)
-        self._started = False
+        self.resume_command = ""
         self._peers: list[tuple[str, int]] = []
         if self.world > 1:
             self._join()
@@ -82,48 +80,70 @@ class Engine:
         """True in the process that writes."""
         return self.rank == 0
 
-    def _join(self) -> None:
-        backend = "nccl" if self.device.type == "cuda" else "gloo"
-        if not dist.is_initialized():
-            if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
-                # A restarted group must not read the addresses of the group that died: every attempt has its own prefix.
-                address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-                base = dist.TCPStore(address, port, is_master=False, timeout=WAIT)
-                store = dist.PrefixStore("attempt" + os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), base)
-                dist.init_process_group(backend, store=store, rank=self.rank, world_size=self.world, timeout=WAIT)
-            else:
-                dist.init_process_group(backend, timeout=WAIT)
-            self._started = True
-        mine = torch.zeros(72, dtype=torch.int64, device=self.device)
-        host = socket.gethostname().encode()[:64]
-        mine[:2] = torch.tensor([os.getpid(), len(host)])
-        mine[2 : 2 + len(host)] = torch.tensor(list(host))
-        everyone = [torch.zeros_like(mine) for _ in range(self.world)]
-        dist.all_gather(everyone, mine)
-        self._peers = [(bytes(e[2 : 2 + int(e[1])].tolist()).decode(errors="replace"), int(e[0])) for e in everyone]
+    @property
+    def sharded(self) -> bool:
+        """Whether parameters are divided over processes."""
+        return self.world > 1 and self.execution.sharded
 
-    def close(self) -> None:
-        """Leave the group and put the levers back."""
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        lost = self.world > 1 and isinstance(error, RuntimeError) and not isinstance(error, PeerLost)
+        told = self._lost() if lost and any(word in str(error) for word in LOST) else None
         if self.levers["routed_float32"]:
             route_float32(False)
-        if self._started and dist.is_initialized():
+        if self.world > 1 and dist.is_initialized():
             dist.destroy_process_group()
+        if told is not None:
+            raise PeerLost(told + (f"; resume with: {self.resume_command}" if self.resume_command else "")) from error
 
-    @contextmanager
-    def watching_peers(self, resume: str) -> Iterator[None]:
-        """Turn the loss of another process into one line that names it and says how to go on."""
+    def _join(self) -> None:
+        address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        # torchrun's own process keeps the store; started otherwise, the first process does.
+        kept = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
         try:
-            yield
-        except (dist.DistBackendError, RuntimeError) as error:
-            words = ("Connection closed", "connection reset", "Connection reset", "Broken pipe", "timed out", "Timed out", "Socket Timeout")
-            if self.world == 1 or not any(word in str(error) for word in words):
-                raise
-            raise PeerLost(f"{self._lost()}; resume with: {resume}") from error
+            store: Any = dist.TCPStore(address, port, is_master=not kept and self.rank == 0, timeout=MEETING)
+            # A restarted group must not read the addresses of the group that died: every attempt has its own prefix.
+            store = dist.PrefixStore("attempt" + os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
+            backend = "nccl" if self.device.type == "cuda" else "gloo"
+            dist.init_process_group(backend, store=store, rank=self.rank, world_size=self.world, timeout=COLLECTIVE)
+            mine = f"{os.getpid()} {socket.gethostname()}"
+            store.set(f"peer{self.rank}", mine)
+            # Store.get waits for the others, for as long as the store's timeout.
+            found = [store.get(f"peer{rank}").decode().partition(" ") for rank in range(self.world)]
+        except (RuntimeError, ValueError) as error:
+            problem = f"{self.world} processes did not meet at {address}:{port} ({str(error).splitlines()[0][:120]})"
+            raise UserError("E-DST-13", f"rank {self.rank}", problem, "start every process, at an address all can reach") from error
+        self._peers = [(host, int(pid)) for pid, _, host in found]
 
     def _lost(self) -> str:
-        host = socket.gethostname()
-        dead = [f"rank {r} ({h}, pid {p})" for r, (h, p) in enumerate(self._peers) if h == host and not _alive(p)]
-        return f"{' and '.join(dead)} died" if dead else f"rank {self.rank} lost contact with another process"
+        """Which other process died. It closes its connections a moment before it is seen to be dead, hence the patience."""
+        here = socket.gethostname()
+        until = time.monotonic() + 3
+        while time.monotonic() < until:
+            if dead := [f"rank {r} ({h}, pid {p})" for r, (h, p) in enumerate(self._peers) if h == here and not _alive(p)]:
+                return f"{' and '.join(dead)} died or left"
+            time.sleep(0.05)
+        return f"rank {self.rank} lost contact with another process"
+
+    def first(self, action: Callable[[], T]) -> T | None:
+        """Let the main process do something before any other goes on: its result there, None elsewhere.
+
+        Raises:
+            PeerLost: elsewhere, when it failed; the main process raises what it met.
+        """
+        result, trouble = None, None
+        if self.is_main:
+            try:
+                result = action()
+            except Exception as error:
+                trouble = error
+        if self.agree(int(trouble is not None)):
+            raise trouble or PeerLost("rank 0 could not go on, and says why")
+        return result
 
     def agree(self, flag: int) -> int:
         """The largest flag of all processes."""
@@ -133,41 +153,32 @@ class Engine:
         dist.all_reduce(value, op=dist.ReduceOp.MAX)
         return int(value)
 
-    def mean(self, values: Mapping[str, Tensor]) -> dict[str, float]:
-        """The mean over processes of each value."""
-        if not values:
-            return {}
-        stacked = torch.stack([v.detach().double().reshape(()) for v in values.values()])
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean over processes."""
         if self.world > 1:
-            dist.all_reduce(stacked)
-            stacked /= self.world
-        return dict(zip(values, stacked.tolist(), strict=True))
+            values = values.clone()
+            dist.all_reduce(values)
+            values /= self.world
+        return values
 
     def share(self, text: str) -> str:
         """The main process's text (at most 4,000 bytes), in every process."""
         if self.world == 1:
             return text
-        data = text.encode()
-        assert len(data) <= 4000
-        wire = torch.zeros(4008, dtype=torch.uint8, device=self.device)
-        wire[:2] = torch.tensor([len(data) // 256, len(data) % 256])
-        wire[8 : 8 + len(data)] = torch.tensor(list(data), dtype=torch.uint8)
+        wire = torch.zeros(4000, dtype=torch.uint8, device=self.device)
+        if self.is_main:
+            content = text.encode()
+            wire[: len(content)] = torch.tensor(list(content), dtype=torch.uint8)
         dist.broadcast(wire, 0)
-        length = int(wire[0]) * 256 + int(wire[1])
-        return bytes(wire[8 : 8 + length].tolist()).decode()
+        return bytes(wire.tolist()).rstrip(b"\0").decode()
 
-    def same(self, name: str, value: int) -> None:
+    def same(self, code: str, name: str, value: int) -> None:
         """Refuse to go on when processes hold different values."""
         if self.world > 1:
             both = torch.tensor([value, -value], device=self.device)
             dist.all_reduce(both, op=dist.ReduceOp.MAX)
             if int(both[0]) != -int(both[1]):
-                raise UserError("E-DST-10", name, "differs between processes", "give every process the same files and options")
-
-    def barrier(self) -> None:
-        """Wait for every process."""
-        if self.world > 1:
-            dist.barrier()
+                raise UserError(code, name, "differs between processes", "give every process the same files and options")
 
     def autocast(self) -> AbstractContextManager[Any]:
         """bf16 where the run's precision says so."""
@@ -181,99 +192,29 @@ class Engine:
             return Batch(batch.x.contiguous(memory_format=torch.channels_last), batch.y, batch.mask)
         return batch
 
-    def prepare(self, objective: Objective, turn: Turn, plan: Plan) -> Move:
-        """Make a turn ready to be played."""
-        return Move(self, objective, turn, plan)
+    def parallel(self, loss: nn.Module, player: nn.Module, players: int) -> nn.Module:
+        """A loss whose gradients are means over processes; called while only its player requires a gradient."""
+        if self.world == 1:
+            return loss
+        if not self.execution.sharded:
+            return nn.parallel.DistributedDataParallel(loss, broadcast_buffers=False)
+        if players > 1:
+            problem = f"{players} players cannot be sharded, wanted one"
+            raise UserError("E-DST-24", "--sharded", problem, "leave out --sharded: copies are used")
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard
 
+        mesh = init_device_mesh(self.device.type, (self.world,))
+        for child in player.children():
+            # Only what is called through `forward` gathers its own shards; the rest belongs to the root.
+            if type(child).forward is not nn.Module.forward and any(True for _ in child.parameters()):
+                fully_shard(child, mesh=mesh)
+        return fully_shard(loss, mesh=mesh)
 
-class _TurnLoss(nn.Module):
-    """A turn's loss as a module, so that it can be wrapped."""
-
-    def __init__(self, objective: Objective, turn: Turn, engine: Engine) -> None:
-        super().__init__()
-        self.objective, self.turn, self.engine = objective, turn, engine
-
-    def forward(self, batch: Batch, t: float) -> Loss:
-        with self.engine.autocast():
-            return self.turn.loss(batch, t)
-
-
-class Move:
-    """A turn with its optimizer: called once a step, it moves its player and nobody else."""
-
-    def __init__(self, engine: Engine, objective: Objective, turn: Turn, plan: Plan) -> None:
-        self.engine, self.turn, self.plan = engine, turn, plan
-        self.players = [t.player for t in objective.turns()]
-        self._alone()
-        loss: nn.Module = _TurnLoss(objective, turn, engine)
-        if engine.world > 1 and engine.execution.sharded:
-            _shard(loss, turn.player, len(self.players))
-        self.names = [name for name, _ in turn.player.named_parameters()]
-        self.parameters = list(turn.player.parameters())
-        self.optimizer = build_optimizer(self.parameters, plan.optim, fused=engine.levers["fused_optimizer"])
-        self.ddp = None
-        if engine.world > 1 and not engine.execution.sharded:
-            self.ddp = nn.parallel.DistributedDataParallel(loss, broadcast_buffers=False)
-            loss = self.ddp
-        self.loss: Any = torch.compile(loss) if engine.execution.compile else loss
-
-    def _alone(self) -> None:
-        if len(self.players) > 1:
-            for player in self.players:
-                player.requires_grad_(player is self.turn.player)
-
-    def __call__(self, batch: Batch, t: float, rate: float, seed: int, step: int) -> Moved:
-        """Descend the turn's loss once; a step whose gradient is not finite is not taken."""
-        self._alone()
-        self.optimizer.zero_grad(set_to_none=True)
-        parts: dict[str, Tensor] = {}
-        size = -(-len(batch) // self.plan.micro)
-        done, engine = 0, self.engine
-        for part in batch.split(size):
-            share = len(part) / len(batch)
-            offset = engine.rank * len(batch) + done
-            draws = seeds.Draws(seed, step, total=engine.world * len(batch), offset=offset, device=engine.device)
-            done += len(part)
-            waiting = self.ddp.no_sync() if self.ddp is not None and done < len(batch) else nullcontext()
-            with waiting, seeds.drawing(draws):
-                total, terms = self.loss(part, t)
-                (total * share if share < 1 else total).backward()
-            for name, value in {"loss": total.detach(), **terms}.items():
-                parts[name] = parts[name] + value * share if name in parts else value * share
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.plan.optim.clip)
-        norm = whole(norm)
-        taken = bool(torch.isfinite(norm))
-        if taken:
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
-            self.optimizer.step()
-        return Moved(parts, norm, taken)
-
-    def first_bad(self) -> str | None:
-        """The first parameter whose gradient is not finite."""
-        for name, parameter in zip(self.names, self.parameters, strict=True):
-            if parameter.grad is not None and not bool(torch.isfinite(whole(parameter.grad)).all()):
-                return name
-        return None
-
-    def state(self) -> dict[str, Tensor]:
-        """The optimizer's tensors, by parameter name."""
-        found = self.optimizer.state
-        return {
-            f"{name}/{key}": whole(value)
-            for name, parameter in zip(self.names, self.parameters, strict=True)
-            for key, value in found.get(parameter, {}).items()
-        }
-
-    def load(self, state: Mapping[str, Tensor]) -> None:
-        """Take over what `state` gave."""
-        self.optimizer.state.clear()
-        by_name = dict(zip(self.names, self.parameters, strict=True))
-        for key, value in state.items():
-            name, _, kind = key.rpartition("/")
-            parameter = by_name[name]
-            kept = value.clone() if kind == "step" else like(parameter.detach(), value)
-            self.optimizer.state[parameter][kind] = kept
+    def accumulating(self, loss: nn.Module, more: bool) -> AbstractContextManager[Any]:
+        """Around a part of a batch: gradients travel once, with the last part."""
+        copied = more and isinstance(loss, nn.parallel.DistributedDataParallel)
+        return loss.no_sync() if copied else nullcontext()  # type: ignore[operator]
 
 
 def whole(tensor: Tensor) -> Tensor:
@@ -291,18 +232,22 @@ def like(target: Tensor, value: Tensor) -> Tensor:
     return value
 
 
-def _shard(loss: nn.Module, player: nn.Module, players: int) -> None:
-    if players > 1:
-        raise UserError(
-            "E-DST-24", "--sharded", f"{players} players cannot be sharded, wanted one", "leave out --sharded: copies are used"
-        )
-    from torch.distributed.fsdp import fully_shard
-
-    for child in player.children():
-        # Only what is called through `forward` gathers its own shards; the rest belongs to the root.
-        if type(child).forward is not nn.Module.forward and any(True for _ in child.parameters()):
-            fully_shard(child)
-    fully_shard(loss)
+def _place() -> tuple[int, int, int]:
+    """World size, rank, and rank on this machine, from the environment that ``torchrun`` makes."""
+    names = ("WORLD_SIZE", "RANK", "MASTER_ADDR", "MASTER_PORT")
+    found = {name: os.environ[name] for name in names if os.environ.get(name)}
+    if "RANK" not in found and found.get("WORLD_SIZE", "1") == "1":
+        return 1, 0, 0
+    if missing := [name for name in names if name not in found]:
+        raise UserError("E-DST-06", "environment", f"{' and '.join(missing)} not set", "start with torchrun, which sets them")
+    try:
+        world, rank = int(found["WORLD_SIZE"]), int(found["RANK"])
+        local, _ = int(os.environ.get("LOCAL_RANK", rank)), int(found["MASTER_PORT"])
+    except ValueError as error:
+        raise UserError("E-DST-06", "environment", str(error), "start with torchrun, which sets it") from error
+    if not 0 <= rank < world:
+        raise UserError("E-DST-05", "RANK", f"{rank}, wanted 0 to {world - 1}", "start with torchrun, which sets it")
+    return world, rank, local
 
 
 def _device(wanted: Device, local_rank: int) -> torch.device:
@@ -329,8 +274,15 @@ def _bf16(wanted: Precision, device: torch.device) -> bool:
 
 
 def _alive(pid: int) -> bool:
+    """Whether a process of this machine runs; a zombie does not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
     try:
         with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
-        return False
+        return not os.path.isdir("/proc/self")

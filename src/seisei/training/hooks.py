@@ -48,7 +48,7 @@ class Journal:
         """Log an event, and what the watch has to say about it."""
         if self.quiet:
             return
-        clean = _finite(event)
+        clean = plain(event)
         self.run.log(clean)
         for finding in self.watch.look(clean):
             self.run.log(finding)
@@ -65,18 +65,17 @@ class Logging:
         """Log when it is time."""
         if training.step % self.every and training.step != training.plan.steps:
             return
-        means = training.meter.means(training.engine)
         seconds = max(1e-9, training.waited + training.worked)
         speed = {
             "learning_rate": training.rate,
-            "examples_per_second": round(self.every * training.plan.batch / seconds, 1),
+            "examples_per_second": round(training.timed * training.plan.batch / seconds, 1),
             "waiting": round(training.waited / seconds, 3),
         }
-        training.waited = training.worked = 0.0
+        training.waited, training.worked, training.timed = 0.0, 0.0, 0
         for move in training.moves:
-            prefix = f"{move.turn.name}/"
-            values = {name.removeprefix(prefix): v for name, v in means.items() if name.startswith(prefix)}
+            values = training.meter.means(training.engine, move.turn.name)
             first = {"event": "train", "step": training.step, "t": training.step / training.plan.steps, "turn": move.turn.name}
+            # Nothing was counted when no step of this turn was taken: the loss is then not a number.
             loss, norm = values.pop("loss", math.nan), values.pop("gradient_norm", math.nan)
             self.journal.write({**first, "loss": loss, "parts": values, "gradient_norm": norm, **speed})
 
@@ -89,17 +88,22 @@ class Divergence:
 
     def __call__(self, training: Training) -> None:
         """Look at the step that was just made."""
-        bad = next(((m, training.moved[m.turn.name]) for m in training.moves if not _taken(training, m.turn.name)), None)
-        if bad is None:
-            training.skipped = 0
+        bad = [move for move in training.moves if move.turn.name in training.moved and not training.moved[move.turn.name].taken]
+        if not bad:
+            # A turn that moves every few steps must not be forgiven by the steps between.
+            training.skipped = 0 if len(training.moved) == len(training.moves) else training.skipped
             return
         training.skipped += 1
-        move, moved = bad
-        terms = [name for name, value in moved.parts.items() if name != "loss" and not bool(torch.isfinite(value).all())]
-        positions = training.loader.order.at(training.step - 1).tolist()
-        event = {"event": "skipped", "step": training.step, "turn": move.turn.name, "term": terms[0] if terms else "gradient"}
-        self.journal.write({**event, "tensor": move.first_bad(), "examples": positions[:64]})
-        if training.skipped > PATIENCE:
+        examples = training.loader.order.at(training.step - 1).tolist()
+        for move in bad:
+            parts = training.moved[move.turn.name].parts
+            # The process that writes may not be the one that met it.
+            means = training.engine.mean(torch.stack([v.double() for v in parts.values()]).to(training.engine.device)).tolist()
+            terms = [name for name, value in zip(parts, means, strict=True) if not math.isfinite(value)]
+            term = next((name for name in terms if name != "loss"), terms[0] if terms else "gradient")
+            event = {"event": "skipped", "step": training.step, "turn": move.turn.name, "term": term}
+            self.journal.write({**event, "tensor": move.first_bad(), "examples": examples[:64]})
+        if training.skipped >= PATIENCE:
             raise RollBack
 
 
@@ -149,8 +153,8 @@ class Sampling:
             name = f"samples/step-{training.step:08d}.png"
             try:
                 self.run.write(name, picture)
-            except OSError as error:
-                self.journal.write({"event": "trouble", "step": training.step, "what": f"{name} not written: {error.strerror}"})
+            except ResourceError as error:
+                self.journal.write({"event": "trouble", "step": training.step, "what": str(error)})
                 return
             self.journal.write({"event": "samples", "step": training.step, "file": name})
 
@@ -186,6 +190,9 @@ class Saving:
                 trouble = error
         # Every process learns what happened to the one that writes.
         outcome = training.engine.agree(0 if trouble is None else 1 if isinstance(trouble, ResourceError) else 2)
+        if outcome == 2 and training.step == 0:
+            problem, remedy = f"the weights are not finite before the first step ({trouble})", "change what they start from"
+            raise DivergenceError("E-TRN-26", self.run.path, problem, remedy)
         if outcome == 2:
             raise RollBack
         if outcome == 1 and (must or self.on_disk_full == "stop"):
@@ -234,6 +241,7 @@ def recover(run: RunFolder, journal: Journal) -> Callable[[Training], None]:
             remedy = "check the data, or lower the learning rate: --set optim.learning_rate=1e-4"
             raise DivergenceError("E-TRN-26", run.path, problem, remedy)
         checkpoint, _ = run.checkpoints.newest()
+        training.engine.same("E-DST-12", run.path, checkpoint.step)
         training.restore(checkpoint)
         training.rollbacks, training.rate_factor, training.skipped = times, factor, 0
         journal.write({"event": "rollback", "from": at, "step": training.step, "rate_factor": factor})
@@ -241,14 +249,15 @@ def recover(run: RunFolder, journal: Journal) -> Callable[[Training], None]:
     return back
 
 
-def _taken(training: Training, name: str) -> bool:
-    return name not in training.moved or training.moved[name].taken
+def plain(value: Any) -> Any:
+    """The value as it is logged: JSON has no NaN, None stands for a number that is not finite; float32 has no more than 8 digits.
 
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN: None stands for a number that is not finite."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
+    Example:
+        >>> plain({"loss": 0.1234567890123, "norm": math.inf})
+        {'loss': 0.12345679, 'norm': None}
+    """
+    if isinstance(value, float):
+        return float(f"{value:.8g}") if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
-    return [_finite(v) for v in value] if isinstance(value, list) else value
+        return {k: plain(v) for k, v in value.items()}
+    return [plain(v) for v in value] if isinstance(value, list) else value

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -21,11 +22,16 @@ from seisei.errors import UserError
 from seisei.nn.average import Average
 from seisei.objectives.base import Objective
 from seisei.training.checkpoint import Checkpoint
-from seisei.training.engine import Engine, Moved, like, whole
+from seisei.training.engine import Engine, like, whole
+from seisei.training.move import Move, Moved
 from seisei.training.optim import learning_rate
 from seisei.training.plan import Plan
 
 Hook = Callable[["Training"], None]
+
+# An objective may look at some examples before the first step: at most so many, of at most so many bytes in all.
+LOOKED_AT, LOOKED_AT_BYTES = 4096, 1 << 26
+GROUP_MISSING = {"model": "E-RES-06", "average": "E-RES-21"}
 
 
 class RollBack(Exception):
@@ -33,23 +39,45 @@ class RollBack(Exception):
 
 
 class Meter:
-    """Sums of what was reported since the last line of the log."""
+    """Sums of what was reported since the last line of the log, by turn and the names it reported."""
 
     def __init__(self) -> None:
-        self.sums: dict[str, Tensor] = {}
-        self.counts: dict[str, int] = {}
+        self.sums: dict[tuple[str, ...], Tensor] = {}
+        self.counts: dict[tuple[str, ...], int] = {}
 
-    def add(self, name: str, value: Tensor) -> None:
-        """Count a value in."""
-        value = value.detach().double()
-        self.sums[name] = self.sums[name] + value if name in self.sums else value
-        self.counts[name] = self.counts.get(name, 0) + 1
+    def add(self, turn: str, moved: Moved) -> None:
+        """Count a move in."""
+        key = (turn, *moved.parts, "gradient_norm")
+        # Apple's GPU has no float64.
+        wide = torch.float32 if moved.norm.device.type == "mps" else torch.float64
+        row = torch.stack([*moved.parts.values(), moved.norm]).to(wide)
+        self.sums[key] = self.sums[key] + row if key in self.sums else row
+        self.counts[key] = self.counts.get(key, 0) + 1
 
-    def means(self, engine: Engine) -> dict[str, float]:
-        """The mean of each value over steps and processes; the sums start again."""
-        means = engine.mean({name: total / self.counts[name] for name, total in self.sums.items()})
+    def means(self, engine: Engine, turn: str) -> dict[str, float]:
+        """The mean of each value of a turn over steps and processes; its sums start again (all processes must ask)."""
+        totals: dict[str, tuple[float, int]] = {}
+        for key in [key for key in self.sums if key[0] == turn]:
+            row, count = engine.mean(self.sums.pop(key)).tolist(), self.counts.pop(key)
+            for name, value in zip(key[1:], row, strict=True):
+                total, times = totals.get(name, (0.0, 0))
+                totals[name] = total + value, times + count
+        return {name: total / times for name, (total, times) in totals.items()}
+
+    def to_json(self, engine: Engine) -> list[dict[str, Any]]:
+        """The sums as data; they go on from the mean over processes (all processes must ask)."""
+        rows = {key: engine.mean(row).tolist() for key, row in self.sums.items()}
+        finite = {key: [value if math.isfinite(value) else None for value in row] for key, row in rows.items()}
+        return [{"of": list(key), "count": self.counts[key], "sums": row} for key, row in finite.items()]
+
+    def restore(self, data: list[dict[str, Any]], device: torch.device) -> None:
+        """Take over what `to_json` gave."""
         self.sums, self.counts = {}, {}
-        return means
+        for entry in data:
+            key = tuple(map(str, entry["of"]))
+            row = [math.nan if value is None else float(value) for value in entry["sums"]]
+            wide = torch.float32 if device.type == "mps" else torch.float64
+            self.sums[key], self.counts[key] = torch.tensor(row, dtype=wide, device=device), int(entry["count"])
 
 
 class Training:
@@ -66,21 +94,20 @@ class Training:
         self.plan, self.loader, self.engine, self.seed = plan, loader, engine, seed
         with seeds.seeded(seed, "weights"):
             self.objective: Objective = plan.objective.build()
-        self.objective.initialise(loader.data.batch(loader.order.some(4096)))
+        one = loader.data.batch(loader.order.some(1)).x
+        few = LOOKED_AT_BYTES // (one.numel() * one.element_size())
+        self.objective.initialise(loader.data.batch(loader.order.some(max(1, min(LOOKED_AT, few)))))
         format = torch.channels_last if plan.format == "channels_last" else torch.contiguous_format
         self.objective.to(engine.device, memory_format=format)  # type: ignore[call-overload]
-        self.moves = [engine.prepare(self.objective, turn, plan) for turn in self.objective.turns()]
+        self.moves = [Move(engine, self.objective, turn, plan, seed) for turn in self.objective.turns()]
         self.average = Average(self.objective.model, plan.average) if plan.average else None
         self.step, self.rate_factor, self.skipped, self.rollbacks = 0, 1.0, 0, 0
+        self.rate = 0.0
         self.meter = Meter()
         self.moved: dict[str, Moved] = {}
-        self.waited = self.worked = 0.0
+        # Seconds waited for data and worked, and the steps they were spent on, since the last line of the log.
+        self.waited, self.worked, self.timed = 0.0, 0.0, 0
         self._shown: Objective | None = None
-
-    @property
-    def rate(self) -> float:
-        """The learning rate of the next step."""
-        return learning_rate(self.plan.optim, (self.step + 1) / self.plan.steps) * self.rate_factor
 
     def advance(self) -> None:
         """Make one step: every player whose turn it is moves once."""
@@ -88,17 +115,18 @@ class Training:
         step, t = self.step, self.step / self.plan.steps
         batch = self.engine.place(self.loader.at(step), self.plan.format)
         gathered = time.perf_counter()
-        self.moved = {m.turn.name: m(batch, t, self.rate, self.seed, step) for m in self.moves if step % m.turn.every == 0}
+        # The rate is that of the middle of the step, so that neither the first nor the last is of size 0.
+        self.rate = learning_rate(self.plan.optim, (step + 0.5) / self.plan.steps) * self.rate_factor
+        self.moved = {m.turn.name: m(batch, t, self.rate, step) for m in self.moves if step % m.turn.every == 0}
         self.step += 1
         if self.average is not None:
             self.average.update(self.step)
         for name, moved in self.moved.items():
             if moved.taken:
-                self.meter.add(f"{name}/gradient_norm", moved.norm)
-                for part, value in moved.parts.items():
-                    self.meter.add(f"{name}/{part}", value)
+                self.meter.add(name, moved)
         self.waited += gathered - start
         self.worked += time.perf_counter() - gathered
+        self.timed += 1
 
     def shown(self) -> Objective:
         """A plain copy of the objective with the averaged weights, for looking at: every process must ask, the first gets it."""
@@ -106,7 +134,8 @@ class Training:
         if not self.engine.is_main:
             return self.objective
         if self._shown is None:
-            self._shown = self.plan.objective.build().to(self.engine.device).eval()
+            with seeds.seeded(self.seed, "shown"):  # its first weights are thrown away, and must not disturb anybody's draws
+                self._shown = self.plan.objective.build().to(self.engine.device).eval()
         assert self._shown is not None
         load_weights(self._shown.model, state.get("average", state["model"]), "average")
         if "players" in state:
@@ -124,14 +153,16 @@ class Training:
         return groups
 
     def state(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
-        """All that a checkpoint holds. Randomness and data position are functions of the seed and the step."""
+        """All that a checkpoint holds (all processes must ask).
+
+        Randomness and data position are functions of the seed and the step, so these two numbers stand for them.
+        """
         tensors = self._tensors()
         for move in self.moves:
             tensors[f"optimizer-{move.turn.name}"] = move.state()
-        reduced = self.engine.mean(self.meter.sums)
-        tensors["meter"] = {name: torch.tensor(value, dtype=torch.float64) for name, value in reduced.items()}
         plain = {name: getattr(self, name) for name in ("step", "seed", "rate_factor", "skipped", "rollbacks")}
-        return tensors, {**plain, "meter": self.meter.counts, "torch": torch.__version__, "threads": torch.get_num_threads()}
+        made_by = {"torch": torch.__version__, "threads": torch.get_num_threads(), "levers": self.engine.levers}
+        return tensors, {**plain, "meter": self.meter.to_json(self.engine), **made_by}
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Take over a checkpoint.
@@ -139,32 +170,31 @@ class Training:
         Raises:
             UserError: it belongs to another model, or lacks something.
         """
-        tensors, state = checkpoint.tensors, checkpoint.state
-        needed = {"model", "meter", *(f"optimizer-{m.turn.name}" for m in self.moves)}
+        tensors, state, name = checkpoint.tensors, checkpoint.state, checkpoint.path.name
+        needed = {"model", *(f"optimizer-{m.turn.name}" for m in self.moves)}
         needed |= {"average"} if self.average is not None else set()
+        needed |= {"players"} if any(not k.startswith("model.") for k in self.objective.state_dict()) else set()
         for group in sorted(needed - tensors.keys()):
-            code = {"average": "E-RES-21", "model": "E-RES-06"}.get(group, "E-RES-22")
-            where = f"{checkpoint.path.name}/{group}.safetensors"
-            raise UserError(code, where, "is missing", "resume from another checkpoint with --step")
-        load_weights(self.objective.model, tensors["model"], "model.safetensors")
-        if "players" in tensors:
-            load_weights(self.objective, tensors["players"], "players.safetensors", partly=True)
+            code, remedy = GROUP_MISSING.get(group, "E-RES-22"), "resume from another checkpoint with --step"
+            raise UserError(code, f"{name}/{group}.safetensors", "is missing", remedy)
+        load_weights(self.objective.model, tensors["model"], f"{name}/model.safetensors")
+        if "players" in needed:
+            load_weights(self.objective, tensors["players"], f"{name}/players.safetensors", partly=True)
         if self.average is not None:
-            parameters = list(self.average.model.named_parameters())
-            self.average.shadow = [like(p.detach(), tensors["average"][name]) for name, p in parameters]
+            self.average.load(tensors["average"], f"{name}/average.safetensors", like)
         for move in self.moves:
-            move.load(tensors[f"optimizer-{move.turn.name}"])
+            move.load(tensors[f"optimizer-{move.turn.name}"], f"{name}/optimizer-{move.turn.name}.safetensors")
         try:
             self.step, self.rate_factor = int(state["step"]), float(state["rate_factor"])
             self.skipped, self.rollbacks = int(state["skipped"]), int(state["rollbacks"])
-            self.meter.counts = dict(state["meter"])
+            self.meter.restore(state["meter"], self.engine.device)
             seed = int(state["seed"])
         except (KeyError, TypeError, ValueError) as error:
-            where = f"{checkpoint.path.name}/state.json"
-            raise UserError("E-RES-19", where, f"lacks {error}", "resume from another checkpoint with --step") from error
+            remedy = "resume from another checkpoint with --step"
+            raise UserError("E-RES-19", f"{name}/state.json", f"lacks {error}", remedy) from error
         if seed != self.seed:
             raise UserError("E-RES-19", "seed", f"{self.seed}, the checkpoint has {seed}", "resume with the run's own seed")
-        self.meter.sums = {name: value.to(self.engine.device) for name, value in tensors["meter"].items()}
+        self.waited, self.worked, self.timed = 0.0, 0.0, 0
 
 
 def fit(training: Training, after: Sequence[Hook], recover: Callable[[Training], None]) -> None:
@@ -186,15 +216,15 @@ def fit(training: Training, after: Sequence[Hook], recover: Callable[[Training],
 
 @torch.no_grad()
 def load_weights(module: nn.Module, state: Mapping[str, Tensor], where: str, *, partly: bool = False) -> None:
-    """Copy tensors into a module, each checked by name, shape and dtype (`partly`: a part of the module's).
+    """Copy tensors into a module, each checked by name, shape and dtype (`partly`: those outside of ``model.`` only).
 
     Raises:
         UserError: the first tensor that does not fit.
     """
-    own = module.state_dict()
+    own = {k: v for k, v in module.state_dict().items() if not (partly and k.startswith("model."))}
     remedy = "resume with the options the run was trained with"
     for name in own:
-        if name not in state and not partly:
+        if name not in state:
             raise UserError("E-RES-06", where, f"tensor {name!r} is missing", remedy)
     for name, value in state.items():
         if name not in own:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, Literal
 
 from seisei.errors import UserError, did_you_mean
+from seisei.objectives.base import Objective
 from seisei.spec import Range, Spec, checked, parameters
 
 Count = Annotated[int, Range(ge=1, le=10**12)]
@@ -30,6 +31,11 @@ class Optim:
     clip: Annotated[float, Range(gt=0)] = 1e6
     warmup: Annotated[float, Range(ge=0, le=1)] = 0.01
     schedule: Literal["constant", "cosine"] = "cosine"
+
+    def __post_init__(self) -> None:
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            problem = f"{', '.join(map(str, self.betas))} is out of range, wanted two numbers >= 0 and < 1"
+            raise UserError("E-TRN-07", "optim.betas", problem, "write [0.9, 0.999]")
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,11 @@ class Plan:
         plan = cls(Spec.from_json(data["objective"], where), steps=1, batch=1)
         for name, value in plain.items():
             plan = plan.override(name, value)
-        for name, value in data.get("optim", {}).items():
+        if not issubclass(plan.objective.cls, Objective):
+            raise UserError("E-*-07", where, f"{plan.objective.cls.__name__} is no objective", "use a run folder that seisei wrote")
+        optim = data.get("optim", {})
+        if not isinstance(optim, dict):
+            raise UserError("E-*-02", where, "holds no optimizer's settings", "use a run folder that seisei wrote")
+        for name, value in optim.items():
             plan = plan.override(f"optim.{name}", value)
         return plan

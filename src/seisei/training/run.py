@@ -12,10 +12,11 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from seisei.errors import UserError
+from seisei.errors import ResourceError, UserError
 from seisei.training.checkpoint import FULL, Checkpoints
 from seisei.training.tensors import replace_bytes
 
@@ -44,11 +45,7 @@ class RunFolder:
         """
         if output is None:
             plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-")[:80]
-            base = Path("runs") / f"{datetime.now():%Y-%m-%d-%H%M%S}-{plain}"
-            output, count = base, 1
-            while output.exists():
-                count += 1
-                output = base.with_name(f"{base.name}-{count}")
+            output = _unused(Path("runs") / f"{datetime.now():%Y-%m-%d-%H%M%S}-{plain}")
         if output.exists() and not output.is_dir():
             raise UserError("E-TRN-20", output, "is a file, wanted a folder", "choose another --output")
         if output.is_dir() and any(output.iterdir()):
@@ -93,11 +90,19 @@ class RunFolder:
         return f"seisei resume {shlex.quote(str(self.path))}"
 
     def write(self, name: str, content: dict[str, Any] | bytes) -> None:
-        """Write a file of the run, complete or not at all."""
+        """Write a file of the run, complete or not at all.
+
+        Raises:
+            ResourceError: it cannot be written; what was there is untouched.
+        """
         data = content if isinstance(content, bytes) else json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False).encode()
         target = self.path / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        replace_bytes(target, data)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            replace_bytes(target, data)
+        except OSError as error:
+            problem = f"cannot be written ({error.strerror})"
+            raise ResourceError("E-TRN-22", target, problem, "free some space, then resume") from error
 
     def read(self, name: str) -> Any:
         """A JSON file of the run.
@@ -115,8 +120,8 @@ class RunFolder:
         """Append an event to ``log.jsonl`` and tell the listeners; a full disk keeps events in memory until there is room."""
         self._pending.append(json.dumps(event, ensure_ascii=False, allow_nan=False) + "\n")
         try:
-            with open(self.path / "log.jsonl", "a", encoding="utf-8") as file:
-                file.write("".join(self._pending))
+            with open(self.path / "log.jsonl", "ab", buffering=0) as file:
+                _append(file, "".join(self._pending).encode())
             self._pending = []
         except OSError as error:
             if error.errno not in FULL:
@@ -161,12 +166,27 @@ class RunFolder:
         return Lock(self.path / ".lock")
 
 
+def _append(file: FileIO, content: bytes) -> None:
+    """Write all of it or nothing: half a line would be repeated when there is room again."""
+    before = file.seek(0, os.SEEK_END)
+    try:
+        written = 0
+        while written < len(content):
+            written += file.write(content[written:]) or 0
+    except OSError:
+        file.truncate(before)
+        raise
+
+
 class Lock:
     """One writer a run. The kernel holds the lock, so that of a dead process never has to be broken."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._handle = os.open(path, os.O_CREAT | os.O_RDWR)
+        try:
+            self._handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise UserError("E-TRN-21", path.parent, f"cannot be written ({error.strerror})", "make it writable") from error
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -184,8 +204,27 @@ class Lock:
         os.close(self._handle)
 
 
+def _unused(base: Path) -> Path:
+    """A new folder of this name, or of this name and a number: another training may start in the same second."""
+    for count in range(1, 1000):
+        folder = base if count == 1 else base.with_name(f"{base.name}-{count}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise UserError("E-TRN-21", folder, f"cannot be made ({error.strerror})", "choose an --output") from error
+        return folder
+    raise UserError("E-TRN-20", base, "and 999 like it exist", "choose an --output")
+
+
 def _empty(folder: Path) -> None:
+    """Remove a run, unless somebody is at work on it."""
     if not (folder / "recipe.json").is_file():
         raise UserError("E-TRN-20", folder, "is not a run, so it is not overwritten", "choose another --output")
-    for path in folder.iterdir():
-        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    lock = Lock(folder / ".lock")
+    try:
+        for path in folder.iterdir():
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    finally:
+        lock.release()

@@ -33,8 +33,10 @@ class Signals:
             self.flag = max(self.flag, SAVE)
             return
         if self.flag > SAVE:
-            signal.signal(number, signal.SIG_DFL)
-            raise KeyboardInterrupt
+            # Now: the newest verified checkpoint stays. A third signal finds the default, and ends even what is stuck.
+            for again in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(again, signal.SIG_DFL)
+            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(EXIT_CODES[STOP_TERMINATED])
         self.flag = STOP_INTERRUPTED if number == signal.SIGINT else STOP_TERMINATED
 
     def take(self) -> int:

@@ -86,7 +86,8 @@ def divergence(history: History) -> Finding | None:
         remedy = "those steps were not taken; after ten in a row the run goes back to its last checkpoint at half the rate"
         return Finding("warning", "a loss or gradient was not finite", numbers, cause, lr, remedy)
     losses = [float(e["loss"]) for e in history.all("train") if e.get("loss") is not None]
-    if len(losses) < 12:
+    # In a game of several players a rising loss of one is another's success.
+    if len(losses) < 12 or len({e.get("turn") for e in history.last("train", 12)}) > 1:
         return None
     now, past = sum(losses[-3:]) / 3, losses[:-3]
     best, spread = min(past), abs(past[0] - min(past))
@@ -141,10 +142,9 @@ class Watch:
         self.history = History()
         self._speaking: set[str] = set()
         for event in past:
-            if event.get("event") == "watch":
-                self._speaking.add(str(event.get("rule")))
-            else:
-                self.history.add(event)
+            # What it said then is in the log already; looking again brings the rules to where they stood.
+            if event.get("event") != "watch":
+                self.look(event)
 
     def look(self, event: Event) -> list[Event]:
         """Take an event in; the findings that it gives rise to, as events."""

@@ -1,0 +1,233 @@
+"""The program: from words on a command line to a verb, and from what goes wrong to one line and an exit code.
+
+Nothing here loads torch: a verb does, when it runs, and so does the help of one recipe.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from cyclopts import App, Group
+from cyclopts.config import Dict
+from cyclopts.exceptions import CycloptsError
+
+import seisei
+from seisei.cli import runs, train, use
+from seisei.cli.config import Settings, read_config
+from seisei.cli.errors import error_json, error_line, translate, unknown
+from seisei.cli.options import data_options, everywhere, execution_options, run_options
+from seisei.cli.signature import Command, argument_help, command, description
+from seisei.errors import SeiseiError, Stopped, UserError, did_you_mean
+from seisei.recipes import RECIPES, recipe
+from seisei.spec import parameters
+
+ABOUT = """Train a generative model on your own data, and put it to use.
+
+  seisei check photos/                  what is in there, and what suits it
+  seisei train vae photos/ --latent 64  a run with samples, scores, a report
+  seisei sample RUN -n 64 --seed 1      a grid of new pictures
+"""
+GROUPS: dict[str, dict[str, Callable[..., None]]] = {
+    "Train": {"check": train.check, "train": train.train, "resume": train.resume},
+    "Use a trained model": {
+        "sample": use.sample, "reconstruct": use.reconstruct, "interpolate": use.interpolate, "encode": use.encode,
+        "decode": use.decode, "score": use.score, "evaluate": use.evaluate,
+    },
+    "Runs": {"list": runs.list_, "report": runs.report},
+}  # fmt: skip
+VERBS = [verb for verbs in GROUPS.values() for verb in verbs]
+INTERRUPTED, BROKEN_PIPE, OURS = 130, 141, 1
+
+
+def main(tokens: Sequence[str] | None = None) -> None:
+    """Run a command line.
+
+    Arguments:
+        tokens: its words; those of this process by default.
+
+    Raises:
+        SystemExit: with the exit code, unless all went well.
+    """
+    words = list(sys.argv[1:] if tokens is None else tokens)
+    verb = words[0] if words and words[0] in VERBS else ""
+    debug = "--debug" in words
+    try:
+        with warnings.catch_warnings():
+            if not debug:
+                # Libraries warn on stderr, which is for what a person can act on.
+                warnings.simplefilter("ignore")
+            _dispatch(verb, words)
+        sys.stdout.flush()
+    except SeiseiError as error:
+        _fail(error, verb, error.exit_code, words)
+    except BrokenPipeError:
+        # The reader of our output has gone; what Python flushes at exit must go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        raise SystemExit(BROKEN_PIPE) from None
+    except KeyboardInterrupt:
+        print(f"seisei {verb}: stopped".replace(" :", ":"), file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
+    except MemoryError as error:
+        out = UserError("E-GEN-18", verb or "seisei", "ran out of memory", "use a smaller --batch, --size or -n")
+        out.__cause__ = error
+        _fail(out, verb, 3, words)
+    except Exception as error:
+        if debug:
+            raise
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        print(f"{error_line(UserError('E-GEN-99', 'bug in seisei', said, 'run it again with --debug and report what it prints'), verb)}", file=sys.stderr)
+        raise SystemExit(OURS) from None
+
+
+def _fail(error: SeiseiError, verb: str, code: int, words: Sequence[str]) -> None:
+    if "--debug" in words:
+        traceback.print_exception(error)
+    if "--json" in words:
+        print(error_json(error, verb), file=sys.stderr)
+    elif isinstance(error, Stopped):
+        print(f"seisei {verb}: {error}", file=sys.stderr)
+    else:
+        print(error_line(error, verb), file=sys.stderr)
+    raise SystemExit(code) from None
+
+
+def _dispatch(verb: str, words: list[str]) -> None:
+    first = words[0] if words else ""
+    if verb == "train":
+        app, known = _train_app(words)
+    else:
+        if first and not verb and first not in ("--help", "-h", "--version"):
+            raise unknown("option" if first.startswith("-") else "verb", first, ["--help", "--version"] if first.startswith("-") else VERBS)
+        app, commands = build()
+        known = commands.get(verb, Command("", {}))
+    try:
+        function, bound, _ = app.parse_args(words or ["--help"], exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        raise translate(error, known) from error
+    function(*bound.args, **bound.kwargs)
+
+
+def build() -> tuple[App, dict[str, Command]]:
+    """The program, and each of its commands by name."""
+    app = App(name="seisei", help=ABOUT, help_format="plaintext", version=seisei.__version__)
+    app["--help"].group = app["--version"].group = Group("Everywhere", sort_key=9)
+    commands = {}
+    for number, (title, verbs) in enumerate(GROUPS.items()):
+        group = Group(title, sort_key=number + 1)
+        for place, (name, function) in enumerate(verbs.items()):
+            run: Callable[[dict[str, Any]], None] = partial(_call, function)
+            text = description(function)
+            parts: list[tuple[str, Callable[..., Any]]] = [("Options", _without(function, "json")), ("Everywhere", everywhere)]
+            if name == "train":
+                run, text = _list_recipes, f"{description(_recipe_argument)}\n\n{_recipe_list()}"
+                parts = [("Options", _recipe_argument), *_TRAIN_PARTS]
+            elif name == "check":
+                parts = [("Options", _only(function, {"path", "seed"})), ("Data", data_options), ("Everywhere", everywhere)]
+            commands[name] = command(app, name, run, parts, text=text, group=group, place=place)
+    return app, commands
+
+
+_TRAIN_PARTS: list[tuple[str, Callable[..., Any]]] = [
+    ("Data", data_options), ("Run", run_options), ("Execution", execution_options), ("Everywhere", everywhere),
+]  # fmt: skip
+
+
+def _recipe_argument(recipe: str | None = None, data: str | None = None, *, list: bool = False) -> None:
+    """Train a model.
+
+    As in: seisei train vae photos/ --latent 64
+    The dials of a recipe are listed by: seisei train vae --help
+
+    Arguments:
+        recipe: One of those above.
+        data: A folder of pictures, a .npz, .npy, .parquet or idx file, digits, or hub:owner/name.
+        list: List the recipes.
+    """
+
+
+def _recipe_list() -> str:
+    width = max(map(len, RECIPES))
+    return "\n".join(["Recipes:", *(f"  {name.ljust(width)}  {summary}" for name, (_, summary) in RECIPES.items())])
+
+
+def _list_recipes(values: dict[str, Any]) -> None:
+    if not values.get("list"):
+        names = ", ".join(sorted(RECIPES))
+        raise UserError("E-TRN-01", "RECIPE", "is missing", f"choose from: {names}; as in: seisei train vae digits")
+    if values.get("json"):
+        import json
+
+        print(json.dumps({name: summary for name, (_, summary) in RECIPES.items()}))
+    else:
+        print(_recipe_list().partition("\n")[2])
+
+
+def _train_app(words: list[str]) -> tuple[App, Command]:
+    """The program with one recipe for its verb `train`; only that recipe's module is loaded."""
+    name = next((word for word in words[1:2] if not word.startswith("-")), None)
+    if name is None:
+        if len(words) > 1 and not {"--help", "-h", "--list"} & set(words):
+            given = next((word for word in words[2:] if word in RECIPES), "RECIPE")
+            remedy = f"write: seisei train {given} DATA {words[1]} …"
+            raise UserError("E-TRN-01", words[1], "stands where the recipe is wanted", remedy)
+        app, commands = build()
+        return app, commands["train"]
+    if name not in RECIPES:
+        raise UserError("E-TRN-01", name, "no such recipe", did_you_mean(name, RECIPES), found=name, wanted=sorted(RECIPES))
+    app, inner = App(name="seisei"), App(name="train")
+    app.command(inner)
+    function = recipe(name)
+    settings = Settings()
+
+    def carry_out(values: dict[str, Any]) -> None:
+        train.train(name, values, settings.overrides, words)
+
+    parts = [("", train.data_argument), (f"Dials of {name}", function), *_TRAIN_PARTS]
+    known = command(inner, name, carry_out, parts, text=description(function))
+    file = _config_of(words)
+    if file is not None:
+        settings = read_config(file, known)
+        plain = {key: value for key, value in settings.values.items() if value is not None}
+        app.config = (Dict(plain, source=str(file), use_commands_as_keys=False),)
+    return app, Command(f"train {name}", known.annotations, known.required, known.app)
+
+
+def _config_of(words: Sequence[str]) -> Path | None:
+    for place, word in enumerate(words):
+        if word.startswith("--config="):
+            return Path(word.partition("=")[2])
+        if word == "--config" and place + 1 < len(words):
+            return Path(words[place + 1])
+    return None
+
+
+def _call(function: Callable[..., None], values: dict[str, Any]) -> None:
+    known = parameters(function)
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in known.values())
+    function(**{k: v for k, v in values.items() if k != "debug" and (k in known or takes_all)})
+
+
+def _without(function: Callable[..., None], *names: str) -> Callable[..., None]:
+    """The same signature and help, less some options that are declared elsewhere."""
+    return _only(function, {n for n in parameters(function) if n not in names})
+
+
+def _only(function: Callable[..., None], names: set[str]) -> Callable[..., None]:
+    import inspect
+
+    kept = {n: p for n, p in parameters(function).items() if n in names}
+    helps = argument_help(function)
+
+    def declared() -> None: ...
+
+    declared.__signature__ = inspect.Signature(list(kept.values()))  # type: ignore[attr-defined]
+    declared.__annotations__ = {n: p.annotation for n, p in kept.items()}
+    declared.__doc__ = "Options.\n\nArguments:\n" + "\n".join(f"    {n}: {helps.get(n, '')}" for n in kept)
+    return declared

@@ -1,0 +1,101 @@
+"""Options that several commands share. Written here once more, so that help needs no torch; a test keeps them in step.
+
+Each function is only a signature and its help: the fields of `seisei.session.DataOptions`, `Execution` and `Request`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from seisei.spec import Range
+
+Split = Annotated[float, Range(ge=0, lt=1)]
+
+
+def data_options(
+    *,
+    source: Literal["arrays", "digits", "folder", "hub", "idx", "parquet"] | None = None,
+    column: str | None = None,
+    size: Annotated[int, Range(ge=8, le=4096)] | None = None,
+    channels: Literal[1, 3] | None = None,
+    fit: Literal["crop", "pad", "stretch"] | None = None,
+    validation: Split = 0.1,
+    test: Split = 0.1,
+    skip_bad: str | None = None,
+    max_pixels: Annotated[int, Range(ge=1)] = 64_000_000,
+    frames: Literal["first"] | None = None,
+    follow_outside: bool = False,
+    memory: Annotated[int, Range(ge=1)] | None = None,
+) -> None:
+    """How data are read.
+
+    Arguments:
+        source: What the data are, where it should not be guessed.
+        column: The column of a parquet file that holds the pictures.
+        size: Side of a picture in pixels; by default that of the data, or a power of two near it.
+        channels: 1 for grey, 3 for colour; by default what the data are.
+        fit: How pictures of another size are made to fit; crop by default.
+        validation: Share of the pictures held out to watch training.
+        test: Share of the pictures held out for scores.
+        skip_bad: How many faulty pictures are left out: a number or a share such as 1%; 0.1% and at most 10 by default.
+        max_pixels: A picture that declares more is refused.
+        frames: Take the first picture of an animation, instead of refusing it.
+        follow_outside: Follow links that lead out of the data folder.
+        memory: Megabytes that pictures may take before they are kept in a file.
+    """
+
+
+def execution_options(
+    *,
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    tuned: bool = True,
+    compile: bool = False,
+    sharded: bool = False,
+) -> None:
+    """How a run is carried out.
+
+    Arguments:
+        device: auto takes a CUDA GPU, else Apple's, else the CPU.
+        precision: auto is bf16 where the GPU has it, fp32 elsewhere.
+        tuned: Use the settings that were measured to be faster on this kind of machine.
+        compile: Compile the loss; pays on GPUs and in long runs.
+        sharded: Under torchrun, divide the parameters among the processes instead of copying them.
+    """
+
+
+def run_options(
+    *,
+    output: Path | None = None,
+    seed: int = 0,
+    set: list[str] | None = None,
+    config: Path | None = None,
+    keep: int = 2,
+    overwrite: bool = False,
+    on_disk_full: Literal["wait", "stop"] = "wait",
+    report: bool = True,
+    dry_run: bool = False,
+) -> None:
+    """What is left behind.
+
+    Arguments:
+        output: The run's folder; by default a new one under runs/.
+        seed: Of everything random.
+        set: Change one value of the plan, as in --set objective.beta=0.5; see --dry-run for the paths. Repeatable.
+        config: A .yaml, .toml or .json file with options by name; the command line wins over it.
+        keep: Checkpoints kept, 2 or more.
+        overwrite: Replace a run that is there.
+        on_disk_full: Train on and try again at the next checkpoint, or stop.
+        report: At the end, compute scores and write report.html.
+        dry_run: Read the data, print the whole plan as JSON, and write nothing.
+    """
+
+
+def everywhere(*, json: bool = False, debug: bool = False) -> None:
+    """Options of every command.
+
+    Arguments:
+        json: Print the result, or the error, as JSON.
+        debug: On an error, show the traceback.
+    """

@@ -1,0 +1,262 @@
+"""`train`, `resume`, `check`."""
+
+from __future__ import annotations
+
+import json as json_
+import os
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from seisei.cli.progress import Display
+from seisei.cli.runs import find_run, newest_run, short
+from seisei.errors import UserError
+
+if TYPE_CHECKING:
+    from seisei.api import Run
+    from seisei.session import Request
+
+DATA_FIELDS = (
+    "source", "column", "size", "channels", "fit", "validation", "test", "skip_bad", "max_pixels", "frames",
+    "follow_outside", "memory",
+)  # fmt: skip
+EXECUTION_FIELDS = ("device", "precision", "tuned", "compile", "sharded")
+REQUEST_FIELDS = ("seed", "output", "overwrite", "keep", "on_disk_full", "report")
+
+
+def data_argument(data: str) -> None:
+    """Where the pictures are.
+
+    Arguments:
+        data: A folder of pictures, a .npz, .npy, .parquet or idx file, digits, or hub:owner/name.
+    """
+
+
+def train(recipe: str, values: dict[str, Any], overrides: dict[str, Any], typed: Sequence[str]) -> None:
+    """Train a model.
+
+    Arguments:
+        recipe: its name.
+        values: the options that were given, by name.
+        overrides: of the plan, from a configuration file; those of ``--set`` win.
+        typed: the command line, kept with the run.
+    """
+    from seisei import session
+    from seisei.api import Run
+
+    rest = dict(values)
+    as_json, dry_run, written = rest.pop("json", False), rest.pop("dry_run", False), rest.pop("set", None) or []
+    for name in ("debug", "config"):
+        rest.pop(name, None)
+    request = session.Request(
+        recipe=recipe,
+        data=rest.pop("data"),
+        options=session.DataOptions(**_take(rest, DATA_FIELDS)),
+        execution=session.Execution(**_take(rest, EXECUTION_FIELDS)),
+        overrides={**overrides, **dict(map(_assignment, written))},
+        command=["seisei", *typed],
+        **_take(rest, REQUEST_FIELDS),
+        dials=rest,
+    )
+    if dry_run:
+        _dry_run(request)
+        return
+    _carry_out(lambda listeners: Run(session.start(request, listeners).path), as_json)
+
+
+def resume(
+    run: str | None = None,
+    *,
+    data: str | None = None,
+    steps: int | None = None,
+    step: int | None = None,
+    accept_new_data: bool = False,
+    device: Literal["auto", "cpu", "cuda", "mps"] | None = None,
+    precision: Literal["auto", "fp32", "bf16"] | None = None,
+    json: bool = False,
+) -> None:
+    """Go on with a run.
+
+    To the same bits as if it had never stopped.
+
+    Arguments:
+        run: A run's folder, or the beginning of its name under runs/; the newest run by default.
+        data: Where the data are now, if they moved.
+        steps: A new last step, to train longer.
+        step: The checkpoint to go on from; the newest whole one by default.
+        accept_new_data: Go on although the data changed.
+        device: Run it elsewhere than before.
+        precision: Run it otherwise than before.
+        json: Print the result as JSON.
+    """
+    from seisei import session
+    from seisei.api import Run
+    from seisei.training.run import RunFolder
+
+    path = newest_run() if run is None else find_run(run)
+    execution = None
+    if device is not None or precision is not None:
+        kept = RunFolder.open(path).read("recipe.json").get("execution", {})
+        changes = {"device": device, "precision": precision}
+        execution = session.Execution(**{**kept, **{k: v for k, v in changes.items() if v is not None}})
+    options: dict[str, Any] = {"data": data, "steps": steps, "step": step, "accept_new_data": accept_new_data, "execution": execution}
+    _carry_out(lambda listeners: Run(session.resume(path, **options, listeners=listeners).path), json)
+
+
+def _carry_out(work: Callable[[Sequence[Any]], Run], as_json: bool) -> None:
+    """Train with the progress shown, then say what came out: in the main process only."""
+    main = os.environ.get("RANK", "0") == "0"
+    display = Display() if main else None
+    with display or nullcontext():
+        run = work([display] if display else [])
+    if main:
+        print(json_.dumps({"run": str(run.path), "scores": run.scores}) if as_json else summary(run))
+
+
+def summary(run: Run) -> str:
+    """The run's folder, its scores, and what to type next."""
+    lines = [str(run.path)]
+    if (run.path / "scores.json").is_file():
+        found = run.folder.read("scores.json")
+        lines += ["", *score_lines(found)]
+    here = str(run.path)
+    commands = {"sample": f"seisei sample {here} -n 64 --seed 1", "interpolate": f"seisei interpolate {here} --from 3 --to 7"}
+    if "sample" not in run.verbs:
+        given = run.recipe["data"]["path"] or "INPUT"
+        commands = {"reconstruct": f"seisei reconstruct {here} {given}", "encode": f"seisei encode {here} {given}"}
+    lines += ["", "next:", *(f"  {commands[verb]}" for verb in commands if verb in run.verbs)]
+    if run.report.is_file():
+        lines.append(f"  open {run.report}")
+    return "\n".join(lines)
+
+
+def score_lines(found: dict[str, Any]) -> list[str]:
+    """Scores as lines of a table."""
+    rows = []
+    for score in found["scores"]:
+        error = "" if score.get("error") is None else f" ± {score['error']:.2g}"
+        rows.append((short(score["name"]), f"{score['value']:.4g}{error}", score["unit"], score.get("note") or f"{score['better']} is better"))
+    widths = [max(len(row[i]) for row in rows) for i in range(3)] if rows else []
+    head = f"{found['examples']:,} pictures of {found['split']}, step {found['step']:,}:"
+    return [head, *("  " + "  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]]) for row in rows)]
+
+
+def _dry_run(request: Request) -> None:
+    import torch
+
+    from seisei import catalog, session
+    from seisei.training.run import RunFolder
+
+    catalog.fill()
+    session.check_seed(request.seed, "E-TRN-25")
+    with Display() as display:
+        data = request.options.read(request.data, request.seed, lambda done, total: display({"event": "reading", "done": done, "total": total}))
+    plan, dials = session.plan_for(request, data.schema)
+    with torch.device("meta"):
+        model = plan.objective.build().model
+    count = sum(p.numel() for p in model.parameters())
+    if request.output is not None and request.output.is_dir() and any(request.output.iterdir()) and not request.overwrite:
+        RunFolder.create(request.output, request.recipe)  # refuses, with its own words
+    found = {
+        "recipe": request.recipe,
+        "dials": dials,
+        "plan": plan.to_json(),
+        "parameters": count,
+        # Weights, their average, the gradient and Adam's two averages, each of 4 bytes.
+        "training_bytes": 5 * 4 * count,
+        "data": {k: data.report[k] for k in ("root", "kind", "kept", "image", "classes", "splits", "fingerprint")},
+        "seed": request.seed,
+    }
+    print(json_.dumps(found, indent=2, ensure_ascii=False))
+
+
+def _take(values: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: values.pop(name) for name in names if name in values}
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    path, equals, value = text.partition("=")
+    if not equals or not path.strip():
+        raise UserError("E-TRN-06", f"--set {text}", "is no path with a value", "write --set objective.beta=0.5")
+    return path.strip(), value.strip()
+
+
+def check(path: str, *, seed: int = 0, json: bool = False, **options: Any) -> None:
+    """What is in some data, and what suits it.
+
+    Everything is read once; what is broken is named. Nothing is written.
+
+    Arguments:
+        path: A folder of pictures, a .npz, .npy, .parquet or idx file, digits, or hub:owner/name.
+        seed: Of the division into parts.
+        json: Print the report as JSON.
+        options: how data are read.
+    """
+    from seisei.recipes.advice import advice
+    from seisei.session import DataOptions
+
+    with Display() as display:
+        read = DataOptions(**options).read
+        data = read(path, seed, lambda done, total: display({"event": "reading", "done": done, "total": total}))
+    found = {**data.report, "advice": advice(data)}
+    if json:
+        print(json_.dumps(found, ensure_ascii=False))
+        return
+    _print_check(found)
+
+
+def _print_check(found: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in check_rows(found):
+        table.add_row(Text(name), Text(value))
+    console.print(table)
+    console.print(Text("\nwhat suits it", "bold"))
+    for entry in found["advice"]:
+        console.print(Text(f"  {entry['command']}", "cyan"), soft_wrap=True)
+        console.print(Text(f"      {entry['why']}"), soft_wrap=True)
+
+
+def check_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """The report on some data, as lines of a table."""
+    image, skipped = found["image"], found["skipped"]
+    colour = {1: "grey", 3: "colour"}.get(image["channels"], f"{image['channels']} channels")
+    more = found["different_sizes"] - len(found["sizes"])
+    sizes = ", ".join(f"{s.replace('x', '×')} ({n:,})" for s, n in list(found["sizes"].items())[:8])
+    if found["different_sizes"] > 8:
+        sizes += f" and {found['different_sizes'] - 8:,} more"
+    assert more >= 0
+    levels = "black and white" if image["levels"] == 2 else f"{image['levels']} levels"
+    counts = found["classes"]
+    classes = ", ".join(f"{name} ({n:,})" for name, n in list(counts.items())[:20]) + (", …" if len(counts) > 20 else "")
+    given = ", as the data say" if found["splits_given"] else ""
+    rows = [
+        (found["root"], found["kind"]),
+        ("pictures", f"{found['kept']:,} of {found['total']:,}"),
+        ("sizes", sizes),
+        ("modes", _counted(found["modes"])),
+        ("used as", f"{image['width']}×{image['height']} {colour}, {levels} ({found.get('size_rule', '')})"),
+        ("classes", f"{len(counts)}: {classes}" if counts else "none"),
+        ("unlabelled", f"{found['unlabelled']:,}" if counts and found["unlabelled"] else ""),
+        ("captions", f"{found['captions']:,}" if found["captions"] else ""),
+        ("parts", _counted(found["splits"]) + given),
+        ("duplicates", f"{found['duplicates']:,}" if found["duplicates"] else "none"),
+        ("", f"{found['duplicates_across_splits']:,} lie in several parts" if found["duplicates_across_splits"] else ""),
+        ("converted", _counted(found["conversions"])),
+        ("warnings", _counted(found["warnings"])),
+        ("notes", "\n".join(found["notes"])),
+        ("ignored", _counted(found["ignored"])),
+        ("left out", "\n".join(f"{s['name']}: {s['problem']}" for s in skipped[:20]) + (f"\n… {len(skipped) - 20} more" if len(skipped) > 20 else "")),
+    ]  # fmt: skip
+    return [(name, value) for name, value in rows if value]
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())

@@ -1,0 +1,148 @@
+"""A turn with its optimizer: `Move`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from seisei import seeds
+from seisei.batch import Batch
+from seisei.errors import UserError
+from seisei.objectives.base import Loss, Objective, Turn
+from seisei.training.engine import Engine, like, whole
+from seisei.training.optim import build_optimizer
+from seisei.training.plan import Plan
+
+
+class Moved(NamedTuple):
+    """What one move reports: the loss and its terms, the norm of the gradient, and whether the step was taken."""
+
+    parts: dict[str, Tensor]
+    norm: Tensor
+    taken: bool
+
+
+class _TurnLoss(nn.Module):
+    """A turn's loss as a module, so that it can be wrapped: data parallelism and autocast then cover all of it."""
+
+    def __init__(self, objective: Objective, turn: Turn, engine: Engine) -> None:
+        super().__init__()
+        self.objective, self.turn, self.engine = objective, turn, engine
+
+    def forward(self, batch: Batch, t: float) -> Loss:
+        with self.engine.autocast():
+            return self.turn.loss(batch, t)
+
+
+class Move:
+    """A turn with its optimizer: called once a step, it moves its player and nobody else.
+
+    Arguments:
+        engine: where it runs.
+        objective: whose turn it is.
+        turn: which.
+        plan: the optimizer's settings and the number of parts a batch is worked through in.
+        seed: of the noise.
+    """
+
+    def __init__(self, engine: Engine, objective: Objective, turn: Turn, plan: Plan, seed: int) -> None:
+        self.engine, self.turn, self.plan = engine, turn, plan
+        # Two turns of one step must not meet the same noise.
+        self.seed = seeds.derive(seed, turn.name)
+        self.players = [t.player for t in objective.turns()]
+        self._alone()
+        self.prepared = engine.parallel(_TurnLoss(objective, turn, engine), turn.player, len(self.players))
+        self.loss: Any = torch.compile(self.prepared) if engine.execution.compile else self.prepared
+        # Taken after sharding, which puts new parameters in the place of the old.
+        self.names = [name for name, _ in turn.player.named_parameters()]
+        self.parameters = list(turn.player.parameters())
+        self.fused = bool(engine.levers["fused_optimizer"])
+        self.optimizer = build_optimizer(self.parameters, plan.optim, fused=self.fused)
+
+    def _alone(self) -> None:
+        """Only this turn's player requires a gradient, whatever the players share."""
+        if len(self.players) > 1:
+            for player in self.players:
+                player.requires_grad_(False)
+            self.turn.player.requires_grad_(True)
+
+    def __call__(self, batch: Batch, t: float, rate: float, step: int) -> Moved:
+        """Descend the turn's loss once; a step whose loss or gradient is not finite is not taken."""
+        self._alone()
+        self.optimizer.zero_grad(set_to_none=True)
+        parts = self._gradients(batch, t, step)
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        norm = whole(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))))
+        size = float(norm)
+        taken = math.isfinite(size)
+        if taken:
+            if size > self.plan.optim.clip:
+                torch._foreach_mul_(gradients, self.plan.optim.clip / size)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            self.optimizer.step()
+        return Moved(parts, norm, taken)
+
+    def _gradients(self, batch: Batch, t: float, step: int) -> dict[str, Tensor]:
+        engine, count = self.engine, len(batch)
+        parts: dict[str, Tensor] = {}
+        done = 0
+        for part in batch.split(-(-count // self.plan.micro)):
+            share, offset = len(part) / count, engine.rank * count + done
+            done += len(part)
+            draws = seeds.Draws(self.seed, step, total=engine.world * count, offset=offset, device=engine.device)
+            with engine.accumulating(self.prepared, done < count), seeds.drawing(draws):
+                total, terms = self.loss(part, t)
+                # 0 × loss is 0, or NaN for a loss that is not finite: it then spoils the gradient in every process, and the
+                # gradient's norm alone tells all of them, without another exchange, that this step must not be taken.
+                total.backward(total.detach() * 0 + share)
+            for name, value in {"loss": total.detach(), **terms}.items():
+                parts[name] = value * share + parts[name] if name in parts else value * share if share < 1 else value
+        return parts
+
+    def first_bad(self) -> str | None:
+        """The first parameter whose gradient is not finite (all processes must ask)."""
+        for name, parameter in zip(self.names, self.parameters, strict=True):
+            if parameter.grad is not None and not bool(torch.isfinite(whole(parameter.grad)).all()):
+                return name
+        return None
+
+    def state(self) -> dict[str, Tensor]:
+        """The optimizer's tensors, by parameter name (all processes must ask)."""
+        found = self.optimizer.state
+        return {
+            f"{name}/{key}": whole(value)
+            for name, parameter in zip(self.names, self.parameters, strict=True)
+            for key, value in found.get(parameter, {}).items()
+        }
+
+    def load(self, state: Mapping[str, Tensor], where: str) -> None:
+        """Take over what `state` gave.
+
+        Raises:
+            UserError: it belongs to another player.
+        """
+        self.optimizer.state.clear()
+        by_name = dict(zip(self.names, self.parameters, strict=True))
+        remedy = "resume with the options the run was trained with"
+        for key, value in state.items():
+            name, _, kind = key.rpartition("/")
+            if name not in by_name:
+                raise UserError("E-RES-07", where, f"tensor {key!r} is not expected", remedy)
+            parameter = by_name[name].detach()
+            if kind == "step":
+                # Adam counts on the CPU, but fused where the parameter is.
+                kept = value.to(parameter.device if self.fused else "cpu", copy=True)
+            elif value.shape == parameter.shape:
+                kept = like(parameter, value)
+            else:
+                problem = f"tensor {key!r} has shape {tuple(value.shape)}, wanted {tuple(parameter.shape)}"
+                raise UserError("E-RES-08", where, problem, remedy)
+            self.optimizer.state[by_name[name]][kind] = kept
+        if state and len(self.optimizer.state) < len(self.parameters):
+            missing = next(n for n in self.names if by_name[n] not in self.optimizer.state)
+            raise UserError("E-RES-06", where, f"tensor {missing!r} is missing", remedy)

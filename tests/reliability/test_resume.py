@@ -1,0 +1,320 @@
+"""P1: a stopped run resumes to the same bits as one that was never stopped."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import STEPS, ended, finished, forked, stop_at, told, train
+
+from seisei import session
+from seisei.errors import Stopped, UserError
+from seisei.nn.average import Average
+from seisei.training.loop import Meter, Training
+from seisei.training.move import Move
+from seisei.training.run import RunFolder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Any:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """The run that was never stopped; its log is written every 7 steps so that sums are under way at most stops."""
+    with pytest.MonkeyPatch.context() as patch:
+        _every_seven(patch)
+        return train(tmp_path_factory.mktemp("whole") / "run")
+
+
+def _every_seven(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(session.Every, "of", lambda steps: session.Every(log=7, check=13, save=9))
+
+
+@pytest.fixture
+def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: RunFolder) -> Any:
+    """Stops the tiny run after a step, whatever step that is."""
+    _every_seven(monkeypatch)
+
+    def stop(at: int, path: Path | None = None) -> RunFolder:
+        advance = Training.advance
+
+        def then_stop(training: Training) -> None:
+            advance(training)
+            if training.step == at:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Training, "advance", then_stop)
+            path = path or tmp_path / "run"
+            with pytest.raises(Stopped, match=f"step {at} of {STEPS}.*seisei resume"):
+                train(path) if not path.exists() else session.resume(path)
+        return RunFolder.open(path)
+
+    return stop
+
+
+@pytest.mark.parametrize("at", [1, 7, 17, 44, 45, 59])
+def test_a_stopped_run_resumes_to_the_same_bits(at: int, stopped: Any, whole: RunFolder) -> None:
+    run = stopped(at)
+    assert finished(run) != finished(whole)
+    session.resume(run.path)
+    assert finished(run) == finished(whole)
+    assert told(run) == told(whole)
+
+
+def test_a_run_stopped_three_times_too(stopped: Any, whole: RunFolder) -> None:
+    for at in (5, 23, 50):
+        run = stopped(at)
+    session.resume(run.path)
+    assert finished(run) == finished(whole)
+    assert told(run) == told(whole)
+
+
+def _forget(group: str, kind: str) -> Any:
+    load = Move.load
+
+    def forgetful(move: Move, state: Any, where: str) -> None:
+        load(move, {k: v * 0 if k.endswith(f"/{kind}") else v for k, v in state.items()}, where)
+
+    return (Move, "load", forgetful)
+
+
+def _after_restore(change: Any) -> Any:
+    restore = Training.restore
+
+    def forgetful(training: Training, checkpoint: Any) -> None:
+        restore(training, checkpoint)
+        change(training)
+
+    return (Training, "restore", forgetful)
+
+
+def _average_of_weights(average: Average, *_: Any) -> None:
+    average.shadow = [w.clone() for w in average._weights]
+
+
+def _half_precision(training: Training) -> None:
+    with torch.no_grad():
+        for p in training.objective.parameters():
+            p.copy_(p.half().float())
+
+
+MUTANTS = {
+    "first moment": _forget("optimizer-model", "exp_avg"),
+    "second moment": _forget("optimizer-model", "exp_avg_sq"),
+    "Adam's step": _forget("optimizer-model", "step"),
+    "average": (Average, "load", _average_of_weights),
+    "meter": (Meter, "restore", lambda meter, data, device: None),
+    "step": _after_restore(lambda t: setattr(t, "step", t.step - 1)),
+    "order": _after_restore(lambda t: setattr(t.loader.order, "seed", 1)),
+    "noise": _after_restore(lambda t: [setattr(m, "seed", 1) for m in t.moves]),
+    "rate factor": _after_restore(lambda t: setattr(t, "rate_factor", 0.5)),
+    "weights in half precision": _after_restore(_half_precision),
+}
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_whatever_resume_forgets_is_noticed(
+    name: str, stopped: Any, whole: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tests above have the power to see each of these."""
+    run = stopped(33)
+    monkeypatch.setattr(*MUTANTS[name])
+    session.resume(run.path)
+    assert (finished(run), told(run)) != (finished(whole), told(whole))
+
+
+def test_rate_factor_and_rollbacks_are_kept(stopped: Any) -> None:
+    """After a rollback the rate is halved, and stays so through a stop."""
+    run = stopped(20)
+    checkpoint, _ = run.checkpoints.newest()
+    state = {**checkpoint.state, "rate_factor": 0.25, "rollbacks": 2}
+    run.checkpoints.save(checkpoint.step, checkpoint.tensors, state)
+    session.resume(run.path)
+    found, _ = run.checkpoints.newest()
+    assert (found.state["rate_factor"], found.state["rollbacks"]) == (0.25, 2)
+    assert [e for e in run.events() if e["event"] == "train"][-4]["learning_rate"] < 0.26e-3
+
+
+def test_going_back_to_an_older_step_gives_the_same_end(stopped: Any, whole: RunFolder) -> None:
+    run = stopped(40)
+    assert [int(p.name[5:]) for p in run.checkpoints.paths()] == [40, 36]
+    session.resume(run.path, step=36)
+    assert finished(run) == finished(whole)
+    assert told(run) == told(whole)
+
+
+def test_the_newer_ones_are_given_up_when_an_older_step_is_chosen(stopped: Any, whole: RunFolder) -> None:
+    """Else a kill before the next checkpoint would let the given-up future come back, with the other's log."""
+    run = stopped(40)
+    listeners = [lambda event: (_ for _ in ()).throw(KeyboardInterrupt) if event["event"] == "begin" else None]
+    with pytest.raises(KeyboardInterrupt):
+        session.resume(run.path, step=36, listeners=listeners)
+    assert [int(p.name[5:]) for p in run.checkpoints.paths()] == [36]
+
+
+def test_a_finished_run_says_so(whole: RunFolder) -> None:
+    with pytest.raises(UserError, match="finished at 60; raise --steps above 60") as caught:
+        session.resume(whole.path)
+    assert caught.value.code == "E-RES-23"
+
+
+def test_more_steps_can_be_asked_for(tmp_path: Path, whole: RunFolder) -> None:
+    path = tmp_path / "longer"
+    shutil.copytree(whole.path, path)
+    run = session.resume(path, steps=70)
+    assert run.checkpoints.newest()[0].step == 70
+    assert run.read("recipe.json")["plan"]["steps"] == 70
+    assert [e["step"] for e in run.events() if e["event"] == "end"] == [70]
+
+
+def test_resuming_tells_what_may_change_the_last_bits(stopped: Any) -> None:
+    run = stopped(30)
+    notes: list[str] = []
+    torch.set_num_threads(2)
+    try:
+        listener = lambda e: notes.append(e["what"]) if e["event"] == "note" else None  # noqa: E731
+        session.resume(run.path, listeners=[listener])
+    finally:
+        torch.set_num_threads(1)
+    assert notes == ["the last bits may differ from an uninterrupted run: threads 1 then, 2 now"]
+
+
+def test_changed_data_are_refused(stopped: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = stopped(30)
+    recipe = run.read("recipe.json")
+    run.write("recipe.json", {**recipe, "data": {**recipe["data"], "fingerprint": "0" * 32}})
+    with pytest.raises(UserError, match="the data changed") as caught:
+        session.resume(run.path)
+    assert caught.value.code == "E-RES-15"
+    session.resume(run.path, accept_new_data=True)
+
+
+def test_a_run_killed_at_its_report_can_be_completed(stopped: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = stopped(50)
+    recipe = run.read("recipe.json")
+    run.write("recipe.json", {**recipe, "report": True})
+    calls: list[str] = []
+
+    def broken(run: RunFolder, data: Any) -> None:
+        calls.append("finish")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(session, "finish", broken)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            session.resume(run.path)
+    assert calls == ["finish", "finish"]
+    assert [e["event"] for e in run.events()].count("end") == 1
+
+
+@pytest.mark.slow
+def test_fifty_kills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGKILL at random instants, start-up included: the end is that of the run that was never killed."""
+    monkeypatch.setattr(session.Every, "of", lambda steps: session.Every(log=7, check=100, save=9))
+    dials = {"dials": {"steps": 600}}
+    begun = time.monotonic()
+    whole = train(tmp_path / "whole", **dials)
+    training_takes = time.monotonic() - begun
+    path, output, going = tmp_path / "killed", tmp_path / "output.txt", tmp_path / "going"
+    chance, kills = random.Random(7), 0
+
+    def work() -> None:
+        begin = {"listeners": [lambda event: going.touch() if event["event"] == "begin" else None]}
+        session.resume(path, **begin) if (path / "recipe.json").exists() else train(path, **dials, **begin)
+
+    while True:
+        if not any((path / "checkpoints").glob("step-*")):
+            shutil.rmtree(path, ignore_errors=True)  # killed before its first checkpoint, or at the very first start
+        going.unlink(missing_ok=True)
+        pid = forked(work, output)
+        done = False
+        if kills >= 50:
+            assert ended(pid) == 0, output.read_text()
+            done = True
+        else:
+            # One in five dies while it starts; the others get on by about a sixtieth of the run.
+            early = chance.random() < 0.2
+            until = time.monotonic() + (chance.uniform(0, 0.3) if early else 60)
+            while not going.exists() and time.monotonic() < until:
+                time.sleep(0.001)
+            time.sleep(0 if early else chance.uniform(0, training_takes / 30))
+            os.kill(pid, signal.SIGKILL)
+            code = ended(pid)
+            assert code in (0, -signal.SIGKILL), output.read_text()
+            kills, done = kills + (code != 0), code == 0
+        if done:
+            assert finished(RunFolder.open(path)) == finished(whole)
+            assert told(RunFolder.open(path)) == told(whole)
+            if kills >= 50:
+                break
+            shutil.rmtree(path)
+    print(f"{kills} kills in {time.monotonic() - begun:.0f} s")
+
+
+DEADLY = ("fsync", "rename", "replace", "rmdir", "unlink", "truncate")
+
+
+@pytest.mark.slow
+def test_kills_inside_saving_and_pruning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed at the n-th call that touches the disk, for ever larger n: a verified checkpoint is there at every instant."""
+    monkeypatch.setattr(session.Every, "of", lambda steps: session.Every(log=7, check=100, save=4))
+    whole = train(tmp_path / "whole", dials={"steps": 24})
+    chance, deaths = random.Random(3), dict.fromkeys(DEADLY, 0)
+
+    def die_at(count: int) -> None:
+        left = [count]
+
+        def deadly(name: str) -> Any:
+            call = getattr(os, name)
+
+            def counted(*given: Any, **named: Any) -> Any:
+                left[0] -= 1
+                if left[0] == 0:
+                    (tmp_path / "died").write_text(name)
+                    if chance.random() < 0.5:
+                        call(*given, **named)
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return call(*given, **named)
+
+            return counted
+
+        for name in DEADLY:
+            setattr(os, name, deadly(name))
+
+    for trial in range(12):
+        path = tmp_path / f"run-{trial}"
+        first = True
+        while True:
+
+            def work(path: Path = path, first: bool = first) -> None:
+                # The writing of the first checkpoint, before which there is nothing to lose, is left alone.
+                die_at(chance.randint(25 if first else 1, 60))
+                train(path, dials={"steps": 24}) if first else session.resume(path)
+
+            code = ended(forked(work, tmp_path / "output.txt"))
+            chance.random()
+            if code == 0:
+                break
+            assert code == -signal.SIGKILL, (tmp_path / "output.txt").read_text()
+            deaths[(tmp_path / "died").read_text()] += 1
+            checkpoint, notes = RunFolder.open(path).checkpoints.newest()
+            assert not notes, "a folder that looks like a checkpoint is a whole one"
+            first = False
+        assert finished(RunFolder.open(path)) == finished(whole)
+        assert told(RunFolder.open(path)) == told(whole)
+        shutil.rmtree(path)
+    print(deaths)
+    assert sum(deaths.values()) >= 15 and deaths["fsync"] and deaths["rename"] and deaths["rmdir"] + deaths["unlink"]
