@@ -1,8 +1,8 @@
 """The same verbs in Python.
 
-    import seisei
-    run = seisei.train("vae", "photos/", latent=64)
-    run.sample(64, seed=1)
+import seisei
+run = seisei.train("vae", "photos/", latent=64)
+run.sample(64, seed=1)
 """
 
 from __future__ import annotations
@@ -143,7 +143,9 @@ class Run:
             there = [name for name, part in dataset.splits.items() if len(part)]
             raise UserError("E-EVA-10", "--split", f"{split!r} is not there", did_you_mean(split, there), wanted=there)
         if samples < 1 or most < 1:
-            raise UserError("E-EVA-20", "--samples", f"{min(samples, most)} is out of range, wanted >= 1", "choose a larger number")
+            raise UserError(
+                "E-EVA-20", "--samples", f"{min(samples, most)} is out of range, wanted >= 1", "choose a larger number"
+            )
         return evaluate(self.pipeline, dataset, split=split, samples=samples, most=most, seed=seed)
 
     def data(self, given: Any = None) -> Dataset:
@@ -197,8 +199,8 @@ def train(
     execution = {f.name: settings.pop(f.name) for f in fields(Execution) if f.name in settings}
     request = Request(
         recipe=recipe, data=data, dials=settings, overrides=overrides or {}, options=DataOptions(**options),
-        execution=Execution(**execution), seed=seed, output=None if output is None else Path(output), overwrite=overwrite,
-        keep=keep, report=report,
+        execution=Execution(**execution), seed=seed, output=None if output is None else Path(output),
+        overwrite=overwrite, keep=keep, report=report,
     )  # fmt: skip
     return Run(session.start(request, listeners).path)
 
@@ -273,7 +275,9 @@ def _verbs_of(kind: str) -> list[str]:
 
 
 def _members(protocol: type) -> set[str]:
-    return {name for name in protocol.__dict__ if not name.startswith("_")} | set(getattr(protocol, "__annotations__", {}))
+    return {name for name in protocol.__dict__ if not name.startswith("_")} | set(
+        getattr(protocol, "__annotations__", {})
+    )
 
 
 def sheet(pictures: Sequence[Pixels], columns: int | None = None) -> bytes:

@@ -15,7 +15,8 @@ class Batch:
     Arguments:
         x: what is modelled, (B, ...).
         y: what conditions it, or its label, (B, ...).
-        mask: True where x was observed, broadcastable to x; None means everywhere. Padding, missing cells and held-out items
+        mask: True where x was observed, broadcastable to x; None means everywhere. Padding, missing cells and held-out
+            items
             are one thing.
     """
 

@@ -1,7 +1,7 @@
 """What goes wrong, said to a person: one line, what was found and what was wanted, the remedy.
 
-Every error that a user can cause is a `UserError` with a stable code such as ``E-CHK-06``. Entries that several verbs share are
-written ``E-*-06``; the command line puts the verb's own three letters in place of the star.
+Every error that a user can cause is a `UserError` with a stable code such as ``E-CHK-06``. Entries that several verbs
+share are written ``E-*-06``; the command line puts the verb's own three letters in place of the star.
 """
 
 from __future__ import annotations

@@ -40,7 +40,9 @@ def sample_sheet(model: nn.Module, schema: Schema) -> bytes | None:
     return png_bytes(grid(model.sample(SHEET, None if y is None else y.to(device)), columns))
 
 
-def evaluate(pipeline: Pipeline, data: Dataset, *, split: str, samples: int, most: int, seed: int = 0) -> dict[str, Any]:
+def evaluate(
+    pipeline: Pipeline, data: Dataset, *, split: str, samples: int, most: int, seed: int = 0
+) -> dict[str, Any]:
     """The scores of a model on a part of the data, with standard errors.
 
     Arguments:
@@ -95,14 +97,20 @@ def figures(pipeline: Pipeline, run: RunFolder, data: Dataset, seed: int = 0) ->
     ends = pipeline.encode(few)
     if pipeline.classes and few.y is not None and isinstance(data.schema.y, Label):
         label = data.schema.y.names[int(few.y[0])]
-    walks = [row for i in range(0, min(6, len(ends) - 1), 2) for row in pipeline.interpolate(ends[i : i + 2], steps=8, label=label)]
+    walks = [
+        row
+        for i in range(0, min(6, len(ends) - 1), 2)
+        for row in pipeline.interpolate(ends[i : i + 2], steps=8, label=label)
+    ]
     if walks:
         run.write("figures/interpolation.png", png_bytes(grid([p for row in walks for p in row], 8)))
     run.write("figures/latent.json", json.dumps(latent_map(pipeline, data)).encode())
 
 
 def latent_map(pipeline: Pipeline, data: Dataset) -> dict[str, Any]:
-    """The first two principal components of the latents of held-out pictures, and of training pictures where those are few."""
+    """The first two principal components of the latents of held-out pictures, and of training pictures where those are
+    few.
+    """
     chosen = torch.cat([data.splits["test"], data.splits["validation"], data.splits["train"]])[:DRAWN]
     part = data.subset(chosen)
     z = pipeline.encode(part).astype(np.float64)

@@ -42,12 +42,16 @@ class Pipeline:
         notes: what was noticed on loading.
     """
 
-    def __init__(self, model: nn.Module, schema: Schema, card: dict[str, Any], digest: str, notes: Sequence[str] = ()) -> None:
+    def __init__(
+        self, model: nn.Module, schema: Schema, card: dict[str, Any], digest: str, notes: Sequence[str] = ()
+    ) -> None:
         self.model, self.schema, self.card, self.digest, self.notes = model.eval(), schema, card, digest, list(notes)
         self.device = next(model.parameters()).device
 
     @classmethod
-    def load(cls, path: str | Path, *, step: int | None = None, weights: Literal["average", "last"] = "average") -> Pipeline:
+    def load(
+        cls, path: str | Path, *, step: int | None = None, weights: Literal["average", "last"] = "average"
+    ) -> Pipeline:
         """The model of a run.
 
         Arguments:
@@ -65,12 +69,20 @@ class Pipeline:
         try:
             tree = recipe["plan"]["objective"]["arguments"]["model"]
         except (KeyError, TypeError) as error:
-            raise UserError("E-*-02", f"{path}/recipe.json", f"lacks {error}", "use a run folder that seisei wrote") from error
+            raise UserError(
+                "E-*-02", f"{path}/recipe.json", f"lacks {error}", "use a run folder that seisei wrote"
+            ) from error
         model = Spec.from_json(tree, f"{path}/recipe.json").build()
         name = weights if weights == "average" and "average" in checkpoint.tensors else "model"
         load_weights(model, checkpoint.tensors[name], f"{checkpoint.path.name}/{name}.safetensors")
         digest = hashlib.sha256((checkpoint.path / f"{name}.safetensors").read_bytes()).hexdigest()
-        card = {"run": str(path), "recipe": recipe.get("recipe"), "step": checkpoint.step, "weights": name, "plan": recipe["plan"]}
+        card = {
+            "run": str(path),
+            "recipe": recipe.get("recipe"),
+            "step": checkpoint.step,
+            "weights": name,
+            "plan": recipe["plan"],
+        }
         return cls(model, schema, {**card, "data": recipe.get("data", {})}, digest, notes)
 
     @property
@@ -97,10 +109,12 @@ class Pipeline:
         """
         if verb not in self.verbs:
             problem = f"this model cannot {verb}; it can: {', '.join(self.verbs)}"
-            raise UserError("E-*-08", self.card.get("run", "model"), problem, "choose one of these verbs", wanted=self.verbs)
+            raise UserError(
+                "E-*-08", self.card.get("run", "model"), problem, "choose one of these verbs", wanted=self.verbs
+            )
         return self.model
 
-    # ---- sampling -----------------------------------------------------------------------------------------------------------
+    # ---- sampling
 
     @torch.no_grad()
     def sample(
@@ -111,7 +125,8 @@ class Pipeline:
         Arguments:
             n: how many.
             seed: of the noise.
-            label: of what kind, one or one for each picture; by default a conditional model goes through its kinds in turn.
+            label: of what kind, one or one for each picture; by default a conditional model goes through its kinds in
+                turn.
             temperature: below 1 nearer to the most likely picture, above 1 farther.
 
         Raises:
@@ -119,7 +134,9 @@ class Pipeline:
         """
         model = self.need("sample")
         if not 1 <= n <= MOST:
-            raise UserError("E-SMP-08", "-n", f"{n} pictures, wanted 1 to {MOST}", "ask for fewer at a time", found=n, wanted=MOST)
+            raise UserError(
+                "E-SMP-08", "-n", f"{n} pictures, wanted 1 to {MOST}", "ask for fewer at a time", found=n, wanted=MOST
+            )
         check_seed(seed, "E-SMP-09")
         if not 0 < temperature < math.inf:
             problem = f"{temperature} is out of range, wanted > 0"
@@ -142,7 +159,9 @@ class Pipeline:
         """
         if not self.classes:
             if label is not None:
-                raise UserError("E-SMP-13", "--label", "this model was trained without labels", "train with --condition label")
+                raise UserError(
+                    "E-SMP-13", "--label", "this model was trained without labels", "train with --condition label"
+                )
             return None
         assert isinstance(self.schema.y, Label)
         if label is None:
@@ -150,11 +169,13 @@ class Pipeline:
         names = [label] if isinstance(label, str) else list(label)
         if len(names) not in (1, n):
             problem = f"{len(names)} labels for {n} pictures"
-            raise UserError("E-SMP-14", "--label", problem, "give one label, or one for each picture", found=len(names), wanted=n)
+            raise UserError(
+                "E-SMP-14", "--label", problem, "give one label, or one for each picture", found=len(names), wanted=n
+            )
         numbers = torch.stack([self.schema.y.pack(name) for name in names])
         return numbers.expand(n) if len(names) == 1 else numbers
 
-    # ---- codes --------------------------------------------------------------------------------------------------------------
+    # ---- codes
 
     @torch.no_grad()
     def encode(self, data: Dataset) -> NDArray[np.float32]:
@@ -175,7 +196,9 @@ class Pipeline:
         width = self.latent_size
         if z.dim() != 2 or (width is not None and z.shape[1] != width):
             found = "×".join(map(str, z.shape))
-            raise UserError("E-DEC-22", "latents", f"shape {found}, wanted N×{width}", "give latents that this model made")
+            raise UserError(
+                "E-DEC-22", "latents", f"shape {found}, wanted N×{width}", "give latents that this model made"
+            )
         if not bool(torch.isfinite(z).all()):
             row = int((~torch.isfinite(z)).any(1).nonzero()[0])
             raise UserError("E-DEC-24", "latents", f"row {row} holds NaN or infinity", "remove that row")
@@ -229,7 +252,9 @@ class Pipeline:
         if len(z) < 2:
             raise UserError("E-INT-19", "ends", f"{len(z)} end, wanted at least 2", "give two seeds or two pictures")
         if not 2 <= steps <= 1000:
-            raise UserError("E-INT-20", "--steps", f"{steps} is out of range, wanted 2 to 1000", "choose a number in the range")
+            raise UserError(
+                "E-INT-20", "--steps", f"{steps} is out of range, wanted 2 to 1000", "choose a number in the range"
+            )
         between = spherical if path == "spherical" else torch.lerp
         rows = []
         for a, b in zip(z[:-1], z[1:], strict=True):
@@ -255,7 +280,7 @@ class Pipeline:
                 out.append(self.model.prior.sample(1, self.model.posterior, y)[0])  # type: ignore[operator, union-attr]
         return torch.stack(out)
 
-    # ---- numbers ------------------------------------------------------------------------------------------------------------
+    # ---- numbers
 
     @torch.no_grad()
     def score(self, data: Dataset, *, samples: int = 100, seed: int = 0) -> Likelihood:
@@ -266,7 +291,12 @@ class Pipeline:
         """
         model = self.need("score")
         if not 1 <= samples <= 1_000_000:
-            raise UserError("E-SCO-20", "--samples", f"{samples} is out of range, wanted 1 to 1000000", "choose a number in the range")
+            raise UserError(
+                "E-SCO-20",
+                "--samples",
+                f"{samples} is out of range, wanted 1 to 1000000",
+                "choose a number in the range",
+            )
         check_seed(seed, "E-SCO-20")
         batches = (Batch(b.x, self._condition(b), b.mask) for b in self.batches(data, 64))
         values = likelihoods(model, batches, samples=samples, seed=seed)
@@ -292,7 +322,9 @@ def check_seed(seed: int, code: str) -> None:
         UserError: with the range.
     """
     if not 0 <= seed < seeds.SEED_LIMIT:
-        raise UserError(code, "--seed", f"{seed} is out of range, wanted 0 to 2^63 - 1", "choose a seed in the range", found=seed)
+        raise UserError(
+            code, "--seed", f"{seed} is out of range, wanted 0 to 2^63 - 1", "choose a seed in the range", found=seed
+        )
 
 
 def spherical(a: Tensor, b: Tensor, t: Tensor | float) -> Tensor:
@@ -311,4 +343,3 @@ def spherical(a: Tensor, b: Tensor, t: Tensor | float) -> Tensor:
         return torch.lerp(a, b, torch.as_tensor(t))
     direction = (torch.sin((1 - t) * angle) * u + torch.sin(t * angle) * v) / torch.sin(angle)
     return direction * torch.lerp(length_a, length_b, torch.as_tensor(t))
-

@@ -1,4 +1,6 @@
-"""A model's two ends: `Modality`, both ways between a person and a tensor, and `Schema`, which is saved beside the weights."""
+"""A model's two ends: `Modality`, both ways between a person and a tensor, and `Schema`, which is saved beside the
+weights.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ from seisei.spec import CATALOG, arguments_for
 class Modality(Protocol):
     """Both ways between a person's thing and a tensor. Every modality is a frozen dataclass of plain values.
 
-    `pack` makes the compact form that data sets hold (a picture as uint8); `unpack` makes of it what a model sees (float32).
+    `pack` makes the compact form that data sets hold (a picture as uint8); `unpack` makes of it what a model sees
+    (float32).
     """
 
     noun: ClassVar[str]
@@ -68,7 +71,10 @@ class Schema:
 
 def _modality_to_json(modality: Any) -> dict[str, Any]:
     values = {f.name: getattr(modality, f.name) for f in fields(modality)}
-    return {"modality": type(modality).__name__, **{k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}}
+    return {
+        "modality": type(modality).__name__,
+        **{k: list(v) if isinstance(v, tuple) else v for k, v in values.items()},
+    }
 
 
 def _modality_from_json(data: Any, where: str) -> Modality:

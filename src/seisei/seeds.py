@@ -1,8 +1,8 @@
 """Randomness as a pure function of a key.
 
-Nothing in a run draws from a hidden state: the order of the data is a function of (seed, epoch), the noise of training step k a
-function of (seed, k, position in the batch). So a resumed run has no random state to restore, sampling during training cannot
-disturb training, and two processes, or micro-batches, draw what one process draws for the whole batch.
+Nothing in a run draws from a hidden state: the order of the data is a function of (seed, epoch), the noise of training
+step k a function of (seed, k, position in the batch). So a resumed run has no random state to restore, sampling during
+training cannot disturb training, and two processes, or micro-batches, draw what one process draws for the whole batch.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ def generator(*key: object, device: torch.device | str = "cpu") -> torch.Generat
 class Draws:
     """The noise of one training step: examples ``offset … offset + count`` of a batch of ``total``.
 
-    Every draw is made for the whole batch and sliced, so that what an example meets does not depend on how the batch was divided.
+    Every draw is made for the whole batch and sliced, so that what an example meets does not depend on how the batch
+    was divided.
     """
 
     def __init__(self, seed: int, step: int, *, total: int, offset: int, device: torch.device | str = "cpu") -> None:
@@ -75,7 +76,8 @@ def drawing(draws: Draws) -> Iterator[None]:
 def normal(count: int, *shape: int, device: torch.device | str = "cpu") -> Tensor:
     """Standard normal noise per example: (count, *shape).
 
-    Inside a training step it is a function of (seed, step, position in the batch); elsewhere it comes from torch's global
+    Inside a training step it is a function of (seed, step, position in the batch); elsewhere it comes from torch's
+    global
     randomness, which `seeded` fixes.
     """
     draws = _draws.get()

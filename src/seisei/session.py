@@ -122,7 +122,9 @@ def start(request: Request, listeners: Sequence[Listener] = ()) -> RunFolder:
     check_seed(request.seed, "E-TRN-25")
     find_recipe(request.recipe)
     if request.keep < 2:
-        raise UserError("E-TRN-07", "--keep", f"{request.keep} is out of range, wanted >= 2", "keep at least 2 checkpoints")
+        raise UserError(
+            "E-TRN-07", "--keep", f"{request.keep} is out of range, wanted >= 2", "keep at least 2 checkpoints"
+        )
     catalog.fill()
     with Engine(request.execution) as engine:
         told = listeners if engine.is_main else ()
@@ -189,7 +191,9 @@ def resume(
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, UserError):
             raise
-        raise UserError("E-*-02", f"{path}/recipe.json", f"lacks {error}", "use a run folder that seisei wrote") from error
+        raise UserError(
+            "E-*-02", f"{path}/recipe.json", f"lacks {error}", "use a run folder that seisei wrote"
+        ) from error
     if steps is not None:
         plan = plan.override("steps", steps)
     with Engine(execution or kept) as engine:
@@ -198,7 +202,9 @@ def resume(
         checkpoint, notes = run.checkpoints.newest(exact=step)
         engine.same("E-DST-12", path, checkpoint.step)
         if checkpoint.step >= plan.steps and _complete(run, recipe):
-            raise UserError("E-RES-23", path, f"finished at {checkpoint.step}", f"raise --steps above {checkpoint.step}")
+            raise UserError(
+                "E-RES-23", path, f"finished at {checkpoint.step}", f"raise --steps above {checkpoint.step}"
+            )
         dataset = _data_again(path, data, options, seed, before, accept_new_data, _scan_progress(told))
         _fits(plan, dataset, engine)
         for note in notes + _changes(checkpoint.state, engine):
@@ -216,7 +222,9 @@ def _data_again(
     """The data of a run that is resumed."""
     given = moved if moved is not None else before["path"]
     if given is None:
-        raise UserError("E-RES-16", path, "was trained on arrays, which are not kept", "give them again: resume(run, data=…)")
+        raise UserError(
+            "E-RES-16", path, "was trained on arrays, which are not kept", "give them again: resume(run, data=…)"
+        )
     try:
         dataset = options.read(given, seed, progress)
     except UserError as error:
@@ -239,7 +247,9 @@ def _complete(run: RunFolder, recipe: dict[str, Any]) -> bool:
 def _changes(state: dict[str, Any], engine: Engine) -> list[str]:
     """What may change the last bits of a resumed run."""
     now = {"torch": torch.__version__, "threads": torch.get_num_threads(), "levers": engine.levers}
-    changed = [f"{name} {state[name]} then, {value} now" for name, value in now.items() if state.get(name, value) != value]
+    changed = [
+        f"{name} {state[name]} then, {value} now" for name, value in now.items() if state.get(name, value) != value
+    ]
     return [f"the last bits may differ from an uninterrupted run: {'; '.join(changed)}"] if changed else []
 
 
@@ -269,7 +279,13 @@ def _train(
             run.listeners = list(listeners)
             journal = Journal(run, Watch(run.events() if engine.is_main else ()), quiet=not engine.is_main)
             saving = Saving(journal, run, every.save, signals, recipe["on_disk_full"])
-            begin = {"event": "begin", "step": training.step, "steps": plan.steps, "run": str(run.path), "world": engine.world}
+            begin = {
+                "event": "begin",
+                "step": training.step,
+                "steps": plan.steps,
+                "run": str(run.path),
+                "world": engine.world,
+            }
             _tell(listeners, begin)
             if checkpoint is None:
                 saving.save(training, must=True)
@@ -323,7 +339,9 @@ def _fits(plan: Plan, data: Dataset, engine: Engine) -> None:
     if plan.batch % (world * plan.micro):
         counts = [n for n in range(1, plan.batch + 1) if plan.batch % (n * plan.micro) == 0][:8]
         problem = f"{plan.batch} does not divide by {world} processes of {plan.micro} parts"
-        raise UserError("E-DST-02", "--batch", problem, f"use a number of processes among: {', '.join(map(str, counts))}")
+        raise UserError(
+            "E-DST-02", "--batch", problem, f"use a number of processes among: {', '.join(map(str, counts))}"
+        )
 
 
 def _scan_progress(listeners: Sequence[Listener]) -> Callable[[int, int], None] | None:
@@ -359,7 +377,13 @@ def hardware(engine: Engine | None = None) -> dict[str, Any]:
     """What it ran on."""
     device = str(engine.device) if engine else "cpu"
     name = torch.cuda.get_device_name() if device.startswith("cuda") else _processor()
-    found = {"device": device, "name": name, "cores": os.cpu_count(), "threads": torch.get_num_threads(), "system": sys.platform}
+    found = {
+        "device": device,
+        "name": name,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "system": sys.platform,
+    }
     return {**found, "processes": engine.world if engine else 1}
 
 

@@ -1,8 +1,8 @@
 """A constructor call not yet made: `Spec`, the catalog of classes it may name, and the checking of values.
 
-The constructor is the configuration. A `Spec` is checked against the constructor's signature when it is written, can be overridden
-by path, is saved as JSON with every default resolved, and builds only classes of a closed catalog: nothing is ever imported by a
-name that came from a file.
+The constructor is the configuration. A `Spec` is checked against the constructor's signature when it is written, can be
+overridden by path, is saved as JSON with every default resolved, and builds only classes of a closed catalog: nothing
+is ever imported by a name that came from a file.
 """
 
 from __future__ import annotations
@@ -96,7 +96,9 @@ def checked(where: str, value: Any, annotation: Any, code: str = "E-TRN-06") -> 
         if value in arguments:
             return value
         remedy = did_you_mean(str(value), map(str, arguments))
-        raise UserError("E-TRN-07", where, f"{_short(value)} is not a choice", remedy, found=value, wanted=list(arguments))
+        raise UserError(
+            "E-TRN-07", where, f"{_short(value)} is not a choice", remedy, found=value, wanted=list(arguments)
+        )
     if origin in (tuple, list):
         if not isinstance(value, (list, tuple, str)):
             raise _misfit(where, value, "list", code)
@@ -105,7 +107,7 @@ def checked(where: str, value: Any, annotation: Any, code: str = "E-TRN-06") -> 
         return origin(checked(f"{where}[{i}]", item, inner, code) for i, item in enumerate(items))
     reader = _READERS.get(annotation)
     if reader is None:
-        if isinstance(annotation, type) and not _fits(value, annotation):
+        if isinstance(annotation, type) and annotation is not Any and not _fits(value, annotation):
             raise _misfit(where, value, annotation.__name__, code)
         return value
     try:
@@ -133,7 +135,14 @@ def _short(value: Any) -> str:
 
 
 def _article(name: str) -> str:
-    words = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "NoneType": "nothing", "list": "a list"}
+    words = {
+        "int": "a whole number",
+        "float": "a number",
+        "bool": "true or false",
+        "str": "text",
+        "NoneType": "nothing",
+        "list": "a list",
+    }
     return words.get(name, f"a {name}")
 
 
@@ -176,7 +185,9 @@ def parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     return {name: p.replace(annotation=hints.get(name, Any)) for name, p in found.items()}
 
 
-def arguments_for(function: Callable[..., Any], given: Mapping[str, Any], where: str, code: str = "E-TRN-02") -> dict[str, Any]:
+def arguments_for(
+    function: Callable[..., Any], given: Mapping[str, Any], where: str, code: str = "E-TRN-02"
+) -> dict[str, Any]:
     """The given arguments, checked against the function's signature, with every default filled in.
 
     Raises:
@@ -186,7 +197,9 @@ def arguments_for(function: Callable[..., Any], given: Mapping[str, Any], where:
     names = [n for n, p in known.items() if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
     for name in given:
         if name not in names:
-            raise UserError(code, f"{where}{name}", "no such option", did_you_mean(name, names), found=name, wanted=names)
+            raise UserError(
+                code, f"{where}{name}", "no such option", did_you_mean(name, names), found=name, wanted=names
+            )
     full = {n: given.get(n, known[n].default) for n in names}
     missing = [n for n, value in full.items() if value is inspect.Parameter.empty]
     if missing:
@@ -226,14 +239,21 @@ class Spec:
         """The same call with one argument changed, found by a dotted path such as ``model.encoder.width``."""
         name, _, rest = path.partition(".")
         if name not in self.arguments:
-            raise UserError("E-TRN-02", path, f"{self.cls.__name__} has no {name!r}", did_you_mean(name, self.arguments))
+            raise UserError(
+                "E-TRN-02", path, f"{self.cls.__name__} has no {name!r}", did_you_mean(name, self.arguments)
+            )
         old = self.arguments[name]
         if rest:
             if not isinstance(old, Spec):
                 raise UserError("E-TRN-02", path, f"{name!r} has no parts", f"set {path.rpartition('.')[0]} itself")
             return Spec(self.cls, **{**self.arguments, name: old.override(rest, value)})
         if isinstance(old, Spec):
-            raise UserError("E-TRN-02", path, f"{name!r} is a part", did_you_mean(f"{path}.", [f"{path}.{k}" for k in old.arguments]))
+            raise UserError(
+                "E-TRN-02",
+                path,
+                f"{name!r} is a part",
+                did_you_mean(f"{path}.", [f"{path}.{k}" for k in old.arguments]),
+            )
         return Spec(self.cls, **{**self.arguments, name: value})
 
     def to_json(self) -> dict[str, Any]:
@@ -247,7 +267,9 @@ class Spec:
         Raises:
             UserError: a class that is not in the catalog, or arguments that do not fit it.
         """
-        if not (isinstance(data, dict) and isinstance(data.get("class"), str) and isinstance(data.get("arguments"), dict)):
+        if not (
+            isinstance(data, dict) and isinstance(data.get("class"), str) and isinstance(data.get("arguments"), dict)
+        ):
             raise UserError("E-*-07", where, "is not a model description", "use a run folder that seisei wrote")
         found = CATALOG.get(data["class"])
         if found is None:

@@ -213,6 +213,7 @@ def test_grey_pictures_are_one_channel_even_in_colour_files(tmp_path: Path) -> N
         ([(257, 257)] * 10, (64, 64), "crop"),
         ([(20, 30)] * 4 + [(40, 33)] * 6, (32, 32), "crop"),
         ([(20, 30)] * 6 + [(40, 33)] * 4, (16, 16), "crop"),
+        ([(32, 40)] * 6 + [(33, 40)] * 4, (32, 32), "crop"),
         ([(300, 400)] * 5 + [(500, 400)] * 5, (64, 64), "crop"),
         ([(8, 300)] * 5 + [(9, 300)] * 5, (8, 8), "crop"),
     ],
@@ -491,6 +492,17 @@ def test_impossible_splits_are_refused(count: int, options: dict[str, Any], code
     assert caught.value.code == code
 
 
+def test_the_order_of_names_does_not_matter() -> None:
+    given = [f"{part}/{i}.png" for i in range(60) for part in "abc"]
+    group = {name: name[2:].encode() for name in given}
+
+    def place(order: list[str]) -> dict[str, str]:
+        found = split_indices(order, [group[n] for n in order], [None] * len(order))
+        return {order[i]: part for part, indices in found.items() for i in indices.tolist()}
+
+    assert place(given) == place(given[::-1]) == place(sorted(given))
+
+
 def test_copies_of_a_picture_never_lie_on_both_sides(tmp_path: Path) -> None:
     originals = pictures(tmp_path, *(f"a/{i}.png" for i in range(40)))
     (tmp_path / "b").mkdir()
@@ -624,6 +636,7 @@ def test_progress_and_order(tmp_path: Path) -> None:
         ("29%", 100, 29),
         (3, 10, 3),
         ("0.5%", 399, 1),
+        ("0.57%", 10000, 57),
         ("100%", 7, 7),
     ],
 )

@@ -215,6 +215,12 @@ def test_transparency_shows_the_background_exactly() -> None:
     assert green.pixels.tolist() == [[[0, 255, 0], [200, 100, 0], [100, 177, 0], [0, 204, 0]]]
 
 
+def test_transparency_is_rounded_to_the_nearest() -> None:
+    value, alpha = np.meshgrid(np.arange(256), np.arange(256))
+    read = read_picture(file_of(PIL.Image.fromarray(np.stack([value, alpha], axis=-1).astype(np.uint8), "LA")))
+    assert (read.pixels == np.rint((value * alpha + 255.0 * (255 - alpha)) / 255)).all()
+
+
 def test_grey_transparency_stays_grey_and_opaque_needs_no_background() -> None:
     la = np.array([[[0, 0], [0, 255], [10, 255]]], np.uint8)
     assert read_picture(file_of(PIL.Image.fromarray(la, "LA"))).pixels.tolist() == [[255, 0, 10]]
@@ -270,7 +276,7 @@ def profile(description: bytes, *order: int) -> bytes:
 
 def test_an_embedded_profile_is_used() -> None:
     pixels = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]]], np.uint8)
-    swapped = read_picture(file_of(PIL.Image.fromarray(pixels), icc_profile=profile(b"swapped", 1, 0, 2)))
+    swapped = read_picture(file_of(PIL.Image.fromarray(pixels), icc_profile=profile(b"swapped RGB", 1, 0, 2)))
     wanted = pixels[..., [1, 0, 2]].astype(int)
     assert np.abs(swapped.pixels.astype(int) - wanted).max() <= 2
     assert swapped.conversions == ("colour profile to sRGB",)
@@ -300,6 +306,7 @@ def test_a_large_jpeg_is_decoded_smaller_and_looks_the_same() -> None:
     content = file_of(PIL.Image.fromarray(smooth), "JPEG", quality=95)
     small = read_picture(content, at_least=(32, 32))
     assert small.size == (512, 768) and small.pixels.shape == (64, 96, 3)
+    assert read_picture(content, at_least=(64, 8)).pixels.shape == (128, 192, 3)
     image = Image(32, 32, 3, fit="crop")
     whole = resized(read_picture(content).pixels, 32, 32, "crop")
     assert np.abs(image.decode(image.encode(content)).astype(int) - whole).max() <= 2

@@ -136,10 +136,11 @@ def score_lines(found: dict[str, Any]) -> list[str]:
     rows = []
     for score in found["scores"]:
         error = "" if score.get("error") is None else f" ± {score['error']:.2g}"
-        rows.append((short(score["name"]), f"{score['value']:.4g}{error}", score["unit"], score.get("note") or f"{score['better']} is better"))
-    widths = [max(len(row[i]) for row in rows) for i in range(3)] if rows else []
-    head = f"{found['examples']:,} pictures of {found['split']}, step {found['step']:,}:"
-    return [head, *("  " + "  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]]) for row in rows)]
+        rows.append((short(score["name"]), f"{score['value']:.4g}{error} {score['unit'].partition(',')[0]}", f"{score['better']} is better"))
+    widths = [max(len(row[i]) for row in rows) for i in range(2)] if rows else []
+    lines = [f"{found['examples']:,} pictures of {found['split']}, step {found['step']:,}:"]
+    lines += [f"  {name.ljust(widths[0])}  {value.ljust(widths[1])}  {better}" for name, value, better in rows]
+    return lines + [f"  {score['note']}" for score in found["scores"][:1] if score.get("note")]
 
 
 def _dry_run(request: Request) -> None:

@@ -126,7 +126,7 @@ def _visit(walk: _Walk, folder: Path, prefix: str, above: tuple[Path, ...]) -> N
         with os.scandir(folder) as found:
             entries = sorted(found, key=lambda entry: os.fsencode(entry.name))
     except OSError as error:
-        walk.faults.append(_unreadable(prefix or folder.name, folder, error))
+        walk.faults.append(_unreadable(prefix.rstrip("/") or folder.name, folder, error))
         return
     seen: dict[str, str] = {}
     for entry in entries:
@@ -197,5 +197,7 @@ def _unreadable(name: str, path: Path, error: OSError) -> UserError:
         return UserError("E-CHK-14", name, "is a link that leads back to itself", "remove it")
     if isinstance(error, PermissionError):
         mode = stat.S_IMODE(os.lstat(path).st_mode)
-        return UserError("E-CHK-05", name, f"permission denied (mode {mode:03o})", "chmod u+r")
+        return UserError(
+            "E-CHK-05", name, f"permission denied (mode {mode:03o})", "chmod u+rx" if path.is_dir() else "chmod u+r"
+        )
     return UserError("E-CHK-05", name, error.strerror or "cannot be read", "check the path")

@@ -149,15 +149,13 @@ def _pack_array(source: ArraySource, wishes: Wishes) -> Packed:
     array, levels = source.array, source.levels
     _, height, width, channels = array.shape
     if wishes.channels not in (None, channels):
-        channels, levels = (
-            wishes.channels,
-            256 if channels == 3 else levels,
-        )  # a weighted mean of colours has other levels
+        levels = 256 if channels == 3 else levels  # a weighted mean of colours takes other values
+        channels = wishes.channels
         spread = (source.read(i) if levels != source.levels else array[i] for i in range(len(array)))
         array = np.stack([with_channels(picture, channels, source.root) for picture in spread])
     mapped = isinstance(array, np.memmap) and array.flags.writeable
     array = array.transpose(0, 3, 1, 2)
-    x = torch.from_numpy(array if mapped else np.array(array, order="C"))
+    x = torch.from_numpy(array if mapped else np.require(array, requirements=["C", "W"]))
     if wishes.channels is None and channels == 3 and _is_grey(x):
         x, channels = x[:, :1], 1
     image = Image(height, width, channels, levels)

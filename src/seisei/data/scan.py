@@ -155,7 +155,7 @@ def tolerated(skip_bad: str | int | None, total: int) -> int:
     except ValueError:
         remedy = "write a number such as 5 or a share such as 1%"
         raise UserError("E-TRN-06", "--skip-bad", f"{text!r} is no number of pictures", remedy, found=text) from None
-    # Rounded first: 29 % of 100 is 28.999… in binary.
+    # Rounded first: 0.57 % of 10,000 is 56.999… in binary.
     return math.floor(round(total * value / 100, 9)) if text.endswith("%") else int(value)
 
 

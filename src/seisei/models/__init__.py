@@ -1,0 +1,1 @@
+"""What you ship: a chapter for each family."""

@@ -3,9 +3,9 @@
     q(z | x, y) = N(μ(x, y), σ²(x, y)),   p(x, z | y) = p(z) p(x | z, y),
     log p(x | y) ≥ E_q [log p(x | z, y)] − KL(q(z | x, y) ‖ p(z))
 
-References: *Auto-Encoding Variational Bayes (Kingma, Welling, 2013)*, arXiv 1312.6114; conditional form: *Learning Structured Output
-Representation using Deep Conditional Generative Models (Sohn, Lee, Yan, 2015)*; the K-sample bound: *Importance Weighted
-Autoencoders (Burda, Grosse, Salakhutdinov, 2015)*, arXiv 1509.00519.
+References: *Auto-Encoding Variational Bayes (Kingma, Welling, 2013)*, arXiv 1312.6114; conditional form: *Learning
+    Structured Output Representation using Deep Conditional Generative Models (Sohn, Lee, Yan, 2015)*; the K-sample
+    bound: *Importance Weighted Autoencoders (Burda, Grosse, Salakhutdinov, 2015)*, arXiv 1509.00519.
 
 Shapes: x (B, C, H, W) in [0, 1]; y (B,) class numbers; z (B, L).
 """
@@ -117,7 +117,8 @@ class VAE(nn.Module):
     def log_prob(self, batch: Batch, *, samples: int = 100) -> Tensor:
         """The importance-weighted lower bound log 1/K Σ_k w_k ≤ log p(x | y), in nats, (B,).
 
-        It grows with K towards the true log-likelihood. Memory is bounded: at most about 2,000 decoded pictures at a time.
+        It grows with K towards the true log-likelihood. Memory is bounded: at most about 2,000 decoded pictures at a
+        time.
         """
         at_once = max(1, min(samples, 2000 // max(1, len(batch))))
         total: Tensor | None = None
@@ -128,7 +129,9 @@ class VAE(nn.Module):
         return total - math.log(samples)
 
     def sample(self, n: int, y: Tensor | None = None, *, temperature: float = 1.0) -> Tensor:
-        """n pictures: z from the prior (its deviation from the centre scaled by `temperature`), then the mean of p(x | z, y)."""
+        """n pictures: z from the prior (its deviation from the centre scaled by `temperature`), then the mean of p(x |
+        z, y).
+        """
         z = self.prior.sample(n, self.posterior, y)  # type: ignore[operator]
         return self.decode(z.to(next(self.parameters()).device) * temperature, y)
 

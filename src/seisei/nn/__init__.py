@@ -1,0 +1,1 @@
+"""Network parts: no family, no data, no training."""

@@ -2,7 +2,8 @@
 
     a ← b a + (1 − b) w, with b = min(decay^every, n/(9 + n)) at the n-th update,
 
-so that the first averages are not ruled by the random start. The average, not the last weights, is what samples are drawn with.
+so that the first averages are not ruled by the random start. The average, not the last weights, is what samples are
+drawn with.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ class Average:
     Arguments:
         model: whose weights are followed. Buffers are copied, not averaged.
         decay: per step.
-        every: steps between two updates, each with decay^every: following the weights at every step costs more time and differs
+        every: steps between two updates, each with decay^every: following the weights at every step costs more time and
+            differs
             by nothing that matters. Before the first of them the average is the weights themselves.
 
     Example:

@@ -1,9 +1,11 @@
 """Residual convolution encoder and decoder for pictures of any size from 8×8 to 256×256.
 
-The picture is halved by a strided convolution until it is at most 7 wide, channels doubling on the way; the decoder walks back
-through the same list of sizes, so that odd sizes come out right. No normalisation: the second convolution of a block starts at
-zero, which keeps a deep stack trainable, and nothing depends on the other examples of a batch (*Fixup Initialization: Residual
-Learning Without Normalization (Zhang, Dauphin, Ma, 2019)*, arXiv 1901.09321).
+The picture is cut into patches of a few pixels, each a feature; maps are then halved by strided convolutions until both
+sides are at most 7, channels doubling on the way. The decoder walks back through the same list of sizes, so that odd
+sizes come out right, and ends in patches again: convolutions at full size would cost most and add least. No
+normalisation: the second convolution of a block starts at zero, which keeps a deep stack trainable, and nothing depends
+on the other examples of a batch (*Fixup Initialization: Residual Learning Without Normalization (Zhang, Dauphin, Ma,
+2019)*, arXiv 1901.09321).
 """
 
 from __future__ import annotations
@@ -18,16 +20,18 @@ from seisei.spec import Range, listed
 
 Width = Annotated[int, Range(ge=4, le=1024)]
 Depth = Annotated[int, Range(ge=0, le=32)]
+Hidden = Annotated[int, Range(ge=0, le=8192)]
+Patch = Annotated[int, Range(ge=1, le=16)]
 
 
-def sizes_of(height: int, width: int, smallest: int = 7) -> list[tuple[int, int]]:
-    """The sizes of the feature maps: half of the picture, then halves until both sides are at most `smallest`.
+def sizes_of(height: int, width: int, patch: int = 2, smallest: int = 7) -> list[tuple[int, int]]:
+    """The sizes of the feature maps: a feature for each patch, then halves until both sides are at most `smallest`.
 
     Example:
-        >>> sizes_of(28, 28), sizes_of(8, 8)
-        ([(14, 14), (7, 7)], [(4, 4)])
+        >>> sizes_of(28, 28), sizes_of(28, 28, patch=4), sizes_of(8, 8)
+        ([(14, 14), (7, 7)], [(7, 7)], [(4, 4)])
     """
-    sizes = [((height + 1) // 2, (width + 1) // 2)]
+    sizes = [(-(-height // patch), -(-width // patch))]
     while max(sizes[-1]) > smallest:
         sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
     return sizes
@@ -60,33 +64,47 @@ class ConvEncoder(nn.Module):
     Arguments:
         shape: (C, H, W) of the picture.
         outputs: how many numbers come out.
-        width: channels at half the picture's size.
+        width: channels of the first feature map.
         depth: residual blocks at each size.
+        hidden: units of the layer between the last map and the outputs; 0 for none.
+        patch: side of the square of pixels that a feature of the first map begins as.
         classes: of the condition; 0 for none.
     """
 
-    def __init__(self, shape: list[int], outputs: int, width: Width = 32, depth: Depth = 2, classes: int = 0) -> None:
+    def __init__(
+        self,
+        shape: list[int],
+        outputs: int,
+        width: Width = 32,
+        depth: Depth = 1,
+        hidden: Hidden = 256,
+        patch: Patch = 2,
+        classes: int = 0,
+    ) -> None:
         super().__init__()
         channels, height, wide = shape
-        sizes = sizes_of(height, wide)
+        sizes = sizes_of(height, wide, patch)
         widths = widths_of(width, len(sizes))
-        self.classes = classes
+        self.classes, self.patch = classes, patch
+        self.margin = (0, -wide % patch, 0, -height % patch)
         self.condition = nn.Embedding(classes, width) if classes else None
-        self.stem = nn.Conv2d(channels, width, 4, stride=2, padding=(1 + height % 2, 1 + wide % 2))
+        self.stem = nn.Conv2d(channels * patch**2, width, 3, padding=1)
         stages: list[nn.Module] = []
         for i, now in enumerate(widths):
             if i:
-                stages.append(nn.Conv2d(widths[i - 1], now, 3, stride=2, padding=1))
+                stages += [nn.SiLU(), nn.Conv2d(widths[i - 1], now, 3, stride=2, padding=1)]
             stages += [ResidualBlock(now) for _ in range(depth)]
         self.stages = nn.Sequential(*stages)
-        self.out = nn.Linear(widths[-1] * sizes[-1][0] * sizes[-1][1], outputs)
+        features = widths[-1] * sizes[-1][0] * sizes[-1][1]
+        self.hidden = nn.Sequential(nn.Linear(features, hidden), nn.SiLU()) if hidden else nn.Identity()
+        self.out = nn.Linear(hidden or features, outputs)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The features of x, given y."""
-        hidden = self.stem(2 * x - 1)
+        hidden = self.stem(F.pixel_unshuffle(F.pad(2 * x - 1, self.margin), self.patch))
         if self.condition is not None:
             hidden = hidden + self.condition(y)[:, :, None, None]
-        return self.out(F.silu(self.stages(hidden)).flatten(1))  # type: ignore[no-any-return]
+        return self.out(self.hidden(F.silu(self.stages(hidden)).flatten(1)))  # type: ignore[no-any-return]
 
 
 @listed
@@ -96,30 +114,43 @@ class ConvDecoder(nn.Module):
     Arguments:
         shape: (C, H, W) of what comes out, head parameters included in C.
         latent: the size of z.
-        width: channels at half the picture's size.
+        width: channels of the last feature map.
         depth: residual blocks at each size.
+        hidden: units of the layer between z and the first map; 0 for none.
+        patch: side of the square of pixels that a feature of the last map ends as.
         classes: of the condition; 0 for none.
     """
 
-    def __init__(self, shape: list[int], latent: int, width: Width = 32, depth: Depth = 2, classes: int = 0) -> None:
+    def __init__(
+        self,
+        shape: list[int],
+        latent: int,
+        width: Width = 32,
+        depth: Depth = 1,
+        hidden: Hidden = 256,
+        patch: Patch = 2,
+        classes: int = 0,
+    ) -> None:
         super().__init__()
         channels, self.height, self.wide = shape
-        self.sizes = sizes_of(self.height, self.wide)[::-1]
+        self.sizes = sizes_of(self.height, self.wide, patch)[::-1]
         widths = widths_of(width, len(self.sizes))[::-1]
-        self.classes = classes
+        self.classes, self.patch = classes, patch
         self.condition = nn.Embedding(classes, latent) if classes else None
         self.first = (widths[0], *self.sizes[0])
-        self.enter = nn.Linear(latent * (2 if classes else 1), widths[0] * self.sizes[0][0] * self.sizes[0][1])
+        inputs = latent * (2 if classes else 1)
+        self.hidden = nn.Sequential(nn.Linear(inputs, hidden), nn.SiLU()) if hidden else nn.Identity()
+        self.enter = nn.Linear(hidden or inputs, widths[0] * self.sizes[0][0] * self.sizes[0][1])
         self.narrow = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(widths[:-1], widths[1:], strict=True))
         self.stages = nn.ModuleList(nn.Sequential(*[ResidualBlock(w) for _ in range(depth)]) for w in widths)
-        self.out = nn.Conv2d(widths[-1], 4 * channels, 3, padding=1)
+        self.out = nn.Conv2d(widths[-1], channels * patch**2, 3, padding=1)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """The features of x that z stands for, given y."""
         if self.condition is not None:
             z = torch.cat([z, self.condition(y)], -1)
-        hidden = self.stages[0](self.enter(z).unflatten(1, self.first))
+        hidden = self.stages[0](self.enter(self.hidden(z)).unflatten(1, self.first))
         for narrow, stage, size in zip(self.narrow, self.stages[1:], self.sizes[1:], strict=True):
             hidden = stage(F.interpolate(narrow(hidden), size=size, mode="nearest"))
-        picture = F.pixel_shuffle(self.out(F.silu(hidden)), 2)
+        picture = F.pixel_shuffle(self.out(F.silu(hidden)), self.patch)
         return picture[..., : self.height, : self.wide]

@@ -1,7 +1,7 @@
 """Distributions that networks return: the likelihood is one object with `log_prob`, `mean` and `sample`.
 
-torch.distributions take no generator and check their arguments at every call; these are small, draw through `seeds` so that noise
-belongs to the example, and compute in float32 whatever precision the network ran in.
+torch.distributions take no generator and check their arguments at every call; these are small, draw through `seeds` so
+that noise belongs to the example, and compute in float32 whatever precision the network ran in.
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ class Normal:
 
 @dataclass(frozen=True)
 class Bernoulli:
-    """Independent 0/1 values given by their log-odds. A grey value in [0, 1] counts as a probability: its cross-entropy."""
+    """Independent 0/1 values given by their log-odds. A grey value in [0, 1] counts as a probability: its
+    cross-entropy.
+    """
 
     logits: Tensor
 
@@ -89,10 +91,11 @@ class Bernoulli:
 
 @dataclass(frozen=True)
 class DiscretisedNormal:
-    """A normal distribution on [0, 1] cut into `levels` equal bins centred on 0, 1/(levels − 1), …, 1; the tails go to the edges.
+    """A normal distribution on [0, 1] cut into `levels` equal bins centred on 0, 1/(levels − 1), …, 1; the tails go to
+    the edges.
 
-    P(k) = Φ((x_k + Δ/2 − μ)/σ) − Φ((x_k − Δ/2 − μ)/σ) with Δ = 1/(levels − 1): a true probability of the stored value, so that
-    bits per dimension need no dequantisation.
+    P(k) = Φ((x_k + Δ/2 − μ)/σ) − Φ((x_k − Δ/2 − μ)/σ) with Δ = 1/(levels − 1): a true probability of the stored
+    value, so that bits per dimension need no dequantisation.
     """
 
     location: Tensor
@@ -130,7 +133,8 @@ class DiscretisedNormal:
 class DiscretisedLogisticMixture:
     """A mixture of logistic distributions on [0, 1], cut into `levels` bins as in `DiscretisedNormal`.
 
-    With a = (x − Δ/2 − μ)/s and b = (x + Δ/2 − μ)/s one component gives σ(b) − σ(a) = σ(b) σ(−a) (1 − exp(a − b)): exact, with no
+    With a = (x − Δ/2 − μ)/s and b = (x + Δ/2 − μ)/s one component gives σ(b) − σ(a) = σ(b) σ(−a) (1 − exp(a − b)):
+    exact, with no
     cancellation, and b − a = Δ/s does not depend on x.
 
     Reference: *PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture Likelihood and Other Modifications
@@ -172,15 +176,18 @@ class DiscretisedLogisticMixture:
         gumbel = -torch.log(-torch.log(seeds.uniform(*shape, device=device).clamp(1e-7, 1 - 1e-7)))
         chosen = (self.logits + gumbel).argmax(-1, keepdim=True)
         u = seeds.uniform(*shape[:-1], device=device).clamp(1e-5, 1 - 1e-5)
-        location, log_scale = self.locations.gather(-1, chosen).squeeze(-1), self.log_scales.gather(-1, chosen).squeeze(-1)
+        location, log_scale = (
+            self.locations.gather(-1, chosen).squeeze(-1),
+            self.log_scales.gather(-1, chosen).squeeze(-1),
+        )
         return _rounded(location + torch.exp(log_scale) * (torch.log(u) - torch.log1p(-u)), self.levels)
 
 
 class _LogNdtr(torch.autograd.Function):
     """log Φ with a derivative that holds in the tail.
 
-    torch's own is exp(−½z² − log Φ(z))/√2π, a difference of large numbers: in float32 it is 6 times too large at z = −10,000 and NaN
-    soon after. φ(z)/Φ(z) = √(2/π) / erfcx(−z/√2) has no difference in it.
+    torch's own is exp(−½z² − log Φ(z))/√2π, a difference of large numbers: in float32 it is 6 times too large at
+    z = −10,000 and NaN soon after. φ(z)/Φ(z) = √(2/π) / erfcx(−z/√2) has no difference in it.
     """
 
     @staticmethod

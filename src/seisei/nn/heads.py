@@ -1,7 +1,7 @@
 """Likelihood heads: what a decoder's last features mean.
 
-A head turns (B, C·parameters, H, W) into a distribution over (B, C, H, W) with values in [0, 1]. The network that ends in it need
-not know which: it is told how many `parameters` a value takes.
+A head turns (B, C·parameters, H, W) into a distribution over (B, C, H, W) with values in [0, 1]. The network that ends
+in it need not know which: it is told how many `parameters` a value takes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class BernoulliHead(nn.Module):
 class GaussianHead(nn.Module):
     """A normal distribution whose one σ is learned with the weights, cut to the levels that pictures are stored in.
 
-    A σ that fits the data balances reconstruction against the prior by itself, where a fixed one needs β. Reference: *Simple and
+    A σ that fits the data balances reconstruction against the prior by itself, where a fixed one needs β. Reference:
+    *Simple and
     Effective VAE Training with Calibrated Decoders (Rybkin, Daniilidis, Levine, 2021)*, arXiv 2006.13202.
 
     Arguments:

@@ -42,7 +42,8 @@ class StandardNormal(nn.Module):
 class VampPrior(nn.Module):
     """p(z) = 1/K Σ_k q(z | u_k): the encoder's own answer to K learned pseudo-inputs u_k.
 
-    Reference: *VAE with a VampPrior (Tomczak, Welling, 2018)*, arXiv 1705.07120. With a condition the mixture is p(z | y), the
+    Reference: *VAE with a VampPrior (Tomczak, Welling, 2018)*, arXiv 1705.07120. With a condition the mixture is p(z |
+        y), the
     pseudo-inputs shared by all y.
 
     Arguments:
@@ -51,11 +52,15 @@ class VampPrior(nn.Module):
         components: K.
     """
 
-    def __init__(self, latent: Latent, shape: list[int], components: Annotated[int, Range(ge=1, le=65536)] = 500) -> None:
+    def __init__(
+        self, latent: Latent, shape: list[int], components: Annotated[int, Range(ge=1, le=65536)] = 500
+    ) -> None:
         super().__init__()
         self.latent, self.components = latent, components
-        # Kept in [0, 1] by a clamp, as in the paper: a picture, though nobody's. `start_from` replaces the noise by real ones.
+        # Kept in [0, 1] by a clamp, as in the paper: a picture, though nobody's. `start_from` replaces the noise by
+        # real ones.
         self.pseudo_inputs = nn.Parameter(torch.rand(components, *shape) * 0.1 + 0.45)
+        self.pseudo_inputs.decays = False  # type: ignore[attr-defined]  # a picture is not pulled towards black
 
     @torch.no_grad()
     def start_from(self, x: Tensor) -> None:
@@ -87,5 +92,7 @@ class VampPrior(nn.Module):
 
     def sample(self, n: int, posterior: Posterior, y: Tensor | None = None) -> Tensor:
         """n draws, (n, L)."""
-        chosen = (seeds.uniform(n) * self.components).long().clamp_max(self.components - 1).to(self.pseudo_inputs.device)
+        chosen = (
+            (seeds.uniform(n) * self.components).long().clamp_max(self.components - 1).to(self.pseudo_inputs.device)
+        )
         return posterior(self.pseudo_inputs.clamp(0, 1)[chosen], y).sample()

@@ -2,10 +2,11 @@
 
     ELBO = E_q [log p(x | z)] − KL(q(z | x) ‖ p(z)),        L_K = E log 1/K Σ_k p(x, z_k)/q(z_k | x)
 
-References: *Auto-Encoding Variational Bayes (Kingma, Welling, 2013)*; β: *beta-VAE: Learning Basic Visual Concepts with a Constrained
-Variational Framework (Higgins et al., 2017)*; warm-up: *Generating Sentences from a Continuous Space (Bowman et al., 2015)*; free
-bits: *Improving Variational Inference with Inverse Autoregressive Flow (Kingma et al., 2016)*; L_K: *Importance Weighted
-Autoencoders (Burda, Grosse, Salakhutdinov, 2015)*.
+References: *Auto-Encoding Variational Bayes (Kingma, Welling, 2013)*; β: *beta-VAE: Learning Basic Visual Concepts with
+    a Constrained Variational Framework (Higgins et al., 2017)*; warm-up: *Generating Sentences from a Continuous Space
+    (Bowman et al., 2015)*; free
+bits: *Improving Variational Inference with Inverse Autoregressive Flow (Kingma et al., 2016)*; L_K: *Importance
+    Weighted Autoencoders (Burda, Grosse, Salakhutdinov, 2015)*.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ class ELBO(Objective):
         free_bits: nats per latent dimension below which the KL term (its mean over the batch) costs nothing more.
     """
 
-    def __init__(self, model: nn.Module, beta: Beta = 1.0, warmup: Fraction = 0.0, free_bits: Annotated[float, Range(ge=0)] = 0.0):
+    def __init__(
+        self, model: nn.Module, beta: Beta = 1.0, warmup: Fraction = 0.0, free_bits: Annotated[float, Range(ge=0)] = 0.0
+    ):
         super().__init__(model)
         self.beta, self.warmup, self.free_bits = beta, warmup, free_bits
 

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 # Named here as text, so that a list of recipes loads none of them (and not torch).
 RECIPES: dict[str, tuple[str, str]] = {
-    "autoencoder": ("seisei.recipes.vaes:autoencoder", "A code for every picture: reconstruct, encode, decode, interpolate."),
+    "autoencoder": (
+        "seisei.recipes.vaes:autoencoder",
+        "A code for every picture: reconstruct, encode, decode, interpolate.",
+    ),
     "vae": ("seisei.recipes.vaes:vae", "Variational autoencoder: new pictures, smooth latents, a likelihood bound."),
 }
 
@@ -25,7 +28,9 @@ def recipe(name: str) -> Callable[..., Plan]:
         UserError: there is none; the nearest right name.
     """
     if name not in RECIPES:
-        raise UserError("E-TRN-01", name, "no such recipe", did_you_mean(name, RECIPES), found=name, wanted=sorted(RECIPES))
+        raise UserError(
+            "E-TRN-01", name, "no such recipe", did_you_mean(name, RECIPES), found=name, wanted=sorted(RECIPES)
+        )
     module, _, function = RECIPES[name][0].partition(":")
     found: Any = getattr(import_module(module), function)
     return found  # type: ignore[no-any-return]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from seisei.errors import UserError
-from seisei.models.vae import VAE, Autoencoder
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
+from seisei.models.vae import VAE, Autoencoder
 from seisei.nn.conv import ConvDecoder, ConvEncoder
 from seisei.nn.heads import BernoulliHead, GaussianHead, LogisticMixtureHead
 from seisei.nn.mlp import MLPDecoder, MLPEncoder
@@ -53,7 +53,8 @@ def autoencoder(
 
     Paper: *Reducing the Dimensionality of Data with Neural Networks (Hinton, Salakhutdinov, 2006)*.
     Command: seisei train autoencoder digits
-    Duration: about half a minute on two cores. Expected: the 8×8 digits come back with a mean squared error of about 0.006.
+    Duration: about half a minute on two cores. Expected: the 8×8 digits come back with a mean squared error of about
+        0.006.
 
     Arguments:
         latent: Numbers in a code.
@@ -110,7 +111,8 @@ def vae(
         beta: Weight of the KL term; below 1 for sharper reconstructions, above 1 for smoother latents.
         warmup: Fraction of training over which the KL term comes in.
         free_bits: Nats of KL per latent dimension that cost nothing, against posterior collapse.
-        importance: Draws of the latent in the bound that is trained; above 1 it is IWAE's, and beta, warmup, free_bits rest.
+        importance: Draws of the latent in the bound that is trained; above 1 it is IWAE's, and beta, warmup, free_bits
+            rest.
         steps: Updates of the weights.
         batch: Pictures an update.
         learning_rate: Of Adam, at its highest.
@@ -147,7 +149,14 @@ def _classes(schema: Schema) -> int:
 
 
 def _ends(
-    schema: Schema, outputs: int, latent: int, network: str, width: int | None, depth: int | None, head: str, classes: int
+    schema: Schema,
+    outputs: int,
+    latent: int,
+    network: str,
+    width: int | None,
+    depth: int | None,
+    head: str,
+    classes: int,
 ) -> tuple[Spec, Spec, Spec, Any]:
     """Encoder, decoder, head and memory format for pictures of this schema."""
     image = _picture(schema)
@@ -155,13 +164,22 @@ def _ends(
         network = "conv" if min(image.height, image.width) >= 16 else "mlp"
     if network == "conv" and not 8 <= min(image.height, image.width) <= max(image.height, image.width) <= 256:
         size = f"{image.width}×{image.height}"
-        raise UserError("E-TRN-08", "--network conv", f"pictures of {size}, wanted 8×8 to 256×256", "choose another --size")
+        raise UserError(
+            "E-TRN-08", "--network conv", f"pictures of {size}, wanted 8×8 to 256×256", "choose another --size"
+        )
     if head == "auto":
         head = "bernoulli" if image.levels == 2 else "gaussian"
     likelihood = Spec(HEADS[head], levels=image.levels)
     per_value = likelihood.build().parameters_per_value
     encode, decode, defaults = NETWORKS[network]
-    size = {"width": width or defaults["width"], "depth": defaults["depth"] if depth is None else depth, "classes": classes}
+    size = {
+        "width": width or defaults["width"],
+        "depth": defaults["depth"] if depth is None else depth,
+        "classes": classes,
+    }
+    if network == "conv":
+        # Beyond this, maps at half the picture's size cost most of the time and show in no sample.
+        size["patch"] = 2 if max(image.height, image.width) <= 32 else 4
     channels, *plane = image.shape
     encoder = Spec(encode, shape=[channels, *plane], outputs=outputs, **size)
     decoder = Spec(decode, shape=[channels * per_value, *plane], latent=latent, **size)

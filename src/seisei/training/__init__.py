@@ -1,0 +1,1 @@
+"""One loop for every family, and a run on disk."""
