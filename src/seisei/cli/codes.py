@@ -1,4 +1,4 @@
-"""Files of latents: ``.npz``, ``.csv`` and ``.parquet``, each saying which model made it. Nothing in them can be a program."""
+"""Files of latents: ``.npz``, ``.csv`` and ``.parquet``, each saying which model made it; none can hold a program."""
 
 from __future__ import annotations
 
@@ -71,16 +71,22 @@ def read_codes(path: Path) -> Codes:
     if not path.exists():
         raise UserError("E-DEC-09", path, "no such file", "check the path")
     if path.is_dir():
-        raise UserError("E-DEC-14", path, "is a folder, wanted a file of codes", "give the file that `seisei encode` made")
+        raise UserError(
+            "E-DEC-14", path, "is a folder, wanted a file of codes", "give the file that `seisei encode` made"
+        )
     if path.suffix.lower() not in (*SUFFIXES, ".npy"):
         wanted = ", ".join(SUFFIXES)
-        raise UserError("E-DEC-14", path, f"is no file of codes, wanted {wanted}", "give the file that `seisei encode` made")
+        raise UserError(
+            "E-DEC-14", path, f"is no file of codes, wanted {wanted}", "give the file that `seisei encode` made"
+        )
     try:
         size = path.stat().st_size
         if not size:
             raise UserError("E-DEC-10", path, "0 bytes", "make it again with `seisei encode`")
         if size > LARGEST:
-            raise UserError("E-DEC-13", path, f"{size / 1e9:.1f} GB, wanted at most {LARGEST / 1e9:.1f} GB", "decode it in parts")
+            raise UserError(
+                "E-DEC-13", path, f"{size / 1e9:.1f} GB, wanted at most {LARGEST / 1e9:.1f} GB", "decode it in parts"
+            )
         reader = {".csv": _csv, ".parquet": _parquet}.get(path.suffix.lower(), _numpy)
         found = reader(path)
     except PermissionError:
@@ -107,7 +113,9 @@ def _numpy(path: Path) -> Codes:
 
 def _floats(values: NDArray[np.generic], path: Path) -> NDArray[np.float32]:
     if values.dtype.kind not in "fiu":
-        raise UserError("E-DEC-14", path, f"latents are {values.dtype}, wanted numbers", "give the file that `seisei encode` made")
+        raise UserError(
+            "E-DEC-14", path, f"latents are {values.dtype}, wanted numbers", "give the file that `seisei encode` made"
+        )
     return values.astype(np.float32)
 
 
@@ -130,7 +138,9 @@ def _csv(path: Path) -> Codes:
         try:
             z[number] = [float(row[i]) for i in places]
         except ValueError:
-            raise UserError("E-DEC-12", f"{path}:{number + 2}", "holds text where numbers belong", "correct that line") from None
+            raise UserError(
+                "E-DEC-12", f"{path}:{number + 2}", "holds text where numbers belong", "correct that line"
+            ) from None
 
     def column(name: str) -> list[str] | None:
         return [row[head.index(name)] for row in body] if name in head else None

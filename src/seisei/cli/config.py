@@ -1,4 +1,4 @@
-"""Configuration files: YAML, TOML or JSON with options by name. Data and nothing else: no tags, no references, no classes."""
+"""Configuration files: YAML, TOML or JSON with options by name. Data only: no tags, no references, no classes."""
 
 from __future__ import annotations
 
@@ -69,7 +69,12 @@ def _checked(where: str, value: Any, annotation: Any) -> Any:
 def _flat(value: Any, where: str, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Dotted paths of a mapping, written flat or nested."""
     if not isinstance(value, dict):
-        raise UserError("E-TRN-06", f"{where}: 'set'", f"is {_kind(value)}, wanted paths with values", "write `set: {objective.beta: 0.5}`")
+        raise UserError(
+            "E-TRN-06",
+            f"{where}: 'set'",
+            f"is {_kind(value)}, wanted paths with values",
+            "write `set: {objective.beta: 0.5}`",
+        )
     for key, inner in value.items():
         if str(key).startswith("_"):
             raise UserError("E-TRN-04", where, f"{key!r}: classes are not chosen by a file", "write plain values")
@@ -84,14 +89,21 @@ def _parse(path: Path) -> tuple[Any, dict[str, int]]:
     """The content of a file, and the line of each key at its top."""
     kinds = {".yaml": _yaml, ".yml": _yaml, ".toml": _toml, ".json": _json}
     if path.suffix.lower() not in kinds:
-        raise UserError("E-TRN-03", path, f"is {path.suffix or 'without suffix'}, wanted .yaml, .toml or .json", "rename or convert it")
+        raise UserError(
+            "E-TRN-03",
+            path,
+            f"is {path.suffix or 'without suffix'}, wanted .yaml, .toml or .json",
+            "rename or convert it",
+        )
     try:
         data = path.read_bytes()
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError("E-TRN-03", path, f"is not UTF-8 at byte {error.start}", "save it as UTF-8") from None
     except OSError as error:
-        raise UserError("E-TRN-03", path, (error.strerror or "cannot be read").lower(), "check the path of --config") from None
+        raise UserError(
+            "E-TRN-03", path, (error.strerror or "cannot be read").lower(), "check the path of --config"
+        ) from None
     if len(data) > LARGEST:
         raise UserError("E-TRN-03", path, f"is {len(data)} bytes, wanted at most {LARGEST}", "write options only")
     try:
@@ -105,12 +117,18 @@ def _yaml(text: str, path: Path) -> tuple[Any, dict[str, int]]:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             line = event.start_mark.line + 1
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                raise UserError("E-TRN-04", f"{path}:{line}", "anchors and references are not allowed", "write plain values")
+                raise UserError(
+                    "E-TRN-04", f"{path}:{line}", "anchors and references are not allowed", "write plain values"
+                )
             if getattr(event, "tag", None):
-                raise UserError("E-TRN-04", f"{path}:{line}", f"the tag {event.tag} is not allowed", "write plain values")
+                raise UserError(
+                    "E-TRN-04", f"{path}:{line}", f"the tag {event.tag} is not allowed", "write plain values"
+                )
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         _refuse_twins(root, path)
-        lines = {str(k.value): k.start_mark.line + 1 for k, _ in root.value} if isinstance(root, yaml.MappingNode) else {}
+        lines = (
+            {str(k.value): k.start_mark.line + 1 for k, _ in root.value} if isinstance(root, yaml.MappingNode) else {}
+        )
         return yaml.safe_load(text), lines
     except yaml.MarkedYAMLError as error:
         mark, problem = error.problem_mark or error.context_mark, error.problem or "is not YAML"
@@ -156,14 +174,18 @@ def _json(text: str, path: Path) -> tuple[Any, dict[str, int]]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: dict[str, int] = {}
         for key, _ in pairs:
-            places = [n for n, line in enumerate(text.splitlines(), 1) for _ in re.finditer(rf'"{re.escape(key)}"\s*:', line)]
+            places = [
+                n for n, line in enumerate(text.splitlines(), 1) for _ in re.finditer(rf'"{re.escape(key)}"\s*:', line)
+            ]
             _refuse(seen, key, places[-1 if key in seen else 0] if places else 1, path)
         return dict(pairs)
 
     try:
         return json.loads(text, object_pairs_hook=unique), _lines(text)
     except json.JSONDecodeError as error:
-        raise UserError("E-TRN-03", f"{path}:{error.lineno}:{error.colno}", error.msg.lower(), "correct that line") from None
+        raise UserError(
+            "E-TRN-03", f"{path}:{error.lineno}:{error.colno}", error.msg.lower(), "correct that line"
+        ) from None
 
 
 def _lines(text: str) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+
 from cyclopts.exceptions import (
     CoercionError,
     CycloptsError,
@@ -18,8 +19,19 @@ from seisei.cli.signature import Command, dashed
 from seisei.errors import SeiseiError, UserError, did_you_mean, nearest
 from seisei.spec import checked
 
-# Faults of pictures and of checkpoints are found by parts that serve every verb; each verb has its own numbers for them.
-_READ = {"01": "09", "02": "14", "03": "10", "05": "11", "06": "12", "07": "10", "08": "12", "09": "13", "11": "13", "14": "11"}
+# Faults of pictures and checkpoints are found by parts that serve every verb; each verb has its own numbers for them.
+_READ = {
+    "01": "09",
+    "02": "14",
+    "03": "10",
+    "05": "11",
+    "06": "12",
+    "07": "10",
+    "08": "12",
+    "09": "13",
+    "11": "13",
+    "14": "11",
+}
 _STORED = {"01": "02", "03": "04", "04": "04", "11": "07", "12": "03", "13": "07", "19": "04", "25": "04"}
 _RESUMED = {"03": "12", "04": "05", "05": "05", "06": "05", "07": "13"}
 READERS = {"reconstruct", "interpolate", "encode", "decode", "score"}
@@ -37,6 +49,8 @@ def code_of(error: UserError, verb: str) -> str:
         return f"E-RES-{_RESUMED[number]}"
     if family == "TRN" and number in ("02", "06", "07") and verb != "train":
         return f"E-GEN-{number}"
+    if family == "SMP" and verb == "interpolate":
+        return "E-INT-24" if number in ("13", "14") else f"E-INT-{number}"
     if verb not in ("train", "resume", "check") and family == "RES":
         family, number = "*", _STORED.get(number, "06")
     elif verb in READERS and (family == "CHK" or (family, number) == ("TRN", "13")):
@@ -89,7 +103,9 @@ def translate(error: CycloptsError, known: Command) -> UserError:
                 checked(option, token.value, known.annotations[name])
             except UserError as better:
                 return better
-    return UserError("E-GEN-02", option or known.verb, str(error).splitlines()[0].rstrip("."), f"see: seisei {known.verb} --help")
+    return UserError(
+        "E-GEN-02", option or known.verb, str(error).splitlines()[0].rstrip("."), f"see: seisei {known.verb} --help"
+    )
 
 
 def usage(known: Command) -> str:

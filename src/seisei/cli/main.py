@@ -19,7 +19,7 @@ from cyclopts.config import Dict
 from cyclopts.exceptions import CycloptsError
 
 import seisei
-from seisei.cli import runs, train, use
+from seisei.cli import check, runs, train, use
 from seisei.cli.config import Settings, read_config
 from seisei.cli.errors import error_json, error_line, translate, unknown
 from seisei.cli.options import data_options, everywhere, execution_options, run_options
@@ -35,7 +35,7 @@ ABOUT = """Train a generative model on your own data, and put it to use.
   seisei sample RUN -n 64 --seed 1      a grid of new pictures
 """
 GROUPS: dict[str, dict[str, Callable[..., None]]] = {
-    "Train": {"check": train.check, "train": train.train, "resume": train.resume},
+    "Train": {"check": check.check, "train": train.train, "resume": train.resume},
     "Use a trained model": {
         "sample": use.sample, "reconstruct": use.reconstruct, "interpolate": use.interpolate, "encode": use.encode,
         "decode": use.decode, "score": use.score, "evaluate": use.evaluate,
@@ -82,7 +82,8 @@ def main(tokens: Sequence[str] | None = None) -> None:
         if debug:
             raise
         said = " ".join(f"{type(error).__name__}: {error}".split())
-        print(f"{error_line(UserError('E-GEN-99', 'bug in seisei', said, 'run it again with --debug and report what it prints'), verb)}", file=sys.stderr)
+        ours = UserError("E-GEN-99", "bug in seisei", said, "run it again with --debug and report what it prints")
+        print(error_line(ours, verb), file=sys.stderr)
         raise SystemExit(OURS) from None
 
 
@@ -104,7 +105,11 @@ def _dispatch(verb: str, words: list[str]) -> None:
         app, known = _train_app(words)
     else:
         if first and not verb and first not in ("--help", "-h", "--version"):
-            raise unknown("option" if first.startswith("-") else "verb", first, ["--help", "--version"] if first.startswith("-") else VERBS)
+            raise unknown(
+                "option" if first.startswith("-") else "verb",
+                first,
+                ["--help", "--version"] if first.startswith("-") else VERBS,
+            )
         app, commands = build()
         known = commands.get(verb, Command("", {}))
     try:
@@ -124,12 +129,19 @@ def build() -> tuple[App, dict[str, Command]]:
         for place, (name, function) in enumerate(verbs.items()):
             run: Callable[[dict[str, Any]], None] = partial(_call, function)
             text = description(function)
-            parts: list[tuple[str, Callable[..., Any]]] = [("Options", _without(function, "json")), ("Everywhere", everywhere)]
+            parts: list[tuple[str, Callable[..., Any]]] = [
+                ("Options", _without(function, "json")),
+                ("Everywhere", everywhere),
+            ]
             if name == "train":
                 run, text = _list_recipes, f"{description(_recipe_argument)}\n\n{_recipe_list()}"
                 parts = [("Options", _recipe_argument), *_TRAIN_PARTS]
             elif name == "check":
-                parts = [("Options", _only(function, {"path", "seed"})), ("Data", data_options), ("Everywhere", everywhere)]
+                parts = [
+                    ("Options", _only(function, {"path", "seed"})),
+                    ("Data", data_options),
+                    ("Everywhere", everywhere),
+                ]
             commands[name] = command(app, name, run, parts, text=text, group=group, place=place)
     return app, commands
 
@@ -180,7 +192,9 @@ def _train_app(words: list[str]) -> tuple[App, Command]:
         app, commands = build()
         return app, commands["train"]
     if name not in RECIPES:
-        raise UserError("E-TRN-01", name, "no such recipe", did_you_mean(name, RECIPES), found=name, wanted=sorted(RECIPES))
+        raise UserError(
+            "E-TRN-01", name, "no such recipe", did_you_mean(name, RECIPES), found=name, wanted=sorted(RECIPES)
+        )
     app, inner = App(name="seisei"), App(name="train")
     app.command(inner)
     function = recipe(name)

@@ -32,7 +32,9 @@ class Target:
         """A folder of files; a new folder appears when it is whole."""
 
         def work() -> None:
-            unfinished = self.path if self.path.is_dir() else self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+            unfinished = (
+                self.path if self.path.is_dir() else self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+            )
             try:
                 for name, content in files:
                     (unfinished / name).parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +49,12 @@ class Target:
 
 
 def target(
-    given: Path | None, default: Path, *, suffixes: tuple[str, ...], overwrite: bool, codes: tuple[str, str, str] = SHARED
+    given: Path | None,
+    default: Path,
+    *,
+    suffixes: tuple[str, ...],
+    overwrite: bool,
+    codes: tuple[str, str, str] = SHARED,
 ) -> Target:
     """The place for a result.
 
@@ -62,18 +69,27 @@ def target(
         UserError: the folder is absent or cannot be written, something is there, the format does not fit.
     """
     path = default if given is None else given
-    if given is None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(codes[0], path.parent, f"cannot be made ({error.strerror})", "choose another place with -o") from None
-        path = path if overwrite else _free(path)
+    if given is None and not overwrite:
+        path = _free(path)
     if suffixes and path.suffix.lower() not in suffixes:
         found, wanted = path.suffix or "no suffix", ", ".join(suffixes)
-        raise UserError(codes[2], path, f"{found} is not offered here, wanted {wanted}", f"name it {path.stem}{suffixes[0]}", found=found)
+        raise UserError(
+            codes[2],
+            path,
+            f"{found} is not offered here, wanted {wanted}",
+            f"name it {path.stem}{suffixes[0]}",
+            found=found,
+        )
     if not suffixes and path.suffix.lower() in (".png", ".jpg", ".npz", ".csv"):
-        raise UserError(codes[2], path, "names a file, and --separate makes a folder", f"name it {path.stem}, or leave out --separate")
+        raise UserError(
+            codes[2],
+            path,
+            "names a file, and --separate makes a folder",
+            f"name it {path.stem}, or leave out --separate",
+        )
     parent = path.absolute().parent
+    if given is None and not parent.exists():
+        parent = parent.parent  # the run itself: the folder for results is made when there is one
     if not parent.is_dir():
         raise UserError(codes[0], path, f"there is no folder {path.parent}", "make it, or choose another place with -o")
     if not os.access(parent, os.W_OK | os.X_OK):
@@ -84,7 +100,12 @@ def target(
         raise UserError(codes[1], path, "is a file, wanted a folder", "choose another place with -o")
     taken = path.exists() and (bool(suffixes) or any(path.iterdir()))
     if taken and not overwrite:
-        raise UserError(codes[1], path, "exists" if suffixes else "is not empty", "pass --overwrite, or choose another place with -o")
+        raise UserError(
+            codes[1],
+            path,
+            "exists" if suffixes else "is not empty",
+            "pass --overwrite, or choose another place with -o",
+        )
     return Target(path, overwrite)
 
 
@@ -114,9 +135,14 @@ def _replace(path: Path, content: bytes) -> None:
 
 def _guarded(path: Path, work: Callable[[], None]) -> Path:
     try:
+        path.parent.mkdir(exist_ok=True)
         work()
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
-            raise ResourceError("E-*-15", path, f"cannot be written ({error.strerror})", "free some space and try again") from error
-        raise UserError("E-*-15", path, f"cannot be written ({error.strerror})", "choose another place with -o") from error
+            raise ResourceError(
+                "E-*-15", path, f"cannot be written ({error.strerror})", "free some space and try again"
+            ) from error
+        raise UserError(
+            "E-*-15", path, f"cannot be written ({error.strerror})", "choose another place with -o"
+        ) from error
     return path

@@ -31,7 +31,9 @@ class Display:
         self.bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.bar.stop()
 
     def __call__(self, event: Event) -> None:
@@ -44,7 +46,7 @@ class Display:
         """A line that stays."""
         self.bar.console.print(Text(text, style), soft_wrap=True)
 
-    # ---- one method for each kind of event ----------------------------------------------------------------------------------
+    # ---- one method for each kind of event ----
 
     def _reading(self, event: Event) -> None:
         done, total = event["done"], event["total"]
@@ -62,7 +64,7 @@ class Display:
 
     def _train(self, event: Event) -> None:
         step = event["step"]
-        facts = losses(event)
+        facts = losses(event) if self.console.width >= 120 or not self.live else losses({**event, "parts": {}})
         if self.validated is not None:
             facts += f" · held out {self.validated:.4g}"
         pace = f"{event.get('examples_per_second', 0):,.0f} examples/s · {self._left(step)} left"
@@ -77,7 +79,10 @@ class Display:
 
     def _watch(self, event: Event) -> None:
         warning = event.get("severity") == "warning"
-        self.say(f"{'warning' if warning else 'note'}: {event['symptom']} (step {event.get('step')})", "yellow" if warning else "cyan")
+        self.say(
+            f"{'warning' if warning else 'note'}: {event['symptom']} (step {event.get('step')})",
+            "yellow" if warning else "cyan",
+        )
         self.say(f"  seen    {event['evidence']}")
         self.say(f"  likely  {event['cause']}")
         if event.get("remedy"):
@@ -85,7 +90,8 @@ class Display:
         self.say(f"  try     {event['advice']}")
 
     def _rollback(self, event: Event) -> None:
-        self.say(f"went back from step {event['from']} to step {event['step']}, at {event['rate_factor']:g} of the learning rate", "yellow")
+        rate = f"{event['rate_factor']:g} of the learning rate"
+        self.say(f"went back from step {event['from']} to step {event['step']}, at {rate}", "yellow")
 
     def _trouble(self, event: Event) -> None:
         self.say(f"trouble: {event['what']}", "yellow")
@@ -97,7 +103,7 @@ class Display:
         self.say(f"trained to step {event['step']:,} in {span(event['seconds'])}; computing scores")
         self._show("computing scores", 1, 1, "")
 
-    # ---- help ---------------------------------------------------------------------------------------------------------------
+    # ---- help ----
 
     def _show(self, text: str, done: float, total: float, facts: str) -> None:
         if not self.live:
@@ -122,12 +128,14 @@ def head(run: Path) -> list[str]:
         parts = " + ".join(f"{splits[p]:,} {p}" for p in ("train", "validation", "test") if splits.get(p))
         levers = [name.replace("_", " ") for name, on in recipe["levers"].items() if on]
         precision = recipe["execution"]["precision"]
-        precision = ("bf16 where it pays" if machine["device"] != "cpu" else "fp32") if precision == "auto" else precision
+        precision = (
+            ("bf16 where it pays" if machine["device"] != "cpu" else "fp32") if precision == "auto" else precision
+        )
         model = recipe["plan"]["objective"]["arguments"]["model"]["class"]
-        skipped = len(report["skipped"])
+        skipped, size = len(report["skipped"]), f"{image['width']}×{image['height']}"
         left_out = f", {skipped} faulty left out" if skipped else ""
         return [
-            f"data   {report['kept']:,} pictures, {image['width']}×{image['height']} {colour}{classes} ({parts}){left_out}",
+            f"data   {report['kept']:,} pictures, {size} {colour}{classes} ({parts}){left_out}",
             f"model  {model}, {recipe['parameters']:,} parameters, batches of {recipe['plan']['batch']}",
             f"on     {machine['device']} ({machine['name']}, {machine['threads']} threads), {precision}"
             + (f"; {', '.join(levers)}" if levers else ""),
@@ -144,8 +152,14 @@ def losses(event: Event) -> str:
         'loss 3.5 (kl 1.25)'
     """
     total = event.get("loss")
-    parts = [f"{name} {value:.4g}" for name, value in (event.get("parts") or {}).items() if value is not None and name != "elbo"]
-    return f"loss {'not finite' if total is None else format(total, '.4g')}" + (f" ({', '.join(parts)})" if parts else "")
+    parts = [
+        f"{name} {value:.4g}"
+        for name, value in (event.get("parts") or {}).items()
+        if value is not None and name != "elbo"
+    ]
+    return f"loss {'not finite' if total is None else format(total, '.4g')}" + (
+        f" ({', '.join(parts)})" if parts else ""
+    )
 
 
 def span(seconds: float) -> str:

@@ -30,7 +30,9 @@ def find_run(given: str | Path) -> Path:
     found = exact if len(exact) == 1 else found
     if len(found) > 1:
         problem = f"{len(found)} runs begin so: {', '.join(found[:5])}{', …' if len(found) > 5 else ''}"
-        raise UserError("E-*-01", given, problem, f"write more of the name, the newest is {RUNS / found[-1]}", wanted=found)
+        raise UserError(
+            "E-*-01", given, problem, f"write more of the name, the newest is {RUNS / found[-1]}", wanted=found
+        )
     if not found:
         close = nearest(path.name, [*names, *map(_undated, names)])
         remedy = (f"did you mean {close}? " if close else "") + "list the runs with `seisei list`"

@@ -1,4 +1,4 @@
-"""`train`, `resume`, `check`."""
+"""`train` and `resume`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json as json_
 import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from seisei.cli.progress import Display
@@ -100,7 +99,13 @@ def resume(
         kept = RunFolder.open(path).read("recipe.json").get("execution", {})
         changes = {"device": device, "precision": precision}
         execution = session.Execution(**{**kept, **{k: v for k, v in changes.items() if v is not None}})
-    options: dict[str, Any] = {"data": data, "steps": steps, "step": step, "accept_new_data": accept_new_data, "execution": execution}
+    options: dict[str, Any] = {
+        "data": data,
+        "steps": steps,
+        "step": step,
+        "accept_new_data": accept_new_data,
+        "execution": execution,
+    }
     _carry_out(lambda listeners: Run(session.resume(path, **options, listeners=listeners).path), json)
 
 
@@ -121,7 +126,10 @@ def summary(run: Run) -> str:
         found = run.folder.read("scores.json")
         lines += ["", *score_lines(found)]
     here = str(run.path)
-    commands = {"sample": f"seisei sample {here} -n 64 --seed 1", "interpolate": f"seisei interpolate {here} --from 3 --to 7"}
+    commands = {
+        "sample": f"seisei sample {here} -n 64 --seed 1",
+        "interpolate": f"seisei interpolate {here} --from 3 --to 7",
+    }
     if "sample" not in run.verbs:
         given = run.recipe["data"]["path"] or "INPUT"
         commands = {"reconstruct": f"seisei reconstruct {here} {given}", "encode": f"seisei encode {here} {given}"}
@@ -136,7 +144,13 @@ def score_lines(found: dict[str, Any]) -> list[str]:
     rows = []
     for score in found["scores"]:
         error = "" if score.get("error") is None else f" ± {score['error']:.2g}"
-        rows.append((short(score["name"]), f"{score['value']:.4g}{error} {score['unit'].partition(',')[0]}", f"{score['better']} is better"))
+        rows.append(
+            (
+                short(score["name"]),
+                f"{score['value']:.4g}{error} {score['unit'].partition(',')[0]}",
+                f"{score['better']} is better",
+            )
+        )
     widths = [max(len(row[i]) for row in rows) for i in range(2)] if rows else []
     lines = [f"{found['examples']:,} pictures of {found['split']}, step {found['step']:,}:"]
     lines += [f"  {name.ljust(widths[0])}  {value.ljust(widths[1])}  {better}" for name, value, better in rows]
@@ -152,12 +166,19 @@ def _dry_run(request: Request) -> None:
     catalog.fill()
     session.check_seed(request.seed, "E-TRN-25")
     with Display() as display:
-        data = request.options.read(request.data, request.seed, lambda done, total: display({"event": "reading", "done": done, "total": total}))
+        data = request.options.read(
+            request.data, request.seed, lambda done, total: display({"event": "reading", "done": done, "total": total})
+        )
     plan, dials = session.plan_for(request, data.schema)
     with torch.device("meta"):
         model = plan.objective.build().model
     count = sum(p.numel() for p in model.parameters())
-    if request.output is not None and request.output.is_dir() and any(request.output.iterdir()) and not request.overwrite:
+    if (
+        request.output is not None
+        and request.output.is_dir()
+        and any(request.output.iterdir())
+        and not request.overwrite
+    ):
         RunFolder.create(request.output, request.recipe)  # refuses, with its own words
     found = {
         "recipe": request.recipe,
@@ -181,83 +202,3 @@ def _assignment(text: str) -> tuple[str, str]:
     if not equals or not path.strip():
         raise UserError("E-TRN-06", f"--set {text}", "is no path with a value", "write --set objective.beta=0.5")
     return path.strip(), value.strip()
-
-
-def check(path: str, *, seed: int = 0, json: bool = False, **options: Any) -> None:
-    """What is in some data, and what suits it.
-
-    Everything is read once; what is broken is named. Nothing is written.
-
-    Arguments:
-        path: A folder of pictures, a .npz, .npy, .parquet or idx file, digits, or hub:owner/name.
-        seed: Of the division into parts.
-        json: Print the report as JSON.
-        options: how data are read.
-    """
-    from seisei.recipes.advice import advice
-    from seisei.session import DataOptions
-
-    with Display() as display:
-        read = DataOptions(**options).read
-        data = read(path, seed, lambda done, total: display({"event": "reading", "done": done, "total": total}))
-    found = {**data.report, "advice": advice(data)}
-    if json:
-        print(json_.dumps(found, ensure_ascii=False))
-        return
-    _print_check(found)
-
-
-def _print_check(found: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(highlight=False)
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in check_rows(found):
-        table.add_row(Text(name), Text(value))
-    console.print(table)
-    console.print(Text("\nwhat suits it", "bold"))
-    for entry in found["advice"]:
-        console.print(Text(f"  {entry['command']}", "cyan"), soft_wrap=True)
-        console.print(Text(f"      {entry['why']}"), soft_wrap=True)
-
-
-def check_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
-    """The report on some data, as lines of a table."""
-    image, skipped = found["image"], found["skipped"]
-    colour = {1: "grey", 3: "colour"}.get(image["channels"], f"{image['channels']} channels")
-    more = found["different_sizes"] - len(found["sizes"])
-    sizes = ", ".join(f"{s.replace('x', '×')} ({n:,})" for s, n in list(found["sizes"].items())[:8])
-    if found["different_sizes"] > 8:
-        sizes += f" and {found['different_sizes'] - 8:,} more"
-    assert more >= 0
-    levels = "black and white" if image["levels"] == 2 else f"{image['levels']} levels"
-    counts = found["classes"]
-    classes = ", ".join(f"{name} ({n:,})" for name, n in list(counts.items())[:20]) + (", …" if len(counts) > 20 else "")
-    given = ", as the data say" if found["splits_given"] else ""
-    rows = [
-        (found["root"], found["kind"]),
-        ("pictures", f"{found['kept']:,} of {found['total']:,}"),
-        ("sizes", sizes),
-        ("modes", _counted(found["modes"])),
-        ("used as", f"{image['width']}×{image['height']} {colour}, {levels} ({found.get('size_rule', '')})"),
-        ("classes", f"{len(counts)}: {classes}" if counts else "none"),
-        ("unlabelled", f"{found['unlabelled']:,}" if counts and found["unlabelled"] else ""),
-        ("captions", f"{found['captions']:,}" if found["captions"] else ""),
-        ("parts", _counted(found["splits"]) + given),
-        ("duplicates", f"{found['duplicates']:,}" if found["duplicates"] else "none"),
-        ("", f"{found['duplicates_across_splits']:,} lie in several parts" if found["duplicates_across_splits"] else ""),
-        ("converted", _counted(found["conversions"])),
-        ("warnings", _counted(found["warnings"])),
-        ("notes", "\n".join(found["notes"])),
-        ("ignored", _counted(found["ignored"])),
-        ("left out", "\n".join(f"{s['name']}: {s['problem']}" for s in skipped[:20]) + (f"\n… {len(skipped) - 20} more" if len(skipped) > 20 else "")),
-    ]  # fmt: skip
-    return [(name, value) for name, value in rows if value]
-
-
-def _counted(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} {count:,}" for name, count in counts.items())

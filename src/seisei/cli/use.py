@@ -1,7 +1,7 @@
 """`sample`, `reconstruct`, `interpolate`, `encode`, `decode`, `score`, `evaluate`: a trained model put to use.
 
-Without ``-o`` a result goes to the folder ``out`` of the run, under a name that says how it was made. Whether it can be written is
-looked at before any work starts.
+Without ``-o`` a result goes to the folder ``out`` of the run, under a name that says how it was made. Whether it can be
+written is looked at before any work starts.
 """
 
 from __future__ import annotations
@@ -56,13 +56,19 @@ def sample(
     """
     loaded = _load(run, "sample")
     if columns is not None and columns < 1:
-        raise UserError("E-GEN-07", "--columns", f"{columns} is out of range, wanted >= 1", "choose a number in the range")
+        raise UserError(
+            "E-GEN-07", "--columns", f"{columns} is out of range, wanted >= 1", "choose a number in the range"
+        )
     names = label[0] if label and len(label) == 1 else label
     kind = f"-{plain(label[0])}" if label and len(label) == 1 else ""
     warmth = f"-t{temperature:g}" if temperature != 1 else ""
     name = f"sample-seed{seed}-n{n}{kind}{warmth}"
     place = target(
-        output, _out(loaded, name if separate else f"{name}.png"), suffixes=() if separate else PNG, overwrite=overwrite, codes=SAMPLE
+        output,
+        _out(loaded, name if separate else f"{name}.png"),
+        suffixes=() if separate else PNG,
+        overwrite=overwrite,
+        codes=SAMPLE,
     )
     pictures = loaded.sample(n, seed=seed, label=names, temperature=temperature)
     marks = {**_marks(loaded), "seed": str(seed), "temperature": f"{temperature:g}", "label": ", ".join(label or [])}
@@ -102,7 +108,9 @@ def reconstruct(
     """
     loaded = _load(run, "reconstruct")
     name = f"reconstruct-{plain(input)}"
-    place = target(output, _out(loaded, name if separate else f"{name}.png"), suffixes=() if separate else PNG, overwrite=overwrite)
+    place = target(
+        output, _out(loaded, name if separate else f"{name}.png"), suffixes=() if separate else PNG, overwrite=overwrite
+    )
     data = loaded.read(input, resize=resize, convert=convert)
     if separate:
         files = _file_names(data.names)
@@ -165,7 +173,12 @@ def interpolate(
     if any(whole) and not all(whole):
         problem = f"{ends[whole.index(True)]} is a seed and {ends[whole.index(False)]} is none"
         raise UserError("E-INT-21", "--from and --to", problem, "give seeds only, or picture files only")
-    place = target(output, _out(loaded, f"interpolate-{'-'.join(plain(e) for e in ends)[:80]}.png"), suffixes=PNG, overwrite=overwrite)
+    place = target(
+        output,
+        _out(loaded, f"interpolate-{'-'.join(plain(e) for e in ends)[:80]}.png"),
+        suffixes=PNG,
+        overwrite=overwrite,
+    )
     kind: Literal["linear", "spherical"] = "spherical" if path == "spherical" else "linear"
     if all(whole):
         rows = loaded.interpolate([int(e) for e in ends], steps=steps, path=kind, label=label)
@@ -175,7 +188,9 @@ def interpolate(
         read = [loaded.read(end, resize=resize) for end in ends]
         for end, data in zip(ends, read, strict=True):
             if len(data) != 1:
-                raise UserError("E-INT-21", end, f"holds {len(data)} pictures, wanted one", "give a picture file for each end")
+                raise UserError(
+                    "E-INT-21", end, f"holds {len(data)} pictures, wanted one", "give a picture file for each end"
+                )
         z = np.concatenate([loaded.pipeline.encode(data) for data in read])
         rows = loaded.pipeline.interpolate(z, steps=steps, path=kind, label=label)
     marks = {**_marks(loaded), "ends": ", ".join(ends), "path": path}
@@ -239,7 +254,9 @@ def decode(
     """
     loaded = _load(run, "decode")
     name = f"decode-{plain(str(input))}"
-    place = target(output, _out(loaded, name if separate else f"{name}.png"), suffixes=() if separate else PNG, overwrite=overwrite)
+    place = target(
+        output, _out(loaded, name if separate else f"{name}.png"), suffixes=() if separate else PNG, overwrite=overwrite
+    )
     found = codes.read_codes(input)
     made, mine = found.model, loaded.pipeline.digest
     if made is None and not any_model:
@@ -294,12 +311,19 @@ def score(
     rows = [(name, float(a), float(b)) for name, a, b in zip(data.names, found.nats, found.bits, strict=True)]
     if place is not None:
         quoted = [f'"{name.replace(chr(34), chr(34) * 2)}"' if set(name) & set(',"') else name for name, _, _ in rows]
-        lines = ["name,nats,bits_per_dimension", *(f"{n},{a:.6f},{b:.6f}" for n, (_, a, b) in zip(quoted, rows, strict=True))]
+        lines = [
+            "name,nats,bits_per_dimension",
+            *(f"{n},{a:.6f},{b:.6f}" for n, (_, a, b) in zip(quoted, rows, strict=True)),
+        ]
         place.write(("\n".join(lines) + "\n").encode())
     if json:
         mean = {"nats": nats, "nats_error": _finite(nats_error), "bits": bits, "bits_error": _finite(bits_error)}
         scores = [{"name": name, "nats": a, "bits_per_dimension": b} for name, a, b in rows]
-        print(json_.dumps({"bound": found.bound, "samples": samples, "meaning": found.meaning, "mean": mean, "scores": scores}))
+        print(
+            json_.dumps(
+                {"bound": found.bound, "samples": samples, "meaning": found.meaning, "mean": mean, "scores": scores}
+            )
+        )
         return
     width = max(len("name"), *(len(name) for name, _, _ in rows[:SHOWN]))
     print(f"{'name'.ljust(width)}  {'nats':>10}  bits per dimension")
@@ -307,7 +331,9 @@ def score(
         print(f"{name.ljust(width)}  {a:10.2f}  {b:.4f}")
     if len(rows) > SHOWN:
         print(f"… {len(rows) - SHOWN:,} more" + ("" if place else ": write them all with -o scores.csv"))
-    print(f"\nmean of {len(rows):,}: {nats:.3f} ± {nats_error:.3f} nats, {bits:.4f} ± {bits_error:.4f} bits per dimension")
+    print(
+        f"\nmean of {len(rows):,}: {nats:.3f} ± {nats_error:.3f} nats, {bits:.4f} ± {bits_error:.4f} bits per dimension"
+    )
     print(found.meaning)
     if place is not None:
         print(place.path)
@@ -352,7 +378,7 @@ def evaluate(
         print(loaded.report)
 
 
-# ---- what they share --------------------------------------------------------------------------------------------------------
+# ---- what they share ----
 
 
 def _load(given: str, verb: str) -> Run:
@@ -387,7 +413,9 @@ def _sheet(pictures: list[Any], columns: int | None, marks: dict[str, str]) -> b
 def _pngs(names: list[str], pictures: list[Any], marks: dict[str, str]) -> list[tuple[str, bytes]]:
     from seisei.modalities.image import png_bytes
 
-    return [(name, png_bytes(p, {k: v for k, v in marks.items() if v})) for name, p in zip(names, pictures, strict=True)]
+    return [
+        (name, png_bytes(p, {k: v for k, v in marks.items() if v})) for name, p in zip(names, pictures, strict=True)
+    ]
 
 
 def _file_names(names: list[str]) -> list[str]:

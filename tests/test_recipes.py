@@ -1,0 +1,523 @@
+"""Conformance: every recipe is put to every check that its model's capabilities call for. A new family adds rows to CASES, no code."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import seisei
+from seisei import catalog, seeds
+from seisei.batch import Batch
+from seisei.capabilities import VERBS, Conditions, Encodes, Infers, Samples, Scores, offers
+from seisei.errors import UserError
+from seisei.modalities.image import Image
+from seisei.modalities.label import Label
+from seisei.objectives.base import Objective
+from seisei.recipes import RECIPES, recipe
+from seisei.schema import Schema
+from seisei.spec import CATALOG, Range, Spec, parameters
+from seisei.training.engine import Engine, Execution
+from seisei.training.plan import Plan
+
+catalog.fill()
+KINDS = Label(("cat", "dog", "owl"))
+SCHEMAS = {
+    "grey 8×8": Schema(Image(8, 8, 1, 17), KINDS),
+    "colour 16×16": Schema(Image(16, 16, 3, 256)),
+    "binary 28×28": Schema(Image(28, 28, 1, 2), KINDS),
+    "odd 13×19": Schema(Image(13, 19, 1, 256), KINDS),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A recipe with small dials on a schema."""
+
+    recipe: str
+    schema: str
+    dials: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.recipe}, {self.schema}" + "".join(f", {k}={v}" for k, v in self.dials.items() if k not in SMALL)
+
+
+SMALL = {"latent": 3, "width": 16, "depth": 1, "steps": 20, "batch": 8}
+CONV = {"network": "conv", "width": 6, "depth": 1}
+CASES = [
+    Case(name, schema, {**SMALL, **dials})
+    for name, schema, dials in [
+        ("vae", "grey 8×8", {"network": "mlp"}),
+        ("vae", "grey 8×8", {"head": "bernoulli", "free_bits": 0.1, "beta": 0.5}),
+        ("vae", "grey 8×8", {"prior": "vamp", "components": 5}),
+        ("vae", "grey 8×8", {"prior": "vamp", "components": 5, "condition": "label", "importance": 3}),
+        ("vae", "grey 8×8", {"condition": "label"}),
+        ("vae", "grey 8×8", {"importance": 3, "depth": 2}),
+        ("vae", "colour 16×16", {**CONV}),
+        ("vae", "colour 16×16", {**CONV, "head": "logistic"}),
+        ("vae", "binary 28×28", {"network": "mlp"}),
+        ("vae", "binary 28×28", {**CONV, "condition": "label"}),
+        ("vae", "odd 13×19", {**CONV, "head": "logistic", "importance": 3}),
+        ("vae", "odd 13×19", {"network": "mlp", "warmup": 0.0}),
+        ("autoencoder", "grey 8×8", {}),
+        ("autoencoder", "colour 16×16", {**CONV, "head": "logistic"}),
+        ("autoencoder", "binary 28×28", {**CONV}),
+        ("autoencoder", "odd 13×19", {"network": "mlp"}),
+    ]
+]
+every_case = pytest.mark.parametrize("case", CASES, ids=str)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks this small are slower on several threads, above all when the machine is busy."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def plan_of(case: Case) -> Plan:
+    return recipe(case.recipe)(SCHEMAS[case.schema], **case.dials)
+
+
+def objective_of(case: Case) -> Objective:
+    with seeds.seeded("conformance"):
+        objective: Objective = plan_of(case).objective.build()
+    return objective
+
+
+@functools.cache
+def stored(schema: str, count: int = 8) -> Tensor:
+    """Pictures with something to learn: blobs, on the schema's levels."""
+    image = SCHEMAS[schema].x
+    assert isinstance(image, Image)
+    random = np.random.default_rng(0)
+    down, right = np.mgrid[: image.height, : image.width]
+    rows = []
+    for _ in range(count * image.channels):
+        y, x, r = random.uniform(0, image.height), random.uniform(0, image.width), random.uniform(2, image.height / 2)
+        rows.append(np.exp(-((down - y) ** 2 + (right - x) ** 2) / r**2))
+    values = np.array(rows).reshape(count, *image.shape)
+    return torch.from_numpy(np.rint(values * (image.levels - 1)).astype(np.uint8))
+
+
+def batch_of(case: Case, count: int = 8) -> Batch:
+    schema = SCHEMAS[case.schema]
+    y = None if schema.y is None else torch.arange(count) % 3
+    return Batch(schema.x.unpack(stored(case.schema)[:count]), y)
+
+
+def condition(model: nn.Module, n: int) -> Tensor | None:
+    return torch.arange(n) % model.classes if isinstance(model, Conditions) and model.classes else None
+
+
+def play(objective: Objective, batch: Batch, t: float = 0.5, step: int = 0) -> dict[str, Tensor]:
+    with seeds.drawing(seeds.Draws(0, step, total=len(batch), offset=0)):
+        return {turn.name: turn.loss(batch, t).total for turn in objective.turns()}
+
+
+# ---- coverage: nothing escapes ----
+
+
+def test_every_recipe_has_cases() -> None:
+    assert {c.recipe for c in CASES} == set(RECIPES)
+
+
+def named(tree: Any) -> Iterator[str]:
+    if isinstance(tree, dict):
+        yield from [tree[k] for k in ("class", "modality") if k in tree]
+        for value in tree.values():
+            yield from named(value)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from named(value)
+
+
+def test_every_listed_class_is_in_some_case() -> None:
+    """A class without a case would be offered untested: add a row to CASES."""
+    used = {name for case in CASES for tree in (plan_of(case).to_json(), SCHEMAS[case.schema].to_json()) for name in named(tree)}
+    assert used == set(CATALOG)
+
+
+def test_every_module_that_lists_a_class_is_in_the_catalog() -> None:
+    source = Path(seisei.__file__).parent
+    listing = {
+        "seisei." + ".".join(p.relative_to(source).with_suffix("").parts)
+        for p in source.rglob("*.py")
+        if re.search(r"^@listed$", p.read_text("utf-8"), re.M)
+    }
+    assert listing == set(catalog.MODULES)
+
+
+# ---- the plan ----
+
+
+@every_case
+def test_a_plan_survives_json_and_builds_the_same(case: Case) -> None:
+    plan = plan_of(case)
+    again = Plan.from_json(json.loads(json.dumps(plan.to_json())))
+    assert again == plan and again.to_json() == plan.to_json()
+    with seeds.seeded("conformance"):
+        other = again.objective.build()
+    one = objective_of(case)
+    assert type(one) is type(other) and one.state_dict().keys() == other.state_dict().keys()
+    assert all(torch.equal(v, other.state_dict()[k]) for k, v in one.state_dict().items())
+    assert float(play(one, batch_of(case))["model"].detach()) == float(play(other, batch_of(case))["model"].detach())
+
+
+@every_case
+def test_every_default_is_written_down(case: Case) -> None:
+    def resolved(tree: Any) -> None:
+        if isinstance(tree, dict) and "class" in tree:
+            assert set(tree["arguments"]) == set(parameters(CATALOG[tree["class"]])), tree["class"]
+            for value in tree["arguments"].values():
+                resolved(value)
+
+    resolved(plan_of(case).to_json()["objective"])
+
+
+# ---- the loss ----
+
+
+@every_case
+def test_losses_are_finite_and_every_parameter_of_a_player_and_no_other_gets_a_gradient(case: Case) -> None:
+    objective, batch = objective_of(case), batch_of(case)
+    for t in (0.0, 0.5, 1.0):
+        assert all(bool(torch.isfinite(loss)) for loss in play(objective, batch, t).values())
+    # One step first: what starts at zero (the second convolution of a block) hides what stands before it.
+    optimizer = torch.optim.SGD(objective.parameters(), lr=1e-5)
+    sum(play(objective, batch).values()).backward()  # type: ignore[union-attr]
+    optimizer.step()
+    players = {turn.name: set(turn.player.parameters()) for turn in objective.turns()}
+    assert set().union(*players.values()) == set(objective.parameters())
+    names = {p: n for n, p in objective.named_parameters()}
+    for turn in objective.turns():
+        objective.zero_grad(set_to_none=True)
+        for player in objective.turns():
+            player.player.requires_grad_(player.name == turn.name)
+        play(objective, batch)[turn.name].backward()
+        for parameter, name in names.items():
+            if parameter in players[turn.name]:
+                assert parameter.grad is not None and bool(torch.isfinite(parameter.grad).all()), name
+                assert float(parameter.grad.abs().sum()) > 0, f"{name} has no part in the loss"
+            else:
+                assert parameter.grad is None, f"{name} belongs to another player than {turn.name}"
+
+
+@every_case
+def test_the_loss_falls_on_one_batch(case: Case) -> None:
+    objective, batch = objective_of(case), batch_of(case)
+    objective.initialise(batch)
+
+    def measured() -> float:
+        return float(np.mean([float(play(objective, batch, 1.0, 1000 + i)["model"].detach()) for i in range(5)]))
+
+    before = measured()
+    optimizers = {t.name: torch.optim.Adam(t.player.parameters(), lr=5e-3) for t in objective.turns()}
+    for step in range(30):
+        for name, optimizer in optimizers.items():
+            optimizer.zero_grad()
+            play(objective, batch, 1.0, step)[name].backward()
+            optimizer.step()
+    after = measured()
+    assert after < before - 0.02 * abs(before) - 0.5, (before, after)
+
+
+@every_case
+def test_the_loss_is_a_mean_over_examples(case: Case) -> None:
+    """In float64: losses of equal parts, each with its slice of the noise, average to that of the whole; so do gradients."""
+    objective, batch = objective_of(case).double(), batch_of(case)
+    batch = Batch(batch.x.double(), batch.y)
+    if case.dials.get("free_bits"):
+        pytest.skip("free bits are a bound on the mean over the batch, so parts differ by definition")
+    parameters_ = list(objective.parameters())
+    whole = play(objective, batch)["model"]
+    gradients = torch.autograd.grad(whole, parameters_)
+    sums, losses = [torch.zeros_like(p) for p in parameters_], []
+    for i, part in enumerate(batch.split(2)):
+        with seeds.drawing(seeds.Draws(0, 0, total=8, offset=2 * i)):
+            loss = objective.turns()[0].loss(part, 0.5).total / 4
+        losses.append(float(loss.detach()))
+        sums = [a + g for a, g in zip(sums, torch.autograd.grad(loss, parameters_), strict=True)]
+    assert abs(sum(losses) - float(whole.detach())) < 1e-9 * abs(float(whole.detach()))
+    assert all(float((a - b).abs().max()) <= 1e-9 * max(1.0, float(b.abs().max())) for a, b in zip(sums, gradients, strict=True))
+
+
+@pytest.mark.parametrize("case", CASES[::3], ids=str)
+def test_micro_batches_move_the_weights_as_the_batch_does(case: Case) -> None:
+    results = []
+    for micro in (1, 2, 4):
+        plan = plan_of(case).override("micro", micro)
+        objective = objective_of(case)
+        engine = Engine(Execution(tuned=False))
+        moves = [engine.prepare(objective, turn, plan) for turn in objective.turns()]
+        moved = [m(batch_of(case), 0.5, 1e-3, 0, step) for step in range(2) for m in moves]
+        assert all(m.taken for m in moved)
+        results.append((moved[-1].parts["loss"], objective.state_dict()))
+    for loss, state in results[1:]:
+        assert float(loss) == pytest.approx(float(results[0][0]), rel=1e-4)
+        # Adam divides by the gradient's own size: where that is rounding alone, so is the step.
+        assert np.mean([bool(torch.allclose(v, results[0][1][k], atol=1e-4)) for k, v in state.items()]) > 0.9
+
+
+# ---- capabilities ----
+
+
+def having(capability: type) -> Any:
+    return pytest.mark.parametrize("case", [c for c in CASES if isinstance(objective_of(c).model, capability)], ids=str)
+
+
+@having(Samples)
+def test_samples(case: Case) -> None:
+    model = objective_of(case).model.eval()
+    image = SCHEMAS[case.schema].x
+    assert isinstance(image, Image)
+
+    @torch.no_grad()
+    def draw(seed: int, n: int = 6, temperature: float = 1.0) -> Tensor:
+        with seeds.seeded(seed):
+            return model.sample(n, condition(model, n), temperature=temperature)  # type: ignore[no-any-return]
+
+    x = draw(0)
+    assert x.shape == (6, *image.shape) and x.dtype == torch.float32 and bool(torch.isfinite(x).all())
+    assert 0 <= float(x.min()) and float(x.max()) <= 1
+    assert torch.equal(draw(0), x) and not torch.equal(draw(1), x)
+    for n in (1, 3):  # companions do not matter: in a step's noise an example has its own
+        with seeds.drawing(seeds.Draws(0, 0, total=8, offset=0)), torch.no_grad():
+            few = model.sample(n, condition(model, n))
+        with seeds.drawing(seeds.Draws(0, 0, total=8, offset=0)), torch.no_grad():
+            many = model.sample(8, condition(model, 8))
+        assert torch.allclose(few, many[:n], atol=1e-5)
+    assert torch.equal(draw(0, temperature=1e-9), draw(0, temperature=1e-9)) and not torch.equal(draw(0, temperature=0.1), x)
+
+
+@having(Encodes)
+def test_codes(case: Case) -> None:
+    model, batch = objective_of(case).model.eval(), batch_of(case)
+    y = condition(model, 8)
+    with torch.no_grad():
+        z = model.encode(batch.visible, y)
+        x = model.decode(z, y)
+        assert z.shape == (8, 3) and x.shape == batch.x.shape and bool(torch.isfinite(x).all())
+        assert 0 <= float(x.min()) and float(x.max()) <= 1
+        assert torch.equal(model.encode(batch.visible, y), z) and torch.equal(model.decode(z, y), x)
+        alone = model.decode(model.encode(batch.visible[2:3], None if y is None else y[2:3]), None if y is None else y[2:3])
+    assert torch.allclose(alone, x[2:3], atol=1e-5)
+
+
+@having(Scores)
+def test_scores(case: Case) -> None:
+    model, batch = objective_of(case).model.eval(), batch_of(case)
+    batch = Batch(batch.x, condition(model, 8))
+
+    def score(of: Batch, total: int = 8, samples: int = 7) -> Tensor:
+        with seeds.drawing(seeds.Draws(0, 0, total=total, offset=0)):
+            return model.log_prob(of, samples=samples)  # type: ignore[no-any-return]
+
+    whole = score(batch)
+    assert whole.shape == (8,) and bool(torch.isfinite(whole).all()) and not whole.requires_grad
+    # With the noise of an example held fixed its companions do not matter (several parts of samples share one draw here).
+    part = score(next(batch.split(3)))
+    assert torch.allclose(part, whole[:3], rtol=1e-4, atol=1e-3)
+    assert isinstance(model.log_prob_is_bound, bool)
+    # Probabilities of stored values: at most 1 each. (With a grey value as Bernoulli probability it is a cross-entropy.)
+    assert float(whole.max()) <= 0
+    if model.log_prob_is_bound:
+        assert float(score(batch, samples=60).mean()) >= float(score(batch, samples=1).mean())
+
+
+@having(Infers)
+def test_posteriors(case: Case) -> None:
+    model, batch = objective_of(case).model.eval(), batch_of(case)
+    with torch.no_grad():
+        q = model.posterior(batch.visible, condition(model, 8))
+        kl = q.kl_to_standard()
+    assert q.mean.shape == kl.shape == (8, model.latent) and bool((kl >= -1e-6).all()) and bool(torch.isfinite(kl).all())
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.dials.get("condition") == "label"], ids=str)
+def test_conditions_reach_the_samples(case: Case) -> None:
+    model = objective_of(case).model.eval()
+    assert isinstance(model, Conditions) and model.classes == 3
+    with torch.no_grad():
+        for parameter in model.parameters():  # past what starts at zero
+            parameter.add_(0.01)
+        drawn = []
+        for kind in range(3):
+            with seeds.seeded(0):
+                drawn.append(model.sample(2, torch.full((2,), kind)))
+    assert not torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[1], drawn[2])
+
+
+@every_case
+def test_capabilities_are_the_models_and_verbs_follow(case: Case) -> None:
+    model = objective_of(case).model
+    assert offers(model) == [v for v, c in VERBS.items() if isinstance(model, c)] + ["evaluate"]
+    assert len(offers(model)) > 1, "a model that can do nothing"
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_modalities_go_both_ways(name: str) -> None:
+    schema = SCHEMAS[name]
+    image = schema.x
+    assert isinstance(image, Image)
+    for picture in stored(name):
+        raw = image.decode(image.unpack(picture))
+        assert torch.equal(image.pack(raw), picture)
+        assert np.array_equal(image.decode(image.encode(raw)), raw)
+        assert torch.equal(image.encode(raw), image.unpack(image.pack(raw)))
+    for kind in schema.y.names if isinstance(schema.y, Label) else ():
+        assert KINDS.decode(KINDS.encode(kind)) == kind
+    assert Schema.from_json(json.loads(json.dumps(schema.to_json()))) == schema
+    assert all(getattr(image, f.name) == getattr(Schema.from_json(schema.to_json()).x, f.name) for f in fields(image))
+
+
+# ---- the recipe as a page and a command line ----
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipes_docstring_is_its_help(name: str) -> None:
+    function = recipe(name)
+    text = inspect.getdoc(function) or ""
+    for word in ("Paper:", "Command:", "Duration:", "Expected:"):
+        assert word in text, f"{name}: no {word}"
+    assert re.search(rf"^Command: seisei train {name} \S+", text, re.M)
+    told = dict(re.findall(r"^ {4}(\w+): (.+)$", text.partition("Arguments:")[2], re.M))
+    dials = [n for n in inspect.signature(function).parameters if n != "schema"]
+    assert list(told) == dials, f"{name}: the docstring tells of {list(told)}, the signature has {dials}"
+    assert all(len(what) > 8 for what in told.values())
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_dial_has_a_type_and_its_limits(name: str) -> None:
+    known = parameters(recipe(name))
+    first, *dials = known.values()
+    assert first.name == "schema" and first.annotation is Schema
+    for dial in dials:
+        assert dial.kind is inspect.Parameter.KEYWORD_ONLY and dial.default is not inspect.Parameter.empty, dial.name
+        plain = next((a for a in get_args(dial.annotation) if a is not type(None)), None) if type(None) in get_args(dial.annotation) else dial.annotation
+        if get_origin(plain) is Literal:
+            assert dial.default in get_args(plain)
+            continue
+        assert get_origin(plain) is Annotated, f"{name}: {dial.name} has no limits"
+        kind, *extra = get_args(plain)
+        assert kind in (int, float) and any(isinstance(e, Range) for e in extra), dial.name
+        if dial.default is not None:
+            assert all(e.problem(dial.default) is None for e in extra if isinstance(e, Range)), dial.name
+    assert {"steps", "batch", "learning_rate", "average"} <= set(known)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_dial_turns_something(name: str) -> None:
+    """A dial that changes nothing in the plan is a lie. (Each is turned to another legal value, with what it needs beside it.)"""
+    beside: dict[str, dict[str, Any]] = {"components": {"prior": "vamp"}, "schema": {}}
+    start = {k: v for k, v in SMALL.items() if k in parameters(recipe(name))}
+    for dial in parameters(recipe(name)).values():
+        if dial.name == "schema":
+            continue
+        now = {**start, **beside.get(dial.name, {})}
+        others: list[Any] = []
+        args = get_args(dial.annotation)
+        literal = dial.annotation if get_origin(dial.annotation) is Literal else None
+        if literal is not None:
+            others = [a for a in get_args(literal) if a != dial.default]
+        else:
+            kind = int if int in (args[0], *get_args(args[0])) else float
+            present = now.get(dial.name, dial.default)
+            others = [present + 1 if kind is int else 0.5 if present != 0.5 else 0.25]
+        base = recipe(name)(SCHEMAS["grey 8×8"], **now).to_json()
+        changed = [recipe(name)(SCHEMAS["grey 8×8"], **{**now, dial.name: value}).to_json() for value in others]
+        assert any(plan != base for plan in changed), f"{name}: {dial.name} changes nothing"
+
+
+@pytest.mark.parametrize(
+    ("name", "schema", "dials", "code"),
+    [
+        ("vae", "colour 16×16", {"condition": "label"}, "E-TRN-12"),
+        ("vae", Schema(Image(300, 300, 1)), {"network": "conv"}, "E-TRN-08"),
+        ("vae", Schema(Image(7, 20, 1)), {"network": "conv"}, "E-TRN-08"),
+        ("vae", Schema(Image(8, 8, 1), Label(("one",))), {"condition": "label"}, "E-TRN-12"),
+        ("vae", Schema(KINDS), {}, "E-TRN-13"),
+        ("autoencoder", Schema(KINDS), {}, "E-TRN-13"),
+    ],
+)
+def test_what_a_recipe_cannot_do_is_refused_in_a_line(name: str, schema: Any, dials: dict[str, Any], code: str) -> None:
+    with pytest.raises(UserError) as caught:
+        recipe(name)(SCHEMAS.get(schema, schema) if isinstance(schema, str) else schema, **dials)
+    assert caught.value.code == code and "\n" not in str(caught.value)
+
+
+# ---- from data to samples ----
+
+
+@functools.cache
+def trained(name: str, folder: Path, number: int = 0, seed: int = 0) -> Any:
+    return seisei.train(name, "digits", output=folder / f"{name}-{number}", seed=seed, report=False, **{**SMALL, "batch": 32})
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+def weights_of(path: Path, name: str = "average") -> str:
+    (newest, *_) = sorted((path / "checkpoints").iterdir(), reverse=True)
+    return hashlib.sha256((newest / f"{name}.safetensors").read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_run_from_data_to_verbs(name: str, runs: Path) -> None:
+    run = trained(name, runs)
+    digits = np.rint(stored("grey 8×8").numpy()[:, 0] * (255 / 16)).astype(np.uint8)
+    pipeline, twin = run.pipeline, seisei.load(run.path).pipeline
+    assert all(torch.equal(v, twin.model.state_dict()[k]) for k, v in pipeline.model.state_dict().items())
+    assert pipeline.digest == twin.digest == weights_of(run.path)
+    loaded = Plan.from_json(run.recipe["plan"])
+    assert loaded.steps == 20 and run.recipe["recipe"] == name and set(run.recipe["dials"]) == set(parameters(recipe(name))) - {"schema"}
+    assert Spec.from_json(run.recipe["plan"]["objective"]).build().model.state_dict().keys() == pipeline.model.state_dict().keys()
+    assert run.verbs == offers(pipeline.model)
+    calls: dict[str, Any] = {
+        "sample": lambda r: r.sample(5, seed=3),
+        "reconstruct": lambda r: r.reconstruct(digits),
+        "interpolate": lambda r: r.interpolate(digits[:2], steps=3)[0],
+        "encode": lambda r: r.encode(digits),
+        "decode": lambda r: r.decode(np.zeros((2, 3), np.float32)),
+        "score": lambda r: r.score(digits, samples=3).nats,
+    }
+    assert set(calls) == set(VERBS), "give a new verb a call here"
+    for verb, call in calls.items():
+        if verb in run.verbs:
+            first, second = (np.asarray(call(r)) for r in (run, seisei.load(run.path)))
+            assert first.tobytes() == second.tobytes(), verb
+            if verb in ("sample", "reconstruct", "interpolate", "decode"):
+                assert first.dtype == np.uint8 and first.shape[1:] == (8, 8)
+        else:
+            with pytest.raises(UserError, match=f"cannot {verb}; it can: ") as caught:
+                call(run)
+            assert "\n" not in str(caught.value) and caught.value.code_for(verb).startswith("E-")
+    scores = run.evaluate(samples=3, most=20)["scores"]
+    assert scores and all(math.isfinite(s["value"]) for s in scores)
+    events = list(run.folder.events())
+    steps = [e["step"] for e in events if e["event"] == "train"]
+    assert steps == sorted(steps) and steps[-1] == 20
+
+
+def test_the_same_command_gives_the_same_bits_and_another_seed_others(runs: Path) -> None:
+    first, second, other = trained("vae", runs), trained("vae", runs, 1), trained("vae", runs, 2, seed=1)
+    assert weights_of(first.path) == weights_of(second.path) and weights_of(first.path, "optimizer-model") == weights_of(second.path, "optimizer-model")
+    assert weights_of(first.path) != weights_of(other.path)
+    assert np.array_equal(first.sample(3), second.sample(3)) and not np.array_equal(first.sample(3), other.sample(3))
+    assert first.evaluate(samples=3, most=20) == second.evaluate(samples=3, most=20)
