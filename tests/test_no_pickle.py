@@ -20,12 +20,14 @@ from seisei.schema import Schema
 from seisei.spec import CATALOG, Spec
 
 SRC = Path(__file__).parents[1] / "src" / "seisei"
-MODULES = "pickle _pickle cPickle dill cloudpickle joblib shelve marshal jsonpickle tarfile torch.hub torch.package runpy code codeop".split()
-CALLS = """eval exec compile __import__ torch.load torch.save torch.hub.load torch.jit.load yaml.load yaml.unsafe_load yaml.full_load
-    shutil.unpack_archive os.system os.popen importlib.__import__""".split()
-LAST = "all_gather_object broadcast_object_list gather_object scatter_object_list send_object_list loads_pickle unpack_archive".split()
+MODULES = """pickle _pickle cPickle dill cloudpickle joblib shelve marshal jsonpickle tarfile torch.hub torch.package
+    runpy code codeop""".split()
+CALLS = """eval exec compile __import__ torch.load torch.save torch.hub.load torch.jit.load yaml.load yaml.unsafe_load
+    yaml.full_load shutil.unpack_archive os.system os.popen importlib.__import__""".split()
+LAST = """all_gather_object broadcast_object_list gather_object scatter_object_list send_object_list
+    unpack_archive""".split()
 ARRAYS = ("load", "read_array", "open_memmap")
-# Importing by a name that is no literal, each from a closed table of our own modules; what a file says never reaches them:
+# Importing by a name that is no literal, each from a closed table of our own modules, which no file's words reach:
 #   __init__.py          public names of the package, loaded when first used, from _PLACES
 #   catalog.py           the modules that list classes, from MODULES
 #   recipes/__init__.py  a recipe's module, from RECIPES
@@ -44,7 +46,10 @@ def problems(source: str, place: str = "x.py") -> list[str]:
     names: dict[str, str] = {}  # what this file calls things
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            names |= {a.asname or a.name.partition(".")[0]: a.name if a.asname else a.name.partition(".")[0] for a in node.names}
+            names |= {
+                a.asname or a.name.partition(".")[0]: a.name if a.asname else a.name.partition(".")[0]
+                for a in node.names
+            }
             modules = [a.name for a in node.names]
         elif isinstance(node, ast.ImportFrom):
             names |= {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
@@ -55,7 +60,11 @@ def problems(source: str, place: str = "x.py") -> list[str]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Load):
             first, _, rest = dotted(node).partition(".")
-            full = (names.get(first, first) + (f".{rest}" if rest else "")).removeprefix("builtins.").replace("np.", "numpy.", 1)
+            full = (
+                (names.get(first, first) + (f".{rest}" if rest else ""))
+                .removeprefix("builtins.")
+                .replace("np.", "numpy.", 1)
+            )
             if full in CALLS or full.rpartition(".")[2] in LAST:
                 found.append(f"uses {full}")
         if isinstance(node, ast.Call):
@@ -67,11 +76,15 @@ def problems(source: str, place: str = "x.py") -> list[str]:
                 safe = isinstance(allowed, ast.Constant) and allowed.value is False
                 if not safe:
                     found.append(f"calls {full} without allow_pickle=False")
-            if "allow_pickle" in keywords and not (isinstance(k := keywords["allow_pickle"], ast.Constant) and k.value is False):
+            if "allow_pickle" in keywords and not (
+                isinstance(k := keywords["allow_pickle"], ast.Constant) and k.value is False
+            ):
                 found.append("sets allow_pickle")
             if "shell" in keywords and not (isinstance(s := keywords["shell"], ast.Constant) and s.value is False):
                 found.append("starts a shell")
-            by_name = full in ("importlib.import_module", "import_module", "pkgutil.resolve_name") or full.startswith("importlib.util.")
+            by_name = full in ("importlib.import_module", "import_module", "pkgutil.resolve_name") or full.startswith(
+                "importlib.util."
+            )
             literal = bool(node.args) and isinstance(node.args[0], ast.Constant)
             if by_name and not literal and place not in BY_TABLE:
                 found.append(f"calls {full} with a name that is no literal")
@@ -94,19 +107,42 @@ def test_files_that_import_by_table_do_so_once(place: str) -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        "import pickle", "from pickle import loads as l", "import pickle as p", "def f():\n    import dill", "import joblib.memory",
-        "from torch import hub", "import torch.hub", "import torch\ntorch.hub.load('a', 'b')", "import tarfile",
-        "import torch\ntorch.load('x')", "import torch as t\nt.load('x', weights_only=True)", "from torch import load\nload('x')",
-        "import torch\nf = torch.load", "import torch\ntorch.save({}, 'x')",
-        "import yaml\nyaml.load(x)", "from yaml import load\nload(x)", "eval('1')", "import builtins\nbuiltins.exec('1')", "f = eval",
-        "from importlib import import_module\nimport_module(name)", "import importlib\nimportlib.import_module(name)",
+        "import pickle",
+        "from pickle import loads as l",
+        "import pickle as p",
+        "def f():\n    import dill",
+        "import joblib.memory",
+        "from torch import hub",
+        "import torch.hub",
+        "import torch\ntorch.hub.load('a', 'b')",
+        "import tarfile",
+        "import torch\ntorch.load('x')",
+        "import torch as t\nt.load('x', weights_only=True)",
+        "from torch import load\nload('x')",
+        "import torch\nf = torch.load",
+        "import torch\ntorch.save({}, 'x')",
+        "import yaml\nyaml.load(x)",
+        "from yaml import load\nload(x)",
+        "eval('1')",
+        "import builtins\nbuiltins.exec('1')",
+        "f = eval",
+        "from importlib import import_module\nimport_module(name)",
+        "import importlib\nimportlib.import_module(name)",
         "import importlib.util\nimportlib.util.find_spec(name)",
-        "import numpy as np\nnp.load(x)", "import numpy\nnumpy.load(x, allow_pickle=True)", "import numpy as np\nnp.load(x, allow_pickle=yes)",
-        "from numpy import load\nload(x)", "import numpy as np\nnp.lib.format.read_array(f)", "g(x, allow_pickle=True)",
-        "import subprocess\nsubprocess.run(x, shell=True)", "import os\nos.system(x)", "import shutil\nshutil.unpack_archive(x)",
-        "import torch.distributed as dist\ndist.all_gather_object(a, b)", "dist.broadcast_object_list(a)", "__import__(name)",
+        "import numpy as np\nnp.load(x)",
+        "import numpy\nnumpy.load(x, allow_pickle=True)",
+        "import numpy as np\nnp.load(x, allow_pickle=yes)",
+        "from numpy import load\nload(x)",
+        "import numpy as np\nnp.lib.format.read_array(f)",
+        "g(x, allow_pickle=True)",
+        "import subprocess\nsubprocess.run(x, shell=True)",
+        "import os\nos.system(x)",
+        "import shutil\nshutil.unpack_archive(x)",
+        "import torch.distributed as dist\ndist.all_gather_object(a, b)",
+        "dist.broadcast_object_list(a)",
+        "__import__(name)",
     ],
-)  # fmt: skip
+)
 def test_planted_violations_are_found(source: str) -> None:
     assert problems(source)
 
@@ -114,11 +150,19 @@ def test_planted_violations_are_found(source: str) -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        "import numpy as np\nnp.load(x, allow_pickle=False)", "import ast\nast.literal_eval(x)", "import yaml\nyaml.safe_load(x)",
-        "model.eval()", "compile: bool = False", "from safetensors.torch import load\nload(x)", "import json\njson.load(f)", "from importlib import import_module\n"
-        "import_module('seisei.nn')", "import subprocess\nsubprocess.run(x)", "import re\nre.compile('x')", "import torch\ntorch.compile(f)",
+        "import numpy as np\nnp.load(x, allow_pickle=False)",
+        "import ast\nast.literal_eval(x)",
+        "import yaml\nyaml.safe_load(x)",
+        "model.eval()",
+        "compile: bool = False",
+        "from safetensors.torch import load\nload(x)",
+        "import json\njson.load(f)",
+        "from importlib import import_module\nimport_module('seisei.nn')",
+        "import subprocess\nsubprocess.run(x)",
+        "import re\nre.compile('x')",
+        "import torch\ntorch.compile(f)",
     ],
-)  # fmt: skip
+)
 def test_harmless_lookalikes_are_left_alone(source: str) -> None:
     assert problems(source) == []
 
@@ -126,24 +170,72 @@ def test_harmless_lookalikes_are_left_alone(source: str) -> None:
 # ---- descriptions from files ----
 
 catalog.fill()
-WORDS = ["os.system", "builtins.eval", "torch.nn.Linear", "subprocess.Popen", "seisei.nn.mlp.MLPEncoder", "antigravity", "../x", "VAE", "\0",
-         "MLPDecoder", "Image", "Label", "ELBO", "this", "turtle", "distutils.core", "__import__", "", "none", "1e999"]  # fmt: skip
-KEYS = ["class", "arguments", "_target_", "_partial_", "__class__", "__reduce__", "model", "encoder", "decoder", "head", "prior", "shape",
-        "latent", "beta", "modality", "names", "height", "x", "y", "auto_map", "module"]  # fmt: skip
+WORDS = [
+    "os.system",
+    "builtins.eval",
+    "torch.nn.Linear",
+    "subprocess.Popen",
+    "seisei.nn.mlp.MLPEncoder",
+    "antigravity",
+    "../x",
+    "VAE",
+    "\0",
+    "MLPDecoder",
+    "Image",
+    "Label",
+    "ELBO",
+    "this",
+    "turtle",
+    "distutils.core",
+    "__import__",
+    "",
+    "none",
+    "1e999",
+]
+KEYS = [
+    "class",
+    "arguments",
+    "_target_",
+    "_partial_",
+    "__class__",
+    "__reduce__",
+    "model",
+    "encoder",
+    "decoder",
+    "head",
+    "prior",
+    "shape",
+    "latent",
+    "beta",
+    "modality",
+    "names",
+    "height",
+    "x",
+    "y",
+    "auto_map",
+    "module",
+]
 leaves = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.sampled_from(WORDS), st.text(max_size=5), st.just(10**400)
 )
 anything = st.recursive(
     leaves,
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5)
-    | st.fixed_dictionaries({"class": st.sampled_from(sorted(CATALOG)), "arguments": st.dictionaries(st.sampled_from(KEYS), inner)}),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5)
+        | st.fixed_dictionaries(
+            {"class": st.sampled_from(sorted(CATALOG)), "arguments": st.dictionaries(st.sampled_from(KEYS), inner)}
+        )
+    ),
     max_leaves=12,
 )
 
 
 def real() -> dict[str, Any]:
-    mlp = {"class": "MLPEncoder", "arguments": {"shape": [1, 8, 8], "outputs": 8, "width": 16, "depth": 1, "classes": 0}}
+    mlp = {
+        "class": "MLPEncoder",
+        "arguments": {"shape": [1, 8, 8], "outputs": 8, "width": 16, "depth": 1, "classes": 0},
+    }
     out = {"class": "MLPDecoder", "arguments": {"shape": [1, 8, 8], "latent": 4, "width": 16, "depth": 1, "classes": 0}}
     head, prior = {"class": "BernoulliHead", "arguments": {}}, {"class": "StandardNormal", "arguments": {"latent": 4}}
     model = {"class": "VAE", "arguments": {"encoder": mlp, "decoder": out, "head": head, "prior": prior}}
@@ -190,19 +282,35 @@ def test_damage_anywhere_in_a_real_description_is_refused_or_harmless(path: tupl
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (("class",), "os.system"), (("class",), "torch.nn.Linear"), (("class",), "seisei.objectives.elbo.ELBO"), (("class",), ["ELBO"]),
-        (("arguments", "model", "class"), "VAE2"), (("arguments", "model", "arguments", "encoder"), "MLPEncoder"),
+        (("class",), "os.system"),
+        (("class",), "torch.nn.Linear"),
+        (("class",), "seisei.objectives.elbo.ELBO"),
+        (("class",), ["ELBO"]),
+        (("arguments", "model", "class"), "VAE2"),
+        (("arguments", "model", "arguments", "encoder"), "MLPEncoder"),
         (("arguments", "model", "arguments", "encoder"), {"_target_": "os.system", "command": "true"}),
         (("arguments", "model", "arguments", "encoder"), {"class": "Image", "arguments": {"height": 8, "width": 8}}),
-        (("arguments", "model", "arguments", "encoder"), None), (("arguments", "model", "arguments"), {}), (("arguments",), {}),
+        (("arguments", "model", "arguments", "encoder"), None),
+        (("arguments", "model", "arguments"), {}),
+        (("arguments",), {}),
         (("arguments", "model", "arguments", "encoder", "arguments", "shape"), 64),
-        (("arguments", "model", "arguments", "encoder", "arguments", "shape"), {"class": "BernoulliHead", "arguments": {}}),
+        (
+            ("arguments", "model", "arguments", "encoder", "arguments", "shape"),
+            {"class": "BernoulliHead", "arguments": {}},
+        ),
         (("arguments", "model", "arguments", "encoder", "arguments", "width"), "wide"),
+        (("arguments", "model", "arguments", "encoder", "arguments", "outputs"), -3),
+        (("arguments", "model", "arguments", "encoder", "arguments", "outputs"), 10**13),
+        (("arguments", "model", "arguments", "encoder", "arguments", "shape"), [1, -8, 8]),
+        (("arguments", "model", "arguments", "encoder", "arguments", "classes"), -1),
         (("arguments", "model", "arguments", "encoder", "arguments", "width"), 10**400),
         (("arguments", "model", "arguments", "encoder", "arguments", "width"), 1e308),
-        (("arguments", "model", "arguments", "encoder", "arguments", "width"), {"class": "BernoulliHead", "arguments": {}}),
+        (
+            ("arguments", "model", "arguments", "encoder", "arguments", "width"),
+            {"class": "BernoulliHead", "arguments": {}},
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_part_is_refused_in_one_line(path: tuple[Any, ...], value: Any) -> None:
     assert Spec.from_json(real()).build() is not None  # the description is right before it is damaged
     before = set(sys.modules)
@@ -215,12 +323,23 @@ def test_a_wrong_part_is_refused_in_one_line(path: tuple[Any, ...], value: Any) 
 @pytest.mark.parametrize(
     "data",
     [
-        None, [], {}, "x", {"x": None}, {"x": "Image"}, {"x": {"modality": "os.system"}}, {"x": {"modality": "BernoulliHead"}},
-        {"x": {"modality": "Image"}}, {"x": {"modality": "Image", "height": 8, "width": 8, "_target_": "os.system"}},
-        {"x": {"modality": "Image", "height": "high", "width": 8}}, {"x": {"modality": "Label", "names": []}},
-        {"x": {"modality": "Label", "names": ["a", "a"]}}, {"x": {"modality": "Label", "names": 3}}, {"x": {"modality": ["Image"]}},
+        None,
+        [],
+        {},
+        "x",
+        {"x": None},
+        {"x": "Image"},
+        {"x": {"modality": "os.system"}},
+        {"x": {"modality": "BernoulliHead"}},
+        {"x": {"modality": "Image"}},
+        {"x": {"modality": "Image", "height": 8, "width": 8, "_target_": "os.system"}},
+        {"x": {"modality": "Image", "height": "high", "width": 8}},
+        {"x": {"modality": "Label", "names": []}},
+        {"x": {"modality": "Label", "names": ["a", "a"]}},
+        {"x": {"modality": "Label", "names": 3}},
+        {"x": {"modality": ["Image"]}},
     ],
-)  # fmt: skip
+)
 def test_what_is_no_schema_is_refused(data: Any) -> None:
     before = set(sys.modules)
     with pytest.raises(UserError):
@@ -234,7 +353,10 @@ def test_deep_nesting_is_refused(depth: int) -> None:
     parts: Any = {"class": "BernoulliHead", "arguments": {}}
     for _ in range(depth):
         lists = [lists]
-        parts = {"class": "Autoencoder", "arguments": {"encoder": parts, "decoder": parts["arguments"] or "x", "head": parts}}
+        parts = {
+            "class": "Autoencoder",
+            "arguments": {"encoder": parts, "decoder": parts["arguments"] or "x", "head": parts},
+        }
     for data in (parts, replaced(real(), ("arguments", "model", "arguments", "encoder", "arguments", "shape"), lists)):
         with pytest.raises(UserError):
             Spec.from_json(data)

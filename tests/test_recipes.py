@@ -1,4 +1,7 @@
-"""Conformance: every recipe is put to every check that its model's capabilities call for. A new family adds rows to CASES, no code."""
+"""Conformance: every recipe is put to every check that its model's capabilities call for.
+
+A new family adds rows to CASES, no code.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +28,12 @@ from seisei.capabilities import VERBS, Conditions, Encodes, Infers, Samples, Sco
 from seisei.errors import UserError
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
-from seisei.objectives.base import Objective
+from seisei.objectives.base import Loss, Objective, Turn
 from seisei.recipes import RECIPES, recipe
 from seisei.schema import Schema
 from seisei.spec import CATALOG, Range, Spec, parameters
 from seisei.training.engine import Engine, Execution
+from seisei.training.move import Move
 from seisei.training.plan import Plan
 
 catalog.fill()
@@ -148,7 +152,12 @@ def named(tree: Any) -> Iterator[str]:
 
 def test_every_listed_class_is_in_some_case() -> None:
     """A class without a case would be offered untested: add a row to CASES."""
-    used = {name for case in CASES for tree in (plan_of(case).to_json(), SCHEMAS[case.schema].to_json()) for name in named(tree)}
+    used = {
+        name
+        for case in CASES
+        for tree in (plan_of(case).to_json(), SCHEMAS[case.schema].to_json())
+        for name in named(tree)
+    }
     assert used == set(CATALOG)
 
 
@@ -236,13 +245,12 @@ def test_the_loss_falls_on_one_batch(case: Case) -> None:
     assert after < before - 0.02 * abs(before) - 0.5, (before, after)
 
 
-@every_case
+# Free bits are a floor under the batch's mean, so parts differ from the whole by definition: no other term may.
+@pytest.mark.parametrize("case", [c for c in CASES if not c.dials.get("free_bits")], ids=str)
 def test_the_loss_is_a_mean_over_examples(case: Case) -> None:
-    """In float64: losses of equal parts, each with its slice of the noise, average to that of the whole; so do gradients."""
+    """In float64: losses of equal parts, each with its slice of the noise, average to the whole's; so do gradients."""
     objective, batch = objective_of(case).double(), batch_of(case)
     batch = Batch(batch.x.double(), batch.y)
-    if case.dials.get("free_bits"):
-        pytest.skip("free bits are a bound on the mean over the batch, so parts differ by definition")
     parameters_ = list(objective.parameters())
     whole = play(objective, batch)["model"]
     gradients = torch.autograd.grad(whole, parameters_)
@@ -253,7 +261,10 @@ def test_the_loss_is_a_mean_over_examples(case: Case) -> None:
         losses.append(float(loss.detach()))
         sums = [a + g for a, g in zip(sums, torch.autograd.grad(loss, parameters_), strict=True)]
     assert abs(sum(losses) - float(whole.detach())) < 1e-9 * abs(float(whole.detach()))
-    assert all(float((a - b).abs().max()) <= 1e-9 * max(1.0, float(b.abs().max())) for a, b in zip(sums, gradients, strict=True))
+    assert all(
+        float((a - b).abs().max()) <= 1e-9 * max(1.0, float(b.abs().max()))
+        for a, b in zip(sums, gradients, strict=True)
+    )
 
 
 @pytest.mark.parametrize("case", CASES[::3], ids=str)
@@ -263,8 +274,8 @@ def test_micro_batches_move_the_weights_as_the_batch_does(case: Case) -> None:
         plan = plan_of(case).override("micro", micro)
         objective = objective_of(case)
         engine = Engine(Execution(tuned=False))
-        moves = [engine.prepare(objective, turn, plan) for turn in objective.turns()]
-        moved = [m(batch_of(case), 0.5, 1e-3, 0, step) for step in range(2) for m in moves]
+        moves = [Move(engine, objective, turn, plan, seed=0) for turn in objective.turns()]
+        moved = [m(batch_of(case), 0.5, 1e-3, step) for step in range(2) for m in moves]
         assert all(m.taken for m in moved)
         results.append((moved[-1].parts["loss"], objective.state_dict()))
     for loss, state in results[1:]:
@@ -276,8 +287,12 @@ def test_micro_batches_move_the_weights_as_the_batch_does(case: Case) -> None:
 # ---- capabilities ----
 
 
+MODELS = [objective_of(case).model for case in CASES]
+
+
 def having(capability: type) -> Any:
-    return pytest.mark.parametrize("case", [c for c in CASES if isinstance(objective_of(c).model, capability)], ids=str)
+    able = [case for case, model in zip(CASES, MODELS, strict=True) if isinstance(model, capability)]
+    return pytest.mark.parametrize("case", able, ids=str)
 
 
 @having(Samples)
@@ -301,7 +316,9 @@ def test_samples(case: Case) -> None:
         with seeds.drawing(seeds.Draws(0, 0, total=8, offset=0)), torch.no_grad():
             many = model.sample(8, condition(model, 8))
         assert torch.allclose(few, many[:n], atol=1e-5)
-    assert torch.equal(draw(0, temperature=1e-9), draw(0, temperature=1e-9)) and not torch.equal(draw(0, temperature=0.1), x)
+    assert torch.equal(draw(0, temperature=1e-9), draw(0, temperature=1e-9)) and not torch.equal(
+        draw(0, temperature=0.1), x
+    )
 
 
 @having(Encodes)
@@ -314,7 +331,9 @@ def test_codes(case: Case) -> None:
         assert z.shape == (8, 3) and x.shape == batch.x.shape and bool(torch.isfinite(x).all())
         assert 0 <= float(x.min()) and float(x.max()) <= 1
         assert torch.equal(model.encode(batch.visible, y), z) and torch.equal(model.decode(z, y), x)
-        alone = model.decode(model.encode(batch.visible[2:3], None if y is None else y[2:3]), None if y is None else y[2:3])
+        alone = model.decode(
+            model.encode(batch.visible[2:3], None if y is None else y[2:3]), None if y is None else y[2:3]
+        )
     assert torch.allclose(alone, x[2:3], atol=1e-5)
 
 
@@ -329,11 +348,11 @@ def test_scores(case: Case) -> None:
 
     whole = score(batch)
     assert whole.shape == (8,) and bool(torch.isfinite(whole).all()) and not whole.requires_grad
-    # With the noise of an example held fixed its companions do not matter (several parts of samples share one draw here).
+    # With the noise of an example held fixed its companions do not matter.
     part = score(next(batch.split(3)))
     assert torch.allclose(part, whole[:3], rtol=1e-4, atol=1e-3)
     assert isinstance(model.log_prob_is_bound, bool)
-    # Probabilities of stored values: at most 1 each. (With a grey value as Bernoulli probability it is a cross-entropy.)
+    # Probabilities of stored values: at most 1 each (or a cross-entropy, for grey values under a Bernoulli head).
     assert float(whole.max()) <= 0
     if model.log_prob_is_bound:
         assert float(score(batch, samples=60).mean()) >= float(score(batch, samples=1).mean())
@@ -345,7 +364,9 @@ def test_posteriors(case: Case) -> None:
     with torch.no_grad():
         q = model.posterior(batch.visible, condition(model, 8))
         kl = q.kl_to_standard()
-    assert q.mean.shape == kl.shape == (8, model.latent) and bool((kl >= -1e-6).all()) and bool(torch.isfinite(kl).all())
+    assert (
+        q.mean.shape == kl.shape == (8, model.latent) and bool((kl >= -1e-6).all()) and bool(torch.isfinite(kl).all())
+    )
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if c.dials.get("condition") == "label"], ids=str)
@@ -408,7 +429,11 @@ def test_every_dial_has_a_type_and_its_limits(name: str) -> None:
     assert first.name == "schema" and first.annotation is Schema
     for dial in dials:
         assert dial.kind is inspect.Parameter.KEYWORD_ONLY and dial.default is not inspect.Parameter.empty, dial.name
-        plain = next((a for a in get_args(dial.annotation) if a is not type(None)), None) if type(None) in get_args(dial.annotation) else dial.annotation
+        plain = (
+            next((a for a in get_args(dial.annotation) if a is not type(None)), None)
+            if type(None) in get_args(dial.annotation)
+            else dial.annotation
+        )
         if get_origin(plain) is Literal:
             assert dial.default in get_args(plain)
             continue
@@ -422,7 +447,7 @@ def test_every_dial_has_a_type_and_its_limits(name: str) -> None:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_dial_turns_something(name: str) -> None:
-    """A dial that changes nothing in the plan is a lie. (Each is turned to another legal value, with what it needs beside it.)"""
+    """A dial that changes nothing in the plan is a lie: each is turned, with what it needs beside it."""
     beside: dict[str, dict[str, Any]] = {"components": {"prior": "vamp"}, "schema": {}}
     start = {k: v for k, v in SMALL.items() if k in parameters(recipe(name))}
     for dial in parameters(recipe(name)).values():
@@ -460,12 +485,83 @@ def test_what_a_recipe_cannot_do_is_refused_in_a_line(name: str, schema: Any, di
     assert caught.value.code == code and "\n" not in str(caught.value)
 
 
+# ---- the checks can fail ----
+
+
+def _dead(objective: Objective) -> None:
+    objective.model.unused = nn.Parameter(torch.zeros(3))
+
+
+def _stuck(objective: Objective) -> None:
+    objective.turns = lambda: [  # type: ignore[method-assign]
+        Turn("model", objective.model, lambda b, t: Loss(objective.loss(b, t).total * 1e-9 + 1, {}))
+    ]
+
+
+def _summed(objective: Objective) -> None:
+    objective.turns = lambda: [  # type: ignore[method-assign]
+        Turn("model", objective.model, lambda b, t: Loss(objective.loss(b, t).total * len(b), {}))
+    ]
+
+
+def _unseeded(objective: Objective) -> None:
+    generator = torch.Generator().manual_seed(1)
+    objective.model.sample = lambda n, y=None, temperature=1.0: torch.rand(n, 1, 8, 8, generator=generator)
+
+
+def _too_bright(objective: Objective) -> None:
+    objective.model.sample = lambda n, y=None, temperature=1.0: torch.rand(n, 1, 8, 8) * 1.1
+
+
+def _mixing(objective: Objective) -> None:
+    """As batch normalisation in training mode would."""
+    decoder, was = objective.model.decoder, objective.model.decoder.forward
+    decoder.forward = lambda z, y=None: was(z - z.mean(0), y)
+
+
+@pytest.mark.parametrize(
+    ("mutate", "check"),
+    [
+        (_dead, test_losses_are_finite_and_every_parameter_of_a_player_and_no_other_gets_a_gradient),
+        (_stuck, test_the_loss_falls_on_one_batch),
+        (_summed, test_the_loss_is_a_mean_over_examples),
+        (_mixing, test_the_loss_is_a_mean_over_examples),
+        (_unseeded, test_samples),
+        (_too_bright, test_samples),
+        (_mixing, test_samples),
+        (_mixing, test_codes),
+        (_mixing, test_scores),
+    ],
+)
+def test_a_broken_model_does_not_conform(mutate: Any, check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    check(CASES[0])
+    sound = objective_of
+
+    def broken(case: Case) -> Objective:
+        objective = sound(case)
+        mutate(objective)
+        return objective
+
+    monkeypatch.setitem(globals(), "objective_of", broken)
+    with pytest.raises(AssertionError):
+        check(CASES[0])
+
+
+def test_micro_batches_with_the_wrong_noise_do_not_conform(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seeds.Draws, "_slice", lambda self, whole, count: whole[:count])
+    for check in (test_the_loss_is_a_mean_over_examples, test_micro_batches_move_the_weights_as_the_batch_does):
+        with pytest.raises(AssertionError):
+            check(CASES[0])
+
+
 # ---- from data to samples ----
 
 
 @functools.cache
 def trained(name: str, folder: Path, number: int = 0, seed: int = 0) -> Any:
-    return seisei.train(name, "digits", output=folder / f"{name}-{number}", seed=seed, report=False, **{**SMALL, "batch": 32})
+    return seisei.train(
+        name, "digits", output=folder / f"{name}-{number}", seed=seed, report=False, **{**SMALL, "batch": 32}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -486,8 +582,15 @@ def test_a_run_from_data_to_verbs(name: str, runs: Path) -> None:
     assert all(torch.equal(v, twin.model.state_dict()[k]) for k, v in pipeline.model.state_dict().items())
     assert pipeline.digest == twin.digest == weights_of(run.path)
     loaded = Plan.from_json(run.recipe["plan"])
-    assert loaded.steps == 20 and run.recipe["recipe"] == name and set(run.recipe["dials"]) == set(parameters(recipe(name))) - {"schema"}
-    assert Spec.from_json(run.recipe["plan"]["objective"]).build().model.state_dict().keys() == pipeline.model.state_dict().keys()
+    assert (
+        loaded.steps == 20
+        and run.recipe["recipe"] == name
+        and set(run.recipe["dials"]) == set(parameters(recipe(name))) - {"schema"}
+    )
+    assert (
+        Spec.from_json(run.recipe["plan"]["objective"]).build().model.state_dict().keys()
+        == pipeline.model.state_dict().keys()
+    )
     assert run.verbs == offers(pipeline.model)
     calls: dict[str, Any] = {
         "sample": lambda r: r.sample(5, seed=3),
@@ -517,7 +620,9 @@ def test_a_run_from_data_to_verbs(name: str, runs: Path) -> None:
 
 def test_the_same_command_gives_the_same_bits_and_another_seed_others(runs: Path) -> None:
     first, second, other = trained("vae", runs), trained("vae", runs, 1), trained("vae", runs, 2, seed=1)
-    assert weights_of(first.path) == weights_of(second.path) and weights_of(first.path, "optimizer-model") == weights_of(second.path, "optimizer-model")
+    assert weights_of(first.path) == weights_of(second.path) and weights_of(
+        first.path, "optimizer-model"
+    ) == weights_of(second.path, "optimizer-model")
     assert weights_of(first.path) != weights_of(other.path)
     assert np.array_equal(first.sample(3), second.sample(3)) and not np.array_equal(first.sample(3), other.sample(3))
     assert first.evaluate(samples=3, most=20) == second.evaluate(samples=3, most=20)

@@ -81,6 +81,7 @@ def forked(work: Callable[[], Any], output: Path | None = None) -> int:
             handle = os.open(output, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
             os.dup2(handle, 1)
             os.dup2(handle, 2)
+            sys.stdout = sys.stderr = os.fdopen(handle, "w", buffering=1)
         work()
         code = 0
     except SeiseiError as error:

@@ -135,12 +135,12 @@ class Pipeline:
         model = self.need("sample")
         if not 1 <= n <= MOST:
             raise UserError(
-                "E-SMP-08", "-n", f"{n} pictures, wanted 1 to {MOST}", "ask for fewer at a time", found=n, wanted=MOST
+                "E-SMP-08", "-n", f"{n} pictures, wanted 1 to {MOST}", "choose a number in the range", found=n, wanted=MOST
             )
         check_seed(seed, "E-SMP-09")
         if not 0 < temperature < math.inf:
             problem = f"{temperature} is out of range, wanted > 0"
-            raise UserError("E-SMP-10", "--temperature", problem, "1 is the model's own", found=temperature)
+            raise UserError("E-SMP-10", "--temperature", problem, "choose a number above 0, 1 is the model's own", found=temperature)
         y = self.labels(n, label)
         out: list[Pixels] = []
         for start in range(0, n, 64):

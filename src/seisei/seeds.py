@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -25,7 +26,9 @@ def derive(*key: object) -> int:
         >>> derive(0, "order", 1) == derive(0, "order", 1) != derive(0, "order", 2)
         True
     """
-    digest = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
+    # NumPy's whole numbers are called otherwise than Python's, and stand for the same seed.
+    plain = tuple(int(part) if isinstance(part, Integral) and not isinstance(part, bool) else part for part in key)
+    digest = hashlib.blake2b(repr(plain).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 

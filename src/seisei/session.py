@@ -304,6 +304,7 @@ def _train(
     finally:
         if lock is not None:
             lock.release()
+            run.discard_if_empty()
     return run
 
 

@@ -1,8 +1,10 @@
 """Bounds on the likelihood where the likelihood is known: the linear-Gaussian model.
 
-    z ~ N(0, I_K),  x | z ~ N(Wz + μ, s² I_D)  ⇒  x ~ N(μ, C), C = WWᵀ + s² I;  z | x ~ N(M⁻¹Wᵀ(x − μ), s² M⁻¹), M = WᵀW + s² I
+    z ~ N(0, I_K),  x | z ~ N(Wz + μ, s² I_D)
+    ⇒  x ~ N(μ, WWᵀ + s² I),  z | x ~ N(M⁻¹Wᵀ(x − μ), s² M⁻¹),  M = WᵀW + s² I
 
-*Probabilistic Principal Component Analysis (Tipping, Bishop, 1999)*; *Don't Blame the ELBO! (Lucas, Tucker, Grosse, Norouzi, 2019)*.
+*Probabilistic Principal Component Analysis (Tipping, Bishop, 1999)*;
+*Don't Blame the ELBO! (Lucas, Tucker, Grosse, Norouzi, 2019)*.
 """
 
 from __future__ import annotations
@@ -69,7 +71,9 @@ class LinearEncoder(nn.Module):
 
 
 def linear_vae(latent: int = K, size: int = D, *, log_std: float = 0.0, learned: bool = False) -> VAE:
-    return VAE(LinearEncoder(latent, size), LinearDecoder(latent, size), Continuous(log_std, learned), StandardNormal(latent))
+    return VAE(
+        LinearEncoder(latent, size), LinearDecoder(latent, size), Continuous(log_std, learned), StandardNormal(latent)
+    )
 
 
 def pictures(x: Tensor) -> Batch:
@@ -131,7 +135,10 @@ def test_with_the_exact_posterior_every_weight_is_the_likelihood() -> None:
     with seeds.seeded(2):
         assert float((k.model.log_prob(pictures(k.x), samples=11) - k.log_p).abs().max()) < 1e-9
         loss = IWAE(k.model, 3).loss(pictures(k.x), 1.0)
-    assert abs(float(loss.total.detach()) + float(k.log_p.mean())) < 1e-9 and abs(float(loss.parts["elbo"]) - float(k.log_p.mean())) < 1e-9
+    assert (
+        abs(float(loss.total.detach()) + float(k.log_p.mean())) < 1e-9
+        and abs(float(loss.parts["elbo"]) - float(k.log_p.mean())) < 1e-9
+    )
 
 
 LOG_NORMAL, DRAWS = Normal.log_prob, Normal.draws
@@ -141,7 +148,11 @@ MUTANTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
         Normal, "log_prob", lambda self, x: -0.5 * ((x - self.mean) * torch.exp(-self.log_std)).square() - self.log_std
     ),
     "the sign of log sigma": lambda m: m.setattr(
-        Normal, "log_prob", lambda self, x: -0.5 * ((x - self.mean) * torch.exp(-self.log_std)).square() + self.log_std - 0.9189385332046727
+        Normal,
+        "log_prob",
+        lambda self, x: (
+            -0.5 * ((x - self.mean) * torch.exp(-self.log_std)).square() + self.log_std - 0.9189385332046727
+        ),
     ),
     "the sign of log q": lambda m: m.setattr(
         Normal, "log_prob", lambda self, x: -LOG_NORMAL(self, x) if x.shape[-1] == K else LOG_NORMAL(self, x)
@@ -186,7 +197,9 @@ def test_the_gap_is_the_divergence_from_the_exact_posterior() -> None:
     kl = (0.5 * (ratio + ((q.mean - p.mean) * torch.exp(-p.log_std)).square() - 1) - (q.log_std - p.log_std)).sum(-1)
     gap = k.log_p - elbo_in_closed_form(k.model, k.x)
     assert float((gap - kl).abs().max().detach()) < 1e-9 and float(gap.min().detach()) > 0.01
-    assert float((k.log_p - elbo_in_closed_form(k.model, k.x, beta=0.9) - kl).abs().max().detach()) > 1e-3  # mutant: beta
+    assert (
+        float((k.log_p - elbo_in_closed_form(k.model, k.x, beta=0.9) - kl).abs().max().detach()) > 1e-3
+    )  # mutant: beta
 
 
 def mean_of_losses(objective: Any, batch: Batch, times: int) -> tuple[float, float]:
@@ -214,7 +227,7 @@ def test_the_losses_are_unbiased(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_gradients_of_the_elbo_at_known_numbers() -> None:
-    """Data {−0.5, 2}, z ~ N(0,1), x ~ N(z,1), q = N(0,1): −∂ELBO/∂mean = {0.5, −2} and −∂ELBO/∂std = 2 each (Pyro's constants)."""
+    """Pyro's: data {−0.5, 2}, z ~ N(0,1), x|z ~ N(z,1), q = N(0,1): −∂ELBO is {0.5, −2} by the mean, 2 by the std."""
     model = linear_vae(1, 1)
     decoder: Any = model.decoder
     nn.init.ones_(decoder.map.weight)
@@ -234,7 +247,9 @@ def test_gradients_of_the_elbo_at_known_numbers() -> None:
 
     by_mean, by_std = loss()
     assert torch.allclose(by_mean, torch.tensor([0.5, -2.0]).double(), atol=0.05)
-    assert torch.allclose(by_std, torch.tensor([1.0, 1.0]).double(), atol=0.1)  # E ε² − 1 + 1; two data points, 2.0 in all
+    assert torch.allclose(
+        by_std, torch.tensor([1.0, 1.0]).double(), atol=0.1
+    )  # E ε² − 1 + 1; two data points, 2.0 in all
     assert abs(float(by_std.sum()) - 2.0) < 0.1
     off, _ = loss(sign=-1.0)
     assert torch.allclose(off, by_mean, atol=1e-9)  # at mean 0 the KL term pulls nowhere …
@@ -278,8 +293,14 @@ def ppca(x: np.ndarray, latent: int) -> tuple[float, float, np.ndarray]:
 
 
 def descend(model: nn.Module, loss: Callable[[], Tensor], steps: int) -> float:
-    optimizer = torch.optim.LBFGS([p for p in model.parameters() if p.requires_grad], max_iter=steps, history_size=30, line_search_fn="strong_wolfe",
-                                  tolerance_grad=1e-10, tolerance_change=1e-14)  # fmt: skip
+    optimizer = torch.optim.LBFGS(
+        [p for p in model.parameters() if p.requires_grad],
+        max_iter=steps,
+        history_size=30,
+        line_search_fn="strong_wolfe",
+        tolerance_grad=1e-10,
+        tolerance_change=1e-14,
+    )
 
     def closure() -> Tensor:
         optimizer.zero_grad()
@@ -344,7 +365,9 @@ def test_units_are_active_where_the_data_pay_for_them(beta: float) -> None:
     with seeds.seeded("active"):
         scales = torch.tensor([3.0, 2.0, 1.4, 0.5, 0.4, 0.3], dtype=torch.float64)
         x = torch.randn(3000, D, dtype=torch.float64)
-        x = (x - x.mean(0)) @ torch.linalg.inv(torch.linalg.cholesky(torch.cov(x.T, correction=0))).T * scales  # exact eigenvalues
+        x = (
+            (x - x.mean(0)) @ torch.linalg.inv(torch.linalg.cholesky(torch.cov(x.T, correction=0))).T * scales
+        )  # exact eigenvalues
         model = linear_vae(5, D)
     descend(model, lambda: -elbo_in_closed_form(model, x, beta=beta).mean(), 300)
     kl = model.posterior(pictures(x).x).kl_to_standard().mean(0).detach()
@@ -356,7 +379,7 @@ def test_units_are_active_where_the_data_pay_for_them(beta: float) -> None:
 
 
 def test_a_latent_that_explains_nothing_collapses_to_the_prior() -> None:
-    """x of independent dimensions of one variance: nothing pays for a latent, the best KL is 0 and the ELBO that of a constant model."""
+    """x of independent dimensions of one variance: the best KL is 0 and the ELBO that of a constant model."""
     with seeds.seeded("collapse"):
         x = torch.randn(2000, D, dtype=torch.float64)
         x = (x - x.mean(0)) @ torch.linalg.inv(torch.linalg.cholesky(torch.cov(x.T, correction=0))).T * 0.6 + 0.2
@@ -373,7 +396,7 @@ def test_a_latent_that_explains_nothing_collapses_to_the_prior() -> None:
 
 
 def test_simulation_based_ranks_are_uniform() -> None:
-    """z and x from the model: the rank of z among draws of q(z|x) is uniform when q is exact (*SBC (Talts et al., 2018)*)."""
+    """z and x from the model: the rank of z among draws of q(z|x) is uniform when q is exact (Talts et al., 2018)."""
     k = known(5)
     draws, count = 63, 10_000
     decoder: Any = k.model.decoder
@@ -421,9 +444,17 @@ def test_warm_up_and_beta_at_their_boundaries() -> None:
     reconstruction, kl = float(parts["reconstruction"]), float(parts["kl"])
     assert kl > 0.01 and float(parts["elbo"]) == pytest.approx(-reconstruction - kl)
     for beta, warmup, t, weight in [
-        (1.0, 0.0, 0.0, 1.0), (1.0, 0.5, 0.0, 0.0), (1.0, 0.5, 0.25, 0.5), (1.0, 0.5, 0.5, 1.0), (1.0, 0.5, 0.499, 0.998),
-        (1.0, 1.0, 1.0, 1.0), (1.0, 1.0, 0.999, 0.999), (3.0, 0.2, 0.1, 1.5), (0.0, 0.3, 0.9, 0.0), (0.25, 0.0, 0.5, 0.25),
-    ]:  # fmt: skip
+        (1.0, 0.0, 0.0, 1.0),
+        (1.0, 0.5, 0.0, 0.0),
+        (1.0, 0.5, 0.25, 0.5),
+        (1.0, 0.5, 0.5, 1.0),
+        (1.0, 0.5, 0.499, 0.998),
+        (1.0, 1.0, 1.0, 1.0),
+        (1.0, 1.0, 0.999, 0.999),
+        (3.0, 0.2, 0.1, 1.5),
+        (0.0, 0.3, 0.9, 0.0),
+        (0.25, 0.0, 0.5, 0.25),
+    ]:
         total = float(loss_of(ELBO(model, beta=beta, warmup=warmup), batch, t).total.detach())
         assert total == pytest.approx(reconstruction + weight * kl, abs=1e-5), (beta, warmup, t)
         assert ramp(t, warmup) == pytest.approx(weight / beta if beta else min(1.0, t / warmup))
@@ -438,8 +469,12 @@ def test_free_bits() -> None:
         loss = loss_of(ELBO(model, free_bits=floor), batch)
         penalty = float(per_dimension.clamp_min(floor).sum())
         assert float(loss.total.detach()) == pytest.approx(float(loss.parts["reconstruction"]) + penalty, abs=1e-5)
-        assert float(loss.parts["kl"]) == pytest.approx(float(per_dimension.sum()), abs=1e-5)  # what is reported is the KL itself
-    each = float(q.kl_to_standard().detach().clamp_min(float(per_dimension.median())).mean(0).sum())  # mutant: per example
+        assert float(loss.parts["kl"]) == pytest.approx(
+            float(per_dimension.sum()), abs=1e-5
+        )  # what is reported is the KL itself
+    each = float(
+        q.kl_to_standard().detach().clamp_min(float(per_dimension.median())).mean(0).sum()
+    )  # mutant: per example
     assert each != pytest.approx(float(per_dimension.clamp_min(float(per_dimension.median())).sum()), abs=1e-4)
     # Below the floor the KL term has no gradient left.
     first = torch.autograd.grad(loss_of(ELBO(model, free_bits=50.0), batch).total, list(model.encoder.parameters()))
@@ -469,7 +504,10 @@ def test_iwae_of_one_draw_is_the_elbo_of_that_draw() -> None:
     loss = loss_of(IWAE(model, 1), batch)
     assert float(loss.total.detach()) == pytest.approx(-float(log_w.mean().detach()), abs=1e-5)
     many = loss_of(IWAE(model, 20), batch)
-    assert float(many.parts["bound"]) == pytest.approx(-float(many.total.detach())) and many.parts["bound"] > many.parts["elbo"]
+    assert (
+        float(many.parts["bound"]) == pytest.approx(-float(many.total.detach()))
+        and many.parts["bound"] > many.parts["elbo"]
+    )
 
 
 @pytest.mark.parametrize("classes", [0, 3])
@@ -524,7 +562,9 @@ def test_reconstruction_is_the_mean_over_examples_of_sums_over_pixels() -> None:
     model = Autoencoder(MLPEncoder([1, 3, 4], 3, 8, 1), MLPDecoder([1, 3, 4], 3, 8, 1), head)
     batch = some()
     loss = Reconstruction(model).loss(batch, 0.0)
-    by_hand = -torch.stack([model.likelihood(model.encode(batch.x[i : i + 1])).log_prob(batch.x[i : i + 1]).sum() for i in range(5)])
+    by_hand = -torch.stack(
+        [model.likelihood(model.encode(batch.x[i : i + 1])).log_prob(batch.x[i : i + 1]).sum() for i in range(5)]
+    )
     assert float(loss.total.detach()) == pytest.approx(float(by_hand.mean().detach()), abs=1e-5)
     assert float(loss.parts["reconstruction"]) == pytest.approx(float(loss.total.detach()))
 
@@ -553,8 +593,11 @@ CASES: dict[str, Callable[[], tuple[Any, int]]] = {
     "elbo vamp": lambda: (ELBO(tiny(VampPrior(3, [1, 3, 4], 4))), 2),
     "iwae": lambda: (IWAE(tiny(), 3), 2),
     "iwae vamp": lambda: (IWAE(tiny(VampPrior(3, [1, 3, 4], 4)), 3), 2),
-    "reconstruction": lambda: (Reconstruction(Autoencoder(MLPEncoder([1, 3, 4], 3, 8, 1), MLPDecoder([1, 3, 4], 3, 8, 1), GaussianHead(17))), 17),
-}  # fmt: skip
+    "reconstruction": lambda: (
+        Reconstruction(Autoencoder(MLPEncoder([1, 3, 4], 3, 8, 1), MLPDecoder([1, 3, 4], 3, 8, 1), GaussianHead(17))),
+        17,
+    ),
+}
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -99,6 +99,19 @@ def test_raw_forms_agree(tmp_path: Path) -> None:
         assert torch.equal(image.pack(form), torch.from_numpy(pixels).permute(2, 0, 1))
 
 
+def test_what_was_packed_is_a_copy_and_may_be_written() -> None:
+    x, image = some(8, 8), Image(8, 8, 1)
+    before = x.copy()
+    image.pack(x).zero_()
+    assert (x == before).all()
+    torch.set_warn_always(True)  # else torch warns of read-only memory once in a process, in whichever test is first
+    try:
+        image.pack(png_bytes(x)).zero_()
+        image.pack(np.broadcast_to(np.uint8(3), (8, 8))).zero_()
+    finally:
+        torch.set_warn_always(False)
+
+
 @pytest.mark.parametrize(
     ("raw", "words"),
     [

@@ -24,15 +24,16 @@ GOLDENS = Path(__file__).parents[1] / "goldens" / "networks.json"
 SIZES = [(8, 8), (9, 15), (13, 19), (16, 8), (28, 28), (31, 33), (64, 48), (255, 9), (256, 256)]
 
 
+@pytest.mark.parametrize("patch", [1, 2, 4])
 @pytest.mark.parametrize(("height", "width"), SIZES)
-def test_conv_networks_fit_every_size(height: int, width: int) -> None:
-    shape = [1, height, width]
-    encoder, decoder = ConvEncoder(shape, 5, width=4, depth=0), ConvDecoder([2, height, width], 5, width=4, depth=0)
+def test_conv_networks_fit_every_size(height: int, width: int, patch: int) -> None:
+    shape, size = [1, height, width], {"width": 4, "depth": 0, "hidden": 4, "patch": patch}
+    encoder, decoder = ConvEncoder(shape, 5, **size), ConvDecoder([2, height, width], 5, **size)
     x = torch.rand(2, *shape)
     z = encoder(x)
     assert z.shape == (2, 5) and decoder(z).shape == (2, 2, height, width)
-    sizes = sizes_of(height, width)
-    assert sizes[0] == (math.ceil(height / 2), math.ceil(width / 2)) and max(sizes[-1]) <= 7
+    sizes = sizes_of(height, width, patch=patch)
+    assert sizes[0] == (math.ceil(height / patch), math.ceil(width / patch)) and max(sizes[-1]) <= 7
     assert all(b == (math.ceil(a[0] / 2), math.ceil(a[1] / 2)) for a, b in zip(sizes, sizes[1:], strict=False))
 
 
@@ -45,11 +46,13 @@ def test_a_residual_block_starts_as_the_identity() -> None:
     assert torch.equal(ResidualBlock(4)(x), x)
 
 
+@pytest.mark.parametrize("options", [{}, {"patch": 4, "hidden": 0}])
 @pytest.mark.parametrize("size", [(8, 8), (13, 19)])
-def test_every_pixel_is_seen_and_every_pixel_is_made(size: tuple[int, int]) -> None:
+def test_every_pixel_is_seen_and_every_pixel_is_made(size: tuple[int, int], options: dict[str, int]) -> None:
     """No edge is lost to strides: each pixel moves the code, the code moves each pixel."""
     with seeds.seeded("pixels"):
-        encoder, decoder = ConvEncoder([1, *size], 6, width=8, depth=1), ConvDecoder([1, *size], 6, width=8, depth=1)
+        encoder = ConvEncoder([1, *size], 6, width=8, depth=1, **options)
+        decoder = ConvDecoder([1, *size], 6, width=8, depth=1, **options)
         x, z = torch.rand(1, 1, *size, requires_grad=True), torch.randn(1, 6)
     encoder(x).square().sum().backward()
     assert x.grad is not None and bool((x.grad != 0).all())
@@ -61,7 +64,10 @@ def pairs(classes: int) -> list[tuple[nn.Module, nn.Module]]:
     with seeds.seeded("pairs"):
         return [
             (MLPEncoder([1, 8, 9], 6, 16, 2, classes), MLPDecoder([1, 8, 9], 6, 16, 2, classes)),
-            (ConvEncoder([1, 8, 9], 6, 8, 1, classes), ConvDecoder([1, 8, 9], 6, 8, 1, classes)),
+            (
+                ConvEncoder([1, 8, 9], 6, 8, 1, 12, classes=classes),
+                ConvDecoder([1, 8, 9], 6, 8, 1, 12, classes=classes),
+            ),
         ]
 
 
@@ -129,14 +135,17 @@ def goldens() -> dict[str, list[float]]:
     out: dict[str, list[float]] = {}
     networks: dict[str, tuple[type, type, dict[str, int], list[int]]] = {
         "mlp": (MLPEncoder, MLPDecoder, {"width": 12, "depth": 2}, [1, 5, 6]),
-        "conv": (ConvEncoder, ConvDecoder, {"width": 4, "depth": 1}, [2, 11, 16]),
+        "conv": (ConvEncoder, ConvDecoder, {"width": 4, "depth": 1, "hidden": 8}, [2, 11, 16]),
+        "conv of patches": (ConvEncoder, ConvDecoder, {"width": 4, "depth": 0, "hidden": 0, "patch": 4}, [1, 10, 30]),
     }
     for name, (encode, decode, size, shape) in networks.items():
         for classes in (0, 3):
             for head in (BernoulliHead(2), GaussianHead(17), LogisticMixtureHead(17, 2)):
                 wide = [shape[0] * head.parameters_per_value, *shape[1:]]
                 prior = VampPrior(3, shape, 4) if classes else StandardNormal(3)
-                model: Any = VAE(encode(shape, 6, **size, classes=classes), decode(wide, 3, **size, classes=classes), head, prior)
+                model: Any = VAE(
+                    encode(shape, 6, **size, classes=classes), decode(wide, 3, **size, classes=classes), head, prior
+                )
                 fixed(model)
                 x, y = (wave(4, *shape) * 8 + 8).round() / 16, torch.tensor([0, 2, 1, 2]) if classes else None
                 if isinstance(head, BernoulliHead):
@@ -145,9 +154,12 @@ def goldens() -> dict[str, list[float]]:
                     q = model.posterior(x, y)
                     z = q.mean + 0.5 * torch.exp(q.log_std) * wave(4, 3)
                     found = {
-                        "mean": q.mean, "log_std": q.log_std, "decoded": model.decode(z, y),
-                        "log_likelihood": model.reconstruction(Batch(x, y), z), "log_prior": model.log_prior(z, y),
-                    }  # fmt: skip
+                        "mean": q.mean,
+                        "log_std": q.log_std,
+                        "decoded": model.decode(z, y),
+                        "log_likelihood": model.reconstruction(Batch(x, y), z),
+                        "log_prior": model.log_prior(z, y),
+                    }
                 for key, value in found.items():
                     flat = value.flatten()
                     out[f"{name} classes={classes} {type(head).__name__} {key}"] = [
@@ -161,16 +173,18 @@ def goldens() -> dict[str, list[float]]:
 
 
 def test_outputs_for_fixed_weights_have_not_changed() -> None:
-    """After a change that is meant: ``PYTHONPATH=src python tests/unit/test_networks.py`` writes them anew; say why in the log."""
+    """After a change that is meant, ``PYTHONPATH=src python tests/unit/test_networks.py`` writes them anew."""
     wanted, found = json.loads(GOLDENS.read_text("utf-8")), goldens()
     assert found.keys() == wanted.keys()
     for name, values in wanted.items():
         assert np.allclose(found[name], values, rtol=1e-5, atol=1e-5), name
-    assert not np.allclose(found["mlp classes=0 BernoulliHead decoded"], np.array(wanted["mlp classes=0 BernoulliHead decoded"]) + 1e-4)
+    assert not np.allclose(
+        found["mlp classes=0 BernoulliHead decoded"], np.array(wanted["mlp classes=0 BernoulliHead decoded"]) + 1e-4
+    )
 
 
 def test_goldens_notice_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.nn.functional, "silu", torch.relu)
+    monkeypatch.setattr(torch.nn.functional, "silu", lambda x, inplace=False: torch.relu(x))
     wanted, found = json.loads(GOLDENS.read_text("utf-8")), goldens()
     changed = [name for name in wanted if not np.allclose(found[name], wanted[name], rtol=1e-5, atol=1e-5)]
     assert any(n.startswith("conv") for n in changed) and not any(n.startswith("mlp") for n in changed)

@@ -44,7 +44,9 @@ def dataset(pipe: Pipeline, count: int = 5) -> Any:
 # ---- sampling ----
 
 
-@pytest.mark.parametrize("dials", [{}, {"prior": "vamp", "components": 4}, {"condition": "label"}, {"head": "bernoulli"}])
+@pytest.mark.parametrize(
+    "dials", [{}, {"prior": "vamp", "components": 4}, {"condition": "label"}, {"head": "bernoulli"}]
+)
 def test_a_longer_series_starts_with_the_shorter_one(dials: dict[str, Any]) -> None:
     """Across the borders of the blocks of 64 in which noise is drawn."""
     pipe = pipeline(**dials)
@@ -78,11 +80,18 @@ def test_temperature_scales_the_latent() -> None:
 
 
 def test_the_latent_of_a_seed_is_that_of_its_first_picture() -> None:
-    for dials in ({}, {"prior": "vamp", "components": 4}, {"condition": "label"}, {"condition": "label", "prior": "vamp", "components": 4}):
+    for dials in (
+        {},
+        {"prior": "vamp", "components": 4},
+        {"condition": "label"},
+        {"condition": "label", "prior": "vamp", "components": 4},
+    ):
         pipe = pipeline(**dials)
         label = "cat" if pipe.classes else None
         for seed in (0, 5):
-            assert np.array_equal(pipe.decode(pipe.prior_latents([seed]).numpy(), label=label)[0], pipe.sample(1, seed=seed)[0])
+            assert np.array_equal(
+                pipe.decode(pipe.prior_latents([seed]).numpy(), label=label)[0], pipe.sample(1, seed=seed)[0]
+            )
 
 
 def test_kinds_can_be_chosen() -> None:
@@ -91,7 +100,11 @@ def test_kinds_can_be_chosen() -> None:
     assert turn is not None and turn.tolist() == [0, 1, 2, 0, 1, 2, 0]
     dogs = pipe.sample(3, seed=2, label="dog")
     mixed = pipe.sample(3, seed=2, label=["dog", "cat", "dog"])
-    assert np.array_equal(dogs[0], mixed[0]) and np.array_equal(dogs[2], mixed[2]) and not np.array_equal(dogs[1], mixed[1])
+    assert (
+        np.array_equal(dogs[0], mixed[0])
+        and np.array_equal(dogs[2], mixed[2])
+        and not np.array_equal(dogs[1], mixed[1])
+    )
     for wrong, words in [("dgo", "did you mean 'dog'"), (["cat", "dog"], "2 labels for 3 pictures")]:
         with pytest.raises(UserError, match=words):
             pipe.sample(3, label=wrong)
@@ -102,10 +115,15 @@ def test_kinds_can_be_chosen() -> None:
 @pytest.mark.parametrize(
     ("options", "code"),
     [
-        ({"n": 0}, "E-SMP-08"), ({"n": MOST + 1}, "E-SMP-08"), ({"seed": -1}, "E-SMP-09"), ({"seed": 2**63}, "E-SMP-09"),
-        ({"temperature": 0.0}, "E-SMP-10"), ({"temperature": math.nan}, "E-SMP-10"), ({"temperature": math.inf}, "E-SMP-10"),
+        ({"n": 0}, "E-SMP-08"),
+        ({"n": MOST + 1}, "E-SMP-08"),
+        ({"seed": -1}, "E-SMP-09"),
+        ({"seed": 2**63}, "E-SMP-09"),
+        ({"temperature": 0.0}, "E-SMP-10"),
+        ({"temperature": math.nan}, "E-SMP-10"),
+        ({"temperature": math.inf}, "E-SMP-10"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_sampled(options: dict[str, Any], code: str) -> None:
     with pytest.raises(UserError) as caught:
         pipeline().sample(**{"n": 2, **options})
@@ -124,16 +142,22 @@ def test_encode_decode_reconstruct_agree(name: str, dials: dict[str, Any]) -> No
     labels = ["cat", "dog", "owl", "cat", "dog"] if pipe.classes else None
     back, direct = pipe.decode(z, label=labels), pipe.reconstruct(data)
     assert len(back) == 5 and all(np.array_equal(a, b) for a, b in zip(back, direct, strict=True))
-    assert np.array_equal(pipe.encode(dataset(pipe, 3)), z[:3]) or np.allclose(pipe.encode(dataset(pipe, 3)), z[:3], atol=1e-6)
+    assert np.array_equal(pipe.encode(dataset(pipe, 3)), z[:3]) or np.allclose(
+        pipe.encode(dataset(pipe, 3)), z[:3], atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(
     ("latents", "code"),
     [
-        (np.zeros((2, 4)), "E-DEC-22"), (np.zeros(3), "E-DEC-22"), (np.zeros((1, 1, 3)), "E-DEC-22"), (np.array([[0, 0, 0], [0, np.nan, 0]]), "E-DEC-24"),
-        (np.array([[0, 0, np.inf]]), "E-DEC-24"), (np.array([[1e300, 0, 0]]), "E-DEC-24"),
+        (np.zeros((2, 4)), "E-DEC-22"),
+        (np.zeros(3), "E-DEC-22"),
+        (np.zeros((1, 1, 3)), "E-DEC-22"),
+        (np.array([[0, 0, 0], [0, np.nan, 0]]), "E-DEC-24"),
+        (np.array([[0, 0, np.inf]]), "E-DEC-24"),
+        (np.array([[1e300, 0, 0]]), "E-DEC-24"),
     ],
-)  # fmt: skip
+)
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast:RuntimeWarning")
 def test_latents_that_are_none(latents: Any, code: str) -> None:
     for name in ("vae", "autoencoder"):
@@ -151,10 +175,18 @@ def test_interpolations_start_and_end_at_their_ends() -> None:
         rows = pipe.interpolate(ends, steps=5, path=path)
         assert [len(r) for r in rows] == [5, 5]
         at = pipe.decode(ends.numpy())
-        assert np.array_equal(rows[0][0], at[0]) and np.array_equal(rows[0][-1], at[1]) and np.array_equal(rows[1][-1], at[2])
+        assert (
+            np.array_equal(rows[0][0], at[0])
+            and np.array_equal(rows[0][-1], at[1])
+            and np.array_equal(rows[1][-1], at[2])
+        )
     middle = pipe.decode((ends[:2].mean(0, keepdim=True)).numpy())[0]
     assert np.abs(pipe.interpolate(ends[:2], steps=3)[0][1].astype(int) - middle).max() <= 16
-    for wrong, code in [({"ends": ends[:1]}, "E-INT-19"), ({"ends": ends, "steps": 1}, "E-INT-20"), ({"ends": ends, "steps": 1001}, "E-INT-20")]:
+    for wrong, code in [
+        ({"ends": ends[:1]}, "E-INT-19"),
+        ({"ends": ends, "steps": 1}, "E-INT-20"),
+        ({"ends": ends, "steps": 1001}, "E-INT-20"),
+    ]:
         with pytest.raises(UserError) as caught:
             pipe.interpolate(**wrong)
         assert caught.value.code == code
@@ -180,9 +212,20 @@ def test_the_great_circle() -> None:
 def test_scores_are_repeatable_and_grow_with_the_samples() -> None:
     pipe = pipeline()
     data = dataset(pipe, 70)  # two batches
-    one, again, many = pipe.score(data, samples=5, seed=1), pipe.score(data, samples=5, seed=1), pipe.score(data, samples=200, seed=1)
-    assert one.nats.shape == one.bits.shape == (70,) and one.bound and "lower bound" in one.meaning and "K = 5" in one.meaning
-    assert np.array_equal(one.nats, again.nats) and not np.array_equal(one.nats, pipe.score(data, samples=5, seed=2).nats)
+    one, again, many = (
+        pipe.score(data, samples=5, seed=1),
+        pipe.score(data, samples=5, seed=1),
+        pipe.score(data, samples=200, seed=1),
+    )
+    assert (
+        one.nats.shape == one.bits.shape == (70,)
+        and one.bound
+        and "lower bound" in one.meaning
+        and "K = 5" in one.meaning
+    )
+    assert np.array_equal(one.nats, again.nats) and not np.array_equal(
+        one.nats, pipe.score(data, samples=5, seed=2).nats
+    )
     assert many.nats.mean() > one.nats.mean() and np.allclose(one.bits, -one.nats / (64 * math.log(2)))
     for samples in (0, -3, 10**7):
         with pytest.raises(UserError, match="out of range"):
@@ -194,7 +237,9 @@ def test_a_score_depends_on_companions_by_its_noise_alone() -> None:
     pipe = pipeline(head="bernoulli")
     whole, part = pipe.score(dataset(pipe, 20), samples=2000).nats[:5], pipe.score(dataset(pipe, 5), samples=2000).nats
     assert not np.array_equal(whole, part) and np.abs(whole - part).max() < 0.5
-    assert np.array_equal(pipe.score(dataset(pipe, 130), samples=3).nats[:64], pipe.score(dataset(pipe, 64), samples=3).nats)
+    assert np.array_equal(
+        pipe.score(dataset(pipe, 130), samples=3).nats[:64], pipe.score(dataset(pipe, 64), samples=3).nats
+    )
 
 
 # ---- verbs ----
@@ -208,7 +253,11 @@ def test_verbs_are_what_the_model_can_do_and_others_are_refused_in_a_line() -> N
         with pytest.raises(UserError) as caught:
             call()
         line = str(caught.value)
-        assert f"cannot {verb}" in line and "reconstruct, interpolate, encode, decode, evaluate" in line and "\n" not in line
+        assert (
+            f"cannot {verb}" in line
+            and "reconstruct, interpolate, encode, decode, evaluate" in line
+            and "\n" not in line
+        )
         assert caught.value.code_for(verb).startswith("E-")
     for other in (Image, object()):  # a class has the methods, and is no model
         assert "sample" not in offers(other)
@@ -259,12 +308,20 @@ def test_a_damaged_newest_checkpoint_is_passed_over_with_a_note(tmp_path: Path) 
 @pytest.mark.parametrize(
     "damage",
     [
-        {}, [], None, 3, {"plan": None}, {"plan": []}, {"plan": {"objective": 3}}, {"plan": {"objective": {"arguments": []}}},
-        {"plan": {"objective": {"arguments": {"model": "VAE"}}}}, {"plan": {"objective": {"arguments": {"model": {"_target_": "os.system"}}}}},
+        {},
+        [],
+        None,
+        3,
+        {"plan": None},
+        {"plan": []},
+        {"plan": {"objective": 3}},
+        {"plan": {"objective": {"arguments": []}}},
+        {"plan": {"objective": {"arguments": {"model": "VAE"}}}},
+        {"plan": {"objective": {"arguments": {"model": {"_target_": "os.system"}}}}},
         {"plan": {"objective": {"arguments": {"model": {"class": "os.system", "arguments": {}}}}}},
         {"plan": {"objective": {"arguments": {"model": {"class": "VAE", "arguments": {}}}}}},
     ],
-)  # fmt: skip
+)
 def test_a_damaged_description_is_refused_in_a_line(tmp_path: Path, damage: Any) -> None:
     run_folder(tmp_path / "r")
     (tmp_path / "r" / "recipe.json").write_text(json.dumps(damage))
@@ -278,5 +335,7 @@ def test_weights_of_another_model_are_refused_by_name(tmp_path: Path) -> None:
     recipe_json = json.loads((tmp_path / "r" / "recipe.json").read_text())
     recipe_json["plan"]["objective"]["arguments"]["model"]["arguments"]["decoder"]["arguments"]["width"] = 24
     (tmp_path / "r" / "recipe.json").write_text(json.dumps(recipe_json))
-    with pytest.raises(UserError, match=r"average.safetensors: tensor 'decoder\.\S+' has shape \(.*16.*, wanted \(.*24"):
+    with pytest.raises(
+        UserError, match=r"average.safetensors: tensor 'decoder\.\S+' has shape \(.*16.*, wanted \(.*24"
+    ):
         Pipeline.load(tmp_path / "r")

@@ -115,15 +115,13 @@ def _parse(path: Path) -> tuple[Any, dict[str, int]]:
 def _yaml(text: str, path: Path) -> tuple[Any, dict[str, int]]:
     try:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            line = event.start_mark.line + 1
+            line = event.start_mark.line + 1 if event.start_mark else 1
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
                 raise UserError(
                     "E-TRN-04", f"{path}:{line}", "anchors and references are not allowed", "write plain values"
                 )
-            if getattr(event, "tag", None):
-                raise UserError(
-                    "E-TRN-04", f"{path}:{line}", f"the tag {event.tag} is not allowed", "write plain values"
-                )
+            if tag := getattr(event, "tag", None):
+                raise UserError("E-TRN-04", f"{path}:{line}", f"the tag {tag} is not allowed", "write plain values")
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         _refuse_twins(root, path)
         lines = (

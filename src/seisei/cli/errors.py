@@ -108,6 +108,15 @@ def translate(error: CycloptsError, known: Command) -> UserError:
     )
 
 
+def only_offered(error: UserError, known: Command) -> None:
+    """Leave out of a remedy the alternatives that name an option which this command does not have."""
+    offered = {known.option(name) for name in known.annotations} | {dashed(name) for name in known.annotations}
+    kept = [part for part in error.remedy.split(" or ") if all(o in offered for o in re.findall(r"--[a-z-]+", part))]
+    if kept and " or ".join(kept) != error.remedy and "seisei " not in error.remedy:
+        error.remedy = " or ".join(kept)
+        error.args = (f"{error.where}: {error.problem}; {error.remedy}",)
+
+
 def usage(known: Command) -> str:
     """How a command is typed, with what it requires."""
     return " ".join(["seisei", known.verb, *(n.upper() for n in known.required)])

@@ -19,9 +19,9 @@ from cyclopts.config import Dict
 from cyclopts.exceptions import CycloptsError
 
 import seisei
-from seisei.cli import check, runs, train, use
+from seisei.cli import check, measure, runs, train, use
 from seisei.cli.config import Settings, read_config
-from seisei.cli.errors import error_json, error_line, translate, unknown
+from seisei.cli.errors import error_json, error_line, only_offered, translate, unknown
 from seisei.cli.options import data_options, everywhere, execution_options, run_options
 from seisei.cli.signature import Command, argument_help, command, description
 from seisei.errors import SeiseiError, Stopped, UserError, did_you_mean
@@ -37,8 +37,8 @@ ABOUT = """Train a generative model on your own data, and put it to use.
 GROUPS: dict[str, dict[str, Callable[..., None]]] = {
     "Train": {"check": check.check, "train": train.train, "resume": train.resume},
     "Use a trained model": {
-        "sample": use.sample, "reconstruct": use.reconstruct, "interpolate": use.interpolate, "encode": use.encode,
-        "decode": use.decode, "score": use.score, "evaluate": use.evaluate,
+        "sample": use.sample, "reconstruct": use.reconstruct, "interpolate": use.interpolate, "encode": measure.encode,
+        "decode": use.decode, "score": measure.score, "evaluate": measure.evaluate,
     },
     "Runs": {"list": runs.list_, "report": runs.report},
 }  # fmt: skip
@@ -116,7 +116,11 @@ def _dispatch(verb: str, words: list[str]) -> None:
         function, bound, _ = app.parse_args(words or ["--help"], exit_on_error=False, print_error=False)
     except CycloptsError as error:
         raise translate(error, known) from error
-    function(*bound.args, **bound.kwargs)
+    try:
+        function(*bound.args, **bound.kwargs)
+    except UserError as error:
+        only_offered(error, known)
+        raise
 
 
 def build() -> tuple[App, dict[str, Command]]:
@@ -203,7 +207,11 @@ def _train_app(words: list[str]) -> tuple[App, Command]:
     def carry_out(values: dict[str, Any]) -> None:
         train.train(name, values, settings.overrides, words)
 
-    parts = [("", train.data_argument), (f"Dials of {name}", function), *_TRAIN_PARTS]
+    parts: list[tuple[str, Callable[..., Any]]] = [
+        ("", train.data_argument),
+        (f"Dials of {name}", function),
+        *_TRAIN_PARTS,
+    ]
     known = command(inner, name, carry_out, parts, text=description(function))
     file = _config_of(words)
     if file is not None:

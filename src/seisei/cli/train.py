@@ -43,6 +43,7 @@ def train(recipe: str, values: dict[str, Any], overrides: dict[str, Any], typed:
     """
     from seisei import session
     from seisei.api import Run
+    from seisei.training.engine import Execution
 
     rest = dict(values)
     as_json, dry_run, written = rest.pop("json", False), rest.pop("dry_run", False), rest.pop("set", None) or []
@@ -52,7 +53,7 @@ def train(recipe: str, values: dict[str, Any], overrides: dict[str, Any], typed:
         recipe=recipe,
         data=rest.pop("data"),
         options=session.DataOptions(**_take(rest, DATA_FIELDS)),
-        execution=session.Execution(**_take(rest, EXECUTION_FIELDS)),
+        execution=Execution(**_take(rest, EXECUTION_FIELDS)),
         overrides={**overrides, **dict(map(_assignment, written))},
         command=["seisei", *typed],
         **_take(rest, REQUEST_FIELDS),
@@ -91,6 +92,7 @@ def resume(
     """
     from seisei import session
     from seisei.api import Run
+    from seisei.training.engine import Execution
     from seisei.training.run import RunFolder
 
     path = newest_run() if run is None else find_run(run)
@@ -98,7 +100,7 @@ def resume(
     if device is not None or precision is not None:
         kept = RunFolder.open(path).read("recipe.json").get("execution", {})
         changes = {"device": device, "precision": precision}
-        execution = session.Execution(**{**kept, **{k: v for k, v in changes.items() if v is not None}})
+        execution = Execution(**{**kept, **{k: v for k, v in changes.items() if v is not None}})
     options: dict[str, Any] = {
         "data": data,
         "steps": steps,
@@ -161,10 +163,11 @@ def _dry_run(request: Request) -> None:
     import torch
 
     from seisei import catalog, session
+    from seisei.pipeline import check_seed
     from seisei.training.run import RunFolder
 
     catalog.fill()
-    session.check_seed(request.seed, "E-TRN-25")
+    check_seed(request.seed, "E-TRN-25")
     with Display() as display:
         data = request.options.read(
             request.data, request.seed, lambda done, total: display({"event": "reading", "done": done, "total": total})

@@ -1,4 +1,4 @@
-"""`sample`, `reconstruct`, `interpolate`, `encode`, `decode`, `score`, `evaluate`: a trained model put to use.
+"""`sample`, `reconstruct`, `interpolate`, `decode`: pictures out of a trained model.
 
 Without ``-o`` a result goes to the folder ``out`` of the run, under a name that says how it was made. Whether it can be
 written is looked at before any work starts.
@@ -6,23 +6,14 @@ written is looked at before any work starts.
 
 from __future__ import annotations
 
-import json as json_
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from seisei.cli import codes
-from seisei.cli.output import SAMPLE, SHARED, plain, target
-from seisei.cli.runs import find_run
-from seisei.cli.train import score_lines
+from seisei.cli.output import SAMPLE, plain, target
+from seisei.cli.results import PNG, file_names, load, origin, out, pngs, say, sheet
 from seisei.errors import UserError
-
-if TYPE_CHECKING:
-    from seisei.api import Run
-    from seisei.data.dataset import Dataset
-
-PNG = (".png",)
-SHOWN = 20
 
 
 def sample(
@@ -54,7 +45,7 @@ def sample(
         overwrite: Replace what is there.
         json: Print the path as JSON.
     """
-    loaded = _load(run, "sample")
+    loaded = load(run, "sample")
     if columns is not None and columns < 1:
         raise UserError(
             "E-GEN-07", "--columns", f"{columns} is out of range, wanted >= 1", "choose a number in the range"
@@ -65,18 +56,18 @@ def sample(
     name = f"sample-seed{seed}-n{n}{kind}{warmth}"
     place = target(
         output,
-        _out(loaded, name if separate else f"{name}.png"),
+        out(loaded, name if separate else f"{name}.png"),
         suffixes=() if separate else PNG,
         overwrite=overwrite,
         codes=SAMPLE,
     )
     pictures = loaded.sample(n, seed=seed, label=names, temperature=temperature)
-    marks = {**_marks(loaded), "seed": str(seed), "temperature": f"{temperature:g}", "label": ", ".join(label or [])}
+    marks = {**origin(loaded), "seed": str(seed), "temperature": f"{temperature:g}", "label": ", ".join(label or [])}
     if separate:
         files = [f"{i:0{max(4, len(str(n - 1)))}d}.png" for i in range(n)]
-        _say(place.write_all(_pngs(files, pictures, marks)), json)
+        say(place.write_all(pngs(files, pictures, marks)), json)
     else:
-        _say(place.write(_sheet(pictures, columns, marks)), json)
+        say(place.write(sheet(pictures, columns, marks)), json)
 
 
 def reconstruct(
@@ -88,6 +79,7 @@ def reconstruct(
     most: int = 32,
     resize: Literal["crop", "pad", "stretch"] | None = None,
     convert: bool = False,
+    max_pixels: int = 64_000_000,
     overwrite: bool = False,
     json: bool = False,
 ) -> None:
@@ -103,18 +95,19 @@ def reconstruct(
         most: Pictures shown in the grid.
         resize: How to fit pictures of another size; by default as in training.
         convert: Turn colour into grey where the model knows grey only.
+        max_pixels: A picture that declares more is refused.
         overwrite: Replace what is there.
         json: Print the path as JSON.
     """
-    loaded = _load(run, "reconstruct")
+    loaded = load(run, "reconstruct")
     name = f"reconstruct-{plain(input)}"
     place = target(
-        output, _out(loaded, name if separate else f"{name}.png"), suffixes=() if separate else PNG, overwrite=overwrite
+        output, out(loaded, name if separate else f"{name}.png"), suffixes=() if separate else PNG, overwrite=overwrite
     )
-    data = loaded.read(input, resize=resize, convert=convert)
+    data = loaded.read(input, resize=resize, convert=convert, max_pixels=max_pixels)
     if separate:
-        files = _file_names(data.names)
-        _say(place.write_all(_pngs(files, loaded.pipeline.reconstruct(data), _marks(loaded))), json)
+        files = file_names(data.names)
+        say(place.write_all(pngs(files, loaded.pipeline.reconstruct(data), origin(loaded))), json)
         return
     if len(data) > most:
         import torch
@@ -130,7 +123,7 @@ def reconstruct(
         for part in (originals, back):
             row = part[start : start + width]
             rows += row + [blank] * (width - len(row))
-    _say(place.write(_sheet(rows, width, _marks(loaded))), json)
+    say(place.write(sheet(rows, width, origin(loaded))), json)
 
 
 def interpolate(
@@ -162,7 +155,7 @@ def interpolate(
         overwrite: Replace what is there.
         json: Print the path as JSON.
     """
-    loaded = _load(run, "interpolate")
+    loaded = load(run, "interpolate")
     ends = [*([from_] if from_ is not None else []), *(to or [])]
     if from_ is None or len(ends) < 2:
         wanting = "--from" if from_ is None else "--to"
@@ -175,7 +168,7 @@ def interpolate(
         raise UserError("E-INT-21", "--from and --to", problem, "give seeds only, or picture files only")
     place = target(
         output,
-        _out(loaded, f"interpolate-{'-'.join(plain(e) for e in ends)[:80]}.png"),
+        out(loaded, f"interpolate-{'-'.join(plain(e) for e in ends)[:80]}.png"),
         suffixes=PNG,
         overwrite=overwrite,
     )
@@ -193,36 +186,8 @@ def interpolate(
                 )
         z = np.concatenate([loaded.pipeline.encode(data) for data in read])
         rows = loaded.pipeline.interpolate(z, steps=steps, path=kind, label=label)
-    marks = {**_marks(loaded), "ends": ", ".join(ends), "path": path}
-    _say(place.write(_sheet([picture for row in rows for picture in row], steps, marks)), json)
-
-
-def encode(
-    run: str,
-    input: str,
-    *,
-    output: Path | None = None,
-    resize: Literal["crop", "pad", "stretch"] | None = None,
-    convert: bool = False,
-    overwrite: bool = False,
-    json: bool = False,
-) -> None:
-    """Write the latent of every picture to a file.
-
-    Arguments:
-        run: A run's folder, or the beginning of its name under runs/.
-        input: A picture, a folder, or any data that `train` reads.
-        output: A .npz, .csv or .parquet file; by default a .npz file in the folder out of the run.
-        resize: How to fit pictures of another size; by default as in training.
-        convert: Turn colour into grey where the model knows grey only.
-        overwrite: Replace what is there.
-        json: Print the path as JSON.
-    """
-    loaded = _load(run, "encode")
-    place = target(output, _out(loaded, f"codes-{plain(input)}.npz"), suffixes=codes.SUFFIXES, overwrite=overwrite)
-    data = loaded.read(input, resize=resize, convert=convert)
-    found = codes.Codes(loaded.pipeline.encode(data), data.names, loaded.pipeline.digest, _labels(loaded, data))
-    _say(place.write(codes.to_bytes(found, place.path.suffix.lower())), json)
+    marks = {**origin(loaded), "ends": ", ".join(ends), "path": path}
+    say(place.write(sheet([picture for row in rows for picture in row], steps, marks)), json)
 
 
 def decode(
@@ -252,10 +217,10 @@ def decode(
         overwrite: Replace what is there.
         json: Print the path as JSON.
     """
-    loaded = _load(run, "decode")
+    loaded = load(run, "decode")
     name = f"decode-{plain(str(input))}"
     place = target(
-        output, _out(loaded, name if separate else f"{name}.png"), suffixes=() if separate else PNG, overwrite=overwrite
+        output, out(loaded, name if separate else f"{name}.png"), suffixes=() if separate else PNG, overwrite=overwrite
     )
     found = codes.read_codes(input)
     made, mine = found.model, loaded.pipeline.digest
@@ -269,183 +234,10 @@ def decode(
     pictures = loaded.decode(found.z, label=kinds if loaded.pipeline.classes or label else None)
     if separate:
         names = found.names if len(found.names) == len(pictures) else [f"{i:04d}" for i in range(len(pictures))]
-        _say(place.write_all(_pngs(_file_names(names), pictures, _marks(loaded))), json)
+        say(place.write_all(pngs(file_names(names), pictures, origin(loaded))), json)
     else:
-        _say(place.write(_sheet(pictures, columns, _marks(loaded))), json)
-
-
-def score(
-    run: str,
-    input: str,
-    *,
-    samples: int = 100,
-    seed: int = 0,
-    output: Path | None = None,
-    resize: Literal["crop", "pad", "stretch"] | None = None,
-    convert: bool = False,
-    overwrite: bool = False,
-    json: bool = False,
-) -> None:
-    """How likely pictures are under the model.
-
-    The log-likelihood of each, or a bound on it, in nats and in bits per dimension.
-
-    Arguments:
-        run: A run's folder, or the beginning of its name under runs/.
-        input: A picture, a folder, or any data that `train` reads.
-        samples: Importance samples K behind each: more give a tighter bound, and take longer.
-        seed: Of the noise.
-        output: A .csv file with a row for each picture.
-        resize: How to fit pictures of another size; by default as in training.
-        convert: Turn colour into grey where the model knows grey only.
-        overwrite: Replace what is there.
-        json: Print every score as JSON.
-    """
-    from seisei.evaluation.likelihood import mean_and_error
-
-    loaded = _load(run, "score")
-    place = None if output is None else target(output, output, suffixes=(".csv",), overwrite=overwrite, codes=SHARED)
-    data = loaded.read(input, resize=resize, convert=convert)
-    found = loaded.pipeline.score(data, samples=samples, seed=seed)
-    (nats, nats_error), (bits, bits_error) = mean_and_error(found.nats), mean_and_error(found.bits)
-    rows = [(name, float(a), float(b)) for name, a, b in zip(data.names, found.nats, found.bits, strict=True)]
-    if place is not None:
-        quoted = [f'"{name.replace(chr(34), chr(34) * 2)}"' if set(name) & set(',"') else name for name, _, _ in rows]
-        lines = [
-            "name,nats,bits_per_dimension",
-            *(f"{n},{a:.6f},{b:.6f}" for n, (_, a, b) in zip(quoted, rows, strict=True)),
-        ]
-        place.write(("\n".join(lines) + "\n").encode())
-    if json:
-        mean = {"nats": nats, "nats_error": _finite(nats_error), "bits": bits, "bits_error": _finite(bits_error)}
-        scores = [{"name": name, "nats": a, "bits_per_dimension": b} for name, a, b in rows]
-        print(
-            json_.dumps(
-                {"bound": found.bound, "samples": samples, "meaning": found.meaning, "mean": mean, "scores": scores}
-            )
-        )
-        return
-    width = max(len("name"), *(len(name) for name, _, _ in rows[:SHOWN]))
-    print(f"{'name'.ljust(width)}  {'nats':>10}  bits per dimension")
-    for name, a, b in rows[:SHOWN]:
-        print(f"{name.ljust(width)}  {a:10.2f}  {b:.4f}")
-    if len(rows) > SHOWN:
-        print(f"… {len(rows) - SHOWN:,} more" + ("" if place else ": write them all with -o scores.csv"))
-    print(
-        f"\nmean of {len(rows):,}: {nats:.3f} ± {nats_error:.3f} nats, {bits:.4f} ± {bits_error:.4f} bits per dimension"
-    )
-    print(found.meaning)
-    if place is not None:
-        print(place.path)
-
-
-def evaluate(
-    run: str,
-    *,
-    data: str | None = None,
-    split: str = "test",
-    samples: int = 100,
-    most: int = 10_000,
-    seed: int = 0,
-    save: bool = False,
-    json: bool = False,
-) -> None:
-    """The scores of a model on held-out pictures.
-
-    Nothing is written without --save.
-
-    Arguments:
-        run: A run's folder, or the beginning of its name under runs/.
-        data: Other data than those of the run.
-        split: The part of the data.
-        samples: Importance samples behind each likelihood.
-        most: Pictures looked at, at most.
-        seed: Of the noise.
-        save: Keep the scores with the run, and write its report anew.
-        json: Print the scores as JSON.
-    """
-    loaded = _load(run, "evaluate")
-    if save:
-        target(loaded.path / "scores.json", loaded.path, suffixes=(".json",), overwrite=True, codes=("E-EVA-23",) * 3)
-    found = loaded.evaluate(data, split=split, samples=samples, most=most, seed=seed)
-    if save:
-        from seisei.evaluation.report import write_report
-
-        loaded.folder.write("scores.json", found)
-        write_report(loaded.path)
-    print(json_.dumps(found, ensure_ascii=False) if json else "\n".join(score_lines(found)))
-    if save and not json:
-        print(loaded.report)
-
-
-# ---- what they share ----
-
-
-def _load(given: str, verb: str) -> Run:
-    """The run, with its model loaded, once it is known to offer the verb."""
-    from seisei import api
-
-    loaded = api.load(find_run(given))
-    for note in loaded.pipeline.notes:
-        print(f"note: {note}", file=sys.stderr)
-    if verb != "evaluate":
-        loaded.pipeline.need(verb)
-    return loaded
-
-
-def _out(run: Run, name: str) -> Path:
-    return run.path / "out" / name
-
-
-def _marks(run: Run) -> dict[str, str]:
-    """What a picture says of the model that made it."""
-    import seisei
-
-    return {"Software": f"seisei {seisei.__version__}", "model": run.pipeline.digest, "run": run.path.name}
-
-
-def _sheet(pictures: list[Any], columns: int | None, marks: dict[str, str]) -> bytes:
-    from seisei.modalities.image import grid, png_bytes
-
-    return png_bytes(grid(pictures, columns), {k: v for k, v in marks.items() if v})
-
-
-def _pngs(names: list[str], pictures: list[Any], marks: dict[str, str]) -> list[tuple[str, bytes]]:
-    from seisei.modalities.image import png_bytes
-
-    return [
-        (name, png_bytes(p, {k: v for k, v in marks.items() if v})) for name, p in zip(names, pictures, strict=True)
-    ]
-
-
-def _file_names(names: list[str]) -> list[str]:
-    """A PNG's name for each picture: its own, below the folder, and unlike the others."""
-    found: list[str] = []
-    taken: set[str] = set()
-    for name in names:
-        parts = [part for part in Path(name.replace(":", "-")).with_suffix("").parts if part not in ("/", "..", ".")]
-        base = "/".join(parts) or "picture"
-        tried, count = base, 1
-        while tried.casefold() in taken:
-            count += 1
-            tried = f"{base}-{count}"
-        taken.add(tried.casefold())
-        found.append(f"{tried}.png")
-    return found
-
-
-def _labels(run: Run, data: Dataset) -> list[str] | None:
-    names = getattr(run.pipeline.schema.y, "names", None)
-    return None if data.y is None or names is None or not run.pipeline.classes else [names[int(i)] for i in data.y]
+        say(place.write(sheet(pictures, columns, origin(loaded))), json)
 
 
 def _is_whole(text: str) -> bool:
     return text.lstrip("-").isdigit() and not Path(text).exists()
-
-
-def _finite(value: float) -> float | None:
-    return value if value == value else None
-
-
-def _say(path: Path, json: bool) -> None:
-    print(json_.dumps({"path": str(path)}) if json else path)

@@ -136,7 +136,8 @@ class Image:
         pixels = with_channels(pixels, self.channels, where)
         if self.levels != 256:
             pixels = np.rint(pixels * ((self.levels - 1) / 255)).astype(np.uint8)
-        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+        # A copy: what Pillow or the user gave may be read-only, and is not to change with the tensor.
+        return torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C"))
 
     def unpack(self, stored: Tensor) -> Tensor:
         """Compact pictures, one or a batch, as float32 in [0, 1]."""

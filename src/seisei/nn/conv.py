@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seisei.nn.mlp import Classes, Outputs, Shape
 from seisei.spec import Range, listed
 
 Width = Annotated[int, Range(ge=4, le=1024)]
@@ -54,7 +55,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same."""
-        return x + self.second(F.silu(self.first(F.silu(x))))
+        return x + self.second(F.silu(self.first(F.silu(x))))  # type: ignore[no-any-return]
 
 
 @listed
@@ -73,13 +74,13 @@ class ConvEncoder(nn.Module):
 
     def __init__(
         self,
-        shape: list[int],
-        outputs: int,
+        shape: Shape,
+        outputs: Outputs,
         width: Width = 32,
         depth: Depth = 1,
         hidden: Hidden = 256,
         patch: Patch = 2,
-        classes: int = 0,
+        classes: Classes = 0,
     ) -> None:
         super().__init__()
         channels, height, wide = shape
@@ -123,13 +124,13 @@ class ConvDecoder(nn.Module):
 
     def __init__(
         self,
-        shape: list[int],
-        latent: int,
+        shape: Shape,
+        latent: Outputs,
         width: Width = 32,
         depth: Depth = 1,
         hidden: Hidden = 256,
         patch: Patch = 2,
-        classes: int = 0,
+        classes: Classes = 0,
     ) -> None:
         super().__init__()
         channels, self.height, self.wide = shape

@@ -193,12 +193,14 @@ class _LogNdtr(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor) -> Tensor:
         ctx.save_for_backward(z)
-        return torch.special.log_ndtr(z)
+        value: Tensor = torch.special.log_ndtr(z)
+        return value
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
         (z,) = ctx.saved_tensors
-        return gradient * (math.sqrt(2 / math.pi) / torch.special.erfcx(z * -math.sqrt(0.5)))
+        ratio: Tensor = math.sqrt(2 / math.pi) / torch.special.erfcx(z * -math.sqrt(0.5))
+        return gradient * ratio
 
 
 def _log_ndtr(z: Tensor) -> Tensor:

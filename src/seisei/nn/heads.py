@@ -81,4 +81,4 @@ class LogisticMixtureHead(nn.Module):
         split = precise(features).reshape(*batch, 3, k, channels // (3 * k), height, width).movedim(-4, -1)
         logits, locations, log_scales = split.unbind(-5)
         log_scales = (log_scales - 2.0).clamp(-7.0, 2.0)
-        return DiscretisedLogisticMixture(logits, locations + self.spread, log_scales, self.levels)
+        return DiscretisedLogisticMixture(logits, locations + self.spread, log_scales, self.levels)  # type: ignore[operator]

@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from seisei.spec import Range, listed
 
+Shape = list[Annotated[int, Range(ge=1, le=1_000_000)]]
+Outputs = Annotated[int, Range(ge=1, le=1_000_000)]
+Classes = Annotated[int, Range(ge=0, le=1_000_000)]
 Width = Annotated[int, Range(ge=1, le=16384)]
 Depth = Annotated[int, Range(ge=1, le=64)]
 
@@ -34,7 +37,9 @@ class MLPEncoder(nn.Module):
         classes: of the condition; 0 for none.
     """
 
-    def __init__(self, shape: list[int], outputs: int, width: Width = 512, depth: Depth = 2, classes: int = 0) -> None:
+    def __init__(
+        self, shape: Shape, outputs: Outputs, width: Width = 512, depth: Depth = 2, classes: Classes = 0
+    ) -> None:
         super().__init__()
         self.classes = classes
         self.layers = mlp(math.prod(shape), outputs, width, depth)
@@ -60,7 +65,9 @@ class MLPDecoder(nn.Module):
         classes: of the condition; 0 for none.
     """
 
-    def __init__(self, shape: list[int], latent: int, width: Width = 512, depth: Depth = 2, classes: int = 0) -> None:
+    def __init__(
+        self, shape: Shape, latent: Outputs, width: Width = 512, depth: Depth = 2, classes: Classes = 0
+    ) -> None:
         super().__init__()
         self.shape, self.classes = list(shape), classes
         self.layers = mlp(latent, math.prod(shape), width, depth)

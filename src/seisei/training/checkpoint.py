@@ -104,6 +104,12 @@ class Checkpoints:
             if _step(path) > step:
                 _remove(path)
 
+    def give_up(self, step: int) -> None:
+        """Remove the checkpoint of a step, if it is the newest and another is whole."""
+        older = [path for path in self.paths() if _step(path) < step]
+        if self.paths() and _step(self.paths()[0]) == step and any(_whole(path) for path in older):
+            _remove(self.paths()[0])
+
     def tidy(self) -> None:
         """Remove what a killed process left behind."""
         if self.folder.is_dir():
@@ -137,7 +143,7 @@ class Checkpoints:
             except UserError as fault:
                 faults.append(fault)
                 continue
-            return found, [f"{fault}; using step {found.step} instead" for fault in faults]
+            return found, [f"{f.where}: {f.problem}; using step {found.step} instead" for f in faults]
         if len(faults) == 1:
             raise faults[0]
         reasons = " · ".join(f"{f.where}: {f.problem}" for f in faults[:5])
@@ -154,6 +160,14 @@ def _remove(path: Path) -> None:
     shutil.rmtree(doomed, ignore_errors=True)
     os.rename(path, doomed)
     shutil.rmtree(doomed)
+
+
+def _whole(path: Path) -> bool:
+    try:
+        read(path)
+    except UserError:
+        return False
+    return True
 
 
 def verify(path: Path) -> tuple[int, dict[str, bytes]]:

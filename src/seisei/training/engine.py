@@ -7,6 +7,7 @@ parallelism registers exactly the parameters that move in that turn.
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import time
@@ -28,6 +29,8 @@ from seisei.training.levers import bf16_works, keep_pages, route_float32
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "bf16"]
 T = TypeVar("T")
+_STORES: list[Any] = []
+_MEETINGS = itertools.count()
 
 # To meet, a minute. Afterwards a process that died is noticed at once by its closed connections; the limit of a collective is
 # for one that hangs, and must be longer than what the main process does alone between steps.
@@ -102,12 +105,14 @@ class Engine:
 
     def _join(self) -> None:
         address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-        # torchrun's own process keeps the store; started otherwise, the first process does.
+        # torchrun's own process keeps the store; started otherwise, the first process does, for as long as it lives.
         kept = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
         try:
-            store: Any = dist.TCPStore(address, port, is_master=not kept and self.rank == 0, timeout=MEETING)
-            # A restarted group must not read the addresses of the group that died: every attempt has its own prefix.
-            store = dist.PrefixStore("attempt" + os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
+            if not _STORES:
+                _STORES.append(dist.TCPStore(address, port, is_master=not kept and self.rank == 0, timeout=MEETING))
+            # Neither a restarted group nor this process's next training may read the addresses of one that is gone.
+            attempt = f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}.{next(_MEETINGS)}"
+            store: Any = dist.PrefixStore(f"attempt{attempt}", _STORES[0])
             backend = "nccl" if self.device.type == "cuda" else "gloo"
             dist.init_process_group(backend, store=store, rank=self.rank, world_size=self.world, timeout=COLLECTIVE)
             mine = f"{os.getpid()} {socket.gethostname()}"
@@ -197,7 +202,9 @@ class Engine:
         if self.world == 1:
             return loss
         if not self.execution.sharded:
-            return nn.parallel.DistributedDataParallel(loss, broadcast_buffers=False)
+            copied = nn.parallel.DistributedDataParallel(loss)
+            copied.broadcast_buffers = False  # at every forward; as an argument it is deprecated, in favour of a newer one
+            return copied
         if players > 1:
             problem = f"{players} players cannot be sharded, wanted one"
             raise UserError("E-DST-24", "--sharded", problem, "leave out --sharded: copies are used")

@@ -120,7 +120,7 @@ class Validation:
         if training.step % self.every and training.step != training.plan.steps:
             return
         objective = training.shown()
-        if not training.engine.is_main:
+        if objective is None:
             return
         held_out = self.batches()
         if not held_out:
@@ -145,7 +145,7 @@ class Sampling:
         if training.step % self.every and training.step != training.plan.steps:
             return
         objective = training.shown()
-        if not training.engine.is_main:
+        if objective is None:
             return
         with torch.no_grad(), seeds.seeded(training.seed, "samples"):
             picture = self.draw(objective)
@@ -173,7 +173,9 @@ class Saving:
         """Save when it is time or asked for; stop when asked to."""
         flag = training.engine.agree(self.signals.take())
         last = training.step == training.plan.steps
-        if training.step % self.every == 0 or flag != RUN or last:
+        # Weights that the last step could not be taken with are finite, but may be lost: what is kept must not be of them.
+        due = training.step % self.every == 0 and not training.skipped
+        if due or flag != RUN or last:
             self.save(training, must=last or flag > SAVE)
         if flag > SAVE and not last:
             message = f"stopped at step {training.step} of {training.plan.steps}; resume with: {self.run.resume_command}"
@@ -230,9 +232,12 @@ def validate(objective: Objective, batches: list[Batch]) -> dict[str, Any]:
 def recover(run: RunFolder, journal: Journal) -> Callable[[Training], None]:
     """Going back to the newest checkpoint at half the learning rate, a few times at most.
 
+    Where that did not help, its weights may be finite but lost already: the next time goes to the one before it.
+
     Raises (when called):
         DivergenceError: it did not help.
     """
+    tried: list[int] = []
 
     def back(training: Training) -> None:
         at, times, factor = training.step, training.rollbacks + 1, training.rate_factor * 0.5
@@ -240,8 +245,10 @@ def recover(run: RunFolder, journal: Journal) -> Callable[[Training], None]:
             problem = f"losses or weights are not finite at step {at}, after {ROLL_BACKS} fresh starts from the last checkpoint"
             remedy = "check the data, or lower the learning rate: --set optim.learning_rate=1e-4"
             raise DivergenceError("E-TRN-26", run.path, problem, remedy)
+        training.engine.first(lambda: run.checkpoints.give_up(tried[-1]) if tried else None)
         checkpoint, _ = run.checkpoints.newest()
-        training.engine.same("E-DST-12", run.path, checkpoint.step)
+        training.engine.same("E-DST-12", str(run.path), checkpoint.step)
+        tried.append(checkpoint.step)
         training.restore(checkpoint)
         training.rollbacks, training.rate_factor, training.skipped = times, factor, 0
         journal.write({"event": "rollback", "from": at, "step": training.step, "rate_factor": factor})

@@ -26,6 +26,7 @@ from seisei.training.engine import Engine, like, whole
 from seisei.training.move import Move, Moved
 from seisei.training.optim import learning_rate
 from seisei.training.plan import Plan
+from seisei.training.tensors import all_finite
 
 Hook = Callable[["Training"], None]
 
@@ -128,11 +129,14 @@ class Training:
         self.worked += time.perf_counter() - gathered
         self.timed += 1
 
-    def shown(self) -> Objective:
-        """A plain copy of the objective with the averaged weights, for looking at: every process must ask, the first gets it."""
+    def shown(self) -> Objective | None:
+        """A plain copy of the objective with the averaged weights, for looking at (all processes must ask).
+
+        None in all processes but the first, and while weights are not finite: there is then nothing to see.
+        """
         state = self._tensors()
-        if not self.engine.is_main:
-            return self.objective
+        if not self.engine.is_main or any(all_finite(group) is not None for group in state.values()):
+            return None
         if self._shown is None:
             with seeds.seeded(self.seed, "shown"):  # its first weights are thrown away, and must not disturb anybody's draws
                 self._shown = self.plan.objective.build().to(self.engine.device).eval()

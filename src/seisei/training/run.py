@@ -48,7 +48,7 @@ class RunFolder:
             output = _unused(Path("runs") / f"{datetime.now():%Y-%m-%d-%H%M%S}-{plain}")
         if output.exists() and not output.is_dir():
             raise UserError("E-TRN-20", output, "is a file, wanted a folder", "choose another --output")
-        if output.is_dir() and any(output.iterdir()):
+        if output.is_dir() and any(path.name != ".lock" for path in output.iterdir()):
             if not overwrite:
                 remedy = f"resume it with `seisei resume {output}`, pass --overwrite, or choose another --output"
                 raise UserError("E-TRN-20", output, "is not empty", remedy)
@@ -156,6 +156,12 @@ class RunFolder:
                         continue
                     if isinstance(event, dict):
                         yield event
+
+    def discard_if_empty(self) -> None:
+        """Remove the folder of a run that could not begin."""
+        if [path.name for path in self.path.iterdir()] == [".lock"]:
+            (self.path / ".lock").unlink()
+            self.path.rmdir()
 
     def lock(self) -> Lock:
         """Take the run for this process.

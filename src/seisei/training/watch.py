@@ -61,7 +61,7 @@ def posterior_collapse(history: History) -> Finding | None:
     """The latent carries nothing: the decoder has learned to do without it."""
     (*_, last) = history.last("validation") or [{}]
     kl, active = last.get("kl_per_dimension"), last.get("active_units")
-    if kl is None or active is None or last.get("t", 0) < 0.2:
+    if not kl or None in kl or active is None or last.get("t", 0) < 0.2:
         return None
     total, size = sum(kl), len(kl)
     numbers = f"{active} of {size} latent dimensions vary with the picture; KL {total:.2f} nats in all"

@@ -1,0 +1,76 @@
+"""What the verbs of a trained model share: loading it, and turning pictures into files."""
+
+from __future__ import annotations
+
+import json as json_
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seisei.cli.runs import find_run
+
+if TYPE_CHECKING:
+    from seisei.api import Run
+
+PNG = (".png",)
+
+
+def load(given: str, verb: str) -> Run:
+    """The run, with its model loaded, once it is known to offer the verb."""
+    from seisei import api
+
+    loaded = api.load(find_run(given))
+    for note in loaded.pipeline.notes:
+        print(f"note: {note}", file=sys.stderr)
+    if verb != "evaluate":
+        loaded.pipeline.need(verb)
+    return loaded
+
+
+def out(run: Run, name: str) -> Path:
+    """The place in the run for a result that is given none."""
+    return run.path / "out" / name
+
+
+def origin(run: Run) -> dict[str, str]:
+    """What a picture says of the model that made it."""
+    import seisei
+
+    return {"Software": f"seisei {seisei.__version__}", "model": run.pipeline.digest, "run": run.path.name}
+
+
+def sheet(pictures: list[Any], columns: int | None, marks: dict[str, str]) -> bytes:
+    """A grid as PNG, with what made it inside."""
+    from seisei.modalities.image import grid, png_bytes
+
+    return png_bytes(grid(pictures, columns), {k: v for k, v in marks.items() if v})
+
+
+def pngs(names: list[str], pictures: list[Any], marks: dict[str, str]) -> list[tuple[str, bytes]]:
+    """A PNG for each picture, by name."""
+    from seisei.modalities.image import png_bytes
+
+    return [
+        (name, png_bytes(p, {k: v for k, v in marks.items() if v})) for name, p in zip(names, pictures, strict=True)
+    ]
+
+
+def file_names(names: list[str]) -> list[str]:
+    """A PNG's name for each picture: its own, below the folder, and unlike the others."""
+    found: list[str] = []
+    taken: set[str] = set()
+    for name in names:
+        parts = [part for part in Path(name.replace(":", "-")).with_suffix("").parts if part not in ("/", "..", ".")]
+        base = "/".join(parts) or "picture"
+        tried, count = base, 1
+        while tried.casefold() in taken:
+            count += 1
+            tried = f"{base}-{count}"
+        taken.add(tried.casefold())
+        found.append(f"{tried}.png")
+    return found
+
+
+def say(path: Path, json: bool) -> None:
+    """Print where the result is."""
+    print(json_.dumps({"path": str(path)}) if json else path)

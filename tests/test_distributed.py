@@ -1,0 +1,258 @@
+"""P6, P9, P10 with several processes: two are one, a lost one is named, signals reach all at the same step."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from seisei.training.run import RunFolder
+
+pytestmark = pytest.mark.distributed
+
+# One starting of two processes costs seconds, so that each start makes all the runs it is given.
+DRIVER = Path(__file__).with_name("driver.py")
+STEPS = 10
+
+
+def environment(rank: int, world: int, port: int) -> dict[str, str]:
+    place = {"RANK": str(rank), "WORLD_SIZE": str(world), "LOCAL_RANK": str(rank)}
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    return {**os.environ, "OMP_NUM_THREADS": "1", **(place | address if world > 1 else {})}
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def start(jobs: list[dict[str, Any]], world: int) -> list[subprocess.Popen[str]]:
+    """`world` processes that each make these runs, one after the other."""
+    port = free_port()
+    return [
+        subprocess.Popen(
+            [sys.executable, str(DRIVER), json.dumps(jobs)],
+            env=environment(rank, world, port), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for rank in range(world)
+    ]  # fmt: skip
+
+
+def finish(processes: list[subprocess.Popen[str]], timeout: float = 120) -> list[tuple[int, str]]:
+    done = []
+    for process in processes:
+        try:
+            out, error = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            for each in processes:
+                each.kill()
+            raise
+        done.append((process.returncode, out + error))
+    return done
+
+
+def weights(folder: Path) -> dict[str, Tensor]:
+    path = RunFolder.open(folder).checkpoints.newest()[0].path
+    groups = [p.stem for p in sorted(path.glob("*.safetensors"))]
+    return {f"{g}/{n}": t for g in groups for n, t in load_file(path / f"{g}.safetensors").items()}
+
+
+def largest_difference(one: Path, other: Path, only: str = "") -> float:
+    a, b = weights(one), weights(other)
+    assert a.keys() == b.keys()
+    return max(float((a[n].double() - b[n].double()).abs().max()) for n in a if n.startswith(only))
+
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "elbo": {"recipe": "vae"},
+    "iwae": {"recipe": "vae", "dials": {"importance": 3}},
+    "vamp": {"recipe": "vae", "dials": {"prior": "vamp", "components": 20}},
+    "autoencoder": {"recipe": "autoencoder"},
+    "labels": {"recipe": "vae", "dials": {"condition": "label"}},
+    "conv": {"recipe": "vae", "dials": {"network": "conv", "width": 4}},
+}
+PARTS = {"objective": "model/", "average": "average/", "moments": "optimizer-model/"}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every recipe by one process, by one in four parts, by two, and sharded over two."""
+    folder = tmp_path_factory.mktemp("runs")
+
+    def jobs(kind: str, **more: Any) -> list[dict[str, Any]]:
+        return [{**job, **more, "steps": STEPS, "output": str(folder / f"{kind}-{name}")} for name, job in RECIPES.items()]
+
+    two = jobs("two") + [{**j, "sharded": True} for j in jobs("sharded")]
+    two += [{"recipe": "toy", "steps": STEPS, "output": str(folder / "two-toy")}]
+    two += [{"recipe": "toy", "steps": STEPS, "output": str(folder / "sharded-toy"), "sharded": True}]
+    two += [{"recipe": "vae", "steps": STEPS, "output": str(folder / "odd"), "dials": {"batch": 33}}]
+    one = jobs("one") + jobs("parts", micro=4) + [{"recipe": "toy", "steps": STEPS, "output": str(folder / "one-toy")}]
+    alone, pair = start(one, 1), start(two, 2)
+    (code, text), = finish(alone)
+    assert code == 0, text
+    for code, text in finish(pair):
+        assert code == 0, text
+        assert "E-DST-24 --sharded: 2 players cannot be sharded, wanted one; leave out --sharded: copies are used" in text
+        assert "E-DST-02 --batch: 33 does not divide by 2 processes of 1 parts; use a number of processes among: 1, 3, 11, 33" in text
+    return folder
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_parts_of_a_batch_are_the_batch(name: str, runs: Path) -> None:
+    assert largest_difference(runs / f"one-{name}", runs / f"parts-{name}", "model/") < 1e-5
+
+
+@pytest.mark.parametrize("name", [*RECIPES, "toy"])
+def test_two_processes_are_one(name: str, runs: Path) -> None:
+    for part in ("model/", "average/", "optimizer-"):
+        # Moments are sums of squares of gradients of size 1,000: they are compared by their relation to that.
+        limit = 1e-5 if part != "optimizer-" else 1.0
+        assert largest_difference(runs / f"one-{name}", runs / f"two-{name}", part) < limit
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_two_processes_that_share_the_parameters_are_one(name: str, runs: Path) -> None:
+    """The checkpoint was written by two sharded processes and is read by this one."""
+    assert largest_difference(runs / f"one-{name}", runs / f"sharded-{name}", "model/") < 1e-5
+    assert largest_difference(runs / f"one-{name}", runs / f"sharded-{name}", "average/") < 1e-5
+
+
+@pytest.mark.parametrize("name", ["elbo", "iwae", "conv"])
+def test_the_logs_are_the_same_too(name: str, runs: Path) -> None:
+    lines = {k: [e for e in RunFolder.open(runs / f"{k}-{name}").events() if e["event"] == "train"] for k in ("one", "two")}
+    assert len(lines["one"]) == len(lines["two"]) == STEPS
+    for a, b in zip(lines["one"], lines["two"], strict=True):
+        assert a["loss"] == pytest.approx(b["loss"], rel=1e-5)
+        assert a["gradient_norm"] == pytest.approx(b["gradient_norm"], rel=1e-4)
+
+
+def test_the_comparison_would_see_other_noise(runs: Path) -> None:
+    """The power of the tests above: another objective is further away than their limit by orders of magnitude."""
+    a, b = weights(runs / "one-elbo"), weights(runs / "one-iwae")
+    assert max(float((a[n] - b[n]).abs().max()) for n in a if n.startswith("model/")) > 1e-3
+
+
+def test_resuming_with_another_number_of_processes(tmp_path: Path) -> None:
+    """Ten steps by two processes (sharded ones too), then ten by one; or the other way round; against twenty by one."""
+    job = {"recipe": "vae", "steps": 20}
+    names = ("two", "sharded", "one")
+    first = [{**job, "output": str(tmp_path / n), "stop": 10, "sharded": n == "sharded"} for n in names]
+    again = {n: {"resume": str(tmp_path / n), "sharded": False} for n in names}
+    for code, text in finish(start(first[:2], 2)):
+        assert code == 0 and "stopped at step 10 of 20" in text, text
+    for code, text in finish(start([first[2], {**job, "output": str(tmp_path / "whole")}, again["two"], again["sharded"]], 1)):
+        assert code == 0, text
+    for code, text in finish(start([again["one"]], 2)):
+        assert code == 0, text
+    for name in names:
+        assert RunFolder.open(tmp_path / name).checkpoints.newest()[0].step == 20
+        assert largest_difference(tmp_path / "whole", tmp_path / name, "model/") < 1e-5
+
+
+def test_two_processes_resume_to_the_same_bits(tmp_path: Path) -> None:
+    jobs = [{"recipe": "vae", "steps": 20, "output": str(tmp_path / "whole")}]
+    jobs += [{"recipe": "vae", "steps": 20, "output": str(tmp_path / "run"), "stop": 13}, {"resume": str(tmp_path / "run")}]
+    for code, text in finish(start(jobs, 2)):
+        assert code == 0, text
+    assert largest_difference(tmp_path / "whole", tmp_path / "run") == 0.0
+
+
+def events(folder: Path, kind: str) -> list[dict[str, Any]]:
+    path = folder / "log.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [e for e in map(json.loads, lines) if e["event"] == kind]
+
+
+def wait_for_step(folder: Path, step: int, processes: list[subprocess.Popen[str]]) -> None:
+    until = time.monotonic() + 90
+    while not any(e["step"] >= step for e in events(folder, "train")):
+        assert time.monotonic() < until and all(p.poll() is None for p in processes), [p.communicate() for p in processes]
+        time.sleep(0.02)
+
+
+LONG = {"recipe": "vae", "steps": 100_000}
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_killed_rank_is_named_and_the_other_ends(victim: int, tmp_path: Path) -> None:
+    processes = start([{**LONG, "output": str(tmp_path / "run")}], 2)
+    wait_for_step(tmp_path / "run", 1000, processes)
+    begun = time.monotonic()
+    processes[victim].kill()
+    survivor = processes[1 - victim]
+    out, error = survivor.communicate(timeout=60)
+    assert time.monotonic() - begun < 30
+    assert survivor.returncode == 75, out + error
+    line = error.strip().splitlines()[-1]
+    here = re.escape(socket.gethostname())
+    pattern = rf"rank {victim} \({here}, pid {processes[victim].pid}\) died or left; resume with: seisei resume \S+run"
+    assert re.search(pattern, line), error
+    processes[victim].communicate()
+    assert RunFolder.open(tmp_path / "run").checkpoints.newest()
+
+
+@pytest.mark.parametrize(("victim", "number", "code"), [(0, signal.SIGTERM, 143), (1, signal.SIGTERM, 143), (1, signal.SIGINT, 130)])
+def test_a_signal_to_one_rank_stops_both_at_the_same_step(victim: int, number: int, code: int, tmp_path: Path) -> None:
+    processes = start([{**LONG, "output": str(tmp_path / "run")}], 2)
+    wait_for_step(tmp_path / "run", 500, processes)
+    begun = time.monotonic()
+    processes[victim].send_signal(number)
+    done = finish(processes, 30)
+    assert time.monotonic() - begun < 10
+    assert [c for c, _ in done] == [code, code], done
+    steps = {re.search(r"stopped at step (\d+) of 100000", text)[1] for _, text in done}  # type: ignore[index]
+    assert steps == {str(RunFolder.open(tmp_path / "run").checkpoints.newest()[0].step)}
+
+
+def test_torchrun_starts_any_run_unchanged(tmp_path: Path, runs: Path) -> None:
+    job = {"recipe": "vae", "steps": STEPS, "output": str(tmp_path / "run")}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(DRIVER), json.dumps([job])]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, env=environment(0, 1, 0))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert largest_difference(runs / "two-elbo", tmp_path / "run", "model/") == 0.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"RANK": "2", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}, "RANK: 2, wanted 0 to 1"),
+        ({"RANK": "0", "WORLD_SIZE": "2"}, "environment: MASTER_ADDR and MASTER_PORT not set"),
+        ({"RANK": "x", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}, "environment: invalid literal"),
+    ],
+)
+def test_a_half_made_environment_is_refused(changes: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from seisei.errors import UserError
+    from seisei.training.engine import Engine, Execution
+
+    for name, value in changes.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match=re.escape(words)):
+        Engine(Execution(tuned=False))
+
+
+def test_processes_that_do_not_meet_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    from datetime import timedelta
+
+    from seisei.errors import UserError
+    from seisei.training import engine
+
+    monkeypatch.setattr(engine, "MEETING", timedelta(seconds=1))
+    for name, value in {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match="2 processes did not meet at 127.0.0.1") as caught:
+        engine.Engine(engine.Execution(tuned=False))
+    assert caught.value.code == "E-DST-13" and "\n" not in str(caught.value)
+    assert not torch.distributed.is_initialized()

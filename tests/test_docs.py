@@ -1,0 +1,229 @@
+"""Documents are executed: doctests, marked blocks of Markdown files, examples; and every relative link leads somewhere.
+
+A block is run when the line before it is ``<!-- run -->``: in order, with the other such blocks of its file, in a
+temporary folder. Python blocks of a file share one namespace. Of a shell block each line is one command; those that
+begin with ``seisei`` run in this process, which is what makes them quick.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+import importlib
+import io
+import pkgutil
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import seisei
+
+ROOT = Path(__file__).parents[1]
+WANTED = ["README.md", "README.ja.md", "CHANGELOG.md", "docs/architecture.md", "docs/vae.md", "docs/log.md"]
+DOCUMENTS = sorted({*WANTED, *(str(p.relative_to(ROOT)) for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])})
+EXAMPLES = sorted(ROOT.glob("examples/*.py"))
+MODULES = sorted(m.name for m in pkgutil.walk_packages(seisei.__path__, "seisei.") if not m.name.endswith("__main__"))
+
+
+# ---- doctests ----
+
+
+@pytest.mark.parametrize("name", ["seisei", *MODULES])
+def test_doctests(name: str) -> None:
+    module = importlib.import_module(name)
+    torch.manual_seed(0)
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    out = io.StringIO()
+    for test in doctest.DocTestFinder(exclude_empty=True).find(module, extraglobs={"np": np, "torch": torch}):
+        runner.run(test, out=out.write)
+    assert runner.failures == 0, out.getvalue()
+
+
+def test_there_are_doctests_and_a_wrong_one_fails() -> None:
+    found = [t for n in MODULES for t in doctest.DocTestFinder().find(importlib.import_module(n)) if t.examples]
+    assert len(found) >= 15
+    wrong = doctest.DocTestParser().get_doctest(">>> 1 + 1\n3\n", {}, "wrong", None, None)
+    runner = doctest.DocTestRunner()
+    runner.run(wrong, out=lambda _: None)
+    assert runner.failures == 1
+
+
+# ---- documents ----
+
+
+@pytest.mark.parametrize("name", WANTED)
+def test_document_is_there(name: str) -> None:
+    assert (ROOT / name).is_file() and len((ROOT / name).read_text("utf-8")) > 200
+
+
+def anchor(heading: str) -> str:
+    """GitHub's name of a heading."""
+    plain = re.sub(r"\[([^]]*)\]\([^)]*\)|[*`]", r"\1", heading.strip())
+    return re.sub(r"[^\w\- ]", "", plain.lower()).replace(" ", "-")
+
+
+def without_code(text: str) -> str:
+    return re.sub(r"`[^`\n]*`", "", re.sub(r"^```.*?^```$", "", text, flags=re.S | re.M))
+
+
+def broken_links(path: Path) -> list[str]:
+    """Relative links of a document that lead nowhere, the headings they name included."""
+    found = []
+    text = without_code(path.read_text("utf-8"))
+    links = re.findall(r"\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)", text) + re.findall(r"(?:src|href)=\"([^\"]+)\"", text)
+    links += re.findall(r"^\[[^]]+\]:\s*(\S+)", text, re.M)
+    for link in links:
+        if re.match(r"[a-z][a-z+.-]*:", link):
+            continue
+        place, _, part = link.partition("#")
+        target = (path.parent / place).resolve() if place else path
+        if not target.exists() or not target.is_relative_to(ROOT):
+            found.append(link)
+        elif part and target.suffix == ".md":
+            headings = re.findall(
+                r"^#+ (.+)$", re.sub(r"^```.*?^```$", "", target.read_text("utf-8"), flags=re.S | re.M), re.M
+            )
+            if part not in map(anchor, headings):
+                found.append(link)
+    return found
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_relative_link_leads_somewhere(name: str) -> None:
+    assert (ROOT / name).is_file(), f"{name} is missing"
+    assert broken_links(ROOT / name) == []
+
+
+def test_a_broken_link_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# A head\n[a](page.md#a-head) [b](no.md) [c](#no) ![d](x.png) [e](https://x.y/z)"
+        ' `[f](f.md)` <img src="i.png">\n[g]: g.md\n'
+    )
+    assert broken_links(page) == ["no.md", "#no", "x.png", "i.png", "g.md"]
+
+
+# ---- blocks ----
+
+
+def blocks(text: str) -> list[tuple[int, str, str]]:
+    """(line, language, content) of every block that is to be run."""
+    fences = re.finditer(r"^<!-- run -->\n+```(\w+)\n(.*?)^```$", text, re.S | re.M)
+    return [(text.count("\n", 0, f.start()) + 1, f[1], f[2]) for f in fences]
+
+
+def seisei_command(words: list[str]) -> None:
+    from seisei.cli.main import main
+
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as trouble:
+        try:
+            main(words)
+            code: object = 0
+        except SystemExit as stopped:
+            code = stopped.code or 0
+    assert code == 0, f"seisei {shlex.join(words)} ended with {code}:\n{out.getvalue()}\n{trouble.getvalue()}"
+
+
+def run_blocks(text: str, name: str, folder: Path) -> int:
+    """Run a document's blocks in a folder; how many there were."""
+    found, namespace = blocks(text), {"__name__": "__document__"}
+    with contextlib.chdir(folder):
+        for line, language, content in found:
+            if language == "python":
+                # The document's own line numbers in a traceback.
+                code = compile("\n" * (line + 1) + content, name, "exec")
+                with contextlib.redirect_stdout(io.StringIO()):
+                    exec(code, namespace)
+            elif language in ("sh", "shell", "bash", "console"):
+                for command in content.replace("\\\n", " ").splitlines():
+                    words = shlex.split(command.strip().removeprefix("$ "), comments=True)
+                    if words[:1] == ["seisei"]:
+                        seisei_command(words[1:])
+                    elif words:
+                        subprocess.run(command, shell=True, check=True, capture_output=True, timeout=120)
+            else:
+                raise AssertionError(f"{name}:{line}: how is {language} run?")
+    return len(found)
+
+
+@pytest.fixture
+def few_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(2, before))
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_blocks_run(name: str, tmp_path: Path, few_threads: None) -> None:
+    assert (ROOT / name).is_file(), f"{name} is missing"
+    text = (ROOT / name).read_text("utf-8")
+    count = run_blocks(text, name, tmp_path)
+    assert count == text.count("<!-- run -->"), "a mark that no block follows"
+    assert count or name not in ("README.md", "docs/vae.md"), f"{name} has no block that is run"
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("<!-- run -->\n```python\nassert 1 == 2\n```\n", AssertionError),
+        ("<!-- run -->\n```sh\nseisei no-such-verb\n```\n", AssertionError),
+        ("<!-- run -->\n```sh\nfalse\n```\n", subprocess.CalledProcessError),
+        ("<!-- run -->\n```python\na = 1\n```\n\n<!-- run -->\n\n```python\nassert a == 2\n```\n", AssertionError),
+        ("<!-- run -->\n```text\nx\n```\n", AssertionError),
+    ],
+)
+def test_a_block_that_fails_fails(text: str, error: type[Exception], tmp_path: Path) -> None:
+    with pytest.raises(error):
+        run_blocks(text, "page.md", tmp_path)
+
+
+def test_blocks_without_the_mark_are_not_run(tmp_path: Path) -> None:
+    assert (
+        run_blocks(
+            "```python\n1 / 0\n```\n<!-- run -->\n```python\nopen('here', 'w').close()\n```\n", "page.md", tmp_path
+        )
+        == 1
+    )
+    assert (tmp_path / "here").exists()
+
+
+def test_commands_in_documents_name_verbs_that_exist() -> None:
+    """Also those that are not run: every ``seisei …`` at the start of a line of a block begins with a real verb."""
+    from seisei.cli.main import VERBS
+
+    for name in DOCUMENTS:
+        text = (ROOT / name).read_text("utf-8") if (ROOT / name).is_file() else ""
+        for block in re.findall(r"^```\w*\n(.*?)^```$", text, re.S | re.M):
+            for word in re.findall(r"^(?:\$ )?seisei ([a-z]\S*)", block, re.M):
+                assert word in VERBS, f"{name}: seisei {word}"
+
+
+# ---- examples ----
+
+
+def test_there_are_examples() -> None:
+    assert EXAMPLES, "examples/ has one runnable file a family"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.name)
+def test_examples_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_threads: None) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(path)])
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        runpy.run_path(str(path), run_name="__main__")
+    assert out.getvalue().strip() or any(tmp_path.iterdir()), "an example shows something"
+    assert not [p for p in ROOT.glob("examples/*") if p.suffix not in (".py", ".md", "") and p.is_file()], (
+        "an example wrote beside itself"
+    )
