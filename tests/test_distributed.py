@@ -189,7 +189,7 @@ LONG = {"recipe": "vae", "steps": 100_000}
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_killed_rank_is_named_and_the_other_ends(victim: int, tmp_path: Path) -> None:
     processes = start([{**LONG, "output": str(tmp_path / "run")}], 2)
-    wait_for_step(tmp_path / "run", 1000, processes)
+    wait_for_step(tmp_path / "run", 500, processes)
     begun = time.monotonic()
     processes[victim].kill()
     survivor = processes[1 - victim]

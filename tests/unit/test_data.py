@@ -354,13 +354,19 @@ def test_mnist(shared_data: Path) -> None:
     assert abs(float(data.x[:60000].double().mean()) - 33.318421) < 1e-6  # 0.1307 of 255, the known mean
 
 
-def test_noto_emoji(shared_data: Path) -> None:
-    data = read_dataset(shared_data / "noto-emoji", size=16)
-    assert (
-        data.x.shape == (3550, 3, 16, 16) and data.report["captions"] == 3550 and data.report["modes"] == {"RGBA": 3550}
-    )
-    assert data.report["splits_given"] == ["test", "train"] and len(data.splits["test"]) == 337
-    assert data.report["conversions"] == {"transparency over #ffffff": 3550}
+def test_noto_emoji(shared_data: Path, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    records = open_source(shared_data / "noto-emoji").records
+    assert len(records) == 3550 and all(record.caption for record in records)
+    assert sum(record.split == "test" for record in records) == 337
+    table = pq.read_table(shared_data / "noto-emoji" / "noto_emoji_128.parquet").slice(0, 400)
+    pq.write_table(table, tmp_path / "some.parquet", row_group_size=50)
+    data = read_dataset(tmp_path / "some.parquet")
+    assert data.x.shape == (400, 3, 128, 128) and data.report["modes"] == {"RGBA": 400}
+    assert data.report["conversions"] == {"transparency over #ffffff": 400} and data.report["captions"] == 400
+    assert sorted(data.splits["test"].tolist()) == [i for i in range(400) if records[i].split == "test"]
+    assert data.x[:, :, 0, 0].eq(255).all(1).float().mean() > 0.9  # corners are transparent, so white
 
 
 def test_openmoji_asks_which_column(shared_data: Path) -> None:

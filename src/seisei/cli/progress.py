@@ -26,6 +26,7 @@ class Display:
         self.task: TaskID | None = None
         self.first, self.steps, self.begun, self.told = 0, 1, time.monotonic(), 0
         self.validated: float | None = None
+        self.report = False
 
     def __enter__(self) -> Display:
         self.bar.start()
@@ -54,6 +55,10 @@ class Display:
 
     def _begin(self, event: Event) -> None:
         self.first, self.steps, self.begun = event["step"], event["steps"], time.monotonic()
+        try:
+            self.report = bool(json.loads((Path(event["run"]) / "recipe.json").read_bytes())["report"])
+        except (OSError, ValueError, KeyError, TypeError):
+            self.report = False
         for line in head(Path(event["run"])):
             self.say(line)
         if event["step"]:
@@ -100,8 +105,9 @@ class Display:
         self.say(f"note: {event['what']}", "cyan")
 
     def _end(self, event: Event) -> None:
-        self.say(f"trained to step {event['step']:,} in {span(event['seconds'])}; computing scores")
-        self._show("computing scores", 1, 1, "")
+        self.say(f"trained to step {event['step']:,} in {span(event['seconds'])}" + "; computing scores" * self.report)
+        if self.report:
+            self._show("computing scores", 1, 1, "")
 
     # ---- help ----
 

@@ -215,7 +215,7 @@ class Engine:
         for child in player.children():
             # Only what is called through `forward` gathers its own shards; the rest belongs to the root.
             if type(child).forward is not nn.Module.forward and any(True for _ in child.parameters()):
-                fully_shard(child, mesh=mesh)
+                fully_shard(child, mesh=mesh, reshard_after_forward=False)
         return fully_shard(loss, mesh=mesh)
 
     def accumulating(self, loss: nn.Module, more: bool) -> AbstractContextManager[Any]:
