@@ -75,6 +75,8 @@ class Pipeline:
         model = Spec.from_json(tree, f"{path}/recipe.json").build()
         name = weights if weights == "average" and "average" in checkpoint.tensors else "model"
         load_weights(model, checkpoint.tensors[name], f"{checkpoint.path.name}/{name}.safetensors")
+        if recipe["plan"].get("format") == "channels_last":
+            model = model.to(memory_format=torch.channels_last)
         digest = hashlib.sha256((checkpoint.path / f"{name}.safetensors").read_bytes()).hexdigest()
         card = {
             "run": str(path),

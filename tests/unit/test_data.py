@@ -131,6 +131,14 @@ def test_a_folder_named_train_beside_other_classes_is_a_class(tmp_path: Path) ->
     assert data.schema.y is not None and data.schema.y.names == ("plane", "train")
 
 
+def test_pictures_beside_a_folder_named_train_make_it_a_class(tmp_path: Path) -> None:
+    pictures(tmp_path, "x.png", *(f"train/{i}.png" for i in range(9)))
+    data = read_dataset(tmp_path)
+    assert (
+        data.report["classes"] == {"train": 9} and data.report["unlabelled"] == 1 and data.report["splits_given"] == []
+    )
+
+
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
 def test_metadata_gives_labels_captions_and_splits(tmp_path: Path, form: str) -> None:
     pictures(tmp_path, *(f"in/{i}.png" for i in range(10)))
@@ -303,6 +311,14 @@ def test_keys_of_arrays_are_splits(tmp_path: Path, keys: tuple[str, ...]) -> Non
     data = read_dataset(tmp_path)  # the folder's only file
     assert {k: len(v) for k, v in data.splits.items()} == {"train": 9, "validation": 4, "test": 3}
     assert data.x.shape == (16, 1, 8, 8) and data.splits["validation"].tolist() == [9, 10, 11, 12]
+
+
+def test_the_users_array_is_not_shared() -> None:
+    x = some(20, 8, 8)
+    before = x.copy()
+    for given in (x, torch.from_numpy(x)[:, None]):
+        read_dataset(given).x.zero_()
+        assert (x == before).all()
 
 
 def test_levels_reach_the_model_and_survive_a_resize() -> None:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from seisei.batch import Batch, observed
 from seisei.nn.distributions import Distribution, Normal, precise
-from seisei.nn.priors import VampPrior
+from seisei.nn.priors import LogDensity, VampPrior
 from seisei.spec import listed
 
 # A network far from its optimum can ask for any σ; beyond e^±8 nothing but overflow is gained.
@@ -99,19 +99,26 @@ class VAE(nn.Module):
         y = None if y is None else y.repeat_interleave(count, 0)
         return self.head(self.decoder(z.flatten(0, 1), y).unflatten(0, (batch, count)))  # type: ignore[no-any-return]
 
+    def prior_given(self, y: Tensor | None = None) -> LogDensity:
+        """log p(z | y) as a function of z, summed over the latent: (B, ..., L) to (B, ...)."""
+        # Labels that the model was not told of are no reason for a mixture each.
+        return self.prior.given(self.posterior, y if self.classes else None)  # type: ignore[no-any-return, operator]
+
     def log_prior(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """log p(z), summed over the latent: (B, ..., L) to (B, ...)."""
-        return self.prior.log_prob(z, self.posterior, y)  # type: ignore[no-any-return, operator]
+        """log p(z | y), summed over the latent: (B, ..., L) to (B, ...)."""
+        return self.prior_given(y)(z)
 
     def log_weights(self, batch: Batch, samples: int) -> Tensor:
         """log w_k = log p(x, z_k | y) − log q(z_k | x, y) with z_k ~ q: (B, K)."""
-        q = self.posterior(batch.visible, batch.y)
+        return self._log_weights(batch, samples, self.posterior(batch.visible, batch.y), self.prior_given(batch.y))
+
+    def _log_weights(self, batch: Batch, samples: int, q: Normal, log_prior: LogDensity) -> Tensor:
         z = q.draws(samples)
         log_p = self.likelihood(z, batch.y).log_prob(batch.x.unsqueeze(1))
         if batch.mask is not None:
             log_p = log_p.where(batch.mask.expand_as(batch.x).unsqueeze(1), log_p.new_zeros(()))
         log_q = Normal(q.mean.unsqueeze(1), q.log_std.unsqueeze(1)).log_prob(z).sum(-1)
-        return log_p.flatten(2).sum(-1) + self.log_prior(z, batch.y) - log_q
+        return log_p.flatten(2).sum(-1) + log_prior(z) - log_q
 
     @torch.no_grad()
     def log_prob(self, batch: Batch, *, samples: int = 100) -> Tensor:
@@ -120,18 +127,17 @@ class VAE(nn.Module):
         It grows with K towards the true log-likelihood. Memory is bounded: at most about 2,000 decoded pictures at a
         time.
         """
+        q, log_prior = self.posterior(batch.visible, batch.y), self.prior_given(batch.y)
         at_once = max(1, min(samples, 2000 // max(1, len(batch))))
         total: Tensor | None = None
         for start in range(0, samples, at_once):
-            part = torch.logsumexp(self.log_weights(batch, min(at_once, samples - start)), 1)
+            part = torch.logsumexp(self._log_weights(batch, min(at_once, samples - start), q, log_prior), 1)
             total = part if total is None else torch.logaddexp(total, part)
         assert total is not None
         return total - math.log(samples)
 
     def sample(self, n: int, y: Tensor | None = None, *, temperature: float = 1.0) -> Tensor:
-        """n pictures: z from the prior (its deviation from the centre scaled by `temperature`), then the mean of p(x |
-        z, y).
-        """
+        """n pictures: z from the prior, scaled by `temperature`, then the mean of p(x | z, y)."""
         z = self.prior.sample(n, self.posterior, y)  # type: ignore[operator]
         return self.decode(z.to(next(self.parameters()).device) * temperature, y)
 

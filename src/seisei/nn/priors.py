@@ -16,6 +16,7 @@ from seisei.spec import Range, listed
 
 Latent = Annotated[int, Range(ge=1, le=65536)]
 Posterior = Callable[[Tensor, Tensor | None], Normal]
+LogDensity = Callable[[Tensor], Tensor]
 
 
 @listed
@@ -30,9 +31,13 @@ class StandardNormal(nn.Module):
         super().__init__()
         self.latent = latent
 
+    def given(self, posterior: Posterior, y: Tensor | None = None) -> LogDensity:
+        """log p(z) as a function: (B, ..., L) to (B, ...)."""
+        return lambda z: -0.5 * (z.square().sum(-1) + self.latent * LOG_2PI)
+
     def log_prob(self, z: Tensor, posterior: Posterior, y: Tensor | None = None) -> Tensor:
         """log p(z): (B, ..., L) to (B, ...)."""
-        return -0.5 * (z.square().sum(-1) + self.latent * LOG_2PI)
+        return self.given(posterior, y)(z)
 
     def sample(self, n: int, posterior: Posterior, y: Tensor | None = None) -> Tensor:
         """n draws, (n, L)."""
@@ -63,24 +68,36 @@ class VampPrior(nn.Module):
 
     @torch.no_grad()
     def start_from(self, x: Tensor) -> None:
-        """Start at real examples (N, *shape); with fewer than K of them, each serves several times."""
+        """Start near real examples (N, *shape); with fewer than K of them, each serves several times.
+
+        A little inside of [0, 1]: at the edge of the clamp a value would stop moving at its first step outwards.
+        """
         picks = torch.arange(self.components) % len(x)
-        self.pseudo_inputs.copy_(x[picks.to(x.device)])
+        self.pseudo_inputs.copy_(0.05 + 0.9 * x[picks.to(x.device)])
 
     def _mixture(self, posterior: Posterior, y: Tensor | None) -> Normal:
         u = self.pseudo_inputs.clamp(0, 1)
         return posterior(u, None if y is None else y.expand(self.components))
 
+    def given(self, posterior: Posterior, y: Tensor | None = None) -> LogDensity:
+        """log p(z | y) as a function: (B, ..., L) to (B, ...). The pseudo-inputs are encoded here, once."""
+        if y is None:
+            mixture = self._mixture(posterior, None)
+            return lambda z: self._log_mixture(z.reshape(len(z), -1, self.latent), mixture).reshape(z.shape[:-1])
+        mixtures = [(y == value, self._mixture(posterior, value)) for value in y.unique()]  # type: ignore[no-untyped-call]
+
+        def log_density(z: Tensor) -> Tensor:
+            flat = z.reshape(len(z), -1, self.latent)
+            out = flat.new_empty(flat.shape[:-1])
+            for here, parts in mixtures:
+                out[here] = self._log_mixture(flat[here], parts)
+            return out.reshape(z.shape[:-1])
+
+        return log_density
+
     def log_prob(self, z: Tensor, posterior: Posterior, y: Tensor | None = None) -> Tensor:
         """log p(z | y): (B, ..., L) to (B, ...)."""
-        flat = z.reshape(len(z), -1, self.latent)
-        if y is None:
-            return self._log_mixture(flat, self._mixture(posterior, None)).reshape(z.shape[:-1])
-        out = flat.new_empty(flat.shape[:-1])
-        for value in y.unique():  # type: ignore[no-untyped-call]
-            here = y == value
-            out[here] = self._log_mixture(flat[here], self._mixture(posterior, value))
-        return out.reshape(z.shape[:-1])
+        return self.given(posterior, y)(z)
 
     def _log_mixture(self, z: Tensor, parts: Normal) -> Tensor:
         """log 1/K Σ N(z; μ_k, σ_k²) for (B, S, L): two products instead of a (B, S, K, L) tensor."""
@@ -91,7 +108,8 @@ class VampPrior(nn.Module):
         precision = torch.exp(-2 * log_std)
         quadratic = x.square() @ precision.T - 2 * (x @ (mean * precision).T)
         constant = (mean.square() * precision).sum(-1) + 2 * log_std.sum(-1) + self.latent * LOG_2PI
-        return (torch.logsumexp(-0.5 * (quadratic + constant), -1) - math.log(self.components)).to(z.dtype)
+        # What is left needs no more digits than z has, and half the time for its exponentials.
+        return torch.logsumexp((-0.5 * (quadratic + constant)).to(z.dtype), -1) - math.log(self.components)
 
     def sample(self, n: int, posterior: Posterior, y: Tensor | None = None) -> Tensor:
         """n draws, (n, L)."""

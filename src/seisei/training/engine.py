@@ -212,10 +212,8 @@ class Engine:
         from torch.distributed.fsdp import fully_shard
 
         mesh = init_device_mesh(self.device.type, (self.world,))
-        for child in player.children():
-            # Only what is called through `forward` gathers its own shards; the rest belongs to the root.
-            if type(child).forward is not nn.Module.forward and any(True for _ in child.parameters()):
-                fully_shard(child, mesh=mesh, reshard_after_forward=False)
+        # One group of shards: a part that is called several times in one loss, as a VampPrior calls the encoder, would gather
+        # and scatter in an order that processes do not keep (gloo then aborts or hangs).
         return fully_shard(loss, mesh=mesh)
 
     def accumulating(self, loss: nn.Module, more: bool) -> AbstractContextManager[Any]:
