@@ -34,7 +34,15 @@ def make(job: dict[str, Any]) -> None:
     if recipe == "toy":
         recipe, session.plan_for = "vae", plan_for_two
     overrides = {"micro": job["micro"]} if "micro" in job else {}
-    request = Request(recipe, "digits", dials=dials, overrides=overrides, output=Path(job["output"]), execution=execution, report=False)
+    request = Request(
+        recipe,
+        "digits",
+        dials=dials,
+        overrides=overrides,
+        output=Path(job["output"]),
+        execution=execution,
+        report=False,
+    )
     session.start(request, [stop])
 
 

@@ -93,7 +93,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
 
     def jobs(kind: str, **more: Any) -> list[dict[str, Any]]:
-        return [{**job, **more, "steps": STEPS, "output": str(folder / f"{kind}-{name}")} for name, job in RECIPES.items()]
+        return [
+            {**job, **more, "steps": STEPS, "output": str(folder / f"{kind}-{name}")} for name, job in RECIPES.items()
+        ]
 
     two = jobs("two") + [{**j, "sharded": True} for j in jobs("sharded")]
     two += [{"recipe": "toy", "steps": STEPS, "output": str(folder / "two-toy")}]
@@ -101,12 +103,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     two += [{"recipe": "vae", "steps": STEPS, "output": str(folder / "odd"), "dials": {"batch": 33}}]
     one = jobs("one") + jobs("parts", micro=4) + [{"recipe": "toy", "steps": STEPS, "output": str(folder / "one-toy")}]
     alone, pair = start(one, 1), start(two, 2)
-    (code, text), = finish(alone)
+    ((code, text),) = finish(alone)
     assert code == 0, text
     for code, text in finish(pair):
         assert code == 0, text
-        assert "E-DST-24 --sharded: 2 players cannot be sharded, wanted one; leave out --sharded: copies are used" in text
-        assert "E-DST-02 --batch: 33 does not divide by 2 processes of 1 parts; use a number of processes among: 1, 3, 11, 33" in text
+        assert "E-DST-24 --sharded: 2 players cannot be sharded, wanted one; leave out --sharded" in text
+        assert "E-DST-02 --batch: 33 does not divide by 2 processes of 1 parts; use a number of processes" in text
     return folder
 
 
@@ -132,7 +134,9 @@ def test_two_processes_that_share_the_parameters_are_one(name: str, runs: Path) 
 
 @pytest.mark.parametrize("name", ["elbo", "iwae", "conv"])
 def test_the_logs_are_the_same_too(name: str, runs: Path) -> None:
-    lines = {k: [e for e in RunFolder.open(runs / f"{k}-{name}").events() if e["event"] == "train"] for k in ("one", "two")}
+    lines = {
+        k: [e for e in RunFolder.open(runs / f"{k}-{name}").events() if e["event"] == "train"] for k in ("one", "two")
+    }
     assert len(lines["one"]) == len(lines["two"]) == STEPS
     for a, b in zip(lines["one"], lines["two"], strict=True):
         assert a["loss"] == pytest.approx(b["loss"], rel=1e-5)
@@ -145,6 +149,7 @@ def test_the_comparison_would_see_other_noise(runs: Path) -> None:
     assert max(float((a[n] - b[n]).abs().max()) for n in a if n.startswith("model/")) > 1e-3
 
 
+@pytest.mark.slow
 def test_resuming_with_another_number_of_processes(tmp_path: Path) -> None:
     """Ten steps by two processes (sharded ones too), then ten by one; or the other way round; against twenty by one."""
     job = {"recipe": "vae", "steps": 20}
@@ -153,7 +158,9 @@ def test_resuming_with_another_number_of_processes(tmp_path: Path) -> None:
     again = {n: {"resume": str(tmp_path / n), "sharded": False} for n in names}
     for code, text in finish(start(first[:2], 2)):
         assert code == 0 and "stopped at step 10 of 20" in text, text
-    for code, text in finish(start([first[2], {**job, "output": str(tmp_path / "whole")}, again["two"], again["sharded"]], 1)):
+    for code, text in finish(
+        start([first[2], {**job, "output": str(tmp_path / "whole")}, again["two"], again["sharded"]], 1)
+    ):
         assert code == 0, text
     for code, text in finish(start([again["one"]], 2)):
         assert code == 0, text
@@ -162,9 +169,13 @@ def test_resuming_with_another_number_of_processes(tmp_path: Path) -> None:
         assert largest_difference(tmp_path / "whole", tmp_path / name, "model/") < 1e-5
 
 
+@pytest.mark.slow
 def test_two_processes_resume_to_the_same_bits(tmp_path: Path) -> None:
     jobs = [{"recipe": "vae", "steps": 20, "output": str(tmp_path / "whole")}]
-    jobs += [{"recipe": "vae", "steps": 20, "output": str(tmp_path / "run"), "stop": 13}, {"resume": str(tmp_path / "run")}]
+    jobs += [
+        {"recipe": "vae", "steps": 20, "output": str(tmp_path / "run"), "stop": 13},
+        {"resume": str(tmp_path / "run")},
+    ]
     for code, text in finish(start(jobs, 2)):
         assert code == 0, text
     assert largest_difference(tmp_path / "whole", tmp_path / "run") == 0.0
@@ -179,13 +190,16 @@ def events(folder: Path, kind: str) -> list[dict[str, Any]]:
 def wait_for_step(folder: Path, step: int, processes: list[subprocess.Popen[str]]) -> None:
     until = time.monotonic() + 90
     while not any(e["step"] >= step for e in events(folder, "train")):
-        assert time.monotonic() < until and all(p.poll() is None for p in processes), [p.communicate() for p in processes]
+        assert time.monotonic() < until and all(p.poll() is None for p in processes), [
+            p.communicate() for p in processes
+        ]
         time.sleep(0.02)
 
 
 LONG = {"recipe": "vae", "steps": 100_000}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_killed_rank_is_named_and_the_other_ends(victim: int, tmp_path: Path) -> None:
     processes = start([{**LONG, "output": str(tmp_path / "run")}], 2)
@@ -204,7 +218,10 @@ def test_a_killed_rank_is_named_and_the_other_ends(victim: int, tmp_path: Path) 
     assert RunFolder.open(tmp_path / "run").checkpoints.newest()
 
 
-@pytest.mark.parametrize(("victim", "number", "code"), [(0, signal.SIGTERM, 143), (1, signal.SIGTERM, 143), (1, signal.SIGINT, 130)])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("victim", "number", "code"), [(0, signal.SIGTERM, 143), (1, signal.SIGTERM, 143), (1, signal.SIGINT, 130)]
+)
 def test_a_signal_to_one_rank_stops_both_at_the_same_step(victim: int, number: int, code: int, tmp_path: Path) -> None:
     processes = start([{**LONG, "output": str(tmp_path / "run")}], 2)
     wait_for_step(tmp_path / "run", 500, processes)
@@ -217,9 +234,19 @@ def test_a_signal_to_one_rank_stops_both_at_the_same_step(victim: int, number: i
     assert steps == {str(RunFolder.open(tmp_path / "run").checkpoints.newest()[0].step)}
 
 
+@pytest.mark.slow
 def test_torchrun_starts_any_run_unchanged(tmp_path: Path, runs: Path) -> None:
     job = {"recipe": "vae", "steps": STEPS, "output": str(tmp_path / "run")}
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(DRIVER), json.dumps([job])]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        str(DRIVER),
+        json.dumps([job]),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=180, env=environment(0, 1, 0))
     assert done.returncode == 0, done.stdout + done.stderr
     assert largest_difference(runs / "two-elbo", tmp_path / "run", "model/") == 0.0
@@ -230,10 +257,15 @@ def test_torchrun_starts_any_run_unchanged(tmp_path: Path, runs: Path) -> None:
     [
         ({"RANK": "2", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}, "RANK: 2, wanted 0 to 1"),
         ({"RANK": "0", "WORLD_SIZE": "2"}, "environment: MASTER_ADDR and MASTER_PORT not set"),
-        ({"RANK": "x", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}, "environment: invalid literal"),
+        (
+            {"RANK": "x", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"},
+            "environment: invalid literal",
+        ),
     ],
 )
-def test_a_half_made_environment_is_refused(changes: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_half_made_environment_is_refused(
+    changes: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from seisei.errors import UserError
     from seisei.training.engine import Engine, Execution
 
@@ -250,7 +282,12 @@ def test_processes_that_do_not_meet_are_told(monkeypatch: pytest.MonkeyPatch) ->
     from seisei.training import engine
 
     monkeypatch.setattr(engine, "MEETING", timedelta(seconds=1))
-    for name, value in {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}.items():
+    for name, value in {
+        "RANK": "1",
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(free_port()),
+    }.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match="2 processes did not meet at 127.0.0.1") as caught:
         engine.Engine(engine.Execution(tuned=False))

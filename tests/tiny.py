@@ -21,7 +21,8 @@ from seisei.session import Request
 from seisei.training.run import RunFolder
 
 DIALS = {"network": "mlp", "width": 16, "latent": 4, "batch": 32}
-# 1,437 training pictures in batches of 32: an epoch ends at step 44, so that no even fraction of 60 steps is an epoch's end.
+# 1,437 training pictures in batches of 32: an epoch ends at step 44, so that no even fraction of 60 steps is an epoch's
+# end.
 STEPS = 60
 TIMINGS = {"examples_per_second", "waiting", "seconds"}
 
@@ -38,7 +39,7 @@ def train(output: Path, **changes: Any) -> RunFolder:
 
 
 def finished(run: RunFolder) -> str:
-    """The SHA-256 of everything in the newest checkpoint: weights, average, moments, and all of the state but how it was made."""
+    """The SHA-256 of the newest checkpoint: weights, average, moments, and all of the state but how it was made."""
     checkpoint, notes = run.checkpoints.newest()
     assert not notes
     digest = hashlib.sha256()

@@ -31,7 +31,10 @@ class ToyGame(Objective):
         self.critic, self.every = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 1)), every
 
     def turns(self) -> list[Turn]:
-        return [Turn("critic", self.critic, self.critic_loss), Turn("generator", self.model, self.generator_loss, self.every)]
+        return [
+            Turn("critic", self.critic, self.critic_loss),
+            Turn("generator", self.model, self.generator_loss, self.every),
+        ]
 
     def critic_loss(self, batch: Batch, t: float) -> Loss:
         real, fake = self.critic(batch.x), self.critic(self.model.sample(len(batch)))

@@ -28,7 +28,7 @@ from seisei.spec import arguments_for
 from seisei.training.checkpoint import Checkpoint, room_for
 from seisei.training.engine import Engine, Execution
 from seisei.training.hooks import Divergence, Every, Journal, Logging, Sampling, Saving, Validation, recover
-from seisei.training.loop import Training, fit
+from seisei.training.loop import Hook, Training, fit
 from seisei.training.plan import Plan
 from seisei.training.run import Listener, RunFolder
 from seisei.training.signals import Signals
@@ -200,7 +200,7 @@ def resume(
         told = listeners if engine.is_main else ()
         engine.resume_command = run.resume_command
         checkpoint, notes = run.checkpoints.newest(exact=step)
-        engine.same("E-DST-12", path, checkpoint.step)
+        engine.same("E-DST-12", str(path), checkpoint.step)
         if checkpoint.step >= plan.steps and _complete(run, recipe):
             raise UserError(
                 "E-RES-23", path, f"finished at {checkpoint.step}", f"raise --steps above {checkpoint.step}"
@@ -289,7 +289,7 @@ def _train(
             _tell(listeners, begin)
             if checkpoint is None:
                 saving.save(training, must=True)
-            hooks = [
+            hooks: list[Hook] = [
                 Divergence(journal),
                 Logging(journal, every.log),
                 Validation(journal, every.check, lambda: _held_out(data)),
@@ -327,7 +327,7 @@ def _write_head(
 
 def _held_out(data: Dataset) -> list[Batch]:
     indices = data.splits["validation"][:VALIDATED]
-    return [data.batch(part) for part in indices.split(256)]
+    return [data.batch(indices[at : at + 256]) for at in range(0, len(indices), 256)]
 
 
 def _fits(plan: Plan, data: Dataset, engine: Engine) -> None:

@@ -100,7 +100,9 @@ def test_a_missing_file_and_swapped_files_are_detected(folder: Checkpoints) -> N
         kept = (newest / name).read_bytes()
         (newest / name).unlink()
         found, (note,) = folder.newest()
-        assert found.step == 10 and ("no manifest" in note if name == "manifest.json" else f"{name}: is missing" in note)
+        assert found.step == 10 and (
+            "no manifest" in note if name == "manifest.json" else f"{name}: is missing" in note
+        )
         (newest / name).write_bytes(kept)
     one, two = newest / "model.safetensors", newest / "average.safetensors"
     a, b = one.read_bytes(), two.read_bytes()
@@ -125,7 +127,9 @@ def test_without_hashes_a_flipped_bit_would_pass(folder: Checkpoints, monkeypatc
 def test_when_none_is_whole_each_reason_is_given(folder: Checkpoints) -> None:
     for path in folder.paths():
         (path / "state.json").write_text("{}")
-    with pytest.raises(UserError, match=r"no checkpoint is whole: .*step-00000020/state.json.*step-00000010/state") as caught:
+    with pytest.raises(
+        UserError, match=r"no checkpoint is whole: .*step-00000020/state.json.*step-00000010/state"
+    ) as caught:
         folder.newest()
     assert caught.value.code == "E-RES-25"
     shutil.rmtree(folder.folder)
@@ -213,7 +217,9 @@ def test_a_disk_that_fails_leaves_the_older_ones(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(os, call, lambda *_: (_ for _ in ()).throw(OSError(number, os.strerror(number))))
-        with pytest.raises(ResourceError, match="2 older checkpoints are intact; free some space, then resume") as caught:
+        with pytest.raises(
+            ResourceError, match="2 older checkpoints are intact; free some space, then resume"
+        ) as caught:
             folder.save(30, TENSORS, {})
     assert caught.value.exit_code == 3 and "\n" not in str(caught.value)
     assert sorted(p.name for p in folder.folder.iterdir()) == ["step-00000010", "step-00000020"]
@@ -362,12 +368,16 @@ NUMBERS = st.one_of(
 )  # fmt: skip
 ENTRIES = st.fixed_dictionaries(
     {
-        "dtype": st.one_of(st.sampled_from(["F32", "I64", "F64", "BF16", "F8_E4M3", "F4", "F8_E8M0", "BOOL", "C64", "X"]), NUMBERS),
+        "dtype": st.one_of(
+            st.sampled_from(["F32", "I64", "F64", "BF16", "F8_E4M3", "F4", "F8_E8M0", "BOOL", "C64", "X"]), NUMBERS
+        ),
         "shape": st.one_of(st.lists(NUMBERS, max_size=4), NUMBERS),
         "data_offsets": st.one_of(st.lists(NUMBERS, min_size=2, max_size=2), st.lists(NUMBERS, max_size=3), NUMBERS),
     }
 )
-HEADERS = st.dictionaries(st.text(max_size=5), st.one_of(ENTRIES, NUMBERS, st.dictionaries(st.text(max_size=3), NUMBERS)))
+HEADERS = st.dictionaries(
+    st.text(max_size=5), st.one_of(ENTRIES, NUMBERS, st.dictionaries(st.text(max_size=3), NUMBERS))
+)
 
 
 def _reads_or_refuses(content: bytes) -> None:

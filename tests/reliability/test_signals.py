@@ -27,7 +27,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 def test_a_signal_saves_and_stops(number: int, code: int, tmp_path: Path, whole: RunFolder) -> None:
     output = tmp_path / "output.txt"
     assert ended(forked(lambda: train(tmp_path / "run", listeners=[stop_at(23, number)]), output)) == code
-    assert output.read_text().splitlines() == [f"stopped at step 23 of {STEPS}; resume with: seisei resume {tmp_path}/run"]
+    assert output.read_text().splitlines() == [
+        f"stopped at step 23 of {STEPS}; resume with: seisei resume {tmp_path}/run"
+    ]
     run = RunFolder.open(tmp_path / "run")
     assert run.checkpoints.newest()[0].step == 23
     session.resume(run.path)
@@ -49,7 +51,9 @@ def test_a_signal_at_the_very_last_step_finds_the_run_done(tmp_path: Path, whole
     assert finished(run) == finished(whole)
 
 
-def test_a_signal_inside_a_saving_lets_it_finish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: RunFolder) -> None:
+def test_a_signal_inside_a_saving_lets_it_finish(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: RunFolder
+) -> None:
     write = checkpoints.write_bytes
 
     def interrupted(path: Path, data: bytes) -> None:

@@ -1,7 +1,7 @@
 """Batches by step: what a step sees is a pure function of (seed, step).
 
-There is no loader state to save: resuming is starting at another step, and neither the number of processes nor of threads changes
-what an update sees.
+There is no loader state to save: resuming is starting at another step, and neither the number of processes nor of
+threads changes what an update sees.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from seisei.batch import Batch
 class Gathers(Protocol):
     """A data set, as the loader sees it."""
 
-    in_memory: bool
+    @property
+    def in_memory(self) -> bool:
+        """Whether gathering examples reads no file."""
+        ...
 
     def batch(self, indices: Tensor) -> Batch:
         """The examples of these numbers."""
@@ -37,8 +40,8 @@ class Order:
 
     Example:
         >>> order = Order(torch.arange(10), batch=4, seed=0)
-        >>> sorted(order.at(0).tolist() + order.at(1).tolist()) == sorted(set(order.at(0).tolist() + order.at(1).tolist()))
-        True
+        >>> sorted(order.at(0).tolist() + order.at(1).tolist()) == sorted(set(order.at(0).tolist() +
+        order.at(1).tolist())) True
     """
 
     def __init__(self, indices: Tensor, *, batch: int, seed: int) -> None:
@@ -65,7 +68,8 @@ class Loader:
     """This process's part of each step's batch: an equal consecutive slice.
 
     Arguments:
-        data: where examples come from. When it is not in memory, the next batch is gathered while the present one is worked on.
+        data: where examples come from. When it is not in memory, the next batch is gathered while the present one is
+            worked on.
         order: which examples.
         rank: of this process.
         world: how many processes there are; it divides the batch.

@@ -137,9 +137,9 @@ class VAE(nn.Module):
         return total - math.log(samples)
 
     def sample(self, n: int, y: Tensor | None = None, *, temperature: float = 1.0) -> Tensor:
-        """n pictures: z from the prior, scaled by `temperature`, then the mean of p(x | z, y)."""
-        z = self.prior.sample(n, self.posterior, y)  # type: ignore[operator]
-        return self.decode(z.to(next(self.parameters()).device) * temperature, y)
+        """n pictures: z from the prior at this temperature, then the mean of p(x | z, y)."""
+        z = self.prior.sample(n, self.posterior, y, temperature=temperature)  # type: ignore[operator]
+        return self.decode(z.to(next(self.parameters()).device), y)
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The mean of q(z | x, y), (B, L)."""

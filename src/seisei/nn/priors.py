@@ -35,13 +35,11 @@ class StandardNormal(nn.Module):
         """log p(z) as a function: (B, ..., L) to (B, ...)."""
         return lambda z: -0.5 * (z.square().sum(-1) + self.latent * LOG_2PI)
 
-    def log_prob(self, z: Tensor, posterior: Posterior, y: Tensor | None = None) -> Tensor:
-        """log p(z): (B, ..., L) to (B, ...)."""
-        return self.given(posterior, y)(z)
-
-    def sample(self, n: int, posterior: Posterior, y: Tensor | None = None) -> Tensor:
-        """n draws, (n, L)."""
-        return seeds.normal(n, self.latent)
+    def sample(
+        self, n: int, posterior: Posterior, y: Tensor | None = None, *, temperature: float = 1.0
+    ) -> Tensor:
+        """n draws, (n, L), their deviation from 0 scaled by the temperature."""
+        return seeds.normal(n, self.latent) * temperature
 
 
 @listed
@@ -95,10 +93,6 @@ class VampPrior(nn.Module):
 
         return log_density
 
-    def log_prob(self, z: Tensor, posterior: Posterior, y: Tensor | None = None) -> Tensor:
-        """log p(z | y): (B, ..., L) to (B, ...)."""
-        return self.given(posterior, y)(z)
-
     def _log_mixture(self, z: Tensor, parts: Normal) -> Tensor:
         """log 1/K Σ N(z; μ_k, σ_k²) for (B, S, L): two products instead of a (B, S, K, L) tensor."""
         # A square is a difference of large numbers where σ is small: in float32 it is off by 0.2 nats at σ = 0.007 and
@@ -111,9 +105,11 @@ class VampPrior(nn.Module):
         # What is left needs no more digits than z has, and half the time for its exponentials.
         return torch.logsumexp((-0.5 * (quadratic + constant)).to(z.dtype), -1) - math.log(self.components)
 
-    def sample(self, n: int, posterior: Posterior, y: Tensor | None = None) -> Tensor:
-        """n draws, (n, L)."""
-        chosen = (
-            (seeds.uniform(n) * self.components).long().clamp_max(self.components - 1).to(self.pseudo_inputs.device)
-        )
-        return posterior(self.pseudo_inputs.clamp(0, 1)[chosen], y).sample()
+    def sample(
+        self, n: int, posterior: Posterior, y: Tensor | None = None, *, temperature: float = 1.0
+    ) -> Tensor:
+        """n draws, (n, L), their deviation from the component's centre scaled by the temperature."""
+        device = self.pseudo_inputs.device
+        chosen = (seeds.uniform(n) * self.components).long().clamp_max(self.components - 1).to(device)
+        part = posterior(self.pseudo_inputs.clamp(0, 1)[chosen], y)
+        return Normal(part.mean, part.log_std + math.log(temperature)).sample()

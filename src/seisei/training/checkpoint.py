@@ -1,7 +1,8 @@
 """Checkpoints: a folder per step, complete or absent, that says itself whether it is whole.
 
-Files are written under a temporary name, flushed and fsynced; ``manifest.json`` with the SHA-256 of each comes last; the folder is
-renamed and its parent fsynced. There is no pointer to the latest: the newest *verified* one is found by looking.
+Files are written under a temporary name, flushed and fsynced; ``manifest.json`` with the SHA-256 of each comes last;
+the folder is renamed and its parent fsynced. There is no pointer to the latest: the newest *verified* one is found by
+looking.
 """
 
 from __future__ import annotations
@@ -71,7 +72,9 @@ class Checkpoints:
         temporary = self.folder / f".{final.name}.{os.getpid()}.tmp"
         files = {f"{group}.safetensors": to_bytes(values) for group, values in tensors.items()}
         files["state.json"] = _json(dict(state))
-        listing = {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()}
+        listing = {
+            name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()
+        }
         files[MANIFEST] = _json({"format": FORMAT, "step": step, "files": listing})
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -99,7 +102,7 @@ class Checkpoints:
         return final
 
     def forget_after(self, step: int) -> None:
-        """Remove what is newer than the checkpoint that a run goes on from: damaged, or of a future that was given up."""
+        """Remove what is newer than the checkpoint that a run goes on from: damaged, or of a future given up."""
         for path in self.paths():
             if _step(path) > step:
                 _remove(path)
@@ -147,7 +150,9 @@ class Checkpoints:
         if len(faults) == 1:
             raise faults[0]
         reasons = " · ".join(f"{f.where}: {f.problem}" for f in faults[:5])
-        raise UserError("E-RES-25", self.folder, f"no checkpoint is whole: {reasons}", "start again with `seisei train`")
+        raise UserError(
+            "E-RES-25", self.folder, f"no checkpoint is whole: {reasons}", "start again with `seisei train`"
+        )
 
 
 def _step(path: Path) -> int:
@@ -188,11 +193,15 @@ def verify(path: Path) -> tuple[int, dict[str, bytes]]:
         at = f" at byte {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
         raise UserError("E-RES-04", f"{where}/{MANIFEST}", f"is not a manifest{at}", mend) from error
     if version != FORMAT:
-        raise UserError("E-RES-11", f"{where}/{MANIFEST}", f"format {version}, this program reads {FORMAT}", "upgrade seisei")
+        raise UserError(
+            "E-RES-11", f"{where}/{MANIFEST}", f"format {version}, this program reads {FORMAT}", "upgrade seisei"
+        )
     files = {}
     for name, (size, digest) in wanted.items():
         if name != os.path.basename(name) or name.startswith(".") or "\0" in name:
-            raise UserError("E-RES-04", f"{where}/{MANIFEST}", f"names {name!r}, which is no file of a checkpoint", mend)
+            raise UserError(
+                "E-RES-04", f"{where}/{MANIFEST}", f"names {name!r}, which is no file of a checkpoint", mend
+            )
         try:
             data = (path / name).read_bytes()
         except FileNotFoundError as error:
@@ -215,16 +224,24 @@ def read(path: Path) -> Checkpoint:
     """
     step, files = verify(path)
     where = f"{path.parent.name}/{path.name}"
-    groups = {n.removesuffix(".safetensors"): from_bytes(d, f"{where}/{n}") for n, d in files.items() if n.endswith(".safetensors")}
+    groups = {
+        n.removesuffix(".safetensors"): from_bytes(d, f"{where}/{n}")
+        for n, d in files.items()
+        if n.endswith(".safetensors")
+    }
     for group, values in groups.items():
         if (bad := all_finite(values)) is not None:
-            raise UserError("E-RES-10", f"{where}/{group}.safetensors", f"{bad} is not finite", "resume from an older one")
+            raise UserError(
+                "E-RES-10", f"{where}/{group}.safetensors", f"{bad} is not finite", "resume from an older one"
+            )
     try:
         state = json.loads(files["state.json"])
         if not isinstance(state, dict):
             raise ValueError
     except (KeyError, ValueError, RecursionError) as error:
-        raise UserError("E-RES-19", f"{where}/state.json", "is missing or damaged", "resume from an older one") from error
+        raise UserError(
+            "E-RES-19", f"{where}/state.json", "is missing or damaged", "resume from an older one"
+        ) from error
     return Checkpoint(step, path, groups, state)
 
 
@@ -237,13 +254,25 @@ def room_for(folder: Path, size: int, count: int) -> None:
     need, free = size * count + (16 << 20), shutil.disk_usage(folder).free
     if free < need:
         problem = f"{free / 1e6:.0f} MB free, {count} checkpoints need {need / 1e6:.0f} MB"
-        raise UserError("E-TRN-22", folder, problem, "free some space, or choose another folder with --output", found=free, wanted=need)
+        raise UserError(
+            "E-TRN-22",
+            folder,
+            problem,
+            "free some space, or choose another folder with --output",
+            found=free,
+            wanted=need,
+        )
 
 
 def _refuse_pickles(folder: Path) -> None:
     for path in sorted(folder.glob("*")) if folder.is_dir() else []:
         if path.suffix in PICKLES:
-            raise UserError("E-RES-12", path.name, "pickle formats are not loaded", "save it again as safetensors where you trust it")
+            raise UserError(
+                "E-RES-12",
+                path.name,
+                "pickle formats are not loaded",
+                "save it again as safetensors where you trust it",
+            )
 
 
 def _json(data: Mapping[str, Any]) -> bytes:

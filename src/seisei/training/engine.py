@@ -1,8 +1,8 @@
 """Where and how training runs: processes, device, precision. The only file that touches `torch.distributed`.
 
-One process and many are the same code: any run starts unchanged under ``torchrun``. The one trick that makes that work for any
-number of players: a turn's loss is wrapped as a module and prepared while only its player requires a gradient, so that data
-parallelism registers exactly the parameters that move in that turn.
+One process and many are the same code: any run starts unchanged under ``torchrun``. The one trick that makes that work
+for any number of players: a turn's loss is wrapped as a module and prepared while only its player requires a gradient,
+so that data parallelism registers exactly the parameters that move in that turn.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import itertools
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,6 +21,7 @@ from typing import Any, Literal, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
 
 from seisei.batch import Batch
 from seisei.errors import PeerLost, UserError
@@ -32,8 +33,8 @@ T = TypeVar("T")
 _STORES: list[Any] = []
 _MEETINGS = itertools.count()
 
-# To meet, a minute. Afterwards a process that died is noticed at once by its closed connections; the limit of a collective is
-# for one that hangs, and must be longer than what the main process does alone between steps.
+# To meet, a minute. Afterwards a process that died is noticed at once by its closed connections; the limit of a
+# collective is for one that hangs, and must be longer than what the main process does alone between steps.
 MEETING, COLLECTIVE = timedelta(seconds=60), timedelta(minutes=10)
 LOST = ("closed by peer", "reset by peer", "roken pipe", "imed out", "ocket", "remote process", "onnection refused")
 
@@ -60,8 +61,8 @@ class Execution:
 class Engine:
     """This process's place among the others, its device and its precision; used as a context.
 
-    Leaving it leaves the group of processes. When it is left because another process was lost, the error becomes one line that
-    names that process and says how to go on.
+    Leaving it leaves the group of processes. When it is left because another process was lost, the error becomes one
+    line that names that process and says how to go on.
     """
 
     def __init__(self, execution: Execution) -> None:
@@ -109,10 +110,10 @@ class Engine:
         kept = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
         try:
             if not _STORES:
-                _STORES.append(dist.TCPStore(address, port, is_master=not kept and self.rank == 0, timeout=MEETING))
+                _STORES.append(TCPStore(address, port, is_master=not kept and self.rank == 0, timeout=MEETING))
             # Neither a restarted group nor this process's next training may read the addresses of one that is gone.
             attempt = f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}.{next(_MEETINGS)}"
-            store: Any = dist.PrefixStore(f"attempt{attempt}", _STORES[0])
+            store: Any = PrefixStore(f"attempt{attempt}", _STORES[0])
             backend = "nccl" if self.device.type == "cuda" else "gloo"
             dist.init_process_group(backend, store=store, rank=self.rank, world_size=self.world, timeout=COLLECTIVE)
             mine = f"{os.getpid()} {socket.gethostname()}"
@@ -121,15 +122,19 @@ class Engine:
             found = [store.get(f"peer{rank}").decode().partition(" ") for rank in range(self.world)]
         except (RuntimeError, ValueError) as error:
             problem = f"{self.world} processes did not meet at {address}:{port} ({str(error).splitlines()[0][:120]})"
-            raise UserError("E-DST-13", f"rank {self.rank}", problem, "start every process, at an address all can reach") from error
+            raise UserError(
+                "E-DST-13", f"rank {self.rank}", problem, "start every process, at an address all can reach"
+            ) from error
         self._peers = [(host, int(pid)) for pid, _, host in found]
 
     def _lost(self) -> str:
-        """Which other process died. It closes its connections a moment before it is seen to be dead, hence the patience."""
+        """Which other process died. Its connections close a moment before it is seen to be dead, hence the patience."""
         here = socket.gethostname()
         until = time.monotonic() + 3
         while time.monotonic() < until:
-            if dead := [f"rank {r} ({h}, pid {p})" for r, (h, p) in enumerate(self._peers) if h == here and not _alive(p)]:
+            if dead := [
+                f"rank {r} ({h}, pid {p})" for r, (h, p) in enumerate(self._peers) if h == here and not _alive(p)
+            ]:
                 return f"{' and '.join(dead)} died or left"
             time.sleep(0.05)
         return f"rank {self.rank} lost contact with another process"
@@ -183,7 +188,9 @@ class Engine:
             both = torch.tensor([value, -value], device=self.device)
             dist.all_reduce(both, op=dist.ReduceOp.MAX)
             if int(both[0]) != -int(both[1]):
-                raise UserError(code, name, "differs between processes", "give every process the same files and options")
+                raise UserError(
+                    code, name, "differs between processes", "give every process the same files and options"
+                )
 
     def autocast(self) -> AbstractContextManager[Any]:
         """bf16 where the run's precision says so."""
@@ -197,13 +204,15 @@ class Engine:
             return Batch(batch.x.contiguous(memory_format=torch.channels_last), batch.y, batch.mask)
         return batch
 
-    def parallel(self, loss: nn.Module, player: nn.Module, players: int) -> nn.Module:
+    def parallel(self, loss: nn.Module, players: int) -> nn.Module:
         """A loss whose gradients are means over processes; called while only its player requires a gradient."""
         if self.world == 1:
             return loss
         if not self.execution.sharded:
             copied = nn.parallel.DistributedDataParallel(loss)
-            copied.broadcast_buffers = False  # at every forward; as an argument it is deprecated, in favour of a newer one
+            copied.broadcast_buffers = (
+                False  # at every forward; as an argument it is deprecated, in favour of a newer one
+            )
             return copied
         if players > 1:
             problem = f"{players} players cannot be sharded, wanted one"
@@ -212,9 +221,10 @@ class Engine:
         from torch.distributed.fsdp import fully_shard
 
         mesh = init_device_mesh(self.device.type, (self.world,))
-        # One group of shards: a part that is called several times in one loss, as a VampPrior calls the encoder, would gather
-        # and scatter in an order that processes do not keep (gloo then aborts or hangs).
-        return fully_shard(loss, mesh=mesh)
+        # One group of shards: a part that is called several times in one loss, as a VampPrior calls the encoder, would
+        # gather and scatter in an order that processes do not keep (gloo then aborts or hangs).
+        fully_shard(loss, mesh=mesh)
+        return loss
 
     def accumulating(self, loss: nn.Module, more: bool) -> AbstractContextManager[Any]:
         """Around a part of a batch: gradients travel once, with the last part."""
@@ -244,7 +254,9 @@ def _place() -> tuple[int, int, int]:
     if "RANK" not in found and found.get("WORLD_SIZE", "1") == "1":
         return 1, 0, 0
     if missing := [name for name in names if name not in found]:
-        raise UserError("E-DST-06", "environment", f"{' and '.join(missing)} not set", "start with torchrun, which sets them")
+        raise UserError(
+            "E-DST-06", "environment", f"{' and '.join(missing)} not set", "start with torchrun, which sets them"
+        )
     try:
         world, rank = int(found["WORLD_SIZE"]), int(found["RANK"])
         local, _ = int(os.environ.get("LOCAL_RANK", rank)), int(found["MASTER_PORT"])
@@ -264,7 +276,9 @@ def _device(wanted: Device, local_rank: int) -> torch.device:
     if wanted == "cuda":
         count = torch.cuda.device_count()
         if local_rank >= count:
-            raise UserError("E-DST-15", "torchrun", f"{local_rank + 1} processes on {count} GPUs", f"start {count} processes")
+            raise UserError(
+                "E-DST-15", "torchrun", f"{local_rank + 1} processes on {count} GPUs", f"start {count} processes"
+            )
         torch.cuda.set_device(local_rank)
         return torch.device("cuda", local_rank)
     return torch.device(wanted)

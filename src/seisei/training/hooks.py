@@ -74,7 +74,12 @@ class Logging:
         training.waited, training.worked, training.timed = 0.0, 0.0, 0
         for move in training.moves:
             values = training.meter.means(training.engine, move.turn.name)
-            first = {"event": "train", "step": training.step, "t": training.step / training.plan.steps, "turn": move.turn.name}
+            first = {
+                "event": "train",
+                "step": training.step,
+                "t": training.step / training.plan.steps,
+                "turn": move.turn.name,
+            }
             # Nothing was counted when no step of this turn was taken: the loss is then not a number.
             loss, norm = values.pop("loss", math.nan), values.pop("gradient_norm", math.nan)
             self.journal.write({**first, "loss": loss, "parts": values, "gradient_norm": norm, **speed})
@@ -88,7 +93,11 @@ class Divergence:
 
     def __call__(self, training: Training) -> None:
         """Look at the step that was just made."""
-        bad = [move for move in training.moves if move.turn.name in training.moved and not training.moved[move.turn.name].taken]
+        bad = [
+            move
+            for move in training.moves
+            if move.turn.name in training.moved and not training.moved[move.turn.name].taken
+        ]
         if not bad:
             # A turn that moves every few steps must not be forgiven by the steps between.
             training.skipped = 0 if len(training.moved) == len(training.moves) else training.skipped
@@ -98,7 +107,9 @@ class Divergence:
         for move in bad:
             parts = training.moved[move.turn.name].parts
             # The process that writes may not be the one that met it.
-            means = training.engine.mean(torch.stack([v.double() for v in parts.values()]).to(training.engine.device)).tolist()
+            means = training.engine.mean(
+                torch.stack([v.double() for v in parts.values()]).to(training.engine.device)
+            ).tolist()
             terms = [name for name, value in zip(parts, means, strict=True) if not math.isfinite(value)]
             term = next((name for name in terms if name != "loss"), terms[0] if terms else "gradient")
             event = {"event": "skipped", "step": training.step, "turn": move.turn.name, "term": term}
@@ -173,12 +184,15 @@ class Saving:
         """Save when it is time or asked for; stop when asked to."""
         flag = training.engine.agree(self.signals.take())
         last = training.step == training.plan.steps
-        # Weights that the last step could not be taken with are finite, but may be lost: what is kept must not be of them.
+        # Weights that the last step could not be taken with are finite, but may be lost: what is kept must not be of
+        # them.
         due = training.step % self.every == 0 and not training.skipped
         if due or flag != RUN or last:
             self.save(training, must=last or flag > SAVE)
         if flag > SAVE and not last:
-            message = f"stopped at step {training.step} of {training.plan.steps}; resume with: {self.run.resume_command}"
+            message = (
+                f"stopped at step {training.step} of {training.plan.steps}; resume with: {self.run.resume_command}"
+            )
             raise Stopped(message, EXIT_CODES[flag])
 
     def save(self, training: Training, *, must: bool) -> None:
@@ -193,7 +207,10 @@ class Saving:
         # Every process learns what happened to the one that writes.
         outcome = training.engine.agree(0 if trouble is None else 1 if isinstance(trouble, ResourceError) else 2)
         if outcome == 2 and training.step == 0:
-            problem, remedy = f"the weights are not finite before the first step ({trouble})", "change what they start from"
+            problem, remedy = (
+                f"the weights are not finite before the first step ({trouble})",
+                "change what they start from",
+            )
             raise DivergenceError("E-TRN-26", self.run.path, problem, remedy)
         if outcome == 2:
             raise RollBack
@@ -204,10 +221,10 @@ class Saving:
 
 
 def validate(objective: Objective, batches: list[Batch]) -> dict[str, Any]:
-    """The mean loss and its parts over batches; for a model with a posterior, the KL and the activity of each latent dimension.
+    """The mean loss and its parts over batches; for a model with a posterior, how its latent is used.
 
-    A dimension is active when the variance over pictures of its posterior mean exceeds 0.01 (*Importance Weighted Autoencoders
-    (Burda, Grosse, Salakhutdinov, 2015)*).
+    A dimension is active when the variance over pictures of its posterior mean exceeds 0.01 (*Importance Weighted
+    Autoencoders (Burda, Grosse, Salakhutdinov, 2015)*).
     """
     total, count, parts = 0.0, 0, dict[str, float]()
     kls: list[Tensor] = []
@@ -242,7 +259,9 @@ def recover(run: RunFolder, journal: Journal) -> Callable[[Training], None]:
     def back(training: Training) -> None:
         at, times, factor = training.step, training.rollbacks + 1, training.rate_factor * 0.5
         if times > ROLL_BACKS:
-            problem = f"losses or weights are not finite at step {at}, after {ROLL_BACKS} fresh starts from the last checkpoint"
+            problem = (
+                f"losses or weights are not finite at step {at}, after {ROLL_BACKS} fresh starts from a checkpoint"
+            )
             remedy = "check the data, or lower the learning rate: --set optim.learning_rate=1e-4"
             raise DivergenceError("E-TRN-26", run.path, problem, remedy)
         training.engine.first(lambda: run.checkpoints.give_up(tried[-1]) if tried else None)
@@ -257,7 +276,7 @@ def recover(run: RunFolder, journal: Journal) -> Callable[[Training], None]:
 
 
 def plain(value: Any) -> Any:
-    """The value as it is logged: JSON has no NaN, None stands for a number that is not finite; float32 has no more than 8 digits.
+    """The value as it is logged: None for a number that is not finite, as JSON has none, and float32's own 8 digits.
 
     Example:
         >>> plain({"loss": 0.1234567890123, "norm": math.inf})

@@ -1,12 +1,13 @@
 """Speed-ups of this machine, each tried before it is trusted.
 
-What paid and by how much is in ``docs/log.md``. A lever changes rounding at most; each that is on is written into the run's
-recipe, since a resumed run gives the same bits only with the same levers.
+What paid and by how much is in ``docs/log.md``. A lever changes rounding at most; each that is on is written into the
+run's recipe, since a resumed run gives the same bits only with the same levers.
 """
 
 from __future__ import annotations
 
 import ctypes
+import math
 import platform
 
 import torch
@@ -18,7 +19,7 @@ M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1
 
 
 def keep_pages() -> bool:
-    """Let the process keep the memory it frees: a fresh large tensor otherwise costs a page fault every 4 kB. glibc only."""
+    """Let the process keep the memory it frees: a fresh large tensor costs a page fault every 4 kB. glibc only."""
     if platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL(None).mallopt
@@ -29,14 +30,15 @@ def product_error(size: int = 512, dtype: torch.dtype = torch.float32) -> float:
     """Largest error of a product of standard normal (size, size) matrices against float64, in units of √size."""
     a, b = torch.randn(2, size, size, generator=seeds.generator("probe"))
     answer = (a.to(dtype) @ b.to(dtype)).double()
-    return float((answer - a.double() @ b.double()).abs().max()) / size**0.5
+    worst = float((answer - a.double() @ b.double()).abs().max())
+    return worst / math.sqrt(size)
 
 
 def route_float32(on: bool, limit: float = 1e-4) -> bool:
     """Send float32 products on the CPU to oneDNN, which is up to twice as fast where MKL picks a slow path.
 
-    The switch also *permits* bf16 arithmetic, and a CPU with matrix units may take it: the accuracy of a product is measured, and
-    the switch goes back unless float32's own is found (measured 3e-6 here; bf16 would give 1e-2).
+    The switch also *permits* bf16 arithmetic, and a CPU with matrix units may take it: the accuracy of a product is
+    measured, and the switch goes back unless float32's own is found (measured 3e-6 here; bf16 would give 1e-2).
     """
     matmul = getattr(torch.backends.mkldnn, "matmul", None)
     if matmul is None or not hasattr(matmul, "fp32_precision"):
@@ -52,7 +54,7 @@ def route_float32(on: bool, limit: float = 1e-4) -> bool:
 def bf16_works(device: torch.device, limit: float = 0.05) -> bool:
     """True when bf16 products are there and as accurate as bf16 can be (about 0.01 in the units of `product_error`)."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     try:
         return product_error(256, torch.bfloat16) <= limit
     except RuntimeError:

@@ -1,9 +1,9 @@
 """The loop: every family, one player or several, one process or many.
 
-    while step < steps:
-        batch, t = batches(step), step / steps
-        for move in moves: move(batch, t)
-        after(training)                      # log, watch, sample, evaluate, save
+while step < steps:
+    batch, t = batches(step), step / steps
+    for move in moves: move(batch, t)
+    after(training)                      # log, watch, sample, evaluate, save
 """
 
 from __future__ import annotations
@@ -138,7 +138,9 @@ class Training:
         if not self.engine.is_main or any(all_finite(group) is not None for group in state.values()):
             return None
         if self._shown is None:
-            with seeds.seeded(self.seed, "shown"):  # its first weights are thrown away, and must not disturb anybody's draws
+            with seeds.seeded(
+                self.seed, "shown"
+            ):  # its first weights are thrown away, and must not disturb anybody's draws
                 self._shown = self.plan.objective.build().to(self.engine.device).eval()
         assert self._shown is not None
         load_weights(self._shown.model, state.get("average", state["model"]), "average")
@@ -197,7 +199,9 @@ class Training:
             remedy = "resume from another checkpoint with --step"
             raise UserError("E-RES-19", f"{name}/state.json", f"lacks {error}", remedy) from error
         if seed != self.seed:
-            raise UserError("E-RES-19", "seed", f"{self.seed}, the checkpoint has {seed}", "resume with the run's own seed")
+            raise UserError(
+                "E-RES-19", "seed", f"{self.seed}, the checkpoint has {seed}", "resume with the run's own seed"
+            )
         self.waited, self.worked, self.timed = 0.0, 0.0, 0
 
 
@@ -238,5 +242,7 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], where: str, *, 
             problem = f"tensor {name!r} has shape {tuple(value.shape)}, wanted {tuple(target.shape)}"
             raise UserError("E-RES-08", where, problem, remedy)
         if target.dtype != value.dtype:
-            raise UserError("E-RES-09", where, f"tensor {name!r} has dtype {value.dtype}, wanted {target.dtype}", remedy)
+            raise UserError(
+                "E-RES-09", where, f"tensor {name!r} has dtype {value.dtype}, wanted {target.dtype}", remedy
+            )
         target.copy_(like(target, value))

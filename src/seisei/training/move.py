@@ -55,7 +55,7 @@ class Move:
         self.seed = seeds.derive(seed, turn.name)
         self.players = [t.player for t in objective.turns()]
         self._alone()
-        self.prepared = engine.parallel(_TurnLoss(objective, turn, engine), turn.player, len(self.players))
+        self.prepared = engine.parallel(_TurnLoss(objective, turn, engine), len(self.players))
         self.loss: Any = torch.compile(self.prepared) if engine.execution.compile else self.prepared
         # Taken after sharding, which puts new parameters in the place of the old.
         self.names = [name for name, _ in turn.player.named_parameters()]
@@ -97,8 +97,9 @@ class Move:
             draws = seeds.Draws(self.seed, step, total=engine.world * count, offset=offset, device=engine.device)
             with engine.accumulating(self.prepared, done < count), seeds.drawing(draws):
                 total, terms = self.loss(part, t)
-                # 0 × loss is 0, or NaN for a loss that is not finite: it then spoils the gradient in every process, and the
-                # gradient's norm alone tells all of them, without another exchange, that this step must not be taken.
+                # 0 × loss is 0, or NaN for a loss that is not finite: it then spoils the gradient in every process, and
+                # the gradient's norm alone tells all of them, without another exchange, that this step must not be
+                # taken.
                 total.backward(total.detach() * 0 + share)
             for name, value in {"loss": total.detach(), **terms}.items():
                 parts[name] = value * share + parts[name] if name in parts else value * share if share < 1 else value

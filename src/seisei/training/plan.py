@@ -61,7 +61,7 @@ class Plan:
     format: Literal["contiguous", "channels_last"] = "contiguous"
 
     def override(self, path: str, value: Any) -> Plan:
-        """The plan with one value changed, found by a dotted path such as ``objective.beta`` or ``optim.learning_rate``.
+        """The plan with one value changed, found by a dotted path such as ``objective.beta`` or ``optim.clip``.
 
         Raises:
             UserError: no such path (with the nearest right name), or a value that does not fit.
@@ -72,7 +72,7 @@ class Plan:
             raise UserError("E-TRN-02", f"--set {path}", f"the plan has no {name!r}", did_you_mean(name, names))
         old = getattr(self, name)
         if isinstance(old, Spec) and rest:
-            return replace(self, **{name: old.override(rest, value)})
+            return replace(self, objective=old.override(rest, value))
         if isinstance(old, Optim) and rest:
             inner = [f.name for f in fields(old)]
             if rest not in inner:
@@ -105,7 +105,9 @@ class Plan:
         for name, value in plain.items():
             plan = plan.override(name, value)
         if not issubclass(plan.objective.cls, Objective):
-            raise UserError("E-*-07", where, f"{plan.objective.cls.__name__} is no objective", "use a run folder that seisei wrote")
+            raise UserError(
+                "E-*-07", where, f"{plan.objective.cls.__name__} is no objective", "use a run folder that seisei wrote"
+            )
         optim = data.get("optim", {})
         if not isinstance(optim, dict):
             raise UserError("E-*-02", where, "holds no optimizer's settings", "use a run folder that seisei wrote")

@@ -59,7 +59,9 @@ class RunFolder:
             probe.touch()
             probe.unlink()
         except OSError as error:
-            raise UserError("E-TRN-21", output, f"cannot be written ({error.strerror})", "choose another --output") from error
+            raise UserError(
+                "E-TRN-21", output, f"cannot be written ({error.strerror})", "choose another --output"
+            ) from error
         return cls(output)
 
     @classmethod
@@ -71,17 +73,32 @@ class RunFolder:
         """
         folder = Path(path)
         if not folder.exists():
-            raise UserError("E-*-01", path, f"no such run (current folder: {Path.cwd().name})", "list the runs with `seisei list`")
+            raise UserError(
+                "E-*-01", path, f"no such run (current folder: {Path.cwd().name})", "list the runs with `seisei list`"
+            )
         if folder.is_file():
             if folder.suffix in {".pt", ".pth", ".ckpt", ".pkl", ".bin", ".joblib"}:
-                raise UserError("E-*-03", path, "pickle formats are not loaded", "save it again as safetensors where you trust it")
-            raise UserError("E-*-02", path, "is a file, wanted a run folder", "give the folder that `seisei train` made")
+                raise UserError(
+                    "E-*-03", path, "pickle formats are not loaded", "save it again as safetensors where you trust it"
+                )
+            raise UserError(
+                "E-*-02", path, "is a file, wanted a run folder", "give the folder that `seisei train` made"
+            )
         missing = [name for name in ("recipe.json", "schema.json") if not (folder / name).is_file()]
         if missing:
-            pickles = [p.name for p in folder.iterdir() if p.suffix in {".pt", ".pth", ".ckpt", ".pkl", ".bin", ".joblib"}]
+            pickles = [
+                p.name for p in folder.iterdir() if p.suffix in {".pt", ".pth", ".ckpt", ".pkl", ".bin", ".joblib"}
+            ]
             if pickles:
-                raise UserError("E-*-03", f"{path}/{pickles[0]}", "pickle formats are not loaded", "save it again as safetensors")
-            raise UserError("E-*-02", path, f"is not a run: {' and '.join(missing)} missing", "give the folder that `seisei train` made")
+                raise UserError(
+                    "E-*-03", f"{path}/{pickles[0]}", "pickle formats are not loaded", "save it again as safetensors"
+                )
+            raise UserError(
+                "E-*-02",
+                path,
+                f"is not a run: {' and '.join(missing)} missing",
+                "give the folder that `seisei train` made",
+            )
         return cls(folder)
 
     @property
@@ -95,7 +112,11 @@ class RunFolder:
         Raises:
             ResourceError: it cannot be written; what was there is untouched.
         """
-        data = content if isinstance(content, bytes) else json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False).encode()
+        data = (
+            content
+            if isinstance(content, bytes)
+            else json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False).encode()
+        )
         target = self.path / name
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -114,10 +135,12 @@ class RunFolder:
             return json.loads((self.path / name).read_bytes())
         except (OSError, ValueError, RecursionError) as error:
             at = f" at byte {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
-            raise UserError("E-*-02", self.path / name, f"cannot be read{at}", "use a run folder that seisei wrote") from error
+            raise UserError(
+                "E-*-02", self.path / name, f"cannot be read{at}", "use a run folder that seisei wrote"
+            ) from error
 
     def log(self, event: dict[str, Any]) -> None:
-        """Append an event to ``log.jsonl`` and tell the listeners; a full disk keeps events in memory until there is room."""
+        """Append an event to ``log.jsonl`` and tell the listeners; while the disk is full, events wait in memory."""
         self._pending.append(json.dumps(event, ensure_ascii=False, allow_nan=False) + "\n")
         try:
             with open(self.path / "log.jsonl", "ab", buffering=0) as file:
@@ -192,7 +215,9 @@ class Lock:
         try:
             self._handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise UserError("E-TRN-21", path.parent, f"cannot be written ({error.strerror})", "make it writable") from error
+            raise UserError(
+                "E-TRN-21", path.parent, f"cannot be written ({error.strerror})", "make it writable"
+            ) from error
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

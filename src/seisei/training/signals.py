@@ -12,7 +12,7 @@ EXIT_CODES = {STOP_INTERRUPTED: 130, STOP_TERMINATED: 143}
 
 
 class Signals:
-    """Inside, SIGINT and SIGTERM ask to save and stop, SIGUSR1 to save and go on; a second SIGINT or SIGTERM aborts at once."""
+    """Inside, SIGINT and SIGTERM ask to save and stop, SIGUSR1 to save and go on; a second of the first two aborts."""
 
     def __init__(self) -> None:
         self.flag = RUN
@@ -24,7 +24,9 @@ class Signals:
                 self._before[number] = signal.signal(number, self._note)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 

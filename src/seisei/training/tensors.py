@@ -1,7 +1,7 @@
-"""Tensors on disk: safetensors, read with every length compared to the bytes present, and files that are complete or absent.
+"""Tensors on disk: safetensors, every length compared to the bytes present, and files that are complete or absent.
 
-The format holds no code and no paths. Its own library is used to parse; the header is looked at first, so that a damaged or
-hostile file is refused by name before anything is allocated for it.
+The format holds no code and no paths. Its own library is used to parse; the header is looked at first, so that a
+damaged or hostile file is refused by name before anything is allocated for it.
 """
 
 from __future__ import annotations
@@ -67,7 +67,9 @@ def from_bytes(content: bytes, where: str) -> dict[str, Tensor]:
     try:
         return load(content)
     except (SafetensorError, ValueError, KeyError, TypeError, OverflowError) as error:
-        raise UserError("E-*-06", where, f"is damaged ({error})", "copy the file again from where it is whole") from error
+        raise UserError(
+            "E-*-06", where, f"is damaged ({error})", "copy the file again from where it is whole"
+        ) from error
 
 
 def _look(content: bytes, where: str) -> None:

@@ -1,8 +1,8 @@
 """The watch: one small rule per known way in which training fails.
 
-A rule is a function of what was logged, so that a resumed run watches on as if it had never stopped, and a rule is tested with a
-list of events. Each finding says what is seen, the evidence, the likely cause, and what to do. A rule speaks once, and again only
-after it had nothing to say in between.
+A rule is a function of what was logged, so that a resumed run watches on as if it had never stopped, and a rule is
+tested with a list of events. Each finding says what is seen, the evidence, the likely cause, and what to do. A rule
+speaks once, and again only after it had nothing to say in between.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ def posterior_collapse(history: History) -> Finding | None:
         advice = "train with --warmup 0.3 or --free-bits 0.1, or lower --beta"
         return Finding("warning", "posterior collapse: all pictures get the same latent", numbers, cause, advice)
     if active < size / 4 and last.get("t", 0) >= 0.5:
-        advice = f"nothing is lost: --latent {max(2, 2 * active)} would do as well; for more detail lower --beta or use --free-bits"
+        enough = max(2, 2 * active)
+        advice = f"nothing is lost: --latent {enough} would do as well; for more detail lower --beta or use --free-bits"
         return Finding("note", "most latent dimensions are unused", numbers, cause, advice)
     return None
 
@@ -81,9 +82,12 @@ def divergence(history: History) -> Finding | None:
     skipped = history.all("skipped")
     if skipped:
         first, last = skipped[0], skipped[-1]
-        numbers = f"{len(skipped)} steps left out, first at step {first.get('step')} in {first.get('term')}, last at {last.get('step')}"
+        where = f"first at step {first.get('step')} in {first.get('term')}, last at {last.get('step')}"
+        numbers = f"{len(skipped)} steps left out, {where}"
         cause = "a value overflowed, or the data hold values that are not finite"
-        remedy = "those steps were not taken; after ten in a row the run goes back to its last checkpoint at half the rate"
+        remedy = (
+            "those steps were not taken; after ten in a row the run goes back to its last checkpoint at half the rate"
+        )
         return Finding("warning", "a loss or gradient was not finite", numbers, cause, lr, remedy)
     losses = [float(e["loss"]) for e in history.all("train") if e.get("loss") is not None]
     # In a game of several players a rising loss of one is another's success.
@@ -120,7 +124,13 @@ def overfitting(history: History) -> Finding | None:
         return None
     numbers = f"validation loss {losses[best]:.4g} at step {checks[best].get('step')}, {losses[-1]:.4g} now"
     advice = f"stop near step {checks[best].get('step')} (--steps), use more data, or a smaller --width or --latent"
-    return Finding("warning", "overfitting: new pictures are explained worse and worse", numbers, "too few data for this model", advice)
+    return Finding(
+        "warning",
+        "overfitting: new pictures are explained worse and worse",
+        numbers,
+        "too few data for this model",
+        advice,
+    )
 
 
 RULES: dict[str, Rule] = {

@@ -1,0 +1,103 @@
+"""The watch: each rule fires on a broken run within a stated number of events, and is silent on a healthy one."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from seisei.training.hooks import plain
+from seisei.training.watch import RULES, Watch
+
+Events = list[dict[str, Any]]
+
+
+def train(losses: list[float], waiting: float = 0.02) -> Events:
+    total = len(losses)
+    return [
+        {"event": "train", "step": i + 1, "t": (i + 1) / total, "turn": "model", "loss": plain(v), "waiting": waiting}
+        for i, v in enumerate(losses)
+    ]
+
+
+def checks(losses: list[float], kl: list[float], active: int) -> Events:
+    total = len(losses)
+    return [
+        {"event": "validation", "step": i + 1, "t": (i + 1) / total, "loss": plain(v), "kl_per_dimension": kl,
+        "active_units": active} for i, v in enumerate(losses)
+    ]  # fmt: skip
+
+
+def found(events: Events) -> list[tuple[str, int]]:
+    """Which rules spoke, and after how many events."""
+    watch = Watch()
+    return [(finding["rule"], n) for n, event in enumerate(events, 1) for finding in watch.look(event)]
+
+
+FALLING = [100 * math.exp(-i / 10) + 20 + (i % 3) for i in range(40)]
+HEALTHY = {
+    "train": train(FALLING),
+    "validation": checks([90, 60, 45, 40, 38, 37, 36.9, 37.0, 36.8, 36.9], [0.8] * 8, 8),
+    "a short wait": train(FALLING[:4], 0.9) + train(FALLING[4:]),
+    "a rise while the KL term comes in": train([100, 60, 50, 48, 50, 52, 54, 55, 55, 54, 53, 52, 51, 50]),
+    "collapsed at the start, as all are": checks([90, 60, 45, 40, 38, 37, 36, 35, 35, 35], [0.0] * 8, 0)[:1],
+}
+BROKEN = {
+    "posterior collapse": (checks([90, 80, 79, 78, 78], [0.001] * 8, 0), 1),
+    "divergence": (train(FALLING[:15]) + [{"event": "skipped", "step": 16, "term": "kl"}], 16),
+    "starving data pipeline": (train(FALLING, 0.5), 5),
+    "overfitting": (checks([90, 60, 50, 45, 46, 50, 56, 60, 66], [0.8] * 8, 8), 7),
+}
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_a_healthy_run_is_left_in_peace(name: str) -> None:
+    assert found(HEALTHY[name]) == []
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_each_rule_fires_in_time_and_once(rule: str) -> None:
+    events, within = BROKEN[rule]
+    (only,) = found(events)
+    assert only[0] == rule and only[1] <= within
+
+
+def test_a_loss_that_runs_away_is_seen_within_twelve_lines() -> None:
+    (only,) = found(train(FALLING[:20] + [40.0 * 2**i for i in range(12)]))
+    assert only[0] == "divergence" and only[1] <= 20 + 6
+
+
+def test_a_rule_speaks_again_after_it_was_silent() -> None:
+    events = train(FALLING[:6], 0.5) + train(FALLING[:3]) + train(FALLING[:6], 0.5)
+    assert [rule for rule, _ in found(events)] == ["starving data pipeline"] * 2
+
+
+def test_every_finding_says_what_why_and_what_to_do() -> None:
+    for events, _ in BROKEN.values():
+        watch = Watch()
+        (finding,) = [f for e in events for f in watch.look(e)]
+        assert finding["severity"] in ("warning", "note") and finding["event"] == "watch"
+        assert all(finding[part] and "\n" not in finding[part] for part in ("symptom", "evidence", "cause", "advice"))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_resumed_watch_goes_on_as_if_never_stopped(rule: str) -> None:
+    events, _ = BROKEN[rule]
+    events = events + events  # silence and relapse included
+    whole, log = Watch(), []
+    for event in events:
+        log += [event, *whole.look(event)]
+    for stop in range(len(log)):
+        past, rest = log[:stop], log[stop:]
+        if past and past[-1].get("event") != "watch" and rest and rest[0].get("event") == "watch":
+            continue  # a finding is logged with its event: no checkpoint lies between
+        resumed, again = Watch(past), list(past)
+        for event in [e for e in rest if e["event"] != "watch"]:
+            again += [event, *resumed.look(event)]
+        assert again == log
+
+
+def test_numbers_that_are_not_finite_break_no_rule() -> None:
+    events = checks([90, math.nan, math.inf], [None, None], 0) + train([1.0, math.nan, math.inf] * 9)  # type: ignore[list-item]
+    assert isinstance(found([plain(e) for e in events]), list)
