@@ -23,8 +23,7 @@ class Average:
         model: whose weights are followed. Buffers are copied, not averaged.
         decay: per step.
         every: steps between two updates, each with decay^every: following the weights at every step costs more time and
-            differs
-            by nothing that matters. Before the first of them the average is the weights themselves.
+            differs by nothing that matters. Before the first of them the average is the weights themselves.
 
     Example:
         >>> model = nn.Linear(1, 1)
