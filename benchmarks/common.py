@@ -83,7 +83,9 @@ def hardware() -> str:
 
     names = [line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")]
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    return f"{os.cpu_count()} cores of {names[0] if names else platform.machine()}, {torch.get_num_threads()} threads{gpu}"
+    return (
+        f"{os.cpu_count()} cores of {names[0] if names else platform.machine()}, {torch.get_num_threads()} threads{gpu}"
+    )
 
 
 def _cpuinfo() -> list[str]:

@@ -2,10 +2,10 @@
 
     python benchmarks/quality_vae.py            about an hour on two cores
 
-Protocol: the fixed 50,000 / 10,000 / 10,000 division; the bound log 1/K Σ p(x, z_k)/q(z_k | x) with K = 5,000 importance
-samples on all 10,000 test pictures; everything about the models was chosen on the validation part (docs/log.md). One
-Gaussian layer of 40 latents, residual convolutions, pixels independent given z. Published by a unified VAE library in
-this protocol: VAE 89.78, IWAE (K = 50) 86.82, VampPrior (500) 85.79.
+Protocol: the fixed 50,000 / 10,000 / 10,000 division; the bound log 1/K Σ p(x, z_k)/q(z_k | x) with K = 5,000
+importance samples on all 10,000 test pictures; everything about the models was chosen on the validation part
+(docs/log.md). One Gaussian layer of 40 latents, residual convolutions, pixels independent given z. Published by a
+unified VAE library in this protocol: VAE 89.78, IWAE (K = 50) 86.82, VampPrior (500) 85.79.
 """
 
 from __future__ import annotations
@@ -59,9 +59,7 @@ def main() -> None:
             dials = {**model["dials"], **({"steps": 100} if arguments.quick else {})}
             begun = time.perf_counter()
             output = folder / str(len(record.results))
-            run = seisei.train(
-                "vae", where, output=output, seed=arguments.seed, overrides=NETWORK, **COMMON, **dials
-            )
+            run = seisei.train("vae", where, output=output, seed=arguments.seed, overrides=NETWORK, **COMMON, **dials)
             trained = time.perf_counter() - begun
             keep_pages()
             route_float32(True)

@@ -25,7 +25,6 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -173,9 +172,9 @@ def main() -> None:
         speeds = measure(variants(data, network, steps), steps, rounds)
         setting = f"{network} VAE 28×28, batch {BATCH}"
         for name, values in speeds.items():
-            goal = None
             record.add(
-                "images per second", f"{setting}, {name}", round(statistics.median(values), 1), goal=goal, better="higher",
+                "images per second", f"{setting}, {name}", round(statistics.median(values), 1), goal=None,
+                better="higher",
                 smallest=round(min(values), 1), largest=round(max(values), 1), rounds=rounds,
             )  # fmt: skip
         goals = {"bare, same levers": 0.97, "bare, torch defaults": 0.97, PEER: 2.5}
@@ -187,7 +186,9 @@ def main() -> None:
             )  # fmt: skip
         if not arguments.quick:
             for name in speeds:
-                record.add("peak memory, MB", f"{setting}, {name}", round(peak(name, network), 1), goal=None, better="lower")
+                record.add(
+                    "peak memory, MB", f"{setting}, {name}", round(peak(name, network), 1), goal=None, better="lower"
+                )
     if not arguments.quick:
         record.write(("torch", "numpy", "seisei", "pythae"))
 

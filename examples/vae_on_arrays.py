@@ -22,7 +22,8 @@ def main() -> None:
     drawn = run.sample(16, seed=1)
     latents = run.encode(digits[:100])
     walk = run.interpolate(digits[:2], steps=5)
-    print(f"drew {len(drawn)} pictures of {drawn[0].shape}, encoded 100 of them as {latents.shape}, walked {len(walk[0])} steps")
+    print(f"drew {len(drawn)} pictures of {drawn[0].shape}, encoded 100 of them as {latents.shape}")
+    print(f"walked from one to another in {len(walk[0])} steps")
 
     odd = digits[:20].copy()
     odd[7] = 255 - odd[7]

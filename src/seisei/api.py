@@ -26,7 +26,8 @@ from seisei.evaluation.likelihood import Likelihood
 from seisei.finish import evaluate, finish
 from seisei.modalities.image import grid, png_bytes
 from seisei.pipeline import Pipeline, Pixels
-from seisei.session import DataOptions, Execution, Request
+from seisei.session import DataOptions, Request
+from seisei.training.engine import Execution
 from seisei.training.run import Listener, RunFolder
 
 

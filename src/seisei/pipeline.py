@@ -137,12 +137,19 @@ class Pipeline:
         model = self.need("sample")
         if not 1 <= n <= MOST:
             raise UserError(
-                "E-SMP-08", "-n", f"{n} pictures, wanted 1 to {MOST}", "choose a number in the range", found=n, wanted=MOST
+                "E-SMP-08",
+                "-n",
+                f"{n} pictures, wanted 1 to {MOST}",
+                "choose a number in the range",
+                found=n,
+                wanted=MOST,
             )
         check_seed(seed, "E-SMP-09")
         if not 0 < temperature < math.inf:
             problem = f"{temperature} is out of range, wanted > 0"
-            raise UserError("E-SMP-10", "--temperature", problem, "choose a number above 0, 1 is the model's own", found=temperature)
+            raise UserError(
+                "E-SMP-10", "--temperature", problem, "choose a number above 0, 1 is the model's own", found=temperature
+            )
         y = self.labels(n, label)
         out: list[Pixels] = []
         for start in range(0, n, 64):
@@ -216,7 +223,8 @@ class Pipeline:
         """L, where the model says so."""
         size = getattr(self.model, "latent", None)
         if size is None and hasattr(self.model, "encoder"):
-            size = self.model.encode(torch.zeros(1, *self.image.shape), torch.zeros(1, dtype=torch.long)).shape[1]
+            model: Any = self.model
+            size = model.encode(torch.zeros(1, *self.image.shape), torch.zeros(1, dtype=torch.long)).shape[1]
         return size
 
     @torch.no_grad()
@@ -343,5 +351,6 @@ def spherical(a: Tensor, b: Tensor, t: Tensor | float) -> Tensor:
     angle = torch.acos((u * v).sum().clamp(-1, 1))
     if angle < 1e-4:
         return torch.lerp(a, b, torch.as_tensor(t))
-    direction = (torch.sin((1 - t) * angle) * u + torch.sin(t * angle) * v) / torch.sin(angle)
-    return direction * torch.lerp(length_a, length_b, torch.as_tensor(t))
+    direction: Tensor = (torch.sin((1 - t) * angle) * u + torch.sin(t * angle) * v) / torch.sin(angle)
+    length: Tensor = torch.lerp(length_a, length_b, torch.as_tensor(t))
+    return direction * length

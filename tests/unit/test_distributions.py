@@ -381,9 +381,7 @@ def test_vamp_prior_is_the_explicit_mixture(conditional: bool, samples: int) -> 
         z = torch.randn(4, samples, 5) if samples else torch.randn(4, 5)
     wanted = explicit(z, prior, encoder, y)
     assert torch.allclose(prior.given(encoder, y)(z), wanted, atol=1e-5)
-    assert not torch.allclose(
-        prior.given(encoder, y)(z) + math.log(7), wanted, atol=1e-2
-    )  # mutant: a sum for a mean
+    assert not torch.allclose(prior.given(encoder, y)(z) + math.log(7), wanted, atol=1e-2)  # mutant: a sum for a mean
     if conditional:
         assert not torch.allclose(prior.given(encoder, y)(z), explicit(z, prior, encoder, y.flip(0)), atol=1e-2)
 

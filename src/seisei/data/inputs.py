@@ -34,7 +34,8 @@ def read_inputs(
     Arguments:
         schema: of the model.
         given: a picture's path, a folder, or anything else that `open_source` reads.
-        resize: how to fit pictures of another size; by default as in training, which refuses them where it had to fit none.
+        resize: how to fit pictures of another size; by default as in training, which refuses them where it
+            had to fit none.
         convert: turn colour into grey where the model knows grey only.
         labels: whether the model needs them.
         max_pixels: a larger picture is refused.

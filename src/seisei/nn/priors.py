@@ -35,9 +35,7 @@ class StandardNormal(nn.Module):
         """log p(z) as a function: (B, ..., L) to (B, ...)."""
         return lambda z: -0.5 * (z.square().sum(-1) + self.latent * LOG_2PI)
 
-    def sample(
-        self, n: int, posterior: Posterior, y: Tensor | None = None, *, temperature: float = 1.0
-    ) -> Tensor:
+    def sample(self, n: int, posterior: Posterior, y: Tensor | None = None, *, temperature: float = 1.0) -> Tensor:
         """n draws, (n, L), their deviation from 0 scaled by the temperature."""
         return seeds.normal(n, self.latent) * temperature
 
@@ -105,9 +103,7 @@ class VampPrior(nn.Module):
         # What is left needs no more digits than z has, and half the time for its exponentials.
         return torch.logsumexp((-0.5 * (quadratic + constant)).to(z.dtype), -1) - math.log(self.components)
 
-    def sample(
-        self, n: int, posterior: Posterior, y: Tensor | None = None, *, temperature: float = 1.0
-    ) -> Tensor:
+    def sample(self, n: int, posterior: Posterior, y: Tensor | None = None, *, temperature: float = 1.0) -> Tensor:
         """n draws, (n, L), their deviation from the component's centre scaled by the temperature."""
         device = self.pseudo_inputs.device
         chosen = (seeds.uniform(n) * self.components).long().clamp_max(self.components - 1).to(device)

@@ -49,7 +49,8 @@ class ELBO(Objective):
         """KL(q ‖ p): in closed form (B, L) against a standard normal prior, else one-sample (B, 1)."""
         if isinstance(self.model.prior, StandardNormal):
             return q.kl_to_standard()
-        return (q.log_prob(z).sum(-1) - self.model.log_prior(z, y)).unsqueeze(-1)
+        difference: Tensor = q.log_prob(z).sum(-1) - self.model.log_prior(z, y)
+        return difference.unsqueeze(-1)
 
     def loss(self, batch: Batch, t: float) -> Loss:
         """The loss at fraction t of training; its parts are the reconstruction and KL terms and the ELBO itself."""

@@ -172,15 +172,15 @@ def _ends(
     likelihood = Spec(HEADS[head], levels=image.levels)
     per_value = likelihood.build().parameters_per_value
     encode, decode, defaults = NETWORKS[network]
-    size = {
+    dims = {
         "width": width or defaults["width"],
         "depth": defaults["depth"] if depth is None else depth,
         "classes": classes,
     }
     if network == "conv":
         # Beyond this, maps at half the picture's size cost most of the time and show in no sample.
-        size["patch"] = 2 if max(image.height, image.width) <= 32 else 4
+        dims["patch"] = 2 if max(image.height, image.width) <= 32 else 4
     channels, *plane = image.shape
-    encoder = Spec(encode, shape=[channels, *plane], outputs=outputs, **size)
-    decoder = Spec(decode, shape=[channels * per_value, *plane], latent=latent, **size)
+    encoder = Spec(encode, shape=[channels, *plane], outputs=outputs, **dims)
+    decoder = Spec(decode, shape=[channels * per_value, *plane], latent=latent, **dims)
     return encoder, decoder, likelihood, "channels_last" if network == "conv" and image.height >= 16 else "contiguous"
