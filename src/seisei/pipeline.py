@@ -25,6 +25,7 @@ from seisei.schema import Schema
 from seisei.spec import Spec
 from seisei.training.loop import load_weights
 from seisei.training.run import RunFolder
+from seisei.training.size import check_weights, outline
 
 Pixels = NDArray[np.uint8]
 Path_ = Literal["spherical", "linear"]
@@ -72,9 +73,13 @@ class Pipeline:
             raise UserError(
                 "E-*-02", f"{path}/recipe.json", f"lacks {error}", "use a run folder that seisei wrote"
             ) from error
-        model = Spec.from_json(tree, f"{path}/recipe.json").build()
+        spec = Spec.from_json(tree, f"{path}/recipe.json")
         name = weights if weights == "average" and "average" in checkpoint.tensors else "model"
-        load_weights(model, checkpoint.tensors[name], f"{checkpoint.path.name}/{name}.safetensors")
+        where = f"{checkpoint.path.name}/{name}.safetensors"
+        # The sizes in recipe.json are believed only when the weights have them: they are as large as they are.
+        check_weights(outline(spec).state_dict(), checkpoint.tensors[name], where)
+        model = spec.build()
+        load_weights(model, checkpoint.tensors[name], where)
         if recipe["plan"].get("format") == "channels_last":
             model = model.to(memory_format=torch.channels_last)
         digest = hashlib.sha256((checkpoint.path / f"{name}.safetensors").read_bytes()).hexdigest()

@@ -19,6 +19,7 @@ from seisei import catalog
 from seisei.batch import Batch
 from seisei.data.dataset import Dataset, read_dataset
 from seisei.data.loader import Loader, Order
+from seisei.data.store import memory
 from seisei.errors import UserError
 from seisei.finish import finish, sample_sheet
 from seisei.pipeline import check_seed
@@ -32,6 +33,7 @@ from seisei.training.loop import Hook, Training, fit
 from seisei.training.plan import Plan
 from seisei.training.run import Listener, RunFolder
 from seisei.training.signals import Signals
+from seisei.training.size import fits
 from seisei.training.watch import RULES, Watch
 
 VALIDATED = 2048
@@ -51,6 +53,7 @@ class DataOptions:
     skip_bad: str | None = None
     max_pixels: int = 64_000_000
     frames: Literal["first"] | None = None
+    min_size: int = 8
     follow_outside: bool = False
     memory: int | None = None
 
@@ -332,6 +335,7 @@ def _held_out(data: Dataset) -> list[Batch]:
 
 def _fits(plan: Plan, data: Dataset, engine: Engine) -> None:
     """Refuse what cannot work, with numbers."""
+    fits(plan.objective, memory())
     count, world = len(data.splits["train"]), engine.world
     if plan.batch > count:
         fit = 1 << (count.bit_length() - 1)

@@ -98,11 +98,11 @@ def read_codes(path: Path) -> Codes:
 
 def _numpy(path: Path) -> Codes:
     # The checks of lengths before anything is allocated are those of data sets.
-    from seisei.data.arrays import _half_of_memory, _read_npy, _read_npz
+    from seisei.data.arrays import half_of_memory, read_npy, read_npz
 
     if path.suffix.lower() == ".npy":
-        return Codes(_floats(_read_npy(path, str(path)), path), [], None)
-    arrays = _read_npz(path, str(path), _half_of_memory())
+        return Codes(_floats(read_npy(path, str(path)), path), [], None)
+    arrays = read_npz(path, str(path), half_of_memory())
     if "z" not in arrays:
         keys = ", ".join(arrays) or "nothing"
         raise UserError("E-DEC-14", path, f"holds {keys}, and no latents z", "give the file that `seisei encode` made")

@@ -25,6 +25,7 @@ def data_options(
     skip_bad: str | None = None,
     max_pixels: Annotated[int, Range(ge=1)] = 64_000_000,
     frames: Literal["first"] | None = None,
+    min_size: Annotated[int, Range(ge=1)] = 8,
     follow_outside: bool = False,
     memory: Annotated[int, Range(ge=1)] | None = None,
 ) -> None:
@@ -41,6 +42,7 @@ def data_options(
         skip_bad: How many faulty pictures are left out: a number or a share such as 1%; 0.1% and at most 10 by default.
         max_pixels: A picture that declares more is refused.
         frames: Take the first picture of an animation, instead of refusing it.
+        min_size: A picture with a shorter side is refused.
         follow_outside: Follow links that lead out of the data folder.
         memory: Megabytes that pictures may take before they are kept in a file.
     """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 DATA_FIELDS = (
     "source", "column", "size", "channels", "fit", "validation", "test", "skip_bad", "max_pixels", "frames",
-    "follow_outside", "memory",
+    "min_size", "follow_outside", "memory",
 )  # fmt: skip
 EXECUTION_FIELDS = ("device", "precision", "tuned", "compile", "sharded")
 REQUEST_FIELDS = ("seed", "output", "overwrite", "keep", "on_disk_full", "report")
@@ -160,11 +160,10 @@ def score_lines(found: dict[str, Any]) -> list[str]:
 
 
 def _dry_run(request: Request) -> None:
-    import torch
-
     from seisei import catalog, session
     from seisei.pipeline import check_seed
     from seisei.training.run import RunFolder
+    from seisei.training.size import BYTES_A_PARAMETER, parameters_of
 
     catalog.fill()
     check_seed(request.seed, "E-TRN-25")
@@ -173,9 +172,7 @@ def _dry_run(request: Request) -> None:
             request.data, request.seed, lambda done, total: display({"event": "reading", "done": done, "total": total})
         )
     plan, dials = session.plan_for(request, data.schema)
-    with torch.device("meta"):
-        model = plan.objective.build().model
-    count = sum(p.numel() for p in model.parameters())
+    count = parameters_of(plan.objective)
     if (
         request.output is not None
         and request.output.is_dir()
@@ -188,8 +185,7 @@ def _dry_run(request: Request) -> None:
         "dials": dials,
         "plan": plan.to_json(),
         "parameters": count,
-        # Weights, their average, the gradient and Adam's two averages, each of 4 bytes.
-        "training_bytes": 5 * 4 * count,
+        "training_bytes": BYTES_A_PARAMETER * count,
         "data": {k: data.report[k] for k in ("root", "kind", "kept", "image", "classes", "splits", "fingerprint")},
         "seed": request.seed,
     }

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seisei.data.source import SPLITS, ArraySource, Record, classes_of, identity_of
+from seisei.data.store import memory
 from seisei.errors import UserError
 
 _PICTURES = {"", "x", "image", "images", "data", "picture", "pictures", "arr_0"}
@@ -38,9 +39,7 @@ def arrays_source(given: Any, typed: str | None = None, *, max_bytes: int | None
         path = Path(given)
         facts = path.stat()
         identity, kind = identity_of(str(path.resolve()), facts.st_size, facts.st_mtime_ns), f"arrays ({path.suffix})"
-        given = (
-            _read_npy(path, where) if path.suffix == ".npy" else _read_npz(path, where, max_bytes or _half_of_memory())
-        )
+        given = read_npy(path, where) if path.suffix == ".npy" else read_npz(path, where, max_bytes or half_of_memory())
     parts = _parts(given, where)
     arrays, records, notes, levels = [], list[Record](), list[str](), []
     for split, (pictures, labels) in parts.items():
@@ -185,11 +184,17 @@ def _as_numpy(value: Any, where: str) -> NDArray[Any]:
     return value if isinstance(value, np.memmap) else np.array(value)
 
 
-def _half_of_memory() -> int:
-    return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
+def half_of_memory() -> int:
+    """What arrays may take when they are unpacked."""
+    return memory() // 2
 
 
-def _read_npy(path: Path, where: str) -> NDArray[Any]:
+def read_npy(path: Path, where: str) -> NDArray[Any]:
+    """The array of a .npy file, in place.
+
+    Raises:
+        UserError: it is not one, or its header promises more than is there.
+    """
     with open(path, "rb") as file:
         _check_header(file, path.stat().st_size, where)
     try:
@@ -200,7 +205,12 @@ def _read_npy(path: Path, where: str) -> NDArray[Any]:
     return loaded
 
 
-def _read_npz(path: Path, where: str, max_bytes: int) -> dict[str, NDArray[Any]]:
+def read_npz(path: Path, where: str, max_bytes: int) -> dict[str, NDArray[Any]]:
+    """The arrays of a .npz file by name.
+
+    Raises:
+        UserError: it is damaged, or would take more than `max_bytes`.
+    """
     arrays: dict[str, NDArray[Any]] = {}
     try:
         with zipfile.ZipFile(path) as archive:

@@ -26,6 +26,7 @@ from seisei.training.engine import Engine, like, whole
 from seisei.training.move import Move, Moved
 from seisei.training.optim import learning_rate
 from seisei.training.plan import Plan
+from seisei.training.size import check_weights
 from seisei.training.tensors import all_finite
 
 Hook = Callable[["Training"], None]
@@ -230,19 +231,6 @@ def load_weights(module: nn.Module, state: Mapping[str, Tensor], where: str, *, 
         UserError: the first tensor that does not fit.
     """
     own = {k: v for k, v in module.state_dict().items() if not (partly and k.startswith("model."))}
-    remedy = "resume with the options the run was trained with"
-    for name in own:
-        if name not in state:
-            raise UserError("E-RES-06", where, f"tensor {name!r} is missing", remedy)
-    for name, value in state.items():
-        if name not in own:
-            raise UserError("E-RES-07", where, f"tensor {name!r} is not expected", remedy)
-        target = own[name]
-        if target.shape != value.shape:
-            problem = f"tensor {name!r} has shape {tuple(value.shape)}, wanted {tuple(target.shape)}"
-            raise UserError("E-RES-08", where, problem, remedy)
-        if target.dtype != value.dtype:
-            raise UserError(
-                "E-RES-09", where, f"tensor {name!r} has dtype {value.dtype}, wanted {target.dtype}", remedy
-            )
-        target.copy_(like(target, value))
+    check_weights(own, state, where)
+    for name, target in own.items():
+        target.copy_(like(target, state[name]))
