@@ -19,7 +19,7 @@ $(VENV)/.dev: $(VENV)/.installed
 
 # Train a VAE on the digits that ship with scikit-learn and open the report it leaves.
 demo: setup
-	$(BIN)/seisei train vae digits --prior vamp --latent 16 --steps 3000 --output runs/demo --overwrite
+	$(BIN)/seisei train vae digits --prior vamp --components 150 --latent 16 --steps 3000 --output runs/demo --overwrite
 	@echo
 	@echo "Open runs/demo/report.html"
 

@@ -14,6 +14,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
+import seisei
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -59,8 +61,12 @@ class Record:
         met = "" if goal is None else " met" if (value >= goal if better == "higher" else value <= goal) else " NOT met"
         print(f"{setting}: {metric} = {value:.4g}" + ("" if goal is None else f" (goal {goal:g}{met})"), flush=True)
 
-    def write(self, packages: tuple[str, ...] = ("torch", "numpy", "seisei")) -> Path:
-        """Keep the results as JSON."""
+    def write(self, packages: tuple[str, ...] = ("torch", "numpy", "seisei"), *, keep_others: bool = False) -> Path:
+        """Keep the results as JSON; with `keep_others`, beside those of other settings that are there already."""
+        path = RESULTS / f"{self.name}.json"
+        mine = {(r["metric"], r["setting"]) for r in self.results}
+        before = json.loads(path.read_text())["results"] if keep_others and path.exists() else []
+        results = [r for r in before if (r["metric"], r["setting"]) not in mine] + self.results
         content = {
             "name": self.name,
             "date": date.today().isoformat(),
@@ -68,10 +74,9 @@ class Record:
             "versions": {"python": platform.python_version(), **{name: _version(name) for name in packages}},
             "seed": self.seed,
             "seconds": round(time.perf_counter() - self.started, 1),
-            "results": self.results,
+            "results": results,
         }
         RESULTS.mkdir(exist_ok=True)
-        path = RESULTS / f"{self.name}.json"
         path.write_text(json.dumps(content, indent=1) + "\n")
         print(f"wrote {path.relative_to(Path(__file__).parents[1])}")
         return path
@@ -94,6 +99,8 @@ def _cpuinfo() -> list[str]:
 
 
 def _version(name: str) -> str:
+    if name == "seisei":
+        return seisei.__version__  # known also when it runs from a checkout
     try:
         return version(name)
     except PackageNotFoundError:

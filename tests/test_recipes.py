@@ -158,7 +158,8 @@ def test_every_listed_class_is_in_some_case() -> None:
         for tree in (plan_of(case).to_json(), SCHEMAS[case.schema].to_json())
         for name in named(tree)
     }
-    assert used == set(CATALOG)
+    # Other tests list toys of their own.
+    assert used == {name for name, cls in CATALOG.items() if cls.__module__.startswith("seisei.")}
 
 
 def test_every_module_that_lists_a_class_is_in_the_catalog() -> None:

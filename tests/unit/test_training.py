@@ -20,6 +20,7 @@ from seisei import catalog
 from seisei.batch import Batch
 from seisei.data.loader import Loader, Order
 from seisei.errors import UserError
+from seisei.modalities.image import Image
 from seisei.nn.average import Average
 from seisei.objectives.schedules import ramp
 from seisei.recipes import recipe
@@ -31,6 +32,7 @@ from seisei.training.loop import Training
 from seisei.training.optim import learning_rate
 from seisei.training.plan import Optim, Plan
 from seisei.training.run import RunFolder
+from seisei.training.size import BYTES_A_PARAMETER, fits, outline, parameters_of
 
 # The average.
 
@@ -380,3 +382,19 @@ def test_written_files_are_complete_or_as_before(tmp_path: Path, monkeypatch: py
     assert sorted(p.name for p in run.path.iterdir()) == ["a.json"]
     with pytest.raises(ValueError, match="Out of range float"):
         run.write("b.json", {"x": math.nan})
+
+
+# How large a model is, before there is one.
+
+
+def test_a_model_larger_than_memory_is_refused() -> None:
+    catalog.fill()
+    schema = Schema(Image(8, 8, 1, levels=17))
+    small, large = (recipe("vae")(schema, width=width).objective for width in (16, 4096))
+    assert parameters_of(small) == sum(p.numel() for p in small.build().parameters())
+    fits(small, parameters_of(small) * BYTES_A_PARAMETER)
+    with pytest.raises(UserError) as refused:
+        fits(small, parameters_of(small) * BYTES_A_PARAMETER - 1)
+    assert refused.value.code == "E-TRN-09" and "--latent" in refused.value.remedy
+    # Nothing is allocated to find that out.
+    assert all(p.is_meta for p in outline(large).parameters())
