@@ -17,7 +17,6 @@ Freed memory is kept by the process (`keep_pages`) for all four alike. Peak memo
 
 from __future__ import annotations
 
-import resource
 import statistics
 import subprocess
 import sys
@@ -25,6 +24,8 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -122,21 +123,22 @@ def pythae(data: Any, images: int) -> Steps:
     return run
 
 
-def variants(data: Any, network: str, steps: int) -> dict[str, Steps]:
-    found = {
-        "seisei": ours(data, network),
-        "bare, same levers": bare(data, network, tuned=True),
-        "bare, torch defaults": bare(data, network, tuned=False),
+def variants(data: Any, network: str, steps: int) -> dict[str, Callable[[], Steps]]:
+    """How to make each variant; none is made here, since a process that measures memory must hold one alone."""
+    found: dict[str, Callable[[], Steps]] = {
+        "seisei": lambda: ours(data, network),
+        "bare, same levers": lambda: bare(data, network, tuned=True),
+        "bare, torch defaults": lambda: bare(data, network, tuned=False),
     }
-    if network == "mlp":
-        try:
-            found[PEER] = pythae(data, steps * BATCH)
-        except ImportError:
-            print("pythae is not installed: pip install -e '.[bench]' to compare with it")
+    if network == "mlp" and find_spec("pythae") is None:
+        print("pythae is not installed: pip install -e '.[bench]' to compare with it")
+    elif network == "mlp":
+        found[PEER] = lambda: pythae(data, steps * BATCH)
     return found
 
 
-def measure(runs: dict[str, Steps], steps: int, rounds: int) -> dict[str, list[float]]:
+def measure(makers: dict[str, Callable[[], Steps]], steps: int, rounds: int) -> dict[str, list[float]]:
+    runs = {name: make() for name, make in makers.items()}
     for run in runs.values():
         run(max(20, steps // 4))
     speeds: dict[str, list[float]] = {name: [] for name in runs}
@@ -162,8 +164,11 @@ def main() -> None:
     arguments = parser.parse_args()
     catalog.fill()
     if arguments.peak is not None:
-        variants(dataset(), arguments.network, 50)[arguments.peak](50)
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        keep_pages()
+        variants(dataset(), arguments.network, 50)[arguments.peak]()(50)
+        # Not getrusage: its peak begins with that of the process this one was started from.
+        status = Path("/proc/self/status").read_text()
+        print(next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM")))
         return
     keep_pages()
     record, data = Record("speed_vae", arguments.seed), dataset()

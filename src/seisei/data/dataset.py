@@ -60,7 +60,9 @@ class Dataset:
 
     def batch(self, indices: Tensor) -> Batch:
         """These pictures as a model sees them: x float32 (B, C, H, W), y int64 (B,) or None."""
-        return Batch(self.schema.x.unpack(self.x[indices]), None if self.y is None else self.y[indices])
+        # Rows are copied whole by `index_select`; indexing would go through them value by value.
+        x = self.schema.x.unpack(self.x.index_select(0, indices))
+        return Batch(x, None if self.y is None else self.y[indices])
 
 
 def read_dataset(

@@ -139,9 +139,8 @@ class Training:
         if not self.engine.is_main or any(all_finite(group) is not None for group in state.values()):
             return None
         if self._shown is None:
-            with seeds.seeded(
-                self.seed, "shown"
-            ):  # its first weights are thrown away, and must not disturb anybody's draws
+            # Its first weights are thrown away, and must not disturb anybody's draws.
+            with seeds.seeded(self.seed, "shown"):
                 self._shown = self.plan.objective.build().to(self.engine.device).eval()
         assert self._shown is not None
         load_weights(self._shown.model, state.get("average", state["model"]), "average")
