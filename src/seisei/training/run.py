@@ -18,7 +18,7 @@ from typing import Any
 
 from seisei.errors import ResourceError, UserError
 from seisei.training.checkpoint import FULL, Checkpoints
-from seisei.training.tensors import replace_bytes
+from seisei.training.tensors import PICKLES, replace_bytes
 
 Listener = Callable[[dict[str, Any]], None]
 
@@ -77,7 +77,7 @@ class RunFolder:
                 "E-*-01", path, f"no such run (current folder: {Path.cwd().name})", "list the runs with `seisei list`"
             )
         if folder.is_file():
-            if folder.suffix in {".pt", ".pth", ".ckpt", ".pkl", ".bin", ".joblib"}:
+            if folder.suffix in PICKLES:
                 raise UserError(
                     "E-*-03", path, "pickle formats are not loaded", "save it again as safetensors where you trust it"
                 )
@@ -86,9 +86,7 @@ class RunFolder:
             )
         missing = [name for name in ("recipe.json", "schema.json") if not (folder / name).is_file()]
         if missing:
-            pickles = [
-                p.name for p in folder.iterdir() if p.suffix in {".pt", ".pth", ".ckpt", ".pkl", ".bin", ".joblib"}
-            ]
+            pickles = [p.name for p in folder.iterdir() if p.suffix in PICKLES]
             if pickles:
                 raise UserError(
                     "E-*-03", f"{path}/{pickles[0]}", "pickle formats are not loaded", "save it again as safetensors"
