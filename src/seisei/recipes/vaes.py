@@ -53,8 +53,8 @@ def autoencoder(
 
     Paper: *Reducing the Dimensionality of Data with Neural Networks (Hinton, Salakhutdinov, 2006)*.
     Command: seisei train autoencoder digits
-    Duration: about half a minute on two cores. Expected: held-out 8×8 digits come back with a mean squared error of about
-    0.003.
+    Duration: about half a minute on two cores. Expected: held-out 8×8 digits come back with a mean squared error of
+    about 0.003.
 
     Arguments:
         latent: Numbers in a code.
