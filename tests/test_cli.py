@@ -277,6 +277,57 @@ def test_check(here: Path, seisei: Callable[..., str]) -> None:
         assert words in text, text
 
 
+def table(path: Path) -> None:
+    """A table with something of everything: numbers, words, gaps, an id, a class."""
+    rows = [f"{i},{i * 7 % 40},{'' if i % 9 == 0 else 'ab'[i % 2]},{'yes' if i % 3 else 'no'}" for i in range(40)]
+    path.write_text("\n".join(["id,age,kind,paid", *rows, ""]))
+
+
+def test_check_of_a_table(here: Path, seisei: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    table(here / "t.csv")
+    before = tree(here)
+    said = [" ".join(line.split()) for line in seisei("check", "t.csv", "--target", "paid").splitlines()]
+    assert said == [
+        "data t.csv (table)",
+        "rows 40",
+        "columns id dropped",
+        "age number 0 … 39",
+        "kind category 2 levels, 5 missing",
+        "paid target 2 classes",
+        "classes 2: no (14), yes (26)",
+        "parts train 35, validation 3, test 2",
+        "duplicates none",
+        "notes column 'id' is left out: it names the rows: 40 different values in 40",
+        "",
+        "what suits it",
+        "seisei train generative t.csv --target paid",
+        "35 training rows of 2 columns, 2 classes: labels with their probabilities, empty cells allowed, likelihoods,"
+        " new rows",
+        "seisei train discriminative t.csv --target paid",
+        "where only the class is wanted, and there are many rows",
+    ]
+    found = json.loads(seisei("check", "t.csv", "--ignore", "id", "--ignore", "kind", "--missing", "7", "--json"))
+    age = {"name": "age", "used": "x", "kind": "number", "missing": 1, "different": 39, "low": 0, "high": 39}
+    assert [column["used"] for column in found["columns"]] == ["ignored", "x", "ignored", "x"]
+    assert found["columns"][1] == age and found["advice"] == [
+        {
+            "command": "seisei check t.csv --target paid",
+            "why": "to tell classes, name the column that has them; it may be: paid (2), age (39)",
+        }
+    ]
+    assert tree(here) == before
+    (here / "u.csv").write_text("a\n" + "".join(f"{i}.5\n" for i in range(60)))
+    assert "seisei check u.csv --target COLUMN" in seisei("check", "u.csv")
+
+
+def test_options_of_tables_in_a_configuration_file(here: Path, seisei: Callable[..., str]) -> None:
+    table(here / "t.csv")
+    (here / "c.yaml").write_text("ignore: [id, kind]\ntarget: paid\ndata: t.csv\n")
+    found = json.loads(seisei("train", "generative", "--config", "c.yaml", "--dry-run"))
+    assert [column["used"] for column in found["data"]["columns"]] == ["ignored", "x", "ignored", "target"]
+
+
 # ---- configuration files ----
 
 

@@ -22,6 +22,7 @@ from seisei import session
 from seisei.data.dataset import Dataset
 from seisei.data.inputs import Resize, read_inputs
 from seisei.errors import UserError, did_you_mean
+from seisei.evaluation.classification import Predictions
 from seisei.evaluation.likelihood import Likelihood
 from seisei.finish import evaluate, finish
 from seisei.modalities.image import grid, png_bytes
@@ -87,12 +88,12 @@ class Run:
 
     def read(self, given: Any, *, resize: Resize | None = None, **options: Any) -> Dataset:
         """Pictures as this model takes them: a file, a folder, any source that `train` reads, or arrays."""
-        return read_inputs(self.pipeline.schema, given, resize=resize, labels=bool(self.pipeline.classes), **options)
+        return read_inputs(self.pipeline.schema, given, resize=resize, labels=self.pipeline.conditional, **options)
 
     def sample(
         self, n: int = 64, *, seed: int = 0, label: str | Sequence[str] | None = None, temperature: float = 1.0
-    ) -> list[Pixels]:
-        """New pictures, uint8 (H, W) or (H, W, 3); see `Pipeline.sample`."""
+    ) -> list[Any]:
+        """New pictures, uint8 (H, W) or (H, W, 3), or new rows as dictionaries; see `Pipeline.sample`."""
         return self.pipeline.sample(n, seed=seed, label=label, temperature=temperature)
 
     def reconstruct(self, given: Any, *, resize: Resize | None = None) -> list[Pixels]:
@@ -130,6 +131,11 @@ class Run:
         """The log-likelihood of every picture, or a bound on it."""
         self.pipeline.need("score")
         return self.pipeline.score(self.read(given, resize=resize), samples=samples, seed=seed)
+
+    def predict(self, given: Any, *, seed: int = 0, **options: Any) -> Predictions:
+        """The class of every example, with the probabilities of all classes where the model gives them."""
+        self.pipeline.need("predict")
+        return self.pipeline.predict(self.read(given, **options), seed=seed)
 
     def evaluate(
         self, data: Any = None, *, split: str = "test", samples: int = 100, most: int = 10_000, seed: int = 0

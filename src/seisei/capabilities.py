@@ -50,13 +50,44 @@ class Conditions(Protocol):
 
 
 @runtime_checkable
+class Decides(Protocol):
+    """Says which class an example is of."""
+
+    def decide(self, batch: Batch) -> Tensor:
+        """Class numbers, (B,)."""
+        ...
+
+
+@runtime_checkable
+class Believes(Protocol):
+    """Says how likely each class is, given the example."""
+
+    def log_posterior(self, batch: Batch) -> Tensor:
+        """log p(y | x), (B, C)."""
+        ...
+
+
+@runtime_checkable
+class Joins(Protocol):
+    """Knows examples and their classes as one: it draws both, and its `log_prob` needs no class."""
+
+    def log_joint(self, batch: Batch, *, samples: int | None = None) -> Tensor:
+        """log p(x, y) for every y, (B, C)."""
+        ...
+
+    def draw_labels(self, n: int) -> Tensor:
+        """n classes drawn from p(y)."""
+        ...
+
+
+@runtime_checkable
 class Infers(Protocol):
     """Has an approximate posterior over its latent."""
 
     latent: int
 
-    def posterior(self, x: Tensor, y: Tensor | None = None) -> Any:
-        """q(z | x, y), with `mean` (B, L) and `kl_to_standard()` (B, L)."""
+    def posterior(self, x: Tensor, y: Tensor | None = None, mask: Tensor | None = None) -> Any:
+        """q(z | x, y) of what was observed, with `mean` (B, L) and `kl_to_standard()` (B, L)."""
         ...
 
 
@@ -67,6 +98,7 @@ VERBS: dict[str, type] = {
     "encode": Encodes,
     "decode": Encodes,
     "score": Scores,
+    "predict": Decides,
 }
 
 

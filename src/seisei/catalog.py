@@ -8,12 +8,21 @@ from importlib import import_module
 MODULES = (
     "seisei.modalities.image",
     "seisei.modalities.label",
+    "seisei.modalities.table",
+    "seisei.nn.columns",
     "seisei.nn.conv",
+    "seisei.nn.gaussians",
     "seisei.nn.heads",
     "seisei.nn.mlp",
     "seisei.nn.priors",
+    "seisei.nn.rows",
+    "seisei.models.classifier",
+    "seisei.models.kernel",
+    "seisei.models.linear",
+    "seisei.models.mixture",
     "seisei.models.vae",
     "seisei.objectives.elbo",
+    "seisei.objectives.likelihood",
     "seisei.objectives.reconstruction",
 )
 

@@ -19,6 +19,8 @@ VERB_CODES = {
     "encode": "ENC",
     "decode": "DEC",
     "score": "SCO",
+    "predict": "PRD",
+    "compare": "CMP",
     "evaluate": "EVA",
     "list": "LST",
     "report": "REP",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from seisei.capabilities import Conditions, Encodes, Samples
 from seisei.data.dataset import Dataset
+from seisei.evaluation.classification import calibration
 from seisei.evaluation.likelihood import mean_and_error
 from seisei.evaluation.report import write_report
 from seisei.modalities.image import Image, grid, png_bytes
@@ -35,7 +37,7 @@ def sample_sheet(model: nn.Module, schema: Schema) -> bytes | None:
     if not isinstance(model, Samples) or not isinstance(schema.x, Image):
         return None
     y = conditions_for(model, schema, SHEET)
-    device = next(model.parameters()).device
+    device = next(itertools.chain(model.parameters(), model.buffers())).device
     columns = schema.y.classes if y is not None and isinstance(schema.y, Label) and schema.y.classes <= 16 else None
     return png_bytes(grid(model.sample(SHEET, None if y is None else y.to(device)), columns))
 
@@ -61,12 +63,26 @@ def evaluate(
         entry = {"name": name, "value": value, "error": None if np.isnan(error) else error}
         scores.append({**entry, "unit": unit, "better": better, "note": note})
 
+    if "predict" in pipeline.verbs and part.y is not None:
+        told = pipeline.predict(part, seed=seed)
+        add("accuracy", told.right(), "share", "higher", "labels that are right")
+        if told.log_posterior is not None:
+            add("log-loss", told.log_loss(), "nats", "lower", "−log p(true label | x)")
+            add("Brier score", told.brier(), "squared error", "lower", "of the probabilities of all classes")
+            add(
+                "calibration error",
+                [calibration(told).error],
+                "share",
+                "lower",
+                "ECE, 15 bins: how far from as often right as sure",
+            )
     if "score" in pipeline.verbs:
         found = pipeline.score(part, samples=samples, seed=seed)
-        name = "log-likelihood bound" if found.bound else "log-likelihood"
+        name = "log-likelihood bound" if found.bound else "log-likelihood" if found.bits is not None else "log-density"
         add(name, found.nats, "nats", "higher", found.meaning)
         note = "an upper bound on the bits that a pixel value costs" if found.bound else "bits that a pixel value costs"
-        add("bits per dimension", found.bits, "bits", "lower", note)
+        if found.bits is not None:
+            add("bits per dimension", found.bits, "bits", "lower", note)
     if isinstance(pipeline.model, Encodes):
         back = torch.stack([pipeline.image.encode(p) for p in pipeline.reconstruct(part)])
         there = torch.cat([b.x for b in pipeline.batches(part)])

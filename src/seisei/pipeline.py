@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,12 +16,14 @@ from torch import Tensor, nn
 
 from seisei import catalog, seeds
 from seisei.batch import Batch
-from seisei.capabilities import offers
+from seisei.capabilities import Believes, Decides, Joins, offers
 from seisei.data.dataset import Dataset
 from seisei.errors import UserError
+from seisei.evaluation.classification import Predictions
 from seisei.evaluation.likelihood import Likelihood, bits_per_dimension, likelihoods
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
+from seisei.modalities.table import Table
 from seisei.schema import Schema
 from seisei.spec import Spec
 from seisei.training.loop import load_weights
@@ -47,7 +50,7 @@ class Pipeline:
         self, model: nn.Module, schema: Schema, card: dict[str, Any], digest: str, notes: Sequence[str] = ()
     ) -> None:
         self.model, self.schema, self.card, self.digest, self.notes = model.eval(), schema, card, digest, list(notes)
-        self.device = next(model.parameters()).device
+        self.device = next(itertools.chain(model.parameters(), model.buffers())).device
 
     @classmethod
     def load(
@@ -104,9 +107,20 @@ class Pipeline:
         return int(getattr(self.model, "classes", 0))
 
     @property
+    def conditional(self) -> bool:
+        """Whether the model must be told the kind of everything it works on; a classifier finds it out."""
+        return bool(self.classes) and not isinstance(self.model, Decides)
+
+    @property
     def verbs(self) -> list[str]:
         """What this model can do."""
         return offers(self.model)
+
+    @property
+    def knows(self) -> set[str]:
+        """What a classifier can tell beside a class: ``probabilities`` of classes, and the ``joint`` of all."""
+        told = {"probabilities": Believes, "joint": Joins}
+        return {what for what, capability in told.items() if isinstance(self.model, capability)}
 
     def need(self, verb: str) -> Any:
         """The model, when it offers the verb.
@@ -126,15 +140,15 @@ class Pipeline:
     @torch.no_grad()
     def sample(
         self, n: int = 64, *, seed: int = 0, label: str | Sequence[str] | None = None, temperature: float = 1.0
-    ) -> list[Pixels]:
-        """New pictures; the same for the same seed, whatever n.
+    ) -> list[Any]:
+        """New examples; the same for the same seed, whatever n. Pictures as pixels, rows as dictionaries.
 
         Arguments:
             n: how many.
             seed: of the noise.
-            label: of what kind, one or one for each picture; by default a conditional model goes through its kinds in
-                turn.
-            temperature: below 1 nearer to the most likely picture, above 1 farther.
+            label: of what kind, one or one for each example; by default a conditional model goes through its kinds in
+                turn, and a generative classifier draws them too.
+            temperature: below 1 nearer to the most likely example, above 1 farther.
 
         Raises:
             UserError: the model cannot sample, or an argument is out of range.
@@ -156,14 +170,25 @@ class Pipeline:
                 "E-SMP-10", "--temperature", problem, "choose a number above 0, 1 is the model's own", found=temperature
             )
         y = self.labels(n, label)
-        out: list[Pixels] = []
+        out: list[Any] = []
         for start in range(0, n, 64):
             # Noise is drawn by blocks of 64: a longer series starts with the shorter one.
             count = min(64, n - start)
             with seeds.drawing(seeds.Draws(seed, start, total=64, offset=0, device=self.device)):
-                x = model.sample(count, None if y is None else y[start : start + count], temperature=temperature)
-            out += [self.image.decode(picture) for picture in x]
+                kinds = None if y is None else y[start : start + count]
+                if kinds is None and isinstance(model, Joins):
+                    kinds = model.draw_labels(count)
+                x = model.sample(count, kinds, temperature=temperature)
+            out += self._raw(x, kinds)
         return out
+
+    def _raw(self, x: Tensor, y: Tensor | None) -> list[Any]:
+        """Examples as a person knows them; a row has its label in the column that it came from."""
+        raw = [self.schema.x.decode(each) for each in x]
+        label = self.schema.y
+        if y is None or not isinstance(self.schema.x, Table) or not isinstance(label, Label):
+            return raw
+        return [{**row, (label.column or "label"): label.decode(kind)} for row, kind in zip(raw, y, strict=True)]
 
     def labels(self, n: int, label: str | Sequence[str] | None) -> Tensor | None:
         """Class numbers for n pictures, None for an unconditional model.
@@ -179,7 +204,7 @@ class Pipeline:
             return None
         assert isinstance(self.schema.y, Label)
         if label is None:
-            return torch.arange(n) % self.classes
+            return None if isinstance(self.model, Joins) else torch.arange(n) % self.classes
         names = [label] if isinstance(label, str) else list(label)
         if len(names) not in (1, n):
             problem = f"{len(names)} labels for {n} pictures"
@@ -298,8 +323,33 @@ class Pipeline:
     # ---- numbers
 
     @torch.no_grad()
+    def predict(self, data: Dataset, *, seed: int = 0) -> Predictions:
+        """The class of every example, and how likely each class is where the model says so.
+
+        Raises:
+            UserError: the model tells no classes.
+        """
+        model = self.need("predict")
+        assert isinstance(self.schema.y, Label)
+        believes = isinstance(model, Believes)
+        labels, posterior = [], []
+        for number, batch in enumerate(self.batches(data)):
+            with seeds.seeded(seed, "predict", number):
+                if believes:
+                    posterior.append(model.log_posterior(batch).double())
+                    labels.append(posterior[-1].argmax(1))
+                else:
+                    labels.append(model.decide(batch))
+        return Predictions(
+            self.schema.y.names,
+            torch.cat(labels).numpy(),
+            torch.cat(posterior).numpy() if believes else None,
+            None if data.y is None else data.y.numpy(),
+        )
+
+    @torch.no_grad()
     def score(self, data: Dataset, *, samples: int = 100, seed: int = 0) -> Likelihood:
-        """The log-likelihood of every picture (or a bound on it, and says so).
+        """The log-likelihood of every example (or a bound on it, and says so).
 
         Raises:
             UserError: the model gives no likelihood, or fewer than one importance sample is asked for.
@@ -313,16 +363,41 @@ class Pipeline:
                 "choose a number in the range",
             )
         check_seed(seed, "E-SCO-20")
+        bound = bool(model.log_prob_is_bound)
+        if isinstance(model, Joins):
+            return self._joint(model, data, samples, seed, bound)
         batches = (Batch(b.x, self._condition(b), b.mask) for b in self.batches(data, 64))
         values = likelihoods(model, batches, samples=samples, seed=seed)
-        return Likelihood(values, bits_per_dimension(values, self.image.values), samples, bool(model.log_prob_is_bound))
+        return Likelihood(values, bits_per_dimension(values, self.image.values), samples, bound)
+
+    def _joint(self, model: Joins, data: Dataset, samples: int, seed: int, bound: bool) -> Likelihood:
+        """log p(x), and log p(x, y) of the examples' own labels."""
+        parts = []
+        for number, batch in enumerate(self.batches(data)):
+            with seeds.seeded(seed, "likelihood", number):
+                parts.append(model.log_joint(batch, samples=samples).double())
+        each = torch.cat(parts)
+        known = data.y is not None and bool((data.y >= 0).all())
+        joint = each.gather(1, data.y.unsqueeze(1)).squeeze(1) if known and data.y is not None else None
+        nats = torch.logsumexp(each, 1)
+        if isinstance(self.schema.x, Table):
+            # The model sees standardised numbers: a density in the data's own units is smaller by their scales.
+            nats, joint = nats - self._volumes(data), None if joint is None else joint - self._volumes(data)
+        bits = bits_per_dimension(nats.numpy(), self.image.values) if bound else None
+        return Likelihood(nats.numpy(), bits, samples, bound, None if joint is None else joint.numpy())
+
+    def _volumes(self, data: Dataset) -> Tensor:
+        """Of every row, the sum of the log scales of its numbers that are there, (N,)."""
+        assert isinstance(self.schema.x, Table)
+        scales = torch.tensor([c.scale if c.kind in ("number", "date") else 1.0 for c in self.schema.x.columns])
+        return self.schema.x.observed(data.x).double() @ scales.double().log()
 
     def batches(self, data: Dataset, size: int = 256) -> list[Batch]:
-        """The pictures of a data set in order."""
+        """The examples of a data set in order."""
         return [data.batch(torch.arange(i, min(i + size, len(data)))) for i in range(0, len(data), size)]
 
     def _condition(self, batch: Batch) -> Tensor | None:
-        if not self.classes:
+        if not self.conditional:
             return None
         if batch.y is None:
             remedy = "put each kind in a sub-folder named as in training"

@@ -18,7 +18,7 @@ class Modality(Protocol):
     """Both ways between a person's thing and a tensor. Every modality is a frozen dataclass of plain values.
 
     `pack` makes the compact form that data sets hold (a picture as uint8); `unpack` makes of it what a model sees
-    (float32).
+    (float32). One whose values are not flat has `to_json` and a class method `from_json` of its own.
     """
 
     noun: ClassVar[str]
@@ -37,6 +37,10 @@ class Modality(Protocol):
 
     def decode(self, x: Tensor) -> Any:
         """The raw thing of one model tensor."""
+        ...
+
+    def observed(self, stored: Tensor) -> Tensor | None:
+        """True where a value is, for compact tensors, one or a batch; None where all are."""
         ...
 
 
@@ -70,11 +74,12 @@ class Schema:
 
 
 def _modality_to_json(modality: Any) -> dict[str, Any]:
-    values = {f.name: getattr(modality, f.name) for f in fields(modality)}
-    return {
-        "modality": type(modality).__name__,
-        **{k: list(v) if isinstance(v, tuple) else v for k, v in values.items()},
-    }
+    if hasattr(modality, "to_json"):
+        values = modality.to_json()
+    else:
+        values = {f.name: getattr(modality, f.name) for f in fields(modality)}
+        values = {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+    return {"modality": type(modality).__name__, **values}
 
 
 def _modality_from_json(data: Any, where: str) -> Modality:
@@ -83,8 +88,13 @@ def _modality_from_json(data: Any, where: str) -> Modality:
     if found is None or not hasattr(found, "noun"):
         raise UserError("E-*-07", where, f"unknown modality {name!r}", "upgrade seisei")
     arguments = {k: v for k, v in data.items() if k != "modality"}
+    read: Any = getattr(found, "from_json", None)
     try:
-        modality: Modality = found(**arguments_for(found, arguments, f"{where}: ", "E-*-07"))
+        modality: Modality
+        if read is not None:
+            modality = read(arguments, where)
+        else:
+            modality = found(**arguments_for(found, arguments, f"{where}: ", "E-*-07"))
     except (TypeError, AssertionError) as error:  # an argument that is missing, or values that no modality has
         raise UserError("E-*-07", where, str(error), "use a run folder that seisei wrote") from error
     return modality

@@ -19,6 +19,7 @@ from seisei import catalog
 from seisei.batch import Batch
 from seisei.data.dataset import Dataset, read_dataset
 from seisei.data.loader import Loader, Order
+from seisei.data.roles import OWN
 from seisei.data.store import memory
 from seisei.errors import UserError
 from seisei.finish import finish, sample_sheet
@@ -56,9 +57,19 @@ class DataOptions:
     min_size: int = 8
     follow_outside: bool = False
     memory: int | None = None
+    target: str | None = None
+    ignore: list[str] | None = None
+    categorical: list[str] | None = None
+    missing: list[str] | None = None
+    unlabelled: str | None = None
+
+    def kept(self) -> dict[str, Any]:
+        """As plain data; what is a path leads there from any folder."""
+        path = self.unlabelled if self.unlabelled in (None, OWN) else _data_path(self.unlabelled)
+        return {**asdict(self), "unlabelled": path}
 
     def read(self, given: Any, seed: int, progress: Callable[[int, int], None] | None = None) -> Dataset:
-        """The data set, labels and all where every picture has one."""
+        """The data set, labels and all where every picture has one, or where a column of a table is named for it."""
         limit = None if self.memory is None else self.memory * 1_000_000
         options = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "memory"}
         return read_dataset(given, labels=None, seed=seed, memory_limit=limit, progress=progress, **options)
@@ -145,7 +156,7 @@ def start(request: Request, listeners: Sequence[Listener] = ()) -> RunFolder:
             "overrides": dict(request.overrides),
             "plan": plan.to_json(),
             "data": {"path": _data_path(request.data), "fingerprint": data.fingerprint, "report": data.report},
-            "options": asdict(request.options),
+            "options": request.options.kept(),
             "execution": asdict(request.execution),
             "levers": engine.levers,
             "seed": request.seed,
@@ -339,7 +350,7 @@ def _fits(plan: Plan, data: Dataset, engine: Engine) -> None:
     count, world = len(data.splits["train"]), engine.world
     if plan.batch > count:
         fit = 1 << (count.bit_length() - 1)
-        problem = f"{count} training pictures are fewer than one batch of {plan.batch}"
+        problem = f"{count} training {data.schema.x.noun}s are fewer than one batch of {plan.batch}"
         raise UserError("E-TRN-10", "--batch", problem, f"use --batch {fit} or less", found=count, wanted=plan.batch)
     if plan.batch % (world * plan.micro):
         counts = [n for n in range(1, plan.batch + 1) if plan.batch % (n * plan.micro) == 0][:8]

@@ -371,13 +371,8 @@ SOURCES: dict[str, tuple[str, Build, str, str, str]] = {
     ),
     "several arrays": (".", all_of(file("a.npy", b"x"), file("b.npy", b"x")), "E-CHK-04", "2 files", "name one"),
     "sound": (".", sounds, "E-TRN-13", "sound; this build trains on pictures", "folder of pictures"),
-    "table": (
-        "t.csv",
-        file("t.csv", b"a,b\n"),
-        "E-TRN-13",
-        "a table; this build trains on pictures",
-        "folder of pictures",
-    ),
+    "spreadsheet": ("t.xlsx", file("t.xlsx", b"PK"), "E-TRN-13", "a table in the format .xlsx", "save it as .csv"),
+    "tables": (".", all_of(file("a.csv", b"a\n1"), file("b.csv", b"a\n1")), "E-CHK-04", "2 tables", "name one"),
     "text": (
         "t.txt.gz",
         file("t.txt.gz", b"a"),
@@ -587,7 +582,7 @@ def test_parquet_files_that_are_bad(tmp_path: Path) -> None:
         path.write_bytes(path.read_bytes()[: -cut or None])
         before = tree(tmp_path)
         with pytest.raises(UserError) as caught:
-            read_dataset(path)
+            read_dataset(path, source="parquet")
         assert "t.parquet" in caught.value.where and caught.value.remedy and tree(tmp_path) == before
         return caught.value
 

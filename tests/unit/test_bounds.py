@@ -239,7 +239,7 @@ def test_gradients_of_the_elbo_at_known_numbers() -> None:
 
     def loss(sign: float = 1.0) -> tuple[Tensor, Tensor]:
         many = Normal(mean.repeat(count, 1), log_std.repeat(count, 1))
-        model.posterior = lambda x, y=None: many  # type: ignore[method-assign]
+        model.posterior = lambda x, y=None, mask=None: many  # type: ignore[method-assign]
         with seeds.seeded("gradients"):
             total = ELBO(model, beta=sign if sign > 0 else 0.0).loss(pictures(x.repeat(count, 1)), 1.0).total * 2
         a, b = torch.autograd.grad(total, (mean, log_std))

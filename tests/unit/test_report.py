@@ -18,7 +18,8 @@ import pytest
 
 from seisei.errors import UserError
 from seisei.evaluation import charts
-from seisei.evaluation.charts import bar_chart, line_chart, log_ticks, nice_ticks, number, scatter
+from seisei.evaluation.canvas import log_ticks, nice_ticks, number
+from seisei.evaluation.charts import bar_chart, line_chart, scatter
 from seisei.evaluation.report import SECTIONS, write_report
 
 EVIL = "<script>alert(1)</script>"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json as json_
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from seisei.cli.progress import Display
 
@@ -14,7 +15,7 @@ def check(path: str, *, seed: int = 0, json: bool = False, **options: Any) -> No
     Everything is read once; what is broken is named. Nothing is written.
 
     Arguments:
-        path: A folder of pictures, a .npz, .npy, .parquet or idx file, digits, or hub:owner/name.
+        path: A folder of pictures, a .csv or .parquet table, a .npz, .npy or idx file, digits, or hub:owner/name.
         seed: Of the division into parts.
         json: Print the report as JSON.
         options: how data are read.
@@ -52,39 +53,80 @@ def _print_check(found: dict[str, Any]) -> None:
 
 def check_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
     """The report on some data, as lines of a table."""
-    image, skipped = found["image"], found["skipped"]
+    skipped, leaks = found["skipped"], found["duplicates_across_splits"]
+    left_out = [f"{s['name']}: {s['problem']}" for s in skipped[:20]]
+    left_out += [f"… {len(skipped) - 20} more"] if len(skipped) > 20 else []
+    given = ", as the data say" if found["splits_given"] else ""
+    own = OWN_ROWS[found["noun"]](found)
+    rows = [
+        ("data", f"{found['root']} ({found['kind']})"),
+        (f"{found['noun']}s", f"{found['kept']:,} of {found['total']:,}" if skipped else f"{found['kept']:,}"),
+        *own.before,
+        ("classes", _classes(found["classes"])),
+        ("unlabelled", f"{found['unlabelled']:,}" if found["classes"] and found["unlabelled"] else ""),
+        ("parts", _counted(found["splits"]) + given),
+        ("duplicates", f"{found['duplicates']:,}" if found["duplicates"] else "none"),
+        ("", f"{leaks:,} lie in several parts" if leaks else ""),
+        *own.after,
+        ("notes", "\n".join(found["notes"])),
+        ("left out", "\n".join(left_out)),
+    ]  # fmt: skip
+    return [(name, value) for name, value in rows if value]
+
+
+class Own(NamedTuple):
+    """The lines that only one modality has, before what all have and after it."""
+
+    before: list[tuple[str, str]]
+    after: list[tuple[str, str]]
+
+
+def _of_pictures(found: dict[str, Any]) -> Own:
+    image = found["image"]
     colour = {1: "grey", 3: "colour"}.get(image["channels"], f"{image['channels']} channels")
     sizes = ", ".join(f"{s.replace('x', '×')} ({n:,})" for s, n in list(found["sizes"].items())[:8])
     if found["different_sizes"] > 8:
         sizes += f" and {found['different_sizes'] - 8:,} more"
     levels = "black and white" if image["levels"] == 2 else f"{image['levels']} levels"
-    counts = found["classes"]
-    classes = ", ".join(f"{name} ({n:,})" for name, n in list(counts.items())[:20]) + (
-        ", …" if len(counts) > 20 else ""
-    )
-    given = ", as the data say" if found["splits_given"] else ""
-    leaks = found["duplicates_across_splits"]
-    left_out = [f"{s['name']}: {s['problem']}" for s in skipped[:20]]
-    left_out += [f"… {len(skipped) - 20} more"] if len(skipped) > 20 else []
-    rows = [
-        (found["root"], found["kind"]),
-        ("pictures", f"{found['kept']:,} of {found['total']:,}"),
+    before = [
         ("sizes", sizes),
         ("modes", _counted(found["modes"])),
         ("used as", f"{image['width']}×{image['height']} {colour}, {levels} ({found.get('size_rule', '')})"),
-        ("classes", f"{len(counts)}: {classes}" if counts else "none"),
-        ("unlabelled", f"{found['unlabelled']:,}" if counts and found["unlabelled"] else ""),
         ("captions", f"{found['captions']:,}" if found["captions"] else ""),
-        ("parts", _counted(found["splits"]) + given),
-        ("duplicates", f"{found['duplicates']:,}" if found["duplicates"] else "none"),
-        ("", f"{leaks:,} lie in several parts" if leaks else ""),
+    ]
+    after = [
         ("converted", _counted(found["conversions"])),
         ("warnings", _counted(found["warnings"])),
-        ("notes", "\n".join(found["notes"])),
         ("ignored", _counted(found["ignored"])),
-        ("left out", "\n".join(left_out)),
-    ]  # fmt: skip
-    return [(name, value) for name, value in rows if value]
+    ]
+    return Own(before, after)
+
+
+def _of_rows(found: dict[str, Any]) -> Own:
+    columns = found["columns"]
+    width = max(len(column["name"]) for column in columns[:MOST_COLUMNS])
+    lines = [f"{column['name'].ljust(width)}  {_column(column, found)}" for column in columns[:MOST_COLUMNS]]
+    lines += [f"… {len(columns) - MOST_COLUMNS} more"] if len(columns) > MOST_COLUMNS else []
+    return Own([("columns", "\n".join(lines))], [])
+
+
+def _column(column: dict[str, Any], found: dict[str, Any]) -> str:
+    """What a column is, and what is in it."""
+    if column["used"] != "x":
+        return "target    " + f"{len(found['classes'])} classes" if column["used"] == "target" else str(column["used"])
+    ends = [f"{v:,}" if isinstance(v, (int, float)) else str(v) for v in (column.get("low"), column.get("high"))]
+    told = " … ".join(ends) if "low" in column else f"{column['different']:,} levels"
+    return f"{column['kind']:<10}{told}" + (f", {column['missing']:,} missing" if column["missing"] else "")
+
+
+# By what an example is called.
+OWN_ROWS: dict[str, Callable[[dict[str, Any]], Own]] = {"picture": _of_pictures, "row": _of_rows}
+MOST_COLUMNS = 60
+
+
+def _classes(counts: dict[str, int]) -> str:
+    some = ", ".join(f"{name} ({n:,})" for name, n in list(counts.items())[:20]) + (", …" if len(counts) > 20 else "")
+    return f"{len(counts)}: {some}" if counts else "none"
 
 
 def _counted(counts: dict[str, int]) -> str:

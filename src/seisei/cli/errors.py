@@ -31,10 +31,11 @@ _READ = {
     "09": "13",
     "11": "13",
     "14": "11",
+    "21": "12",
 }
 _STORED = {"01": "02", "03": "04", "04": "04", "11": "07", "12": "03", "13": "07", "19": "04", "25": "04"}
 _RESUMED = {"03": "12", "04": "05", "05": "05", "06": "05", "07": "13"}
-READERS = {"reconstruct", "interpolate", "encode", "decode", "score"}
+READERS = {"reconstruct", "interpolate", "encode", "decode", "predict", "score"}
 
 
 def code_of(error: UserError, verb: str) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json as json_
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from seisei.cli import codes
 from seisei.cli.output import plain, target
 from seisei.cli.results import load, out, say
+from seisei.cli.rows import table_bytes
 from seisei.cli.train import score_lines
 
 if TYPE_CHECKING:
@@ -61,16 +62,17 @@ def score(
     overwrite: bool = False,
     json: bool = False,
 ) -> None:
-    """How likely pictures are under the model.
+    """How likely pictures or rows are under the model: outliers stand out.
 
-    The log-likelihood of each, or a bound on it, in nats and in bits per dimension.
+    The log-likelihood of each, or a bound on it, in nats, and in bits per dimension where these mean something. A
+    generative classifier gives log p(x), and log p(x, y) where the input holds labels.
 
     Arguments:
         run: A run's folder, or the beginning of its name under runs/.
         input: A picture, a folder, or any data that `train` reads.
         samples: Importance samples K behind each: more give a tighter bound, and take longer.
         seed: Of the noise.
-        output: A .csv file with a row for each picture.
+        output: A .csv file with a line for each.
         resize: How to fit pictures of another size; by default as in training.
         convert: Turn colour into grey where the model knows grey only.
         max_pixels: A picture that declares more is refused.
@@ -83,33 +85,40 @@ def score(
     place = None if output is None else target(output, output, suffixes=(".csv",), overwrite=overwrite)
     data = loaded.read(input, resize=resize, convert=convert, max_pixels=max_pixels)
     found = loaded.pipeline.score(data, samples=samples, seed=seed)
-    (nats, nats_error), (bits, bits_error) = mean_and_error(found.nats), mean_and_error(found.bits)
-    rows = [(name, float(a), float(b)) for name, a, b in zip(data.names, found.nats, found.bits, strict=True)]
+    names = (
+        ["nats"]
+        + (["nats_joint"] if found.joint is not None else [])
+        + (["bits_per_dimension"] if found.bits is not None else [])
+    )
+    values = {"nats": found.nats, "nats_joint": found.joint, "bits_per_dimension": found.bits}
+    columns = {name: value for name in names if (value := values[name]) is not None}
+    rows: list[dict[str, Any]] = [
+        {"name": name, **{key: float(value[i]) for key, value in columns.items()}} for i, name in enumerate(data.names)
+    ]
     if place is not None:
-        quoted = [f'"{name.replace(chr(34), chr(34) * 2)}"' if set(name) & set(',"') else name for name, _, _ in rows]
-        lines = [
-            "name,nats,bits_per_dimension",
-            *(f"{n},{a:.6f},{b:.6f}" for n, (_, a, b) in zip(quoted, rows, strict=True)),
-        ]
-        place.write(("\n".join(lines) + "\n").encode())
-    if json:
-        mean = {"nats": nats, "nats_error": _finite(nats_error), "bits": bits, "bits_error": _finite(bits_error)}
-        scores = [{"name": name, "nats": a, "bits_per_dimension": b} for name, a, b in rows]
-        print(
-            json_.dumps(
-                {"bound": found.bound, "samples": samples, "meaning": found.meaning, "mean": mean, "scores": scores}
-            )
+        place.write(
+            table_bytes([{k: v if k == "name" else f"{v:.6f}" for k, v in row.items()} for row in rows], ".csv")
         )
+    (nats, error) = mean_and_error(found.nats)
+    if json:
+        mean: dict[str, float | None] = {"nats": nats, "nats_error": _finite(error)}
+        if found.bits is not None:
+            bits, bits_error = mean_and_error(found.bits)
+            mean |= {"bits": bits, "bits_error": _finite(bits_error)}
+        told = {"bound": found.bound, "samples": samples, "meaning": found.meaning, "mean": mean, "scores": rows}
+        print(json_.dumps(told))
         return
-    width = max(len("name"), *(len(name) for name, _, _ in rows[:SHOWN]))
-    print(f"{'name'.ljust(width)}  {'nats':>10}  bits per dimension")
-    for name, a, b in rows[:SHOWN]:
-        print(f"{name.ljust(width)}  {a:10.2f}  {b:.4f}")
+    width = max(len("name"), *(len(row["name"]) for row in rows[:SHOWN]))
+    heads = {"nats": "nats", "nats_joint": "with its label", "bits_per_dimension": "bits per dimension"}
+    print("  ".join([f"{'name'.ljust(width)}", *(heads[key].rjust(14) for key in columns)]))
+    for row in rows[:SHOWN]:
+        print("  ".join([row["name"].ljust(width), *(f"{row[key]:14.4f}" for key in columns)]))
     if len(rows) > SHOWN:
         print(f"… {len(rows) - SHOWN:,} more" + ("" if place else ": write them all with -o scores.csv"))
-    print(
-        f"\nmean of {len(rows):,}: {nats:.3f} ± {nats_error:.3f} nats, {bits:.4f} ± {bits_error:.4f} bits per dimension"
-    )
+    summary = f"\nmean of {len(rows):,}: {nats:.3f} ± {error:.3f} nats"
+    if found.bits is not None:
+        summary += ", {:.4f} ± {:.4f} bits per dimension".format(*mean_and_error(found.bits))
+    print(summary)
     print(found.meaning)
     if place is not None:
         print(place.path)

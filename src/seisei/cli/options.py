@@ -15,7 +15,7 @@ Split = Annotated[float, Range(ge=0, lt=1)]
 
 def data_options(
     *,
-    source: Literal["arrays", "digits", "folder", "hub", "idx", "parquet"] | None = None,
+    source: Literal["arrays", "digits", "folder", "hub", "idx", "parquet", "table"] | None = None,
     column: str | None = None,
     size: Annotated[int, Range(ge=8, le=4096)] | None = None,
     channels: Literal[1, 3] | None = None,
@@ -28,6 +28,11 @@ def data_options(
     min_size: Annotated[int, Range(ge=1)] = 8,
     follow_outside: bool = False,
     memory: Annotated[int, Range(ge=1)] | None = None,
+    target: str | None = None,
+    ignore: list[str] | None = None,
+    categorical: list[str] | None = None,
+    missing: list[str] | None = None,
+    unlabelled: str | None = None,
 ) -> None:
     """How data are read.
 
@@ -37,14 +42,19 @@ def data_options(
         size: Side of a picture in pixels; by default that of the data, or a power of two near it.
         channels: 1 for grey, 3 for colour; by default what the data are.
         fit: How pictures of another size are made to fit; crop by default.
-        validation: Share of the pictures held out to watch training.
-        test: Share of the pictures held out for scores.
+        validation: Share of the pictures or rows held out to watch training.
+        test: Share of the pictures or rows held out for scores.
         skip_bad: How many faulty pictures are left out: a number or a share such as 1%; 0.1% and at most 10 by default.
         max_pixels: A picture that declares more is refused.
         frames: Take the first picture of an animation, instead of refusing it.
         min_size: A picture with a shorter side is refused.
         follow_outside: Follow links that lead out of the data folder.
         memory: Megabytes that pictures may take before they are kept in a file.
+        target: The column of a table that tells the class of each row.
+        ignore: A column of a table to leave out. Repeatable.
+        categorical: A column of a table whose numbers are names. Repeatable.
+        missing: A word that stands for an empty cell of a table, as -999 may. Repeatable.
+        unlabelled: own learns from rows without a class too, or the path of a table of such rows.
     """
 
 

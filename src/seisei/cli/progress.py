@@ -128,8 +128,7 @@ def head(run: Path) -> list[str]:
     try:
         recipe = json.loads((run / "recipe.json").read_bytes())
         report, machine = recipe["data"]["report"], recipe["hardware"]
-        image, splits = report["image"], report["splits"]
-        colour = {1: "grey", 3: "colour"}.get(image["channels"], f"{image['channels']} channels")
+        splits = report["splits"]
         classes = f", {len(report['classes'])} classes" if report["classes"] else ""
         parts = " + ".join(f"{splits[p]:,} {p}" for p in ("train", "validation", "test") if splits.get(p))
         levers = [name.replace("_", " ") for name, on in recipe["levers"].items() if on]
@@ -138,16 +137,31 @@ def head(run: Path) -> list[str]:
             ("bf16 where it pays" if machine["device"] != "cpu" else "fp32") if precision == "auto" else precision
         )
         model = recipe["plan"]["objective"]["arguments"]["model"]["class"]
-        skipped, size = len(report["skipped"]), f"{image['width']}×{image['height']}"
+        skipped = len(report["skipped"])
         left_out = f", {skipped} faulty left out" if skipped else ""
         return [
-            f"data   {report['kept']:,} pictures, {size} {colour}{classes} ({parts}){left_out}",
+            f"data   {report['kept']:,} {form(report)}{classes} ({parts}){left_out}",
             f"model  {model}, {recipe['parameters']:,} parameters, batches of {recipe['plan']['batch']}",
             f"on     {machine['device']} ({machine['name']}, {machine['threads']} threads), {precision}"
             + (f"; {', '.join(levers)}" if levers else ""),
         ]
     except (OSError, ValueError, KeyError, TypeError):
         return []
+
+
+def form(report: dict[str, Any]) -> str:
+    """What the examples of a report on data are.
+
+    Example:
+        >>> form({"noun": "row", "columns": [{"used": "x"}, {"used": "target"}]})
+        'rows of 1 column'
+    """
+    if report.get("noun") == "row":
+        columns = sum(column["used"] == "x" for column in report["columns"])
+        return f"rows of {columns:,} column{'s' * (columns != 1)}"
+    image = report["image"]
+    colour = {1: "grey", 3: "colour"}.get(image["channels"], f"{image['channels']} channels")
+    return f"pictures, {image['width']}×{image['height']} {colour}"
 
 
 def losses(event: Event) -> str:

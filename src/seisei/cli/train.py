@@ -18,17 +18,19 @@ if TYPE_CHECKING:
 
 DATA_FIELDS = (
     "source", "column", "size", "channels", "fit", "validation", "test", "skip_bad", "max_pixels", "frames",
-    "min_size", "follow_outside", "memory",
+    "min_size", "follow_outside", "memory", "target", "ignore", "categorical", "missing", "unlabelled",
 )  # fmt: skip
 EXECUTION_FIELDS = ("device", "precision", "tuned", "compile", "sharded")
+# Of the report on the data, in a dry run.
+_SHOWN = ("root", "kind", "kept", "image", "columns", "classes", "splits", "fingerprint")
 REQUEST_FIELDS = ("seed", "output", "overwrite", "keep", "on_disk_full", "report")
 
 
 def data_argument(data: str) -> None:
-    """Where the pictures are.
+    """Where the data are.
 
     Arguments:
-        data: A folder of pictures, a .npz, .npy, .parquet or idx file, digits, or hub:owner/name.
+        data: A folder of pictures, a .csv or .parquet table, a .npz, .npy or idx file, digits, or hub:owner/name.
     """
 
 
@@ -186,7 +188,7 @@ def _dry_run(request: Request) -> None:
         "plan": plan.to_json(),
         "parameters": count,
         "training_bytes": BYTES_A_PARAMETER * count,
-        "data": {k: data.report[k] for k in ("root", "kind", "kept", "image", "classes", "splits", "fingerprint")},
+        "data": {k: data.report[k] for k in _SHOWN if k in data.report},
         "seed": request.seed,
     }
     print(json_.dumps(found, indent=2, ensure_ascii=False))

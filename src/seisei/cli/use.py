@@ -13,6 +13,7 @@ from typing import Any, Literal
 from seisei.cli import codes
 from seisei.cli.output import SAMPLE, plain, target
 from seisei.cli.results import PNG, file_names, load, origin, out, pngs, say, sheet
+from seisei.cli.rows import TABLES, table_bytes
 from seisei.errors import UserError
 
 
@@ -29,15 +30,15 @@ def sample(
     overwrite: bool = False,
     json: bool = False,
 ) -> None:
-    """Draw new pictures.
+    """Draw new pictures, or new rows of a table.
 
-    One PNG with a grid of them, or with --separate a file for each.
+    One PNG with a grid of pictures, or with --separate a file for each; one .csv or .parquet file of rows.
 
     Arguments:
         run: A run's folder, or the beginning of its name under runs/.
         n: How many.
         seed: Of the noise; the same seed gives the same pictures.
-        label: Of what kind, for a model trained with --condition label; once, or once for each picture.
+        label: Of what kind, for a model that knows kinds; once, or once for each picture or row.
         temperature: Below 1 nearer to the most likely picture, above 1 farther.
         output: The file, or with --separate the folder; by default in the folder out of the run.
         separate: A file for each picture.
@@ -54,13 +55,14 @@ def sample(
     kind = f"-{plain(label[0])}" if label and len(label) == 1 else ""
     warmth = f"-t{temperature:g}" if temperature != 1 else ""
     name = f"sample-seed{seed}-n{n}{kind}{warmth}"
-    place = target(
-        output,
-        out(loaded, name if separate else f"{name}.png"),
-        suffixes=() if separate else PNG,
-        overwrite=overwrite,
-        codes=SAMPLE,
-    )
+    rows = loaded.pipeline.schema.x.noun == "row"
+    suffixes = TABLES if rows else () if separate else PNG
+    first = f"{name}{suffixes[0]}" if suffixes else name
+    place = target(output, out(loaded, first), suffixes=suffixes, overwrite=overwrite, codes=SAMPLE)
+    if rows:
+        drawn = loaded.sample(n, seed=seed, label=names, temperature=temperature)
+        say(place.write(table_bytes(drawn, place.path.suffix.lower())), json)
+        return
     pictures = loaded.sample(n, seed=seed, label=names, temperature=temperature)
     marks = {**origin(loaded), "seed": str(seed), "temperature": f"{temperature:g}", "label": ", ".join(label or [])}
     if separate:

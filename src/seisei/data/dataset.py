@@ -1,68 +1,31 @@
-"""Reading a data set: decode once, keep uint8, divide, and say what was found."""
+"""Reading a data set: decode once, keep what is compact, divide, and say what was found."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from seisei.batch import Batch
 from seisei.data import store
+from seisei.data.examples import Dataset, digest, duplicates, fingerprint
 from seisei.data.folder import PICTURE
-from seisei.data.open import open_source
+from seisei.data.open import TABLE, kind_of, open_as
 from seisei.data.pack import Wishes, pack
+from seisei.data.roles import Asked, Unseen
 from seisei.data.scan import MIN_SIZE, Progress
 from seisei.data.source import Record, Source
 from seisei.data.splits import split_indices
+from seisei.data.tables import read_table
 from seisei.errors import UserError
 from seisei.modalities.image import MAX_PIXELS, Fit
 from seisei.modalities.label import Label
 from seisei.schema import Schema
 
-
-@dataclass(frozen=True)
-class Dataset:
-    """Pictures, packed, and perhaps their labels.
-
-    Arguments:
-        schema: what x and y are.
-        x: uint8 (N, C, H, W), in memory or mapped from a file.
-        y: class numbers, int64 (N,), or None.
-        names: one for each picture.
-        splits: the places of the pictures of ``train``, ``validation`` and ``test``.
-        fingerprint: changes when anything above does, or what was skipped.
-        report: what was found and done, as plain data.
-        in_memory: whether x is; else gathering examples reads from a file.
-    """
-
-    schema: Schema
-    x: Tensor
-    y: Tensor | None
-    names: list[str]
-    splits: dict[str, Tensor]
-    fingerprint: str
-    report: dict[str, Any]
-    in_memory: bool = True
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def subset(self, indices: Tensor) -> Dataset:
-        """These pictures alone, all of them in the part ``test``."""
-        y, names = None if self.y is None else self.y[indices], [self.names[i] for i in indices.tolist()]
-        return replace(self, x=self.x[indices], y=y, names=names, splits={"test": torch.arange(len(indices))})
-
-    def batch(self, indices: Tensor) -> Batch:
-        """These pictures as a model sees them: x float32 (B, C, H, W), y int64 (B,) or None."""
-        # Rows are copied whole by `index_select`; indexing would go through them value by value.
-        x = self.schema.x.unpack(self.x.index_select(0, indices))
-        return Batch(x, None if self.y is None else self.y[indices])
+__all__ = ["Dataset", "read_dataset"]
 
 
 def read_dataset(
@@ -86,8 +49,14 @@ def read_dataset(
     memory_limit: int | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
+    target: str | None = None,
+    ignore: Sequence[str] | None = None,
+    categorical: Sequence[str] | None = None,
+    missing: Sequence[str] | None = None,
+    unlabelled: str | None = None,
+    unseen: Unseen = "missing",
 ) -> Dataset:
-    """Read pictures from wherever they are.
+    """Read pictures, or the rows of a table, from wherever they are.
 
     Arguments:
         given: see `seisei.data.open.open_source`.
@@ -111,6 +80,13 @@ def read_dataset(
             default.
         cache: the folder for such files, see `seisei.data.store.cache_folder`.
         progress: see `scan`.
+        target: the column of a table that is y; the other columns are x. This and what follows is for tables.
+        ignore: columns that are left out.
+        categorical: columns of numbers that are names, such as codes.
+        missing: words that stand for an empty cell, besides `seisei.modalities.table.MISSING`.
+        unlabelled: ``own`` trains on the rows without a target too; a path adds the rows of another table, all for
+            training. Their y is -1.
+        unseen: a category that only held-out rows have is taken for missing, which the report says, or refused.
 
     Raises:
         UserError: what is wrong with the data, or too little of it.
@@ -120,7 +96,17 @@ def read_dataset(
         >>> digits.schema.x.shape, digits.schema.x.levels, digits.schema.y.classes, digits.x.dtype
         ((1, 8, 8), 17, 10, torch.uint8)
     """
-    opened = open_source(given, source=source, column=column, follow_outside=follow_outside)
+    form = kind_of(given, source)
+    table = Asked(target, ignore or (), categorical or (), missing or (), unlabelled, unseen)
+    picture = {"size": size, "channels": channels, "fit": fit, "skip_bad": skip_bad, "frames": frames, "column": column}
+    if form == TABLE:
+        _refuse(picture, "pictures, and these data are a table")
+        if labels and target is None:
+            raise UserError("E-TRN-12", "--target", "is missing", "name the column of the labels")
+        return read_table(given, table, validation=validation, test=test, seed=seed)
+    tabular = {"target": target, "ignore": ignore, "categorical": categorical, "missing": missing}
+    _refuse({**tabular, "unlabelled": unlabelled}, "tables, and these data are none")
+    opened = open_as(form, given, column=column, follow_outside=follow_outside)
     if opened.kind == PICTURE:
         raise UserError("E-CHK-02", opened.root, "is one picture, wanted a folder of pictures", "give its folder")
     wishes = Wishes(size, channels, fit, skip_bad, max_pixels, min_size, frames, strict_mode)
@@ -128,7 +114,7 @@ def read_dataset(
     packed = pack(opened, wishes, limit, cache, progress)
     records = [opened.records[i] for i in packed.kept]
     names = [record.name for record in records]
-    contents = [hashlib.blake2b(picture.numpy().tobytes(), digest_size=16).digest() for picture in packed.x]
+    contents = [digest(picture.numpy().tobytes()) for picture in packed.x]
     given_parts = [record.split for record in records]
     splits = split_indices(names, contents, given_parts, validation=validation, test=test, seed=seed, where=opened.root)
     if labels is None:
@@ -137,10 +123,11 @@ def read_dataset(
     label, y = _labels(opened, records) if labels else (None, None)
     schema = Schema(packed.image, label)
     skipped = [fault["name"] for fault in packed.facts["skipped"]]
-    fingerprint = _fingerprint(schema, names, y, skipped, splits, contents)
+    mark = fingerprint(schema, names, y, skipped, splits, contents)
     report = {
         "root": opened.root,
         "kind": opened.kind,
+        "noun": schema.x.noun,
         **packed.facts,
         "notes": list(opened.notes),
         "ignored": dict(opened.ignored.most_common()),
@@ -149,12 +136,18 @@ def read_dataset(
         "captions": sum(record.caption is not None for record in records),
         "splits": {part: len(indices) for part, indices in splits.items()},
         "splits_given": sorted({part for part in given_parts if part is not None}),
-        **_duplicates(contents, splits),
+        **duplicates(contents, splits),
         "bytes": packed.x.numel(),
         "in_memory": packed.in_memory,
-        "fingerprint": fingerprint,
+        "fingerprint": mark,
     }
-    return Dataset(schema, packed.x, y, names, splits, fingerprint, report, packed.in_memory)
+    return Dataset(schema, packed.x, y, names, splits, mark, report, packed.in_memory)
+
+
+def _refuse(options: dict[str, Any], reason: str) -> None:
+    for name, value in options.items():
+        if value:
+            raise UserError("E-TRN-13", f"--{name.replace('_', '-')}", f"is for {reason}", "leave it out", found=value)
 
 
 def _labels(source: Source, records: list[Record]) -> tuple[Label, Tensor]:
@@ -176,31 +169,3 @@ def _labels(source: Source, records: list[Record]) -> tuple[Label, Tensor]:
 def _classes(source: Source, records: list[Record]) -> dict[str, Any]:
     counts = Counter(record.label for record in records)
     return {"classes": {name: counts[name] for name in source.classes or ()}, "unlabelled": counts[None]}
-
-
-def _fingerprint(
-    schema: Schema,
-    names: list[str],
-    y: Tensor | None,
-    skipped: list[str],
-    splits: dict[str, Tensor],
-    contents: list[bytes],
-) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    parts = {part: indices.tolist() for part, indices in splits.items()}
-    for fact in (schema.to_json(), names, None if y is None else y.tolist(), skipped, parts):
-        digest.update(json.dumps(fact, sort_keys=True).encode() + b"\n")
-    digest.update(b"".join(contents))
-    return digest.hexdigest()
-
-
-def _duplicates(contents: list[bytes], splits: dict[str, Tensor]) -> dict[str, int]:
-    """How many pictures repeat another, and how many contents lie in several parts, as with given splits they can."""
-    where: dict[bytes, set[str]] = {}
-    for part, indices in splits.items():
-        for i in indices.tolist():
-            where.setdefault(contents[i], set()).add(part)
-    return {
-        "duplicates": len(contents) - len(where),
-        "duplicates_across_splits": sum(len(parts) > 1 for parts in where.values()),
-    }

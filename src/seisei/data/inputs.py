@@ -1,18 +1,24 @@
-"""New pictures for a trained model: read as its schema takes them, refused where they do not fit."""
+"""New pictures or rows for a trained model: read as its schema takes them, refused where they do not fit."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
 import torch
 
 from seisei.data.dataset import Dataset
-from seisei.data.open import open_source
+from seisei.data.open import TABLE, kind_of, open_source
+from seisei.data.roles import Unseen
+from seisei.data.rows import Labels, Policy, read_rows
 from seisei.data.scan import scan
+from seisei.data.source import Record
 from seisei.errors import UserError
 from seisei.modalities.image import MAX_PIXELS, Image, Picture
 from seisei.modalities.label import Label
+from seisei.modalities.table import Table
 from seisei.schema import Schema
 
 Resize = Literal["crop", "pad", "stretch"]
@@ -24,27 +30,39 @@ def read_inputs(
     *,
     resize: Resize | None = None,
     convert: bool = False,
-    labels: bool = False,
+    labels: bool | Labels = False,
     max_pixels: int = MAX_PIXELS,
     source: str | None = None,
     column: str | None = None,
+    verb: str = "",
+    unseen: Unseen = "refuse",
+    extra: Policy = "refuse",
+    holes: Policy = "ignore",
 ) -> Dataset:
-    """Pictures as a model takes them.
+    """Pictures, or rows of a table, as a model takes them.
 
     Arguments:
         schema: of the model.
-        given: a picture's path, a folder, or anything else that `open_source` reads.
+        given: a picture's path, a folder, or anything else that `open_source` reads; for rows see `read_rows`.
         resize: how to fit pictures of another size; by default as in training, which refuses them where it
             had to fit none.
         convert: turn colour into grey where the model knows grey only.
-        labels: whether the model needs them.
+        labels: whether the model needs them, or in the words of `read_rows`.
         max_pixels: a larger picture is refused.
         source: see `open_source`.
         column: see `open_source`.
+        verb: see `read_rows`, as for the three that follow.
+        unseen: see `read_rows`.
+        extra: see `read_rows`.
+        holes: see `read_rows`.
 
     Raises:
         UserError: the input cannot be read or does not fit; every fault counts, nothing is skipped.
     """
+    wanted: Labels = labels if isinstance(labels, str) else "need" if labels else "ignore"
+    if isinstance(schema.x, Table):
+        _check_table(given, source)
+        return read_rows(schema, given, verb=verb, labels=wanted, unseen=unseen, extra=extra, holes=holes)
     image = schema.x
     assert isinstance(image, Image)
     if resize is not None:
@@ -65,15 +83,28 @@ def read_inputs(
         background=image.background, at_least=at_least,
     )  # fmt: skip
     records = [opened.records[i] for i in found.kept]
-    y = None
-    if labels and isinstance(schema.y, Label):
-        for record in records:
-            if record.label is None:
-                remedy = "put each kind in a sub-folder named as in training"
-                raise UserError("E-*-25", record.name, "has no label, and this model is conditional", remedy)
-        y = torch.stack([schema.y.pack(record.label, "E-*-24") for record in records])
+    y = _labels(records, schema.y, wanted) if isinstance(schema.y, Label) else None
     places = torch.arange(len(records))
     return Dataset(schema, torch.stack(packed), y, [r.name for r in records], {"test": places}, "", found.to_json())
+
+
+def _labels(records: Sequence[Record], label: Label, wanted: Labels) -> torch.Tensor | None:
+    """Class numbers; -1 for a picture without a label, where labels are wanted and not needed."""
+    unknown = next((record.name for record in records if record.label is None), None)
+    if wanted == "need" and unknown is not None:
+        remedy = "put each kind in a sub-folder named as in training"
+        raise UserError("E-*-25", unknown, "has no label, and this model is conditional", remedy)
+    if wanted == "ignore" or all(record.label is None for record in records):
+        return None
+    code, none = "E-*-24" if wanted == "need" else "E-*-25", torch.tensor(-1)
+    return torch.stack([none if record.label is None else label.pack(record.label, code) for record in records])
+
+
+def _check_table(given: Any, source: str | None) -> None:
+    form = kind_of(given, source)
+    if form != TABLE:
+        where = given if isinstance(given, (str, os.PathLike)) else "input"
+        raise UserError("E-TRN-13", where, f"is of the kind {form}, wanted a table", "give a .csv or .parquet table")
 
 
 def _is_grey(picture: Picture) -> bool:

@@ -6,6 +6,7 @@ threads changes what an update sees.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Protocol
@@ -94,6 +95,11 @@ class Loader:
 
     def _gather(self, indices: Tensor) -> Batch:
         return self.data.batch(indices[self.offset : self.offset + self.count])
+
+    def everything(self, size: int = 4096) -> Iterator[Batch]:
+        """Every example once, in the data's order, whatever process asks."""
+        for start in range(0, len(self.order.indices), size):
+            yield self.data.batch(self.order.indices[start : start + size])
 
     def at(self, step: int) -> Batch:
         """The batch of one step."""

@@ -1,4 +1,4 @@
-"""Recognising a source of pictures by what is there."""
+"""Recognising data by what is there, and opening a source of pictures."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from seisei.data.arrays import arrays_source
+from seisei.data.cells import is_table
+from seisei.data.delimited import is_delimited
 from seisei.data.digits import digits_source
 from seisei.data.folder import READ, folder_source, picture_source
 from seisei.data.hub import hub_source
 from seisei.data.idx import idx_source, is_idx
-from seisei.data.parquet import parquet_source
+from seisei.data.parquet import holds_pictures, parquet_source
 from seisei.data.source import Source
 from seisei.errors import UserError, did_you_mean
 
-SOURCES = ("arrays", "digits", "folder", "hub", "idx", "parquet")
+SOURCES = ("arrays", "digits", "folder", "hub", "idx", "parquet", "table")
+TABLE = "table"
 _SOUND = set(".wav .flac .mp3 .ogg .opus .m4a".split())
 _TEXT = set(".txt .md".split())
-_TABLE = set(".csv .tsv .jsonl .json .xlsx".split())
+_TABLES = set(".csv .tsv .jsonl .json .xlsx".split())
 _PACKED = set(".zip .tar .tgz .gz .bz2 .xz .7z .rar".split())
 
 
@@ -46,28 +49,53 @@ def open_source(
         >>> len(open_source("digits").records)
         1797
     """
+    return open_as(kind_of(given, source), given, column=column, follow_outside=follow_outside)
+
+
+def kind_of(given: Any, source: str | None = None) -> str:
+    """What data are: one of `SOURCES`, or ``picture`` for a single one.
+
+    Arguments:
+        given: see `open_source`; or a table, see `seisei.data.cells.read_sheet`.
+        source: what the user says that they are.
+
+    Raises:
+        UserError: nothing is there, or nothing that this build reads.
+    """
     if source is not None and source not in SOURCES:
         raise UserError(
             "E-TRN-07", "--source", f"{source!r} is not a choice", did_you_mean(source, SOURCES), wanted=SOURCES
         )
     if not isinstance(given, (str, os.PathLike)):
-        return arrays_source(given)
+        return TABLE if source == TABLE or (source is None and is_table(given)) else "arrays"
     typed = os.fspath(given)
     if source == "hub" or typed.startswith("hub:"):
-        return hub_source(typed, column=column)
+        return "hub"
     path = Path(typed)
     if source == "digits" or (source is None and typed == "digits" and not os.path.lexists(path)):
-        return digits_source()
+        return "digits"
     if not path.exists():
         raise _absent(path, typed)
     try:
-        kind = source or (_kind_of_folder(path, typed) if path.is_dir() else _kind_of_file(path, typed))
+        return source or (_kind_of_folder(path, typed) if path.is_dir() else _kind_of_file(path, typed))
     except PermissionError:
         mode = path.stat().st_mode & 0o777
         raise UserError("E-CHK-05", typed, f"permission denied (mode {mode:03o})", "chmod u+rx") from None
+
+
+def open_as(kind: str, given: Any, *, column: str | None = None, follow_outside: bool = False) -> Source:
+    """The source of pictures of a kind that `kind_of` named; see `open_source`."""
+    if kind == TABLE:
+        where = os.fspath(given) if isinstance(given, (str, os.PathLike)) else "table"
+        raise UserError("E-TRN-13", where, "is a table, wanted pictures", "give a folder of pictures", found=kind)
+    if not isinstance(given, (str, os.PathLike)):
+        return arrays_source(given)
+    path, typed = Path(given), os.fspath(given)
     openers: dict[str, Callable[[], Source]] = {
         "arrays": lambda: arrays_source(_only_array(path), typed),
+        "digits": digits_source,
         "folder": lambda: folder_source(path, typed, follow_outside=follow_outside),
+        "hub": lambda: hub_source(typed, column=column),
         "idx": lambda: idx_source(path, typed),
         "picture": lambda: picture_source(path, typed),
         "parquet": lambda: parquet_source(path, typed, column=column),
@@ -92,18 +120,21 @@ def _kind_of_file(path: Path, typed: str) -> str:
     if suffix in (".npz", ".npy"):
         return "arrays"
     if suffix == ".parquet":
-        return "parquet"
+        return "parquet" if holds_pictures(path) else TABLE
+    if is_delimited(path):
+        return TABLE
     if is_idx(path):
         return "idx"
-    if suffix in _SOUND | _TEXT | _TABLE or path.name.endswith((".csv.gz", ".txt.gz")):
-        raise _other(
-            typed, "sound" if suffix in _SOUND else "a text" if suffix in _TEXT or ".txt" in path.name else "a table"
-        )
+    if suffix in _TABLES:
+        problem = f"holds a table in the format {suffix}"
+        raise UserError("E-TRN-13", typed, problem, "save it as .csv or .parquet", found=suffix)
+    if suffix in _SOUND | _TEXT or path.name.endswith(".txt.gz"):
+        raise _other(typed, "sound" if suffix in _SOUND else "a text")
     if suffix in _PACKED:
         raise UserError("E-CHK-02", typed, "is a file", "unpack it and give the folder")
     if suffix in READ:
         return "picture"
-    raise UserError("E-CHK-02", typed, "is a file", "give a folder, or a .npz, .npy, .parquet or idx file")
+    raise UserError("E-CHK-02", typed, "is a file", "give a folder, or a .csv, .npz, .npy, .parquet or idx file")
 
 
 def _kind_of_folder(path: Path, typed: str) -> str:
@@ -125,7 +156,10 @@ def _kind_of_folder(path: Path, typed: str) -> str:
         return "arrays"
     if arrays:
         raise UserError("E-CHK-04", typed, f"holds {arrays} files of arrays", "name one of them", found=arrays)
-    for kind, known in (("sound", _SOUND), ("tables", _TABLE), ("texts", _TEXT)):
+    tables = sum(suffixes[suffix] for suffix in _TABLES)
+    if tables * 2 > sum(suffixes.values()):
+        raise UserError("E-CHK-04", typed, f"holds {tables} tables", "name one of them", found=tables)
+    for kind, known in (("sound", _SOUND), ("texts", _TEXT)):
         if suffixes and sum(suffixes[s] for s in known) * 2 > sum(suffixes.values()):
             raise _other(typed, kind)
     return "folder"
@@ -138,6 +172,5 @@ def _only_array(path: Path) -> Path:
 
 
 def _other(typed: str, kind: str) -> UserError:
-    return UserError(
-        "E-TRN-13", typed, f"holds {kind}; this build trains on pictures", "give a folder of pictures", found=kind
-    )
+    problem = f"holds {kind}; this build trains on pictures and tables"
+    return UserError("E-TRN-13", typed, problem, "give a folder of pictures, or a .csv table", found=kind)

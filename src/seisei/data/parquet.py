@@ -1,4 +1,4 @@
-"""Parquet files with a column of pictures, as the Hugging Face Hub keeps data sets."""
+"""Parquet files: with a column of pictures, as the Hugging Face Hub keeps data sets, or as plain tables."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from seisei.data.arrays import half_of_memory
 from seisei.data.source import SPLITS, Record, identity_of, natural, split_of
 from seisei.errors import UserError, did_you_mean
 
@@ -99,6 +100,38 @@ def parquet_source(path: Path, typed: str | None = None, *, column: str | None =
     return ParquetSource(typed, files, found, records, places, classes, identity_of(stamps, found), notes)
 
 
+def holds_pictures(path: Path) -> bool:
+    """Whether a parquet file has a column that may be pictures; where it cannot be read, it may."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        schema = pq.read_schema(path)
+    except (pa.ArrowException, OSError):
+        return True
+    return bool(_picture_columns(schema, _features(schema.metadata)))
+
+
+def read_parquet(path: Path, typed: str) -> Any:
+    """The table in a parquet file, as pyarrow's.
+
+    Raises:
+        UserError: it is damaged, or says that it holds more than fits.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as opened:
+            rows, columns = opened.metadata.num_rows, opened.metadata.num_columns
+            if rows * columns * 8 > half_of_memory():
+                problem = f"declares {rows:,} rows of {columns:,} columns in {path.stat().st_size / 1e6:.1f} MB"
+                raise UserError("E-CHK-09", typed, problem, "give it in parts, or get the file again", found=rows)
+            return opened.read()
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from None
+
+
 def _read_columns(
     file: Path, typed: str, column: str | None
 ) -> tuple[str, tuple[str, ...] | None, dict[str, list[Any]], list[int]]:
@@ -138,7 +171,7 @@ def _features(metadata: dict[bytes, bytes] | None) -> dict[str, Any]:
         return {}
 
 
-def _picture_column(schema: Any, features: dict[str, Any], typed: str, column: str | None) -> str:
+def _picture_columns(schema: Any, features: dict[str, Any]) -> list[str]:
     import pyarrow as pa
 
     found = []
@@ -149,7 +182,12 @@ def _picture_column(schema: Any, features: dict[str, Any], typed: str, column: s
         if declared == "Image" or (
             declared is None and (holds_bytes or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
         ):
-            found.append(name)
+            found.append(str(name))
+    return found
+
+
+def _picture_column(schema: Any, features: dict[str, Any], typed: str, column: str | None) -> str:
+    found = _picture_columns(schema, features)
     if column is not None:
         if column not in found:
             raise UserError(
@@ -166,7 +204,7 @@ def _picture_column(schema: Any, features: dict[str, Any], typed: str, column: s
         raise UserError(
             "E-CHK-04", typed, f"several columns hold pictures: {listed}", f"pass --column {found[0]}", found=found
         )
-    return str(found[0])
+    return found[0]
 
 
 def _class_names(columns: dict[str, list[Any]], feature: Any) -> tuple[str, ...] | None:

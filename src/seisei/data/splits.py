@@ -1,4 +1,4 @@
-"""Train, validation and test: a pure function of (seed, name), so that adding pictures moves none of the others."""
+"""Train, validation and test: a pure function of (seed, name), so that adding examples moves none of the others."""
 
 from __future__ import annotations
 
@@ -22,22 +22,24 @@ def split_indices(
     test: float = 0.1,
     seed: int = 0,
     where: str = "data",
+    noun: str = "picture",
 ) -> dict[str, torch.Tensor]:
-    """Which pictures are in which part, in their order.
+    """Which examples are in which part, in their order.
 
-    A part that the source gives is kept; one that it does not give is drawn from train, each picture by a hash of the
-    seed and its name. Pictures of the same content go to the same part, by the first of their names, so that what is
-    drawn never leaks. Where a part would stay empty, the picture nearest to it is taken, so in very small data sets one
-    picture may move when others are added.
+    A part that the source gives is kept; one that it does not give is drawn from train, each example by a hash of the
+    seed and its name. Those of the same content go to the same part, by the first of their names, so that what is
+    drawn never leaks. Where a part would stay empty, the example nearest to it is taken, so in very small data sets one
+    may move when others are added.
 
     Arguments:
-        names: one for each picture.
-        groups: the same for pictures of the same content.
-        given: the part that the source gives each picture, or None.
+        names: one for each example.
+        groups: the same for examples of the same content.
+        given: the part that the source gives each example, or None.
         validation: the share to draw where none is given; 0 for none.
         test: likewise.
         seed: another seed draws another division.
         where: what an error calls the data.
+        noun: what an error calls an example.
 
     Raises:
         UserError: a share out of range, too few pictures, or a part that stays empty.
@@ -62,11 +64,11 @@ def split_indices(
             first[group] = min(first.get(group, name), name)
     least = len(drawn) + 1
     if not first:
-        raise UserError("E-TRN-10", where, f"0 pictures to train on, wanted at least {least}", "add pictures", found=0)
+        raise UserError("E-TRN-10", where, f"0 {noun}s to train on, wanted at least {least}", f"add {noun}s", found=0)
     if len(first) < least:
-        problem = f"{len(first)} different pictures leave {' or '.join(drawn)} empty, wanted at least {least}"
+        problem = f"{len(first)} different {noun}s leave {' or '.join(drawn)} empty, wanted at least {least}"
         raise UserError(
-            "E-TRN-11", where, problem, "add pictures or pass --validation 0", found=len(first), wanted=least
+            "E-TRN-11", where, problem, f"add {noun}s or pass --validation 0", found=len(first), wanted=least
         )
     place = _draw(first, drawn, seed)
     parts = [place[group] if part == "train" else part for group, part in zip(groups, parts, strict=True)]

@@ -8,15 +8,27 @@ change places on a dark one. A value that cannot be drawn is never dropped in si
 
 from __future__ import annotations
 
-import html
 import math
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 
-from seisei.errors import printable
-
-Point = tuple[float, float]
+from seisei.evaluation.canvas import (
+    Box,
+    Point,
+    at,
+    breadth,
+    clip,
+    count_of,
+    drawable,
+    empty_chart,
+    esc,
+    log_ticks,
+    nice_ticks,
+    number,
+    span,
+    svg,
+    text_at,
+)
 
 STYLE = """
 :root{--c1:#0072b2;--c2:#d55e00;--c3:#009e73;--c4:#cc79a7;--c5:#e69f00;--c6:#56b4e9;--c7:#000;--c0:#7d848c}
@@ -30,12 +42,18 @@ STYLE = """
 .chart .axis{stroke:var(--muted,#5d636b);stroke-width:1;fill:none;opacity:.6}
 .chart .curve{fill:none;stroke-width:1.75;stroke-linejoin:round;stroke-linecap:round}
 .chart .dash{stroke-dasharray:5 4}
+.chart .band{fill-opacity:.14;stroke:none}
+.chart .mark{stroke:var(--muted,#5d636b);stroke-width:1;stroke-dasharray:2 3;fill:none}
 .chart .cloud{fill-opacity:.8;stroke:none}
 .chart .centre{fill:var(--ink,#1c1e21);font-size:13px;font-weight:700;text-anchor:middle;
 paint-order:stroke;stroke:var(--page,#fff);stroke-width:3.5px;stroke-linejoin:round}
 """ + "".join(f".chart .s{i}{{stroke:var(--c{i})}}.chart .f{i}{{fill:var(--c{i})}}" for i in range(8))
 
 COLOURS = 7
+CLASS_COLOURS = (
+    *(0x0072B2, 0xD55E00, 0x009E73, 0xCC79A7, 0xE69F00, 0x56B4E9, 0xF0E442),  # of Okabe and Ito
+    *(0x542788, 0x8C3B1F, 0x222222),
+)
 SHAPES = (
     "m-2.6 0a2.6 2.6 0 1 0 5.2 0a2.6 2.6 0 1 0-5.2 0z",  # disc
     "m-2.9 2.2h5.8l-2.9-5.2z",  # triangle
@@ -44,7 +62,6 @@ SHAPES = (
 )
 SHAPE_NAMES = ("discs", "triangles", "squares", "diamonds")
 MOST_POINTS = 3000
-FAR = 1e150  # beyond this the arithmetic of an axis overflows
 
 
 def line_chart(
@@ -55,6 +72,9 @@ def line_chart(
     y_label: str,
     log_y: bool = False,
     y_range: Point | None = None,
+    log_x: bool = False,
+    bands: dict[str, list[tuple[float, float, float]]] | None = None,
+    marks: Sequence[tuple[float, str]] = (),
     width: int = 380,
     height: int = 250,
 ) -> str:
@@ -68,6 +88,9 @@ def line_chart(
         y_label: what the vertical axis measures, with its unit.
         log_y: a logarithmic vertical axis.
         y_range: what the vertical axis shows, by default everything; values beyond it leave the chart, which says so.
+        log_x: a logarithmic horizontal axis.
+        bands: name to what lies around its curve, (x, low, high) each; cut where the vertical axis ends.
+        marks: places on the horizontal axis, and what to write there.
         width: of the drawing, in its own units.
         height: of the drawing, in its own units.
 
@@ -77,38 +100,48 @@ def line_chart(
     """
 
     def fits(point: Point) -> bool:
-        return _drawable(*point) and (point[1] > 0 or not log_y)
+        return drawable(*point) and (point[1] > 0 or not log_y) and (point[0] > 0 or not log_x)
 
     drawn = {name: [p for p in points if fits(p)] for name, points in series.items()}
     everything = [p for points in drawn.values() for p in points]
     lost = sum(map(len, series.values())) - len(everything)
-    notes = [f"{_count(lost, 'point')} not finite{' or not positive' if log_y else ''}: not drawn"] if lost else []
+    why = "not finite" + (" or not positive" if log_x or log_y else "")
+    notes = [f"{count_of(lost, 'point')} {why}: not drawn"] if lost else []
     if not everything:
-        return _empty(title, "; ".join(notes) or "no values to draw", width, height)
-    left, right = _range(x for x, _ in everything)
-    lowest, highest = _range(y for _, y in everything)
+        return empty_chart(title, "; ".join(notes) or "no values to draw", width, height)
+    left, right = span(x for x, _ in everything)
+    lowest, highest = span(y for _, y in everything)
     low, high = y_range or (lowest, highest)
     ticks = log_ticks(low, high) if log_y else nice_ticks(low, high)
     beyond = [number(y) for y, out in ((lowest, lowest < ticks[0]), (highest, highest > ticks[-1])) if out]
     notes += [f"beyond the axis: values to {' and to '.join(beyond)}"] if beyond else []
     endings = [(name, f"{name} {number(points[-1][1])}") for name, points in drawn.items() if points]
     key, top = _legend([(label, _line_swatch(list(series).index(name))) for name, label in endings], width)
-    box = _Box(ticks, width, height - (14 if notes else 0), top, x=(left, right), log_y=log_y)
+    box = Box(ticks, width, height - (14 if notes else 0), top, x=(left, right), log_y=log_y, log_x=log_x)
     curves = []
+    for place, text in marks:
+        x = box.across(place)
+        room = breadth(text) + 4 < box.right - x
+        curves.append(f'<path class="mark" d="M{at(x)} {at(box.top)}V{at(box.foot)}"/>')
+        curves.append(text_at(text, x + (4 if room else -4), box.top + 11, "name" if room else "name end"))
     for index, (name, points) in enumerate(series.items()):
+        edges = [edge for edge in (bands or {}).get(name, ()) if fits((edge[0], 1.0)) and drawable(*edge)]
+        rim = [*((x, high) for x, _, high in edges), *((x, low) for x, low, _ in reversed(edges))]
+        path = "L".join(f"{at(box.across(x))} {at(box.up(min(max(y, ticks[0]), ticks[-1])))}" for x, y in rim)
+        curves.append(f'<path class="band f{1 + index % COLOURS}" d="M{path}z"/>' if path else "")
         dots = ""
         for piece in _pieces(points, fits):
-            path = "L".join(f"{_at(box.across(x))} {_at(box.up(y))}" for x, y in _thin(piece))
-            curves.append(f'<path class="curve {_stroke(index)}" d="M{path}"><title>{_text(name)}</title></path>')
+            path = "L".join(f"{at(box.across(x))} {at(box.up(y))}" for x, y in _thin(piece))
+            curves.append(f'<path class="curve {_stroke(index)}" d="M{path}"><title>{esc(name)}</title></path>')
             if len(piece) == 1 or len(points) <= 30:
-                dots += "".join(f"M{_at(box.across(x))} {_at(box.up(y))}{SHAPES[0]}" for x, y in piece)
+                dots += "".join(f"M{at(box.across(x))} {at(box.up(y))}{SHAPES[0]}" for x, y in piece)
         curves.append(f'<path class="f{1 + index % COLOURS}" d="{dots}"/>' if dots else "")
     inside = box.window("".join(curves)) if beyond else "".join(curves)
-    body = [box.axes(x_label, y_label), key, inside, _label("; ".join(notes), 0, height - 3) if notes else ""]
+    body = [box.axes(x_label, y_label), key, inside, text_at("; ".join(notes), 0, height - 3) if notes else ""]
     spans = "; ".join(f"{name} from {number(drawn[name][0][1])} to {number(drawn[name][-1][1])}" for name, _ in endings)
     scale = ", logarithmic" if log_y else ""
     about = f"{y_label}{scale} over {x_label} {number(left)} to {number(right)}: {spans}."
-    return _svg(title, " ".join([about, *(f"{note}." for note in notes)]), width, height, body)
+    return svg(title, " ".join([about, *(f"{note}." for note in notes)]), width, height, body)
 
 
 def bar_chart(
@@ -128,29 +161,29 @@ def bar_chart(
         2
     """
     names = [str(i) for i in range(len(values))] if labels is None else list(labels)
-    bars = [(i, v) for i, v in enumerate(values) if _drawable(v)]
+    bars = [(i, v) for i, v in enumerate(values) if drawable(v)]
     lost = len(values) - len(bars)
-    note = f"{_count(lost, 'value')} not finite: not drawn"
+    note = f"{count_of(lost, 'value')} not finite: not drawn"
     if not bars:
-        return _empty(title, note if lost else "no values to draw", width, height)
-    low, high = _range(v for _, v in bars)
-    box = _Box(nice_ticks(min(low, 0.0), max(high, 0.0)), width, height - (14 if lost else 0), 24, x=(0, len(values)))
+        return empty_chart(title, note if lost else "no values to draw", width, height)
+    low, high = span(v for _, v in bars)
+    box = Box(nice_ticks(min(low, 0.0), max(high, 0.0)), width, height - (14 if lost else 0), 24, x=(0, len(values)))
     body = [box.axes(x_label, y_label, ticks=False)]
     pitch = (box.right - box.left) / len(values)
-    room = max(1, math.ceil(max(map(_wide, names)) * 1.15 / pitch))
+    room = max(1, math.ceil(max(map(breadth, names)) * 1.15 / pitch))
     for i, value in bars:
         top, foot = sorted((box.up(value), box.up(0.0)))
         body.append(
-            f'<rect class="f1" x="{_at(box.across(i) + 0.12 * pitch)}" y="{_at(top)}" width="{_at(0.76 * pitch)}" '
-            f'height="{_at(max(foot - top, 0.8))}" rx="1.5">'
-            f"<title>{_text(x_label)} {_text(names[i])}: {number(value)} {_text(y_label)}</title></rect>"
+            f'<rect class="f1" x="{at(box.across(i) + 0.12 * pitch)}" y="{at(top)}" width="{at(0.76 * pitch)}" '
+            f'height="{at(max(foot - top, 0.8))}" rx="1.5">'
+            f"<title>{esc(x_label)} {esc(names[i])}: {number(value)} {esc(y_label)}</title></rect>"
         )
     for i in range(0, len(values), room):
-        body.append(_label(names[i], box.across(i + 0.5), box.foot + 15, "middle"))
-    body.append(_label(note, 0, height - 3) if lost else "")
+        body.append(text_at(names[i], box.across(i + 0.5), box.foot + 15, "middle"))
+    body.append(text_at(note, 0, height - 3) if lost else "")
     most = max(bars, key=lambda bar: bar[1])
-    about = f"{_count(len(bars), 'bar')}, {y_label}: from {number(low)} to {number(high)}, most at {names[most[0]]}."
-    return _svg(title, about + (f" {note}." if lost else ""), width, height, body)
+    about = f"{count_of(len(bars), 'bar')}, {y_label}: from {number(low)} to {number(high)}, most at {names[most[0]]}."
+    return svg(title, about + (f" {note}." if lost else ""), width, height, body)
 
 
 def scatter(
@@ -171,13 +204,13 @@ def scatter(
     """
     names = list(labels) if labels is not None else [""] * len(points)
     assert len(names) == len(points), "a label for every point"
-    pairs = [(p, n) for p, n in zip(points, names, strict=True) if _drawable(*p)]
+    pairs = [(p, n) for p, n in zip(points, names, strict=True) if drawable(*p)]
     lost, whole = len(points) - len(pairs), len(pairs)
     pairs = pairs[:: math.ceil(whole / MOST_POINTS)] if whole > MOST_POINTS else pairs
-    notes = [f"{_count(lost, 'point')} not finite: not drawn"] if lost else []
+    notes = [f"{count_of(lost, 'point')} not finite: not drawn"] if lost else []
     notes += [f"{len(pairs):,} of {whole:,} points drawn"] if len(pairs) < whole else []
     if not pairs:
-        return _empty(title, "; ".join(notes) or "no points to draw", width, height)
+        return empty_chart(title, "; ".join(notes) or "no points to draw", width, height)
     counts: dict[str, int] = {}
     for _, name in pairs:
         counts[name] = counts.get(name, 0) + 1
@@ -193,162 +226,66 @@ def scatter(
     height = max(height, math.ceil(top) + 380)
     across, up = _padded(x for (x, _), _ in pairs), _padded(y for (_, y), _ in pairs)
     ticks = [tick for tick in nice_ticks(*up) if up[0] <= tick <= up[1]]
-    box = _Box(ticks, width, height - (14 if notes else 0), top, x=across, y=up)
+    box = Box(ticks, width, height - (14 if notes else 0), top, x=across, y=up)
     body = [box.axes(x_label, y_label), key]
     for name, colour, shape, members in groups:
-        path = "".join(f"M{_at(box.across(x))} {_at(box.up(y))}{shape}" for x, y in members)
-        body.append(f'<path class="cloud f{colour}" d="{path}"><title>{_text(name)}</title></path>')
+        path = "".join(f"M{at(box.across(x))} {at(box.up(y))}{shape}" for x, y in members)
+        body.append(f'<path class="cloud f{colour}" d="{path}"><title>{esc(name)}</title></path>')
     for name, _, _, members in groups if labels is not None and len(groups) <= 12 else []:
         middle = (_median(x for x, _ in members), _median(y for _, y in members))
-        body.append(_label(_clip(name, 14), box.across(middle[0]), box.up(middle[1]) + 4, "centre"))
-    body.append(_label("; ".join(notes), 0, height - 3) if notes else "")
-    about = f"{_count(len(pairs), 'point')}, {x_label} against {y_label}"
-    about += f", {_count(len(counts), 'label')}." if labels is not None else "."
-    return _svg(title, " ".join([about, *(f"{n}." for n in notes)]), width, height, body)
+        body.append(text_at(clip(name, 14), box.across(middle[0]), box.up(middle[1]) + 4, "centre"))
+    body.append(text_at("; ".join(notes), 0, height - 3) if notes else "")
+    about = f"{count_of(len(pairs), 'point')}, {x_label} against {y_label}"
+    about += f", {count_of(len(counts), 'label')}." if labels is not None else "."
+    return svg(title, " ".join([about, *(f"{n}." for n in notes)]), width, height, body)
 
 
-def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Round numbers (1, 2 or 5 times a power of ten) from at or below `low` to at or above `high`, about `count` steps.
+def class_colours(n: int) -> list[tuple[int, int, int]]:
+    """A colour for each of n classes, in sRGB from 0 to 255; the first ones stay what they are when classes are added.
 
-    Example:
-        >>> nice_ticks(0.3, 9.1)
-        [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]
-    """
-    if high - low <= max(1e-9 * max(abs(low), abs(high)), 1e-200):
-        low, high = (low - abs(low) / 2, high + abs(high) / 2) if abs(low) > 1e-200 else (-1.0, 1.0)
-    rough = (high - low) / count
-    power = math.floor(math.log10(rough))
-    factor = next(f for f in (1, 2, 5, 10) if f * 10.0**power >= rough * (1 - 1e-9))
-    if factor == 10:
-        factor, power = 1, power + 1
-    step = factor * 10.0**power
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(i * step, max(0, -power)) for i in range(first, last + 1)]
-
-
-def log_ticks(low: float, high: float) -> list[float]:
-    """Powers of ten around low…high, with 2 and 5 between them while the decades are few.
+    Seven are those of Okabe and Ito, and three darker ones keep away from them: ten that are told apart with any common
+    colour vision. Each further one is the colour furthest from all before it in Oklab (*A perceptual color space for
+    image processing*, Ottosson, 2020): different, but no longer to every eye; beyond two hundred they come round again.
 
     Example:
-        >>> log_ticks(3, 800)
-        [1.0, 10.0, 100.0, 1000.0]
-        >>> log_ticks(3, 40)
-        [2.0, 5.0, 10.0, 20.0, 50.0]
+        >>> class_colours(2)
+        [(0, 114, 178), (213, 94, 0)]
+        >>> len(set(class_colours(200)))
+        200
     """
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    if last - first <= 2:
-        ticks = [float(f"{f}e{power}") for power in range(first, last + 1) for f in (1, 2, 5)]
-        below, above = max((t for t in ticks if t <= low), default=ticks[0]), min(t for t in ticks if t >= high)
-        below, above = (below, above) if below < above else (below / 10, above * 10)
-        return [t for t in ticks if below <= t <= above] if len(ticks) > 1 else [below, above]
-    stride = math.ceil((last - first) / 6)
-    return [float(f"1e{power}") for power in range(first, last + stride, stride)]
+    colours: list[tuple[int, int, int]] = [(c >> 16, c >> 8 & 255, c & 255) for c in CLASS_COLOURS]
+    steps = range(0, 256, 36)
+    places = {(r, g, b): _oklab(r, g, b) for r in steps for g in steps for b in steps}
+    apart = {c: min(math.dist(p, _oklab(*known)) for known in colours) for c, p in places.items() if 0.3 < p[0] < 0.93}
+    while len(colours) < min(n, 200):
+        colours.append(max(apart, key=lambda c: apart[c]))
+        last = places[colours[-1]]
+        apart = {c: min(old, math.dist(places[c], last)) for c, old in apart.items()}
+    return [colours[i % len(colours)] for i in range(n)]
 
 
-def number(value: float, digits: int = 4) -> str:
-    """A number for people: significant digits, thousands apart, a true minus sign, powers of ten for many zeros.
-
-    Example:
-        >>> [number(v) for v in (123456, -31.2, 0.001, 3.21e-7)]
-        ['123,456', '−31.2', '0.001', '3.21×10⁻⁷']
-    """
-    if math.isnan(value):
-        return "not a number"
-    if math.isinf(value):
-        return "infinite" if value > 0 else "−infinite"
-    size = abs(value)
-    if size and not 1e-5 <= size < 1e9:
-        mantissa, power = f"{size:.{digits - 1}e}".split("e")
-        mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
-        raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-        text = f"10{raised}" if mantissa == "1" else f"{mantissa}×10{raised}"
-    else:
-        decimals = max(0, digits - 1 - math.floor(math.log10(size))) if size else 0
-        text = f"{size:,.{decimals}f}"
-        text = text.rstrip("0").rstrip(".") if "." in text else text
-    return f"−{text}" if value < 0 else text
-
-
-class _Box:
-    """The rectangle that is drawn in, and its two axes."""
-
-    def __init__(
-        self,
-        ticks: list[float],
-        width: float,
-        height: float,
-        top: float,
-        *,
-        x: Point,
-        y: Point | None = None,
-        log_y: bool = False,
-    ) -> None:
-        self.ticks, self.log_y, self.x = ticks, log_y, x if x[0] < x[1] else (x[0] - 0.5, x[1] + 0.5)
-        self.y = y or (ticks[0], ticks[-1])
-        self.left = max(_wide(number(t)) for t in ticks) + 8
-        self.right, self.top, self.foot = width - 8, top + 27, height - 36
-
-    def across(self, x: float) -> float:
-        """From a value to a horizontal place."""
-        return self.left + (x - self.x[0]) / (self.x[1] - self.x[0]) * (self.right - self.left)
-
-    def up(self, y: float) -> float:
-        """From a value to a vertical place."""
-        low, high = self.y
-        part = math.log(y / low) / math.log(high / low) if self.log_y else (y - low) / (high - low)
-        return self.foot - part * (self.foot - self.top)
-
-    def window(self, content: str) -> str:
-        """What lies inside the rectangle, and nothing of what lies outside."""
-        place = f'x="{_at(self.left)}" y="{_at(self.top)}" '
-        size = f"{_at(self.right - self.left + 4)} {_at(self.foot - self.top + 2)}"
-        wide, high = size.split()
-        view = f'viewBox="{_at(self.left)} {_at(self.top)} {size}"'
-        return f'<svg {place}width="{wide}" height="{high}" {view}>{content}</svg>'
-
-    def axes(self, x_label: str, y_label: str, *, ticks: bool = True) -> str:
-        """Grid, tick labels and the names of both axes; the vertical one's lies flat above it, where it can be read."""
-        shown = f"{y_label} (logarithmic)" if self.log_y else y_label
-        parts = [_label(shown, 0, self.top - 14)]
-        for tick in self.ticks:
-            y = _at(self.up(tick))
-            parts.append(f'<path class="grid" d="M{_at(self.left)} {y}H{_at(self.right)}"/>')
-            parts.append(_label(number(tick), self.left - 6, self.up(tick) + 4, "end"))
-        base = min(self.foot, self.up(0.0)) if not self.log_y and self.y[0] < 0 < self.y[1] else self.foot
-        parts.append(f'<path class="axis" d="M{_at(self.left)} {_at(base)}H{_at(self.right)}"/>')
-        for tick in nice_ticks(*self.x) if ticks else []:
-            if self.x[0] <= tick <= self.x[1]:
-                label = number(tick)
-                place = min(self.across(tick), self.right + 8 - _wide(label) / 2)
-                parts.append(_label(label, place, self.foot + 15, "middle"))
-        parts.append(_label(x_label, (self.left + self.right) / 2, self.foot + 31, "middle"))
-        return "".join(parts)
-
-
-def _svg(title: str, about: str, width: float, height: float, body: Iterable[str]) -> str:
-    head = f'<svg class="chart" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_at(width)} {_at(height)}" role="img">'
-    name = _label(title, 0, 13, "title")
-    return f"{head}<title>{_text(title)}</title><desc>{_text(about)}</desc>{name}{''.join(body)}</svg>"
-
-
-def _label(text: str, x: float, y: float, kind: str = "") -> str:
-    look = f' class="{kind}"' if kind else ""
-    return f'<text{look} x="{_at(x)}" y="{_at(y)}">{_text(text)}</text>'
-
-
-def _empty(title: str, note: str, width: float, height: float) -> str:
-    return _svg(title, note, width, height, [_label(note, width / 2, height / 2, "middle")])
+def _oklab(*colour: int) -> tuple[float, float, float]:
+    """Lightness and two opponent axes of a colour in sRGB."""
+    r, g, b = (c / 3294.6 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in colour)
+    long = (0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b) ** (1 / 3)
+    middle = (0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b) ** (1 / 3)
+    short = (0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b) ** (1 / 3)
+    return (
+        0.2104542553 * long + 0.7936177850 * middle - 0.0040720468 * short,
+        1.9779984951 * long - 2.4285922050 * middle + 0.4505937099 * short,
+        0.0259040371 * long + 0.7827717662 * middle - 0.8086757660 * short,
+    )
 
 
 def _legend(entries: Sequence[tuple[str, str]], width: float) -> tuple[str, float]:
     """The legend's rows under the title, and the height where they end."""
     parts, x, y = [], 0.0, 33.0
     for label, swatch in entries:
-        shown = _clip(label, 34)
-        wide = 20 + _wide(shown) + 14
+        shown = clip(label, 34)
+        wide = 20 + breadth(shown) + 14
         if x and x + wide - 14 > width:
             x, y = 0.0, y + 17
-        parts.append(f'<g transform="translate({_at(x)} {_at(y)})">{swatch}{_label(shown, 20, 0, "name")}</g>')
+        parts.append(f'<g transform="translate({at(x)} {at(y)})">{swatch}{text_at(shown, 20, 0, "name")}</g>')
         x += wide
     return "".join(parts), (y + 4 if entries else 24)
 
@@ -392,18 +329,9 @@ def _thin(points: list[Point], most: int = 500) -> list[Point]:
     return [*kept, points[-1]]
 
 
-def _drawable(*values: float) -> bool:
-    return all(math.isfinite(v) and abs(v) < FAR for v in values)
-
-
-def _range(values: Iterable[float]) -> tuple[float, float]:
-    known = list(values)
-    return min(known), max(known)
-
-
 def _padded(values: Iterable[float]) -> Point:
     """The range with some room around it."""
-    low, high = _range(values)
+    low, high = span(values)
     room = 0.04 * (high - low) or max(0.5, abs(low) / 2)
     return low - room, high + room
 
@@ -416,24 +344,3 @@ def _median(values: Iterable[float]) -> float:
 def _natural(name: str) -> list[tuple[int, str]]:
     """A key that puts "dog 2" before "dog 10"."""
     return [(int(part), "") if part.isdecimal() else (2**62, part) for part in re.split(r"(\d{1,18})", name) if part]
-
-
-def _wide(text: str) -> float:
-    """About how wide a text is at the chart's size: letters of East Asia are twice as wide as others."""
-    return sum(11.5 if unicodedata.east_asian_width(c) in "WF" else 6.4 for c in text)
-
-
-def _at(place: float) -> str:
-    return f"{round(place, 1) + 0.0:.1f}".removesuffix(".0")  # adding zero turns -0.0 into 0.0
-
-
-def _count(count: int, thing: str) -> str:
-    return f"{count:,} {thing}" + ("" if count == 1 else "s")
-
-
-def _clip(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
-
-
-def _text(text: str) -> str:
-    return html.escape(printable(text))

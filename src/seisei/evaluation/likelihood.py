@@ -21,21 +21,24 @@ class Likelihood:
 
     Arguments:
         nats: log p(x), (N,).
-        bits: −log2 p(x) per value of x, (N,).
+        bits: −log2 p(x) per value of x, (N,), of a model whose likelihood is that of stored values; a density has
+            none.
         samples: importance samples behind each.
         bound: True when `nats` are lower bounds.
+        joint: log p(x, y) of each example with its own label, where the model gives it and the label is known, (N,).
     """
 
     nats: NDArray[np.float64]
-    bits: NDArray[np.float64]
+    bits: NDArray[np.float64] | None
     samples: int
     bound: bool
+    joint: NDArray[np.float64] | None = None
 
     @property
     def meaning(self) -> str:
         """What the numbers are, in words."""
         if not self.bound:
-            return "exact log-likelihood"
+            return "exact log-likelihood" if self.bits is not None else "exact log-density, in the data's own units"
         return f"importance-weighted lower bound, K = {self.samples}: the true log-likelihood is at least this"
 
 

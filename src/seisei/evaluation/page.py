@@ -1,15 +1,17 @@
-"""The pieces of the report's page: pictures, lists of facts, tables, words, style. All text is escaped here."""
+"""The pieces of a page: its frame, pictures, lists of facts, tables, words, style. All text is escaped here."""
 
 from __future__ import annotations
 
 import base64
-import html
+import hashlib
 import math
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from seisei.errors import printable
-from seisei.evaluation.charts import number
+from seisei.evaluation.canvas import count_of, esc, number
+from seisei.evaluation.charts import STYLE as CHART_STYLE
 from seisei.evaluation.record import as_whole
 
 ACRONYMS = {"kl": "KL", "elbo": "ELBO", "iwae": "IWAE", "fid": "FID", "l1": "L1"}
@@ -18,18 +20,85 @@ ACRONYMS = {"kl": "KL", "elbo": "ELBO", "iwae": "IWAE", "fid": "FID", "l1": "L1"
 MOST_ROWS = 24
 
 
+def document(title: str, header: str, main: str, made: str, faults: Sequence[str] = (), style: str = "") -> str:
+    """The whole page: it lets in its own style, its one small script (which only enlarges pictures) and nothing else.
+
+    Arguments:
+        title: as the window shows it, not yet escaped.
+        header: HTML above everything.
+        main: HTML of the sections and the links to them.
+        made: HTML, the sentence about who made the page.
+        faults: what could not be read, not yet escaped.
+        style: more of it.
+    """
+    told = f'<ul class="faults">{"".join(f"<li>{esc(fault)}</li>" for fault in faults)}</ul>' if faults else ""
+    permitted = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
+    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{permitted}'"
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">
+<title>{esc(title)}</title>
+<style>{STYLE}{CHART_STYLE}{style}</style></head>
+<body><header>{header}</header>
+{main}
+<footer>{told}<p>{made}
+This page is one file and needs no connection.</p></footer>
+<script>{SCRIPT}</script></body></html>
+"""
+
+
+def sections(parts: Iterable[tuple[str, str, str, str]]) -> str:
+    """Sections and the links to them, of (key, title, lead, HTML); the last may not be empty."""
+    parts = list(parts)
+    links = "".join(f'<li><a href="#{key}">{key.capitalize()}</a></li>' for key, *_ in parts)
+    main = "".join(
+        f'<section id="{key}" aria-labelledby="{key}-title"><div class="lead"><h2 id="{key}-title">{title}</h2>'
+        f'<p>{lead}</p></div><div class="body">{content}</div></section>\n'
+        for key, title, lead, content in parts
+    )
+    return f'<nav aria-label="Sections"><ul>{links}</ul></nav>\n<main>{main}</main>'
+
+
+def write_page(text: str, target: Path) -> Path:
+    """Write a page, whole or not at all, and say where it is."""
+    draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        with draft.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, target)
+    finally:
+        draft.unlink(missing_ok=True)
+    return target
+
+
+def embedded(path: Path) -> tuple[str, int, int]:
+    """A PNG file as a data URI, its width and its height.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: it is not a PNG.
+    """
+    content = path.read_bytes()
+    width, height = int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
+    if content[:8] != b"\x89PNG\r\n\x1a\n" or not width or not height:
+        raise ValueError(f"{path.name} is not a picture that can be shown.")
+    return f"data:image/png;base64,{base64.b64encode(content).decode()}", width, height
+
+
 def picture(path: Path, alt: str, caption: str = "", *, target: int) -> str:
     """A PNG file as a figure, enlarged by a whole number so that pixels stay square; empty when there is no file."""
     try:
-        content = path.read_bytes()
+        link, width, height = embedded(path)
     except OSError:
         return ""
-    width, height = int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
-    if content[:8] != b"\x89PNG\r\n\x1a\n" or not width or not height:
-        return f'<figure class="missing">{esc(path.name)} is not a picture that can be shown.</figure>'
+    except ValueError as error:
+        return f'<figure class="missing">{esc(error)}</figure>'
     scale = max(1, target // width)
     crisp = ' class="pixels"' if scale > 1 else ""
-    link = f"data:image/png;base64,{base64.b64encode(content).decode()}"
     said = f"<figcaption>{esc(caption)}</figcaption>" if caption else ""
     shown = min(width * scale, target)
     size = f'width="{width}" height="{height}" style="width:{shown}px"'
@@ -97,11 +166,6 @@ def missing(sentence: str) -> str:
     return f'<p class="missing">{sentence}</p>'
 
 
-def count_of(count: int, thing: str) -> str:
-    """How many of a thing, in words."""
-    return f"{count:,} {thing}" + ("" if count == 1 else "s")
-
-
 def words(key: object) -> str:
     """A key as a heading."""
     text = str(key)
@@ -111,11 +175,6 @@ def words(key: object) -> str:
 def upper(text: object) -> str:
     """The first letter as a capital, the rest as it is."""
     return str(text)[:1].upper() + str(text)[1:]
-
-
-def esc(text: object) -> str:
-    """Text that may stand in HTML: markup escaped, control characters shown."""
-    return html.escape(printable(str(text)))
 
 
 SCRIPT = """

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seisei.evaluation.charts import Point
+from seisei.evaluation.canvas import Point
 
 _ABSENT = object()
 NATS = {"ELBO", "IWAE", "MaximumLikelihood"}  # objectives whose losses are nats per example

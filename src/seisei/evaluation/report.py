@@ -8,11 +8,8 @@ page, never an error, and one that cannot be read is named at its end.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import math
-import os
 import re
 import shlex
 from collections.abc import Callable, Iterator
@@ -21,21 +18,20 @@ from pathlib import Path
 from typing import Any
 
 from seisei.errors import UserError
-from seisei.evaluation.charts import STYLE as CHART_STYLE
-from seisei.evaluation.charts import Point, bar_chart, line_chart, number, scatter
+from seisei.evaluation.canvas import Point, count_of, esc, number, with_error
+from seisei.evaluation.charts import bar_chart, line_chart, scatter
 from seisei.evaluation.page import (
     MOST_ROWS,
-    SCRIPT,
-    STYLE,
-    count_of,
+    document,
     duration,
-    esc,
     fact,
     facts_list,
     missing,
     picture,
+    sections,
     upper,
     words,
+    write_page,
 )
 from seisei.evaluation.record import Run, as_dict, as_dicts, as_float, as_floats, as_list, as_whole, points, step_of
 
@@ -59,17 +55,7 @@ def write_report(folder: Path) -> Path:
     if not folder.is_dir():
         problem = "is a file, not a run folder" if folder.exists() else "no such run folder"
         raise UserError("E-*-01", folder, problem, "name a folder that seisei train has made")
-    page, target = render(Run.read(folder)), folder / "report.html"
-    draft = folder / f".report.html.{os.getpid()}.tmp"
-    try:
-        with draft.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(page)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, target)
-    finally:
-        draft.unlink(missing_ok=True)
-    return target
+    return write_page(render(Run.read(folder)), folder / "report.html")
 
 
 def render(run: Run) -> str:
@@ -77,33 +63,10 @@ def render(run: Run) -> str:
     name = (
         " on ".join(filter(None, [str(run.recipe.get("recipe") or ""), _data_name(run)])) or run.folder.resolve().name
     )
-    parts = [(key, title, lead, body(run)) for key, title, lead, body in SECTIONS]
-    links = "".join(f'<li><a href="#{key}">{key.capitalize()}</a></li>' for key, *_ in parts)
-    main = "".join(
-        f'<section id="{key}" aria-labelledby="{key}-title"><div class="lead"><h2 id="{key}-title">{title}</h2>'
-        f'<p>{lead}</p></div><div class="body">{content}</div></section>\n'
-        for key, title, lead, content in parts
-    )
-    faults = (
-        f'<ul class="faults">{"".join(f"<li>{esc(fault)}</li>" for fault in run.faults)}</ul>' if run.faults else ""
-    )
     version = esc(run.recipe.get("seisei", ""))
-    permitted = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
-    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{permitted}'"
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">
-<title>{esc(name)}: run report</title>
-<style>{STYLE}{CHART_STYLE}</style></head>
-<body><header>{_header(run, name)}</header>
-<nav aria-label="Sections"><ul>{links}</ul></nav>
-<main>{main}</main>
-<footer>{faults}<p>Made by seisei {version} from <code>{esc(run.folder.resolve().name)}</code>.
-This page is one file and needs no connection.</p></footer>
-<script>{SCRIPT}</script></body></html>
-"""
+    made = f"Made by seisei {version} from <code>{esc(run.folder.resolve().name)}</code>."
+    main = sections((key, title, lead, body(run)) for key, title, lead, body in SECTIONS)
+    return document(f"{name}: run report", _header(run, name), main, made, run.faults)
 
 
 # ---- sections
@@ -399,11 +362,7 @@ SECTIONS: list[Section] = [
 
 def _value(score: dict[str, Any]) -> str:
     """A score with its error, both to the error's second digit."""
-    value, error = as_float(score.get("value")), as_float(score.get("error"))
-    if not math.isfinite(value) or not math.isfinite(error) or not 1e-6 < abs(error) < 1e6:
-        return number(value, 5)
-    decimals = max(0, 1 - math.floor(math.log10(abs(error))))
-    return f"{value:,.{decimals}f} ± {abs(error):,.{decimals}f}".replace("-", "−")
+    return with_error(as_float(score.get("value")), as_float(score.get("error")))
 
 
 def _data_name(run: Run) -> str:

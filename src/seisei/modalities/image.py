@@ -157,6 +157,9 @@ class Image:
         pixels = (level * (255 / (self.levels - 1))).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
         return pixels[..., 0] if self.channels == 1 else pixels
 
+    def observed(self, stored: Tensor) -> None:
+        """All pixels are."""
+
 
 def read_picture(
     raw: Any,

@@ -19,6 +19,7 @@ class Label:
 
     Arguments:
         names: the classes; a label's number is its name's place here.
+        column: of a table, where the labels are a column of one.
 
     Example:
         >>> label = Label(("cat", "dog"))
@@ -27,6 +28,7 @@ class Label:
     """
 
     names: tuple[str, ...]
+    column: str = ""
 
     noun: ClassVar[str] = "label"
 
@@ -63,3 +65,10 @@ class Label:
     def decode(self, x: Tensor) -> str:
         """The name of a number."""
         return self.names[int(x)]
+
+    def observed(self, stored: Tensor) -> None:
+        """All are."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data; without a column, as before there were tables, since a data set's fingerprint holds it."""
+        return {"names": list(self.names), **({"column": self.column} if self.column else {})}

@@ -62,6 +62,7 @@ class VAE(nn.Module):
         decoder: (z, y) to the head's features.
         head: features to p(x | z, y).
         prior: p(z).
+        reader: what the encoder reads of a batch, told what is missing of it; None gives it x with zeros there.
 
     Example:
         >>> import torch
@@ -75,9 +76,17 @@ class VAE(nn.Module):
 
     log_prob_is_bound = True
 
-    def __init__(self, encoder: nn.Module, decoder: nn.Module, head: nn.Module, prior: nn.Module) -> None:
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        head: nn.Module,
+        prior: nn.Module,
+        reader: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         self.encoder, self.decoder, self.head, self.prior = encoder, decoder, head, prior
+        self.reader = reader
         self.latent: int = prior.latent  # type: ignore[assignment]
         self.classes: int = decoder.classes  # type: ignore[assignment]
 
@@ -86,9 +95,10 @@ class VAE(nn.Module):
         if isinstance(self.prior, VampPrior):
             self.prior.start_from(examples.x)
 
-    def posterior(self, x: Tensor, y: Tensor | None = None) -> Normal:
-        """q(z | x, y)."""
-        mean, log_std = precise(self.encoder(x, y)).chunk(2, -1)
+    def posterior(self, x: Tensor, y: Tensor | None = None, mask: Tensor | None = None) -> Normal:
+        """q(z | x, y), of what was observed of x."""
+        read = x if self.reader is None else self.reader(Batch(x, y, mask))
+        mean, log_std = precise(self.encoder(read, y)).chunk(2, -1)
         return Normal(mean, log_std.clamp(SMALLEST_LOG_STD, LARGEST_LOG_STD))
 
     def likelihood(self, z: Tensor, y: Tensor | None = None) -> Distribution:
@@ -110,7 +120,9 @@ class VAE(nn.Module):
 
     def log_weights(self, batch: Batch, samples: int) -> Tensor:
         """log w_k = log p(x, z_k | y) − log q(z_k | x, y) with z_k ~ q: (B, K)."""
-        return self._log_weights(batch, samples, self.posterior(batch.visible, batch.y), self.prior_given(batch.y))
+        return self._log_weights(
+            batch, samples, self.posterior(batch.visible, batch.y, batch.mask), self.prior_given(batch.y)
+        )
 
     def _log_weights(self, batch: Batch, samples: int, q: Normal, log_prior: LogDensity) -> Tensor:
         z = q.draws(samples)
@@ -127,7 +139,7 @@ class VAE(nn.Module):
         It grows with K towards the true log-likelihood. Memory is bounded: at most about 2,000 decoded pictures at a
         time.
         """
-        q, log_prior = self.posterior(batch.visible, batch.y), self.prior_given(batch.y)
+        q, log_prior = self.posterior(batch.visible, batch.y, batch.mask), self.prior_given(batch.y)
         at_once = max(1, min(samples, 2000 // max(1, len(batch))))
         total: Tensor | None = None
         for start in range(0, samples, at_once):
@@ -137,9 +149,10 @@ class VAE(nn.Module):
         return total - math.log(samples)
 
     def sample(self, n: int, y: Tensor | None = None, *, temperature: float = 1.0) -> Tensor:
-        """n pictures: z from the prior at this temperature, then the mean of p(x | z, y)."""
+        """n examples: z from the prior at this temperature, then the mean of p(x | z, y), or a draw of a row."""
         z = self.prior.sample(n, self.posterior, y, temperature=temperature)  # type: ignore[operator]
-        return self.decode(z.to(next(self.parameters()).device), y)
+        likelihood = self.likelihood(z.to(next(self.parameters()).device), y)
+        return likelihood.sample() if getattr(self.head, "drawn", False) else likelihood.mean
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The mean of q(z | x, y), (B, L)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -23,6 +23,9 @@ class Loss(NamedTuple):
     parts: dict[str, Tensor]
 
 
+Examples = Callable[[], Iterable[Batch]]
+
+
 @dataclass(frozen=True)
 class Turn:
     """One player moving once. Everything but an adversarial game has one turn.
@@ -32,12 +35,16 @@ class Turn:
         player: its parameters move, all others are constants.
         loss: of (batch, t), t the fraction of training done; every schedule is a function of t.
         every: how many steps lie between two of its moves.
+        sweep: moves the player by a rule of its own, a closed form or a round of expectation-maximisation, instead of
+            by the gradient of its loss. It is given all training examples, as often as it asks for them, and answers
+            with its loss.
     """
 
     name: str
     player: nn.Module
     loss: Callable[[Batch, float], Loss]
     every: int = 1
+    sweep: Callable[[Examples], Loss] | None = None
 
 
 class Objective(nn.Module):

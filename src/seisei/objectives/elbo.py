@@ -54,7 +54,7 @@ class ELBO(Objective):
 
     def loss(self, batch: Batch, t: float) -> Loss:
         """The loss at fraction t of training; its parts are the reconstruction and KL terms and the ELBO itself."""
-        q = self.model.posterior(batch.visible, batch.y)
+        q = self.model.posterior(batch.visible, batch.y, batch.mask)
         z = q.sample()
         reconstruction = -self.model.reconstruction(batch, z).mean()
         kl = self.kl(q, z, batch.y)

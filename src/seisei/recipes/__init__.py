@@ -17,6 +17,18 @@ RECIPES: dict[str, tuple[str, str]] = {
         "seisei.recipes.vaes:autoencoder",
         "A code for every picture: reconstruct, encode, decode, interpolate.",
     ),
+    "discriminant": (
+        "seisei.recipes.classification:discriminant",
+        "A surface between classes: a class number, and no probability.",
+    ),
+    "discriminative": (
+        "seisei.recipes.classification:discriminative",
+        "p(y | x): which class, and how sure.",
+    ),
+    "generative": (
+        "seisei.recipes.classification:generative",
+        "p(x | y) and p(y): labels by Bayes' rule, examples of a class, likelihoods, gaps allowed.",
+    ),
     "vae": ("seisei.recipes.vaes:vae", "Variational autoencoder: new pictures, smooth latents, a likelihood bound."),
 }
 

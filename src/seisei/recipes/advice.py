@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from shlex import quote
+
 from seisei.data.dataset import Dataset
+from seisei.data.roles import MOST_CLASSES
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
+from seisei.modalities.table import Table
+
+Advice = list[dict[str, str]]
+CLASS_NAMES = ("class", "diagnosis", "label", "outcome", "species", "target", "y")
 
 
-def advice(data: Dataset) -> list[dict[str, str]]:
+def advice(data: Dataset) -> Advice:
     """Commands to start with, each with its reason.
 
     Returns:
         Dictionaries with ``command`` and ``why``.
     """
+    return ADVISERS[type(data.schema.x)](data)
+
+
+def _for_pictures(data: Dataset) -> Advice:
     image = data.schema.x
     assert isinstance(image, Image)
     where, count = str(data.report["root"]), len(data.splits["train"])
@@ -34,3 +46,43 @@ def advice(data: Dataset) -> list[dict[str, str]]:
         why = f"{count} pictures are few for drawing new ones; an autoencoder compresses them, and less can go wrong"
         found.append({"command": f"seisei train autoencoder {where} {dials}", "why": why})
     return found
+
+
+def _for_rows(data: Dataset) -> Advice:
+    table, label, where = data.schema.x, data.schema.y, quote(str(data.report["root"]))
+    assert isinstance(table, Table)
+    if isinstance(label, Label):
+        rest = f"{where} --target {quote(label.column)}"
+        rows = f"{len(data.splits['train']):,} training rows of {len(table.columns)} columns, {label.classes} classes"
+        why = f"{rows}: labels with their probabilities, empty cells allowed, likelihoods, new rows"
+        less = "where only the class is wanted, and there are many rows"
+        return [
+            {"command": f"seisei train generative {rest}", "why": why},
+            {"command": f"seisei train discriminative {rest}", "why": less},
+        ]
+    found = _candidates(data)
+    if not found:
+        why = f"no column has at most {MOST_CLASSES} different values: name the one that tells the class"
+        return [{"command": f"seisei check {where} --target COLUMN", "why": why}]
+    listed = ", ".join(f"{name} ({different})" for name, different in found[:6])
+    why = f"to tell classes, name the column that has them; it may be: {listed}"
+    return [{"command": f"seisei check {where} --target {quote(found[0][0])}", "why": why}]
+
+
+def _candidates(data: Dataset) -> list[tuple[str, int]]:
+    """Columns that may tell a class and how many each has, the likeliest first."""
+    assert isinstance(data.schema.x, Table)
+    columns = {column.name: column for column in data.schema.x.columns}
+    facts = [fact for fact in data.report["columns"] if fact["used"] == "x"]
+    last = facts[-1]["name"]
+    ranked = []
+    for fact in facts:
+        column = columns[fact["name"]]
+        if fact["different"] <= MOST_CLASSES and column.kind != "date" and column.decimals == 0:
+            plain = column.kind == "number"
+            rank = (column.name.lower() not in CLASS_NAMES, column.name != last, plain, fact["different"])
+            ranked.append((rank, column.name, fact["different"]))
+    return [(name, different) for _, name, different in sorted(ranked)]
+
+
+ADVISERS: dict[type, Callable[[Dataset], Advice]] = {Image: _for_pictures, Table: _for_rows}

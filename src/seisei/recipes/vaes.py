@@ -67,7 +67,7 @@ def autoencoder(
         learning_rate: Of Adam, at its highest.
         average: Decay of the moving average of the weights that is used afterwards.
     """
-    encoder, decoder, likelihood, format = _ends(schema, latent, latent, network, width, depth, head, classes=0)
+    encoder, decoder, likelihood, format = ends(schema, latent, latent, network, width, depth, head, classes=0)
     model = Spec(Autoencoder, encoder=encoder, decoder=decoder, head=likelihood)
     optim = Optim(learning_rate=learning_rate, clip=1000.0)
     return Plan(Spec(Reconstruction, model=model), steps, batch, optim, average=average, format=format)
@@ -119,8 +119,8 @@ def vae(
         average: Decay of the moving average of the weights that is used afterwards.
     """
     classes = _classes(schema) if condition == "label" else 0
-    encoder, decoder, likelihood, format = _ends(schema, 2 * latent, latent, network, width, depth, head, classes)
-    shape = list(_picture(schema).shape)
+    encoder, decoder, likelihood, format = ends(schema, 2 * latent, latent, network, width, depth, head, classes)
+    shape = list(picture(schema).shape)
     before = Spec(StandardNormal, latent=latent)
     if prior == "vamp":
         before = Spec(VampPrior, latent=latent, shape=shape, components=components)
@@ -133,7 +133,12 @@ def vae(
     return Plan(objective, steps, batch, optim, average=average, format=format)
 
 
-def _picture(schema: Schema) -> Image:
+def picture(schema: Schema) -> Image:
+    """The picture end of a schema.
+
+    Raises:
+        UserError: it has none.
+    """
     if not isinstance(schema.x, Image):
         raise UserError("E-TRN-13", "data", f"a {schema.x.noun} is no picture", "give a folder of pictures")
     return schema.x
@@ -148,7 +153,7 @@ def _classes(schema: Schema) -> int:
     return schema.y.classes
 
 
-def _ends(
+def ends(
     schema: Schema,
     outputs: int,
     latent: int,
@@ -159,7 +164,7 @@ def _ends(
     classes: int,
 ) -> tuple[Spec, Spec, Spec, Any]:
     """Encoder, decoder, head and memory format for pictures of this schema."""
-    image = _picture(schema)
+    image = picture(schema)
     if network == "auto":
         network = "conv" if min(image.height, image.width) >= 16 else "mlp"
     if network == "conv" and not 8 <= min(image.height, image.width) <= max(image.height, image.width) <= 256:

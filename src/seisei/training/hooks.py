@@ -68,7 +68,7 @@ class Logging:
         seconds = max(1e-9, training.waited + training.worked)
         speed = {
             "learning_rate": training.rate,
-            "examples_per_second": round(training.timed * training.plan.batch / seconds, 1),
+            "examples_per_second": round(training.timed / seconds, 1),
             "waiting": round(training.waited / seconds, 3),
         }
         training.waited, training.worked, training.timed = 0.0, 0.0, 0
@@ -105,7 +105,7 @@ class Divergence:
         training.skipped += 1
         examples = training.loader.order.at(training.step - 1).tolist()
         for move in bad:
-            parts = training.moved[move.turn.name].parts
+            parts = {k: v for k, v in training.moved[move.turn.name].parts.items() if k != "gradient_norm"}
             # The process that writes may not be the one that met it.
             means = training.engine.mean(
                 torch.stack([v.double() for v in parts.values()]).to(training.engine.device)
@@ -236,7 +236,7 @@ def validate(objective: Objective, batches: list[Batch]) -> dict[str, Any]:
         for name, value in loss.parts.items():
             parts[name] = parts.get(name, 0.0) + float(value) * len(batch)
         if isinstance(objective.model, Infers):
-            q = objective.model.posterior(batch.visible, batch.y)
+            q = objective.model.posterior(batch.visible, batch.y, batch.mask)
             kls.append(q.kl_to_standard())
             means.append(q.mean)
     found: dict[str, Any] = {"loss": total / count, "scores": {name: value / count for name, value in parts.items()}}

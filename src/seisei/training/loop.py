@@ -23,7 +23,7 @@ from seisei.nn.average import Average
 from seisei.objectives.base import Objective
 from seisei.training.checkpoint import Checkpoint
 from seisei.training.engine import Engine, like, whole
-from seisei.training.move import Move, Moved
+from seisei.training.move import Move, Moved, Sweeping
 from seisei.training.optim import learning_rate
 from seisei.training.plan import Plan
 from seisei.training.size import check_weights
@@ -49,10 +49,10 @@ class Meter:
 
     def add(self, turn: str, moved: Moved) -> None:
         """Count a move in."""
-        key = (turn, *moved.parts, "gradient_norm")
+        key = (turn, *moved.parts)
+        row = torch.stack(list(moved.parts.values()))
         # Apple's GPU has no float64.
-        wide = torch.float32 if moved.norm.device.type == "mps" else torch.float64
-        row = torch.stack([*moved.parts.values(), moved.norm]).to(wide)
+        row = row.to(torch.float32 if row.device.type == "mps" else torch.float64)
         self.sums[key] = self.sums[key] + row if key in self.sums else row
         self.counts[key] = self.counts.get(key, 0) + 1
 
@@ -101,15 +101,25 @@ class Training:
         self.objective.initialise(loader.data.batch(loader.order.some(max(1, min(LOOKED_AT, few)))))
         format = torch.channels_last if plan.format == "channels_last" else torch.contiguous_format
         self.objective.to(engine.device, memory_format=format)  # type: ignore[call-overload]
-        self.moves = [Move(engine, self.objective, turn, plan, seed) for turn in self.objective.turns()]
+        self.moves: list[Move | Sweeping] = [
+            Sweeping(turn, loader, engine, plan.format)
+            if turn.sweep
+            else Move(engine, self.objective, turn, plan, seed)
+            for turn in self.objective.turns()
+        ]
         self.average = Average(self.objective.model, plan.average) if plan.average else None
         self.step, self.rate_factor, self.skipped, self.rollbacks = 0, 1.0, 0, 0
         self.rate = 0.0
         self.meter = Meter()
         self.moved: dict[str, Moved] = {}
-        # Seconds waited for data and worked, and the steps they were spent on, since the last line of the log.
+        # Seconds waited for data and worked, and the examples they were spent on, since the last line of the log.
         self.waited, self.worked, self.timed = 0.0, 0.0, 0
         self._shown: Objective | None = None
+
+    @property
+    def _optimized(self) -> list[Move]:
+        """The moves that have an optimizer, whose state a checkpoint keeps."""
+        return [move for move in self.moves if isinstance(move, Move)]
 
     def advance(self) -> None:
         """Make one step: every player whose turn it is moves once."""
@@ -119,7 +129,8 @@ class Training:
         gathered = time.perf_counter()
         # The rate is that of the middle of the step, so that neither the first nor the last is of size 0.
         self.rate = learning_rate(self.plan.optim, (step + 0.5) / self.plan.steps) * self.rate_factor
-        self.moved = {m.turn.name: m(batch, t, self.rate, step) for m in self.moves if step % m.turn.every == 0}
+        now = [m for m in self.moves if step % m.turn.every == 0]
+        self.moved = {m.turn.name: m(batch, t, self.rate, step) for m in now}
         self.step += 1
         if self.average is not None:
             self.average.update(self.step)
@@ -128,7 +139,7 @@ class Training:
                 self.meter.add(name, moved)
         self.waited += gathered - start
         self.worked += time.perf_counter() - gathered
-        self.timed += 1
+        self.timed += max((m.examples for m in now), default=0)
 
     def shown(self) -> Objective | None:
         """A plain copy of the objective with the averaged weights, for looking at (all processes must ask).
@@ -164,7 +175,7 @@ class Training:
         Randomness and data position are functions of the seed and the step, so these two numbers stand for them.
         """
         tensors = self._tensors()
-        for move in self.moves:
+        for move in self._optimized:
             tensors[f"optimizer-{move.turn.name}"] = move.state()
         plain = {name: getattr(self, name) for name in ("step", "seed", "rate_factor", "skipped", "rollbacks")}
         made_by = {"torch": torch.__version__, "threads": torch.get_num_threads(), "levers": self.engine.levers}
@@ -177,7 +188,7 @@ class Training:
             UserError: it belongs to another model, or lacks something.
         """
         tensors, state, name = checkpoint.tensors, checkpoint.state, checkpoint.path.name
-        needed = {"model", *(f"optimizer-{m.turn.name}" for m in self.moves)}
+        needed = {"model", *(f"optimizer-{m.turn.name}" for m in self._optimized)}
         needed |= {"average"} if self.average is not None else set()
         needed |= {"players"} if any(not k.startswith("model.") for k in self.objective.state_dict()) else set()
         for group in sorted(needed - tensors.keys()):
@@ -188,7 +199,7 @@ class Training:
             load_weights(self.objective, tensors["players"], f"{name}/players.safetensors", partly=True)
         if self.average is not None:
             self.average.load(tensors["average"], f"{name}/average.safetensors", like)
-        for move in self.moves:
+        for move in self._optimized:
             move.load(tensors[f"optimizer-{move.turn.name}"], f"{name}/optimizer-{move.turn.name}.safetensors")
         try:
             self.step, self.rate_factor = int(state["step"]), float(state["rate_factor"])

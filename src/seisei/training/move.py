@@ -11,18 +11,19 @@ from torch import Tensor, nn
 
 from seisei import seeds
 from seisei.batch import Batch
+from seisei.data.loader import Loader
 from seisei.errors import UserError
 from seisei.objectives.base import Loss, Objective, Turn
 from seisei.training.engine import Engine, like, whole
 from seisei.training.optim import build_optimizer
 from seisei.training.plan import Plan
+from seisei.training.tensors import all_finite
 
 
 class Moved(NamedTuple):
-    """What one move reports: the loss and its terms, the norm of the gradient, and whether the step was taken."""
+    """What one move reports: the loss and its terms, with the norm of the gradient, and whether the step was taken."""
 
     parts: dict[str, Tensor]
-    norm: Tensor
     taken: bool
 
 
@@ -50,7 +51,7 @@ class Move:
     """
 
     def __init__(self, engine: Engine, objective: Objective, turn: Turn, plan: Plan, seed: int) -> None:
-        self.engine, self.turn, self.plan = engine, turn, plan
+        self.engine, self.turn, self.plan, self.examples = engine, turn, plan, plan.batch
         # Two turns of one step must not meet the same noise.
         self.seed = seeds.derive(seed, turn.name)
         self.players = [t.player for t in objective.turns()]
@@ -85,7 +86,7 @@ class Move:
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             self.optimizer.step()
-        return Moved(parts, norm, taken)
+        return Moved({**parts, "gradient_norm": norm}, taken)
 
     def _gradients(self, batch: Batch, t: float, step: int) -> dict[str, Tensor]:
         engine, count = self.engine, len(batch)
@@ -147,3 +148,31 @@ class Move:
         if state and len(self.optimizer.state) < len(self.parameters):
             missing = next(n for n in self.names if by_name[n] not in self.optimizer.state)
             raise UserError("E-RES-06", where, f"tensor {missing!r} is missing", remedy)
+
+
+class Sweeping:
+    """A turn whose player moves by a rule of its own: `Move` without a gradient, an optimizer or a batch.
+
+    Every process goes through all examples, and comes to the same answer.
+
+    Arguments:
+        turn: whose `sweep` it is.
+        loader: of all training examples.
+        engine: where it runs.
+        format: the layout of pictures.
+    """
+
+    def __init__(self, turn: Turn, loader: Loader, engine: Engine, format: str) -> None:
+        assert turn.sweep is not None
+        self.turn, self.rule, self.examples = turn, turn.sweep, len(loader.order.indices)
+        self.every_example = lambda: (engine.place(batch, format) for batch in loader.everything())
+
+    @torch.no_grad()
+    def __call__(self, batch: Batch, t: float, rate: float, step: int) -> Moved:
+        """Move once. A loss that is not finite says that it went wrong, and comes too late to undo it."""
+        total, terms = self.rule(self.every_example)
+        return Moved({"loss": total, **terms}, bool(torch.isfinite(total)))
+
+    def first_bad(self) -> str | None:
+        """The first of the player's tensors that is not finite."""
+        return all_finite({name: value for name, value in self.turn.player.state_dict().items()})

@@ -1,0 +1,197 @@
+"""Tables as data sets: kinds of columns by every row; means, ranges and levels by the training rows alone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from shlex import quote
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seisei.data.cells import Sheet, read_sheet
+from seisei.data.examples import Dataset, digest, duplicates, fingerprint
+from seisei.data.kinds import Recognised, recognise
+from seisei.data.roles import (
+    OWN,
+    SPLIT,
+    Asked,
+    check_names,
+    given_parts,
+    is_declared,
+    places_among,
+    target_of,
+    with_unlabelled,
+)
+from seisei.data.splits import split_indices
+from seisei.errors import UserError
+from seisei.modalities.table import Column, Table
+from seisei.schema import Schema
+
+# Categories that a report lists by name.
+MOST_NAMED = 50
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A column as the training rows have it.
+
+    Arguments:
+        found: what it is by all rows.
+        column: what the model knows of it, None where it is not modelled.
+        values: of all rows.
+        why: it is not modelled.
+        note: what else was decided.
+    """
+
+    found: Recognised
+    column: Column | None
+    values: NDArray[np.float64]
+    why: str = ""
+    note: str = ""
+
+
+def read_table(given: Any, asked: Asked, *, validation: float = 0.1, test: float = 0.1, seed: int = 0) -> Dataset:
+    """A table as a data set: every column that says something is x, the target is y.
+
+    Arguments:
+        given: a file or a table in memory, see `seisei.data.cells.read_sheet`.
+        asked: which column is what.
+        validation: the share for validation, where the table does not say.
+        test: likewise.
+        seed: of the division.
+
+    Raises:
+        UserError: what is wrong with the table, with the row and the column.
+    """
+    sheet = read_sheet(given)
+    own = len(sheet)
+    check_names(sheet, asked)
+    if asked.unlabelled not in (None, OWN):
+        sheet = with_unlabelled(sheet, asked)
+    parts = given_parts(sheet, asked)
+    label, y = target_of(sheet, asked, own)
+    used = dict.fromkeys(sheet.columns, "x") | dict.fromkeys(asked.ignore, "ignored")
+    used |= ({SPLIT: "split"} if parts else {}) | ({label.column: "target"} if label is not None else {})
+    found = [
+        recognise(name, cells, sheet.names, missing=asked.missing, categorical=is_declared(name, sheet, asked))
+        for name, cells in sheet.columns.items()
+        if used[name] == "x"
+    ]
+    notes = list(sheet.notes)
+    useful = [one.values for one in found if not one.useless]
+    # Adding zero makes one of the two zeros.
+    contents = [digest(row.tobytes()) for row in np.stack([np.zeros(len(sheet)), *useful], axis=1) + 0.0]
+    splits = _divide(sheet, contents, parts, y, notes, validation=validation, test=test, seed=seed)
+    fitted = {one.name: _fit(sheet, one, splits["train"].numpy(), asked) for one in found}
+    used |= {name: "dropped" for name, one in fitted.items() if one.column is None}
+    notes += [f"column {name!r} is left out: {one.why}" for name, one in fitted.items() if one.why]
+    notes += [one.note for one in fitted.values() if one.note]
+    columns = tuple(one.column for one in fitted.values() if one.column is not None)
+    if not columns:
+        why = next((f" (column {name!r}: {one.why})" for name, one in fitted.items()), "")
+        remedy = "add rows or columns, or name fewer with --ignore"
+        raise UserError("E-CHK-04", sheet.root, f"no column is left to model{why}", remedy)
+    dropped = tuple(name for name, use in used.items() if use not in ("x", "target"))
+    schema = Schema(Table(columns, dropped, tuple(asked.missing)), label)
+    x = torch.from_numpy(np.stack([one.values for one in fitted.values() if one.column is not None], axis=1))
+    classes = None if label is None else torch.from_numpy(y)
+    mark = fingerprint(schema, sheet.names, classes, [], splits, contents)
+    names = () if label is None else label.names
+    report = {
+        "root": sheet.root,
+        "kind": "table",
+        "noun": schema.x.noun,
+        "total": len(sheet),
+        "kept": len(sheet),
+        "columns": [_fact(name, use, fitted.get(name), len(sheet)) for name, use in used.items()],
+        "target": None if label is None else label.column,
+        "classes": {name: int((y == place).sum()) for place, name in enumerate(names)},
+        "unlabelled": int((y < 0).sum()),
+        "splits": {part: len(indices) for part, indices in splits.items()},
+        "splits_given": sorted({part for part in parts if part is not None}),
+        **duplicates(contents, splits),
+        "notes": notes,
+        "skipped": [],
+        "bytes": x.numel() * 8,
+        "in_memory": True,
+        "fingerprint": mark,
+    }
+    return Dataset(schema, x, classes, sheet.names, splits, mark, report)
+
+
+def _divide(
+    sheet: Sheet, contents: list[bytes], parts: list[str | None], y: NDArray[np.int64], notes: list[str], **how: Any
+) -> dict[str, Tensor]:
+    """The parts. Rows of the same content stay together; rows without a label are all for training."""
+    given, groups = parts or [None] * len(sheet), contents
+    labelled, unlabelled = torch.from_numpy(np.flatnonzero(y >= 0)), torch.from_numpy(np.flatnonzero(y < 0))
+    for i in unlabelled.tolist():
+        if given[i] not in (None, "train"):
+            problem = f"has no label and is for {given[i]}"
+            raise UserError("E-TRN-12", sheet.names[i], problem, "give it one, or put it into train")
+    repeats = len(sheet) - len(set(contents))
+    if repeats * 2 > len(sheet):
+        # Of rows of few values most repeat others by chance, and a part made of whole groups would look like no other.
+        groups = [name.encode() for name in sheet.names]
+        notes.append(f"{repeats:,} of {len(sheet):,} rows repeat others, so that copies are not kept in one part")
+    rows = labelled.tolist()
+    drawn = split_indices(
+        [sheet.names[i] for i in rows], [groups[i] for i in rows], [given[i] for i in rows],
+        where=sheet.root, noun=Table.noun, **how,
+    )  # fmt: skip
+    splits = {part: labelled[indices] for part, indices in drawn.items()}
+    return {**splits, "train": torch.cat([splits["train"], unlabelled]).sort().values}
+
+
+def _fit(sheet: Sheet, one: Recognised, train: NDArray[np.int64], asked: Asked) -> Fitted:
+    there = one.values[train]
+    there = there[~np.isnan(there)]
+    different = np.unique(there)
+    if one.useless or len(different) < 2:
+        why = "every training row has the same value" if len(different) else "no training row has a value"
+        return Fitted(one, None, one.values, one.useless or why)
+    if not one.levels:
+        return Fitted(one, _standard(sheet, one, there), one.values)
+    column = Column(one.name, one.kind, tuple(one.levels[int(place)] for place in different))
+    known = np.isin(one.values, different)
+    values, new = np.where(known, places_among(one.values, different), np.nan), ~known & ~np.isnan(one.values)
+    return Fitted(one, column, values, note=_unseen(sheet, one, np.flatnonzero(new), asked) if new.any() else "")
+
+
+def _unseen(sheet: Sheet, one: Recognised, rows: NDArray[np.int64], asked: Asked) -> str:
+    """Of categories that no training row has a model can say nothing: they count as missing."""
+    words = [repr(word) for word in dict.fromkeys(one.levels[int(place)] for place in one.values[rows])]
+    if asked.unseen == "refuse":
+        problem = f"column {one.name!r}: {words[0]} is in no training row"
+        remedy = f"stratify the parts by a column named {SPLIT}, or leave the cell empty"
+        raise UserError("E-TRN-19", sheet.names[rows[0]], problem, remedy, found=words[:20])
+    shown = ", ".join(words[:3]) + (", …" if len(words) > 3 else "")
+    return f"column {one.name!r}: {shown} in no training row, counted as missing in {len(rows):,} others"
+
+
+def _standard(sheet: Sheet, one: Recognised, there: NDArray[np.float64]) -> Column:
+    low, high = float(there.min()), float(there.max())
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, scale = float(there.mean()), float(there.std())
+    if not (math.isfinite(mean) and 0 < scale < math.inf):
+        problem = f"column {one.name!r}: values from {low:g} to {high:g} overflow"
+        raise UserError("E-CHK-22", sheet.root, problem, f"scale them, or pass --ignore {quote(one.name)}")
+    return Column(one.name, one.kind, (), mean, scale, one.decimals, one.form, low, high)
+
+
+def _fact(name: str, use: str, one: Fitted | None, rows: int) -> dict[str, Any]:
+    """What is known of a column, as plain data."""
+    if one is None:
+        return {"name": name, "used": use}
+    there = one.found.values[~np.isnan(one.found.values)]
+    counts = {"missing": rows - len(there), "different": len(np.unique(there))}
+    extra: dict[str, Any] = {"why": one.why} if one.why else {}
+    if one.column is not None and one.column.levels:
+        extra = {"levels": list(one.column.levels[:MOST_NAMED])}
+    elif one.column is not None:
+        extra = {"low": one.column.word(one.column.low), "high": one.column.word(one.column.high)}
+    return {"name": name, "used": use, "kind": one.found.kind, **counts, **extra}

@@ -1,0 +1,203 @@
+"""Three ways to a label.
+
+    discriminant:    class = argmax_c s_c(x)                              a surface, and nothing but a class number
+    discriminative:  p(y | x) = softmax_y s_y(x)                          how sure it is
+    generative:      p(x | y) p(y) = p(x, y),  p(x) = Σ_y p(x, y),  p(y | x) = p(x, y)/p(x)
+
+The last reaches the same answer by Bayes' rule, in which p(x) does not move the argmax, and can do what the others
+cannot: draw examples of a class, say how likely an example is at all, and answer when a part of it is missing.
+
+Reference: *On Discriminative vs. Generative Classifiers: A comparison of logistic regression and naive Bayes (Ng,
+    Jordan, 2001)*.
+
+Shapes: a batch's x (B, ...), y (B,) class numbers; scores and log-probabilities (B, C).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from seisei import seeds
+from seisei.batch import Batch
+from seisei.nn.mlp import Shape
+from seisei.spec import Range, listed
+
+Examples = Callable[[], Iterable[Batch]]
+Classes = Annotated[int, Range(ge=2, le=100_000)]
+
+
+@listed
+class DiscriminantClassifier(nn.Module):
+    """A surface between classes.
+
+    Arguments:
+        surface: gives every class a score, higher on its own side: of a batch, (B, C).
+    """
+
+    def __init__(self, surface: nn.Module) -> None:
+        super().__init__()
+        self.surface: Any = surface
+
+    def decide(self, batch: Batch) -> Tensor:
+        """The class, (B,)."""
+        return torch.argmax(self.surface(batch), 1)
+
+    def sweep(self, examples: Examples) -> None:
+        """Fit the surface to all examples."""
+        self.surface.sweep(examples, None)
+
+
+@listed
+class DiscriminativeClassifier(nn.Module):
+    """p(y | x).
+
+    Arguments:
+        trunk: gives every class a score: of a batch, (B, C).
+    """
+
+    def __init__(self, trunk: nn.Module) -> None:
+        super().__init__()
+        self.trunk: Any = trunk
+
+    def log_posterior(self, batch: Batch) -> Tensor:
+        """log p(y | x) of every class, (B, C)."""
+        return torch.log_softmax(self.trunk(batch), 1)
+
+    def decide(self, batch: Batch) -> Tensor:
+        """The likeliest class, (B,)."""
+        return torch.argmax(self.trunk(batch), 1)
+
+    def sweep(self, examples: Examples) -> None:
+        """Fit the trunk to all examples, where it is one that is fitted in one go."""
+        self.trunk.sweep(examples, None)
+
+
+@listed
+class Network(nn.Module):
+    """A network as a trunk: scores of what is read of a batch.
+
+    Arguments:
+        layers: (B, ...) to (B, C).
+        features: of a batch; None gives the network x as it is.
+    """
+
+    def __init__(self, layers: nn.Module, features: nn.Module | None = None) -> None:
+        super().__init__()
+        self.layers: Any = layers
+        self.features = features
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(B, C)."""
+        found: Tensor = self.layers(batch.visible if self.features is None else self.features(batch))
+        return found
+
+
+@listed
+class GenerativeClassifier(nn.Module):
+    """Bayes' rule over any conditional density.
+
+    Arguments:
+        density: gives `log_prob(batch)`, the log of p(x | y) or a bound on it, and `sample(n, y)`; one that has
+            `log_probs(batch)` gives all classes at once.
+        classes: C.
+        prior: p(y): the shares of the classes in training, or uniform.
+        shape: of one x, where the density works on rows of its values; nothing leaves what it draws as it is.
+        samples: importance samples behind a label, where the density gives a bound that tightens with them.
+
+    Example:
+        >>> from seisei.models.mixture import Mixture
+        >>> from seisei.nn.gaussians import Diagonal
+        >>> model = GenerativeClassifier(Mixture(2, 1, 3, Diagonal(2, 3)), 2)
+        >>> batch = Batch(torch.zeros(4, 3))
+        >>> model.log_joint(batch).shape, bool((model.log_prob(batch) == model.log_joint(batch).logsumexp(1)).all())
+        (torch.Size([4, 2]), True)
+    """
+
+    log_prior: Tensor
+
+    def __init__(
+        self,
+        density: nn.Module,
+        classes: Classes,
+        prior: Literal["data", "uniform"] = "data",
+        shape: Shape | None = None,
+        samples: Annotated[int, Range(ge=1, le=100_000)] = 16,
+    ) -> None:
+        super().__init__()
+        self.density: Any = density
+        self.classes, self.prior, self.shape, self.samples = classes, prior, shape, samples
+        self.register_buffer("log_prior", torch.full((classes,), 1 / classes, dtype=torch.float64).log())
+
+    @property
+    def log_prob_is_bound(self) -> bool:
+        """Whether log p(x | y) is a bound."""
+        return bool(self.density.log_prob_is_bound)
+
+    def initialise(self, examples: Batch) -> None:
+        """Let the density look at some examples."""
+        if hasattr(self.density, "initialise"):
+            self.density.initialise(examples)
+
+    def log_joint(self, batch: Batch, *, samples: int | None = None) -> Tensor:
+        """log p(x, y) for every y, (B, C)."""
+        if hasattr(self.density, "log_probs"):
+            all_at_once: Tensor = self.density.log_probs(batch)
+            return all_at_once + self.log_prior
+        each = []
+        for c in range(self.classes):
+            y = torch.full((len(batch),), c, device=batch.x.device)
+            each.append(self.density.log_prob(Batch(batch.x, y, batch.mask), samples=samples or self.samples))
+        return torch.stack(each, 1) + self.log_prior
+
+    def log_posterior(self, batch: Batch, *, samples: int | None = None) -> Tensor:
+        """log p(y | x), (B, C)."""
+        return self.log_joint(batch, samples=samples).log_softmax(1)
+
+    def log_prob(self, batch: Batch, *, samples: int | None = None) -> Tensor:
+        """log p(x) = log Σ_y p(x, y), (B,)."""
+        return torch.logsumexp(self.log_joint(batch, samples=samples), 1)
+
+    def decide(self, batch: Batch) -> Tensor:
+        """argmax_y p(x | y) p(y), (B,)."""
+        planes = getattr(self.density, "linear", lambda: None)() if batch.mask is None else None
+        if planes is not None:
+            weight, bias = planes
+            return torch.argmax(batch.x.flatten(1).to(weight) @ weight + bias + self.log_prior.to(bias), 1)
+        return self.log_joint(batch).argmax(1)
+
+    def draw_labels(self, n: int) -> Tensor:
+        """n classes drawn from p(y)."""
+        reached = self.log_prior.exp().cumsum(0)
+        u = seeds.uniform(n, 1, device=reached.device).to(reached.dtype)
+        return (u > reached[:-1]).sum(1)
+
+    def sample(self, n: int, y: Tensor | None = None, *, temperature: float = 1.0) -> Tensor:
+        """n examples of these classes, or of classes drawn from p(y)."""
+        x: Tensor = self.density.sample(n, self.draw_labels(n) if y is None else y, temperature=temperature)
+        return (torch.unflatten(x, 1, self.shape) if self.shape else x).float()
+
+    # ---- how it learns
+
+    @torch.no_grad()
+    def count(self, examples: Examples) -> None:
+        """Take p(y) from the labels."""
+        total = torch.zeros_like(self.log_prior)
+        for batch in examples():
+            if batch.y is not None:
+                total += torch.bincount(batch.y[batch.y >= 0], minlength=self.classes)
+        if self.prior == "data":
+            self.log_prior.copy_((total / total.sum().clamp_min(1)).log().clamp_min(-700.0))
+
+    def sweep(self, examples: Examples) -> Tensor | None:
+        """One round of fitting, of a density that is fitted without gradients.
+
+        Returns:
+            The mean log-likelihood before the round, where it was computed on the way.
+        """
+        self.count(examples)
+        found: Tensor | None = self.density.sweep(examples, self.log_prior)
+        return found

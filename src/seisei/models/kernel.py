@@ -1,0 +1,229 @@
+"""Kernel density estimation: every kept training row is a small bump, and a class is the sum of its rows' bumps.
+
+    p(x | c) = 1/n_c Σ_{i in c} Π_numbers N(x_j; x_ij, h²) Π_categories [x_j = x_ij ? 1 − λ : λ/(L_j − 1)]
+
+h is chosen by the likelihood of each row under all others of its class. A value that is missing, in the row that is
+looked at or in the one that is kept, is integrated out; a kept row that lacks it says of it what its class says as a
+whole.
+
+References: *On Estimation of a Probability Density Function and Mode (Parzen, 1962)*; categories: *Multivariate Binary
+    Discrimination by the Kernel Method (Aitchison, Aitken, 1976)*; leaving one out: *A Kernel Method for Binary Data
+    (Habbema, Hermans, van den Broek, 1974)*.
+
+Shapes: x (B, ...) flattened to (B, D); R kept rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+
+from seisei import seeds
+from seisei.batch import Batch
+from seisei.nn.columns import Columns, Sizes
+from seisei.nn.distributions import LOG_2PI
+from seisei.nn.kmeans import squared_distances
+from seisei.spec import Range, listed
+
+Examples = Callable[[], Iterable[Batch]]
+ASKED, ROOM = 1000, 1 << 25
+
+
+@listed
+class KernelDensity(nn.Module):
+    """A bump for every kept row.
+
+    Arguments:
+        classes: C.
+        sizes: what x holds, see `seisei.nn.columns`.
+        rows: kept at most, drawn at random from the training rows.
+        bandwidth: h, in units of x; 0 has it chosen.
+        mixing: λ, the probability that a category is another than the kept row's.
+        seed: of the drawing.
+    """
+
+    log_prob_is_bound = False
+    x: Tensor
+    seen: Tensor
+    owner: Tensor
+    width: Tensor
+
+    def __init__(
+        self,
+        classes: Annotated[int, Range(ge=1, le=100_000)],
+        sizes: Sizes,
+        rows: Annotated[int, Range(ge=1, le=10**8)] = 10_000,
+        bandwidth: Annotated[float, Range(ge=0)] = 0.0,
+        mixing: Annotated[float, Range(gt=0, lt=1)] = 0.1,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.classes, self.rows, self.bandwidth, self.mixing, self.seed = classes, rows, bandwidth, mixing, seed
+        self.columns = Columns(sizes)
+        self.register_buffer("x", torch.zeros(rows, self.columns.width))
+        self.register_buffer("seen", torch.zeros(rows, self.columns.width, dtype=torch.bool))
+        # The class of each kept row; C where there is none.
+        self.register_buffer("owner", torch.full((rows,), classes))
+        self.register_buffer("width", torch.ones(()))
+
+    # ---- what it says
+
+    def log_probs(self, batch: Batch) -> Tensor:
+        """log p(x | y) for every y, (B, C)."""
+        x, observed = self.columns.rows(batch)
+        found = []
+        at_once = max(1, ROOM // self.rows)
+        for start in range(0, len(x), at_once):
+            part = slice(start, start + at_once)
+            found.append(self._by_class(self._bumps(x[part], None if observed is None else observed[part])))
+        return torch.cat(found) if found else x.new_zeros(0, self.classes)
+
+    def log_prob(self, batch: Batch, *, samples: int = 1) -> Tensor:
+        """log p(x | y), of the density's one class where there is one, (B,); exact."""
+        found = self.log_probs(batch)
+        return found[:, 0] if batch.y is None else found.gather(1, batch.y.unsqueeze(1)).squeeze(1)
+
+    def sample(self, n: int, y: Tensor | None = None, *, temperature: float = 1.0) -> Tensor:
+        """n rows of these classes: a kept row with the kernel's noise, times the temperature; gaps as its class has."""
+        y = torch.zeros(n, dtype=torch.long, device=self.x.device) if y is None else y
+        drawn = self.x.new_empty(n, self.columns.width)
+        place, gap = (seeds.uniform(n, 1, device=self.x.device).squeeze(1) for _ in range(2))
+        noise = seeds.normal(n, self.columns.width, device=self.x.device)
+        other = seeds.uniform(n, self.columns.width, device=self.x.device)
+        for c in torch.unique(y).tolist():
+            kept, chosen = (self.owner == c).nonzero().flatten(), y == c
+            drawn[chosen] = self._filled(kept, (place[chosen] * len(kept)).long(), gap[chosen])
+        numbers = torch.tensor([size == 0 for size in self._sizes], device=drawn.device)
+        moved = drawn + temperature * self.width * noise
+        for j, levels in zip(self.columns.categories, self.columns.levels, strict=True):
+            # Below λ another category, each as likely: its number among the others is what is left of the noise.
+            step = 1 + (other[:, j] / self.mixing * (levels - 1)).floor().clamp(0, max(0, levels - 2))
+            drawn[:, j] = torch.where(other[:, j] < self.mixing, (drawn[:, j] + step) % levels, drawn[:, j])
+        return torch.where(numbers, moved, drawn)
+
+    @property
+    def _sizes(self) -> list[int]:
+        sizes = [0] * self.columns.width
+        for j, levels in zip(self.columns.categories, self.columns.levels, strict=True):
+            sizes[j] = levels
+        return sizes
+
+    def _filled(self, kept: Tensor, which: Tensor, gap: Tensor) -> Tensor:
+        """Kept rows, their gaps filled from another row of the class that has the value."""
+        rows = self.x[kept[which]].clone()
+        for j in (~self.seen[kept]).any(0).nonzero().flatten().tolist():
+            have = kept[self.seen[kept, j]]
+            lacking = ~self.seen[kept[which], j]
+            if len(have):
+                rows[lacking, j] = self.x[have[(gap[lacking] * len(have)).long()], j]
+        return rows
+
+    def _bumps(self, x: Tensor, observed: Tensor | None) -> Tensor:
+        """The log of every kept row's bump at x, (B, R)."""
+        columns, kept = self.columns, self.seen[self.owner < self.classes]
+        if observed is None and not columns.categories and bool(kept.all()):
+            square = squared_distances(x, self.x)
+            return -0.5 * square / self.width.square() - columns.width * (self.width.log() + 0.5 * LOG_2PI)
+        seen = torch.ones_like(x) if observed is None else observed.to(x.dtype)
+        mean, variance = self._marginals()
+        j = columns.numbers
+        have = self.seen[:, j]
+        centre = torch.where(have, self.x[:, j], mean)
+        spread = torch.where(have, self.width.square(), variance)
+        some = seen[:, j]
+        y = x[:, j] * some
+        constant = centre.square() / spread + spread.log() + LOG_2PI
+        found = -0.5 * (y.square() @ (1 / spread).T + some @ constant.T) + y @ (centre / spread).T
+        shares = self._shares()
+        for place, levels in zip(columns.categories, columns.levels, strict=True):
+            mine, theirs = x[:, place].long(), self.x[:, place].long()
+            table = torch.full((levels, levels), self.mixing / max(1, levels - 1), device=x.device)
+            table.fill_diagonal_(1 - self.mixing if levels > 1 else 1.0)
+            told = table.log()[:, theirs]  # (L, R)
+            told = torch.where(self.seen[:, place], told, shares[place][:, self.owner.clamp_max(self.classes - 1)])
+            found = found + told[mine] * seen[:, place : place + 1]
+        return found
+
+    def _by_class(self, bumps: Tensor) -> Tensor:
+        count = torch.bincount(self.owner, minlength=self.classes + 1)[: self.classes]
+        parts = [
+            torch.logsumexp(bumps[:, self.owner == c], 1) if int(count[c]) else bumps.new_full((len(bumps),), -1e30)
+            for c in range(self.classes)
+        ]
+        return torch.stack(parts, 1) - count.clamp_min(1).log()
+
+    def _marginals(self) -> tuple[Tensor, Tensor]:
+        """The mean and the variance of each number in each kept row's class, (R, d)."""
+        j, owner = self.columns.numbers, self.owner.clamp_max(self.classes - 1)
+        member = torch.zeros(self.classes, self.rows, device=self.x.device)
+        member[owner, torch.arange(self.rows, device=owner.device)] = (self.owner < self.classes).float()
+        seen = self.seen[:, j].float()
+        x, count = self.x[:, j] * seen, (member @ seen).clamp_min(1)
+        mean = member @ x / count
+        variance = (member @ x.square() / count - mean.square()).clamp_min(0) + self.width.square()
+        return mean[owner], variance[owner]
+
+    def _shares(self) -> dict[int, Tensor]:
+        """The log shares of each category in each class: (L, C) by column."""
+        owned = self.owner < self.classes
+        found = {}
+        for place, levels in zip(self.columns.categories, self.columns.levels, strict=True):
+            use = owned & self.seen[:, place]
+            flat = self.x[use, place].long() * self.classes + self.owner[use]
+            count = torch.bincount(flat, minlength=levels * self.classes).view(levels, self.classes) + 1.0
+            found[place] = (count / count.sum(0)).log()
+        return found
+
+    # ---- how it learns
+
+    @torch.no_grad()
+    def sweep(self, examples: Examples, log_prior: Tensor) -> Tensor | None:
+        """Keep rows and choose h; rows without a label are of no use here.
+
+        Arguments:
+            examples: gives all of them.
+            log_prior: of no use here either.
+        """
+        rows, seen, owner = [], [], []
+        for batch in examples():
+            x, observed = self.columns.rows(batch)
+            y = torch.zeros(len(x), dtype=torch.long, device=x.device) if batch.y is None else batch.y
+            rows.append(x[y >= 0])
+            seen.append((torch.ones_like(x, dtype=torch.bool) if observed is None else observed)[y >= 0])
+            owner.append(y[y >= 0])
+        x, known, y = torch.cat(rows), torch.cat(seen), torch.cat(owner)
+        order = torch.randperm(len(x), generator=seeds.generator(self.seed, "kept"))[: self.rows].sort().values
+        self.x.zero_()
+        self.x[: len(order)], self.seen[: len(order)], self.owner[: len(order)] = x[order], known[order], y[order]
+        self.width.fill_(self.bandwidth or self._chosen(len(order)))
+        return None
+
+    def _chosen(self, count: int) -> float:
+        """The h under which each row is likeliest given the others of its class."""
+        j = self.columns.numbers
+        if not j:
+            return 1.0
+        mean, _ = self._marginals()
+        x = torch.where(self.seen[:count][:, j], self.x[:count][:, j], mean[:count])
+        asked = torch.randperm(count, generator=seeds.generator(self.seed, "asked"))[:ASKED]
+        square = squared_distances(x[asked], x)
+        square[torch.arange(len(asked)), asked] = math.inf
+        square.masked_fill_(self.owner[asked].unsqueeze(1) != self.owner[:count], math.inf)
+        nearest = square.min(1).values
+        nearest = nearest[nearest.isfinite() & (nearest > 0)]
+        if not len(nearest):
+            return 1.0
+        typical, d = math.sqrt(float(nearest.median()) / len(j)), len(j)
+        best, value = typical, -math.inf
+        for step in range(-20, 21):
+            h = typical * 10 ** (step / 20)
+            # A row that repeats another would have h vanish; each counts with at least what one of many would.
+            each = torch.logsumexp(-0.5 * square / h**2, 1)
+            likelihood = float(each[each.isfinite()].mean()) - d * math.log(h)
+            if likelihood > value:
+                best, value = h, likelihood
+        return best

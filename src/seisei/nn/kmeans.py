@@ -1,0 +1,58 @@
+"""Clusters by k-means: where mixtures and codebooks start.
+
+References: *Least Squares Quantization in PCM (Lloyd, 1982)*; the first centres: *k-means++: The Advantages of Careful
+Seeding (Arthur, Vassilvitskii, 2007)*.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def kmeans(x: Tensor, k: int, generator: torch.Generator, iterations: int = 25) -> tuple[Tensor, Tensor]:
+    """Centres (k, d) and the number of each row's, (N,), that locally minimise Σ ‖x − centre‖².
+
+    Arguments:
+        x: rows (N, d), at least k.
+        k: how many clusters; one that loses all its rows starts again at the row that is worst served.
+        generator: of the first centres.
+        iterations: at most.
+
+    Example:
+        >>> x = torch.tensor([[0.0], [0.1], [5.0], [5.1]])
+        >>> kmeans(x, 2, torch.Generator().manual_seed(0))[0].sort(0).values.flatten().tolist()
+        [0.05000000074505806, 5.050000190734863]
+    """
+    assert 1 <= k <= len(x)
+    centres = _first(x, k, generator)
+    which = torch.full((len(x),), -1, device=x.device)
+    for _ in range(iterations):
+        distance, nearest = squared_distances(x, centres).min(1)
+        if torch.equal(nearest, which):
+            break
+        which = nearest
+        count = torch.bincount(which, minlength=k)
+        sums = torch.zeros_like(centres).index_add_(0, which, x)
+        centres = sums / count.clamp_min(1).unsqueeze(1)
+        empty = (count == 0).nonzero().flatten()
+        if len(empty):
+            centres[empty] = x[distance.topk(len(empty)).indices]
+    return centres, squared_distances(x, centres).argmin(1)
+
+
+def squared_distances(x: Tensor, centres: Tensor) -> Tensor:
+    """‖x − c‖² of all pairs, (N, k), by one product."""
+    return (x.square().sum(1, keepdim=True) - 2 * x @ centres.T + centres.square().sum(1)).clamp_min(0)
+
+
+def _first(x: Tensor, k: int, generator: torch.Generator) -> Tensor:
+    """k rows, each chosen with a probability that grows with its squared distance from those before."""
+    chosen = [int(torch.randint(len(x), (1,), generator=generator))]
+    distance = squared_distances(x, x[chosen]).squeeze(1)
+    for _ in range(k - 1):
+        total = distance.cumsum(0)
+        at = torch.rand(1, generator=generator).to(x.device, x.dtype) * total[-1]
+        chosen.append(int(torch.searchsorted(total, at).clamp_max(len(x) - 1)))
+        distance = torch.minimum(distance, squared_distances(x, x[chosen[-1:]]).squeeze(1))
+    return x[chosen]
