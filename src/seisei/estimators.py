@@ -33,7 +33,9 @@ from seisei.models.kernel import KernelDensity
 from seisei.models.linear import Landmarks, Planes
 from seisei.models.mixture import Mixture
 from seisei.nn.columns import Columns, RowFeatures, Sizes
-from seisei.nn.gaussians import Diagonal, Full, Gaussians, LowRank
+from seisei.nn.covariances import Full, Tied
+from seisei.nn.gaussians import Diagonal, Gaussians
+from seisei.nn.lowrank import LowRank
 from seisei.nn.mlp import mlp
 from seisei.objectives.likelihood import label_loss
 
@@ -71,7 +73,7 @@ class _Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             for j, levels in self._levels.items():
                 place = np.searchsorted(levels, X[:, j]).clip(0, max(0, len(levels) - 1))
                 X[:, j] = np.where(levels[place] == X[:, j], place, np.nan) if len(levels) else np.nan
-        return torch.from_numpy(np.ascontiguousarray(X))
+        return torch.from_numpy(np.require(X, requirements=["C", "W"]))
 
     def _sizes(self, width: int) -> Sizes:
         if not self._levels:
@@ -79,8 +81,10 @@ class _Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return [max(1, len(self._levels[j])) if j in self._levels else 0 for j in range(width)]
 
     def _batches(self, x: Tensor, y: Tensor | None = None, size: int = CHUNK) -> Iterator[Batch]:
+        complete = not _lacks(x)
         for start in range(0, len(x), size):
-            yield _batch(x[start : start + size], None if y is None else y[start : start + size])
+            part = slice(start, start + size)
+            yield _batch(x[part], None if y is None else y[part], complete)
 
     def _asked(self, X: Any) -> Tensor:
         check_is_fitted(self)
@@ -149,7 +153,7 @@ class DiscriminantClassifier(_Classifier):
         """Fit to rows (N, D) and their labels (N,)."""
         x, numbers = self._read(X, y)
         seed = self._seed()
-        features: nn.Module = RowFeatures(self._sizes(x.shape[1]), missing=bool(x.isnan().any()))
+        features: nn.Module = RowFeatures(self._sizes(x.shape[1]), missing=_lacks(x))
         if self.method == "kernel":
             count = min(self.landmarks, len(x))
             features = Landmarks(features, features.outputs, count, self.gamma, seed)  # type: ignore[arg-type]
@@ -213,7 +217,7 @@ class DiscriminativeClassifier(_Probabilistic):
         """Fit to rows (N, D) and their labels (N,)."""
         x, numbers = self._read(X, y)
         seed, classes = self._seed(), len(self.classes_)
-        reader = RowFeatures(self._sizes(x.shape[1]), missing=bool(x.isnan().any()))
+        reader = RowFeatures(self._sizes(x.shape[1]), missing=_lacks(x))
         self._dtype = x.dtype
         if self.network == "linear":
             planes = Planes(reader, reader.outputs, classes, "logistic", self.strength, seed)
@@ -250,6 +254,7 @@ class GenerativeClassifier(_Probabilistic):
         components: Gaussians a class, of the mixtures.
         rank: directions in which a Gaussian of low rank varies.
         shrinkage: share of the way from each covariance to a round one of the same trace.
+        borrowed: rows of a round cloud that are added to each Gaussian, where there are few.
         prior: of the classes: as in the data, or uniform.
         rounds: of expectation-maximisation, where one is not enough.
         kernels: rows that kde keeps.
@@ -271,6 +276,7 @@ class GenerativeClassifier(_Probabilistic):
         components: int = 3,
         rank: int = 10,
         shrinkage: float = 1e-6,
+        borrowed: float = 0.0,
         prior: Literal["data", "uniform"] = "data",
         rounds: int = 30,
         kernels: int = 10_000,
@@ -282,6 +288,7 @@ class GenerativeClassifier(_Probabilistic):
         self.components = components
         self.rank = rank
         self.shrinkage = shrinkage
+        self.borrowed = borrowed
         self.prior = prior
         self.rounds = rounds
         self.kernels = kernels
@@ -304,23 +311,24 @@ class GenerativeClassifier(_Probabilistic):
             k = self.components if many else 1
             part = self._gaussians(classes * k, len(Columns(sizes).numbers), x.dtype)
             density = Mixture(classes, k, sizes, part, seed=seed)
-            rounds = self.rounds if many or bool(x.isnan().any()) else 1
+            rounds = self.rounds if many or _lacks(x) else 1
         self._model = Generative(density, classes, self.prior)
+        whole = list(self._batches(x, numbers))
         for _ in range(rounds):
-            self._model.sweep(lambda: self._batches(x, numbers, len(x)))
+            self._model.sweep(lambda: whole)
         return self
 
     def _gaussians(self, count: int, dim: int, dtype: torch.dtype) -> Gaussians:
         precision: Any = "double" if dtype == torch.float64 else "single"
         if self.density == "naive":
-            return Diagonal(count, dim, self.shrinkage, precision)
+            return Diagonal(count, dim, self.shrinkage, self.borrowed, precision)
         if self.density == "ppca-mixture":
-            return LowRank(count, dim, self.rank, self.shrinkage, precision)
+            return LowRank(count, dim, self.rank, self.shrinkage, self.borrowed, precision)
         if self.density not in ("gaussian", "linear", "mixture"):
             raise ValueError(
                 f"density={self.density!r} is not one of gaussian, linear, naive, mixture, ppca-mixture, kde"
             )
-        return Full(count, dim, self.shrinkage, self.density == "linear", precision)
+        return (Tied if self.density == "linear" else Full)(count, dim, self.shrinkage, self.borrowed, precision)
 
     def predict_joint_log_proba(self, X: Any) -> Array:
         """log p(x, y) of every class, (N, C)."""
@@ -361,7 +369,14 @@ class _Scaled(nn.Module):
         return (self.reader(batch) - self.mean) / self.spread  # type: ignore[no-any-return]
 
 
-def _batch(x: Tensor, y: Tensor | None = None) -> Batch:
+def _lacks(x: Tensor) -> bool:
+    """Whether a value is missing. There is no infinity among them, so that a sum tells without another table."""
+    return bool(x.sum().isnan())
+
+
+def _batch(x: Tensor, y: Tensor | None = None, complete: bool = False) -> Batch:
     """Rows with NaN where a value is missing as a batch."""
+    if complete or not _lacks(x):
+        return Batch(x, y)
     missing = x.isnan()
-    return Batch(torch.where(missing, 0.0, x), y, ~missing) if bool(missing.any()) else Batch(x, y)
+    return Batch(torch.where(missing, 0.0, x), y, ~missing)

@@ -90,7 +90,15 @@ def evaluate(
         add("reconstruction error", squared, "mean squared error, of values in 0 … 1", "lower")
         peak = -10 * np.log10(np.maximum(squared, 1e-10))
         add("reconstruction PSNR", peak, "dB", "higher", "the mean over pictures")
-    return {"split": split, "examples": len(part), "seed": seed, "step": pipeline.card["step"], "scores": scores}
+    noun = pipeline.schema.x.noun
+    return {
+        "split": split,
+        "examples": len(part),
+        "noun": noun,
+        "seed": seed,
+        "step": pipeline.card["step"],
+        "scores": scores,
+    }
 
 
 def figures(pipeline: Pipeline, run: RunFolder, data: Dataset, seed: int = 0) -> None:

@@ -17,6 +17,7 @@ import torch
 import seisei
 from seisei import catalog
 from seisei.batch import Batch
+from seisei.capabilities import offers
 from seisei.data.dataset import Dataset, read_dataset
 from seisei.data.loader import Loader, Order
 from seisei.data.roles import OWN
@@ -330,7 +331,11 @@ def _write_head(
         parameters = list(training.objective.parameters())
         # Weights, their average and Adam's two averages, which do not exist yet at step 0.
         room_for(run.path, 4 * sum(p.numel() * p.element_size() for p in parameters), run.checkpoints.keep + 1)
-        recipe = {**recipe, "parameters": sum(p.numel() for p in training.objective.model.parameters())}
+        # What a model that is fitted by sweeps learns is no parameter of a gradient, but is learned all the same.
+        learned = training.objective.model.state_dict().values()
+        recipe = {**recipe, "parameters": sum(v.numel() for v in learned if v.is_floating_point())}
+        recipe["verbs"] = offers(training.objective.model)
+        recipe["swept"] = all(move.turn.sweep is not None for move in training.moves)
     else:
         run.checkpoints.tidy()
         run.checkpoints.forget_after(checkpoint.step)

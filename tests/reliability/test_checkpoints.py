@@ -441,3 +441,14 @@ def test_a_run_refuses_before_it_starts_when_there_is_no_room(tmp_path: Path, mo
     with pytest.raises(UserError, match="MB free, 3 checkpoints need"):
         session.start(request(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("length", [0x80, 0x280, 0x4B50])
+def test_a_header_whose_length_looks_like_a_pickle_is_read(length: int) -> None:
+    """Headers are padded to eight bytes, and one length in 32 begins with a pickle's first byte."""
+    weights = {"a": torch.arange(6.0)}
+    plain = to_bytes(weights)
+    header = plain[8 : 8 + int.from_bytes(plain[:8], "little")].rstrip()
+    padded = length.to_bytes(8, "little") + header.ljust(length) + plain[-24:]
+    assert padded[:1] == b"\x80" or padded[:2] == b"PK"
+    assert torch.equal(from_bytes(padded, "x.safetensors")["a"], weights["a"])

@@ -137,11 +137,12 @@ def head(run: Path) -> list[str]:
             ("bf16 where it pays" if machine["device"] != "cpu" else "fp32") if precision == "auto" else precision
         )
         model = recipe["plan"]["objective"]["arguments"]["model"]["class"]
+        fed = "fitted to all examples at once" if recipe["swept"] else f"batches of {recipe['plan']['batch']}"
         skipped = len(report["skipped"])
         left_out = f", {skipped} faulty left out" if skipped else ""
         return [
             f"data   {report['kept']:,} {form(report)}{classes} ({parts}){left_out}",
-            f"model  {model}, {recipe['parameters']:,} parameters, batches of {recipe['plan']['batch']}",
+            f"model  {model}, {recipe['parameters']:,} parameters, {fed}",
             f"on     {machine['device']} ({machine['name']}, {machine['threads']} threads), {precision}"
             + (f"; {', '.join(levers)}" if levers else ""),
         ]

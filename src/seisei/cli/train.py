@@ -134,8 +134,10 @@ def summary(run: Run) -> str:
         "sample": f"seisei sample {here} -n 64 --seed 1",
         "interpolate": f"seisei interpolate {here} --from 3 --to 7",
     }
-    if "sample" not in run.verbs:
-        given = run.recipe["data"]["path"] or "INPUT"
+    given = run.recipe["data"]["path"] or "INPUT"
+    if "predict" in run.verbs:
+        commands = {"predict": f"seisei predict {here} {given}", "sample": commands["sample"]}
+    elif "sample" not in run.verbs:
         commands = {"reconstruct": f"seisei reconstruct {here} {given}", "encode": f"seisei encode {here} {given}"}
     lines += ["", "next:", *(f"  {commands[verb]}" for verb in commands if verb in run.verbs)]
     if run.report.is_file():
@@ -156,7 +158,7 @@ def score_lines(found: dict[str, Any]) -> list[str]:
             )
         )
     widths = [max(len(row[i]) for row in rows) for i in range(2)] if rows else []
-    lines = [f"{found['examples']:,} pictures of {found['split']}, step {found['step']:,}:"]
+    lines = [f"{found['examples']:,} {found.get('noun', 'picture')}s of {found['split']}, step {found['step']:,}:"]
     lines += [f"  {name.ljust(widths[0])}  {value.ljust(widths[1])}  {better}" for name, value, better in rows]
     return lines + [f"  {score['note']}" for score in found["scores"][:1] if score.get("note")]
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 
 from seisei.evaluation.canvas import (
     Box,
@@ -50,10 +51,10 @@ paint-order:stroke;stroke:var(--page,#fff);stroke-width:3.5px;stroke-linejoin:ro
 """ + "".join(f".chart .s{i}{{stroke:var(--c{i})}}.chart .f{i}{{fill:var(--c{i})}}" for i in range(8))
 
 COLOURS = 7
-CLASS_COLOURS = (
-    *(0x0072B2, 0xD55E00, 0x009E73, 0xCC79A7, 0xE69F00, 0x56B4E9, 0xF0E442),  # of Okabe and Ito
-    *(0x542788, 0x8C3B1F, 0x222222),
-)
+CLASS_COLOURS = [
+    *((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (230, 159, 0), (86, 180, 233), (240, 228, 66)),
+    *((84, 39, 136), (140, 59, 31), (34, 34, 34)),
+]
 SHAPES = (
     "m-2.6 0a2.6 2.6 0 1 0 5.2 0a2.6 2.6 0 1 0-5.2 0z",  # disc
     "m-2.9 2.2h5.8l-2.9-5.2z",  # triangle
@@ -119,11 +120,13 @@ def line_chart(
     key, top = _legend([(label, _line_swatch(list(series).index(name))) for name, label in endings], width)
     box = Box(ticks, width, height - (14 if notes else 0), top, x=(left, right), log_y=log_y, log_x=log_x)
     curves = []
+    lately, row = -math.inf, 0
     for place, text in marks:
         x = box.across(place)
+        lately, row = x, row + 1 if x - lately < breadth(text) + 8 else 0
         room = breadth(text) + 4 < box.right - x
         curves.append(f'<path class="mark" d="M{at(x)} {at(box.top)}V{at(box.foot)}"/>')
-        curves.append(text_at(text, x + (4 if room else -4), box.top + 11, "name" if room else "name end"))
+        curves.append(text_at(text, x + (4 if room else -4), box.top + 11 + 13 * row, "name" if room else "name end"))
     for index, (name, points) in enumerate(series.items()):
         edges = [edge for edge in (bands or {}).get(name, ()) if fits((edge[0], 1.0)) and drawable(*edge)]
         rim = [*((x, high) for x, _, high in edges), *((x, low) for x, low, _ in reversed(edges))]
@@ -253,15 +256,22 @@ def class_colours(n: int) -> list[tuple[int, int, int]]:
         >>> len(set(class_colours(200)))
         200
     """
-    colours: list[tuple[int, int, int]] = [(c >> 16, c >> 8 & 255, c & 255) for c in CLASS_COLOURS]
-    steps = range(0, 256, 36)
+    colours = _palette() if n > len(CLASS_COLOURS) else CLASS_COLOURS
+    return [colours[i % len(colours)] for i in range(n)]
+
+
+@cache
+def _palette(count: int = 200) -> list[tuple[int, int, int]]:
+    colours = list(CLASS_COLOURS)
+    steps = range(0, 256, 25)
     places = {(r, g, b): _oklab(r, g, b) for r in steps for g in steps for b in steps}
-    apart = {c: min(math.dist(p, _oklab(*known)) for known in colours) for c, p in places.items() if 0.3 < p[0] < 0.93}
-    while len(colours) < min(n, 200):
+    calm = {c: p for c, p in places.items() if 0.36 < p[0] < 0.9 and math.hypot(*p[1:]) < 0.17}
+    apart = {c: min(math.dist(p, _oklab(*known)) for known in colours) for c, p in calm.items()}
+    while len(colours) < count:
         colours.append(max(apart, key=lambda c: apart[c]))
         last = places[colours[-1]]
         apart = {c: min(old, math.dist(places[c], last)) for c, old in apart.items()}
-    return [colours[i % len(colours)] for i in range(n)]
+    return colours
 
 
 def _oklab(*colour: int) -> tuple[float, float, float]:

@@ -7,12 +7,6 @@ from collections.abc import Sequence
 
 from seisei.evaluation.canvas import Box, Point, at, breadth, clip, count_of, nice_ticks, number, svg, text_at
 
-STYLE = """
-.chart .whisker{stroke-width:1.25;fill:none;opacity:.55}
-.chart .bar{opacity:.45}
-.chart .frame{fill:none;stroke:var(--line,#e3e1dc)}
-"""
-
 
 def reliability(
     bins: Sequence[tuple[float, float, int]], *, title: str, colour: int = 1, width: int = 300, height: int = 366
@@ -39,8 +33,9 @@ def reliability(
     most = max((n for *_, n in bins), default=1)
     body = [text_at("right, %", 0, 9)]
     for tick in box.ticks:
-        x, y = at(box.across(tick)), at(box.up(tick))
-        body.append(f'<path class="grid" d="M{at(box.left)} {y}H{at(box.right)}M{x} {at(box.top)}V{at(box.foot)}"/>')
+        level, upright = at(box.up(tick)), at(box.across(tick))
+        path = f"M{at(box.left)} {level}H{at(box.right)}M{upright} {at(box.top)}V{at(box.foot)}"
+        body.append(f'<path class="grid" d="{path}"/>')
         body.append(text_at(number(tick), box.left - 6, box.up(tick) + 4, "end"))
         body.append(text_at(number(tick), box.across(tick), foot + 15, "middle"))
     ends = f"M{at(box.left)} {at(box.foot)}L{at(box.right)} {at(box.top)}"
@@ -127,18 +122,18 @@ def shades(matrix: Sequence[Sequence[int]], *, title: str, colours: Point = (1, 
         3
     """
     top, count = 18, len(matrix)
-    cell = (width - 24) / count
+    cell = (width - 30) / count
     paths: dict[tuple[int, int], list[str]] = {}
     for i, row in enumerate(matrix):
         for j, n in enumerate(row):
             if n:
                 step = math.ceil(6 * math.sqrt(n / sum(row)))
-                spot = f"M{24 + j * cell:.2f} {top + i * cell:.2f}h{cell:.2f}v{cell:.2f}h-{cell:.2f}z"
+                spot = f"M{30 + j * cell:.2f} {top + i * cell:.2f}h{cell:.2f}v{cell:.2f}h-{cell:.2f}z"
                 paths.setdefault((int(colours[i != j]), step), []).append(spot)
     body = [text_at("called", width, 10, "end"), text_at("true", 0, top + 10)]
     body += [f'<path class="f{c}" fill-opacity="{s / 6:.2f}" d="{"".join(p)}"/>' for (c, s), p in sorted(paths.items())]
-    side = at(width - 24)
-    body.append(f'<rect class="frame" x="24" y="{top}" width="{side}" height="{side}"/>')
+    side = at(width - 30)
+    body.append(f'<rect class="frame" x="30" y="{top}" width="{side}" height="{side}"/>')
     total, right = sum(map(sum, matrix)), sum(row[i] for i, row in enumerate(matrix))
     about = f"{count:,} classes; {right:,} of {total:,} examples lie on the diagonal."
-    return svg(title, about, width, top + width - 22, body, named=False)
+    return svg(title, about, width, top + width - 28, body, named=False)

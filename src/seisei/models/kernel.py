@@ -92,8 +92,8 @@ class KernelDensity(nn.Module):
         y = torch.zeros(n, dtype=torch.long, device=self.x.device) if y is None else y
         drawn = self.x.new_empty(n, self.columns.width)
         place, gap = (seeds.uniform(n, 1, device=self.x.device).squeeze(1) for _ in range(2))
-        noise = seeds.normal(n, self.columns.width, device=self.x.device)
-        other = seeds.uniform(n, self.columns.width, device=self.x.device)
+        noise = seeds.normal(n, self.columns.width, device=self.x.device).to(self.x.dtype)
+        other = seeds.uniform(n, self.columns.width, device=self.x.device).to(self.x.dtype)
         for c in torch.unique(y).tolist():
             kept, chosen = (self.owner == c).nonzero().flatten(), y == c
             drawn[chosen] = self._filled(kept, (place[chosen] * len(kept)).long(), gap[chosen])
@@ -141,7 +141,7 @@ class KernelDensity(nn.Module):
         shares = self._shares()
         for place, levels in zip(columns.categories, columns.levels, strict=True):
             mine, theirs = x[:, place].long(), self.x[:, place].long()
-            table = torch.full((levels, levels), self.mixing / max(1, levels - 1), device=x.device)
+            table = x.new_full((levels, levels), self.mixing / max(1, levels - 1))
             table.fill_diagonal_(1 - self.mixing if levels > 1 else 1.0)
             told = table.log()[:, theirs]  # (L, R)
             told = torch.where(self.seen[:, place], told, shares[place][:, self.owner.clamp_max(self.classes - 1)])
@@ -159,9 +159,9 @@ class KernelDensity(nn.Module):
     def _marginals(self) -> tuple[Tensor, Tensor]:
         """The mean and the variance of each number in each kept row's class, (R, d)."""
         j, owner = self.columns.numbers, self.owner.clamp_max(self.classes - 1)
-        member = torch.zeros(self.classes, self.rows, device=self.x.device)
-        member[owner, torch.arange(self.rows, device=owner.device)] = (self.owner < self.classes).float()
-        seen = self.seen[:, j].float()
+        member = self.x.new_zeros(self.classes, self.rows)
+        member[owner, torch.arange(self.rows, device=owner.device)] = (self.owner < self.classes).to(self.x.dtype)
+        seen = self.seen[:, j].to(self.x.dtype)
         x, count = self.x[:, j] * seen, (member @ seen).clamp_min(1)
         mean = member @ x / count
         variance = (member @ x.square() / count - mean.square()).clamp_min(0) + self.width.square()
@@ -174,7 +174,9 @@ class KernelDensity(nn.Module):
         for place, levels in zip(self.columns.categories, self.columns.levels, strict=True):
             use = owned & self.seen[:, place]
             flat = self.x[use, place].long() * self.classes + self.owner[use]
-            count = torch.bincount(flat, minlength=levels * self.classes).view(levels, self.classes) + 1.0
+            count = (
+                torch.bincount(flat, minlength=levels * self.classes).view(levels, self.classes).to(self.x.dtype) + 1
+            )
             found[place] = (count / count.sum(0)).log()
         return found
 

@@ -136,6 +136,11 @@ class Mixture(nn.Module):
             x, observed = self.columns.rows(batch)
             x = x.to(self.numbers.dtype)
             y = torch.zeros(len(x), dtype=torch.long, device=x.device) if batch.y is None else batch.y
+            if self.components == 1 and self.numbers.pooled and bool((y >= 0).all()):
+                r = nn.functional.one_hot(y, self.classes).to(x)
+                self._gather(x, observed, r, EVERY, moments, counts)
+                weight += r.sum(0)
+                continue
             for c in torch.unique(y).tolist():
                 chosen = y == c
                 some, seen = (x, observed) if bool(chosen.all()) else (x[chosen], _some(observed, chosen))
@@ -159,10 +164,7 @@ class Mixture(nn.Module):
     ) -> None:
         numbers, categories = self.columns.number(x), self.columns.category(x)
         assert numbers is not None and categories is not None
-        for whole, part in zip(
-            moments, self.numbers.gather(numbers, self.columns.number(observed), r, at), strict=True
-        ):
-            whole[at] += part
+        self.numbers.gather(numbers, self.columns.number(observed), r, at, moments)
         if self.columns.categories:
             counts[at] += self.categories.gather(categories, self.columns.category(observed), r)
 

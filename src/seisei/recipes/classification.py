@@ -15,7 +15,9 @@ from seisei.models.mixture import Mixture
 from seisei.models.vae import VAE
 from seisei.nn.columns import Columns, RowFeatures, Sizes
 from seisei.nn.conv import ConvEncoder
-from seisei.nn.gaussians import Diagonal, Full, LowRank
+from seisei.nn.covariances import Full, Tied
+from seisei.nn.gaussians import Diagonal
+from seisei.nn.lowrank import LowRank
 from seisei.nn.mlp import MLPDecoder, MLPEncoder
 from seisei.nn.priors import StandardNormal
 from seisei.nn.rows import RowHead
@@ -28,13 +30,13 @@ from seisei.training.plan import Optim, Plan
 Strength = Annotated[float, Range(gt=0, le=1e9)]
 Rounds = Annotated[int, Range(ge=1, le=10**9)] | None
 Density = Literal["auto", "gaussian", "linear", "naive", "mixture", "ppca-mixture", "kde", "vae"]
-# Components, rounds of fitting, shrinkage: where a person says nothing.
-DEFAULTS: dict[str, tuple[int, int, float]] = {
-    "gaussian": (1, 1, 1e-3),
-    "linear": (1, 1, 1e-3),
-    "naive": (1, 1, 1e-6),
-    "mixture": (3, 30, 1e-2),
-    "ppca-mixture": (10, 20, 1e-3),
+# Components and rounds of fitting where a person says nothing.
+DEFAULTS: dict[str, tuple[int, int]] = {
+    "gaussian": (1, 1),
+    "linear": (1, 1),
+    "naive": (1, 1),
+    "mixture": (3, 30),
+    "ppca-mixture": (5, 20),
 }
 # From so many numbers on single precision is chosen: it is twice as fast, and shrinkage covers its rounding.
 LARGE = 256
@@ -131,7 +133,7 @@ def generative(
     density: Density = "auto",
     components: Annotated[int, Range(ge=1, le=10_000)] | None = None,
     rank: Annotated[int, Range(ge=1, le=4096)] = 25,
-    shrinkage: Annotated[float, Range(ge=0, le=1)] | None = None,
+    borrowed: Annotated[float, Range(ge=0, le=1e9)] = 3.0,
     prior: Literal["data", "uniform"] = "data",
     kernels: Annotated[int, Range(ge=1, le=10**7)] = 10_000,
     bandwidth: Annotated[float, Range(ge=0)] = 0.0,
@@ -156,7 +158,7 @@ def generative(
             for pictures.
         components: Gaussians a class.
         rank: Directions in which a Gaussian of low rank varies.
-        shrinkage: Share of the way from each covariance to a round one.
+        borrowed: Rows of a round cloud that are added to each Gaussian: more of them where there are few examples.
         prior: Of the classes: as in the data, or all the same.
         kernels: Training rows that kde keeps.
         bandwidth: Width of kde's bumps; 0 chooses it by the likelihood of each row under the others.
@@ -180,9 +182,9 @@ def generative(
     if density == "kde":
         inner = Spec(KernelDensity, classes=classes, sizes=sizes, rows=kernels, bandwidth=bandwidth)
         return _fitted(_bayes(schema, inner, prior), steps or 1)
-    k, rounds, shrunk = DEFAULTS[density]
-    k, shrunk = components or k, shrunk if shrinkage is None else shrinkage
-    numbers = _gaussians(density, classes * k, len(Columns(sizes).numbers), rank, shrunk)
+    k, rounds = DEFAULTS[density]
+    k = components or k
+    numbers = _gaussians(density, classes * k, len(Columns(sizes).numbers), rank, borrowed)
     inner = Spec(Mixture, classes=classes, components=k, sizes=sizes, numbers=numbers)
     # One Gaussian each of complete rows is fitted in one round; cells that are missing take more.
     rounds = 20 if isinstance(schema.x, Table) and rounds == 1 else rounds
@@ -210,14 +212,14 @@ def _vae(schema: Schema, latent: int, width: int | None, depth: int | None, clas
     return Spec(VAE, encoder=encoder, decoder=decoder, head=head, prior=prior, reader=reader), "contiguous"
 
 
-def _gaussians(density: str, count: int, dim: int, rank: int, shrinkage: float) -> Spec:
+def _gaussians(density: str, count: int, dim: int, rank: int, borrowed: float) -> Spec:
     precision = "single" if dim >= LARGE else "double"
-    shared = {"count": count, "dim": dim, "shrinkage": shrinkage, "precision": precision}
+    shared = {"count": count, "dim": dim, "shrinkage": 1e-6, "borrowed": borrowed, "precision": precision}
     if density == "naive":
         return Spec(Diagonal, **shared)
     if density == "ppca-mixture":
         return Spec(LowRank, rank=min(rank, max(1, dim - 1)), **shared)
-    return Spec(Full, tied=density == "linear", **shared)
+    return Spec(Tied if density == "linear" else Full, **shared)
 
 
 def _fitted(model: Spec, rounds: int) -> Plan:

@@ -74,9 +74,11 @@ def from_bytes(content: bytes, where: str) -> dict[str, Tensor]:
 
 def _look(content: bytes, where: str) -> None:
     mend = "copy the file again from where it is whole"
-    if content[:2] == b"PK" or content[:1] == b"\x80":
-        raise UserError("E-*-03", where, "is a pickle", "save it again as safetensors where you trust it")
     length = int.from_bytes(content[:8], "little")
+    # A header of 640 bytes begins as a pickle does, and one of 19,280 as a zip: what follows the length tells.
+    ours = length <= len(content) - 8 and content[8:9] == b"{"
+    if not ours and (content[:2] == b"PK" or content[:1] == b"\x80"):
+        raise UserError("E-*-03", where, "is a pickle", "save it again as safetensors where you trust it")
     if len(content) < 8 or length > min(len(content) - 8, LARGEST_HEADER):
         raise UserError("E-*-05", where, f"header of {length} bytes in a file of {len(content)}", mend)
     try:
