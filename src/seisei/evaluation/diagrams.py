@@ -29,8 +29,8 @@ def reliability(
     """
     strip, gap = 46, 14
     box = Box([0, 20, 40, 60, 80, 100], width, height - strip - gap, -4, x=(0, 100))
-    foot = height - 36
-    most = max((n for *_, n in bins), default=1)
+    foot, most = height - 36, max((n for *_, n in bins), default=1)
+    box.left = max(box.left, breadth(number(most, 9)) + 8)
     body = [text_at("right, %", 0, 9)]
     for tick in box.ticks:
         level, upright = at(box.up(tick)), at(box.across(tick))
@@ -56,7 +56,7 @@ def reliability(
     if line:
         body.append(f'<path class="whisker s{colour}" d="{"".join(whiskers)}"/>')
         body.append(f'<path class="curve s{colour}" d="M{"L".join(line)}"/>')
-    body += [*dots, text_at(f"{number(most, 9)}", box.left - 6, foot - strip + 12, "end")]
+    body += [*dots, text_at(number(most, 9), box.left - 6, foot - strip + 12, "end")]
     body.append(text_at("n", box.left - 6, foot, "end"))
     body.append(text_at("sure, %", (box.left + box.right) / 2, foot + 31, "middle"))
     told = "; ".join(f"{100 * s:.0f} % sure, {100 * r:.0f} % right ({n:,})" for s, r, n in bins)

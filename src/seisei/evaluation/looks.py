@@ -20,15 +20,17 @@ minmax(max(150px,(100% - (var(--n) - 1)*20px)/var(--n)),1fr))}
 .top{margin:0 0 8px!important;color:var(--ink);font-size:15px;line-height:1.4}
 .pane{align-self:center;padding:28px 20px;border:1px dashed var(--line);border-radius:8px;font-size:15px}
 .beside{display:grid;gap:24px 48px;align-items:center}
-@media (min-width:760px){.beside{grid-template-columns:minmax(0,660px) minmax(200px,1fr)}
-.beside.even{grid-template-columns:minmax(0,420px) minmax(0,1fr);align-items:start}}
+@media (min-width:1080px){.beside{grid-template-columns:minmax(0,660px) minmax(200px,1fr)}}
+@media (min-width:760px){.beside.even{grid-template-columns:minmax(0,420px) minmax(0,1fr);align-items:start}}
 .beside p{text-wrap:pretty}
 .tally{max-width:420px}.tally>div{grid-template-columns:minmax(0,1fr) auto!important}
 .scroll{overflow-x:auto}
-.versus{width:100%;max-width:calc(280px + var(--n)*200px);table-layout:fixed}.versus th:first-child{width:28%}
+.versus{width:100%;min-width:calc(180px + var(--n)*122px);max-width:calc(280px + var(--n)*200px);table-layout:fixed}
+.versus th:first-child{width:28%}
 .versus :is(th,td){padding-right:14px}.versus :is(th,td):last-child{padding-right:0}
 .versus caption,.able caption{max-width:64em;padding-bottom:16px}
 .versus td,.versus thead th+th{text-align:right}
+.versus th:first-child{position:sticky;left:0;background:var(--page)}
 .versus thead th{vertical-align:bottom;padding-bottom:10px;font-size:14px;color:var(--ink)}
 .versus .note,.able .note{font-size:13px}.versus thead .note{margin-left:auto}
 .versus thead .key{display:block;width:26px;height:4px;margin:0 0 7px auto;box-shadow:none}
@@ -55,7 +57,7 @@ margin-left:.4em}
 box-shadow:inset 0 0 0 1px var(--page)}
 .heat :is(th,thead td){font-weight:400;color:var(--muted);font-size:13px}
 .heat th span{display:inline-block;white-space:nowrap}
-.heat tbody th{text-align:right;padding-right:10px}.heat thead :is(th,td){vertical-align:bottom}
+.heat tbody th{position:sticky;left:0;background:var(--page);text-align:right;padding-right:10px}.heat thead :is(th,td){vertical-align:bottom}
 .heat .turned span{writing-mode:vertical-rl;transform:rotate(180deg)}
 .heat .hit{background:color-mix(in srgb,var(--c1) var(--d),transparent)}
 .heat .slip{background:color-mix(in srgb,var(--c2) var(--d),transparent)}
@@ -73,7 +75,7 @@ box-shadow:inset 0 0 0 1px var(--page)}
 .chart .bar{opacity:.45}
 .chart .frame{fill:none;stroke:var(--line,#e3e1dc)}
 @media (max-width:640px){.wide{display:none}.narrow{display:block}
-.versus thead{display:none}.versus,.versus :is(caption,tbody,tr,th,td){display:block;width:auto!important}
+.versus thead{display:none}.versus,.versus :is(caption,tbody,tr,th,td){display:block;width:auto!important;min-width:0}
 .versus tr{padding:16px 0;border-top:1px solid var(--line)}
 .versus :is(th,td){border:0!important;padding:0!important}.versus tbody th{margin-bottom:8px}
 .versus td{display:grid;grid-template-columns:minmax(0,1fr) auto;gap:0 10px;align-items:baseline;

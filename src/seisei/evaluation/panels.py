@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from seisei.evaluation.canvas import count_of, esc, number, with_error
@@ -138,13 +139,24 @@ def learning(c: Comparison) -> str:
     if not any(series.values()):
         return ""
     noun = f"{c.noun}s"
-    found = stretches({rival.name: points for rival, points in series.items()})
+    found = _notable(stretches({rival.name: points for rival, points in series.items()}))
     marks = [(one.start, f"≈ {_about(one.start)}") for one in found[1:]]
     chart = _lines(series, "Error rate", f"{noun} to learn from (logarithmic)", "wrong, %", log_x=True, marks=marks)
     told = f"<p>{_leading(found, {r.name: strong(r) for r in c.rivals}, esc(noun))}</p>" if found else ""
     told += f"<p class='quiet'>Always the same held-out {esc(noun)}; bands are the spread around each point.</p>"
     numbers = _numbers(series, f"{upper(noun)} to learn from", "Wrong, %", lambda x: number(x, 9))
     return f'<div class="beside"><figure>{chart}</figure><div>{told}{_unmeasured(series)}</div></div>{numbers}'
+
+
+def _notable(found: list[Stretch]) -> list[Stretch]:
+    """The stretches without those that are short and led by less than the spread."""
+    kept: list[Stretch] = []
+    for one in found:
+        if kept and (one.name == kept[-1].name or (one.ahead < 1 and one.end < 1.25 * one.start)):
+            kept[-1] = replace(kept[-1], end=one.end, ahead=max(kept[-1].ahead, one.ahead))
+        else:
+            kept.append(one)
+    return kept
 
 
 def _leading(found: list[Stretch], names: dict[str, str], noun: str) -> str:
