@@ -13,11 +13,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seisei.api import Run, check, load, resume, runs, train
+    from seisei.api import Run, check, compare, load, resume, runs, train
     from seisei.errors import UserError
 
 __version__ = "0.1.0"
-__all__ = ["Run", "UserError", "check", "load", "resume", "runs", "train"]
+__all__ = ["Run", "UserError", "check", "compare", "load", "resume", "runs", "train"]
 
 _PLACES = {name: "seisei.errors" if name == "UserError" else "seisei.api" for name in __all__}
 

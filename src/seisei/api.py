@@ -217,6 +217,13 @@ def resume(run: str | Path | Run, **options: Any) -> Run:
     return Run(session.resume(run.path if isinstance(run, Run) else run, **options).path)
 
 
+def compare(*runs: str | Path | Run, output: str | Path, **options: Any) -> Path:
+    """Set classifiers side by side in one page; see `seisei.compare.compare`."""
+    from seisei.compare import compare as carry_out
+
+    return carry_out([run.path if isinstance(run, Run) else run for run in runs], Path(output), **options)
+
+
 def load(path: str | Path) -> Run:
     """A run that is there.
 

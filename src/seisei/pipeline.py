@@ -32,7 +32,7 @@ from seisei.training.size import check_weights, outline
 
 Pixels = NDArray[np.uint8]
 Path_ = Literal["spherical", "linear"]
-MOST = 100_000
+MOST, BATCH = 100_000, 256
 
 
 class Pipeline:
@@ -323,8 +323,13 @@ class Pipeline:
     # ---- numbers
 
     @torch.no_grad()
-    def predict(self, data: Dataset, *, seed: int = 0) -> Predictions:
+    def predict(self, data: Dataset, *, seed: int = 0, keep: Tensor | None = None) -> Predictions:
         """The class of every example, and how likely each class is where the model says so.
+
+        Arguments:
+            data: the examples.
+            seed: of the noise of a density that is only bounded.
+            keep: which values of x may be looked at, broadcastable to all of x; the others count as missing.
 
         Raises:
             UserError: the model tells no classes.
@@ -334,6 +339,9 @@ class Pipeline:
         believes = isinstance(model, Believes)
         labels, posterior = [], []
         for number, batch in enumerate(self.batches(data)):
+            if keep is not None:
+                seen = keep[number * BATCH : number * BATCH + len(batch)]
+                batch = Batch(batch.x, batch.y, seen if batch.mask is None else seen & batch.mask)
             with seeds.seeded(seed, "predict", number):
                 if believes:
                     posterior.append(model.log_posterior(batch).double())
@@ -392,7 +400,7 @@ class Pipeline:
         scales = torch.tensor([c.scale if c.kind in ("number", "date") else 1.0 for c in self.schema.x.columns])
         return self.schema.x.observed(data.x).double() @ scales.double().log()
 
-    def batches(self, data: Dataset, size: int = 256) -> list[Batch]:
+    def batches(self, data: Dataset, size: int = BATCH) -> list[Batch]:
         """The examples of a data set in order."""
         return [data.batch(torch.arange(i, min(i + size, len(data)))) for i in range(0, len(data), size)]
 

@@ -1,8 +1,9 @@
-"""`predict`: labels out of a trained classifier."""
+"""`predict` and `compare`: labels out of trained classifiers, and which of them is better."""
 
 from __future__ import annotations
 
 import json as json_
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -85,6 +86,72 @@ def predict(
         print(f"\n{right.mean():.2%} of {len(right):,} labels are right")
     if place is not None:
         print(place.path)
+
+
+def compare(
+    runs: list[str],
+    *,
+    data: str | None = None,
+    split: str = "test",
+    most: int = 2000,
+    axes: list[str] | None = None,
+    curves: Literal["quick", "all", "none"] = "quick",
+    seed: int = 0,
+    output: Path | None = None,
+    overwrite: bool = False,
+    json: bool = False,
+) -> None:
+    """Set classifiers side by side.
+
+    One table and one page: scores, calibration, accuracy with values missing, learning curves, the separating surface,
+    p(y | x) and p(x | y) as pictures, samples.
+
+    Arguments:
+        runs: Two or more runs of the same data: folders, or the beginnings of their names under runs/.
+        data: Other data than those of the runs, with labels.
+        split: The part of the data.
+        most: Examples looked at, at most.
+        axes: A column of the plane that is drawn; twice, for its two axes.
+        curves: Learning curves of models that train in seconds, of all, or of none.
+        seed: Of what is hidden, and of the noise.
+        output: The folder; by default a new one, compare-… in the current folder.
+        overwrite: Write into a folder that is not empty.
+        json: Print the measurements as JSON.
+    """
+    from seisei.cli.runs import find_run
+    from seisei.compare import compare as carry_out
+
+    if axes is not None and len(axes) != 2:
+        raise UserError("E-CMP-22", "--axes", f"{len(axes)} named, wanted 2", "write --axes COLUMN --axes COLUMN")
+    if most < 1:
+        raise UserError("E-CMP-23", "--most", f"{most} is out of range, wanted >= 1", "choose a larger number")
+    place = target(output, Path("compare"), suffixes=(), overwrite=overwrite)
+    page = carry_out(
+        [find_run(run) for run in runs],
+        place.path,
+        data=data,
+        split=split,
+        most=most,
+        axes=None if axes is None else (axes[0], axes[1]),
+        curves={"quick": None, "all": True, "none": False}[curves],
+        seed=seed,
+        tell=lambda what: print(what, file=sys.stderr),
+    )
+    found = json_.loads((page.parent / "comparison.json").read_text("utf-8"))
+    if json:
+        print(json_.dumps({**found, "page": str(page)}, ensure_ascii=False))
+        return
+    names = list(dict.fromkeys(score["name"] for model in found["models"] for score in model["scores"]))
+    rows = [{"model": model["title"], **{name: _score(model, name) for name in names}} for model in found["models"]]
+    _print(rows)
+    print(f"\n{page}")
+
+
+def _score(model: dict[str, Any], name: str) -> str:
+    found = next((s for s in model["scores"] if s["name"] == name), None)
+    if found is None:
+        return "–"
+    return f"{found['value']:.4g}" + ("" if found.get("error") is None else f" ± {found['error']:.2g}")
 
 
 def _rows(

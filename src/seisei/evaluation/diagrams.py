@@ -119,7 +119,7 @@ def shades(matrix: Sequence[Sequence[int]], *, title: str, colours: Point = (1, 
 
     Example:
         >>> shades([[8, 2], [0, 5]], title="A").count("<path")
-        3
+        2
     """
     top, count = 18, len(matrix)
     cell = (width - 30) / count

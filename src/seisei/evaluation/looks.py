@@ -25,14 +25,15 @@ minmax(max(150px,(100% - (var(--n) - 1)*20px)/var(--n)),1fr))}
 .beside p{text-wrap:pretty}
 .tally{max-width:420px}.tally>div{grid-template-columns:minmax(0,1fr) auto!important}
 .scroll{overflow-x:auto}
-.versus{width:100%;min-width:calc(180px + var(--n)*122px);max-width:calc(280px + var(--n)*200px);table-layout:fixed}
-.versus th:first-child{width:28%}
+.versus{width:100%;min-width:calc(180px + var(--n)*138px);max-width:calc(280px + var(--n)*200px);table-layout:fixed}
+.versus th:first-child{width:25%}
 .versus :is(th,td){padding-right:14px}.versus :is(th,td):last-child{padding-right:0}
 .versus caption,.able caption{max-width:64em;padding-bottom:16px}
 .versus td,.versus thead th+th{text-align:right}
 .versus th:first-child{position:sticky;left:0;background:var(--page)}
 .versus thead th{vertical-align:bottom;padding-bottom:10px;font-size:14px;color:var(--ink)}
 .versus .note,.able .note{font-size:13px}.versus thead .note{margin-left:auto}
+.versus thead .who{hyphens:auto;overflow-wrap:break-word}
 .versus thead .key{display:block;width:26px;height:4px;margin:0 0 7px auto;box-shadow:none}
 .value{display:block;white-space:nowrap}
 .off{color:var(--muted);font-size:13.5px;white-space:nowrap;font-weight:400}
@@ -57,7 +58,8 @@ margin-left:.4em}
 box-shadow:inset 0 0 0 1px var(--page)}
 .heat :is(th,thead td){font-weight:400;color:var(--muted);font-size:13px}
 .heat th span{display:inline-block;white-space:nowrap}
-.heat tbody th{position:sticky;left:0;background:var(--page);text-align:right;padding-right:10px}.heat thead :is(th,td){vertical-align:bottom}
+.heat tbody th{position:sticky;left:0;background:var(--page);text-align:right;padding-right:10px}
+.heat thead :is(th,td){vertical-align:bottom}
 .heat .turned span{writing-mode:vertical-rl;transform:rotate(180deg)}
 .heat .hit{background:color-mix(in srgb,var(--c1) var(--d),transparent)}
 .heat .slip{background:color-mix(in srgb,var(--c2) var(--d),transparent)}
@@ -70,6 +72,7 @@ box-shadow:inset 0 0 0 1px var(--page)}
 #reproduce pre{white-space:pre-wrap;overflow-wrap:anywhere}
 .made :is(th,td){min-width:110px;overflow-wrap:anywhere}
 .scroll caption{max-width:calc(100vw - 40px)}
+.body>.scroll{container-type:inline-size}.body>.scroll caption{position:sticky;left:0;max-width:min(64em,100cqw)}
 .narrow{display:none}
 .chart .whisker{stroke-width:1.25;fill:none;opacity:.55}
 .chart .bar{opacity:.45}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from seisei.evaluation.canvas import clip, count_of, esc, number
+from seisei.evaluation.canvas import breadth, clip, count_of, esc, number
 from seisei.evaluation.charts import class_colours
 from seisei.evaluation.contrast import confused
 from seisei.evaluation.diagrams import framed, shades
@@ -92,18 +92,18 @@ def _matrix(rival: Rival, names: list[str], noun: str) -> str:
     """All counts, as a table with coloured cells."""
     matrix = rival.confusion
     names = names[: len(matrix)]
-    turned = "turned" if len(names) > 6 or max(map(len, names)) > 9 else ""
+    cell = 60 if len(names) <= 5 else 38
+    turned = "turned" if max(map(breadth, names)) > cell else ""
     cut = [f'<span title="{esc(name)}">{esc(_middle(name, 16))}</span>' for name in names]
     rows = ""
     for i, row in enumerate(matrix):
         total, cells = sum(row), ""
         for j, n in enumerate(row):
-            depth = round(8 + 52 * math.sqrt(n / total)) if n else 0
+            depth = round(12 + 48 * math.sqrt(n / total)) if n else 0
             look = f'class="{"hit" if i == j else "slip"}" style="--d:{depth}%"' if n else 'class="none"'
             cells += f"<td {look}>{n:,}</td>"
         recall = f"{100 * row[i] / total:.0f} %" if total else "–"
         rows += f'<tr><th scope="row">{cut[i]}</th>{cells}<td class="recall">{recall}</td></tr>'
-    cell = 60 if len(names) <= 5 else 44 if len(names) <= 12 else 36
     heads = ["<td>true</td>", *(heading(name, turned) for name in cut), heading("right", "recall")]
     shown = table("heat", heads, rows, who(rival), f"--cell:{cell}px")
     return scrolling(shown, f"{upper(noun)}s of each class by what {rival.name} calls them")

@@ -88,7 +88,7 @@ class Rival:
         """Calibration: confidence, accuracy and examples of each bin that holds any."""
         told = as_dict(self.facts.get("calibration"))
         columns = (as_list(told.get(key)) for key in ("confidence", "accuracy", "count"))
-        rows = [(as_float(c), as_float(a), as_whole(n) or 0) for c, a, n in zip(*columns, strict=False)]
+        rows = [(as_float(c), as_float(a), _count(n) or 0) for c, a, n in zip(*columns, strict=False)]
         return sorted((c, a, n) for c, a, n in rows if 0 <= c <= 1 and 0 <= a <= 1 and n > 0)
 
     @property
@@ -101,8 +101,8 @@ class Rival:
     @property
     def confusion(self) -> list[list[int]]:
         """How often each class (row) was called each (column); empty where it is not known."""
-        rows = [[as_whole(v) for v in as_list(row)] for row in as_list(self.facts.get("confusion"))]
-        known = [[v for v in row if v is not None and v >= 0] for row in rows]
+        rows = [[_count(v) for v in as_list(row)] for row in as_list(self.facts.get("confusion"))]
+        known = [[v for v in row if v is not None] for row in rows]
         return known if rows and all(len(row) == len(rows) for row in known) else []
 
     def points(self, part: str, x: str, y: str, error: str) -> list[Triple]:
@@ -209,6 +209,12 @@ def apart(names: Sequence[str], more: Sequence[str]) -> list[str]:
         fresh = (name if i == 1 else f"{name} {i}" for i in range(1, len(names) + 2))
         found.append(next(one for one in fresh if one not in found))
     return found
+
+
+def _count(value: object) -> int | None:
+    """A whole number of examples, or None for anything that cannot be one."""
+    known = as_whole(value)
+    return known if known is not None and 0 <= known < 10**15 else None
 
 
 def _named(model: dict[str, Any]) -> str:

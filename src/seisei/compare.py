@@ -1,0 +1,266 @@
+"""Setting classifiers side by side on the same examples: what `seisei compare` measures, draws and writes."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import seisei
+from seisei import catalog, seeds
+from seisei.batch import Batch
+from seisei.capabilities import Believes, Joins
+from seisei.data.dataset import Dataset
+from seisei.data.loader import Loader, Order
+from seisei.errors import UserError
+from seisei.evaluation.classification import calibration
+from seisei.evaluation.comparison import write_comparison
+from seisei.finish import evaluate
+from seisei.modalities.image import Image, grid, png_bytes
+from seisei.modalities.label import Label
+from seisei.pipeline import Pipeline
+from seisei.plane import plane_of, surfaces
+from seisei.session import DataOptions
+from seisei.training.engine import Engine, Execution
+from seisei.training.loop import Training
+from seisei.training.plan import Plan
+from seisei.training.run import RunFolder
+
+HIDDEN = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
+# A learning curve trains again and again: where one training took longer than this, it is left out unless asked for.
+PATIENCE, SIZES, REPEATS = 20.0, 6, 3
+Tell = Callable[[str], None]
+
+
+def compare(
+    paths: Sequence[str | Path],
+    output: Path,
+    *,
+    data: Any = None,
+    split: str = "test",
+    most: int = 2000,
+    axes: tuple[str, str] | None = None,
+    curves: bool | None = None,
+    seed: int = 0,
+    command: Sequence[str] | None = None,
+    tell: Tell = lambda _: None,
+) -> Path:
+    """Measure classifiers on the same held-out examples, and write a page about it.
+
+    Arguments:
+        paths: of their runs.
+        output: a folder, made where it is not there.
+        data: what to compare on; by default what the runs were trained on, which must be the same.
+        split: the part of it.
+        most: examples looked at, at most.
+        axes: two columns of a table for the plane that is drawn.
+        curves: whether learning curves are made; by default for models that train in a few seconds.
+        seed: of what is hidden, and of the noise.
+        command: as it was typed.
+        tell: is told what is being done.
+
+    Returns:
+        The page.
+
+    Raises:
+        UserError: fewer than two runs, one that tells no classes, or runs of different data.
+    """
+    if len(paths) < 2:
+        raise UserError(
+            "E-CMP-19", "runs", f"{len(paths)} run, wanted at least 2", "name another run", found=len(paths)
+        )
+    catalog.fill()
+    pipelines = [Pipeline.load(path) for path in paths]
+    for pipeline in pipelines:
+        pipeline.need("predict")
+    dataset = _common(pipelines, paths, data)
+    if split not in dataset.splits or not len(dataset.splits[split]):
+        there = [name for name, part in dataset.splits.items() if len(part)]
+        raise UserError("E-CMP-20", "--split", f"no examples in {split!r}", f"choose from: {', '.join(there)}")
+    part = dataset.subset(dataset.splits[split][:most])
+    label = dataset.schema.y
+    assert isinstance(label, Label)
+    flat = _can_be_drawn(dataset, axes)
+    plane = plane_of(dataset, axes) if flat else None
+    models, files = [], dict[str, bytes]()
+    for place, (path, pipeline) in enumerate(zip(paths, pipelines, strict=True)):
+        told = _Of(pipeline, Path(path), part, seed)
+        tell(f"{told.title}: scores")
+        facts = {**told.facts(), **told.measured(), "missing": told.with_gaps()}
+        if curves or (curves is None and told.seconds < PATIENCE):
+            tell(f"{told.title}: learning curve")
+            facts["curve"] = told.learning(dataset)
+        if plane is not None:
+            pictures, densities = surfaces(pipeline, plane)
+            shown = {kind: f"{place}/{kind}.png" for kind in pictures}
+            kinds = [{"label": name, "picture": f"{place}/density-{i}.png"} for i, (name, _) in enumerate(densities)]
+            files |= {shown[kind]: content for kind, content in pictures.items()}
+            files |= {kinds[i]["picture"]: content for i, (_, content) in enumerate(densities)}
+            facts["surface"] = {"axes": plane.axes, "extent": plane.extent, **shown, "densities": kinds}
+        drawn = told.drawn()
+        if isinstance(drawn, bytes):
+            files[f"{place}/samples.png"] = drawn
+            facts["samples"] = {"picture": f"{place}/samples.png"}
+        elif drawn is not None:
+            facts["samples"] = {"rows": drawn}
+        models.append(facts)
+    content = {
+        "data": {
+            "path": str(dataset.report["root"]), "split": split, "examples": len(part),
+            "classes": list(label.names), "noun": dataset.schema.x.noun,
+        },
+        "seed": seed, "seisei": seisei.__version__,
+        "command": shlex.join(command or ["seisei", "compare", *map(str, paths)]), "models": models,
+    }  # fmt: skip
+    return _write(output, content, files)
+
+
+def _write(output: Path, content: dict[str, Any], files: dict[str, bytes]) -> Path:
+    for name, data in files.items():
+        (output / name).parent.mkdir(parents=True, exist_ok=True)
+        (output / name).write_bytes(data)
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "comparison.json").write_text(json.dumps(content, ensure_ascii=False, indent=1), "utf-8")
+    return write_comparison(output)
+
+
+def _common(pipelines: Sequence[Pipeline], paths: Sequence[str | Path], data: Any) -> Dataset:
+    """The data of all runs, or those that are given, read as the first run reads its own."""
+    first = pipelines[0]
+    for pipeline, path in zip(pipelines, paths, strict=True):
+        if pipeline.schema.to_json() != first.schema.to_json():
+            problem = f"was trained on other {first.schema.x.noun}s or classes than {paths[0]}"
+            raise UserError("E-CMP-21", path, problem, "compare runs of the same data and options")
+        there, wanted = pipeline.card["data"].get("fingerprint"), first.card["data"].get("fingerprint")
+        if there != wanted and data is None:
+            problem = f"its data have the fingerprint {str(there)[:8]}, those of {paths[0]} {str(wanted)[:8]}"
+            raise UserError("E-CMP-21", path, problem, "name the data to compare on with --data")
+    recipe = RunFolder.open(paths[0]).read("recipe.json")
+    given = recipe["data"]["path"] if data is None else data
+    if given is None:
+        raise UserError(
+            "E-CMP-09", paths[0], "was trained on arrays, which are not kept", "give them: compare(…, data=…)"
+        )
+    dataset = DataOptions(**recipe["options"]).read(given, int(recipe["seed"]))
+    if dataset.y is None:
+        raise UserError("E-CMP-20", given, "holds no labels to compare with", "name data that have them with --data")
+    return dataset
+
+
+def _can_be_drawn(data: Dataset, axes: tuple[str, str] | None) -> bool:
+    """Whether the data have a plane: pictures do, and rows with two numbers."""
+    if isinstance(data.schema.x, Image):
+        return True
+    return axes is not None or sum(c.kind == "number" for c in data.schema.x.columns) >= 2  # type: ignore[attr-defined]
+
+
+class _Of:
+    """What is told of one of the classifiers."""
+
+    def __init__(self, pipeline: Pipeline, path: Path, part: Dataset, seed: int) -> None:
+        self.pipeline, self.path, self.part, self.seed = pipeline, path, part, seed
+        self.recipe = RunFolder.open(path).read("recipe.json")
+        events = [e for e in RunFolder.open(path).events() if e.get("event") == "end"]
+        self.seconds = float(events[-1].get("seconds", 0.0)) if events else 0.0
+        model = pipeline.model
+        self.kind = (
+            "generative"
+            if isinstance(model, Joins)
+            else "discriminative"
+            if isinstance(model, Believes)
+            else "discriminant"
+        )
+        dials = self.recipe.get("dials", {})
+        self.how = next((str(dials[key]) for key in ("density", "network", "method") if key in dials), "")
+        self.title = f"{self.recipe['recipe']} ({self.how})" if self.how else str(self.recipe["recipe"])
+
+    def facts(self) -> dict[str, Any]:
+        """What it is."""
+        told = {k: v for k, v in self.recipe.get("dials", {}).items() if v is not None}
+        return {
+            "run": str(self.path), "title": self.title, "kind": self.kind, "recipe": self.recipe["recipe"],
+            "dials": told, "seconds": self.seconds, "size": self.recipe.get("parameters"), "can": self.pipeline.verbs,
+        }  # fmt: skip
+
+    def measured(self) -> dict[str, Any]:
+        """Scores, calibration, confusion."""
+        scores = evaluate(self.pipeline, self.part, split="test", samples=32, most=len(self.part), seed=self.seed)
+        predictions = self.pipeline.predict(self.part, seed=self.seed)
+        sure = None if predictions.log_posterior is None else calibration(predictions).to_json()
+        return {"scores": scores["scores"], "calibration": sure, "confusion": predictions.confusion().tolist()}
+
+    def with_gaps(self) -> list[dict[str, float]]:
+        """Accuracy when a share of the values of each example is hidden, the same ones from every model."""
+        found = []
+        for share in HIDDEN:
+            shape = self.part.x.shape
+            u = torch.rand(shape, generator=seeds.generator(self.seed, "hidden"))
+            # A pixel is hidden in all of its colours.
+            u = u[:, :1].expand(shape) if len(shape) == 4 else u
+            right = self.pipeline.predict(self.part, seed=self.seed, keep=u >= share).right()
+            found.append(
+                {"share": share, "accuracy": float(right.mean()), "error": float(right.std() / len(right) ** 0.5)}
+            )
+        return found
+
+    def learning(self, data: Dataset) -> list[dict[str, float]]:
+        """The error rate after training on few examples, more, and all of them."""
+        train = data.splits["train"]
+        train = train if data.y is None else train[data.y[train] >= 0]
+        assert data.y is not None
+        classes = len(torch.unique(data.y[train]))
+        sizes = np.unique(np.geomspace(min(len(train), 4 * classes), len(train), SIZES).round().astype(int))
+        found = []
+        for size in sizes.tolist():
+            wrong = [
+                1 - self._after(data, _stratified(train, data.y, size, self.seed + number))
+                for number in range(REPEATS if size < len(train) else 1)
+            ]
+            found.append({"rows": size, "error": float(np.mean(wrong)), "spread": float(np.std(wrong))})
+        return found
+
+    def _after(self, data: Dataset, chosen: torch.Tensor) -> float:
+        """The accuracy after training on these examples, as the run was trained."""
+        plan = Plan.from_json(self.recipe["plan"], f"{self.path}/recipe.json")
+        plan = plan.override("batch", min(plan.batch, len(chosen)))
+        with Engine(Execution(device="cpu")) as engine:
+            order = Order(chosen, batch=plan.batch, seed=self.seed)
+            with Loader(data, order) as loader:
+                training = Training(plan, loader, engine, self.seed)
+                while training.step < plan.steps:
+                    training.advance()
+                shown = training.shown()
+        if shown is None:
+            return 0.0
+        again = Pipeline(shown.model, self.pipeline.schema, self.pipeline.card, "")
+        return float(again.predict(self.part, seed=self.seed).right().mean())
+
+    def drawn(self) -> bytes | list[dict[str, Any]] | None:
+        """Samples: a column for each class of pictures, some rows of a table."""
+        if "sample" not in self.pipeline.verbs:
+            return None
+        label = self.pipeline.schema.y
+        assert isinstance(label, Label)
+        if not isinstance(self.pipeline.schema.x, Image):
+            rows: list[dict[str, Any]] = self.pipeline.sample(8, seed=self.seed)
+            return rows
+        columns = min(10, label.classes)
+        kinds = [label.names[i % columns] for i in range(4 * columns)]
+        return png_bytes(grid(self.pipeline.sample(len(kinds), seed=self.seed, label=kinds), columns))
+
+
+def _stratified(train: torch.Tensor, y: torch.Tensor, size: int, seed: int) -> torch.Tensor:
+    """So many of these examples, at least one of each class."""
+    shuffled = train[torch.randperm(len(train), generator=seeds.generator(seed, "curve"))]
+    labels = y[shuffled]
+    first = torch.stack([(labels == c).nonzero()[0, 0] for c in torch.unique(labels)])
+    rest = torch.ones(len(shuffled), dtype=torch.bool)
+    rest[first] = False
+    chosen = torch.cat([first, rest.nonzero().flatten()])[:size]
+    return shuffled[chosen].sort().values
