@@ -86,9 +86,17 @@ class Run:
         """The report, one self-contained page."""
         return self.path / "report.html"
 
-    def read(self, given: Any, *, resize: Resize | None = None, **options: Any) -> Dataset:
-        """Pictures as this model takes them: a file, a folder, any source that `train` reads, or arrays."""
-        return read_inputs(self.pipeline.schema, given, resize=resize, labels=self.pipeline.conditional, **options)
+    def read(self, given: Any, *, resize: Resize | None = None, verb: str = "", **options: Any) -> Dataset:
+        """Examples as this model takes them: a file, a folder, any source that `train` reads, or arrays.
+
+        Arguments:
+            given: where they are, or what they are.
+            resize: how to fit pictures of another size.
+            verb: what they are for: errors are numbered by it.
+            options: see `seisei.data.inputs.read_inputs`.
+        """
+        labels = "need" if self.pipeline.conditional else "want" if self.pipeline.classes else "ignore"
+        return read_inputs(self.pipeline.schema, given, resize=resize, verb=verb, **{"labels": labels, **options})
 
     def sample(
         self, n: int = 64, *, seed: int = 0, label: str | Sequence[str] | None = None, temperature: float = 1.0
@@ -99,12 +107,12 @@ class Run:
     def reconstruct(self, given: Any, *, resize: Resize | None = None) -> list[Pixels]:
         """Every picture, through the model and back."""
         self.pipeline.need("reconstruct")
-        return self.pipeline.reconstruct(self.read(given, resize=resize))
+        return self.pipeline.reconstruct(self.read(given, resize=resize, verb="reconstruct"))
 
     def encode(self, given: Any, *, resize: Resize | None = None) -> NDArray[np.float32]:
         """The latent of every picture, (N, L)."""
         self.pipeline.need("encode")
-        return self.pipeline.encode(self.read(given, resize=resize))
+        return self.pipeline.encode(self.read(given, resize=resize, verb="encode"))
 
     def decode(self, latents: NDArray[np.float32], *, label: str | Sequence[str] | None = None) -> list[Pixels]:
         """The picture of every latent."""
@@ -130,12 +138,12 @@ class Run:
     def score(self, given: Any, *, samples: int = 100, seed: int = 0, resize: Resize | None = None) -> Likelihood:
         """The log-likelihood of every picture, or a bound on it."""
         self.pipeline.need("score")
-        return self.pipeline.score(self.read(given, resize=resize), samples=samples, seed=seed)
+        return self.pipeline.score(self.read(given, resize=resize, verb="score"), samples=samples, seed=seed)
 
     def predict(self, given: Any, *, seed: int = 0, **options: Any) -> Predictions:
         """The class of every example, with the probabilities of all classes where the model gives them."""
         self.pipeline.need("predict")
-        return self.pipeline.predict(self.read(given, **options), seed=seed)
+        return self.pipeline.predict(self.read(given, verb="predict", **options), seed=seed)
 
     def evaluate(
         self, data: Any = None, *, split: str = "test", samples: int = 100, most: int = 10_000, seed: int = 0
@@ -161,6 +169,9 @@ class Run:
         Raises:
             UserError: it is gone.
         """
+        if given is not None and self.pipeline.schema.x.noun == "row":
+            # Rows are read by the columns of the model, not by what other data would make of them.
+            return self.read(given, verb="evaluate")
         where = self.recipe["data"]["path"] if given is None else given
         if where is None:
             raise UserError("E-EVA-01", self.path, "was trained on arrays, which are not kept", "give them again")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,9 @@ import torch
 
 import seisei
 from seisei import catalog, seeds
-from seisei.batch import Batch
 from seisei.capabilities import Believes, Joins
 from seisei.data.dataset import Dataset
+from seisei.data.inputs import read_inputs
 from seisei.data.loader import Loader, Order
 from seisei.errors import UserError
 from seisei.evaluation.classification import calibration
@@ -79,12 +78,12 @@ def compare(
     pipelines = [Pipeline.load(path) for path in paths]
     for pipeline in pipelines:
         pipeline.need("predict")
-    dataset = _common(pipelines, paths, data)
-    if split not in dataset.splits or not len(dataset.splits[split]):
-        there = [name for name, part in dataset.splits.items() if len(part)]
-        raise UserError("E-CMP-20", "--split", f"no examples in {split!r}", f"choose from: {', '.join(there)}")
-    part = dataset.subset(dataset.splits[split][:most])
-    label = dataset.schema.y
+    _same(pipelines, paths, anyway=data is not None)
+    own = _own(paths[0], needed=data is None)
+    part = _held_out(own, split) if data is None and own is not None else _other(pipelines[0], data)
+    part = part.subset(torch.arange(min(most, len(part))))
+    dataset = part if own is None else own
+    label = part.schema.y
     assert isinstance(label, Label)
     flat = _can_be_drawn(dataset, axes)
     plane = plane_of(dataset, axes) if flat else None
@@ -93,9 +92,9 @@ def compare(
         told = _Of(pipeline, Path(path), part, seed)
         tell(f"{told.title}: scores")
         facts = {**told.facts(), **told.measured(), "missing": told.with_gaps()}
-        if curves or (curves is None and told.seconds < PATIENCE):
+        if own is not None and (curves or (curves is None and told.seconds < PATIENCE)):
             tell(f"{told.title}: learning curve")
-            facts["curve"] = told.learning(dataset)
+            facts["curve"] = told.learning(own)
         if plane is not None:
             pictures, densities = surfaces(pipeline, plane)
             shown = {kind: f"{place}/{kind}.png" for kind in pictures}
@@ -110,14 +109,11 @@ def compare(
         elif drawn is not None:
             facts["samples"] = {"rows": drawn}
         models.append(facts)
-    content = {
-        "data": {
-            "path": str(dataset.report["root"]), "split": split, "examples": len(part),
-            "classes": list(label.names), "noun": dataset.schema.x.noun,
-        },
-        "seed": seed, "seisei": seisei.__version__,
-        "command": shlex.join(command or ["seisei", "compare", *map(str, paths)]), "models": models,
-    }  # fmt: skip
+    told = {"path": str(dataset.report["root"]), "split": split}
+    told = told if data is None else {"path": str(data), "split": "all"}
+    about = {**told, "examples": len(part), "classes": list(label.names), "noun": part.schema.x.noun}
+    words = shlex.join(command or ["seisei", "compare", *map(str, paths)])
+    content = {"data": about, "seed": seed, "seisei": seisei.__version__, "command": words, "models": models}
     return _write(output, content, files)
 
 
@@ -130,27 +126,47 @@ def _write(output: Path, content: dict[str, Any], files: dict[str, bytes]) -> Pa
     return write_comparison(output)
 
 
-def _common(pipelines: Sequence[Pipeline], paths: Sequence[str | Path], data: Any) -> Dataset:
-    """The data of all runs, or those that are given, read as the first run reads its own."""
+def _same(pipelines: Sequence[Pipeline], paths: Sequence[str | Path], *, anyway: bool) -> None:
+    """Refuse runs whose examples or classes are not the same; whose data differ only where no others are given."""
     first = pipelines[0]
     for pipeline, path in zip(pipelines, paths, strict=True):
         if pipeline.schema.to_json() != first.schema.to_json():
             problem = f"was trained on other {first.schema.x.noun}s or classes than {paths[0]}"
-            raise UserError("E-CMP-21", path, problem, "compare runs of the same data and options")
-        there, wanted = pipeline.card["data"].get("fingerprint"), first.card["data"].get("fingerprint")
-        if there != wanted and data is None:
-            problem = f"its data have the fingerprint {str(there)[:8]}, those of {paths[0]} {str(wanted)[:8]}"
+            raise UserError("E-CMP-21", path, problem, "choose runs of the same data and options")
+        there, wanted = (str(p.card["data"].get("fingerprint")) for p in (pipeline, first))
+        if there != wanted and not anyway:
+            problem = f"its data have the fingerprint {there[:8]}, those of {paths[0]} {wanted[:8]}"
             raise UserError("E-CMP-21", path, problem, "name the data to compare on with --data")
-    recipe = RunFolder.open(paths[0]).read("recipe.json")
-    given = recipe["data"]["path"] if data is None else data
+
+
+def _own(path: str | Path, *, needed: bool) -> Dataset | None:
+    """What a run was trained on; None where it is gone and not needed."""
+    recipe = RunFolder.open(path).read("recipe.json")
+    given = recipe["data"]["path"]
+    if given is None and needed:
+        raise UserError("E-CMP-09", path, "was trained on arrays, which are not kept", "give them: compare(…, data=…)")
     if given is None:
-        raise UserError(
-            "E-CMP-09", paths[0], "was trained on arrays, which are not kept", "give them: compare(…, data=…)"
-        )
-    dataset = DataOptions(**recipe["options"]).read(given, int(recipe["seed"]))
-    if dataset.y is None:
-        raise UserError("E-CMP-20", given, "holds no labels to compare with", "name data that have them with --data")
-    return dataset
+        return None
+    try:
+        return DataOptions(**recipe["options"]).read(given, int(recipe["seed"]))
+    except UserError:
+        if needed:
+            raise
+        return None
+
+
+def _held_out(data: Dataset, split: str) -> Dataset:
+    if split not in data.splits or not len(data.splits[split]):
+        there = [name for name, part in data.splits.items() if len(part)]
+        raise UserError("E-CMP-20", "--split", f"no examples in {split!r}", f"choose from: {', '.join(there)}")
+    return data.subset(data.splits[split])
+
+
+def _other(pipeline: Pipeline, data: Any) -> Dataset:
+    found = read_inputs(pipeline.schema, data, labels="want", verb="compare")
+    if found.y is None or not bool((found.y >= 0).all()):
+        raise UserError("E-CMP-20", data, "lacks labels to compare with", "name data that have them with --data")
+    return found
 
 
 def _can_be_drawn(data: Dataset, axes: tuple[str, str] | None) -> bool:

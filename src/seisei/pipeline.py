@@ -104,6 +104,8 @@ class Pipeline:
     @property
     def classes(self) -> int:
         """How many kinds the model was told apart in training, 0 where it was told of none."""
+        if isinstance(self.model, Decides) and isinstance(self.schema.y, Label):
+            return self.schema.y.classes
         return int(getattr(self.model, "classes", 0))
 
     @property

@@ -163,7 +163,7 @@ def _some(points: Tensor, labels: Tensor) -> tuple[NDArray[np.float64], NDArray[
 
 @torch.no_grad()
 def surfaces(pipeline: Pipeline, plane: Plane) -> tuple[dict[str, bytes], list[tuple[str, bytes]]]:
-    """Pictures of a model on a plane, as PNG: ``decision`` and ``posterior``, and the density of some classes by name."""
+    """Pictures of a model on a plane, as PNG: ``decision``, ``posterior``, and the density of some classes by name."""
     model: Any = pipeline.model
     assert isinstance(pipeline.schema.y, Label)
     names = pipeline.schema.y.names

@@ -291,6 +291,12 @@ def test_verdict_of_leads_that_may_be_chance(folder: Path, facts: dict[str, Any]
     )
     assert "discriminative (mlp), generative (mixture) and discriminant (kernel) are too close to call" in told[2]
     assert "are too close to call, both 99.00 ± 0.40 % right" in told[3]
+    facts["models"][1]["scores"][0] |= {"value": 0.97, "error": 0.001}
+    facts["models"][0]["scores"][0] |= {"value": 0.96, "error": 0.1}
+    told.append(verdict(folder, facts).split(";")[0])
+    assert told[4].startswith(
+        f"{GENERATIVE} and {DISCRIMINANT} are too close to call, 99.00 ± 0.40 % to 96 ± 10 % right"
+    )
 
 
 def test_accuracy_from_the_confusion_matrix(folder: Path, facts: dict[str, Any]) -> None:

@@ -69,7 +69,7 @@ def predict(
         problem = f"{top} is out of range, wanted 1 to {classes}"
         raise UserError("E-PRD-23", "--top", problem, f"choose at most {classes}", found=top, wanted=classes)
     place = None if output is None else target(output, output, suffixes=TABLES, overwrite=overwrite)
-    data = loaded.read(input, resize=resize, convert=convert, max_pixels=max_pixels, unseen=unseen)
+    data = loaded.read(input, resize=resize, convert=convert, max_pixels=max_pixels, unseen=unseen, verb="predict")
     found = loaded.pipeline.predict(data, seed=seed)
     rows = _rows(found, data.names, proba=proba, top=top, reject=reject)
     if place is not None:

@@ -38,7 +38,8 @@ GROUPS: dict[str, dict[str, Callable[..., None]]] = {
     "Train": {"check": check.check, "train": train.train, "resume": train.resume},
     "Use a trained model": {
         "sample": use.sample, "reconstruct": use.reconstruct, "interpolate": use.interpolate, "encode": measure.encode,
-        "decode": use.decode, "predict": label.predict, "compare": label.compare, "score": measure.score, "evaluate": measure.evaluate,
+        "decode": use.decode, "predict": label.predict, "compare": label.compare, "score": measure.score,
+        "evaluate": measure.evaluate,
     },
     "Runs": {"list": runs.list_, "report": runs.report},
 }  # fmt: skip

@@ -44,7 +44,7 @@ def encode(
     """
     loaded = load(run, "encode")
     place = target(output, out(loaded, f"codes-{plain(input)}.npz"), suffixes=codes.SUFFIXES, overwrite=overwrite)
-    data = loaded.read(input, resize=resize, convert=convert, max_pixels=max_pixels)
+    data = loaded.read(input, resize=resize, convert=convert, max_pixels=max_pixels, verb="encode")
     found = codes.Codes(loaded.pipeline.encode(data), data.names, loaded.pipeline.digest, _labels(loaded, data))
     say(place.write(codes.to_bytes(found, place.path.suffix.lower())), json)
 
@@ -83,7 +83,7 @@ def score(
 
     loaded = load(run, "score")
     place = None if output is None else target(output, output, suffixes=(".csv",), overwrite=overwrite)
-    data = loaded.read(input, resize=resize, convert=convert, max_pixels=max_pixels)
+    data = loaded.read(input, resize=resize, convert=convert, max_pixels=max_pixels, verb="score")
     found = loaded.pipeline.score(data, samples=samples, seed=seed)
     names = (
         ["nats"]

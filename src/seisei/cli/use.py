@@ -106,7 +106,7 @@ def reconstruct(
     place = target(
         output, out(loaded, name if separate else f"{name}.png"), suffixes=() if separate else PNG, overwrite=overwrite
     )
-    data = loaded.read(input, resize=resize, convert=convert, max_pixels=max_pixels)
+    data = loaded.read(input, resize=resize, convert=convert, max_pixels=max_pixels, verb="reconstruct")
     if separate:
         files = file_names(data.names)
         say(place.write_all(pngs(files, loaded.pipeline.reconstruct(data), origin(loaded))), json)

@@ -42,6 +42,13 @@ ABILITIES = {  # what a classifier may do: its sign, in words, in the verdict
     "gaps": ("gaps", "with parts unknown", "answer without guessing what is missing"),
 }
 
+SIGNS = (("yes", "✓"), ("no", "–"))
+MARKS = (
+    '± is one standard error. <b class="tag">best</b> is ahead of every other by more than the error of the '
+    'difference, <b class="tag even">tied</b> is no further than that from the best. The errors of two models are '
+    "taken as independent, which is cautious on the same {noun}s; a number without ± as exact."
+)
+
 
 def write_comparison(folder: Path) -> Path:
     """Write ``compare.html`` into a folder that holds ``comparison.json``, whole or not at all, and say where it is.
@@ -72,11 +79,11 @@ def render(c: Comparison) -> str:
 def _header(c: Comparison, title: str) -> str:
     classes, count = c.classes(), as_whole(c.data.get("examples"))
     named = f": {', '.join(classes)}" if sum(map(len, classes)) <= 40 else ""
+    split = f"{c.data['split']} split" if c.data.get("split") else ""
+    judged = (count_of(count, c.noun) if count is not None else "", split)
     facts = {
         "Data": str(c.data.get("path") or ""),
-        "Judged on": " of the ".join(
-            filter(None, [count_of(count, c.noun) if count is not None else "", _split(c.data.get("split"))])
-        ),
+        "Judged on": " of the ".join(filter(None, judged)),
         "Classes": f"{len(classes)}{named}" if classes else "",
         "Seed": "" if c.facts.get("seed") is None else str(c.facts["seed"]),
     }
@@ -101,18 +108,19 @@ def _most_accurate(c: Comparison) -> str:
     found.sort(key=lambda pair: -pair[1].value)
     if not found:
         return ""
-    (top, score), right = found[0], [f"{with_error(100 * s.value, 100 * s.error)} %" for _, s in found]
+    top, score = found[0]
+    right = f"{with_error(100 * score.value, 100 * score.error)} %"
     if len(found) == 1:
-        return f"{strong(top)} is right on {right[0]}"
-    near = [rival for rival, s in found if ahead(score, s) <= 1]
+        return f"{strong(top)} is right on {right}"
+    near = [(rival, s) for rival, s in found if ahead(score, s) <= 1]
     if len(near) > 1:
-        names, last = [strong(rival) for rival in near], right[len(near) - 1]
-        values = f"both {right[0]} right" if right[0] == last else f"{right[0]} to {last} right"
-        values = values.replace("both", "all") if len(near) > 2 else values
-        return f"{listed(names)} are too close to call, {values}, apart by no more than the standard error"
-    second = found[1][1]
+        last = f"{with_error(100 * near[-1][1].value, 100 * near[-1][1].error)} %"
+        values = f"{'both' if len(near) == 2 else 'all'} {right}" if right == last else f"{right} to {last}"
+        names = listed(strong(rival) for rival, _ in near)
+        return f"{names} are too close to call, {values} right, apart by no more than the standard error"
+    other, second = found[1]
     sure, gap = ahead(score, second), number(100 * (score.value - second.value), 3)
-    lead = f"{strong(top)} is most accurate, {right[0]} right, {gap} points ahead of {strong(found[1][0])}"
+    lead = f"{strong(top)} is most accurate, {right} right, {gap} points ahead of {strong(other)}"
     if math.isinf(sure):
         return lead
     return f"{lead}, a lead of {number(sure, 2)} standard errors{', so not for certain' if sure < 2 else ''}"
@@ -133,8 +141,9 @@ def _only_generative(c: Comparison) -> str:
     others = [rival for rival in c.rivals if rival.kind != "generative"]
     if not able or not others:
         return ""
+    one = ("an " if c.noun[:1] in "aeiou" else "a ") + esc(c.noun)
     more = [
-        text.format(noun=esc(c.noun), a=f"a {esc(c.noun)}" if c.noun[:1] not in "aeiou" else f"an {esc(c.noun)}")
+        text.format(noun=esc(c.noun), a=one)
         for key, (*_, text) in ABILITIES.items()
         if any(r.abilities[key] == "yes" for r in able) and not any(r.abilities[key] == "yes" for r in others)
     ]
@@ -172,12 +181,8 @@ def _scores(c: Comparison) -> str:
             for rival, (cell, look) in zip(c.rivals, cells, strict=True)
         )
         body += f'<tr><th scope="row">{first}</th>{row}</tr>'
-    caption = "± is one standard error. <b class='tag'>best</b> is ahead of every other by more than the error of the "
-    caption += (
-        "difference, <b class='tag even'>tied</b> is no further than that from the best. The errors of two models "
-    )
-    caption += f"are taken as independent, which is cautious on the same {esc(c.noun)}s; a number without ± as exact."
     heads = [heading("Score"), *(heading(who(rival) + _sort(rival)) for rival in c.rivals)]
+    caption = MARKS.format(noun=esc(c.noun))
     return scrolling(table("versus", heads, body, caption, f"--n:{len(c.rivals)}"), "All scores")
 
 
@@ -199,16 +204,10 @@ def _abilities(c: Comparison) -> str:
     heads = [heading("Model")]
     for sign, words, _ in ABILITIES.values():
         heads.append(heading(f'{sign}<span class="note">{words.format(noun=noun, a="it")}</span>'))
-    signs = {"yes": "✓", "no": "–"}
+    signs = {way: f'<span aria-hidden="true">{sign}</span><span class="spoken">{way}</span>' for way, sign in SIGNS}
     for rival in c.rivals:
-        cells = ""
-        for way in rival.abilities.values():
-            sign = (
-                f'<span aria-hidden="true">{signs[way]}</span><span class="spoken">{way}</span>'
-                if way in signs
-                else way
-            )
-            cells += f'<td class="{"yes" if way == "yes" else "no"}">{sign}</td>'
+        ways = rival.abilities.values()
+        cells = "".join(f'<td class="{"yes" if way == "yes" else "no"}">{signs.get(way, way)}</td>' for way in ways)
         name, formula, meaning = KINDS.get(rival.kind, (rival.kind, "", ""))
         about = f'<span class="note">{esc(upper(name))} <span class="formula">{formula}</span><br>{meaning}</span>'
         rows += f'<tr><th scope="row">{who(rival)}{about}</th>{cells}</tr>'
@@ -236,7 +235,7 @@ def _reproduce(c: Comparison) -> str:
 
 Section = tuple[str, str, str, Callable[[Comparison], str]]
 SECTIONS: Sequence[Section] = [
-    ("scores", "Scores", "Measured on {noun}s that training never saw.", _scores),
+    ("scores", "Scores", "Measured on the same {noun}s for all.", _scores),
     ("abilities", "What each can do", "Three ways to a label, and what comes with each.", _abilities),
     ("calibration", "Calibration", "Is it right as often as it says?", calibration),
     ("gaps", "With parts missing", "How accuracy falls when parts of each {noun} are hidden.", gaps),
@@ -250,9 +249,8 @@ SECTIONS: Sequence[Section] = [
 
 def _sort(rival: Rival) -> str:
     """The kind below a name that does not say it already."""
-    return (
-        "" if rival.kind in rival.name else f'<span class="note">{esc(KINDS.get(rival.kind, [rival.kind])[0])}</span>'
-    )
+    name = KINDS[rival.kind][0] if rival.kind in KINDS else rival.kind
+    return "" if rival.kind in rival.name else f'<span class="note">{esc(name)}</span>'
 
 
 def _models(c: Comparison) -> str:
@@ -263,7 +261,3 @@ def _models(c: Comparison) -> str:
 def _on(c: Comparison) -> str:
     path = str(c.data.get("path") or "").replace("\\", "/").rstrip("/")
     return f" on {path.rsplit('/', 1)[-1]}" if path else ""
-
-
-def _split(name: object) -> str:
-    return f"{name} split" if name else ""

@@ -1,0 +1,166 @@
+"""Bad inputs of the verbs that tell classes, and of rows: `predict`, `compare`, and what a table can hold."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import cli_runs
+import numpy as np
+import pytest
+from cli_runs import copy, edit_json, trained
+
+from seisei.cli.main import main
+from seisei.modalities.image import save_png
+
+HEAD = "age,income,pet,churned"
+
+
+def customers(count: int = 120) -> str:
+    """Rows whose class is told by every column."""
+    random = np.random.default_rng(0)
+    lines = [HEAD]
+    for i in range(count):
+        yes = i % 2
+        age, income = random.normal(40 + 10 * yes, 5), random.normal(3000 - 500 * yes, 300)
+        pet = ["cat", "dog", "owl"][int(random.integers(3)) if i % 5 == 0 else yes]
+        lines.append(f"{age:.0f},{income:.2f},{pet},{('no', 'yes')[yes]}")
+    return "\n".join(lines) + "\n"
+
+
+@functools.cache
+def table() -> Path:
+    path = cli_runs.home() / "customers.csv"
+    path.write_text(customers())
+    return path
+
+
+@functools.cache
+def run(recipe: str, *dials: str, rows: bool = True) -> Path:
+    """A finished run of a classifier."""
+    path = cli_runs.home() / "runs" / "-".join([recipe, *(d.strip("-") for d in dials), "rows" if rows else "digits"])
+    data = [str(table()), "--target", "churned"] if rows else ["digits"]
+    main(["train", recipe, *data, *dials, "-o", str(path), "--no-report"])
+    return path
+
+
+GENERATIVE, DISCRIMINANT = ("generative", "--density", "gaussian"), ("discriminant",)
+
+# ---- predict ----
+
+
+def test_predict_common(refused: Any, place: Path) -> None:
+    refused(["predict", "runs/nope", table()], "E-PRD-01", "runs/nope")
+    (place / "folder").mkdir()
+    refused(["predict", "folder", table()], "E-PRD-02", "recipe.json")
+    (place / "model.pt").write_bytes(b"\x80\x04.")
+    refused(["predict", "model.pt", table()], "E-PRD-03", "pickle")
+    damaged = copy(run(*GENERATIVE), place / "damaged")
+    (newest,) = sorted((damaged / "checkpoints").iterdir())[-1:]
+    for checkpoint in (damaged / "checkpoints").iterdir():
+        weights = checkpoint / "model.safetensors"
+        content = bytearray(weights.read_bytes())
+        content[-1] ^= 1
+        weights.write_bytes(content)
+    refused(["predict", "damaged", table()], "E-PRD-04", newest.name, "SHA-256")
+    refused(["predict", trained(), "digits"], "E-PRD-08", "cannot predict", "it can: sample")
+    refused(["predict", run(*GENERATIVE), "nope.csv"], "E-PRD-09", "nope.csv")
+    (place / "empty.csv").write_text("")
+    refused(["predict", run(*GENERATIVE), "empty.csv"], "E-PRD-10", "empty.csv")
+    refused(["predict", run(*GENERATIVE), table(), "-o", "no/labels.csv"], "E-PRD-15", "no")
+    (place / "there.csv").write_text("mine")
+    refused(["predict", run(*GENERATIVE), table(), "-o", "there.csv"], "E-PRD-16", "there.csv", "--overwrite")
+    refused(["predict", run(*GENERATIVE), table(), "-o", "labels.png"], "E-PRD-17", ".png", ".csv")
+
+
+def test_predict_14_a_picture_for_a_row(refused: Any, place: Path) -> None:
+    save_png(place / "a.png", np.zeros((8, 8), np.uint8))
+    refused(["predict", run(*GENERATIVE), "a.png"], "E-PRD-14", "a.png")
+    refused(["predict", run(*GENERATIVE, rows=False), table()], "E-PRD-14", "customers.csv")
+
+
+def test_predict_19_size_differs(refused: Any, place: Path) -> None:
+    save_png(place / "large.png", np.zeros((12, 12), np.uint8))
+    refused(["predict", run(*GENERATIVE, rows=False), "large.png"], "E-PRD-19", "large.png", "--resize")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "content", "mentions"),
+    [
+        ("E-PRD-20", "age,pet\n40,cat\n", ("'income'",)),
+        ("E-PRD-20", "age,income,pet,shoe\n40,3000,cat,9\n", ("'shoe'",)),
+        ("E-PRD-20", "age,income,pet\nold,3000,cat\n", ("new.csv:2", "'age'", "'old'")),
+        ("E-PRD-21", "age,income,pet\n40,3000,dgo\n", ("new.csv:2", "'pet'", "'dog'")),
+        ("E-PRD-25", "age,income,pet,churned\n40,3000,dog,maybe\n", ("new.csv:2", "maybe")),
+    ],
+)
+def test_predict_rows(refused: Any, place: Path, wanted: str, content: str, mentions: tuple[str, ...]) -> None:
+    (place / "new.csv").write_text(content)
+    refused(["predict", run(*GENERATIVE), "new.csv"], wanted, *mentions)
+
+
+def test_an_unseen_category_can_be_taken_as_missing(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "new.csv").write_text("age,income,pet\n40,3000,emu\n40,3000,\n")
+    main(["predict", str(run(*GENERATIVE)), "new.csv", "--unseen", "missing", "--proba"])
+    first, second = capsys.readouterr().out.splitlines()[1:3]
+    assert first.split()[1:] == second.split()[1:]
+
+
+def test_predict_23_24_and_no_probability(refused: Any) -> None:
+    refused(["predict", run(*GENERATIVE), table(), "--top", "3"], "E-PRD-23", "3", "wanted 1 to 2")
+    refused(["predict", run(*GENERATIVE), table(), "--reject", "1.5"], "E-PRD-24", "1.5")
+    for option in (["--proba"], ["--top", "1"], ["--reject", "0.9"]):
+        refused(["predict", run(*DISCRIMINANT), table(), *option], "E-PRD-08", option[0], "no probability")
+    refused(["score", run(*DISCRIMINANT), table()], "E-SCO-08", "cannot score", "predict")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "content", "mentions"),
+    [
+        ("E-SCO-24", "age,pet\n40,cat\n", ("'income'",)),
+        ("E-SCO-21", "age,income,pet\n40,inf,cat\n", ("new.csv:2", "'income'")),
+    ],
+)
+def test_score_rows(refused: Any, place: Path, wanted: str, content: str, mentions: tuple[str, ...]) -> None:
+    (place / "new.csv").write_text(content)
+    refused(["score", run(*GENERATIVE), "new.csv"], wanted, *mentions)
+
+
+def test_sample_13_unknown_class(refused: Any) -> None:
+    refused(["sample", run(*GENERATIVE), "--label", "yess"], "E-SMP-13", "yess", "'yes'")
+    refused(["sample", run(*GENERATIVE), "-o", "rows.png"], "E-SMP-23", ".png", ".csv")
+
+
+def test_train_12_without_a_target(refused: Any) -> None:
+    refused(["train", "generative", table()], "E-TRN-12", "--target")
+
+
+# ---- compare ----
+
+
+def test_compare(refused: Any, place: Path) -> None:
+    one, other = run(*GENERATIVE), run(*DISCRIMINANT)
+    refused(["compare", one], "E-CMP-19", "1 run", "wanted at least 2")
+    refused(["compare", one, "runs/nope"], "E-CMP-01", "runs/nope")
+    refused(["compare", one, trained()], "E-CMP-08", "cannot predict")
+    refused(["compare", one, run(*GENERATIVE, rows=False)], "E-CMP-21", "digits")
+    changed = copy(other, place / "changed")
+    edit_json(changed / "recipe.json", lambda recipe: recipe["data"].update(fingerprint="0" * 32))
+    refused(["compare", one, "changed"], "E-CMP-21", "changed", "--data")
+    refused(["compare", one, other, "--split", "tset"], "E-CMP-20", "tset", "test")
+    refused(["compare", one, other, "--axes", "age", "--axes", "incme"], "E-CMP-22", "'incme'", "'income'")
+    refused(["compare", one, other, "--axes", "age"], "E-CMP-22", "--axes", "wanted 2")
+    refused(["compare", one, other, "--most", "0"], "E-CMP-23", "--most", "wanted >= 1")
+    (place / "full").mkdir()
+    (place / "full" / "mine").touch()
+    refused(["compare", one, other, "-o", "full"], "E-CMP-16", "full", "--overwrite")
+    unlabelled = place / "rows.csv"
+    unlabelled.write_text("\n".join(line.rpartition(",")[0] for line in customers().splitlines()) + "\n")
+    refused(["compare", one, other, "--data", "rows.csv"], "E-CMP-20", "rows.csv", "lacks labels")
+
+
+def test_a_comparison_of_arrays_needs_them(refused: Any, place: Path) -> None:
+    gone = copy(run(*GENERATIVE), place / "gone")
+    edit_json(gone / "recipe.json", lambda recipe: recipe["data"].update(path=None))
+    refused(["compare", "gone", run(*DISCRIMINANT)], "E-CMP-09", "arrays")
