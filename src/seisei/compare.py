@@ -109,9 +109,14 @@ def compare(
         elif drawn is not None:
             facts["samples"] = {"rows": drawn}
         models.append(facts)
-    told = {"path": str(dataset.report["root"]), "split": split}
-    told = told if data is None else {"path": str(data), "split": "all"}
-    about = {**told, "examples": len(part), "classes": list(label.names), "noun": part.schema.x.noun}
+    where = (str(dataset.report["root"]), split) if data is None else (str(data), "all")
+    about = {
+        "path": where[0],
+        "split": where[1],
+        "examples": len(part),
+        "classes": list(label.names),
+        "noun": part.schema.x.noun,
+    }
     words = shlex.join(command or ["seisei", "compare", *map(str, paths)])
     content = {"data": about, "seed": seed, "seisei": seisei.__version__, "command": words, "models": models}
     return _write(output, content, files)

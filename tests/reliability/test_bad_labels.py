@@ -12,6 +12,7 @@ import pytest
 from cli_runs import copy, edit_json, trained
 
 from seisei.cli.main import main
+from seisei.data.dataset import read_dataset
 from seisei.modalities.image import save_png
 
 HEAD = "age,income,pet,churned"
@@ -164,3 +165,38 @@ def test_a_comparison_of_arrays_needs_them(refused: Any, place: Path) -> None:
     gone = copy(run(*GENERATIVE), place / "gone")
     edit_json(gone / "recipe.json", lambda recipe: recipe["data"].update(path=None))
     refused(["compare", "gone", run(*DISCRIMINANT)], "E-CMP-09", "arrays")
+
+
+# ---- pictures without a label ----
+
+
+def folder_of(place: Path, name: str, count: int, size: int = 8, seed: int = 0) -> Path:
+    folder = place / name
+    folder.mkdir(parents=True)
+    noise = np.random.default_rng(seed)
+    for i in range(count):
+        save_png(folder / f"{i}.png", noise.integers(0, 256, (size, size), np.uint8))
+    return folder
+
+
+def test_pictures_without_a_label_are_for_training_alone(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number, kind in enumerate(("cat", "dog")):
+        folder_of(place, f"kinds/{kind}", 20, seed=number)
+    folder_of(place, "more", 7, size=12, seed=9)
+    labelled = read_dataset("kinds", labels=True)
+    both = read_dataset("kinds", labels=True, unlabelled="more")
+    assert both.y is not None and len(both) == 47 and both.report["unlabelled"] == 7
+    assert (both.y == -1).nonzero().flatten().tolist() == list(range(40, 47))
+    for part in ("validation", "test"):
+        assert both.splits[part].tolist() == labelled.splits[part].tolist()
+    assert both.splits["train"].tolist() == [*labelled.splits["train"].tolist(), *range(40, 47)]
+    assert both.fingerprint != labelled.fingerprint and "7 pictures without a label" in both.report["notes"][-1]
+    main(["train", "generative", "kinds", "--density", "naive", "--unlabelled", "more", "-o", "run", "--no-report"])
+    main(["resume", "run", "--steps", "3"])
+
+
+def test_unlabelled_refused(refused: Any, place: Path) -> None:
+    for number, kind in enumerate(("cat", "dog")):
+        folder_of(place, f"kinds/{kind}", 20, seed=number)
+    refused(["train", "generative", "kinds", "--unlabelled", "nope"], "E-CHK-01", "nope")
+    refused(["train", "generative", folder_of(place, "more", 12), "--unlabelled", "kinds"], "E-TRN-12", "no labels")

@@ -20,6 +20,7 @@ from seisei.data.scan import MIN_SIZE, Progress
 from seisei.data.source import Record, Source
 from seisei.data.splits import split_indices
 from seisei.data.tables import read_table
+from seisei.data.unlabelled import with_pictures
 from seisei.errors import UserError
 from seisei.modalities.image import MAX_PIXELS, Fit
 from seisei.modalities.label import Label
@@ -80,12 +81,12 @@ def read_dataset(
             default.
         cache: the folder for such files, see `seisei.data.store.cache_folder`.
         progress: see `scan`.
-        target: the column of a table that is y; the other columns are x. This and what follows is for tables.
+        target: the column of a table that is y; the other columns are x. This and the three that follow are for tables.
         ignore: columns that are left out.
         categorical: columns of numbers that are names, such as codes.
         missing: words that stand for an empty cell, besides `seisei.modalities.table.MISSING`.
-        unlabelled: ``own`` trains on the rows without a target too; a path adds the rows of another table, all for
-            training. Their y is -1.
+        unlabelled: a path adds the rows of another table, or the pictures of another folder, all for training;
+            ``own`` trains on a table's own rows without a target. Their y is -1.
         unseen: a category that only held-out rows have is taken for missing, which the report says, or refused.
 
     Raises:
@@ -105,7 +106,7 @@ def read_dataset(
             raise UserError("E-TRN-12", "--target", "is missing", "name the column of the labels")
         return read_table(given, table, validation=validation, test=test, seed=seed)
     tabular = {"target": target, "ignore": ignore, "categorical": categorical, "missing": missing}
-    _refuse({**tabular, "unlabelled": unlabelled}, "tables, and these data are none")
+    _refuse(tabular, "tables, and these data are none")
     opened = open_as(form, given, column=column, follow_outside=follow_outside)
     if opened.kind == PICTURE:
         raise UserError("E-CHK-02", opened.root, "is one picture, wanted a folder of pictures", "give its folder")
@@ -141,7 +142,8 @@ def read_dataset(
         "in_memory": packed.in_memory,
         "fingerprint": mark,
     }
-    return Dataset(schema, packed.x, y, names, splits, mark, report, packed.in_memory)
+    whole = Dataset(schema, packed.x, y, names, splits, mark, report, packed.in_memory)
+    return whole if unlabelled is None else with_pictures(whole, unlabelled, max_pixels=max_pixels)
 
 
 def _refuse(options: dict[str, Any], reason: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import torch
 
-from seisei.data.dataset import Dataset
+from seisei.data.examples import Dataset
 from seisei.data.open import TABLE, kind_of, open_source
 from seisei.data.roles import Unseen
 from seisei.data.rows import Labels, Policy, read_rows
