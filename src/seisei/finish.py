@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from seisei.capabilities import Conditions, Encodes, Samples
 from seisei.data.dataset import Dataset
-from seisei.evaluation.classification import calibration
+from seisei.evaluation.classification import Predictions, calibration
 from seisei.evaluation.likelihood import mean_and_error
 from seisei.evaluation.report import write_report
 from seisei.modalities.image import Image, grid, png_bytes
@@ -21,8 +21,10 @@ from seisei.pipeline import Pipeline
 from seisei.schema import Schema
 from seisei.training.run import RunFolder
 
-SHEET = 64
+SHEET, SHEET_ROWS = 64, 8
 SCORED, SCORE_SAMPLES, DRAWN, PAIRS = 1000, 64, 2000, 16
+# Classes that get a column each in a grid; more go on in rows of so many pictures. Rows of a table that are drawn.
+COLUMNS, ACROSS, ROWS = 16, 10, 12
 
 
 def conditions_for(model: nn.Module, schema: Schema, n: int) -> Tensor | None:
@@ -33,17 +35,38 @@ def conditions_for(model: nn.Module, schema: Schema, n: int) -> Tensor | None:
 
 
 def sample_sheet(model: nn.Module, schema: Schema) -> bytes | None:
-    """A grid of samples as PNG, None for a model that does not sample; the caller fixes the randomness."""
+    """A grid of samples as PNG, None for a model that does not sample; the caller fixes the randomness.
+
+    Of classes that are few enough each has a column.
+    """
     if not isinstance(model, Samples) or not isinstance(schema.x, Image):
         return None
     y = conditions_for(model, schema, SHEET)
+    columns = (
+        schema.y.classes if y is not None and isinstance(schema.y, Label) and schema.y.classes <= COLUMNS else None
+    )
+    n = SHEET if columns is None else columns * max(1, SHEET // columns)
     device = next(itertools.chain(model.parameters(), model.buffers())).device
-    columns = schema.y.classes if y is not None and isinstance(schema.y, Label) and schema.y.classes <= 16 else None
-    return png_bytes(grid(model.sample(SHEET, None if y is None else y.to(device)), columns))
+    return png_bytes(grid(model.sample(n, None if y is None else y[:n].to(device)), columns))
+
+
+def predictions(pipeline: Pipeline, part: Dataset, seed: int = 0) -> Predictions | None:
+    """The classes of the examples whose own are known; None where there are none, or the model tells no classes."""
+    if "predict" not in pipeline.verbs or part.y is None or not bool((part.y >= 0).any()):
+        return None
+    known = part.y >= 0
+    return pipeline.predict(part if bool(known.all()) else part.subset(known.nonzero().flatten()), seed=seed)
 
 
 def evaluate(
-    pipeline: Pipeline, data: Dataset, *, split: str, samples: int, most: int, seed: int = 0
+    pipeline: Pipeline,
+    data: Dataset,
+    *,
+    split: str,
+    samples: int,
+    most: int,
+    seed: int = 0,
+    told: Predictions | None = None,
 ) -> dict[str, Any]:
     """The scores of a model on a part of the data, with standard errors.
 
@@ -54,6 +77,7 @@ def evaluate(
         samples: importance samples behind each likelihood.
         most: examples looked at, at most.
         seed: of the noise.
+        told: what `predictions` says of these examples, where it has been asked already.
     """
     part = data.subset(data.splits[split][:most])
     scores: list[dict[str, Any]] = []
@@ -63,8 +87,8 @@ def evaluate(
         entry = {"name": name, "value": value, "error": None if np.isnan(error) else error}
         scores.append({**entry, "unit": unit, "better": better, "note": note})
 
-    if "predict" in pipeline.verbs and part.y is not None:
-        told = pipeline.predict(part, seed=seed)
+    told = told or predictions(pipeline, part, seed)
+    if told is not None:
         add("accuracy", told.right(), "share", "higher", "labels that are right")
         if told.log_posterior is not None:
             add("log-loss", told.log_loss(), "nats", "lower", "−log p(true label | x)")
@@ -101,15 +125,36 @@ def evaluate(
     }
 
 
+def classification(told: Predictions, *, split: str, noun: str) -> dict[str, Any]:
+    """What classes were taken for which, and how sure of it the model was, as plain data."""
+    sure = None if told.log_posterior is None else calibration(told).to_json()
+    about = {"split": split, "examples": len(told.labels), "noun": noun, "classes": list(told.names)}
+    return {**about, "confusion": told.confusion().tolist(), "calibration": sure}
+
+
+def samples(pipeline: Pipeline, run: RunFolder, seed: int = 0) -> None:
+    """Examples that the model draws: a grid of pictures, or some rows; of each class in turn where it knows them."""
+    label = pipeline.schema.y
+    names = label.names if pipeline.classes and isinstance(label, Label) else ()
+    if not isinstance(pipeline.schema.x, Image):
+        kinds = [name for name in names[:ROWS] for _ in range(ROWS // min(ROWS, len(names)))]
+        rows = pipeline.sample(len(kinds) or ROWS, seed=seed, label=kinds or None)
+        run.write("figures/rows.json", {"rows": rows, "labels": kinds})
+        return
+    columns = len(names) if 0 < len(names) <= COLUMNS else ACROSS if names else SHEET_ROWS
+    n = columns * max(SHEET_ROWS, -(-min(len(names), SHEET) // columns))
+    kinds = [names[i % len(names)] for i in range(n)] if names else []
+    run.write("figures/samples.png", png_bytes(grid(pipeline.sample(n, seed=seed, label=kinds or None), columns)))
+    run.write("figures/samples.json", {"columns": columns, "labels": kinds})
+
+
 def figures(pipeline: Pipeline, run: RunFolder, data: Dataset, seed: int = 0) -> None:
-    """The pictures of the report: samples, reconstructions beside originals, an interpolation, a map of the latents."""
-    image = pipeline.image
+    """What the report shows: samples, reconstructions beside originals, an interpolation, a map of the latents."""
     if "sample" in pipeline.verbs:
-        columns = pipeline.classes if 0 < pipeline.classes <= 16 else 8
-        drawn = pipeline.sample(8 * columns, seed=seed)
-        run.write("figures/samples.png", png_bytes(grid(drawn, columns)))
+        samples(pipeline, run, seed)
     if not isinstance(pipeline.model, Encodes):
         return
+    image = pipeline.image
     held_out = data.splits["test"]
     few = data.subset(held_out[:PAIRS])
     originals = [image.decode(x) for b in pipeline.batches(few) for x in b.x]
@@ -158,6 +203,10 @@ def finish(run: RunFolder, data: Dataset) -> None:
     """Evaluate, draw the figures, write the report."""
     pipeline = Pipeline.load(run.path)
     split = "test" if len(data.splits["test"]) else "validation"
-    run.write("scores.json", evaluate(pipeline, data, split=split, samples=SCORE_SAMPLES, most=SCORED))
+    told = predictions(pipeline, data.subset(data.splits[split][:SCORED]))
+    run.write("scores.json", evaluate(pipeline, data, split=split, samples=SCORE_SAMPLES, most=SCORED, told=told))
+    if told is not None:
+        noun = pipeline.schema.x.noun
+        run.write("figures/classification.json", classification(told, split=split, noun=noun))
     figures(pipeline, run, data)
     write_report(run.path)

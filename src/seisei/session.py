@@ -282,7 +282,9 @@ def _train(
     engine.resume_command = run.resume_command
     engine.same("E-DST-10", "the data", int(data.fingerprint[:12], 16))
     lock = engine.first(run.lock)
-    order = Order(data.splits["train"], batch=plan.batch, seed=seed)
+    train = data.splits["train"]
+    labelled = None if data.y is None or bool((data.y >= 0).all()) else train[data.y[train] >= 0]
+    order = Order(train, batch=plan.batch, seed=seed, rare=labelled)
     every = Every.of(plan.steps)
     begun = time.perf_counter()
     try:

@@ -16,14 +16,17 @@ from tiny import ended, forked
 from torch import nn
 from toy import ToyGame, ToyGenerator
 
-from seisei import catalog
+from seisei import catalog, seeds
 from seisei.batch import Batch
 from seisei.data.loader import Loader, Order
 from seisei.errors import UserError
 from seisei.modalities.image import Image
+from seisei.modalities.label import Label
 from seisei.nn.average import Average
+from seisei.objectives.elbo import ELBO
 from seisei.objectives.schedules import ramp
 from seisei.recipes import recipe
+from seisei.recipes.classification import generative
 from seisei.schema import Schema
 from seisei.spec import Spec
 from seisei.training import run as runs
@@ -398,3 +401,48 @@ def test_a_model_larger_than_memory_is_refused() -> None:
     assert refused.value.code == "E-TRN-09" and "--latent" in refused.value.remedy
     # Nothing is allocated to find that out.
     assert all(p.is_meta for p in outline(large).parameters())
+
+
+def test_a_batch_holds_a_share_of_what_is_rare() -> None:
+    """Five of a hundred examples have a label: a quarter of every batch has, each kind in permutations of its own."""
+    indices, rare = torch.arange(100), torch.tensor([3, 14, 15, 92, 65])
+    order = Order(indices, batch=16, seed=2, rare=rare)
+    seen: list[int] = []
+    for step in range(40):
+        now = order.at(step)
+        assert len(now) == len(set(now.tolist())) == 16
+        assert int(torch.isin(now, rare).sum()) == 4
+        seen += now[~torch.isin(now, rare)].tolist()
+    first = seen[: 95 // 12 * 12]  # one epoch of the others, its last incomplete batch left out
+    assert len(set(first)) == len(first)
+    assert order.at(7).tolist() == Order(indices, batch=16, seed=2, rare=rare).at(7).tolist()
+    plain, all_rare = Order(indices, batch=16, seed=2), Order(indices, batch=16, seed=2, rare=indices)
+    assert plain.at(3).tolist() == all_rare.at(3).tolist()
+    # Nearly all are rare: there are not enough others to fill three quarters.
+    assert int(torch.isin(Order(indices, batch=16, seed=2, rare=indices[:98]).at(0), indices[:98]).sum()) == 15
+
+
+def test_an_example_without_a_label_counts_with_every_label() -> None:
+    """−log Σ_y exp(ELBO(x, y) + log p(y)), with the noise of each class in turn; those with a label keep their own."""
+    schema = Schema(Image(4, 4, 1, 2), Label(("a", "b", "c")))
+    plan = generative(schema, density="vae", latent=2, width=8, depth=1)
+    with seeds.seeded("unlabelled"):
+        objective = plan.objective.build()
+    x = (torch.rand(5, 1, 4, 4, generator=seeds.generator("x")) > 0.5).float()
+    y = torch.tensor([0, -1, 2, -1, 1])
+
+    def draws() -> Any:
+        return seeds.drawing(seeds.Draws(0, 0, total=5, offset=0))
+
+    bound = ELBO(objective.model.density)
+    with draws(), torch.no_grad():
+        each = []
+        for c in range(3):
+            reconstruction, kl = bound.terms(Batch(x, torch.full((5,), c)))
+            each.append(-(reconstruction + kl.sum(-1)) + math.log(1 / 3))
+        joint = torch.stack(each, 1)
+    with draws(), torch.no_grad():
+        found = objective.turns()[-1].loss(Batch(x, y), 1.0).total
+    wanted = -torch.stack([joint[0, 0], joint[1].logsumexp(0), joint[2, 2], joint[3].logsumexp(0), joint[4, 1]]).mean()
+    assert float(found) == pytest.approx(float(wanted), rel=1e-5)
+    assert float(found) != pytest.approx(float(-joint.logsumexp(1).mean()), rel=1e-3)  # mutant: labels not looked at

@@ -17,6 +17,9 @@ from torch import Tensor
 from seisei import seeds
 from seisei.batch import Batch
 
+# One of so many examples of a batch has a label, at least.
+RARE = 4
+
 
 class Gathers(Protocol):
     """A data set, as the loader sees it."""
@@ -38,6 +41,8 @@ class Order:
         indices: of the examples to go through.
         batch: examples a step, all processes together.
         seed: of the order.
+        rare: examples among them that a batch shall hold a share of, however few they are: those with a label, where
+            most have none. Both kinds then go through permutations of their own.
 
     Example:
         >>> order = Order(torch.arange(10), batch=4, seed=0)
@@ -45,8 +50,17 @@ class Order:
         8
     """
 
-    def __init__(self, indices: Tensor, *, batch: int, seed: int) -> None:
+    def __init__(self, indices: Tensor, *, batch: int, seed: int, rare: Tensor | None = None) -> None:
         assert 1 <= batch <= len(indices), "a batch larger than the data"
+        self._kinds: tuple[Order, Order] | None = None
+        if rare is not None and batch > 1 and 0 < len(rare) < len(indices):
+            common = indices[~torch.isin(indices, rare)]
+            few = max(round(batch * len(rare) / len(indices)), batch // RARE, batch - len(common), 1)
+            few = min(few, len(rare), batch - 1)
+            self._kinds = (
+                Order(rare, batch=few, seed=seeds.derive(seed, "rare")),
+                Order(common, batch=batch - few, seed=seed),
+            )
         self.indices, self.batch, self.seed = indices, batch, seed
         self.per_epoch = len(indices) // batch
         self._epoch, self._permutation = -1, indices
@@ -58,6 +72,10 @@ class Order:
 
     def at(self, step: int) -> Tensor:
         """The numbers of the examples of one step, all processes together."""
+        if self._kinds is not None:
+            both = torch.cat([kind.at(step) for kind in self._kinds])
+            # Mixed, so that each process, and each part of a batch, gets some of both.
+            return both[torch.randperm(len(both), generator=seeds.generator(self.seed, "mixed", step))]
         epoch, place = divmod(step, self.per_epoch)
         if epoch != self._epoch:
             shuffle = torch.randperm(len(self.indices), generator=seeds.generator(self.seed, "order", epoch))

@@ -1,9 +1,55 @@
-"""The style of a comparison, beside that of every page; `--k` is the colour of a model or a class."""
+"""The style of pages about classifiers, beside that of every page; `--k` is the colour of a model or a class."""
 
 COLOURS = "".join(f".k{i}{{--k:var(--c{i})}}" for i in range(1, 8))
 
+# What the report of a classifier's run and a comparison have in common.
+SHARED = """
+.top{margin:0 0 8px!important;color:var(--ink);font-size:15px;line-height:1.4}
+.beside{display:grid;gap:24px 48px;align-items:center}
+@media (min-width:1080px){.beside{grid-template-columns:minmax(0,660px) minmax(200px,1fr)}}
+@media (min-width:760px){.beside.even{grid-template-columns:minmax(0,420px) minmax(0,1fr);align-items:start}}
+.beside p{text-wrap:pretty}
+.scroll{overflow-x:auto}
+.matrices{display:flex;flex-wrap:wrap;gap:36px 52px;margin-top:18px}.matrices>*{max-width:100%}
+.heat{width:auto;font-size:13.5px}.heat caption{color:var(--ink);font-size:15px;padding-bottom:10px}
+.heat th,.heat td{border:0!important;padding:5px 6px;text-align:center;vertical-align:middle}
+.heat tbody td{min-width:var(--cell);width:var(--cell);height:calc(var(--cell)*.85);
+box-shadow:inset 0 0 0 1px var(--page)}
+.heat :is(th,thead td){font-weight:400;color:var(--muted);font-size:13px}
+.heat th span{display:inline-block;white-space:nowrap}
+.heat tbody th{position:sticky;left:0;background:var(--page);text-align:right;padding-right:10px}
+.heat thead :is(th,td){vertical-align:bottom}
+.heat .turned span{writing-mode:vertical-rl;transform:rotate(180deg)}
+.heat .hit{background:color-mix(in srgb,var(--c1) var(--d),transparent)}
+.heat .slip{background:color-mix(in srgb,var(--c2) var(--d),transparent)}
+.heat .none{color:color-mix(in srgb,var(--muted) 65%,transparent)}
+.heat .recall{color:var(--muted);padding-left:14px;white-space:nowrap;text-align:right}
+.large h3{margin-top:28px}.pairs{max-width:640px;font-size:15px}.pairs th,.pairs td{padding-block:7px}
+.drawn,.behind{width:auto;font-size:14.5px}.drawn :is(th,td),.behind :is(th,td){padding:6px 24px 6px 0}
+.drawn td.figure,.behind td.figure{font-weight:400}.drawn td,.drawn thead th{white-space:nowrap}
+.drawn caption{color:var(--ink);font-size:15px}.body>.scroll+.scroll{margin-top:36px}
+.scroll caption{max-width:calc(100vw - 40px)}
+.body>.scroll{container-type:inline-size}.body>.scroll caption{position:sticky;left:0;max-width:min(64em,100cqw)}
+.chart .whisker{stroke-width:1.25;fill:none;opacity:.55}
+.chart .bar{opacity:.45}
+.chart .frame{fill:none;stroke:var(--line,#e3e1dc)}
+"""
+
+REPORT = (
+    SHARED
+    + """
+.heads{display:grid;grid-template-columns:repeat(var(--n),minmax(0,1fr));max-width:100%;margin-bottom:6px;
+color:var(--muted);font-size:14px;text-align:center}
+.heads span{overflow:hidden;white-space:nowrap;text-overflow:ellipsis;padding:0 2px}
+.first .drawn :is(th,td):first-child{position:sticky;left:0;background:var(--page);font-weight:600}
+.first .drawn thead th:first-child{color:var(--ink)}
+.even figure{max-width:320px}
+"""
+)
+
 STYLE = (
     COLOURS
+    + SHARED
     + """
 body{max-width:1440px}
 .verdict{max-width:50em}.verdict strong{white-space:normal}
@@ -17,14 +63,8 @@ minmax(min(100%,max(var(--least,210px),(100% - (var(--n) - 1)*36px)/var(--n))),1
 .small.across{grid-template-columns:repeat(auto-fill,
 minmax(max(150px,(100% - (var(--n) - 1)*20px)/var(--n)),1fr))}
 .across>*{min-width:0;max-width:400px;margin:0}
-.top{margin:0 0 8px!important;color:var(--ink);font-size:15px;line-height:1.4}
 .pane{align-self:center;padding:28px 20px;border:1px dashed var(--line);border-radius:8px;font-size:15px}
-.beside{display:grid;gap:24px 48px;align-items:center}
-@media (min-width:1080px){.beside{grid-template-columns:minmax(0,660px) minmax(200px,1fr)}}
-@media (min-width:760px){.beside.even{grid-template-columns:minmax(0,420px) minmax(0,1fr);align-items:start}}
-.beside p{text-wrap:pretty}
 .tally{max-width:420px}.tally>div{grid-template-columns:minmax(0,1fr) auto!important}
-.scroll{overflow-x:auto}
 .versus{width:100%;min-width:calc(180px + var(--n)*138px);max-width:calc(280px + var(--n)*200px);table-layout:fixed}
 .versus th:first-child{width:25%}
 .versus :is(th,td){padding-right:14px}.versus :is(th,td):last-child{padding-right:0}
@@ -51,32 +91,9 @@ margin-left:.4em}
 .spoken{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
 .legend{display:flex;flex-wrap:wrap;gap:6px 20px;margin:0 0 8px;padding:0;list-style:none;font-size:15px}
 .body h3 .of{font-weight:400;color:var(--muted);margin-left:.5em}
-.matrices{display:flex;flex-wrap:wrap;gap:36px 52px;margin-top:18px}.matrices>*{max-width:100%}
-.heat{width:auto;font-size:13.5px}.heat caption{color:var(--ink);font-size:15px;padding-bottom:10px}
-.heat th,.heat td{border:0!important;padding:5px 6px;text-align:center;vertical-align:middle}
-.heat tbody td{min-width:var(--cell);width:var(--cell);height:calc(var(--cell)*.85);
-box-shadow:inset 0 0 0 1px var(--page)}
-.heat :is(th,thead td){font-weight:400;color:var(--muted);font-size:13px}
-.heat th span{display:inline-block;white-space:nowrap}
-.heat tbody th{position:sticky;left:0;background:var(--page);text-align:right;padding-right:10px}
-.heat thead :is(th,td){vertical-align:bottom}
-.heat .turned span{writing-mode:vertical-rl;transform:rotate(180deg)}
-.heat .hit{background:color-mix(in srgb,var(--c1) var(--d),transparent)}
-.heat .slip{background:color-mix(in srgb,var(--c2) var(--d),transparent)}
-.heat .none{color:color-mix(in srgb,var(--muted) 65%,transparent)}
-.heat .recall{color:var(--muted);padding-left:14px;white-space:nowrap;text-align:right}
-.large h3{margin-top:28px}.pairs{max-width:640px;font-size:15px}.pairs th,.pairs td{padding-block:7px}
-.drawn,.behind{width:auto;font-size:14.5px}.drawn :is(th,td),.behind :is(th,td){padding:6px 24px 6px 0}
-.drawn td.figure,.behind td.figure{font-weight:400}.drawn td,.drawn thead th{white-space:nowrap}
-.drawn caption{color:var(--ink);font-size:15px}.body>.scroll+.scroll{margin-top:36px}
 #reproduce pre{white-space:pre-wrap;overflow-wrap:anywhere}
 .made :is(th,td){min-width:110px;overflow-wrap:anywhere}
-.scroll caption{max-width:calc(100vw - 40px)}
-.body>.scroll{container-type:inline-size}.body>.scroll caption{position:sticky;left:0;max-width:min(64em,100cqw)}
 .narrow{display:none}
-.chart .whisker{stroke-width:1.25;fill:none;opacity:.55}
-.chart .bar{opacity:.45}
-.chart .frame{fill:none;stroke:var(--line,#e3e1dc)}
 @media (max-width:640px){.wide{display:none}.narrow{display:block}
 .versus thead{display:none}.versus,.versus :is(caption,tbody,tr,th,td){display:block;width:auto!important;min-width:0}
 .versus tr{padding:16px 0;border-top:1px solid var(--line)}

@@ -18,6 +18,8 @@ from seisei.evaluation.page import upper
 from seisei.evaluation.rivals import NO_POSTERIOR, Comparison, Rival
 
 MOST_STRETCHES = 4  # of a chart, told one by one
+DIAGONAL = """On the dashed line a model is right exactly as often as it says; below it, it is too sure of itself.
+Whiskers are one standard error; the bars below count the examples, on a logarithmic axis."""
 
 # ---- what sections share
 
@@ -105,9 +107,7 @@ def calibration(c: Comparison) -> str:
         drawn.append(f'<figure><figcaption class="top">{who(rival)}<br>{said}</figcaption>{chart}</figure>')
     if not drawn:
         return ""
-    text = "On the dashed line a model is right exactly as often as it says; below it, it is too sure of itself."
-    text += f" Whiskers are one standard error; the bars below count the {esc(c.noun)}s, on a logarithmic axis."
-    return f'<p class="quiet">{text}</p>{side_by_side(drawn)}{aside(without)}'
+    return f'<p class="quiet">{DIAGONAL}</p>{side_by_side(drawn)}{aside(without)}'
 
 
 def gaps(c: Comparison) -> str:

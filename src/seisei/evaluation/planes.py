@@ -16,6 +16,8 @@ from seisei.evaluation.panels import aside, columns, heading, scrolling, side_by
 from seisei.evaluation.record import as_dict, as_dicts, as_float, as_list
 from seisei.evaluation.rivals import NO_POSTERIOR, Comparison, Rival
 
+LEGEND = """Rows are the true classes, columns what they were called. Blue is right, orange is wrong; the stronger, the
+larger the share of its row."""
 MOST_CLASSES, MOST_NAMES, MOST_DENSITIES, MOST_ROWS, MOST_PAIRS = 20, 24, 10, 12, 8  # shown in full
 
 
@@ -61,7 +63,9 @@ def samples(c: Comparison) -> str:
         told = as_dict(rival.facts.get("samples"))
         rows, name = as_dicts(told.get("rows")), told.get("picture")
         if rows:
-            tables.append(_rows(rival, rows))
+            some = f", the first {MOST_ROWS} of {len(rows):,}" if len(rows) > MOST_ROWS else ""
+            caption = f'{who(rival)}<span class="quiet">, rows that it drew{some}</span>'
+            tables.append(rows_drawn(rows, caption, f"Rows drawn by {rival.name}"))
         elif name:
             path = _inside(c.folder, name)
             shown = picture(path, f"Examples drawn by {rival.name}", target=400) if path else ""
@@ -81,22 +85,32 @@ def confusion(c: Comparison) -> str:
         return ""
     count = max(len(rival.confusion) for rival in known)
     names, few = c.classes(count), count <= MOST_CLASSES
-    shown = "".join((_matrix if few else _largest)(rival, names, c.noun) for rival in known)
-    text = "Rows are the true classes, columns what they were called. Blue is right, orange is wrong; "
-    text += "the stronger, the larger the share of its row."
+    shown = "".join(
+        matrix(rival.confusion, names, c.noun, rival.name, who(rival))
+        if few
+        else f"<h3>{who(rival)}</h3>{largest(rival.confusion, names, c.noun, rival.name)}"
+        for rival in known
+    )
     without = [f"{who(rival)} has no such table." for rival in c.rivals if not rival.confusion]
-    return f'<p class="quiet">{text}</p><div class="{"matrices" if few else "large"}">{shown}</div>{aside(without)}'
+    return f'<p class="quiet">{LEGEND}</p><div class="{"matrices" if few else "large"}">{shown}</div>{aside(without)}'
 
 
-def _matrix(rival: Rival, names: list[str], noun: str) -> str:
-    """All counts, as a table with coloured cells."""
-    matrix = rival.confusion
-    names = names[: len(matrix)]
+def matrix(counts: list[list[int]], names: list[str], noun: str, name: str, caption: str = "") -> str:
+    """How often each class (row) was called each (column), as a table with coloured cells.
+
+    Arguments:
+        counts: (C, C).
+        names: of the classes.
+        noun: what one example is called.
+        name: of the model.
+        caption: HTML above the table.
+    """
+    names = names[: len(counts)]
     cell = 60 if len(names) <= 5 else 38
     turned = "turned" if max(map(breadth, names)) > cell else ""
     cut = [f'<span title="{esc(name)}">{esc(_middle(name, 16))}</span>' for name in names]
     rows = ""
-    for i, row in enumerate(matrix):
+    for i, row in enumerate(counts):
         total, cells = sum(row), ""
         for j, n in enumerate(row):
             depth = round(12 + 48 * math.sqrt(n / total)) if n else 0
@@ -105,13 +119,13 @@ def _matrix(rival: Rival, names: list[str], noun: str) -> str:
         recall = f"{100 * row[i] / total:.0f} %" if total else "–"
         rows += f'<tr><th scope="row">{cut[i]}</th>{cells}<td class="recall">{recall}</td></tr>'
     heads = ["<td>true</td>", *(heading(name, turned) for name in cut), heading("right", "recall")]
-    shown = table("heat", heads, rows, who(rival), f"--cell:{cell}px")
-    return scrolling(shown, f"{upper(noun)}s of each class by what {rival.name} calls them")
+    shown = table("heat", heads, rows, caption, f"--cell:{cell}px")
+    return scrolling(shown, f"{upper(noun)}s of each class by what {name} calls them")
 
 
-def _largest(rival: Rival, names: list[str], noun: str) -> str:
-    """All counts as a drawing, the largest confusions as a table."""
-    pairs = confused(rival.confusion)
+def largest(counts: list[list[int]], names: list[str], noun: str, name: str) -> str:
+    """How often each of many classes was called each, as a drawing, and the largest confusions as a table."""
+    pairs = confused(counts)
     rows = "".join(
         f'<tr><th scope="row">{esc(names[i])}</th><td>{esc(names[j])}</td><td class="figure">{n:,}</td>'
         f'<td class="figure">{100 * share:.0f} %</td></tr>'
@@ -122,9 +136,9 @@ def _largest(rival: Rival, names: list[str], noun: str) -> str:
     heads = [heading("True"), heading("Called"), heading("Times", "figure"), heading("Of the class", "figure")]
     told = "<p>Nothing was taken for anything else.</p>"
     if rows:
-        told = scrolling(table("pairs", heads, rows, esc(caption)), f"What {rival.name} takes for something else")
-    drawing = shades(rival.confusion, title=f"How {rival.name} calls each class")
-    return f'<h3>{who(rival)}</h3><div class="beside even"><figure>{drawing}</figure><div>{told}</div></div>'
+        told = scrolling(table("pairs", heads, rows, esc(caption)), f"What {name} takes for something else")
+    drawing = shades(counts, title=f"How {name} calls each class")
+    return f'<div class="beside even"><figure>{drawing}</figure><div>{told}</div></div>'
 
 
 def _pane(
@@ -172,8 +186,8 @@ def _chip(names: list[str], name: str, index: int | None = None) -> str:
     return f'<i class="key" style="--k:rgb({red} {green} {blue})" aria-hidden="true"></i>{esc(name)}'
 
 
-def _rows(rival: Rival, rows: Sequence[dict[str, Any]]) -> str:
-    """Rows that a model drew, as a table."""
+def rows_drawn(rows: Sequence[dict[str, Any]], caption: str, name: str) -> str:
+    """Rows that a model drew, as a table; what is called so for those who cannot see it."""
     few = rows[:MOST_ROWS]
     names = list(dict.fromkeys(name for row in few for name in row))
     figures = [all(isinstance(row.get(name), (int, float, type(None))) for row in few) for name in names]
@@ -182,10 +196,8 @@ def _rows(rival: Rival, rows: Sequence[dict[str, Any]]) -> str:
     for row in few:
         cells = (f'<td class="{look}">{_cell(row.get(name))}</td>' for name, look in zip(names, looks, strict=True))
         body += f"<tr>{''.join(cells)}</tr>"
-    some = f", the first {MOST_ROWS} of {len(rows):,}" if len(rows) > MOST_ROWS else ""
-    caption = f'{who(rival)}<span class="quiet">, rows that it drew{some}</span>'
     heads = (heading(esc(name), look) for name, look in zip(names, looks, strict=True))
-    return scrolling(table("drawn", heads, body, caption), f"Rows drawn by {rival.name}")
+    return scrolling(table("drawn", heads, body, caption), name)
 
 
 def _cell(value: object) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from seisei.evaluation.canvas import Point
 
 _ABSENT = object()
-NATS = {"ELBO", "IWAE", "MaximumLikelihood"}  # objectives whose losses are nats per example
+NATS = {"ELBO", "IWAE", "JointBound", "MaximumLikelihood"}  # objectives whose losses are nats per example
 
 
 @dataclass
@@ -26,6 +26,9 @@ class Run:
     events: list[dict[str, Any]] = field(default_factory=list)
     scores: dict[str, Any] = field(default_factory=dict)
     latent: dict[str, Any] = field(default_factory=dict)
+    grid: dict[str, Any] = field(default_factory=dict)
+    rows: dict[str, Any] = field(default_factory=dict)
+    called: dict[str, Any] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
 
     @classmethod
@@ -36,6 +39,9 @@ class Run:
         run.schema = run._json("schema.json")
         run.scores = run._json("scores.json")
         run.latent = run._json("figures/latent.json")
+        run.grid = run._json("figures/samples.json")
+        run.rows = run._json("figures/rows.json")
+        run.called = run._json("figures/classification.json")
         run.events = list(run._log("log.jsonl"))
         return run
 
@@ -94,7 +100,23 @@ class Run:
     def unit(self) -> str:
         """What a loss is measured in."""
         name = str(as_dict(self.plan.get("objective")).get("class", "")).rsplit(".", 1)[-1]
-        return "nats per example" if name in NATS else "loss per example"
+        known = name in NATS or (self.swept and "score" in self.verbs)
+        return "nats per example" if known else "loss per example"
+
+    @property
+    def verbs(self) -> list[str]:
+        """What the model can do; nothing in a run that does not say."""
+        return [str(verb) for verb in as_list(self.recipe.get("verbs"))]
+
+    @property
+    def swept(self) -> bool:
+        """Whether it was fitted by rounds over all examples, without gradients."""
+        return self.recipe.get("swept") is True
+
+    @property
+    def noun(self) -> str:
+        """What one example is called."""
+        return str(self.data.get("noun") or "example")
 
 
 def points(events: Iterable[dict[str, Any]], *keys: str) -> list[Point]:

@@ -2,8 +2,8 @@
 
 The page opens offline and asks nothing of anybody: pictures are data URIs, charts inline SVG (see `charts`), and a
 content security policy lets in the page's own style, its one small script (which only enlarges pictures) and nothing
-else. All that comes from files is escaped. Every part of a run is optional: one that is missing is a sentence on the
-page, never an error, and one that cannot be read is named at its end.
+else. All that comes from files is escaped. Every part of a run is optional: what a model can do and was not done yet is
+a sentence on the page, what it cannot do is left out, and a file that cannot be read is named at the end.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from typing import Any
 from seisei.errors import UserError
 from seisei.evaluation.canvas import Point, count_of, esc, number, with_error
 from seisei.evaluation.charts import bar_chart, line_chart, scatter
+from seisei.evaluation.labels import calibration, confusion, heads, percents, rows
+from seisei.evaluation.looks import REPORT
 from seisei.evaluation.page import (
     MOST_ROWS,
     document,
@@ -36,7 +38,9 @@ from seisei.evaluation.page import (
 from seisei.evaluation.record import Run, as_dict, as_dicts, as_float, as_floats, as_list, as_whole, points, step_of
 
 FROM_ZERO = {"Speed", "Waiting for data", "Learning rate", "Active units"}  # headings of curves
+UNITS = {"accuracy": "share that is right", "label_loss": "nats per example"}  # of parts and scores
 MOST_THUMBNAILS = 10
+GRID = 720  # how wide the last samples may be
 BRIEF = {  # fields of a train event beside its loss: heading, unit
     "learning_rate": ("Learning rate", "size of a step"),
     "gradient_norm": ("Gradient norm", "length of the gradient"),
@@ -65,8 +69,9 @@ def render(run: Run) -> str:
     )
     version = esc(run.recipe.get("seisei", ""))
     made = f"Made by seisei {version} from <code>{esc(run.folder.resolve().name)}</code>."
-    main = sections((key, title, lead, body(run)) for key, title, lead, body in SECTIONS)
-    return document(f"{name}: run report", _header(run, name), main, made, run.faults)
+    parts = [(key, title, lead, body(run)) for key, title, lead, body in SECTIONS]
+    main = sections(part for part in parts if part[-1])
+    return document(f"{name}: run report", _header(run, name), main, made, run.faults, REPORT)
 
 
 # ---- sections
@@ -87,9 +92,12 @@ def _header(run: Run, name: str) -> str:
     ends, total = run.all("end"), as_whole(run.plan.get("steps"))
     speed = sorted(as_floats(run.all("train"), "examples_per_second"))
     state = f"{'Finished' if ends else 'Not finished: still going, or stopped,'} at step {run.step:,}"
+    state += f" of {total:,}" if total else ""
+    if run.swept and ends and run.step == total:
+        state = f"{count_of(total, 'round')} over all examples"
     facts = {
-        "Data": ", ".join(filter(None, [_data_name(run), _examples(run), _shape(run)])),
-        "Training": state + (f" of {total:,}" if total else "") if run.events else "",
+        "Data": ", ".join(filter(None, [_data_name(run), _examples(run), _shape(run), _classes(run)])),
+        "Training": state if run.events else "",
         "Time": duration(as_float(ends[-1].get("seconds"))) if ends else "",
         "Median speed": f"{number(speed[len(speed) // 2], 3)} examples/s" if speed else "",
         "Parameters": number(as_float(run.recipe.get("parameters")), 9) if "parameters" in run.recipe else "",
@@ -101,51 +109,65 @@ def _header(run: Run, name: str) -> str:
 
 
 def _verdict(run: Run) -> str:
-    for score in as_dicts(run.scores.get("scores")):
+    for score in map(percents, as_dicts(run.scores.get("scores"))):
         better = f", {esc(score['better'])} is better" if score.get("better") else ""
         split = f" on the {esc(run.scores['split'])} split" if run.scores.get("split") else ""
         unit = f" {esc(score['unit'])}" if score.get("unit") else ""
         return f"{esc(upper(score.get('name', 'score')))} <strong>{_value(score)}{unit}</strong>{split}{better}."
     for event in reversed(run.all("validation")):
         for name, value in as_dict(event.get("scores")).items():
-            shown = f"{esc(words(name))} <strong>{number(as_float(value))}</strong>"
+            shown = f"{esc(words(name))} <strong>{_checked(name, value)}</strong>"
             return f"Last validation: {shown} at step {_step(event)}; not scored on test data yet."
     return "Not scored yet."
 
 
 def _samples(run: Run) -> str:
-    final = picture(run.folder / "figures/samples.png", "Grid of samples drawn by the trained model", target=640)
+    final = picture(run.folder / "figures/samples.png", "Grid of samples drawn by the trained model", target=GRID)
+    final = _headed(run, final) + rows(run)
     found = sorted((run.folder / "samples").glob("*.png"), key=lambda path: (step_of(path), path.name))
     spaced = {i * (len(found) - 1) // (MOST_THUMBNAILS - 1) for i in range(MOST_THUMBNAILS)}
     kept = found if len(found) <= MOST_THUMBNAILS else [found[i] for i in sorted(spaced)]
     strip = "".join(picture(p, f"Samples at step {step_of(p):,}", f"step {step_of(p):,}", target=148) for p in kept)
     if not found:
-        return final or missing("No samples have been drawn yet.")
+        return final or (missing("No samples have been drawn yet.") if "sample" in run.verbs else "")
     if not final:  # the newest of the strip stands in for the last grid
-        final = picture(found[-1], f"Samples at step {step_of(found[-1]):,}, the newest", target=640)
+        final = picture(found[-1], f"Samples at step {step_of(found[-1]):,}, the newest", target=GRID)
     some = f", {len(kept)} of {len(found)} grids shown" if len(kept) < len(found) else ""
+    if len(found) == 1 and final:
+        return final
     said = f'<h3>Through training</h3><p class="quiet">The same seed at every step{some}.</p>'
     return f'{final}{said}<div class="strip">{strip}</div>'
+
+
+def _headed(run: Run, grid: str) -> str:
+    """A grid of samples below the names of its columns."""
+    width = re.search(r"width:(\d+)px", grid)
+    return f'<div style="width:{width[1]}px;max-width:100%">{heads(run)}{grid}</div>' if width else grid
+
+
+def _undone(run: Run, verb: str, sentence: str) -> str:
+    """A sentence in place of what the model can do, and nothing of what it cannot."""
+    return missing(sentence) if verb in run.verbs else ""
 
 
 def _reconstructions(run: Run) -> str:
     text = "Rows alternate: originals above, their reconstructions right below."
     path = run.folder / "figures/reconstructions.png"
     shown = picture(path, "Originals above their reconstructions", text, target=640)
-    return shown or missing("No reconstructions: the model does not encode, or the run has not been evaluated.")
+    return shown or _undone(run, "reconstruct", "No reconstructions: the run has not been evaluated.")
 
 
 def _interpolation(run: Run) -> str:
     text = "Each row walks from the example on its left to the one on its right."
     path = run.folder / "figures/interpolation.png"
     shown = picture(path, "Rows of pictures that change step by step", text, target=640)
-    return shown or missing("No interpolation: the model has no latent space, or the run has not been evaluated.")
+    return shown or _undone(run, "interpolate", "No interpolation: the run has not been evaluated.")
 
 
 def _latent(run: Run) -> str:
     pairs = [p for p in as_list(run.latent.get("points")) if isinstance(p, list) and len(p) >= 2]
     if not pairs:
-        return missing("No map: the model has no latent space, or the run has not been evaluated.")
+        return _undone(run, "encode", "No map: the run has not been evaluated.")
     labels = [str(label) for label in as_list(run.latent.get("labels"))]
     shares = [f" ({as_float(share):.0%} of the variance)" for share in as_list(run.latent.get("explained"))]
     axes = [f"{place} axis{share}" for place, share in zip(("first", "second"), [*shares, "", ""], strict=False)]
@@ -163,7 +185,7 @@ def _scores(run: Run) -> str:
         f'<span class="note">{esc(score.get("note", ""))}</span></th><td class="figure">{_value(score)}</td>'
         f'<td class="brief">{esc(score.get("unit") or "–")}</td>'
         f'<td class="brief{" better" if score.get("better") else ""}">{esc(score.get("better") or "–")}</td></tr>'
-        for score in as_dicts(run.scores.get("scores"))
+        for score in map(percents, as_dicts(run.scores.get("scores")))
     )
     split = f"On the {esc(run.scores['split'])} split. " if run.scores.get("split") else ""
     head = '<thead><tr><th scope="col">Score</th><th scope="col" class="figure">Value</th>'
@@ -178,11 +200,19 @@ def _scores(run: Run) -> str:
     if not last:
         return table
     step = number(as_float(checks[-1].get("step")), 12)
-    return f"{table}<h3>Last validation, step {step}</h3>" + facts_list({k: as_float(v) for k, v in last.items()})
+    rows = "".join(f"<div><dt>{esc(words(k))}</dt><dd>{_checked(k, v)}</dd></div>" for k, v in last.items())
+    return f'{table}<h3>Last validation, step {step}</h3><dl class="facts">{rows}</dl>'
+
+
+def _checked(name: str, value: object) -> str:
+    """A score of the last validation."""
+    found = as_float(value)
+    return f"{number(100 * found)} %" if name == "accuracy" else number(found, 5)
 
 
 def _curves(run: Run) -> str:
-    charts = [_curve(*curve) for curve in _series(run)]
+    drawn = [curve for curve in _series(run) if not run.swept or any(len(some) > 1 for some in curve[2].values())]
+    charts = [_curve(*curve, "round of fitting" if run.swept else "training step") for curve in drawn]
     skipped = run.all("skipped")
     said = ""
     if skipped:
@@ -192,14 +222,13 @@ def _curves(run: Run) -> str:
         told += [f"and {len(skipped) - MOST_ROWS:,} more"] if len(skipped) > MOST_ROWS else []
         steps = count_of(len(skipped), "step")
         said = f'<p class="aside">{steps} skipped because a value was not finite: {"; ".join(told)}.</p>'
-    return (
-        f'<div class="charts">{"".join(charts)}</div>{said}'
-        if charts
-        else missing("The log holds no training steps yet.")
-    )
+    if charts:
+        return f'<div class="charts">{"".join(charts)}</div>{said}'
+    # One round leaves a number and no curve.
+    return said or ("" if run.all("train") else missing("The log holds no training steps yet."))
 
 
-def _curve(title: str, unit: str, series: dict[str, list[Point]]) -> str:
+def _curve(title: str, unit: str, series: dict[str, list[Point]], x_label: str) -> str:
     """A chart whose vertical axis shows what matters: rates from zero, else what came after the first tenth of the run.
 
     Losses fall steeply at first, and an axis that holds all of the fall flattens what comes after; the chart says what
@@ -216,13 +245,16 @@ def _curve(title: str, unit: str, series: dict[str, list[Point]]) -> str:
             shown = (min(late), max(late))
         low, high = shown or (min(values), max(values))
         spread = min(values) > 0 and high > 30 * low
-    return line_chart(series, title=title, x_label="training step", y_label=unit, log_y=spread, y_range=shown)
+    return line_chart(series, title=title, x_label=x_label, y_label=unit, log_y=spread, y_range=shown)
 
 
 def _series(run: Run) -> Iterator[tuple[str, str, dict[str, list[Point]]]]:
     """What is charted: heading, unit, curves."""
     train, checks = run.all("train"), run.all("validation")
-    turns = list(dict.fromkeys(str(event.get("turn", "model")) for event in train))
+    told = dict.fromkeys(str(event.get("turn", "model")) for event in train)
+    # A turn that was taken once, such as the counting of classes, makes no curve beside those of others.
+    often = [turn for turn in told if sum(str(e.get("turn", "model")) == turn for e in train) > 1]
+    turns = often or list(told)
     label = {turn: "training" if len(turns) == 1 else turn for turn in turns}
     by_turn = {label[turn]: [e for e in train if str(e.get("turn", "model")) == turn] for turn in turns}
     scores = list(dict.fromkeys(name for event in checks for name in as_dict(event.get("scores"))))
@@ -233,8 +265,8 @@ def _series(run: Run) -> Iterator[tuple[str, str, dict[str, list[Point]]]]:
 
     used = {"loss"} if "loss" in scores else {"elbo"} if "elbo" in scores else set()
     loss = curves("loss")
-    if "loss" in used:
-        loss["validation"] = points(checks, "scores", "loss")
+    if "loss" in used or (not used and points(checks, "loss")):
+        loss["validation"] = points(checks, "scores", "loss") if used else points(checks, "loss")
     elif used:  # the bound is better when higher, a loss when lower
         loss["validation (−ELBO)"] = [(step, -value) for step, value in points(checks, "scores", "elbo")]
     if any(loss.values()):
@@ -244,15 +276,23 @@ def _series(run: Run) -> Iterator[tuple[str, str, dict[str, list[Point]]]]:
         if part in scores:
             used.add(part)
             both["validation"] = points(checks, "scores", part)
-        yield words(part), run.unit if run.unit.startswith("nats") else "value", both
+        yield words(part), UNITS.get(part, run.unit if run.unit.startswith("nats") else "value"), both
     for name in scores:
         if name not in used:
-            yield words(name), "validation score", {"training": [], "validation": points(checks, "scores", name)}
+            yield (
+                words(name),
+                UNITS.get(name, "validation score"),
+                {
+                    "training": [],
+                    "validation": points(checks, "scores", name),
+                },
+            )
     active = points(checks, "active_units")
     if len(active) > 1:
         yield "Active units", "latent dimensions in use", {"training": [], "validation": active}
     for key, (title, unit) in BRIEF.items():
-        found = curves(key)
+        # Who moves by a rule of its own has no gradient, no rate, and all data at hand.
+        found = {} if run.swept and key != "examples_per_second" else curves(key)
         if any(found.values()):
             yield title, unit, found
 
@@ -260,7 +300,7 @@ def _series(run: Run) -> Iterator[tuple[str, str, dict[str, list[Point]]]]:
 def _dimensions(run: Run) -> str:
     found = [event for event in run.all("validation") if as_list(event.get("kl_per_dimension"))]
     if not found:
-        return missing("This model has no latent dimensions to measure, or has not been validated yet.")
+        return ""
     values = [as_float(v) for v in found[-1]["kl_per_dimension"]]
     order = sorted(range(len(values)), key=lambda i: -values[i] if math.isfinite(values[i]) else math.inf)
     chart = bar_chart(
@@ -326,7 +366,9 @@ def _reproduce(run: Run) -> str:
     command = run.recipe.get("command")
     lines = [("Train again", str(command))] if command else []
     lines += [] if run.all("end") else [("Resume", f"seisei resume {shown}")]
-    lines += [("Draw samples", f"seisei sample {shown}")]
+    given = shlex.quote(str(as_dict(run.recipe.get("data")).get("path") or "INPUT"))
+    lines += [("Draw samples", f"seisei sample {shown}")] if "sample" in run.verbs or not run.verbs else []
+    lines += [("Tell classes", f"seisei predict {shown} {given}")] if "predict" in run.verbs else []
     commands = "".join(f"<p class='quiet'>{title}</p><pre><code>{esc(line)}</code></pre>" for title, line in lines)
     facts = {
         "seed": run.recipe.get("seed"),
@@ -352,6 +394,8 @@ SECTIONS: list[Section] = [
     ("interpolation", "Interpolation", "The way between two examples, as the model sees it.", _interpolation),
     ("map", "Map of the latent space", "Examples that the model finds alike lie together.", _latent),
     ("scores", "Scores", "Measured on data that training never saw.", _scores),
+    ("confusion", "Confusion", "Which classes are taken for which.", confusion),
+    ("calibration", "Calibration", "Is it right as often as it says?", calibration),
     ("curves", "Training curves", "The number beside a curve’s name is its last value.", _curves),
     ("dimensions", "Latent dimensions", "How much each one says about an example.", _dimensions),
     ("watch", "What the watch noticed", "Known ways to fail, looked for while training.", _watch),
@@ -371,8 +415,8 @@ def _data_name(run: Run) -> str:
 
 
 def _examples(run: Run) -> str:
-    count = as_whole(run.data.get("count"))
-    return f"{count:,} examples" if count is not None else ""
+    count = as_whole(run.data.get("kept", run.data.get("count")))
+    return count_of(count, run.noun) if count is not None else ""
 
 
 def _shape(run: Run) -> str:
@@ -380,7 +424,13 @@ def _shape(run: Run) -> str:
     height, width, channels = (as_whole(x.get(key)) for key in ("height", "width", "channels"))
     if height and width:
         return f"{height}×{width}" + {1: " grey", 3: " colour"}.get(channels or 0, "")
-    return str(x.get("modality", "")).lower()
+    columns = as_list(x.get("columns"))
+    return count_of(len(columns), "column") if columns else str(x.get("modality", "")).lower()
+
+
+def _classes(run: Run) -> str:
+    names = as_list(as_dict(run.schema.get("y")).get("names"))
+    return count_of(len(names), "class", "classes") if names else ""
 
 
 def _step(event: dict[str, Any]) -> str:

@@ -52,17 +52,24 @@ class ELBO(Objective):
         difference: Tensor = q.log_prob(z).sum(-1) - self.model.log_prior(z, y)
         return difference.unsqueeze(-1)
 
-    def loss(self, batch: Batch, t: float) -> Loss:
-        """The loss at fraction t of training; its parts are the reconstruction and KL terms and the ELBO itself."""
+    def terms(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """−log p(x | z) with one draw of z, (B,), and the KL term, (B, L) or (B, 1)."""
         q = self.model.posterior(batch.visible, batch.y, batch.mask)
         z = q.sample()
-        reconstruction = -self.model.reconstruction(batch, z).mean()
-        kl = self.kl(q, z, batch.y)
-        mean_kl = kl.sum(-1).mean()
+        return -self.model.reconstruction(batch, z), self.kl(q, z, batch.y)
+
+    def weight(self, t: float) -> float:
+        """β at fraction t of training."""
+        return self.beta * ramp(t, self.warmup)
+
+    def loss(self, batch: Batch, t: float) -> Loss:
+        """The loss at fraction t of training; its parts are the reconstruction and KL terms and the ELBO itself."""
+        each, kl = self.terms(batch)
+        reconstruction, mean_kl = each.mean(), kl.sum(-1).mean()
         penalty = mean_kl
         if self.free_bits:
             penalty = kl.mean(0).clamp_min(self.free_bits * self.model.latent / kl.shape[1]).sum()
-        total = reconstruction + self.beta * ramp(t, self.warmup) * penalty
+        total = reconstruction + self.weight(t) * penalty
         parts = {"reconstruction": reconstruction.detach(), "kl": mean_kl.detach()}
         parts["elbo"] = -(parts["reconstruction"] + parts["kl"])
         return Loss(total, parts)

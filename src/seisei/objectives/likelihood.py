@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import torch
 from torch import Tensor, nn
 
 from seisei.batch import Batch
@@ -80,6 +81,9 @@ class Fitting(Objective):
 class JointBound(Objective):
     """−ELBO of log p(x | y), and p(y) by counting: a class-conditional VAE as a density.
 
+    An example without a label counts with the bound on log p(x) = log Σ_y p(x | y) p(y): it belongs to every class with
+    its posterior probability, and costs a pass for each class. Free bits are for examples with one.
+
     Arguments:
         model: a generative classifier whose density gives `posterior`, `reconstruction` and `log_prior`.
         beta: see `ELBO`.
@@ -99,8 +103,20 @@ class JointBound(Objective):
         self._bound = (ELBO(model.density, beta, warmup, free_bits),)  # type: ignore[arg-type]
 
     def loss(self, batch: Batch, t: float) -> Loss:
-        """The bound's loss, given the label."""
-        return self._bound[0].loss(batch, t)
+        """The bound's loss, given the label, or over all labels."""
+        bound, y = self._bound[0], batch.y
+        assert y is not None
+        known = y >= 0
+        if bool(known.all()):
+            return bound.loss(batch, t)
+        each = []
+        for c in range(self.model.classes):
+            reconstruction, kl = bound.terms(Batch(batch.x, torch.full_like(y, c), batch.mask))
+            each.append(reconstruction + bound.weight(t) * kl.sum(-1) - self.model.log_prior[c].to(kl))
+        cost = torch.stack(each, 1)
+        own = cost.gather(1, y.clamp_min(0).unsqueeze(1)).squeeze(1)
+        total = torch.where(known, own, -torch.logsumexp(-cost, 1)).mean()
+        return Loss(total, {"joint": total.detach()})
 
     def turns(self) -> list[Turn]:
         """Counting the classes once, and the density at every step."""

@@ -1,0 +1,106 @@
+"""The sections of a run report about labels: which classes are taken for which, whether a model is right as often as it
+says, and what it draws of each class.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from seisei.evaluation.canvas import count_of, esc, number
+from seisei.evaluation.contrast import confused
+from seisei.evaluation.diagrams import reliability
+from seisei.evaluation.page import missing
+from seisei.evaluation.panels import DIAGONAL, listed
+from seisei.evaluation.planes import LEGEND, MOST_CLASSES, largest, matrix, rows_drawn
+from seisei.evaluation.record import Run, as_dict, as_dicts, as_float, as_list, as_whole
+from seisei.evaluation.rivals import Rival
+
+MOST_HEADS = 16  # columns of a grid that are named
+NOTABLE = 3  # confusions that are told in a sentence
+
+
+def confusion(run: Run) -> str:
+    """Which classes are taken for which."""
+    known = _told(run)
+    counts, noun = known.confusion, str(known.facts.get("noun") or run.noun)
+    if not counts:
+        return missing("No labels were compared: the run has not been evaluated.") if "predict" in run.verbs else ""
+    names = [str(name) for name in as_list(known.facts.get("classes"))]
+    names += [f"class {i}" for i in range(len(names), len(counts))]
+    said = f"<p>{_taken(counts, names, noun)}</p>"
+    if len(counts) > MOST_CLASSES:
+        return f'{said}<div class="large">{largest(counts, names, noun, known.name)}</div>'
+    shown = matrix(counts, names, noun, known.name)
+    return f'{said}<div class="matrices">{shown}</div><p class="aside">{LEGEND}</p>'
+
+
+def calibration(run: Run) -> str:
+    """Whether the model is right as often as it says."""
+    known = _told(run)
+    bins = known.bins
+    if not bins:
+        return ""
+    off, total = known.miscalibration, sum(n for *_, n in bins)
+    sure = sum(confidence * n for confidence, _, n in bins) / total
+    right = sum(accuracy * n for _, accuracy, n in bins) / total
+    mean = f"On average it is <strong>{_percent(sure)}</strong> sure and <strong>{_percent(right)}</strong> right"
+    gap = f"; bin by bin the two are <strong>{number(100 * off, 3)}</strong> points apart." if off == off else "."
+    counted = f"{count_of(total, str(known.facts.get('noun') or run.noun))}."
+    text = f"<p>{mean}{gap}</p><p class='quiet'>{DIAGONAL} {esc(counted)}</p>"
+    chart = reliability(bins, title="Calibration", width=320, height=386)
+    return f'<div class="beside even"><figure>{chart}</figure><div>{text}</div></div>'
+
+
+def heads(run: Run) -> str:
+    """The names of the classes above the columns of a grid, or what its rows go through; nothing where it is of none."""
+    columns = as_whole(run.grid.get("columns")) or 0
+    labels = [str(label) for label in as_list(run.grid.get("labels"))]
+    if columns < 1 or not labels:
+        return ""
+    if columns <= MOST_HEADS and all(label == labels[i % columns] for i, label in enumerate(labels)):
+        cells = "".join(f'<span title="{esc(label)}">{esc(label)}</span>' for label in labels[:columns])
+        return f'<div class="heads" style="--n:{columns}">{cells}</div>'
+    names = list(dict.fromkeys(labels))
+    return f'<p class="quiet">Row by row: {esc(", ".join(names))}.</p>' if len(names) > 1 else ""
+
+
+def rows(run: Run) -> str:
+    """Rows of a table that the model drew, each after its class."""
+    drawn = as_dicts(run.rows.get("rows"))
+    if not drawn:
+        return ""
+    column = str(as_dict(run.schema.get("y")).get("column") or "label")
+    ordered = [{column: row[column], **row} if column in row else row for row in drawn]
+    classed = all(column in row for row in drawn)
+    look = "first" if classed else ""
+    shown = rows_drawn(ordered, "", "Rows drawn by the model")
+    return f'<div class="{look}">{shown}</div>'
+
+
+def _told(run: Run) -> Rival:
+    name = str(run.recipe.get("recipe") or "the model")
+    return Rival(0, name, name, run.called)
+
+
+def _taken(counts: list[list[int]], names: list[str], noun: str) -> str:
+    """How many were taken for another class, and the most frequent ways."""
+    total, pairs = sum(map(sum, counts)), confused(counts)
+    wrong = sum(n for *_, n, _ in pairs)
+    if not wrong:
+        return f"None of {esc(count_of(total, noun))} was taken for another class."
+    few = pairs[:NOTABLE] if pairs[0][2] > 1 else []
+    most = listed(f"{esc(names[i])} for {esc(names[j])} ({n:,})" for i, j, n, _ in few if n > 1)
+    text = f"<strong>{wrong:,}</strong> of {esc(count_of(total, noun))} {'was' if wrong == 1 else 'were'} taken for another class"
+    return f"{text}, most often {most}." if most else f"{text}."
+
+
+def _percent(share: float) -> str:
+    return f"{number(100 * share, 3)} %"
+
+
+def percents(score: dict[str, Any]) -> dict[str, Any]:
+    """A score whose unit is a share, in percent; any other as it is."""
+    if score.get("unit") != "share":
+        return score
+    known = {key: 100 * as_float(score.get(key)) for key in ("value", "error") if score.get(key) is not None}
+    return {**score, **known, "unit": "%"}
