@@ -186,8 +186,9 @@ class Pipeline:
 
     def _raw(self, x: Tensor, y: Tensor | None) -> list[Any]:
         """Examples as a person knows them; a row has its label in the column that it came from."""
-        raw = [self.schema.x.decode(each) for each in x]
         label = self.schema.y
+        x = self.schema.x.within(x) if isinstance(self.schema.x, Table) else x
+        raw = [self.schema.x.decode(each) for each in x]
         if y is None or not isinstance(self.schema.x, Table) or not isinstance(label, Label):
             return raw
         return [{**row, (label.column or "label"): label.decode(kind)} for row, kind in zip(raw, y, strict=True)]

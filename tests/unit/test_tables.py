@@ -800,3 +800,11 @@ def test_uci(shared_data: Path, name: str) -> None:
         assert torch.allclose(table.pack(row), data.x[i], rtol=1e-6, atol=1e-9, equal_nan=True)
     assert Schema.from_json(json.loads(json.dumps(data.schema.to_json()))) == data.schema
     json.dumps(data.report)
+
+
+def test_what_is_drawn_stays_within_the_training_rows() -> None:
+    number = Column("gain", "number", mean=10.0, scale=5.0, low=0.0, high=99.0)
+    table = Table((number, Column("pet", "category", ("cat", "dog")), Column("free", "number", mean=1.0, scale=2.0)))
+    x = torch.tensor([[-9.0, 1.0, -9.0], [500.0, 0.0, 500.0], [0.2, 1.0, 0.5]])
+    assert [table.decode(row)["gain"] for row in table.within(x)] == [0, 99, 11]
+    assert torch.equal(table.within(x)[:, 1:], x[:, 1:])  # categories, and a number whose range is not known

@@ -52,7 +52,7 @@ def calibration(run: Run) -> str:
 
 
 def heads(run: Run) -> str:
-    """The names of the classes above the columns of a grid, or what its rows go through; nothing where it is of none."""
+    """The names of the classes above the columns of a grid, or those that its rows go through, where it is of any."""
     columns = as_whole(run.grid.get("columns")) or 0
     labels = [str(label) for label in as_list(run.grid.get("labels"))]
     if columns < 1 or not labels:
@@ -64,7 +64,7 @@ def heads(run: Run) -> str:
     return f'<p class="quiet">Row by row: {esc(", ".join(names))}.</p>' if len(names) > 1 else ""
 
 
-def rows(run: Run) -> str:
+def drawn_rows(run: Run) -> str:
     """Rows of a table that the model drew, each after its class."""
     drawn = as_dicts(run.rows.get("rows"))
     if not drawn:
@@ -88,10 +88,10 @@ def _taken(counts: list[list[int]], names: list[str], noun: str) -> str:
     wrong = sum(n for *_, n, _ in pairs)
     if not wrong:
         return f"None of {esc(count_of(total, noun))} was taken for another class."
-    few = pairs[:NOTABLE] if pairs[0][2] > 1 else []
-    most = listed(f"{esc(names[i])} for {esc(names[j])} ({n:,})" for i, j, n, _ in few if n > 1)
-    text = f"<strong>{wrong:,}</strong> of {esc(count_of(total, noun))} {'was' if wrong == 1 else 'were'} taken for another class"
-    return f"{text}, most often {most}." if most else f"{text}."
+    verb = "was" if wrong == 1 else "were"
+    text = f"<strong>{wrong:,}</strong> of {esc(count_of(total, noun))} {verb} taken for another class"
+    most = [f"{esc(names[i])} for {esc(names[j])} ({n:,})" for i, j, n, _ in pairs[:NOTABLE] if n > 1]
+    return f"{text}, most often {listed(most)}." if most else f"{text}."
 
 
 def _percent(share: float) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 from seisei.errors import UserError
 from seisei.evaluation.canvas import Point, count_of, esc, number, with_error
 from seisei.evaluation.charts import bar_chart, line_chart, scatter
-from seisei.evaluation.labels import calibration, confusion, heads, percents, rows
+from seisei.evaluation.labels import calibration, confusion, drawn_rows, heads, percents
 from seisei.evaluation.looks import REPORT
 from seisei.evaluation.page import (
     MOST_ROWS,
@@ -123,7 +123,7 @@ def _verdict(run: Run) -> str:
 
 def _samples(run: Run) -> str:
     final = picture(run.folder / "figures/samples.png", "Grid of samples drawn by the trained model", target=GRID)
-    final = _headed(run, final) + rows(run)
+    final = _headed(run, final) + drawn_rows(run)
     found = sorted((run.folder / "samples").glob("*.png"), key=lambda path: (step_of(path), path.name))
     spaced = {i * (len(found) - 1) // (MOST_THUMBNAILS - 1) for i in range(MOST_THUMBNAILS)}
     kept = found if len(found) <= MOST_THUMBNAILS else [found[i] for i in sorted(spaced)]
@@ -430,7 +430,7 @@ def _shape(run: Run) -> str:
 
 def _classes(run: Run) -> str:
     names = as_list(as_dict(run.schema.get("y")).get("names"))
-    return count_of(len(names), "class", "classes") if names else ""
+    return f"{len(names):,} classes" if len(names) > 1 else ""
 
 
 def _step(event: dict[str, Any]) -> str:

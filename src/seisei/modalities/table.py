@@ -238,6 +238,21 @@ class Table:
         named = zip(self.columns, values, there, strict=True)
         return {column.name: column.show(value) if seen else None for column, value, seen in named}
 
+    def within(self, x: Tensor) -> Tensor:
+        """Model tensors (..., D) with numbers and dates kept within what the training rows have.
+
+        A density goes on beyond the data: it would draw incomes below nothing.
+        """
+        free = [column.levels or column.low == column.high == 0.0 for column in self.columns]
+        low, high = (
+            [
+                end if open_ else (value - c.mean) / c.scale
+                for c, open_, value in zip(self.columns, free, values, strict=True)
+            ]
+            for end, values in ((-math.inf, [c.low for c in self.columns]), (math.inf, [c.high for c in self.columns]))
+        )
+        return torch.minimum(torch.maximum(x, x.new_tensor(low)), x.new_tensor(high))
+
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
         columns = [{**asdict(column), "levels": list(column.levels)} for column in self.columns]
