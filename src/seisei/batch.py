@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -43,6 +43,10 @@ class Batch:
             part = slice(start, start + size)
             y, mask = self.y, self.mask
             yield Batch(self.x[part], None if y is None else y[part], None if mask is None else mask[part])
+
+
+# All training examples, as often as they are asked for.
+Examples = Callable[[], Iterable[Batch]]
 
 
 def observed(log_p: Tensor, mask: Tensor | None) -> Tensor:

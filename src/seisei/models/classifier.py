@@ -15,18 +15,16 @@ Shapes: a batch's x (B, ...), y (B,) class numbers; scores and log-probabilities
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from seisei import seeds
-from seisei.batch import Batch
+from seisei.batch import Batch, Examples
 from seisei.nn.mlp import Shape
 from seisei.spec import Range, listed
 
-Examples = Callable[[], Iterable[Batch]]
 Classes = Annotated[int, Range(ge=2, le=100_000)]
 
 

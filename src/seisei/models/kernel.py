@@ -16,20 +16,18 @@ Shapes: x (B, ...) flattened to (B, D); R kept rows.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
 from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
 from seisei import seeds
-from seisei.batch import Batch
+from seisei.batch import Batch, Examples
 from seisei.nn.columns import Columns, Sizes
 from seisei.nn.distributions import LOG_2PI
 from seisei.nn.kmeans import squared_distances
 from seisei.spec import Range, listed
 
-Examples = Callable[[], Iterable[Batch]]
 ASKED, ROOM = 1000, 1 << 25
 
 

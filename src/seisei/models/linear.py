@@ -12,7 +12,6 @@ References: *The Perceptron (Rosenblatt, 1958)*; *Support-Vector Networks (Corte
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -20,11 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from seisei import seeds
-from seisei.batch import Batch
+from seisei.batch import Batch, Examples
 from seisei.nn.kmeans import squared_distances
 from seisei.spec import Range, listed
 
-Examples = Callable[[], Iterable[Batch]]
 Features = Annotated[int, Range(ge=1, le=10**7)]
 
 

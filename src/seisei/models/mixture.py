@@ -16,20 +16,18 @@ Shapes: x (B, ...) flattened to (B, D); y (B,) class numbers, −1 where unknown
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
 from seisei import seeds
-from seisei.batch import Batch
+from seisei.batch import Batch, Examples
 from seisei.nn.columns import Categories, Columns, Sizes
 from seisei.nn.gaussians import EVERY, Gaussians
 from seisei.nn.kmeans import kmeans
 from seisei.spec import Range, listed
 
-Examples = Callable[[], Iterable[Batch]]
 # Rows of a class that its first clusters are made of, at most.
 LOOKED_AT = 20_000
 # The logarithm of a share of nothing: what is saved must be finite.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from seisei.batch import Batch
+from seisei.batch import Batch, Examples
 
 
 class Loss(NamedTuple):
@@ -21,9 +21,6 @@ class Loss(NamedTuple):
 
     total: Tensor
     parts: dict[str, Tensor]
-
-
-Examples = Callable[[], Iterable[Batch]]
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Annotated
 import torch
 from torch import Tensor, nn
 
-from seisei.batch import Batch
-from seisei.objectives.base import Examples, Loss, Objective, Turn
+from seisei.batch import Batch, Examples
+from seisei.objectives.base import Loss, Objective, Turn
 from seisei.objectives.elbo import ELBO
 from seisei.spec import Range, listed
 

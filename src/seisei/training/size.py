@@ -33,7 +33,8 @@ def fits(spec: Spec, memory: int) -> None:
         UserError: what is needed and what is there.
     """
     count = parameters_of(spec)
-    need = count * BYTES_A_PARAMETER
+    # What a model keeps without learning it by gradients, such as the rows of a kernel density.
+    need = count * BYTES_A_PARAMETER + sum(b.numel() * b.element_size() for b in outline(spec).buffers())
     if need > memory:
         problem = f"{count:,} parameters need {need / 1e9:.0f} GB to be trained, there are {memory / 1e9:.0f}"
         raise UserError(
