@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from seisei.cli.output import target
 from seisei.cli.results import load
 from seisei.cli.rows import TABLES, table_bytes
@@ -157,6 +155,8 @@ def _score(model: dict[str, Any], name: str) -> str:
 def _rows(
     found: Predictions, names: list[str], *, proba: bool, top: int | None, reject: float | None
 ) -> list[dict[str, Any]]:
+    import numpy as np
+
     sure = None if found.log_posterior is None else np.exp(found.log_posterior)
     rows = []
     for i, (name, label) in enumerate(zip(names, found.labels, strict=True)):

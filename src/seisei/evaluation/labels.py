@@ -4,19 +4,22 @@ says, and what it draws of each class.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
-from seisei.evaluation.canvas import count_of, esc, number
+from seisei.evaluation.canvas import clip, count_of, esc, number
 from seisei.evaluation.contrast import confused
 from seisei.evaluation.diagrams import reliability
-from seisei.evaluation.page import missing
-from seisei.evaluation.panels import DIAGONAL, listed
+from seisei.evaluation.page import MOST_ROWS, missing
+from seisei.evaluation.panels import DIAGONAL, heading, listed, scrolling, table
 from seisei.evaluation.planes import LEGEND, MOST_CLASSES, largest, matrix, rows_drawn
 from seisei.evaluation.record import Run, as_dict, as_dicts, as_float, as_list, as_whole
 from seisei.evaluation.rivals import Rival
 
 MOST_HEADS = 16  # columns of a grid that are named
 NOTABLE = 3  # confusions that are told in a sentence
+MOST_LEVELS = 5  # of a column that are named
 
 
 def confusion(run: Run) -> str:
@@ -43,12 +46,14 @@ def calibration(run: Run) -> str:
     off, total = known.miscalibration, sum(n for *_, n in bins)
     sure = sum(confidence * n for confidence, _, n in bins) / total
     right = sum(accuracy * n for _, accuracy, n in bins) / total
-    mean = f"On average it is <strong>{_percent(sure)}</strong> sure and <strong>{_percent(right)}</strong> right"
-    gap = f"; bin by bin the two are <strong>{number(100 * off, 3)}</strong> points apart." if off == off else "."
-    counted = f"{count_of(total, str(known.facts.get('noun') or run.noun))}."
-    text = f"<p>{mean}{gap}</p><p class='quiet'>{DIAGONAL} {esc(counted)}</p>"
+    counted = esc(count_of(total, str(known.facts.get("noun") or run.noun)))
+    mean = f"Over {counted} it is <strong>{_percent(sure)}</strong> sure and <strong>{_percent(right)}</strong> right"
+    apart = (sure - right) / max(1e-9, math.sqrt(right * (1 - right) / total))
+    verdict = "" if abs(apart) < 2 else ": too sure of itself" if apart > 0 else ": it could be surer"
+    gap = f" Bin by bin the two are <strong>{number(100 * off, 3)}</strong> points apart." if math.isfinite(off) else ""
+    text = f"<p>{mean}{verdict}.{gap}</p><p class='quiet'>{DIAGONAL}</p>"
     chart = reliability(bins, title="Calibration", width=320, height=386)
-    return f'<div class="beside even"><figure>{chart}</figure><div>{text}</div></div>'
+    return f'<div class="beside even diagram"><figure>{chart}</figure><div>{text}</div></div>'
 
 
 def heads(run: Run) -> str:
@@ -77,6 +82,38 @@ def drawn_rows(run: Run) -> str:
     return f'<div class="{look}">{shown}</div>'
 
 
+def column_table(columns: Sequence[dict[str, Any]]) -> str:
+    """What was found in each column of a table of data."""
+    rows = [_column(column) for column in columns]
+    looks = ["", "", "", "figure", "figure", ""]
+    names = ("Column", "Used as", "Kind", "Missing", "Different", "Values")
+    heads = [heading(name, look) for name, look in zip(names, looks, strict=True)]
+    shown = scrolling(table("drawn named", heads, "".join(rows[:MOST_ROWS])), "The columns")
+    if len(rows) > MOST_ROWS:
+        rest = scrolling(table("drawn named", heads, "".join(rows[MOST_ROWS:])), "More columns")
+        shown += f"<details><summary>and {len(rows) - MOST_ROWS:,} more</summary>{rest}</details>"
+    return f"<h3>Columns</h3>{shown}"
+
+
+def _column(column: dict[str, Any]) -> str:
+    levels = [clip(str(level), 24) for level in as_list(column.get("levels"))]
+    low, high = as_float(column.get("low")), as_float(column.get("high"))
+    if levels:
+        many = as_whole(column.get("different")) or len(levels)
+        values = ", ".join(levels[:MOST_LEVELS]) + (f" … {many:,} in all" if len(levels) > MOST_LEVELS else "")
+    elif math.isfinite(low) and math.isfinite(high):
+        values = f"{number(low, 6)} to {number(high, 6)}"
+    elif "low" in column:  # dates
+        values = f"{column.get('low')} to {column.get('high')}"
+    else:
+        values = str(column.get("why") or "")
+    cells = [str(column.get(key) or "") for key in ("used", "kind")]
+    counts = [as_whole(column.get(key)) for key in ("missing", "different")]
+    told = "".join(f"<td>{esc(cell) or '–'}</td>" for cell in cells)
+    told += "".join(f'<td class="figure">{"–" if n is None else f"{n:,}"}</td>' for n in counts)
+    return f'<tr><th scope="row">{esc(column.get("name", ""))}</th>{told}<td>{esc(values)}</td></tr>'
+
+
 def _told(run: Run) -> Rival:
     name = str(run.recipe.get("recipe") or "the model")
     return Rival(0, name, name, run.called)
@@ -95,7 +132,7 @@ def _taken(counts: list[list[int]], names: list[str], noun: str) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{number(100 * share, 3)} %"
+    return f"{number(100 * share, 3)}\u00a0%"
 
 
 def percents(score: dict[str, Any]) -> dict[str, Any]:

@@ -43,7 +43,9 @@ color:var(--muted);font-size:14px;text-align:center}
 .heads span{overflow:hidden;white-space:nowrap;text-overflow:ellipsis;padding:0 2px}
 .first .drawn :is(th,td):first-child{position:sticky;left:0;background:var(--page);font-weight:600}
 .first .drawn thead th:first-child{color:var(--ink)}
-.even figure{max-width:320px}
+@media (min-width:760px){.beside.diagram{grid-template-columns:minmax(0,330px) minmax(0,1fr);align-items:center}}
+.diagram figure{max-width:330px}
+.named td:last-child{white-space:normal;min-width:240px}
 """
 )
 

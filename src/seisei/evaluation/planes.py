@@ -193,16 +193,29 @@ def rows_drawn(rows: Sequence[dict[str, Any]], caption: str, name: str) -> str:
     figures = [all(isinstance(row.get(name), (int, float, type(None))) for row in few) for name in names]
     looks = ["figure" if figure else "" for figure in figures]
     body = ""
+    places = [_decimals([row.get(name) for row in few]) for name in names]
     for row in few:
-        cells = (f'<td class="{look}">{_cell(row.get(name))}</td>' for name, look in zip(names, looks, strict=True))
+        cells = (
+            f'<td class="{look}">{_cell(row.get(name), place)}</td>'
+            for name, look, place in zip(names, looks, places, strict=True)
+        )
         body += f"<tr>{''.join(cells)}</tr>"
     heads = (heading(esc(name), look) for name, look in zip(names, looks, strict=True))
     return scrolling(table("drawn", heads, body, caption), name)
 
 
-def _cell(value: object) -> str:
+def _decimals(values: Sequence[object]) -> int | None:
+    """The decimals with which numbers of a column stand below each other; None where they are not alike."""
+    shown = [repr(value) for value in values if isinstance(value, float) and 1e-4 < abs(value) < 1e6 or value == 0.0]
+    most = max((len(text.partition(".")[2]) for text in shown), default=9)
+    return most if most <= 6 and len(shown) == sum(isinstance(value, float) for value in values) else None
+
+
+def _cell(value: object, decimals: int | None = None) -> str:
     if value is None or value == "":
         return '<span class="quiet">missing</span>'
+    if isinstance(value, float) and decimals is not None:
+        return f"{value:.{decimals}f}".replace("-", "−")
     if isinstance(value, float) and math.isfinite(as_float(value)):
         return number(value)
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**15:

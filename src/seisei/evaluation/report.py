@@ -20,7 +20,7 @@ from typing import Any
 from seisei.errors import UserError
 from seisei.evaluation.canvas import Point, count_of, esc, number, with_error
 from seisei.evaluation.charts import bar_chart, line_chart, scatter
-from seisei.evaluation.labels import calibration, confusion, drawn_rows, heads, percents
+from seisei.evaluation.labels import calibration, column_table, confusion, drawn_rows, heads, percents
 from seisei.evaluation.looks import REPORT
 from seisei.evaluation.page import (
     MOST_ROWS,
@@ -112,7 +112,7 @@ def _verdict(run: Run) -> str:
     for score in map(percents, as_dicts(run.scores.get("scores"))):
         better = f", {esc(score['better'])} is better" if score.get("better") else ""
         split = f" on the {esc(run.scores['split'])} split" if run.scores.get("split") else ""
-        unit = f" {esc(score['unit'])}" if score.get("unit") else ""
+        unit = f"\u00a0{esc(score['unit'])}" if score.get("unit") else ""
         return f"{esc(upper(score.get('name', 'score')))} <strong>{_value(score)}{unit}</strong>{split}{better}."
     for event in reversed(run.all("validation")):
         for name, value in as_dict(event.get("scores")).items():
@@ -126,8 +126,9 @@ def _samples(run: Run) -> str:
     final = _headed(run, final) + drawn_rows(run)
     found = sorted((run.folder / "samples").glob("*.png"), key=lambda path: (step_of(path), path.name))
     spaced = {i * (len(found) - 1) // (MOST_THUMBNAILS - 1) for i in range(MOST_THUMBNAILS)}
+    step = "round" if run.swept else "step"
     kept = found if len(found) <= MOST_THUMBNAILS else [found[i] for i in sorted(spaced)]
-    strip = "".join(picture(p, f"Samples at step {step_of(p):,}", f"step {step_of(p):,}", target=148) for p in kept)
+    strip = "".join(picture(p, f"Samples at {step} {step_of(p):,}", f"{step} {step_of(p):,}", target=148) for p in kept)
     if not found:
         return final or (missing("No samples have been drawn yet.") if "sample" in run.verbs else "")
     if not final:  # the newest of the strip stands in for the last grid
@@ -135,7 +136,7 @@ def _samples(run: Run) -> str:
     some = f", {len(kept)} of {len(found)} grids shown" if len(kept) < len(found) else ""
     if len(found) == 1 and final:
         return final
-    said = f'<h3>Through training</h3><p class="quiet">The same seed at every step{some}.</p>'
+    said = f'<h3>Through training</h3><p class="quiet">The same seed at every {step}{some}.</p>'
     return f'{final}{said}<div class="strip">{strip}</div>'
 
 
@@ -201,13 +202,14 @@ def _scores(run: Run) -> str:
         return table
     step = number(as_float(checks[-1].get("step")), 12)
     rows = "".join(f"<div><dt>{esc(words(k))}</dt><dd>{_checked(k, v)}</dd></div>" for k, v in last.items())
-    return f'{table}<h3>Last validation, step {step}</h3><dl class="facts">{rows}</dl>'
+    head = f"Last validation, {'round' if run.swept else 'step'} {step}"
+    return f'{table}<h3>{head}</h3><dl class="facts">{rows}</dl>'
 
 
 def _checked(name: str, value: object) -> str:
     """A score of the last validation."""
     found = as_float(value)
-    return f"{number(100 * found)} %" if name == "accuracy" else number(found, 5)
+    return f"{number(100 * found)}\u00a0%" if name == "accuracy" else number(found, 5)
 
 
 def _curves(run: Run) -> str:
@@ -352,11 +354,13 @@ def _watch(run: Run) -> str:
 def _data(run: Run) -> str:
     if not run.data:
         return missing("This run recorded no report about its data.")
-    facts = {key: value for key, value in run.data.items() if key != "skipped"}
+    columns = as_dicts(run.data.get("columns"))
+    left = {"skipped", "noun", *(["columns"] if columns else [])}
+    facts = {key: value for key, value in run.data.items() if key not in left}
     skipped = run.data.get("skipped")
-    said = ""
+    said = column_table(columns) if columns else ""
     if skipped is not None:
-        said = f"<h3>Skipped</h3>{fact(skipped) if skipped else '<p>Nothing was skipped.</p>'}"
+        said += f"<h3>Skipped</h3>{fact(skipped) if skipped else '<p>Nothing was skipped.</p>'}"
     return facts_list(facts) + said
 
 
@@ -405,8 +409,9 @@ SECTIONS: list[Section] = [
 
 
 def _value(score: dict[str, Any]) -> str:
-    """A score with its error, both to the error's second digit."""
-    return with_error(as_float(score.get("value")), as_float(score.get("error")))
+    """A score with its error, both to the error's second digit; what rounding alone left is nothing."""
+    value = as_float(score.get("value"))
+    return with_error(0.0 if abs(value) < 1e-12 else value, as_float(score.get("error")))
 
 
 def _data_name(run: Run) -> str:

@@ -16,6 +16,7 @@ from seisei.capabilities import Infers
 from seisei.errors import DivergenceError, ResourceError, Stopped
 from seisei.objectives.base import Objective
 from seisei.training.loop import RollBack, Training
+from seisei.training.move import Sweeping
 from seisei.training.run import RunFolder
 from seisei.training.signals import EXIT_CODES, RUN, SAVE, Signals
 from seisei.training.watch import Watch
@@ -72,7 +73,10 @@ class Logging:
             "waiting": round(training.waited / seconds, 3),
         }
         training.waited, training.worked, training.timed = 0.0, 0.0, 0
+        since = (training.step - 1) // self.every * self.every
         for move in training.moves:
+            if (training.step - 1) // move.turn.every * move.turn.every < since:
+                continue  # It was nobody's turn since the last line.
             values = training.meter.means(training.engine, move.turn.name)
             first = {
                 "event": "train",
@@ -82,7 +86,10 @@ class Logging:
             }
             # Nothing was counted when no step of this turn was taken: the loss is then not a number.
             loss, norm = values.pop("loss", math.nan), values.pop("gradient_norm", math.nan)
-            self.journal.write({**first, "loss": loss, "parts": values, "gradient_norm": norm, **speed})
+            step = {**first, "loss": loss, "parts": values, "gradient_norm": norm, **speed}
+            if isinstance(move, Sweeping):  # It descends nothing.
+                step = {k: v for k, v in step.items() if k not in ("gradient_norm", "learning_rate")} | {"swept": True}
+            self.journal.write(step)
 
 
 @dataclass

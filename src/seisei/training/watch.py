@@ -89,7 +89,9 @@ def divergence(history: History) -> Finding | None:
             "those steps were not taken; after ten in a row the run goes back to its last checkpoint at half the rate"
         )
         return Finding("warning", "a loss or gradient was not finite", numbers, cause, lr, remedy)
-    losses = [float(e["loss"]) for e in history.all("train") if e.get("loss") is not None]
+    # A sweep has no step that could be too large, and what it maximises is not the likelihood alone.
+    steps = [e for e in history.all("train") if e.get("loss") is not None and not e.get("swept")]
+    losses = [float(e["loss"]) for e in steps]
     # In a game of several players a rising loss of one is another's success.
     if len(losses) < 12 or len({e.get("turn") for e in history.last("train", 12)}) > 1:
         return None
@@ -123,7 +125,7 @@ def overfitting(history: History) -> Finding | None:
     if best > len(losses) - 4 or rise < max(0.02 * abs(losses[best]), 0.1 * fall):
         return None
     numbers = f"validation loss {losses[best]:.4g} at step {checks[best].get('step')}, {losses[-1]:.4g} now"
-    advice = f"stop near step {checks[best].get('step')} (--steps), use more data, or a smaller --width or --latent"
+    advice = f"stop near step {checks[best].get('step')} (--steps), use more data, or a smaller model"
     return Finding(
         "warning",
         "overfitting: new pictures are explained worse and worse",
