@@ -117,10 +117,20 @@ def page(folder: Path) -> Page:
     return Page(write_report(folder).read_text(encoding="utf-8"))
 
 
+def sections(folder: Path) -> list[str]:
+    return [str(section["id"]) for section in page(folder).all("section")]
+
+
+LABELS = ["confusion", "calibration"]
+LATENT = ["reconstructions", "interpolation", "map", "dimensions"]
+ALWAYS = ["scores", "curves", "watch", "data", "reproduce"]
+
+
 def test_whole_page(run: Path) -> None:
     found = page(run)
-    assert [section["id"] for section in found.all("section")] == [key for key, *_ in SECTIONS]
-    for _, title, _, _ in SECTIONS:
+    shown = [(key, title) for key, title, *_ in SECTIONS if key not in LABELS]
+    assert [section["id"] for section in found.all("section")] == [key for key, _ in shown]
+    for _, title in shown:
         assert title in found.text
     for said in (
         "vae on digits",
@@ -153,8 +163,137 @@ def test_pictures(run: Path) -> None:
     pictures = page(run).all("img")
     assert len(pictures) == 3 + 10
     assert all(str(p["src"]).startswith("data:image/png;base64,") and p["alt"] for p in pictures)
-    assert pictures[0]["style"] == "width:640px" and pictures[0]["class"] == "pixels", "40 pixels, sixteen times"
+    assert pictures[0]["style"] == "width:720px" and pictures[0]["class"] == "pixels", "40 pixels, eighteen times"
     assert (pictures[0]["width"], pictures[0]["height"]) == ("40", "30")
+
+
+# ---- what a model can do
+
+
+def change(folder: Path, name: str, **facts: object) -> None:
+    path = folder / name
+    found = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps(found | facts))
+
+
+@pytest.fixture
+def classifier(run: Path) -> Path:
+    """Of rows and of pictures at once, which no run is: with all that a classifier leaves."""
+    change(run, "recipe.json", verbs=["sample", "score", "predict", "evaluate"], swept=True)
+    recipe = json.loads((run / "recipe.json").read_text())
+    columns: list[dict[str, object]] = [
+        {"name": "age", "used": "x", "kind": "number", "missing": 3, "different": 70, "low": 17, "high": 90.5},
+        {"name": "pet", "used": "x", "kind": "category", "missing": 0, "different": 7, "levels": list("abcdefg")},
+        {"name": "id", "used": "ignored", "kind": "number", "missing": 0, "different": 9, "why": "a number a row"},
+        {"name": "kind", "used": "target"},
+    ]
+    recipe["data"]["report"] |= {"noun": "row", "kept": 1234, "columns": columns}
+    (run / "recipe.json").write_text(json.dumps(recipe))
+    names = {"modality": "Label", "names": ["cat", "dog"], "column": "kind"}
+    change(run, "schema.json", y=names)
+    change(run, "figures/samples.json", columns=2, labels=["cat", "dog"] * 3)
+    drawn = [{"age": 41.5, "pet": "a", "kind": "cat"}, {"age": -3.25, "pet": None, "kind": "dog"}]
+    change(run, "figures/rows.json", rows=drawn, labels=["cat", "dog"])
+    sure = {"confidence": [0.55, 0.9], "accuracy": [0.5, 0.95], "count": [4, 20], "error": 0.05}
+    facts = {"split": "test", "examples": 24, "noun": "row", "classes": ["cat", "dog"], "confusion": [[11, 1], [2, 10]]}
+    change(run, "figures/classification.json", **facts, calibration=sure)
+    score = {"name": "accuracy", "value": 0.875, "error": 0.01, "unit": "share", "better": "higher"}
+    change(run, "scores.json", scores=[score, {"name": "Brier score", "value": 1e-40, "unit": "squared error"}])
+    swept = [train(step, swept=True, parts={}) for step in range(1, 21)]
+    for event in swept:
+        del event["gradient_norm"], event["learning_rate"]
+    checks = [
+        {"event": "validation", "step": s, "loss": 31.5, "scores": {"accuracy": 0.75, "label_loss": 0.5}}
+        for s in range(1, 21)
+    ]
+    change(run, "recipe.json", plan={"objective": {"class": "Fitting"}, "steps": 20})
+    log(run, *swept, *checks, {"event": "end", "step": 20, "seconds": 1.0})
+    return run
+
+
+def test_a_classifier(classifier: Path) -> None:
+    for name in ("latent.json", "reconstructions.png", "interpolation.png"):
+        (classifier / "figures" / name).unlink()
+    found = page(classifier)
+    assert [s["id"] for s in found.all("section")] == [k for k, *_ in SECTIONS if k not in LATENT]
+    for said in (
+        "digits, 1,234 rows, 8×8 grey, 2 classes",
+        "20 rounds over all examples",
+        "Accuracy 87.5 ± 1.0 % on the test split, higher is better.",
+        "Accuracy 75 %",
+        "3 of 24 rows were taken for another class, most often dog for cat (2).",
+        "Over 24 rows it is 84.2 % sure and 87.5 % right. Bin by bin the two are 5 points apart.",
+        "kind age pet cat 41.50 a dog −3.25 missing",
+        "age x number 3 70 17 to 90.5",
+        "pet x category 0 7 a, b, c, d, e … 7 in all",
+        "id ignored number 0 9 a number a row",
+        "kind target – – –",
+        "Tell classes seisei predict",
+        "round 20",
+        "validation 31.5",
+        "share that is right",
+    ):
+        assert said in found.text, said
+    assert ("div", {"class": "heads", "style": "--n:2"}) in found.tags
+    assert "10⁻⁴⁰" not in found.text, "what rounding leaves is nothing"
+    for silent in ("Gradient norm", "Learning rate", "Waiting for data", "training step", "not finite", "encode"):
+        assert silent not in found.text, silent
+    # Mutant: of a run that descends, all of that is shown.
+    change(classifier, "recipe.json", swept=False)
+    log(classifier, *(train(step) for step in (10, 20)))
+    words = page(classifier).text
+    assert "Gradient norm" in words and "Learning rate" in words and "training step" in words
+
+
+def test_one_round_makes_no_curve(classifier: Path) -> None:
+    change(classifier, "recipe.json", plan={"steps": 1})
+    log(classifier, train(1, swept=True), {"event": "end", "step": 1, "seconds": 0.1})
+    found = page(classifier)
+    assert "curves" not in [s["id"] for s in found.all("section")] and "1 round over all examples" in found.text
+
+
+@pytest.mark.parametrize(
+    ("verbs", "absent"),
+    [
+        (["sample", "score", "reconstruct", "interpolate", "encode", "decode", "evaluate"], [*LABELS, "dimensions"]),
+        (["reconstruct", "interpolate", "encode", "decode", "evaluate"], [*LABELS, "dimensions", "samples"]),
+        (["sample", "score", "predict", "evaluate"], [*LATENT, "calibration"]),
+        (["predict", "evaluate"], [*LATENT, "samples", "calibration"]),
+    ],
+)
+def test_a_run_that_was_not_evaluated_names_what_its_model_can_do(
+    run: Path, verbs: list[str], absent: list[str]
+) -> None:
+    for part in ("figures", "samples"):
+        shutil.rmtree(run / part)
+    log(run, train(10))
+    change(run, "recipe.json", verbs=verbs)
+    assert sections(run) == [key for key, *_ in SECTIONS if key not in absent]
+    found = page(run)
+    assert ("seisei sample" in found.text) == ("sample" in verbs)
+    assert ("seisei predict" in found.text) == ("predict" in verbs)
+
+
+def test_grids_that_are_not_by_column_say_what_they_go_through(classifier: Path) -> None:
+    names = [f"kind {i}" for i in range(26)]
+    change(classifier, "figures/samples.json", columns=10, labels=[names[i % 26] for i in range(80)])
+    found = page(classifier)
+    assert f"Row by row: {', '.join(names)}." in found.text
+    assert not [d for d in found.all("div") if d.get("class") == "heads"]
+
+
+def test_many_classes_are_a_drawing(classifier: Path) -> None:
+    count = 30
+    matrix = [[9 if i == j else int(j == i + 1) for j in range(count)] for i in range(count)]
+    change(classifier, "figures/classification.json", confusion=matrix, classes=["one"], calibration=None)
+    found = page(classifier)
+    assert "29 of 299 rows were taken for another class." in found.text and "class 29" not in found.text
+    assert "class 1 class 2 1 10 %" in found.text and "calibration" not in [s["id"] for s in found.all("section")]
+
+
+def test_turns_that_are_taken_once_make_no_curve(run: Path) -> None:
+    log(run, train(10, turn="prior", loss=2.5), *(train(step, turn="model") for step in (10, 20)))
+    assert "prior" not in page(run).text and "training 97" in page(run).text.replace("training 97.0", "training 97")
 
 
 def test_offline(run: Path) -> None:
@@ -179,12 +318,11 @@ def test_charts_are_accessible_xml(run: Path) -> None:
     assert Page(text).all("caption")
 
 
-def test_untrusted_text_is_escaped(run: Path) -> None:
-    for name in ("recipe.json", "schema.json", "scores.json", "figures/latent.json"):
+def test_untrusted_text_is_escaped(classifier: Path) -> None:
+    run, told = classifier, "vae|Image|test|nats|higher|cat|seed|cpu|pictures|dog|pet|age|row|number|predict"
+    for name in FILES:
         path = run / name
-        path.write_text(
-            re.sub(r'"(vae|Image|test|nats|higher|cat|seed|cpu|pictures)"', json.dumps(EVIL), path.read_text())
-        )
+        path.write_text(re.sub(rf'"({told})"', json.dumps(EVIL), path.read_text()))
     evil = train(510, turn=EVIL, parts={EVIL: 1.0, "\ud800\u202e": 2.0})
     log(run, evil, WATCH | {"severity": EVIL, "rule": f'" onload="{EVIL}'}, {"event": "validation", "step": EVIL})
     text = write_report(run).read_text(encoding="utf-8")
@@ -194,6 +332,8 @@ def test_untrusted_text_is_escaped(run: Path) -> None:
     assert not any(key.startswith("on") for _, attributes in found.tags for key in attributes)
 
 
+FILES = ["recipe.json", "schema.json", "scores.json", "figures/latent.json"]
+FILES += ["figures/samples.json", "figures/rows.json", "figures/classification.json"]
 PARTS = ["recipe.json", "schema.json", "log.jsonl", "scores.json", "samples", "figures", "figures/latent.json"]
 
 
@@ -202,25 +342,37 @@ def test_missing_parts(run: Path, part: str) -> None:
     for path in [run / part] if part != "all" else list(run.iterdir()):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     found = page(run)
-    assert [section["id"] for section in found.all("section")] == [key for key, *_ in SECTIONS]
+    # A run that does not say what its model can do shows what it has.
+    gone = {
+        "log.jsonl": ["dimensions"],
+        "figures": ["reconstructions", "interpolation", "map"],
+        "figures/latent.json": ["map"],
+        "figures/reconstructions.png": ["reconstructions"],
+        "all": ["samples", *LATENT],
+    }
+    shown = [key for key, *_ in SECTIONS if key not in [*LABELS, *gone.get(part, [])]]
+    assert [section["id"] for section in found.all("section")] == shown
     assert "nan" not in found.text.lower().split() and "None" not in found.text.split()
     if part == "all":
-        assert len([p for p in found.all("p") if p.get("class") == "missing"]) >= 8
+        assert shown == ALWAYS
+        assert len([p for p in found.all("p") if p.get("class") == "missing"]) >= 3
 
 
 @pytest.mark.parametrize("junk", ["", "{", "[]", "null", "3", '"x"', "\0", '{"a":' * 400 + "1" + "}" * 400])
-@pytest.mark.parametrize("name", ["recipe.json", "schema.json", "scores.json", "figures/latent.json", "log.jsonl"])
+@pytest.mark.parametrize("name", [*FILES, "log.jsonl"])
 def test_unreadable_parts_are_named(run: Path, name: str, junk: str) -> None:
     (run / name).write_text(junk)
     assert name in page(run).text or not junk
 
 
 @pytest.mark.parametrize("value", [None, [], {}, "text", 3, -1.5, True, [None], {"a": None}, [[1]], 10**400])
-def test_wrong_types_do_not_break(run: Path, value: object) -> None:
-    for name in ("recipe.json", "schema.json", "scores.json", "figures/latent.json"):
+def test_wrong_types_do_not_break(classifier: Path, value: object) -> None:
+    run = classifier
+    for name in FILES:
         facts = json.loads((run / name).read_text())
         (run / name).write_text(json.dumps(dict.fromkeys(facts, value)))
     recipe = json.loads((run / "recipe.json").read_text()) | {"data": {"path": value, "report": {"skipped": value}}}
+    recipe["data"]["report"]["columns"] = [value, dict.fromkeys(("name", "low", "high", "levels", "missing"), value)]
     (run / "recipe.json").write_text(json.dumps(recipe))
     kinds = ("train", "validation", "samples", "watch", "checkpoint", "skipped", "end")
     keys = {*train(0), *validation(0), *WATCH, "seconds", "rules"} - {"event"}

@@ -74,12 +74,14 @@ def drawn_rows(run: Run) -> str:
     drawn = as_dicts(run.rows.get("rows"))
     if not drawn:
         return ""
-    column = str(as_dict(run.schema.get("y")).get("column") or "label")
+    y = as_dict(run.schema.get("y"))
+    column = str(y.get("column") or "label")
     ordered = [{column: row[column], **row} if column in row else row for row in drawn]
-    classed = all(column in row for row in drawn)
-    look = "first" if classed else ""
+    look = "first" if all(column in row for row in drawn) else ""
+    classes, few = len(as_list(y.get("names"))), len({str(label) for label in as_list(run.rows.get("labels"))})
+    some = f'<p class="quiet">Of the first {few:,} of {classes:,} classes.</p>' if 0 < few < classes else ""
     shown = rows_drawn(ordered, "", "Rows drawn by the model")
-    return f'<div class="{look}">{shown}</div>'
+    return f'{some}<div class="{look}">{shown}</div>'
 
 
 def column_table(columns: Sequence[dict[str, Any]]) -> str:

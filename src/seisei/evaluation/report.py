@@ -242,6 +242,8 @@ def _curve(title: str, unit: str, series: dict[str, list[Point]], x_label: str) 
     shown, spread = None, False
     if values and title in FROM_ZERO:
         shown = (min(0.0, *values), max(values))
+    elif values and title == "Accuracy" and min(values) == max(values) and 0 <= min(values) <= 1:
+        shown = (0.0, 1.0)
     elif values:
         if max(values) - min(values) > 3 * (max(late) - min(late)) > 0:
             shown = (min(late), max(late))

@@ -128,7 +128,7 @@ def overfitting(history: History) -> Finding | None:
     advice = f"stop near step {checks[best].get('step')} (--steps), use more data, or a smaller model"
     return Finding(
         "warning",
-        "overfitting: new pictures are explained worse and worse",
+        "overfitting: new examples are explained worse and worse",
         numbers,
         "too few data for this model",
         advice,
