@@ -94,6 +94,8 @@ class KernelDensity(nn.Module):
         other = seeds.uniform(n, self.columns.width, device=self.x.device).to(self.x.dtype)
         for c in torch.unique(y).tolist():
             kept, chosen = (self.owner == c).nonzero().flatten(), y == c
+            # Of a class that no kept row has nothing is known but what rows are like.
+            kept = kept if len(kept) else (self.owner < self.classes).nonzero().flatten()
             drawn[chosen] = self._filled(kept, (place[chosen] * len(kept)).long(), gap[chosen])
         numbers = torch.tensor([size == 0 for size in self._sizes], device=drawn.device)
         moved = drawn + temperature * self.width * noise
@@ -213,17 +215,18 @@ class KernelDensity(nn.Module):
         square = squared_distances(x[asked], x)
         square[torch.arange(len(asked)), asked] = math.inf
         square.masked_fill_(self.owner[asked].unsqueeze(1) != self.owner[:count], math.inf)
-        nearest = square.min(1).values
-        nearest = nearest[nearest.isfinite() & (nearest > 0)]
-        if not len(nearest):
+        # A row that repeats another, as rounding makes them, would have h vanish: each is told by rows that differ.
+        square.masked_fill_(square <= 1e-6 * square[square.isfinite()].mean().nan_to_num(), math.inf)
+        apart, d = square.isfinite(), len(j)
+        square = square[apart.any(1)]
+        if not len(square):
             return 1.0
-        typical, d = math.sqrt(float(nearest.median()) / len(j)), len(j)
-        best, value = typical, -math.inf
-        for step in range(-20, 21):
-            h = typical * 10 ** (step / 20)
-            # A row that repeats another would have h vanish; each counts with at least what one of many would.
-            each = torch.logsumexp(-0.5 * square / h**2, 1)
-            likelihood = float(each[each.isfinite()].mean()) - d * math.log(h)
-            if likelihood > value:
-                best, value = h, likelihood
-        return best
+        least = math.sqrt(float(square.min(1).values.median()) / d) / 10
+        most = max(100 * least, math.sqrt(float(square[square.isfinite()].mean()) / d))
+
+        def likelihood(h: float) -> float:
+            return float(torch.logsumexp(-0.5 * square / h**2, 1).mean()) - d * math.log(h)
+
+        steps = math.ceil(4 * math.log10(most / least))
+        best = max((least * 10 ** (step / 4) for step in range(steps + 1)), key=likelihood)
+        return max((best * 10 ** (step / 20) for step in range(-5, 6)), key=likelihood)
