@@ -33,8 +33,10 @@ from seisei.training.run import RunFolder
 
 HIDDEN = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
 # A learning curve trains again and again: where one training took longer than this, it is left out unless asked for.
-PATIENCE, SIZES, REPEATS = 20.0, 6, 3
+PATIENCE, SIZES, REPEATS = 5.0, 6, 3
 Tell = Callable[[str], None]
+# What a dial left at "auto" came to, by a part of the plan.
+CHOSEN = {"LowRank": "ppca-mixture", "Full": "gaussian", "ConvEncoder": "conv", "MLPEncoder": "mlp"}
 
 
 def compare(
@@ -136,6 +138,10 @@ def _same(pipelines: Sequence[Pipeline], paths: Sequence[str | Path], *, anyway:
     first = pipelines[0]
     for pipeline, path in zip(pipelines, paths, strict=True):
         if pipeline.schema.to_json() != first.schema.to_json():
+            seeds_ = [RunFolder.open(p).read("recipe.json").get("seed") for p in (path, paths[0])]
+            if seeds_[0] != seeds_[1]:
+                problem = f"was trained with --seed {seeds_[0]}, which divides the data otherwise than {seeds_[1]} does"
+                raise UserError("E-CMP-21", path, problem, f"train it again with --seed {seeds_[1]}")
             problem = f"was trained on other {first.schema.x.noun}s or classes than {paths[0]}"
             raise UserError("E-CMP-21", path, problem, "choose runs of the same data and options")
         there, wanted = (str(p.card["data"].get("fingerprint")) for p in (pipeline, first))
@@ -199,6 +205,9 @@ class _Of:
         )
         dials = self.recipe.get("dials", {})
         self.how = next((str(dials[key]) for key in ("density", "network", "method") if key in dials), "")
+        if self.how == "auto":
+            told = json.dumps(self.recipe["plan"]["objective"])
+            self.how = next((name for part, name in CHOSEN.items() if f'"{part}"' in told), "auto")
         self.title = f"{self.recipe['recipe']} ({self.how})" if self.how else str(self.recipe["recipe"])
 
     def facts(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@
 
 They hold to scikit-learn's contract, so that they go into its pipelines, searches and cross-validations. What they are
 made of is what `seisei train` makes; nothing is written to disk. A NaN is a missing value: the generative classifier
-integrates it out, the others are told that it is missing.
+integrates it out, the others take the column's mean in its place, and are told where training rows had gaps.
 """
 
 from __future__ import annotations
@@ -106,6 +106,33 @@ class _Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return labels
 
 
+class _Filling(_Classifier):
+    """A classifier that cannot do without a value: the column's mean takes the place of one that is missing.
+
+    Where training rows had gaps, a column beside says where they were.
+    """
+
+    def _fitted_tensor(self, x: Tensor) -> Tensor:
+        """Training rows, whose means and gaps are kept."""
+        gaps = x.isnan()
+        self._means = torch.where(gaps, 0.0, x).sum(0) / (~gaps).sum(0).clamp_min(1)
+        self._gappy = gaps.any(0)
+        return self._filled(x)
+
+    def _filled(self, x: Tensor) -> Tensor:
+        gaps = x.isnan()
+        whole = torch.where(gaps, self._means.to(x.dtype), x)
+        return torch.cat([whole, gaps[:, self._gappy].to(x.dtype)], 1)
+
+    def _asked(self, X: Any) -> Tensor:
+        return self._filled(super()._asked(X))
+
+
+def _one_of(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name}={value!r} is not one of {', '.join(choices)}")
+
+
 class _Probabilistic(_Classifier):
     """A classifier that says how sure it is."""
 
@@ -118,7 +145,7 @@ class _Probabilistic(_Classifier):
         return np.exp(self.predict_log_proba(X))
 
 
-class DiscriminantClassifier(_Classifier):
+class DiscriminantClassifier(_Filling):
     """A surface between classes: a class, and no probability.
 
     Arguments:
@@ -151,9 +178,11 @@ class DiscriminantClassifier(_Classifier):
 
     def fit(self, X: Any, y: Any) -> DiscriminantClassifier:
         """Fit to rows (N, D) and their labels (N,)."""
+        _one_of("method", self.method, ("perceptron", "linear", "kernel"))
         x, numbers = self._read(X, y)
+        x = self._fitted_tensor(x)
         seed = self._seed()
-        features: nn.Module = RowFeatures(self._sizes(x.shape[1]), missing=_lacks(x))
+        features: nn.Module = RowFeatures(x.shape[1])
         if self.method == "kernel":
             count = min(self.landmarks, len(x))
             features = Landmarks(features, features.outputs, count, self.gamma, seed)  # type: ignore[arg-type]
@@ -170,7 +199,7 @@ class DiscriminantClassifier(_Classifier):
         return scores if scores.shape[1] > 2 else scores[:, 1] - scores[:, 0]
 
 
-class DiscriminativeClassifier(_Probabilistic):
+class DiscriminativeClassifier(_Filling, _Probabilistic):
     """p(y | x) by logistic regression or a network.
 
     Arguments:
@@ -215,9 +244,11 @@ class DiscriminativeClassifier(_Probabilistic):
 
     def fit(self, X: Any, y: Any) -> DiscriminativeClassifier:
         """Fit to rows (N, D) and their labels (N,)."""
+        _one_of("network", self.network, ("linear", "mlp"))
         x, numbers = self._read(X, y)
+        x = self._fitted_tensor(x)
         seed, classes = self._seed(), len(self.classes_)
-        reader = RowFeatures(self._sizes(x.shape[1]), missing=_lacks(x))
+        reader = RowFeatures(x.shape[1])
         self._dtype = x.dtype
         if self.network == "linear":
             planes = Planes(reader, reader.outputs, classes, "logistic", self.strength, seed)
@@ -298,6 +329,8 @@ class GenerativeClassifier(_Probabilistic):
 
     def fit(self, X: Any, y: Any) -> GenerativeClassifier:
         """Fit to rows (N, D), NaN where a value is missing, and their labels (N,)."""
+        _one_of("density", self.density, ("gaussian", "linear", "naive", "mixture", "ppca-mixture", "kde"))
+        _one_of("prior", self.prior, ("data", "uniform"))
         x, numbers = self._read(X, y)
         classes, sizes, seed = len(self.classes_), self._sizes(x.shape[1]), self._seed()
         self._dtype = x.dtype
@@ -324,10 +357,6 @@ class GenerativeClassifier(_Probabilistic):
             return Diagonal(count, dim, self.shrinkage, self.borrowed, precision)
         if self.density == "ppca-mixture":
             return LowRank(count, dim, self.rank, self.shrinkage, self.borrowed, precision)
-        if self.density not in ("gaussian", "linear", "mixture"):
-            raise ValueError(
-                f"density={self.density!r} is not one of gaussian, linear, naive, mixture, ppca-mixture, kde"
-            )
         return (Tied if self.density == "linear" else Full)(count, dim, self.shrinkage, self.borrowed, precision)
 
     def predict_joint_log_proba(self, X: Any) -> Array:

@@ -388,14 +388,18 @@ class Pipeline:
             with seeds.seeded(seed, "likelihood", number):
                 parts.append(model.log_joint(batch, samples=samples).double())
         each = torch.cat(parts)
-        known = data.y is not None and bool((data.y >= 0).all())
-        joint = each.gather(1, data.y.unsqueeze(1)).squeeze(1) if known and data.y is not None else None
+        joint = None
+        if data.y is not None and bool((data.y >= 0).any()):
+            own = each.gather(1, data.y.clamp_min(0).unsqueeze(1)).squeeze(1)
+            joint = torch.where(data.y >= 0, own, torch.nan)
         nats = torch.logsumexp(each, 1)
         if isinstance(self.schema.x, Table):
             # The model sees standardised numbers: a density in the data's own units is smaller by their scales.
             nats, joint = nats - self._volumes(data), None if joint is None else joint - self._volumes(data)
-        bits = bits_per_dimension(nats.numpy(), self.image.values) if bound else None
-        return Likelihood(nats.numpy(), bits, samples, bound, None if joint is None else joint.numpy())
+        stored = bound and isinstance(self.schema.x, Image)
+        bits = bits_per_dimension(nats.numpy(), self.image.values) if stored else None
+        units = "the data's own units" if isinstance(self.schema.x, Table) else "values from 0 to 1"
+        return Likelihood(nats.numpy(), bits, samples, bound, None if joint is None else joint.numpy(), units)
 
     def _volumes(self, data: Dataset) -> Tensor:
         """Of every row, the sum of the log scales of its numbers that are there, (N,)."""

@@ -137,6 +137,42 @@ def test_train_12_without_a_target(refused: Any) -> None:
     refused(["train", "generative", table()], "E-TRN-12", "--target")
 
 
+def test_rows_without_a_label_are_scored_beside_those_with_one(place: Path) -> None:
+    (place / "new.csv").write_text("age,income,pet,churned\n40,3000,dog,no\n40,3000,dog,\n40,3000,emu,yes\n")
+    words = ["score", str(run(*GENERATIVE)), "new.csv", "--unseen", "missing", "-o", "scores.csv"]
+    main(words)
+    head, *lines = (place / "scores.csv").read_text().splitlines()
+    assert head == "name,nats,nats_joint"
+    assert [bool(line.split(",")[2]) for line in lines] == [True, False, True]
+    assert lines[0].split(",")[1] == lines[1].split(",")[1]
+
+
+def test_a_vae_of_rows_scores_and_categories_need_no_numbers(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dials = ["--steps", "5", "--batch", "16", "--width", "8", "--latent", "2", "--no-report"]
+    main(["train", "generative", str(table()), "--target", "churned", "--density", "vae", *dials, "-o", "vae"])
+    capsys.readouterr()
+    main(["score", "vae", str(table()), "--samples", "2"])
+    assert "lower bound" in capsys.readouterr().out
+    lines = [",".join(line.split(",")[2:]) for line in customers().splitlines()]
+    (place / "words.csv").write_text(
+        "\n".join(
+            f"{line.split(',')[0]},x{i % 3},{line.split(',')[1]}" if i else "pet,shop,churned"
+            for i, line in enumerate(lines)
+        )
+        + "\n"
+    )
+    for density in ("ppca-mixture", "gaussian", "linear", "naive", "mixture", "kde"):
+        words = ["train", "generative", "words.csv", "--target", "churned", "--density", density, "--no-report"]
+        main([*words, "-o", density])
+        main(["evaluate", density])
+
+
+def test_check_repeats_the_options_it_was_given(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["check", str(table()), "--target", "churned", "--ignore", "age", "--missing=-1"])
+    advised = [line for line in capsys.readouterr().out.splitlines() if "seisei train generative" in line]
+    assert len(advised) == 1 and "--target churned --ignore age" in advised[0] and "--missing" in advised[0]
+
+
 # ---- compare ----
 
 

@@ -1,4 +1,4 @@
-"""Densities have exact answers: posteriors, marginals, maxima, samples. Each check comes with a mutant that fails it."""
+"""Densities have exact answers: posteriors, marginals, maxima, draws. Each check comes with a mutant that fails it."""
 
 from __future__ import annotations
 
@@ -184,32 +184,32 @@ def likelihood(model: GenerativeClassifier, batch: Batch) -> float:
 @pytest.mark.parametrize("gaps", [False, True], ids=["complete", "with gaps"])
 @pytest.mark.parametrize("hidden", [False, True], ids=["labelled", "half labelled"])
 def test_expectation_maximisation_never_lowers_the_likelihood(form: str, gaps: bool, hidden: bool) -> None:
-    def check(components: int, sizes: list[int], spoil: Callable[[Any], None] = lambda _: None) -> None:
+    def check(components: int, sizes: list[int], spoil: float = 0.0) -> None:
         batch = mixed(120, sizes, gaps=gaps, hidden=hidden)
         numbers = plain(form, 2 * components, sizes.count(0))
         model = GenerativeClassifier(Mixture(2, components, sizes, numbers, smoothing=0.0), 2)
         found = []
-        for _ in range(12):
+        for number in range(12):
             model.sweep(lambda: batch.split(50))
-            spoil(numbers)
+            numbers.mean.add_(spoil if number == 9 else 0.0)
             found.append(likelihood(model, batch))
         drops = [before - after for before, after in itertools.pairwise(found)]
         assert max(drops) < 1e-8 * abs(found[0])
         # What a sweep reports is the mean of log p(x | y), or of log p(x), before it.
         said = model.sweep(lambda: batch.split(50))
-        if said is not None and not hidden:
-            assert batch.y is not None
-            given = likelihood(model, batch) - float(model.log_prior[batch.y].sum())
-            assert float(said) * len(batch) <= given + 1e-8 * abs(given)
+        assert batch.y is not None and (said is None) == (components == 1)
+        if said is not None:
+            given = found[-1] - float(model.log_prior[batch.y[batch.y >= 0]].sum())
+            assert float(said) * len(batch) == pytest.approx(given, rel=1e-9)
 
     for components, sizes in itertools.product((1, 2), ([0, 0, 0], [0, 0, 4, 0, 2])):
         check(components, sizes)
     with pytest.raises(AssertionError):
-        check(2, [0, 0, 0], lambda numbers: numbers.mean.mul_(1.05))
+        check(2, [0, 0, 0], 0.1)
 
 
 def gradient(form: str, numbers: Any, batch: Batch) -> float:
-    """The largest derivative of the mean log-likelihood of what was observed, by any parameter of one Gaussian a class."""
+    """Of one Gaussian a class, the largest derivative by a parameter of the mean log-likelihood of what was observed."""
     names = {"diagonal": "variance", "full": "factor", "tied": "factor", "low rank": "weight"}
     own = [numbers.mean, getattr(numbers, names[form]), *([numbers.noise] if form == "low rank" else [])]
     mean, shape, *rest = (p.detach().clone().requires_grad_() for p in own)
@@ -268,7 +268,7 @@ def test_one_gaussian_of_low_rank_reaches_the_closed_form_of_principal_component
     mixture = Mixture(1, 1, 6, swept)
     swept.weight.copy_(noise(2, 1, 6, 2))
     mixture.started.fill_(True)
-    for _ in range(200):
+    for _ in range(400):
         mixture.sweep(lambda: [Batch(x)], torch.zeros(1))
     check(swept, 1e-8)
     # Mutants: the first of the discarded eigenvalues for their mean; another noise.
@@ -413,7 +413,7 @@ def test_kernels_are_the_sum_of_all_bumps(sizes: list[int], gaps: bool) -> None:
     kernel.sweep(lambda: train.split(10), torch.zeros(2))
     seen = torch.ones_like(test.x, dtype=torch.bool) if test.mask is None else test.mask
     wanted = brute(kernel, sizes, test.x, seen)
-    assert torch.allclose(kernel.log_probs(test), wanted, atol=1e-9)
+    assert torch.allclose(kernel.log_probs(test), wanted, rtol=1e-10, atol=1e-10)
     # Mutant: another width, or, of categories, another mixing.
     kernel.width.mul_(1.1)
     kernel.mixing = 0.25
@@ -439,12 +439,12 @@ def test_the_width_that_leaving_one_out_chooses_is_near_the_best(rows: int, dim:
         return float(kernel.log_prob(fresh).double().mean())
 
     def check(width: float) -> None:
-        assert at(width) > best - 0.02
+        assert at(width) > best - 8 / rows
 
     chosen = float(kernel.width)
     best = max(at(10 ** (step / 10)) for step in range(-20, 6))
     check(chosen)
-    for mutant in (chosen / 6, chosen * 6):
+    for mutant in (chosen / 10, chosen * 6):
         with pytest.raises(AssertionError):
             check(mutant)
 
@@ -527,7 +527,8 @@ def test_a_class_that_no_kept_row_has_can_be_drawn() -> None:
     kernel.sweep(lambda: [train], torch.zeros(3))
     x = kernel.sample(10, torch.full((10,), 2))
     assert x.isfinite().all() and set(x[:, 1].tolist()) <= {0.0, 1.0, 2.0}
-    assert kernel.log_probs(train)[:, 2].max() < -1e20, "its density is as good as nothing"
+    said = kernel.log_probs(train.map(lambda t: t.float() if t.is_floating_point() else t))
+    assert said[:, 2].max() < -1e20, "its density is as good as nothing"
 
 
 # ---- rows of mixed columns ----
@@ -547,13 +548,17 @@ def test_the_likelihood_of_a_row_integrates_to_one_and_draws_follow_it() -> None
     features = noise(0, 1, head.outputs)
     row = head(features)
 
+    def of(row: RowDistribution, x: Tensor) -> RowDistribution:
+        parts = (part.expand(len(x), -1) for part in row.logits)
+        return type(row)(row.columns, row.centre.expand(len(x), -1), row.log_std, tuple(parts))
+
     def check(row: RowDistribution) -> None:
         fine = torch.linspace(-8, 8, 401).double()
         a, b = torch.meshgrid(fine, fine, indexing="ij")
         total = 0.0
         for first, second in itertools.product(range(3), range(2)):
             x = torch.stack([a, torch.full_like(a, first), b, torch.full_like(a, second)], -1).view(-1, 4)
-            total += float(row.log_prob(x.unsqueeze(1)).sum(-1).exp().sum()) * float(fine[1] - fine[0]) ** 2
+            total += float(of(row, x).log_prob(x).sum(-1).exp().sum()) * float(fine[1] - fine[0]) ** 2
         assert abs(total - 1) < 1e-5
 
     check(row)

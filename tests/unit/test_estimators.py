@@ -119,6 +119,32 @@ def test_samples_of_a_class_are_of_that_class(density: Any) -> None:
         model.sample(1, label="rose")
 
 
+@pytest.mark.parametrize("model", [DiscriminantClassifier(), DiscriminativeClassifier()], ids=repr)
+def test_a_gap_after_training_without_gaps_counts_as_the_columns_mean(model: Any) -> None:
+    model.fit(IRIS + 100, KIND)
+    gaps = IRIS + 100
+    gaps[:, 1] = np.nan
+    filled = np.where(np.isnan(gaps), gaps[0] * 0 + (IRIS + 100).mean(0), gaps)
+    assert np.array_equal(model.predict(gaps), model.predict(filled)) and model.score(gaps, KIND) > 0.85
+    holes = np.where(np.random.default_rng(0).random(IRIS.shape) < 0.2, np.nan, IRIS)
+    assert model.fit(holes, KIND).score(holes, KIND) > 0.8
+
+
+@pytest.mark.parametrize(
+    ("model", "word"),
+    [
+        (DiscriminantClassifier("svm"), "svm"),  # type: ignore[arg-type]
+        (DiscriminativeClassifier("conv"), "conv"),  # type: ignore[arg-type]
+        (GenerativeClassifier("vaee"), "vaee"),  # type: ignore[arg-type]
+        (GenerativeClassifier(prior="flat"), "flat"),  # type: ignore[arg-type]
+    ],
+    ids=repr,
+)
+def test_unknown_words_are_refused(model: Any, word: str) -> None:
+    with pytest.raises(ValueError, match=f"{word}.*is not one of"):
+        model.fit(IRIS, KIND)
+
+
 def test_categories_are_told_by_their_shares() -> None:
     """With no numbers at all the answer is a table of counts with a row added to each category."""
     x = np.array([[0.0], [0.0], [0.0], [5.0], [5.0], [5.0], [0.0], [5.0]])

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json as json_
+import shlex
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from seisei.cli.options import data_options
 from seisei.cli.progress import Display
+from seisei.cli.signature import dashed
+from seisei.spec import parameters
 
 
 def check(path: str, *, seed: int = 0, json: bool = False, **options: Any) -> None:
@@ -26,11 +30,22 @@ def check(path: str, *, seed: int = 0, json: bool = False, **options: Any) -> No
     with Display() as display:
         read = DataOptions(**options).read
         data = read(path, seed, lambda done, total: display({"event": "reading", "done": done, "total": total}))
-    found = {**data.report, "advice": advice(data)}
+    found = {**data.report, "advice": advice(data, _typed(options))}
     if json:
         print(json_.dumps(found, ensure_ascii=False))
         return
     _print_check(found)
+
+
+def _typed(options: dict[str, Any]) -> str:
+    """The options that are not what they are by default, less the target, which a command names itself."""
+    words: list[str] = []
+    for name, default in ((n, p.default) for n, p in parameters(data_options).items()):
+        value = options.get(name, default)
+        if value != default and name != "target":
+            for each in value if isinstance(value, list) else [value]:
+                words += [dashed(name)] if each is True else [dashed(name), str(each)]
+    return shlex.join(words)
 
 
 def _print_check(found: dict[str, Any]) -> None:

@@ -55,6 +55,7 @@ def score(
     *,
     samples: int = 100,
     seed: int = 0,
+    unseen: Literal["refuse", "missing"] = "refuse",
     output: Path | None = None,
     resize: Literal["crop", "pad", "stretch"] | None = None,
     convert: bool = False,
@@ -72,6 +73,7 @@ def score(
         input: A picture, a folder, or any data that `train` reads.
         samples: Importance samples K behind each: more give a tighter bound, and take longer.
         seed: Of the noise.
+        unseen: What to do with a category that training had none of: refuse it, or take it as missing.
         output: A .csv file with a line for each.
         resize: How to fit pictures of another size; by default as in training.
         convert: Turn colour into grey where the model knows grey only.
@@ -83,7 +85,7 @@ def score(
 
     loaded = load(run, "score")
     place = None if output is None else target(output, output, suffixes=(".csv",), overwrite=overwrite)
-    data = loaded.read(input, resize=resize, convert=convert, max_pixels=max_pixels, verb="score")
+    data = loaded.read(input, resize=resize, convert=convert, max_pixels=max_pixels, verb="score", unseen=unseen)
     found = loaded.pipeline.score(data, samples=samples, seed=seed)
     names = (
         ["nats"]
@@ -93,12 +95,11 @@ def score(
     values = {"nats": found.nats, "nats_joint": found.joint, "bits_per_dimension": found.bits}
     columns = {name: value for name in names if (value := values[name]) is not None}
     rows: list[dict[str, Any]] = [
-        {"name": name, **{key: float(value[i]) for key, value in columns.items()}} for i, name in enumerate(data.names)
+        {"name": name, **{key: _finite(float(value[i])) for key, value in columns.items()}}
+        for i, name in enumerate(data.names)
     ]
     if place is not None:
-        place.write(
-            table_bytes([{k: v if k == "name" else f"{v:.6f}" for k, v in row.items()} for row in rows], ".csv")
-        )
+        place.write(table_bytes([{k: _digits(v, 6) for k, v in row.items()} for row in rows], ".csv"))
     (nats, error) = mean_and_error(found.nats)
     if json:
         mean: dict[str, float | None] = {"nats": nats, "nats_error": _finite(error)}
@@ -112,7 +113,8 @@ def score(
     heads = {"nats": "nats", "nats_joint": "with its label", "bits_per_dimension": "bits per dimension"}
     print("  ".join([f"{'name'.ljust(width)}", *(heads[key].rjust(14) for key in columns)]))
     for row in rows[:SHOWN]:
-        print("  ".join([row["name"].ljust(width), *(f"{row[key]:14.4f}" for key in columns)]))
+        shown = ((_digits(row[key], 4) or "–").rjust(14) for key in columns)
+        print("  ".join([row["name"].ljust(width), *shown]))
     if len(rows) > SHOWN:
         print(f"… {len(rows) - SHOWN:,} more" + ("" if place else ": write them all with -o scores.csv"))
     summary = f"\nmean of {len(rows):,}: {nats:.3f} ± {error:.3f} nats"
@@ -166,6 +168,11 @@ def evaluate(
 def _labels(run: Run, data: Dataset) -> list[str] | None:
     names = getattr(run.pipeline.schema.y, "names", None)
     return None if data.y is None or names is None or not run.pipeline.classes else [names[int(i)] for i in data.y]
+
+
+def _digits(value: Any, count: int) -> str:
+    """A number with so many decimals, nothing for None, a name as it is."""
+    return value if isinstance(value, str) else "" if value is None else f"{value:.{count}f}"
 
 
 def _finite(value: float) -> float | None:

@@ -112,7 +112,8 @@ def _absent(path: Path, typed: str) -> UserError:
         return UserError(
             "E-CHK-14", typed, "is a link that leads nowhere or back to itself", "remove the link or name a folder"
         )
-    return UserError("E-CHK-01", typed, f"no such folder (current folder: {here})", remedy)
+    what = "file" if path.suffix else "folder"
+    return UserError("E-CHK-01", typed, f"no such {what} (current folder: {here})", remedy)
 
 
 def _kind_of_file(path: Path, typed: str) -> str:

@@ -114,7 +114,7 @@ def target_of(sheet: Sheet, asked: Asked, own: int) -> tuple[Label | None, NDArr
         names, values = tuple(str(int(v)) for v in different), places_among(values, different)
     else:
         problem = f"{len(different):,} different {found.kind}s, wanted words, or at most {MOST_CLASSES} whole numbers"
-        remedy = "name a column of classes, or leave out --target to model it with the others"
+        remedy = "name a column of classes, or make classes of it, such as low and high"
         raise UserError("E-TRN-12", option, problem, remedy, found=len(different), wanted=MOST_CLASSES)
     return Label(names, name), np.where(np.isnan(values), -1, values).astype(np.int64)
 

@@ -25,7 +25,9 @@ class Likelihood:
             none.
         samples: importance samples behind each.
         bound: True when `nats` are lower bounds.
-        joint: log p(x, y) of each example with its own label, where the model gives it and the label is known, (N,).
+        joint: log p(x, y) of each example with its own label, where the model gives it, (N,); NaN where the label is
+            not known.
+        units: what the numbers of x are measured in.
     """
 
     nats: NDArray[np.float64]
@@ -33,12 +35,13 @@ class Likelihood:
     samples: int
     bound: bool
     joint: NDArray[np.float64] | None = None
+    units: str = "stored values"
 
     @property
     def meaning(self) -> str:
         """What the numbers are, in words."""
         if not self.bound:
-            return "exact log-likelihood" if self.bits is not None else "exact log-density, in the data's own units"
+            return "exact log-likelihood" if self.bits is not None else f"exact log-density, in {self.units}"
         return f"importance-weighted lower bound, K = {self.samples}: the true log-likelihood is at least this"
 
 

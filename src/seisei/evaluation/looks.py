@@ -55,7 +55,7 @@ STYLE = (
     + """
 body{max-width:1440px}
 .verdict{max-width:50em}.verdict strong{white-space:normal}
-.who{font-weight:600;overflow-wrap:anywhere}
+.who{font-weight:600;overflow-wrap:break-word;hyphens:auto}
 .key{display:inline-block;width:11px;height:11px;margin-right:7px;border-radius:3px;background:var(--k);
 box-shadow:0 0 0 1px color-mix(in srgb,var(--ink) 18%,transparent)}
 .across{display:grid;gap:32px 36px;align-items:end;margin-top:18px;max-width:calc(var(--n)*436px - 36px);

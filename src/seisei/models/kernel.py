@@ -154,7 +154,7 @@ class KernelDensity(nn.Module):
             torch.logsumexp(bumps[:, self.owner == c], 1) if int(count[c]) else bumps.new_full((len(bumps),), -1e30)
             for c in range(self.classes)
         ]
-        return torch.stack(parts, 1) - count.clamp_min(1).log()
+        return torch.stack(parts, 1) - count.clamp_min(1).to(bumps.dtype).log()
 
     def _marginals(self) -> tuple[Tensor, Tensor]:
         """The mean and the variance of each number in each kept row's class, (R, d)."""
@@ -215,18 +215,21 @@ class KernelDensity(nn.Module):
         square = squared_distances(x[asked], x)
         square[torch.arange(len(asked)), asked] = math.inf
         square.masked_fill_(self.owner[asked].unsqueeze(1) != self.owner[:count], math.inf)
-        # A row that repeats another, as rounding makes them, would have h vanish: each is told by rows that differ.
-        square.masked_fill_(square <= 1e-6 * square[square.isfinite()].mean().nan_to_num(), math.inf)
-        apart, d = square.isfinite(), len(j)
-        square = square[apart.any(1)]
-        if not len(square):
+        known, d = square.isfinite(), len(j)
+        same = square <= 1e-6 * square[known].mean().nan_to_num()
+        nearest = square.masked_fill(same, math.inf).min(1).values
+        nearest = nearest[nearest.isfinite()]
+        if not len(nearest):
             return 1.0
-        least = math.sqrt(float(square.min(1).values.median()) / d) / 10
-        most = max(100 * least, math.sqrt(float(square[square.isfinite()].mean()) / d))
+        # No smaller h can be best, since each row's own likelihood still grows with it; but for rows that repeat
+        # another, as rounding makes them, for which it would vanish.
+        least = math.sqrt(float(nearest.mean()) / d)
+        most = max(2 * least, math.sqrt(float(square[known].mean()) / d))
+        square = square[known.any(1)]
 
         def likelihood(h: float) -> float:
             return float(torch.logsumexp(-0.5 * square / h**2, 1).mean()) - d * math.log(h)
 
         steps = math.ceil(4 * math.log10(most / least))
         best = max((least * 10 ** (step / 4) for step in range(steps + 1)), key=likelihood)
-        return max((best * 10 ** (step / 20) for step in range(-5, 6)), key=likelihood)
+        return max((max(least, best * 10 ** (step / 20)) for step in range(-5, 6)), key=likelihood)

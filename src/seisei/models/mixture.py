@@ -108,7 +108,9 @@ class Mixture(nn.Module):
         columns, seen = self.columns, None if observed is None else observed
         numbers, categories = columns.number(x), columns.category(x)
         assert numbers is not None and categories is not None
-        found = self.numbers.log_prob(numbers, columns.number(seen), at) + self.log_weight.flatten()[at]
+        found = self.log_weight.flatten()[at].expand(len(x), -1)
+        if columns.numbers:
+            found = found + self.numbers.log_prob(numbers, columns.number(seen), at)
         return found + self.categories.log_prob(categories, columns.category(seen), at) if columns.categories else found
 
     # ---- how it learns
@@ -122,14 +124,14 @@ class Mixture(nn.Module):
             log_prior: log p(y), (C,), for rows without a label.
 
         Returns:
-            The mean of log p(x | y), or of log p(x) where y is unknown, before the round; None where nothing had to be
-            expected and it was not computed.
+            The mean of log p(x | y), or of log p(x) where y is unknown, before the round; None where some rows did not
+            need it, since nothing had to be expected of them.
         """
         if not bool(self.started):
             self._begin(examples)
         moments, counts = self.numbers.moments(), torch.zeros_like(self.categories.log_p)
         weight, total, rows = torch.zeros_like(self.log_weight).flatten(), self.log_weight.new_zeros(()), 0
-        expected = False
+        every = True
         for batch in examples():
             x, observed = self.columns.rows(batch)
             x = x.to(self.numbers.dtype)
@@ -137,7 +139,7 @@ class Mixture(nn.Module):
             if self.components == 1 and self.numbers.pooled and bool((y >= 0).all()):
                 r = nn.functional.one_hot(y, self.classes).to(x)
                 self._gather(x, observed, r, EVERY, moments, counts)
-                weight += r.sum(0)
+                weight, every = weight + r.sum(0), False
                 continue
             for c in torch.unique(y).tolist():
                 chosen = y == c
@@ -146,23 +148,25 @@ class Mixture(nn.Module):
                 if c < 0 or self.components > 1:
                     joint = self._components(some, seen, at)
                     joint = joint + log_prior.to(joint).repeat_interleave(self.components) if c < 0 else joint
-                    total, expected = total + torch.logsumexp(joint, 1).sum(), True
+                    total = total + torch.logsumexp(joint, 1).sum()
                     r = joint.softmax(1)
                 else:
-                    r = some.new_ones(len(some), 1)
+                    r, every = some.new_ones(len(some), 1), False
                 self._gather(some, seen, r, at, moments, counts)
                 weight[at] += r.sum(0)
                 rows += len(some)
-        self.numbers.update(moments)
+        if self.columns.numbers:
+            self.numbers.update(moments)
         self._share(counts, weight)
-        return total / max(1, rows) if expected else None
+        return total / max(1, rows) if every else None
 
     def _gather(
         self, x: Tensor, observed: Tensor | None, r: Tensor, at: slice, moments: list[Tensor], counts: Tensor
     ) -> None:
         numbers, categories = self.columns.number(x), self.columns.category(x)
         assert numbers is not None and categories is not None
-        self.numbers.gather(numbers, self.columns.number(observed), r, at, moments)
+        if self.columns.numbers:
+            self.numbers.gather(numbers, self.columns.number(observed), r, at, moments)
         if self.columns.categories:
             counts[at] += self.categories.gather(categories, self.columns.category(observed), r)
 
@@ -192,7 +196,8 @@ class Mixture(nn.Module):
                 m, rows = c * self.components + j, which == j
                 if not bool(rows.any()):
                     continue
-                self.numbers.begin(m, numbers[rows])
+                if self.columns.numbers:
+                    self.numbers.begin(m, numbers[rows])
                 weight[m] = rows.sum()
                 if self.columns.categories:
                     r = x.new_ones(int(rows.sum()), 1)

@@ -80,7 +80,8 @@ class Full(Gaussians):
             chosen = inner[which].expand(-1, len(mean), -1, -1)
             z = torch.linalg.solve_triangular(chosen, difference.unsqueeze(-1), upper=False).squeeze(-1)
             log_det = inner.diagonal(dim1=-2, dim2=-1).log().sum(-1)[which]
-            found.append(-0.5 * (z.square().sum(-1) + seen.sum(1, keepdim=True) * LOG_2PI) - log_det)
+            count = seen.sum(1, keepdim=True).to(x.dtype)
+            found.append(-0.5 * (z.square().sum(-1) + count * LOG_2PI) - log_det)
         return torch.cat(found) if found else x.new_zeros(0, len(mean))
 
     def begin(self, m: int, x: Tensor) -> None:

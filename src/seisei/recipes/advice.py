@@ -15,13 +15,18 @@ Advice = list[dict[str, str]]
 CLASS_NAMES = ("class", "diagnosis", "label", "outcome", "species", "target", "y")
 
 
-def advice(data: Dataset) -> Advice:
+def advice(data: Dataset, options: str = "") -> Advice:
     """Commands to start with, each with its reason.
+
+    Arguments:
+        data: what was looked at.
+        options: how it was read, as typed; the commands repeat them.
 
     Returns:
         Dictionaries with ``command`` and ``why``.
     """
-    return ADVISERS[type(data.schema.x)](data)
+    found = ADVISERS[type(data.schema.x)](data)
+    return [{**entry, "command": f"{entry['command']} {options}".rstrip()} for entry in found]
 
 
 def _for_pictures(data: Dataset) -> Advice:
@@ -42,6 +47,8 @@ def _for_pictures(data: Dataset) -> Advice:
     if isinstance(data.schema.y, Label):
         why = f"{data.schema.y.classes} kinds were found: choose the kind when sampling"
         found.append({"command": f"seisei train vae {where} {dials} --condition label", "why": why})
+        why = f"tells the {data.schema.y.classes} kinds apart, draws each, and says how likely a picture is"
+        found.append({"command": f"seisei train generative {where}", "why": why})
     if count < 500:
         why = f"{count} pictures are few for drawing new ones; an autoencoder compresses them, and less can go wrong"
         found.append({"command": f"seisei train autoencoder {where} {dials}", "why": why})
