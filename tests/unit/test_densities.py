@@ -205,11 +205,11 @@ def test_expectation_maximisation_never_lowers_the_likelihood(form: str, gaps: b
     for components, sizes in itertools.product((1, 2), ([0, 0, 0], [0, 0, 4, 0, 2])):
         check(components, sizes)
     with pytest.raises(AssertionError):
-        check(2, [0, 0, 0], 0.1)
+        check(2, [0, 0, 0], 1.0)
 
 
 def gradient(form: str, numbers: Any, batch: Batch) -> float:
-    """Of one Gaussian a class, the largest derivative by a parameter of the mean log-likelihood of what was observed."""
+    """Of one Gaussian a class, the largest derivative of the mean log-likelihood of what was observed."""
     names = {"diagonal": "variance", "full": "factor", "tied": "factor", "low rank": "weight"}
     own = [numbers.mean, getattr(numbers, names[form]), *([numbers.noise] if form == "low rank" else [])]
     mean, shape, *rest = (p.detach().clone().requires_grad_() for p in own)
@@ -543,8 +543,8 @@ class _Unscaled(RowDistribution):
 def test_the_likelihood_of_a_row_integrates_to_one_and_draws_follow_it() -> None:
     head = RowHead([0, 3, 0, 2])
     with torch.no_grad():
-        head.log_std.copy_(torch.tensor([-0.4, -9.0]))  # the second is held above the smallest
-        head.log_std[1].clamp_(math.log(0.3))
+        head.log_std.copy_(torch.tensor([-0.4, -1.2]))
+    head.requires_grad_(False)
     features = noise(0, 1, head.outputs)
     row = head(features)
 
@@ -565,7 +565,7 @@ def test_the_likelihood_of_a_row_integrates_to_one_and_draws_follow_it() -> None
     with pytest.raises(AssertionError):
         check(_Unscaled(row.columns, row.centre, row.log_std, row.logits))
     many = head(features.expand(DRAWN, -1))
-    with torch.no_grad(), seeds.seeded(0, "rows"):
+    with seeds.seeded(0, "rows"):
         x = many.sample()
     centre, spread = row.centre[0].tolist(), row.log_std.exp().tolist()
     for j, place in enumerate((0, 2)):
