@@ -5,7 +5,8 @@
 
 - mixture: per-class mixtures of probabilistic PCAs on MNIST and Fashion-MNIST. K, q and the borrowed rows are chosen on
   6,000 held-out training pictures, then all 60,000 are fitted and the 10,000 test pictures measured once.
-- missing: the same MNIST model with the 13 × 13 centre block (21.6 % of the pixels) hidden at test time, integrated out.
+- missing: the same MNIST model with the 13 × 13 centre block (21.6 % of the pixels) hidden at test time and integrated
+  out.
 - curves: naive Bayes against logistic regression on eleven tables, error against training rows (*On Discriminative vs.
   Generative Classifiers (Ng, Jordan, 2001)*), and where the curves cross.
 """
@@ -197,11 +198,13 @@ def curves(record: Record, quick: bool) -> None:
             stretches=[vars(s) for s in stretches(found)], seconds=round(time.perf_counter() - begun, 1),
         )  # fmt: skip
     record.add("tables with the curves measured", "Ng–Jordan", 2 if quick else len(tables()), goal=8, better="higher")
-    record.add("tables where naive Bayes leads with the fewest rows", "Ng–Jordan", naive_wins, goal=None, better="higher")
+    record.add(
+        "tables where naive Bayes leads with the fewest rows", "Ng–Jordan", naive_wins, goal=None, better="higher"
+    )
 
 
 def cross(naive: list[tuple[float, float, float]], logistic: list[tuple[float, float, float]]) -> float | None:
-    """Where the second curve goes below the first for the last time, on a logarithmic axis; None where it never does."""
+    """Where the second curve goes below the first for the last time, over log rows; None where it never does."""
     gaps = [(math.log(n), b - a) for (n, a, _), (_, b, _) in zip(naive, logistic, strict=True)]
     if gaps[-1][1] >= 0:
         return None

@@ -312,7 +312,7 @@ def test_check_of_a_table(here: Path, seisei: Callable[..., str], monkeypatch: p
     assert [column["used"] for column in found["columns"]] == ["ignored", "x", "ignored", "x"]
     assert found["columns"][1] == age and found["advice"] == [
         {
-            "command": "seisei check t.csv --target paid",
+            "command": "seisei check t.csv --target paid --ignore id --ignore kind --missing 7",
             "why": "to tell classes, name the column that has them; it may be: paid (2), age (39)",
         }
     ]

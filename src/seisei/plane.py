@@ -71,7 +71,9 @@ def plane_of(data: Dataset, axes: tuple[str, str] | None = None) -> Plane:
     mean = flat.mean(0)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        _, _, directions = torch.pca_lowrank(flat, q=2, niter=4)
+        # Some more than are needed: the last ones of those that are asked for are not exact.
+        _, _, directions = torch.pca_lowrank(flat, q=min(12, *flat.shape), niter=4)
+    directions = directions[:, :2]
     points = (flat - mean) @ directions
     extent = _extent(points)
     a, b = _mesh(extent)

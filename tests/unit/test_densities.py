@@ -324,6 +324,20 @@ def test_an_update_is_numpys_weighted_mean_and_covariance(form: str) -> None:
         check(shrunk, shrinkage=0.1, borrowed=5.0)
 
 
+@pytest.mark.parametrize("form", ["full", "tied"])
+def test_numbers_that_depend_on_each_other_get_a_density_and_those_that_overflow_end(form: str) -> None:
+    def fitted(x: Tensor) -> Any:
+        numbers = plain(form, 1, 3)
+        Mixture(1, 1, 3, numbers).sweep(lambda: [Batch(x)], torch.zeros(1))
+        return numbers
+
+    x = noise(0, 50, 2)
+    numbers = fitted(torch.cat([x, x.sum(1, keepdim=True)], 1))
+    covariance = np.cov(torch.cat([x, x.sum(1, keepdim=True)], 1).numpy().T, ddof=0)
+    assert np.allclose((numbers.factor[0] @ numbers.factor[0].T).numpy(), covariance, atol=1e-6)
+    assert not fitted(1e200 * noise(0, 50, 3)).factor.isfinite().all(), "it says so, and does not try for ever"
+
+
 def test_categories_are_shares_with_rows_added() -> None:
     part = Categories(2, [3, 2], 1.5, torch.float64)
     x = torch.tensor([[0.0, 1.0], [2.0, 1.0], [2.0, 0.0]]).double()

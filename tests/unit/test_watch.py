@@ -41,6 +41,7 @@ HEALTHY = {
     "validation": checks([90, 60, 45, 40, 38, 37, 36.9, 37.0, 36.8, 36.9], [0.8] * 8, 8),
     "a short wait": train(FALLING[:4], 0.9) + train(FALLING[4:]),
     "a rise while the KL term comes in": train([100, 60, 50, 48, 50, 52, 54, 55, 55, 54, 53, 52, 51, 50]),
+    "sweeps that leave an overfitted start": [{**e, "swept": True} for e in train([-190, -90, -85, *[-84.0] * 12])],
     "collapsed at the start, as all are": checks([90, 60, 45, 40, 38, 37, 36, 35, 35, 35], [0.0] * 8, 0)[:1],
 }
 BROKEN = {

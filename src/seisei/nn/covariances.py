@@ -147,7 +147,7 @@ class Full(Gaussians):
         factor, trouble = torch.linalg.cholesky_ex(covariance)
         # Numbers that depend on each other have no density: the least that arithmetic can bear is added.
         least = 1e-10 if self.dtype == torch.float64 else 1e-5
-        while bool(trouble.any()):
+        while bool(trouble.any()) and least < 100:  # beyond, it is not finite, and stays so
             factor, trouble = torch.linalg.cholesky_ex(covariance + least * own * one)
             least *= 10
         return torch.as_tensor(factor)
