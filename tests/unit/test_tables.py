@@ -531,10 +531,10 @@ def test_classes(values: list[Any], names: tuple[str, ...]) -> None:
 TARGETS: list[tuple[list[Any], str, str]] = [
     ([i / 8 for i in range(N)], "E-TRN-12",
      "--target class: 40 different numbers, wanted words, or at most 50 whole numbers;"
-     " name a column of classes, or leave out --target to model it with the others"),
+     " name a column of classes, or make classes of it, such as low and high"),
     ([f"2024-01-{i % 20 + 1:02}" for i in range(N)], "E-TRN-12",
      "--target class: 20 different dates, wanted words, or at most 50 whole numbers;"
-     " name a column of classes, or leave out --target to model it with the others"),
+     " name a column of classes, or make classes of it, such as low and high"),
     ([f"n{i}" for i in range(N)], "E-CHK-23",
      "t.csv: column 'class': it names the rows: 40 different values in 40; choose another --target"),
     (["a"] * N, "E-CHK-23", "t.csv: column 'class': every row has the same value; choose another --target"),
