@@ -26,19 +26,15 @@ from sklearn.datasets import load_digits, load_iris, load_wine
 
 from seisei import catalog
 from seisei.batch import Batch
-from seisei.data.dataset import Dataset, read_dataset
+from seisei.compare import error_after, stratified
+from seisei.data.dataset import read_dataset
 from seisei.data.idx import idx_source
-from seisei.data.loader import Loader, Order
 from seisei.evaluation.contrast import stretches
 from seisei.models.classifier import GenerativeClassifier
 from seisei.models.mixture import Mixture
 from seisei.nn.lowrank import LowRank
-from seisei.pipeline import Pipeline
 from seisei.recipes.classification import discriminative, generative
-from seisei.training.engine import Engine, Execution
 from seisei.training.levers import keep_pages, route_float32
-from seisei.training.loop import Training
-from seisei.training.plan import Plan
 
 PARTS = ("mixture", "missing", "curves")
 ROUNDS = 5
@@ -148,18 +144,6 @@ def tables() -> dict[str, dict[str, list[Any]]]:
     }
 
 
-def after(data: Dataset, plan: Plan, chosen: torch.Tensor, test: Dataset, seed: int) -> float:
-    """The error rate on the test rows after training on the chosen ones."""
-    with Engine(Execution()) as engine, Loader(data, Order(chosen, batch=plan.batch, seed=seed)) as loader:
-        training = Training(plan, loader, engine, seed)
-        while training.step < plan.steps:
-            training.advance()
-        shown = training.shown()
-    assert shown is not None
-    predictions = Pipeline(shown.model, data.schema, {}, "").predict(test)
-    return 1 - float(predictions.right().mean())
-
-
 def curves(record: Record, quick: bool) -> None:
     naive_wins = 0
     for name, columns in list(tables().items())[: 2 if quick else None]:
@@ -180,13 +164,8 @@ def curves(record: Record, quick: bool) -> None:
             for who, plan in plans.items():
                 errors = []
                 for number in range(repeats):
-                    draw = torch.Generator().manual_seed(1000 * record.seed + number)
-                    order = train[torch.randperm(len(train), generator=draw)]
-                    first = [int((data.y[order] == c).nonzero()[0]) for c in torch.unique(data.y[order]).tolist()]
-                    rest = torch.ones(len(order), dtype=torch.bool)
-                    rest[first] = False
-                    chosen = torch.cat([order[first], order[rest]])[:size]
-                    errors.append(after(data, plan, chosen, test, number))
+                    chosen = stratified(train, data.y, size, 1000 * record.seed + number)
+                    errors.append(error_after(plan, data, chosen, test, number))
                 found[who].append((size, float(np.mean(errors)), float(np.std(errors) / math.sqrt(repeats))))
         crossing = cross(found["naive Bayes"], found["logistic regression"])
         naive_wins += found["naive Bayes"][0][1] < found["logistic regression"][0][1]

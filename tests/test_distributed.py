@@ -59,6 +59,7 @@ def finish(processes: list[subprocess.Popen[str]], timeout: float = 120) -> list
         except subprocess.TimeoutExpired:
             for each in processes:
                 each.kill()
+                each.communicate()
             raise
         done.append((process.returncode, out + error))
     return done

@@ -35,6 +35,7 @@ HIDDEN = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
 # A learning curve trains again and again: where one training took longer than this, it is left out unless asked for.
 PATIENCE, SIZES, REPEATS = 5.0, 6, 3
 Tell = Callable[[str], None]
+KINDS = ((Joins, "generative"), (Believes, "discriminative"))
 # What a dial left at "auto" came to, by a part of the plan.
 CHOSEN = {"LowRank": "ppca-mixture", "Full": "gaussian", "ConvEncoder": "conv", "MLPEncoder": "mlp"}
 
@@ -195,14 +196,7 @@ class _Of:
         self.recipe = RunFolder.open(path).read("recipe.json")
         events = [e for e in RunFolder.open(path).events() if e.get("event") == "end"]
         self.seconds = float(events[-1].get("seconds", 0.0)) if events else 0.0
-        model = pipeline.model
-        self.kind = (
-            "generative"
-            if isinstance(model, Joins)
-            else "discriminative"
-            if isinstance(model, Believes)
-            else "discriminant"
-        )
+        self.kind = next((kind for able, kind in KINDS if isinstance(pipeline.model, able)), "discriminant")
         dials = self.recipe.get("dials", {})
         self.how = next((str(dials[key]) for key in ("density", "network", "method") if key in dials), "")
         if self.how == "auto":
@@ -246,30 +240,15 @@ class _Of:
         assert data.y is not None
         classes = len(torch.unique(data.y[train]))
         sizes = np.unique(np.geomspace(min(len(train), 4 * classes), len(train), SIZES).round().astype(int))
+        plan = Plan.from_json(self.recipe["plan"], f"{self.path}/recipe.json")
         found = []
         for size in sizes.tolist():
             wrong = [
-                1 - self._after(data, _stratified(train, data.y, size, self.seed + number))
+                error_after(plan, data, stratified(train, data.y, size, self.seed + number), self.part, self.seed)
                 for number in range(REPEATS if size < len(train) else 1)
             ]
             found.append({"rows": size, "error": float(np.mean(wrong)), "spread": float(np.std(wrong))})
         return found
-
-    def _after(self, data: Dataset, chosen: torch.Tensor) -> float:
-        """The accuracy after training on these examples, as the run was trained."""
-        plan = Plan.from_json(self.recipe["plan"], f"{self.path}/recipe.json")
-        plan = plan.override("batch", min(plan.batch, len(chosen)))
-        with Engine(Execution(device="cpu")) as engine:
-            order = Order(chosen, batch=plan.batch, seed=self.seed)
-            with Loader(data, order) as loader:
-                training = Training(plan, loader, engine, self.seed)
-                while training.step < plan.steps:
-                    training.advance()
-                shown = training.shown()
-        if shown is None:
-            return 0.0
-        again = Pipeline(shown.model, self.pipeline.schema, self.pipeline.card, "")
-        return float(again.predict(self.part, seed=self.seed).right().mean())
 
     def drawn(self) -> bytes | list[dict[str, Any]] | None:
         """Samples: a column for each class of pictures, some rows of a table."""
@@ -285,12 +264,25 @@ class _Of:
         return png_bytes(grid(self.pipeline.sample(len(kinds), seed=self.seed, label=kinds), columns))
 
 
-def _stratified(train: torch.Tensor, y: torch.Tensor, size: int, seed: int) -> torch.Tensor:
-    """So many of these examples, at least one of each class."""
-    shuffled = train[torch.randperm(len(train), generator=seeds.generator(seed, "curve"))]
+def stratified(rows: torch.Tensor, y: torch.Tensor, size: int, seed: int) -> torch.Tensor:
+    """So many of these rows, drawn by chance, at least one of each class."""
+    shuffled = rows[torch.randperm(len(rows), generator=seeds.generator(seed, "curve"))]
     labels = y[shuffled]
     first = torch.stack([(labels == c).nonzero()[0, 0] for c in torch.unique(labels)])
     rest = torch.ones(len(shuffled), dtype=torch.bool)
     rest[first] = False
     chosen = torch.cat([first, rest.nonzero().flatten()])[:size]
     return shuffled[chosen].sort().values
+
+
+def error_after(plan: Plan, data: Dataset, rows: torch.Tensor, test: Dataset, seed: int = 0) -> float:
+    """The error rate on other examples after carrying out a classifier's plan with these rows only."""
+    plan = plan.override("batch", min(plan.batch, len(rows)))
+    with Engine(Execution(device="cpu")) as engine, Loader(data, Order(rows, batch=plan.batch, seed=seed)) as loader:
+        training = Training(plan, loader, engine, seed)
+        while training.step < plan.steps:
+            training.advance()
+        shown = training.shown()
+    if shown is None:
+        return 1.0
+    return 1 - float(Pipeline(shown.model, data.schema, {}, "").predict(test, seed=seed).right().mean())

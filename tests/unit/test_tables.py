@@ -124,7 +124,8 @@ def test_what_a_model_says_is_always_a_row() -> None:
 
 
 VALUES = {
-    "age": st.integers(-1000, 1000),
+    # A whole -999 is what this column writes for a gap.
+    "age": st.integers(-1000, 1000).filter(lambda age: age != -999),
     "price": st.integers(-9999, 9999).map(lambda cents: cents / 100),
     "pet": st.sampled_from(PET.levels),
     "paid": st.sampled_from(PAID.levels),

@@ -124,6 +124,9 @@ def compare(
     if most < 1:
         raise UserError("E-CMP-23", "--most", f"{most} is out of range, wanted >= 1", "choose a larger number")
     place = target(output, Path("compare"), suffixes=(), overwrite=overwrite)
+    said = {"--data": data, "--split": split, "--most": most, "--curves": curves, "--seed": seed}
+    words = [word for option, value in said.items() if value is not None for word in (option, str(value))]
+    words += [word for axis in axes or [] for word in ("--axes", axis)]
     page = carry_out(
         [find_run(run) for run in runs],
         place.path,
@@ -133,6 +136,7 @@ def compare(
         axes=None if axes is None else (axes[0], axes[1]),
         curves={"quick": None, "all": True, "none": False}[curves],
         seed=seed,
+        command=["seisei", "compare", *runs, *words],
         tell=lambda what: print(what, file=sys.stderr),
     )
     found = json_.loads((page.parent / "comparison.json").read_text("utf-8"))

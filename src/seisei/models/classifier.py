@@ -46,7 +46,7 @@ class DiscriminantClassifier(nn.Module):
 
     def sweep(self, examples: Examples) -> None:
         """Fit the surface to all examples."""
-        self.surface.sweep(examples, None)
+        self.surface.sweep(examples)
 
 
 @listed
@@ -71,7 +71,7 @@ class DiscriminativeClassifier(nn.Module):
 
     def sweep(self, examples: Examples) -> None:
         """Fit the trunk to all examples, where it is one that is fitted in one go."""
-        self.trunk.sweep(examples, None)
+        self.trunk.sweep(examples)
 
 
 @listed

@@ -114,13 +114,8 @@ class Planes(nn.Module):
         return self.features(batch) @ self.weight.T + self.bias  # type: ignore[no-any-return]
 
     @torch.no_grad()
-    def sweep(self, examples: Examples, log_prior: Tensor) -> None:
-        """Fit; rows without a label are of no use here.
-
-        Arguments:
-            examples: gives all of them.
-            log_prior: of no use here either.
-        """
+    def sweep(self, examples: Examples) -> None:
+        """Fit to all examples; rows without a label are of no use here."""
         if isinstance(self.features, Landmarks):
             self.features.begin(examples)
         rows, labels = [], []

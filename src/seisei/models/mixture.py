@@ -5,8 +5,7 @@
 With one component this is the Gaussian class model (quadratic, or, tied, linear discriminant analysis), naive Bayes
 where the covariance is diagonal; with several of low rank, a mixture of probabilistic principal component analysers.
 Missing values are integrated out, in training as in use. A row without a label belongs to every class with its
-posterior
-probability: learning from labelled and unlabelled rows is one likelihood.
+posterior probability: learning from labelled and unlabelled rows is one likelihood.
 
 References: *Mixtures of Probabilistic Principal Component Analysers (Tipping, Bishop, 1999)*; unlabelled rows: *Text
     Classification from Labeled and Unlabeled Documents using EM (Nigam, McCallum, Thrun, Mitchell, 2000)*.
@@ -100,18 +99,19 @@ class Mixture(nn.Module):
         components = y * self.components + k
         numbers, centre = self.numbers.sample(components), self.numbers.mean[components]
         noise = seeds.uniform(n, len(self.columns.levels), device=device).to(numbers.dtype)
-        x = self.columns.join(torch.lerp(centre, numbers, temperature), self.categories.sample(components, noise))
-        return x
+        return self.columns.join(torch.lerp(centre, numbers, temperature), self.categories.sample(components, noise))
 
     def _components(self, x: Tensor, observed: Tensor | None, at: slice) -> Tensor:
         """log π + log p(x | component), (B, m)."""
-        columns, seen = self.columns, None if observed is None else observed
+        columns = self.columns
         numbers, categories = columns.number(x), columns.category(x)
         assert numbers is not None and categories is not None
         found = self.log_weight.flatten()[at].expand(len(x), -1)
         if columns.numbers:
-            found = found + self.numbers.log_prob(numbers, columns.number(seen), at)
-        return found + self.categories.log_prob(categories, columns.category(seen), at) if columns.categories else found
+            found = found + self.numbers.log_prob(numbers, columns.number(observed), at)
+        if columns.categories:
+            found = found + self.categories.log_prob(categories, columns.category(observed), at)
+        return found
 
     # ---- how it learns
 
@@ -189,7 +189,7 @@ class Mixture(nn.Module):
             k = min(self.components, len(x))
             which = torch.zeros(len(x), dtype=torch.long, device=x.device)
             if k > 1:
-                chosen = self.categories._chosen(categories, self.columns.category(observed))
+                chosen = self.categories.chosen(categories, self.columns.category(observed))
                 features = torch.cat([numbers, chosen], 1)
                 which = kmeans(features, k, seeds.generator(self.seed, "clusters", c))[1]
             for j in range(k):

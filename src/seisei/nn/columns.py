@@ -118,24 +118,25 @@ class Categories(nn.Module):
         before = torch.tensor([0, *levels]).cumsum(0)[:-1]
         self.register_buffer("start", before, persistent=False)
 
-    def _chosen(self, x: Tensor, observed: Tensor | None) -> Tensor:
+    def chosen(self, x: Tensor, observed: Tensor | None) -> Tensor:
         """A 1 for each category that was seen: (B, S)."""
         seen = x.new_ones(x.shape) if observed is None else observed.to(x.dtype)
         return x.new_zeros(len(x), self.log_p.shape[1]).scatter_(1, x.long() + self.start, seen)
 
     def log_prob(self, x: Tensor, observed: Tensor | None, at: slice = EVERY) -> Tensor:
         """Σ log p of what was observed: (B, m)."""
-        return self._chosen(x, observed) @ self.log_p[at].T
+        return self.chosen(x, observed) @ self.log_p[at].T
 
     def gather(self, x: Tensor, observed: Tensor | None, r: Tensor) -> Tensor:
         """How often each category was seen: (m, S)."""
-        return r.T @ self._chosen(x, observed)
+        return r.T @ self.chosen(x, observed)
 
     def update(self, counts: Tensor) -> None:
         """The shares of the categories among what was observed."""
         parts = [(c + self.smoothing) for c in torch.split(counts, self.levels, 1)]
-        shares = [(p / p.sum(1, keepdim=True).clamp_min(1e-300)).clamp_min(1e-300) for p in parts]
-        self.log_p.copy_(torch.cat(shares, 1).log())
+        shares = [p / p.sum(1, keepdim=True).clamp_min(1e-30) for p in parts]
+        # What is saved must be finite, whatever the precision.
+        self.log_p.copy_(torch.cat(shares, 1).log().clamp_min(-700.0))
 
     def sample(self, components: Tensor, noise: Tensor) -> Tensor:
         """One draw of each column: uniform noise (n, J) to categories (n, J)."""

@@ -53,7 +53,7 @@ class LowRank(Gaussians):
         found = []
         m = len(self.mean[at])
         for rows, patterns, which in by_pattern(observed, m * self.rank**2, like=x):
-            _, square, p, inner, count = self._projected(x[rows], patterns, which, at)
+            square, p, inner, count = self._projected(x[rows], patterns, which, at)
             noise = self.noise[at]
             # (b, m, q, q) where patterns differ, (1, m, q, q) where all are one.
             chosen = inner if len(patterns) == 1 else inner[which]
@@ -68,8 +68,8 @@ class LowRank(Gaussians):
 
     def _projected(
         self, x: Tensor, patterns: Tensor, which: Tensor, at: slice
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """The centre, ‖x − μ‖² and p (both about what was observed), L by pattern, and how many were observed."""
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """‖x − μ‖² and p (both about what was observed), L by pattern, and how many were observed."""
         weight, noise = self.weight[at], self.noise[at]
         m, d, q = weight.shape
         seen = patterns.to(x.dtype)
@@ -78,7 +78,7 @@ class LowRank(Gaussians):
         mean = self.mean[at] - centre
         kept = (x - centre) * seen[which]
         flat = weight.permute(1, 0, 2).reshape(d, m * q)
-        offset = torch.einsum("ud,md,mdq->umq", seen, mean, weight) if m * q else seen.new_zeros(len(seen), m, q)
+        offset = torch.einsum("ud,md,mdq->umq", seen, mean, weight)
         p = (kept @ flat).view(len(x), m, q) - offset[which]
         square = kept.square().sum(1, keepdim=True) - 2 * kept @ mean.T + (seen @ mean.square().T)[which]
         if bool(patterns.all()):
@@ -86,7 +86,7 @@ class LowRank(Gaussians):
         else:
             gram = (seen @ (weight.unsqueeze(3) * weight.unsqueeze(2)).transpose(0, 1).reshape(d, -1)).view(-1, m, q, q)
         inner = torch.linalg.cholesky(gram + noise[:, None, None] * torch.eye(q, dtype=x.dtype, device=x.device))
-        return centre, square, p, inner, seen.sum(1)[which].unsqueeze(1)
+        return square, p, inner, seen.sum(1)[which].unsqueeze(1)
 
     def begin(self, m: int, x: Tensor) -> None:
         """Principal components of the rows: the maximum of the likelihood, when these are all rows there are."""
@@ -122,7 +122,7 @@ class LowRank(Gaussians):
         for rows, patterns, which in by_pattern(observed, len(mean) * (self.rank**2 + self.dim), like=x):
             seen = patterns.to(x.dtype)
             if not complete:
-                _, _, p, inner, _ = self._projected(x[rows], patterns, which, at)
+                _, p, inner, _ = self._projected(x[rows], patterns, which, at)
                 inverse = torch.cholesky_inverse(inner)  # (u, m, q, q)
             for m, mu in enumerate(mean):
                 share = r[rows, m : m + 1]

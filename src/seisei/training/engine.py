@@ -31,6 +31,9 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "bf16"]
 T = TypeVar("T")
 _STORES: list[Any] = []
+# A group must be let go of from Python, which then gives up the interpreter's lock. Were DDP's reference the last, its
+# destructor would keep that lock and wait for a thread of gloo that may be waiting for it: the process hangs for good.
+_GROUPS: list[Any] = []
 _MEETINGS = itertools.count()
 
 # To meet, a minute. Afterwards a process that died is noticed at once by its closed connections; the limit of a
@@ -116,6 +119,7 @@ class Engine:
             store: Any = PrefixStore(f"attempt{attempt}", _STORES[0])
             backend = "nccl" if self.device.type == "cuda" else "gloo"
             dist.init_process_group(backend, store=store, rank=self.rank, world_size=self.world, timeout=COLLECTIVE)
+            _GROUPS.append(dist.group.WORLD)
             mine = f"{os.getpid()} {socket.gethostname()}"
             store.set(f"peer{self.rank}", mine)
             # Store.get waits for the others, for as long as the store's timeout.
