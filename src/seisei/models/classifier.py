@@ -15,6 +15,7 @@ Shapes: a batch's x (B, ...), y (B,) class numbers; scores and log-probabilities
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 import torch
@@ -105,6 +106,10 @@ class GenerativeClassifier(nn.Module):
         prior: p(y): the shares of the classes in training, or uniform.
         shape: of one x, where the density works on rows of its values; nothing leaves what it draws as it is.
         samples: importance samples behind a label, where the density gives a bound that tightens with them.
+        reach: pixels by which a picture may lie elsewhere, each way: log p(x | y) = log 1/S Σ_s p(T_s x | y) over all
+            S = (2 · reach + 1)² moves T_s. Pictures move round the edge, so that p stays normalised. Where things lie
+            is then a latent that is summed out exactly (*Transformation-Invariant Clustering Using the EM Algorithm
+            (Frey, Jojic, 2003)*).
 
     Example:
         >>> from seisei.models.mixture import Mixture
@@ -124,10 +129,13 @@ class GenerativeClassifier(nn.Module):
         prior: Literal["data", "uniform"] = "data",
         shape: Shape | None = None,
         samples: Annotated[int, Range(ge=1, le=100_000)] = 16,
+        reach: Annotated[int, Range(ge=0, le=8)] = 0,
     ) -> None:
         super().__init__()
         self.density: Any = density
         self.classes, self.prior, self.shape, self.samples = classes, prior, shape, samples
+        places = range(-reach, reach + 1)
+        self.moves = [(down, right) for down in places for right in places]
         self.register_buffer("log_prior", torch.full((classes,), 1 / classes, dtype=torch.float64).log())
 
     @property
@@ -145,11 +153,27 @@ class GenerativeClassifier(nn.Module):
         if hasattr(self.density, "log_probs"):
             all_at_once: Tensor = self.density.log_probs(batch)
             return all_at_once + self.log_prior
-        each = []
-        for c in range(self.classes):
-            y = torch.full((len(batch),), c, device=batch.x.device)
-            each.append(self.density.log_prob(Batch(batch.x, y, batch.mask), samples=samples or self.samples))
-        return torch.stack(each, 1) + self.log_prior
+        total: Tensor | None = None
+        for move in self.moves:
+            moved = Batch(_roll(batch.x, move), None, None if batch.mask is None else _roll(batch.mask, move))
+            found = torch.stack([self._log_prob(moved, c, samples or self.samples) for c in range(self.classes)], 1)
+            total = found if total is None else torch.logaddexp(total, found)
+        assert total is not None
+        return total - math.log(len(self.moves)) + self.log_prior
+
+    def _log_prob(self, batch: Batch, c: int, samples: int) -> Tensor:
+        """log p(x | y = c), (B,)."""
+        y = torch.full((len(batch),), c, device=batch.x.device)
+        found: Tensor = self.density.log_prob(Batch(batch.x, y, batch.mask), samples=samples)
+        return found
+
+    def moved(self, batch: Batch) -> Batch:
+        """Each picture at a place drawn by chance; everything as it is where pictures do not move."""
+        if len(self.moves) == 1:
+            return batch
+        drawn = (seeds.uniform(len(batch), 1, device=batch.x.device)[:, 0] * len(self.moves)).long()
+        by = torch.tensor(self.moves, device=batch.x.device)[drawn]
+        return Batch(_roll_each(batch.x, by), batch.y, None if batch.mask is None else _roll_each(batch.mask, by))
 
     def log_posterior(self, batch: Batch, *, samples: int | None = None) -> Tensor:
         """log p(y | x), (B, C)."""
@@ -176,7 +200,7 @@ class GenerativeClassifier(nn.Module):
     def sample(self, n: int, y: Tensor | None = None, *, temperature: float = 1.0) -> Tensor:
         """n examples of these classes, or of classes drawn from p(y)."""
         x: Tensor = self.density.sample(n, self.draw_labels(n) if y is None else y, temperature=temperature)
-        return (torch.unflatten(x, 1, self.shape) if self.shape else x).float()
+        return self.moved(Batch((torch.unflatten(x, 1, self.shape) if self.shape else x).float())).x
 
     # ---- how it learns
 
@@ -199,3 +223,17 @@ class GenerativeClassifier(nn.Module):
         self.count(examples)
         found: Tensor | None = self.density.sweep(examples, self.log_prior)
         return found
+
+
+def _roll(x: Tensor, move: tuple[int, int]) -> Tensor:
+    """Pictures (..., H, W) moved round the edge."""
+    return x if move == (0, 0) else torch.roll(x, move, (-2, -1))
+
+
+def _roll_each(pictures: Tensor, by: Tensor) -> Tensor:
+    """(B, C, H, W), each moved round the edge by its own row of (B, 2)."""
+    b, c, h, w = pictures.shape
+    rows = (torch.arange(h, device=by.device) - by[:, :1]) % h
+    columns = (torch.arange(w, device=by.device) - by[:, 1:]) % w
+    found = pictures.gather(2, rows[:, None, :, None].expand(b, c, h, w))
+    return found.gather(3, columns[:, None, None, :].expand(b, c, h, w))

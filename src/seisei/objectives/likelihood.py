@@ -85,7 +85,7 @@ class JointBound(Objective):
     its posterior probability, and costs a pass for each class. Free bits are for examples with one.
 
     Arguments:
-        model: a generative classifier whose density gives `posterior`, `reconstruction` and `log_prior`.
+        model: a generative classifier, with `moved`, whose density gives `posterior`, `reconstruction`, `log_prior`.
         beta: see `ELBO`.
         warmup: see `ELBO`.
         free_bits: see `ELBO`.
@@ -104,6 +104,8 @@ class JointBound(Objective):
 
     def loss(self, batch: Batch, t: float) -> Loss:
         """The bound's loss, given the label, or over all labels."""
+        # One place of each picture for all of them: with it drawn by chance this bounds their sum (Jensen).
+        batch = self.model.moved(batch)
         bound, y = self._bound[0], batch.y
         assert y is not None
         known = y >= 0

@@ -22,7 +22,7 @@ from seisei.nn.mlp import MLPDecoder, MLPEncoder
 from seisei.nn.priors import StandardNormal
 from seisei.nn.rows import RowHead
 from seisei.objectives.likelihood import Fitting, JointBound, MaximumLikelihood
-from seisei.recipes.vaes import BatchSize, Decay, Depth, Rate, Width, ends, picture
+from seisei.recipes.vaes import BatchSize, Decay, Depth, Head, Rate, Width, ends, picture
 from seisei.schema import Schema
 from seisei.spec import Range, Spec
 from seisei.training.plan import Optim, Plan
@@ -140,6 +140,8 @@ def generative(
     latent: Annotated[int, Range(ge=1, le=4096)] = 32,
     width: Width = None,
     depth: Depth = None,
+    head: Head = "auto",
+    reach: Annotated[int, Range(ge=0, le=8)] = 0,
     steps: Rounds = None,
     batch: BatchSize = 64,
     learning_rate: Rate = 1e-3,
@@ -165,6 +167,8 @@ def generative(
         latent: Numbers in the latent of vae.
         width: Units of a hidden layer of vae, or channels.
         depth: Hidden layers of vae, or residual blocks at each size.
+        head: What a pixel's likelihood is in vae; auto is bernoulli, which tells classes apart best.
+        reach: Pixels by which a picture may lie elsewhere, in vae: all places are summed over.
         steps: Rounds of fitting, or updates of the weights of vae; by default what the density needs.
         batch: Examples an update of vae.
         learning_rate: Of vae, at its highest.
@@ -174,8 +178,9 @@ def generative(
     if density == "auto":
         density = "gaussian" if isinstance(schema.x, Table) else "ppca-mixture"
     if density == "vae":
-        inner, format = _vae(schema, latent, width, depth, classes)
-        model = Spec(GenerativeClassifier, density=inner, classes=classes, prior=prior)
+        inner, format = _vae(schema, latent, width, depth, "bernoulli" if head == "auto" else head, classes)
+        reach = 0 if isinstance(schema.x, Table) else reach
+        model = Spec(GenerativeClassifier, density=inner, classes=classes, prior=prior, reach=reach)
         optim = Optim(learning_rate=learning_rate, clip=1000.0)
         objective = Spec(JointBound, model=model, warmup=0.1)
         return Plan(objective, steps or 3000, batch, optim, average=average, format=format)
@@ -198,18 +203,20 @@ def _bayes(schema: Schema, density: Spec, prior: str) -> Spec:
     return Spec(GenerativeClassifier, density=density, classes=schema.y.classes, prior=prior, shape=shape)
 
 
-def _vae(schema: Schema, latent: int, width: int | None, depth: int | None, classes: int) -> tuple[Spec, Any]:
+def _vae(
+    schema: Schema, latent: int, width: int | None, depth: int | None, head: str, classes: int
+) -> tuple[Spec, Any]:
     """A class-conditional VAE of pictures or rows, and its memory format."""
     prior = Spec(StandardNormal, latent=latent)
     if not isinstance(schema.x, Table):
-        encoder, decoder, head, format = ends(schema, 2 * latent, latent, "auto", width, depth, "auto", classes)
-        return Spec(VAE, encoder=encoder, decoder=decoder, head=head, prior=prior), format
+        encoder, decoder, pixels, format = ends(schema, 2 * latent, latent, "auto", width, depth, head, classes)
+        return Spec(VAE, encoder=encoder, decoder=decoder, head=pixels, prior=prior), format
     sizes = list(schema.x.sizes)
-    reader, head = Spec(RowFeatures, sizes=sizes, missing=True), Spec(RowHead, sizes=sizes)
+    reader, cells = Spec(RowFeatures, sizes=sizes, missing=True), Spec(RowHead, sizes=sizes)
     dims = {"width": width or 128, "depth": 2 if depth is None else depth, "classes": classes}
     encoder = Spec(MLPEncoder, shape=[reader.build().outputs], outputs=2 * latent, **dims)
-    decoder = Spec(MLPDecoder, shape=[head.build().outputs], latent=latent, **dims)
-    return Spec(VAE, encoder=encoder, decoder=decoder, head=head, prior=prior, reader=reader), "contiguous"
+    decoder = Spec(MLPDecoder, shape=[cells.build().outputs], latent=latent, **dims)
+    return Spec(VAE, encoder=encoder, decoder=decoder, head=cells, prior=prior, reader=reader), "contiguous"
 
 
 def _gaussians(density: str, count: int, dim: int, rank: int, borrowed: float) -> Spec:
