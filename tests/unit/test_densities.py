@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import binom, norm
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
 from seisei import seeds
@@ -395,7 +395,7 @@ def brute(kernel: KernelDensity, sizes: list[int], x: Tensor, seen: Tensor) -> T
     """log p(x | c), a bump at a time."""
     h, found = float(kernel.width), torch.zeros(len(x), kernel.classes).double()
     for c in range(kernel.classes):
-        kept = [i for i in range(kernel.rows) if int(kernel.owner[i]) == c]
+        kept = [i for i in range(kernel.rows) if float(kernel.share[i, c]) > 0]
         have = {j: [float(kernel.x[i, j]) for i in kept if bool(kernel.seen[i, j])] for j in range(len(sizes))}
         for row in range(len(x)):
             total = 0.0
@@ -414,8 +414,8 @@ def brute(kernel: KernelDensity, sizes: list[int], x: Tensor, seen: Tensor) -> T
                         bump *= 1 - kernel.mixing if value == theirs else kernel.mixing / (size - 1)
                     else:
                         bump *= (have[j].count(value) + 1) / (len(have[j]) + size)
-                total += bump
-            found[row, c] = math.log(total / len(kept))
+                total += bump * float(kernel.share[i, c])
+            found[row, c] = math.log(total / float(kernel.share[:, c].sum()))
     return found
 
 
@@ -432,6 +432,49 @@ def test_kernels_are_the_sum_of_all_bumps(sizes: list[int], gaps: bool) -> None:
     kernel.width.mul_(1.1)
     kernel.mixing = 0.25
     assert not torch.allclose(kernel.log_probs(test), wanted, atol=1e-3)
+
+
+def lines(n: int = 60) -> tuple[Batch, Tensor]:
+    """Two parallel lines of points; a label at the left end of one, and at the right end of the other."""
+    t = torch.linspace(0, 10, n).double()
+    x = torch.cat([torch.stack([t, torch.zeros(n)], 1), torch.stack([t, torch.ones(n)], 1)])
+    true = torch.arange(2).repeat_interleave(n)
+    some = torch.full_like(true, -1)
+    some[0], some[-1] = 0, 1
+    return Batch(x, some), true
+
+
+def test_labels_spread_along_rows_and_not_across_a_gap() -> None:
+    train, true = lines()
+
+    def wrong(kernel: KernelDensity) -> int:
+        kernel.sweep(lambda: train.split(50), torch.tensor([0.5, 0.5]).log())
+        return int((kernel.log_probs(Batch(train.x)).argmax(1) != true).sum())
+
+    assert wrong(KernelDensity(2, 2, rows=120, bandwidth=0.2, rounds=300, neighbours=5).double()) == 0
+    # Mutants: too few rounds to reach the other end; bumps so wide that they bridge the gap.
+    assert wrong(KernelDensity(2, 2, rows=120, bandwidth=0.2, rounds=3, neighbours=5).double()) > 20
+    assert wrong(KernelDensity(2, 2, rows=120, bandwidth=2.0, rounds=300, neighbours=100).double()) > 20
+
+
+@pytest.mark.parametrize("sizes", [[0, 0], [0, 3, 0, 2]], ids=["numbers", "both"])
+def test_a_round_gives_rows_without_a_label_their_posterior_under_the_others(sizes: list[int]) -> None:
+    train = mixed(25, sizes, gaps=False, hidden=False, seed=3)
+    assert train.y is not None
+    some = train.y.where(torch.arange(25) % 2 == 0, -1)
+    log_prior = torch.tensor([0.3, 0.7]).double().log()
+    kernel = KernelDensity(2, sizes, rows=25, bandwidth=0.7, rounds=1).double()
+    kernel.sweep(lambda: [Batch(train.x, some)], log_prior)
+    teachers = KernelDensity(2, sizes, rows=25, bandwidth=0.7).double()
+    teachers.sweep(lambda: [Batch(train.x[some >= 0], some[some >= 0])], log_prior)
+    wanted = (teachers.log_probs(Batch(train.x[some < 0])) + log_prior).softmax(1)
+    found = kernel.share[kernel.owner == 2]
+    assert torch.allclose(found, wanted.where(wanted > 1e-4, 0.0), atol=1e-9)
+    # The density is then the sum of all bumps by their shares, and draws come in their proportion.
+    seen = torch.ones_like(train.x, dtype=torch.bool)
+    assert torch.allclose(kernel.log_probs(Batch(train.x)), brute(kernel, sizes, train.x, seen), atol=1e-9)
+    kernel.share[kernel.owner == 2] = 0.5  # mutant
+    assert not torch.allclose(kernel.log_probs(Batch(train.x)), brute(teachers, sizes, train.x, seen), atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -625,3 +668,43 @@ def test_columns_are_joined_as_they_were_taken_apart() -> None:
     numbers, categories = columns.number(x), columns.category(x)
     assert numbers is not None and categories is not None
     assert torch.equal(columns.join(numbers, categories), x)
+
+
+# ---- pictures that may lie elsewhere
+
+
+def test_all_places_of_a_picture_are_summed_over() -> None:
+    x = noise(5, 3, 64).sigmoid().view(3, 1, 8, 8)
+
+    class Exact(nn.Module):
+        """p(x | y) ∝ exp(−y ‖x − centre‖²): of a picture's place too."""
+
+        centre = noise(6, 1, 64).view(1, 1, 8, 8)
+        log_prob_is_bound = False
+
+        def log_prob(self, batch: Batch, *, samples: int = 1) -> Tensor:
+            assert batch.y is not None
+            return -(1.0 + batch.y) * ((batch.x - self.centre) ** 2).flatten(1).sum(1)
+
+    model = GenerativeClassifier(Exact(), 2, reach=1).double()
+    places = [torch.roll(x, (i, j), (2, 3)) for i in (-1, 0, 1) for j in (-1, 0, 1)]
+    each = torch.stack([GenerativeClassifier(Exact(), 2).log_joint(Batch(place)) for place in places])
+    assert torch.allclose(model.log_joint(Batch(x)), each.logsumexp(0) - math.log(9))
+    assert not torch.allclose(model.log_joint(Batch(x)), each[4], atol=1e-2)  # mutant: pictures stay
+    far = torch.roll(x, (1, -1), (2, 3))
+    assert not torch.allclose(model.log_joint(Batch(far)), model.log_joint(Batch(x)), atol=1e-3), "places have a limit"
+
+
+def test_training_draws_a_place_for_each_picture() -> None:
+    x = noise(7, 400, 64).view(400, 1, 8, 8)
+    seen = x > 0
+    with seeds.seeded(0, "places"):
+        moved = GenerativeClassifier(nn.Identity(), 2, reach=1).moved(
+            Batch(x, torch.zeros(400, dtype=torch.long), seen)
+        )
+    places = torch.stack([torch.roll(x, (i, j), (2, 3)) for i in (-1, 0, 1) for j in (-1, 0, 1)])
+    at = (places == moved.x).flatten(2).all(2)
+    assert bool((at.sum(0) == 1).all()), "each is one of the nine"
+    often(at.double().argmax(0), torch.full((9,), 1 / 9).double())
+    assert moved.mask is not None and torch.equal(moved.mask, moved.x > 0), "what is missing moves with the picture"
+    assert GenerativeClassifier(nn.Identity(), 2).moved(Batch(x)).x is x

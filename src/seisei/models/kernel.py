@@ -1,14 +1,24 @@
 """Kernel density estimation: every kept training row is a small bump, and a class is the sum of its rows' bumps.
 
-    p(x | c) = 1/n_c Σ_{i in c} Π_numbers N(x_j; x_ij, h²) Π_categories [x_j = x_ij ? 1 − λ : λ/(L_j − 1)]
+    p(x | c) = Σ_i r_ic k(x, x_i) / Σ_i r_ic
+    k(x, x_i) = Π_numbers N(x_j; x_ij, h²) Π_categories [x_j = x_ij ? 1 − λ : λ/(L_j − 1)]
+
+r_ic is 1 for row i's own class. A row without a label belongs to each class with the posterior probability that the
+other rows' bumps give it,
+
+    r_ic ∝ p(c) Σ_{j ≠ i} r_jc k(x_i, x_j) / Σ_j r_jc,
+
+round after round: expectation-maximisation of the likelihood of every row under the others. Of those only the nearest
+count, so that labels spread from row to row through where rows are dense, and not across gaps.
 
 h is chosen by the likelihood of each row under all others of its class. A value that is missing, in the row that is
 looked at or in the one that is kept, is integrated out; a kept row that lacks it says of it what its class says as a
-whole.
+whole (all rows, where it has no label).
 
 References: *On Estimation of a Probability Density Function and Mode (Parzen, 1962)*; categories: *Multivariate Binary
     Discrimination by the Kernel Method (Aitchison, Aitken, 1976)*; leaving one out: *A Kernel Method for Binary Data
-    (Habbema, Hermans, van den Broek, 1974)*.
+    (Habbema, Hermans, van den Broek, 1974)*; rows without a label: *Learning with Labeled and Unlabeled Data through
+    Label Propagation (Zhu, Ghahramani, 2002)*, here as a density's own responsibilities.
 
 Shapes: x (B, ...) flattened to (B, D); R kept rows.
 """
@@ -41,6 +51,8 @@ class KernelDensity(nn.Module):
         rows: kept at most, drawn at random from the training rows.
         bandwidth: h, in units of x; 0 has it chosen.
         mixing: λ, the probability that a category is another than the kept row's.
+        neighbours: rows near one without a label whose bumps count for its class.
+        rounds: of expectation-maximisation, where there are rows without a label.
         seed: of the drawing.
     """
 
@@ -48,6 +60,7 @@ class KernelDensity(nn.Module):
     x: Tensor
     seen: Tensor
     owner: Tensor
+    share: Tensor
     width: Tensor
 
     def __init__(
@@ -57,15 +70,19 @@ class KernelDensity(nn.Module):
         rows: Annotated[int, Range(ge=1, le=10**8)] = 10_000,
         bandwidth: Annotated[float, Range(ge=0)] = 0.0,
         mixing: Annotated[float, Range(gt=0, lt=1)] = 0.1,
+        neighbours: Annotated[int, Range(ge=1, le=10_000)] = 40,
+        rounds: Annotated[int, Range(ge=1, le=100_000)] = 30,
         seed: int = 0,
     ) -> None:
         super().__init__()
         self.classes, self.rows, self.bandwidth, self.mixing, self.seed = classes, rows, bandwidth, mixing, seed
+        self.neighbours, self.rounds = neighbours, rounds
         self.columns = Columns(sizes)
         self.register_buffer("x", torch.zeros(rows, self.columns.width))
         self.register_buffer("seen", torch.zeros(rows, self.columns.width, dtype=torch.bool))
-        # The class of each kept row; C where there is none.
-        self.register_buffer("owner", torch.full((rows,), classes))
+        # The class of each kept row; C for one without a label, C + 1 where no row is.
+        self.register_buffer("owner", torch.full((rows,), classes + 1))
+        self.register_buffer("share", torch.zeros(rows, classes))
         self.register_buffer("width", torch.ones(()))
 
     # ---- what it says
@@ -93,10 +110,13 @@ class KernelDensity(nn.Module):
         noise = seeds.normal(n, self.columns.width, device=self.x.device).to(self.x.dtype)
         other = seeds.uniform(n, self.columns.width, device=self.x.device).to(self.x.dtype)
         for c in torch.unique(y).tolist():
-            kept, chosen = (self.owner == c).nonzero().flatten(), y == c
+            kept, chosen = (self.share[:, c] > 0).nonzero().flatten(), y == c
             # Of a class that no kept row has nothing is known but what rows are like.
-            kept = kept if len(kept) else (self.owner < self.classes).nonzero().flatten()
-            drawn[chosen] = self._filled(kept, (place[chosen] * len(kept)).long(), gap[chosen])
+            kept = kept if len(kept) else (self.owner <= self.classes).nonzero().flatten()
+            reached = self.share[kept, c].double().cumsum(0)
+            reached = reached if float(reached[-1]) else torch.arange(1, len(kept) + 1, device=y.device).double()
+            which = torch.searchsorted(reached, place[chosen].double() * reached[-1], right=True)
+            drawn[chosen] = self._filled(kept, which.clamp_max(len(kept) - 1), gap[chosen])
         numbers = torch.tensor([size == 0 for size in self._sizes], device=drawn.device)
         moved = drawn + temperature * self.width * noise
         for j, levels in zip(self.columns.categories, self.columns.levels, strict=True):
@@ -124,7 +144,7 @@ class KernelDensity(nn.Module):
 
     def _bumps(self, x: Tensor, observed: Tensor | None) -> Tensor:
         """The log of every kept row's bump at x, (B, R)."""
-        columns, kept = self.columns, self.seen[self.owner < self.classes]
+        columns, kept = self.columns, self.seen[self.owner <= self.classes]
         if observed is None and not columns.categories and bool(kept.all()):
             square = squared_distances(x, self.x)
             return -0.5 * square / self.width.square() - columns.width * (self.width.log() + 0.5 * LOG_2PI)
@@ -144,68 +164,108 @@ class KernelDensity(nn.Module):
             table = x.new_full((levels, levels), self.mixing / max(1, levels - 1))
             table.fill_diagonal_(1 - self.mixing if levels > 1 else 1.0)
             told = table.log()[:, theirs]  # (L, R)
-            told = torch.where(self.seen[:, place], told, shares[place][:, self.owner.clamp_max(self.classes - 1)])
+            told = torch.where(self.seen[:, place], told, shares[place][:, self.owner.clamp_max(self.classes)])
             found = found + told[mine] * seen[:, place : place + 1]
         return found
 
     def _by_class(self, bumps: Tensor) -> Tensor:
-        count = torch.bincount(self.owner, minlength=self.classes + 1)[: self.classes]
-        parts = [
-            torch.logsumexp(bumps[:, self.owner == c], 1) if int(count[c]) else bumps.new_full((len(bumps),), -1e30)
-            for c in range(self.classes)
-        ]
-        return torch.stack(parts, 1) - count.clamp_min(1).to(bumps.dtype).log()
+        """Σ_i r_ic k_i over the rows of each class, its mean taken: the log of it, (B, C)."""
+        count = self.share.sum(0)
+        parts = []
+        for c in range(self.classes):
+            of = (self.share[:, c] > 0).nonzero().flatten()
+            each = bumps[:, of] + self.share[of, c].to(bumps.dtype).log()
+            parts.append(torch.logsumexp(each, 1) if len(of) else bumps.new_full((len(bumps),), -1e30))
+        return torch.stack(parts, 1) - count.where(count > 0, 1).to(bumps.dtype).log()
+
+    def _groups(self) -> Tensor:
+        """Which kept rows are of each class, and, last, of any or none: 1 or 0, (C + 1, R)."""
+        classes = torch.arange(self.classes + 1, device=self.owner.device).unsqueeze(1)
+        return ((self.owner == classes) | ((classes == self.classes) & (self.owner <= self.classes))).to(self.x.dtype)
 
     def _marginals(self) -> tuple[Tensor, Tensor]:
         """The mean and the variance of each number in each kept row's class, (R, d)."""
-        j, owner = self.columns.numbers, self.owner.clamp_max(self.classes - 1)
-        member = self.x.new_zeros(self.classes, self.rows)
-        member[owner, torch.arange(self.rows, device=owner.device)] = (self.owner < self.classes).to(self.x.dtype)
+        j, member = self.columns.numbers, self._groups()
         seen = self.seen[:, j].to(self.x.dtype)
         x, count = self.x[:, j] * seen, (member @ seen).clamp_min(1)
         mean = member @ x / count
         variance = (member @ x.square() / count - mean.square()).clamp_min(0) + self.width.square()
+        owner = self.owner.clamp_max(self.classes)
         return mean[owner], variance[owner]
 
     def _shares(self) -> dict[int, Tensor]:
-        """The log shares of each category in each class: (L, C) by column."""
-        owned = self.owner < self.classes
-        found = {}
+        """The log shares of each category in each class, and, last, in all rows: (L, C + 1) by column."""
+        member, found = self._groups(), {}
         for place, levels in zip(self.columns.categories, self.columns.levels, strict=True):
-            use = owned & self.seen[:, place]
-            flat = self.x[use, place].long() * self.classes + self.owner[use]
-            count = (
-                torch.bincount(flat, minlength=levels * self.classes).view(levels, self.classes).to(self.x.dtype) + 1
-            )
+            one = torch.nn.functional.one_hot(self.x[:, place].long(), levels).to(self.x.dtype)
+            count = (member @ (one * self.seen[:, place].unsqueeze(1))).T + 1
             found[place] = (count / count.sum(0)).log()
         return found
 
     # ---- how it learns
 
     @torch.no_grad()
-    def sweep(self, examples: Examples, log_prior: Tensor) -> Tensor | None:
-        """Keep rows and choose h; rows without a label are of no use here.
+    def sweep(self, examples: Examples, log_prior: Tensor) -> None:
+        """Keep rows, choose h, and find to which class rows without a label belong.
 
         Arguments:
             examples: gives all of them.
-            log_prior: of no use here either.
+            log_prior: log p(c), (C,).
         """
+        self._keep(examples)
+        if bool((self.owner == self.classes).any()):
+            self._spread(log_prior)
+
+    def _keep(self, examples: Examples) -> None:
         rows, seen, owner = [], [], []
         for batch in examples():
             x, observed = self.columns.rows(batch)
             y = torch.zeros(len(x), dtype=torch.long, device=x.device) if batch.y is None else batch.y
-            rows.append(x[y >= 0])
-            seen.append((torch.ones_like(x, dtype=torch.bool) if observed is None else observed)[y >= 0])
-            owner.append(y[y >= 0])
+            rows.append(x)
+            seen.append(torch.ones_like(x, dtype=torch.bool) if observed is None else observed)
+            owner.append(torch.where(y < 0, self.classes, y))
         x, known, y = torch.cat(rows), torch.cat(seen), torch.cat(owner)
-        order = torch.randperm(len(x), generator=seeds.generator(self.seed, "kept"))[: self.rows].sort().values
         self.x.zero_()
-        self.x[: len(order)], self.seen[: len(order)], self.owner[: len(order)] = x[order], known[order], y[order]
-        self.width.fill_(self.bandwidth or self._chosen(len(order)))
-        return None
+        self.seen.zero_()
+        self.owner.fill_(self.classes + 1)
+        self.share.zero_()
+        order = torch.randperm(len(x), generator=seeds.generator(self.seed, "kept")).to(y.device)
+        # Rows with a label come first: there may be few of them among very many.
+        order = order[(y[order] == self.classes).long().argsort(stable=True)][: self.rows].sort().values
+        n = len(order)
+        self.x[:n], self.seen[:n], self.owner[:n] = x[order], known[order], y[order]
+        labelled = (self.owner < self.classes).nonzero().flatten()
+        self.share[labelled, self.owner[labelled]] = 1.0
+        self.width.fill_(self.bandwidth or self._chosen(n))
+
+    def _spread(self, log_prior: Tensor) -> None:
+        """Labels go from row to row: rounds of expectation-maximisation."""
+        near, bumps = self._nearest()
+        free = (self.owner == self.classes).nonzero().flatten()
+        for _ in range(self.rounds):
+            heights = self.share / self.share.sum(0).clamp_min(1e-30) * log_prior.exp().to(self.share)
+            found = (bumps.unsqueeze(1) @ heights[near]).squeeze(1)
+            found = found / found.sum(1, keepdim=True).clamp_min(1e-30)
+            # What is as good as nothing is nothing: a class is then the sum of fewer bumps.
+            self.share[free] = found.where(found > 1e-4, 0.0)
+
+    def _nearest(self) -> tuple[Tensor, Tensor]:
+        """The nearest kept rows of each row without a label, and their bumps there, up to a factor: (U, k) each."""
+        free = (self.owner == self.classes).nonzero().flatten()
+        k = min(self.neighbours, int((self.owner <= self.classes).sum()) - 1)
+        rows, values = [], []
+        for at in torch.split(free, max(1, ROOM // self.rows)):
+            seen = self.seen[at]
+            bumps = self._bumps(self.x[at], None if bool(seen.all()) else seen)
+            bumps[:, self.owner > self.classes] = -math.inf
+            bumps[torch.arange(len(at), device=at.device), at] = -math.inf
+            value, row = bumps.topk(k, 1)
+            rows.append(row)
+            values.append((value - value[:, :1]).exp())
+        return torch.cat(rows), torch.cat(values)
 
     def _chosen(self, count: int) -> float:
-        """The h under which each row is likeliest given the others of its class."""
+        """The h under which each row is likeliest given the others of its class, of any where some have no label."""
         j = self.columns.numbers
         if not j:
             return 1.0
@@ -214,7 +274,8 @@ class KernelDensity(nn.Module):
         asked = torch.randperm(count, generator=seeds.generator(self.seed, "asked"))[:ASKED]
         square = squared_distances(x[asked], x)
         square[torch.arange(len(asked)), asked] = math.inf
-        square.masked_fill_(self.owner[asked].unsqueeze(1) != self.owner[:count], math.inf)
+        if not bool((self.owner[:count] == self.classes).any()):
+            square.masked_fill_(self.owner[asked].unsqueeze(1) != self.owner[:count], math.inf)
         known, d = square.isfinite(), len(j)
         same = square <= 1e-6 * square[known].mean().nan_to_num()
         nearest = square.masked_fill(same, math.inf).min(1).values
