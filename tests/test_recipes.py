@@ -115,6 +115,8 @@ CASES = [
         ("generative", "grey 8×8", {"density": "ppca-mixture", "components": 2, "rank": 3, "steps": 3}),
         ("generative", "grey 8×8", {"density": "kde", "kernels": 50, "steps": 1}),
         ("generative", "grey 8×8", {"density": "vae"}),
+        ("generative", "odd 13×19", {"density": "vae", "head": "logistic", "reach": 1}),
+        ("generative", "grey 8×8", {"density": "ppca-mixture", "components": 2, "rank": 3, "steps": 3, "reach": 1}),
         ("generative", "mixed rows", {"density": "gaussian", "steps": 3}),
         ("generative", "mixed rows", {"density": "linear", "steps": 3}),
         ("generative", "mixed rows", {"density": "naive", "steps": 3}),

@@ -16,6 +16,7 @@ Shapes: a batch's x (B, ...), y (B,) class numbers; scores and log-probabilities
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 import torch
@@ -150,29 +151,34 @@ class GenerativeClassifier(nn.Module):
 
     def log_joint(self, batch: Batch, *, samples: int | None = None) -> Tensor:
         """log p(x, y) for every y, (B, C)."""
-        if hasattr(self.density, "log_probs"):
-            all_at_once: Tensor = self.density.log_probs(batch)
-            return all_at_once + self.log_prior
         total: Tensor | None = None
         for move in self.moves:
             moved = Batch(_roll(batch.x, move), None, None if batch.mask is None else _roll(batch.mask, move))
-            found = torch.stack([self._log_prob(moved, c, samples or self.samples) for c in range(self.classes)], 1)
+            found = self._log_probs(moved, samples or self.samples)
             total = found if total is None else torch.logaddexp(total, found)
         assert total is not None
         return total - math.log(len(self.moves)) + self.log_prior
 
-    def _log_prob(self, batch: Batch, c: int, samples: int) -> Tensor:
-        """log p(x | y = c), (B,)."""
-        y = torch.full((len(batch),), c, device=batch.x.device)
-        found: Tensor = self.density.log_prob(Batch(batch.x, y, batch.mask), samples=samples)
-        return found
+    def _log_probs(self, batch: Batch, samples: int) -> Tensor:
+        """log p(x | y) for every y, of pictures where they are, (B, C)."""
+        if hasattr(self.density, "log_probs"):
+            all_at_once: Tensor = self.density.log_probs(batch)
+            return all_at_once
+        each = []
+        for c in range(self.classes):
+            y = torch.full((len(batch),), c, device=batch.x.device)
+            each.append(self.density.log_prob(Batch(batch.x, y, batch.mask), samples=samples))
+        return torch.stack(each, 1)
 
     def moved(self, batch: Batch) -> Batch:
         """Each picture at a place drawn by chance; everything as it is where pictures do not move."""
+        return self._at(batch, seeds.uniform(len(batch), 1, device=batch.x.device)[:, 0])
+
+    def _at(self, batch: Batch, u: Tensor) -> Batch:
+        """Each picture at the place that its number in [0, 1) stands for."""
         if len(self.moves) == 1:
             return batch
-        drawn = (seeds.uniform(len(batch), 1, device=batch.x.device)[:, 0] * len(self.moves)).long()
-        by = torch.tensor(self.moves, device=batch.x.device)[drawn]
+        by = torch.tensor(self.moves, device=batch.x.device)[(u * len(self.moves)).long().to(batch.x.device)]
         return Batch(_roll_each(batch.x, by), batch.y, None if batch.mask is None else _roll_each(batch.mask, by))
 
     def log_posterior(self, batch: Batch, *, samples: int | None = None) -> Tensor:
@@ -185,7 +191,8 @@ class GenerativeClassifier(nn.Module):
 
     def decide(self, batch: Batch) -> Tensor:
         """argmax_y p(x | y) p(y), (B,)."""
-        planes = getattr(self.density, "linear", lambda: None)() if batch.mask is None else None
+        simple = batch.mask is None and len(self.moves) == 1
+        planes = getattr(self.density, "linear", lambda: None)() if simple else None
         if planes is not None:
             weight, bias = planes
             return torch.argmax(batch.x.flatten(1).to(weight) @ weight + bias + self.log_prior.to(bias), 1)
@@ -215,14 +222,19 @@ class GenerativeClassifier(nn.Module):
             self.log_prior.copy_((total / total.sum().clamp_min(1)).log().clamp_min(-700.0))
 
     def sweep(self, examples: Examples) -> Tensor | None:
-        """One round of fitting, of a density that is fitted without gradients.
+        """One round of fitting, of a density that is fitted without gradients; each picture at a place of its own.
 
         Returns:
             The mean log-likelihood before the round, where it was computed on the way.
         """
         self.count(examples)
-        found: Tensor | None = self.density.sweep(examples, self.log_prior)
+        found: Tensor | None = self.density.sweep(lambda: self._placed(examples()), self.log_prior)
         return found
+
+    def _placed(self, batches: Iterable[Batch]) -> Iterable[Batch]:
+        """Each picture at a place drawn by chance, the same one in every round."""
+        chance = seeds.generator("places")
+        return (self._at(batch, torch.rand(len(batch), generator=chance)) for batch in batches)
 
 
 def _roll(x: Tensor, move: tuple[int, int]) -> Tensor:

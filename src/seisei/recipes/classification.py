@@ -168,39 +168,39 @@ def generative(
         width: Units of a hidden layer of vae, or channels.
         depth: Hidden layers of vae, or residual blocks at each size.
         head: What a pixel's likelihood is in vae; auto is bernoulli, which tells classes apart best.
-        reach: Pixels by which a picture may lie elsewhere, in vae: all places are summed over.
+        reach: Pixels by which a picture may lie elsewhere: all places are summed over.
         steps: Rounds of fitting, or updates of the weights of vae; by default what the density needs.
         batch: Examples an update of vae.
         learning_rate: Of vae, at its highest.
         average: Decay of the moving average of vae's weights.
     """
     classes, sizes, _ = _reading(schema)
+    reach = 0 if isinstance(schema.x, Table) else reach
     if density == "auto":
         density = "gaussian" if isinstance(schema.x, Table) else "ppca-mixture"
     if density == "vae":
         inner, format = _vae(schema, latent, width, depth, "bernoulli" if head == "auto" else head, classes)
-        reach = 0 if isinstance(schema.x, Table) else reach
         model = Spec(GenerativeClassifier, density=inner, classes=classes, prior=prior, reach=reach)
         optim = Optim(learning_rate=learning_rate, clip=1000.0)
         objective = Spec(JointBound, model=model, warmup=0.1)
         return Plan(objective, steps or 3000, batch, optim, average=average, format=format)
     if density == "kde":
         inner = Spec(KernelDensity, classes=classes, sizes=sizes, rows=kernels, bandwidth=bandwidth)
-        return _fitted(_bayes(schema, inner, prior), steps or 1)
+        return _fitted(_bayes(schema, inner, prior, reach), steps or 1)
     k, rounds = DEFAULTS[density]
     k = components or k
     numbers = _gaussians(density, classes * k, len(Columns(sizes).numbers), rank, borrowed)
     inner = Spec(Mixture, classes=classes, components=k, sizes=sizes, numbers=numbers)
     # One Gaussian each of complete rows is fitted in one round; cells that are missing take more.
     rounds = 20 if isinstance(schema.x, Table) and rounds == 1 else rounds
-    return _fitted(_bayes(schema, inner, prior), steps or rounds)
+    return _fitted(_bayes(schema, inner, prior, reach), steps or rounds)
 
 
-def _bayes(schema: Schema, density: Spec, prior: str) -> Spec:
+def _bayes(schema: Schema, density: Spec, prior: str, reach: int) -> Spec:
     """Bayes' rule over a density of flat rows."""
     assert isinstance(schema.y, Label)
     shape = list(schema.x.shape) if isinstance(schema.x, Image) else None
-    return Spec(GenerativeClassifier, density=density, classes=schema.y.classes, prior=prior, shape=shape)
+    return Spec(GenerativeClassifier, density=density, classes=schema.y.classes, prior=prior, shape=shape, reach=reach)
 
 
 def _vae(
