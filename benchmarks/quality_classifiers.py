@@ -277,7 +277,10 @@ def curves(record: Record, quick: bool) -> None:
                 for number in range(repeats):
                     chosen = stratified(train, data.y, size, 1000 * record.seed + number)
                     errors.append(error_after(plan, data, chosen, test, number))
-                found[who].append((size, float(np.mean(errors)), float(np.std(errors) / math.sqrt(repeats))))
+                mean = float(np.mean(errors))
+                # Of the draws of training rows, and of the test rows, which are all that is left at the last size.
+                spread = math.hypot(float(np.std(errors)) / math.sqrt(repeats), standard_error(mean, len(test)))
+                found[who].append((size, mean, spread))
         crossing = cross(found["naive Bayes"], found["logistic regression"])
         naive_wins += found["naive Bayes"][0][1] < found["logistic regression"][0][1]
         last = {who: round(points[-1][1], 4) for who, points in found.items()}
@@ -285,7 +288,7 @@ def curves(record: Record, quick: bool) -> None:
             "training rows where logistic regression overtakes naive Bayes", name,
             -1 if crossing is None else round(crossing, 1), goal=None, better="lower", at_the_end=last,
             curves={who: [[n, round(e, 4), round(s, 4)] for n, e, s in points] for who, points in found.items()},
-            stretches=[vars(s) for s in stretches(found)], seconds=round(time.perf_counter() - begun, 1),
+            stretches=[(s.name, round(s.start), round(s.end), round(s.ahead, 1)) for s in stretches(found)], seconds=round(time.perf_counter() - begun, 1),
         )  # fmt: skip
     record.add("tables with the curves measured", "Ng–Jordan", 2 if quick else len(tables()), goal=8, better="higher")
     record.add(

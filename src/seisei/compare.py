@@ -247,7 +247,10 @@ class _Of:
                 error_after(plan, data, stratified(train, data.y, size, self.seed + number), self.part, self.seed)
                 for number in range(REPEATS if size < len(train) else 1)
             ]
-            found.append({"rows": size, "error": float(np.mean(wrong)), "spread": float(np.std(wrong))})
+            mean = float(np.mean(wrong))
+            # Of the draws of training rows, and of the test rows, which are all that is left where all rows are used.
+            spread = float(np.hypot(np.std(wrong), np.sqrt(mean * (1 - mean) / len(self.part))))
+            found.append({"rows": size, "error": mean, "spread": spread})
         return found
 
     def drawn(self) -> bytes | list[dict[str, Any]] | None:
