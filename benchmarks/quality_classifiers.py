@@ -288,7 +288,8 @@ def curves(record: Record, quick: bool) -> None:
             "training rows where logistic regression overtakes naive Bayes", name,
             -1 if crossing is None else round(crossing, 1), goal=None, better="lower", at_the_end=last,
             curves={who: [[n, round(e, 4), round(s, 4)] for n, e, s in points] for who, points in found.items()},
-            stretches=[(s.name, round(s.start), round(s.end), round(s.ahead, 1)) for s in stretches(found)], seconds=round(time.perf_counter() - begun, 1),
+            stretches=[(s.name, round(s.start), round(s.end), round(s.ahead, 1)) for s in stretches(found)],
+            seconds=round(time.perf_counter() - begun, 1),
         )  # fmt: skip
     record.add("tables with the curves measured", "Ng–Jordan", 2 if quick else len(tables()), goal=8, better="higher")
     record.add(
