@@ -116,6 +116,8 @@ CASES = [
         ("generative", "grey 8×8", {"density": "kde", "kernels": 50, "steps": 1}),
         ("generative", "grey 8×8", {"density": "vae"}),
         ("generative", "odd 13×19", {"density": "vae", "head": "logistic", "reach": 1}),
+        ("generative", "grey 8×8", {"density": "vae", "gaps": 0.5}),
+        ("generative", "mixed rows", {"density": "vae", "gaps": 0.5}),
         ("generative", "grey 8×8", {"density": "ppca-mixture", "components": 2, "rank": 3, "steps": 3, "reach": 1}),
         ("generative", "mixed rows", {"density": "gaussian", "steps": 3}),
         ("generative", "mixed rows", {"density": "linear", "steps": 3}),
@@ -631,7 +633,10 @@ def test_every_dial_turns_something(name: str) -> None:
         "discriminative": {"strength": {"network": "linear"}},
         "generative": {
             **{dial: {"density": "kde"} for dial in ("kernels", "bandwidth")},
-            **{d: {"density": "vae"} for d in ("latent", "width", "depth", "batch", "learning_rate", "average")},
+            **{
+                d: {"density": "vae"}
+                for d in ("latent", "width", "depth", "head", "gaps", "batch", "learning_rate", "average")
+            },
         },
     }.get(name, {})
     start = {k: v for k, v in SMALL.items() if k in parameters(recipe(name))}

@@ -12,6 +12,7 @@ MODULES = (
     "seisei.nn.columns",
     "seisei.nn.conv",
     "seisei.nn.covariances",
+    "seisei.nn.gaps",
     "seisei.nn.gaussians",
     "seisei.nn.lowrank",
     "seisei.nn.heads",

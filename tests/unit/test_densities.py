@@ -21,6 +21,7 @@ from seisei.models.kernel import KernelDensity
 from seisei.models.mixture import Mixture
 from seisei.nn.columns import Categories, Columns, Sizes
 from seisei.nn.covariances import Full, Tied
+from seisei.nn.gaps import hide
 from seisei.nn.gaussians import EVERY, Diagonal, Gaussians
 from seisei.nn.kmeans import kmeans, squared_distances
 from seisei.nn.lowrank import LowRank
@@ -693,6 +694,28 @@ def test_all_places_of_a_picture_are_summed_over() -> None:
     assert not torch.allclose(model.log_joint(Batch(x)), each[4], atol=1e-2)  # mutant: pictures stay
     far = torch.roll(x, (1, -1), (2, 3))
     assert not torch.allclose(model.log_joint(Batch(far)), model.log_joint(Batch(x)), atol=1e-3), "places have a limit"
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 12), (30,)], ids=str)
+def test_gaps_are_made_in_the_share_of_examples_that_was_asked(shape: tuple[int, ...]) -> None:
+    before = torch.ones(2000, *shape, dtype=torch.bool)
+    before[:, :1] = False
+    with seeds.seeded(0, "gaps"):
+        batch = hide(Batch(noise(0, 2000, *shape), mask=before), 0.3)
+    assert batch.mask is not None and not bool((batch.mask & ~before).any()), "what was missing stays so"
+    seen = batch.mask.expand_as(before)[:, 1:].flatten(1).double().mean(1)
+    often((seen < 1).long(), torch.tensor([0.7, 0.3]).double())
+    with pytest.raises(AssertionError):
+        often((seen < 1).long(), torch.tensor([0.6, 0.4]).double())  # mutant
+    if len(shape) == 3:
+        hidden = ~batch.mask[:, 1][seen < 1]
+        for axis, side in ((2, 8), (1, 12)):
+            sizes = hidden.any(axis).sum(1)
+            assert sizes.min() == side // 4 and sizes.max() == 3 * side // 4
+        filled = hidden.any(2)[:, :, None] & hidden.any(1)[:, None, :]
+        assert torch.equal(filled, hidden), "a rectangle"
+        assert all(bool(hidden[:, i, j].any()) for i in (0, -1) for j in (0, -1)), "anywhere"
+    assert hide(batch, 0.0) is batch
 
 
 def test_training_draws_a_place_for_each_picture() -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from seisei.batch import Batch, Examples
+from seisei.nn.gaps import hide
 from seisei.objectives.base import Loss, Objective, Turn
 from seisei.objectives.elbo import ELBO
 from seisei.spec import Range, listed
@@ -89,6 +90,7 @@ class JointBound(Objective):
         beta: see `ELBO`.
         warmup: see `ELBO`.
         free_bits: see `ELBO`.
+        gaps: share of the examples of which a part is hidden, see `seisei.nn.gaps.hide`.
     """
 
     def __init__(
@@ -97,15 +99,17 @@ class JointBound(Objective):
         beta: Annotated[float, Range(ge=0, le=1000)] = 1.0,
         warmup: Annotated[float, Range(ge=0, le=1)] = 0.0,
         free_bits: Annotated[float, Range(ge=0)] = 0.0,
+        gaps: Annotated[float, Range(ge=0, le=1)] = 0.0,
     ) -> None:
         super().__init__(model)
+        self.gaps = gaps
         # Not a part of this module: the density is the model's, and would be saved twice.
         self._bound = (ELBO(model.density, beta, warmup, free_bits),)  # type: ignore[arg-type]
 
     def loss(self, batch: Batch, t: float) -> Loss:
         """The bound's loss, given the label, or over all labels."""
         # One place of each picture for all of them: with it drawn by chance this bounds their sum (Jensen).
-        batch = self.model.moved(batch)
+        batch = hide(self.model.moved(batch), self.gaps)
         bound, y = self._bound[0], batch.y
         assert y is not None
         known = y >= 0

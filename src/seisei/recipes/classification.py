@@ -16,6 +16,7 @@ from seisei.models.vae import VAE
 from seisei.nn.columns import Columns, RowFeatures, Sizes
 from seisei.nn.conv import ConvEncoder
 from seisei.nn.covariances import Full, Tied
+from seisei.nn.gaps import PictureReader
 from seisei.nn.gaussians import Diagonal
 from seisei.nn.lowrank import LowRank
 from seisei.nn.mlp import MLPDecoder, MLPEncoder
@@ -142,6 +143,7 @@ def generative(
     depth: Depth = None,
     head: Head = "auto",
     reach: Annotated[int, Range(ge=0, le=8)] = 0,
+    gaps: Annotated[float, Range(ge=0, le=1)] = 0.0,
     steps: Rounds = None,
     batch: BatchSize = 64,
     learning_rate: Rate = 1e-3,
@@ -169,6 +171,7 @@ def generative(
         depth: Hidden layers of vae, or residual blocks at each size.
         head: What a pixel's likelihood is in vae; auto is bernoulli, which tells classes apart best.
         reach: Pixels by which a picture may lie elsewhere: all places are summed over.
+        gaps: Share of training examples of which vae sees a part only, so that it answers better when some is missing.
         steps: Rounds of fitting, or updates of the weights of vae; by default what the density needs.
         batch: Examples an update of vae.
         learning_rate: Of vae, at its highest.
@@ -179,10 +182,11 @@ def generative(
     if density == "auto":
         density = "gaussian" if isinstance(schema.x, Table) else "ppca-mixture"
     if density == "vae":
-        inner, format = _vae(schema, latent, width, depth, "bernoulli" if head == "auto" else head, classes)
+        head = "bernoulli" if head == "auto" else head
+        inner, format = _vae(schema, latent, width, depth, head, classes, sees_gaps=gaps > 0)
         model = Spec(GenerativeClassifier, density=inner, classes=classes, prior=prior, reach=reach)
         optim = Optim(learning_rate=learning_rate, clip=1000.0)
-        objective = Spec(JointBound, model=model, warmup=0.1)
+        objective = Spec(JointBound, model=model, warmup=0.1, gaps=gaps)
         return Plan(objective, steps or 3000, batch, optim, average=average, format=format)
     if density == "kde":
         inner = Spec(KernelDensity, classes=classes, sizes=sizes, rows=kernels, bandwidth=bandwidth)
@@ -204,13 +208,17 @@ def _bayes(schema: Schema, density: Spec, prior: str, reach: int) -> Spec:
 
 
 def _vae(
-    schema: Schema, latent: int, width: int | None, depth: int | None, head: str, classes: int
+    schema: Schema, latent: int, width: int | None, depth: int | None, head: str, classes: int, sees_gaps: bool
 ) -> tuple[Spec, Any]:
     """A class-conditional VAE of pictures or rows, and its memory format."""
     prior = Spec(StandardNormal, latent=latent)
     if not isinstance(schema.x, Table):
         encoder, decoder, pixels, format = ends(schema, 2 * latent, latent, "auto", width, depth, head, classes)
-        return Spec(VAE, encoder=encoder, decoder=decoder, head=pixels, prior=prior), format
+        reader = None
+        if sees_gaps:
+            channels, *plane = encoder.arguments["shape"]
+            encoder, reader = encoder.override("shape", [channels + 1, *plane]), Spec(PictureReader)
+        return Spec(VAE, encoder=encoder, decoder=decoder, head=pixels, prior=prior, reader=reader), format
     sizes = list(schema.x.sizes)
     reader, cells = Spec(RowFeatures, sizes=sizes, missing=True), Spec(RowHead, sizes=sizes)
     dims = {"width": width or 128, "depth": 2 if depth is None else depth, "classes": classes}

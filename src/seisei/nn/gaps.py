@@ -1,0 +1,67 @@
+"""Gaps made on purpose, so that an encoder learns to infer from what is left.
+
+What is hidden is left out of the bound that is trained, as what is missing is: a model learns p(x_o | y) of what was
+observed, and its encoder q(z | x_o, y) for gaps of many shapes, not for whole examples alone (*VAEAC: Variational
+Autoencoder with Arbitrary Conditioning (Ivanov, Figurnov, Vetrov, 2019)*).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from seisei import seeds
+from seisei.batch import Batch
+from seisei.spec import listed
+
+
+@listed
+class PictureReader(nn.Module):
+    """What an encoder reads of a picture with gaps: zeros there, and a channel that says where something was seen.
+
+    Example:
+        >>> seen = torch.ones(2, 1, 8, 8, dtype=torch.bool)
+        >>> PictureReader()(Batch(torch.rand(2, 3, 8, 8), mask=seen)).shape
+        torch.Size([2, 4, 8, 8])
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(B, C + 1, H, W)."""
+        x = batch.visible
+        seen = torch.ones_like(x[:, :1]) if batch.mask is None else batch.mask.expand_as(x)[:, :1].to(x)
+        return torch.cat([x, seen], 1)
+
+
+def hide(batch: Batch, share: float) -> Batch:
+    """The batch with gaps in this share of its examples, beside those that it has.
+
+    Of a picture a rectangle is hidden, each side of it a quarter to three quarters of the picture's; of a row each cell
+    with a probability of its own, drawn for the row.
+
+    Arguments:
+        batch: x (B, C, H, W) or (B, D).
+        share: of the examples, 0 to 1.
+    """
+    if not share:
+        return batch
+    x, device = batch.x, batch.x.device
+    u = seeds.uniform(len(x), 6, device=device)
+    if x.dim() == 4:
+        inside = [_stretch(side, u[:, 1 + 2 * k], u[:, 2 + 2 * k]) for k, side in enumerate(x.shape[2:])]
+        seen = ~(inside[0][:, None, :, None] & inside[1][:, None, None, :])
+    else:
+        seen = seeds.uniform(len(x), x.shape[1], device=device) >= u[:, 1:2]
+    whole = (u[:, 0] >= share).view(-1, *[1] * (x.dim() - 1))
+    return Batch(x, batch.y, seen | whole if batch.mask is None else batch.mask & (seen | whole))
+
+
+def _stretch(side: int, long: Tensor, at: Tensor) -> Tensor:
+    """Which of so many places are in a stretch of a quarter to three quarters of them, (B, side)."""
+    least, most = max(1, side // 4), max(1, 3 * side // 4)
+    size = least + (long * (most - least + 1)).long()
+    start = (at * (side - size + 1)).long()
+    place = torch.arange(side, device=long.device)
+    return (place >= start.unsqueeze(1)) & (place < (start + size).unsqueeze(1))
