@@ -55,7 +55,10 @@ def test_what_is_measured(folder: Path) -> None:
         hidden, curve = model["missing"], model["curve"]
         assert [h["share"] for h in hidden] == [0.0, 0.1, 0.3, 0.5, 0.7, 0.9]
         assert hidden[0]["accuracy"] == scores["accuracy"]["value"], "nothing hidden is nothing changed"
-        assert [c["rows"] for c in curve] == sorted({c["rows"] for c in curve}) and curve[-1]["spread"] == 0
+        assert [c["rows"] for c in curve] == sorted({c["rows"] for c in curve})
+        # Of all rows there is one draw: what is left is the error of the rows that it is judged on.
+        wrong = curve[-1]["error"]
+        assert curve[-1]["spread"] == pytest.approx((wrong * (1 - wrong) / about["examples"]) ** 0.5)
         recipe = json.loads((folder / name / "recipe.json").read_text())
         assert curve[-1]["rows"] == recipe["data"]["report"]["splits"]["train"]
         # The last point is the run itself, trained again.

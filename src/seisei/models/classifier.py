@@ -172,6 +172,8 @@ class GenerativeClassifier(nn.Module):
 
     def moved(self, batch: Batch) -> Batch:
         """Each picture at a place drawn by chance; everything as it is where pictures do not move."""
+        if len(self.moves) == 1:
+            return batch
         return self._at(batch, seeds.uniform(len(batch), 1, device=batch.x.device)[:, 0])
 
     def _at(self, batch: Batch, u: Tensor) -> Batch:
