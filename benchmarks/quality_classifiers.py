@@ -137,7 +137,7 @@ def missing(record: Record, quick: bool) -> None:
         better="higher", standard_error=standard_error(value, len(y)), nothing_missing=round(right(model, x, y), 4),
         block_black_instead=round(right(model, x * seen, y), 4), **how,
     )  # fmt: skip
-    dials = {**DEEP, "reach": 0, "gaps": 0.6}
+    dials = {**DEEP, "reach": 0, "gaps": 0.6, "steps": 10_000}
     run_deep(
         record, "mnist", dials, quick, "test accuracy, 13 × 13 centre block missing", goal=0.85, samples=64, seen=block
     )
