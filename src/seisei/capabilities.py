@@ -30,6 +30,15 @@ class Scores(Protocol):
 
 
 @runtime_checkable
+class Decodes(Protocol):
+    """Turns a latent into x."""
+
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """The example of each latent, (B, *x)."""
+        ...
+
+
+@runtime_checkable
 class Encodes(Protocol):
     """Turns x into a latent, and back."""
 
@@ -94,9 +103,9 @@ class Infers(Protocol):
 VERBS: dict[str, type] = {
     "sample": Samples,
     "reconstruct": Encodes,
-    "interpolate": Encodes,
+    "interpolate": Decodes,
     "encode": Encodes,
-    "decode": Encodes,
+    "decode": Decodes,
     "score": Scores,
     "predict": Decides,
 }

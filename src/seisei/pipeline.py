@@ -320,7 +320,8 @@ class Pipeline:
             check_seed(seed, "E-INT-25")
             y = None if not self.classes else torch.zeros(1, dtype=torch.long)
             with seeds.drawing(seeds.Draws(seed, 0, total=64, offset=0, device=self.device)):
-                out.append(self.model.prior.sample(1, self.model.posterior, y)[0])  # type: ignore[operator, union-attr]
+                posterior = getattr(self.model, "posterior", None)
+                out.append(self.model.prior.sample(1, posterior, y)[0])  # type: ignore[operator, union-attr]
         return torch.stack(out)
 
     # ---- numbers

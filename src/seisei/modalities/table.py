@@ -232,11 +232,11 @@ class Table:
         return self.unpack(self.pack(raw))
 
     def decode(self, x: Tensor, mask: Tensor | None = None) -> dict[str, Any]:
-        """The row of one model tensor (D,), with None where the mask, if there is one, is False."""
+        """The row of one model tensor (D,), with None where it is NaN, or the mask, if there is one, is False."""
         values = x.detach().to("cpu", torch.float64).tolist()
         there = [True] * len(values) if mask is None else mask.tolist()
         named = zip(self.columns, values, there, strict=True)
-        return {column.name: column.show(value) if seen else None for column, value, seen in named}
+        return {column.name: column.show(value) if seen and value == value else None for column, value, seen in named}
 
     def within(self, x: Tensor) -> Tensor:
         """Model tensors (..., D) with numbers and dates kept within what the training rows have.

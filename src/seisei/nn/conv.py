@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seisei.nn.mlp import Classes, Outputs, Shape
+from seisei.nn.mlp import Classes, Condition, Outputs, Shape
 from seisei.spec import Range, listed
 
 Width = Annotated[int, Range(ge=4, le=1024)]
@@ -88,7 +88,7 @@ class ConvEncoder(nn.Module):
         widths = widths_of(width, len(sizes))
         self.classes, self.patch = classes, patch
         self.margin = (0, -wide % patch, 0, -height % patch)
-        self.condition = nn.Embedding(classes, width) if classes else None
+        self.condition = Condition(classes, width) if classes else None
         self.stem = nn.Conv2d(channels * patch**2, width, 3, padding=1)
         stages: list[nn.Module] = []
         for i, now in enumerate(widths):
@@ -137,7 +137,7 @@ class ConvDecoder(nn.Module):
         self.sizes = sizes_of(self.height, self.wide, patch)[::-1]
         widths = widths_of(width, len(self.sizes))[::-1]
         self.classes, self.patch = classes, patch
-        self.condition = nn.Embedding(classes, latent) if classes else None
+        self.condition = Condition(classes, latent) if classes else None
         self.first = (widths[0], *self.sizes[0])
         inputs = latent * (2 if classes else 1)
         self.hidden = nn.Sequential(nn.Linear(inputs, hidden), nn.SiLU()) if hidden else nn.Identity()

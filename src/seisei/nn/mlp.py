@@ -25,6 +25,24 @@ def mlp(inputs: int, outputs: int, width: int, depth: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Linear(inputs, outputs))
 
 
+class Condition(nn.Embedding):
+    """A vector for each kind; of several kinds at once, or of numbers, the sum of theirs, weighted.
+
+    A blend of two kinds lies on the line between their vectors, and a vector of conditions, a 1 for each label that
+    holds and a number for each that is one, moves along all of its own.
+
+    Example:
+        >>> table = Condition(3, 5)
+        >>> blend = table(torch.tensor([[0.5, 0.5, 0.0]]))
+        >>> bool(torch.allclose(blend, (table(torch.tensor([0])) + table(torch.tensor([1]))) / 2))
+        True
+    """
+
+    def forward(self, y: Tensor) -> Tensor:
+        """Of class numbers (B,), or of weights (B, K): (B, size)."""
+        return y.to(self.weight.dtype) @ self.weight if y.is_floating_point() else super().forward(y)
+
+
 @listed
 class MLPEncoder(nn.Module):
     """(B, *shape) to (B, outputs).
@@ -43,7 +61,7 @@ class MLPEncoder(nn.Module):
         super().__init__()
         self.classes = classes
         self.layers = mlp(math.prod(shape), outputs, width, depth)
-        self.condition = nn.Embedding(classes, width) if classes else None
+        self.condition = Condition(classes, width) if classes else None
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The features of x, given y."""
@@ -71,7 +89,7 @@ class MLPDecoder(nn.Module):
         super().__init__()
         self.shape, self.classes = list(shape), classes
         self.layers = mlp(latent, math.prod(shape), width, depth)
-        self.condition = nn.Embedding(classes, width) if classes else None
+        self.condition = Condition(classes, width) if classes else None
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """The features of x that z stands for, given y."""

@@ -118,6 +118,6 @@ def slope_off_one(critic: Callable[[Tensor], Tensor], x: Tensor, fake: Tensor, u
         fake: as many drawn ones.
         u: (B,) in [0, 1]: how far on the way from fake to real.
     """
-    between = torch.lerp(fake, x, u.view(-1, *[1] * (x.dim() - 1)))
+    between = torch.lerp(fake, x, u.to(x).view(-1, *[1] * (x.dim() - 1)))
     # √ has no slope at 0, where a critic that has not learned yet may be.
     return ((squared_slope(critic, between) + 1e-12).sqrt() - 1).square()

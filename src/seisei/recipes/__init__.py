@@ -17,6 +17,7 @@ RECIPES: dict[str, tuple[str, str]] = {
         "seisei.recipes.vaes:autoencoder",
         "A code for every picture: reconstruct, encode, decode, interpolate.",
     ),
+    "cgan": ("seisei.recipes.gans:cgan", "Conditional GAN: new examples of a kind that you choose."),
     "discriminant": (
         "seisei.recipes.classification:discriminant",
         "A surface between classes: a class number, and no probability.",
@@ -25,6 +26,7 @@ RECIPES: dict[str, tuple[str, str]] = {
         "seisei.recipes.classification:discriminative",
         "p(y | x): which class, and how sure.",
     ),
+    "gan": ("seisei.recipes.gans:gan", "Generative adversarial network: new examples that a critic takes for real."),
     "generative": (
         "seisei.recipes.classification:generative",
         "p(x | y) and p(y): labels by Bayes' rule, examples of a class, likelihoods, gaps allowed.",

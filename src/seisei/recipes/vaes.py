@@ -165,13 +165,7 @@ def ends(
 ) -> tuple[Spec, Spec, Spec, Any]:
     """Encoder, decoder, head and memory format for pictures of this schema."""
     image = picture(schema)
-    if network == "auto":
-        network = "conv" if min(image.height, image.width) >= 16 else "mlp"
-    if network == "conv" and not 8 <= min(image.height, image.width) <= max(image.height, image.width) <= 256:
-        size = f"{image.width}×{image.height}"
-        raise UserError(
-            "E-TRN-08", "--network conv", f"pictures of {size}, wanted 8×8 to 256×256", "choose another --size"
-        )
+    network, format = plain_or_conv(image, network)
     if head == "auto":
         head = "bernoulli" if image.levels == 2 else "gaussian"
     likelihood = Spec(HEADS[head], levels=image.levels)
@@ -188,4 +182,20 @@ def ends(
     channels, *plane = image.shape
     encoder = Spec(encode, shape=[channels, *plane], outputs=outputs, **dims)
     decoder = Spec(decode, shape=[channels * per_value, *plane], latent=latent, **dims)
-    return encoder, decoder, likelihood, "channels_last" if network == "conv" and image.height >= 16 else "contiguous"
+    return encoder, decoder, likelihood, format
+
+
+def plain_or_conv(image: Image, network: str) -> tuple[str, Any]:
+    """The kind of network for pictures of this size, and the memory format that suits it.
+
+    Raises:
+        UserError: pictures that convolutions do not take.
+    """
+    if network == "auto":
+        network = "conv" if min(image.height, image.width) >= 16 else "mlp"
+    if network == "conv" and not 8 <= min(image.height, image.width) <= max(image.height, image.width) <= 256:
+        size = f"{image.width}×{image.height}"
+        raise UserError(
+            "E-TRN-08", "--network conv", f"pictures of {size}, wanted 8×8 to 256×256", "choose another --size"
+        )
+    return network, "channels_last" if network == "conv" and image.height >= 16 else "contiguous"

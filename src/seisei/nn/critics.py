@@ -1,0 +1,48 @@
+"""Critics: a number for each example, higher for a real one.
+
+    D(x, y) = wᵀφ(x) + v_yᵀφ(x)
+
+The label enters by an inner product with the features of x: of a real pair log p(y | x) is that of a linear classifier
+on φ, and this is its part in log p(x, y) − log q(x, y) (*cGANs with Projection Discriminator (Miyato, Koyama, 2018)*).
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seisei.nn.mlp import Classes, Condition, Outputs
+from seisei.spec import listed
+
+
+@listed
+class Critic(nn.Module):
+    """(B, ...) to (B,).
+
+    Arguments:
+        trunk: φ before its last non-linearity, of what is seen: (B, features).
+        features: how many.
+        classes: of the condition; 0 for none.
+
+    Example:
+        >>> import torch
+        >>> from seisei.nn.mlp import MLPEncoder
+        >>> Critic(MLPEncoder([2], 16), 16)(torch.zeros(5, 2)).shape
+        torch.Size([5])
+    """
+
+    def __init__(self, trunk: nn.Module, features: Outputs, classes: Classes = 0) -> None:
+        super().__init__()
+        self.trunk = trunk
+        # Without a constant: most games compare verdicts, and it would drift there without a use.
+        self.verdict = nn.Linear(features, 1, bias=False)
+        self.condition = Condition(classes, features) if classes else None
+        if self.condition is not None:
+            # An inner product of many parts with a vector of length 1 a part would drown the other term.
+            nn.init.normal_(self.condition.weight, std=features**-0.5)
+
+    def forward(self, seen: Tensor, y: Tensor | None = None) -> Tensor:
+        """How real x looks, for one of y."""
+        features = F.silu(self.trunk(seen))
+        out: Tensor = self.verdict(features).squeeze(1)
+        return out if self.condition is None else out + (self.condition(y) * features).sum(1)

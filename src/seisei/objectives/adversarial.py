@@ -1,0 +1,117 @@
+"""Generator against critic: two turns, each moving its own player only.
+
+See `seisei.objectives.games` for what each descends. The critic's cost has γ/2 · E‖∇D‖² on real (R1) and on drawn
+examples (R2) beside the game's, and the generator nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from seisei import seeds
+from seisei.batch import Batch
+from seisei.objectives.base import Loss, Objective, Turn
+from seisei.objectives.games import GAMES, slope_off_one, squared_slope
+from seisei.spec import Range, listed
+
+Weight = Annotated[float, Range(ge=0, le=1e6)]
+
+
+@listed
+class Adversarial(Objective):
+    """min_G max_D, in turns.
+
+    Arguments:
+        model: the generator; gives `view` and `draw`.
+        critic: (what is seen, y) to (B,).
+        game: what both play for.
+        on_real: γ of R1, the penalty on the critic's slope at real examples.
+        on_drawn: γ of R2, the same at drawn ones.
+        off_one: λ of the penalty on slopes other than 1 between the two, of the Wasserstein game.
+        critic_moves: of the critic for each of the generator.
+        share: of the batch at whose examples slopes are taken: penalties cost less, and vary more.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        critic: nn.Module,
+        game: Literal[
+            "minimax", "non-saturating", "least-squares", "hinge", "wasserstein", "relativistic"
+        ] = "relativistic",
+        on_real: Weight = 1.0,
+        on_drawn: Weight = 1.0,
+        off_one: Weight = 0.0,
+        critic_moves: Annotated[int, Range(ge=1, le=1000)] = 1,
+        share: Annotated[float, Range(gt=0, le=1)] = 1.0,
+    ) -> None:
+        super().__init__(model)
+        self.critic: Any = critic
+        self.game = GAMES[game]
+        self.on_real, self.on_drawn, self.off_one = on_real, on_drawn, off_one
+        self.critic_moves, self.share = critic_moves, share
+
+    def turns(self) -> list[Turn]:
+        """The critic, then the generator."""
+        return [
+            Turn("critic", self.critic, self.critic_loss),
+            Turn("generator", self.model, self.generator_loss, every=self.critic_moves),
+        ]
+
+    def verdicts(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Real and drawn examples as the critic sees them, and what it says of them: r and f, (B,)."""
+        with torch.no_grad():
+            drawn = self.model.draw(len(batch), batch.y)
+        seen = self.model.view.of(batch)
+        both = self.critic(torch.cat([seen, drawn]), _twice(batch.y))
+        return seen, drawn, *both.chunk(2)
+
+    def critic_loss(self, batch: Batch, t: float) -> Loss:
+        """What the critic descends; its parts say how well it tells real from drawn."""
+        seen, drawn, r, f = self.verdicts(batch)
+        total = cost = self.game.critic(r, f)
+        parts = {"cost": cost.detach(), **self._told(r.detach(), f.detach())}
+        some = max(1, round(self.share * len(batch)))
+        y = None if batch.y is None else batch.y[:some]
+
+        if self.on_real or self.on_drawn:
+            slopes = squared_slope(lambda x: self.critic(x, _twice(y)), torch.cat([seen[:some], drawn[:some]]))
+            real, fake = (part.mean() for part in slopes.chunk(2))
+            total = total + 0.5 * (self.on_real * real + self.on_drawn * fake)
+            parts |= {"slope at real": real.detach().sqrt(), "slope at drawn": fake.detach().sqrt()}
+        if self.off_one:
+            u = seeds.uniform(some, device=seen.device)
+            off = slope_off_one(lambda x: self.critic(x, y), seen[:some], drawn[:some], u).mean()
+            total = total + self.off_one * off
+            parts["slope off one"] = off.detach()
+        return Loss(total, parts)
+
+    def generator_loss(self, batch: Batch, t: float) -> Loss:
+        """What the generator descends."""
+        drawn = self.model.draw(len(batch), batch.y)
+        if self.game.paired:
+            with torch.no_grad():
+                r = self.critic(self.model.view.of(batch), batch.y)
+        else:
+            r = drawn.new_zeros(len(batch))
+        return Loss(self.game.generator(r, self.critic(drawn, batch.y)), {})
+
+    def _told(self, r: Tensor, f: Tensor) -> dict[str, Tensor]:
+        """How the critic judges, ½ at the equilibrium in each: D(x) and D(G(z)), and how many pairs it gets right.
+
+        Where the critic's numbers have no zero of their own, they are taken from the middle between real and drawn.
+        """
+        middle = 0.0 if self.game.logits else 0.5 * (r.mean() + f.mean())
+        right = (r > f).to(r.dtype) + 0.5 * (r == f).to(r.dtype)
+        return {
+            "D(x)": torch.sigmoid(r - middle).mean(),
+            "D(G(z))": torch.sigmoid(f - middle).mean(),
+            "told apart": right.mean(),
+        }
+
+
+def _twice(y: Tensor | None) -> Tensor | None:
+    return None if y is None else torch.cat([y, y])

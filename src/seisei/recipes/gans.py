@@ -1,0 +1,148 @@
+"""Generative adversarial networks: without a condition, and with one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from seisei.errors import UserError
+from seisei.modalities.label import Label
+from seisei.modalities.table import Table
+from seisei.models.gan import Generator
+from seisei.nn.conv import ConvDecoder, ConvEncoder
+from seisei.nn.critics import Critic
+from seisei.nn.mlp import MLPDecoder, MLPEncoder
+from seisei.nn.priors import StandardNormal
+from seisei.nn.views import PictureView, RowView
+from seisei.objectives.adversarial import Adversarial
+from seisei.recipes.vaes import BatchSize, Decay, Depth, Latent, Network, Rate, Steps, Width, picture, plain_or_conv
+from seisei.schema import Schema
+from seisei.spec import Range, Spec
+from seisei.training.plan import Optim, Plan
+
+Game = Literal["minimax", "non-saturating", "least-squares", "hinge", "wasserstein", "relativistic"]
+Penalty = Annotated[float, Range(ge=0, le=1e6)] | None
+
+# What a game is played with: R1, R2, the penalty on slopes off one; the critic's moves for each of the generator.
+PENALTIES: dict[str, tuple[bool, bool, float, int]] = {
+    "minimax": (False, False, 0.0, 1),
+    "non-saturating": (True, False, 0.0, 1),
+    "least-squares": (True, False, 0.0, 1),
+    "hinge": (True, False, 0.0, 1),
+    "wasserstein": (False, False, 10.0, 5),
+    "relativistic": (True, True, 0.0, 1),
+}
+FEATURES = 128
+
+
+def gan(
+    schema: Schema,
+    *,
+    latent: Latent = 64,
+    network: Network = "auto",
+    width: Width = None,
+    depth: Depth = None,
+    loss: Game = "relativistic",
+    penalty: Penalty = None,
+    steps: Steps = 10_000,
+    batch: BatchSize = 64,
+    learning_rate: Rate = 5e-4,
+    average: Decay = 0.999,
+) -> Plan:
+    """Learn to draw new examples that a critic cannot tell from the data.
+
+    Paper: *Generative Adversarial Nets (Goodfellow et al., 2014)*.
+    Command: seisei train gan digits
+    Duration: minutes on two cores. Expected: digits that look written.
+
+    Arguments:
+        latent: Numbers in the noise that an example is made of.
+        network: mlp for rows and small pictures, conv for larger pictures; auto decides.
+        width: Units of a hidden layer (mlp), channels of the first feature map (conv).
+        depth: Hidden layers (mlp), residual blocks at each size (conv).
+        loss: What generator and critic play for; minimax is that of the paper, relativistic the most stable.
+        penalty: Weight of the critic's squared slope at real and drawn examples: larger for calmer, slower training.
+        steps: Updates of the weights of both.
+        batch: Examples an update.
+        learning_rate: Of Adam, at its highest.
+        average: Decay of the moving average of the generator's weights, which is what draws.
+    """
+    return _game(schema, 0, latent, network, width, depth, loss, penalty, steps, batch, learning_rate, average)
+
+
+def cgan(
+    schema: Schema,
+    *,
+    latent: Latent = 64,
+    network: Network = "auto",
+    width: Width = None,
+    depth: Depth = None,
+    loss: Game = "relativistic",
+    penalty: Penalty = None,
+    steps: Steps = 10_000,
+    batch: BatchSize = 64,
+    learning_rate: Rate = 5e-4,
+    average: Decay = 0.999,
+) -> Plan:
+    """Learn to draw new examples of a kind that you choose.
+
+    Paper: *Conditional Generative Adversarial Nets (Mirza, Osindero, 2014)*.
+    Command: seisei train cgan digits
+    Duration: minutes on two cores. Expected: digits of the class that is asked for.
+
+    Arguments:
+        latent: Numbers in the noise that an example is made of.
+        network: mlp for rows and small pictures, conv for larger pictures; auto decides.
+        width: Units of a hidden layer (mlp), channels of the first feature map (conv).
+        depth: Hidden layers (mlp), residual blocks at each size (conv).
+        loss: What generator and critic play for; minimax is that of the paper, relativistic the most stable.
+        penalty: Weight of the critic's squared slope at real and drawn examples: larger for calmer, slower training.
+        steps: Updates of the weights of both.
+        batch: Examples an update.
+        learning_rate: Of Adam, at its highest.
+        average: Decay of the moving average of the generator's weights, which is what draws.
+    """
+    if not isinstance(schema.y, Label) or schema.y.classes < 2:
+        remedy = "name the column with --target, put each kind of picture in its own sub-folder, or train gan"
+        raise UserError("E-TRN-12", "data", "no kinds to choose from, wanted at least 2", remedy)
+    classes = schema.y.classes
+    return _game(schema, classes, latent, network, width, depth, loss, penalty, steps, batch, learning_rate, average)
+
+
+def _game(
+    schema: Schema, classes: int, latent: int, network: str, width: int | None, depth: int | None, loss: Game,
+    penalty: float | None, steps: int, batch: int, learning_rate: float, average: float,
+) -> Plan:  # fmt: skip
+    decoder, trunk, view, format = _players(schema, classes, latent, network, width, depth)
+    model = Spec(Generator, decoder=decoder, prior=Spec(StandardNormal, latent=latent), view=view)
+    critic = Spec(Critic, trunk=trunk, features=FEATURES, classes=classes)
+    real, drawn, off_one, moves = PENALTIES[loss]
+    gamma = 0.1 if penalty is None else penalty
+    objective = Spec(
+        Adversarial, model=model, critic=critic, game=loss, on_real=gamma * real, on_drawn=gamma * drawn,
+        off_one=off_one if penalty is None or not off_one else penalty, critic_moves=moves,
+    )  # fmt: skip
+    # No momentum: the other player moves, and where the gradient pointed is no longer where to go.
+    optim = Optim(learning_rate=learning_rate, betas=(0.0, 0.99), clip=1000.0)
+    return Plan(objective, steps, batch, optim, average=average, format=format)
+
+
+def _players(
+    schema: Schema, classes: int, latent: int, network: str, width: int | None, depth: int | None
+) -> tuple[Spec, Spec, Spec, Any]:
+    """The generator's decoder, the critic's trunk, the view of x, and the memory format."""
+    if isinstance(schema.x, Table):
+        view = Spec(RowView, sizes=list(schema.x.sizes))
+        dims = {"width": width or 256, "depth": 3 if depth is None else depth}
+        shape = [view.build().outputs]
+        decoder = Spec(MLPDecoder, shape=shape, latent=latent, classes=classes, **dims)
+        return decoder, Spec(MLPEncoder, shape=shape, outputs=FEATURES, **dims), view, "contiguous"
+    image = picture(schema)
+    network, format = plain_or_conv(image, network)
+    shape = list(image.shape)
+    if network == "mlp":
+        dims = {"width": width or 512, "depth": 2 if depth is None else depth}
+        decoder = Spec(MLPDecoder, shape=shape, latent=latent, classes=classes, **dims)
+        return decoder, Spec(MLPEncoder, shape=shape, outputs=FEATURES, **dims), Spec(PictureView), format
+    dims = {"width": width or 32, "depth": 1 if depth is None else depth, "patch": 2}
+    decoder = Spec(ConvDecoder, shape=shape, latent=latent, classes=classes, **dims)
+    return decoder, Spec(ConvEncoder, shape=shape, outputs=FEATURES, **dims), Spec(PictureView), format

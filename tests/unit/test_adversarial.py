@@ -1,0 +1,197 @@
+"""Two players, two turns: who moves when, what is reported, and a game that is won."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from seisei import seeds
+from seisei.batch import Batch
+from seisei.models.gan import Generator
+from seisei.nn.columns import RowFeatures
+from seisei.nn.critics import Critic
+from seisei.nn.mlp import Condition, MLPDecoder, MLPEncoder
+from seisei.nn.priors import StandardNormal
+from seisei.nn.views import PictureView, RowView
+from seisei.objectives.adversarial import Adversarial
+from seisei.objectives.games import GAMES
+from seisei.recipes.gans import PENALTIES
+from seisei.spec import Spec
+from seisei.training.engine import Engine, Execution
+from seisei.training.move import Move
+from seisei.training.plan import Optim, Plan
+
+
+class Straight(nn.Module):
+    """A linear critic."""
+
+    def __init__(self, w: Tensor) -> None:
+        super().__init__()
+        self.w = nn.Parameter(w)
+
+    def forward(self, seen: Tensor, y: Tensor | None = None) -> Tensor:
+        return seen.flatten(1) @ self.w
+
+
+def points(width: int = 16, classes: int = 0, latent: int = 2) -> Generator:
+    with seeds.seeded("points"):
+        return Generator(MLPDecoder([4], latent, width, 2, classes), StandardNormal(latent), RowView([0, 0]))
+
+
+def game(**options: Any) -> Adversarial:
+    with seeds.seeded("game"):
+        return Adversarial(points(), Critic(MLPEncoder([4], 8, 16, 2), 8), **options)
+
+
+def batch(count: int = 32) -> Batch:
+    return Batch(torch.randn(count, 2, generator=seeds.generator("real")) + 3)
+
+
+def plan_of_nothing() -> Plan:
+    """For moves of an objective that is there already."""
+    return Plan(Spec(MLPEncoder, shape=[1], outputs=1), 100, 32, Optim(1e-2))
+
+
+# ---- turns
+
+
+def test_the_critic_moves_first_and_the_generator_every_few_steps() -> None:
+    turns = game(critic_moves=5).turns()
+    assert [(turn.name, turn.every) for turn in turns] == [("critic", 1), ("generator", 5)]
+
+
+@pytest.mark.parametrize("name", GAMES)
+def test_a_move_leaves_the_other_player_as_it_is_to_the_bit(name: str) -> None:
+    real, drawn, off_one, moves = PENALTIES[name]
+    objective = game(game=name, on_real=float(real), on_drawn=float(drawn), off_one=off_one, critic_moves=moves)
+    plan = plan_of_nothing()
+    engine = Engine(Execution(tuned=False))
+    critic, generator = (Move(engine, objective, turn, plan, seed=0) for turn in objective.turns())
+    for step in range(3):
+        for mover, own, other in (
+            (critic, objective.critic, objective.model),
+            (generator, objective.model, objective.critic),
+        ):
+            before, mine = copy.deepcopy(other.state_dict()), copy.deepcopy(own.state_dict())
+            slopes = [None if p.grad is None else p.grad.clone() for p in other.parameters()]
+            assert mover(batch(), 0.0, 1e-2, step).taken
+            assert all(torch.equal(v, other.state_dict()[k]) for k, v in before.items())
+            assert any(not torch.equal(v, own.state_dict()[k]) for k, v in mine.items())
+            for parameter, slope in zip(other.parameters(), slopes, strict=True):
+                assert parameter.grad is slope or torch.equal(parameter.grad, slope), "the frozen player got a gradient"
+
+
+def test_the_two_turns_of_a_step_meet_different_noise() -> None:
+    plan = plan_of_nothing()
+    objective, seen = game(), []
+    draw = objective.model.draw
+    objective.model.draw = lambda n, y=None: seen.append(draw(n, y)) or seen[-1]
+    for turn in objective.turns():
+        Move(Engine(Execution(tuned=False)), objective, turn, plan, seed=0)(batch(), 0.0, 0.0, 0)
+    assert len(seen) == 2 and not torch.equal(*seen)
+
+
+# ---- what is reported
+
+
+def test_parts_say_how_the_critic_judges() -> None:
+    objective = Adversarial(points(), Straight(torch.tensor([1.0, 0.0, 0.0, 0.0])), "minimax", 2.0, 4.0)
+    objective.model.draw = lambda n, y=None: torch.zeros(n, 4)
+    real = Batch(torch.tensor([[math.log(3), 0.0], [math.log(3), 5.0], [0.0, 0.0], [-math.log(3), 0.0]]))
+    loss = objective.critic_loss(real, 0.0)
+    parts = {name: float(value) for name, value in loss.parts.items()}
+    assert parts["D(x)"] == pytest.approx((0.75 + 0.75 + 0.5 + 0.25) / 4) and parts["D(G(z))"] == pytest.approx(0.5)
+    assert parts["told apart"] == pytest.approx(2.5 / 4), "two of four are right, and a tie counts half"
+    assert parts["slope at real"] == parts["slope at drawn"] == pytest.approx(1.0)
+    cost = sum(math.log1p(math.exp(-r)) for r in (math.log(3), math.log(3), 0, -math.log(3))) / 4 + math.log(2)
+    assert parts["cost"] == pytest.approx(cost) and float(loss.total.detach()) == pytest.approx(cost + 0.5 * (2 + 4))
+
+
+def test_where_verdicts_have_no_zero_they_are_told_from_the_middle() -> None:
+    w = torch.tensor([1.0, 0.0, 0.0, 0.0])
+    told = []
+    for shift in (0.0, 50.0):
+        objective = Adversarial(points(), Straight(w), "relativistic", 0.0, 0.0)
+        objective.model.draw = lambda n, y=None, shift=shift: torch.full((n, 4), 1.0 + shift)
+        parts = objective.critic_loss(Batch(torch.full((6, 2), 3.0 + shift)), 0.0).parts
+        told.append([round(float(parts[name]), 5) for name in ("D(x)", "D(G(z))", "told apart")])
+    assert told[0] == told[1] == [round(1 / (1 + math.exp(-1)), 5), round(1 / (1 + math.exp(1)), 5), 1.0]
+
+
+def test_slopes_of_a_share_of_the_batch_are_those_of_its_first_examples() -> None:
+    objective, few = game(on_real=3.0, on_drawn=3.0), game(on_real=3.0, on_drawn=3.0, share=0.25)
+    few.load_state_dict(objective.state_dict())
+    with seeds.drawing(seeds.Draws(0, 0, total=32, offset=0)):
+        part = few.critic_loss(batch(), 0.0)
+    with seeds.drawing(seeds.Draws(0, 0, total=32, offset=0)):
+        whole = objective.critic_loss(Batch(batch().x[:8]), 0.0)
+    assert float(part.parts["slope at real"]) == pytest.approx(float(whole.parts["slope at real"]), rel=1e-5)
+
+
+# ---- views
+
+
+def test_a_view_of_a_row_goes_there_and_back() -> None:
+    sizes = [3, 0, 2, 0]
+    view = RowView(sizes)
+    mask = torch.tensor([[True, True, True, True], [False, True, True, False]])
+    real = Batch(torch.tensor([[2.0, 0.5, 1.0, -1.5], [0.0, 1.0, 0.0, 0.0]]), None, mask)
+    view.initialise(real)
+    assert view.gappy.tolist() == [True, False, False, True]
+    seen = view.of(real)
+    assert torch.equal(seen, RowFeatures(sizes, missing=True)(real))
+    back = view.example(seen)
+    assert torch.equal(back.isnan(), ~mask) and torch.equal(back.nan_to_num(0), real.visible)
+
+
+def test_what_is_made_of_a_row_looks_like_a_row_and_has_a_gradient() -> None:
+    view = RowView([3, 0, 2])
+    view.gappy[1] = True
+    features = torch.randn(500, view.outputs, generator=seeds.generator("features")).requires_grad_()
+    with seeds.seeded("drawn"):
+        seen = view.made(features)
+    number, first, second, gaps = torch.split(seen, [1, 3, 2, 3], 1)
+    for part in (first, second):
+        assert torch.allclose(part.sum(1), torch.ones(500)) and torch.allclose(part.max(1).values, torch.ones(500))
+    assert not bool(gaps[:, [0, 2]].any()) and 0.3 < float(gaps[:, 1].detach().mean()) < 0.7
+    assert bool((number[gaps[:, 1] > 0.5] == 0).all())
+    (seen * torch.randn(view.outputs, generator=seeds.generator("weights"))).sum().backward()
+    assert features.grad is not None and bool((features.grad[:, :6].abs().sum(0) > 0).all())
+
+
+def test_categories_are_drawn_as_often_as_the_network_says() -> None:
+    view, logits = RowView([3]), torch.tensor([0.6, 0.3, 0.1]).log()
+    with seeds.seeded("often"):
+        seen = view.made(torch.cat([logits, torch.zeros(1)]).expand(20_000, -1))
+    shares = seen[:, :3].mean(0)
+    assert torch.allclose(shares, logits.exp(), atol=0.015)
+
+
+def test_pictures_are_not_cut_off_before_the_critic_and_are_after() -> None:
+    view = PictureView()
+    seen = view.made(torch.tensor([-3.0, 0.0, 3.0]).view(3, 1, 1, 1))
+    assert seen.flatten().tolist() == [-1.0, 0.5, 2.0] and view.example(seen).flatten().tolist() == [0.0, 0.5, 1.0]
+
+
+# ---- conditions
+
+
+def test_a_condition_of_several_things_is_the_sum_of_theirs() -> None:
+    table = Condition(3, 5)
+    both = table(torch.tensor([[1.0, 0.0, 1.0]]))
+    assert torch.allclose(both, table(torch.tensor([0])) + table(torch.tensor([2])))
+
+
+def test_a_projection_is_an_inner_product_with_the_features() -> None:
+    with seeds.seeded("projection"):
+        critic = Critic(MLPEncoder([4], 8, 16, 2), 8, classes=3)
+    x, y = torch.randn(6, 4), torch.arange(6) % 3
+    features = torch.nn.functional.silu(critic.trunk(x))
+    assert critic.condition is not None
+    wanted = features @ critic.verdict.weight[0] + (features * critic.condition.weight[y]).sum(1)
+    assert torch.allclose(critic(x, y), wanted, atol=1e-6) and not torch.allclose(critic(x, y.flip(0)), wanted)
