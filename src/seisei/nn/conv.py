@@ -102,10 +102,14 @@ class ConvEncoder(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The features of x, given y."""
+        return self.out(self.before(x, y))  # type: ignore[no-any-return]
+
+    def before(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """What the last layer reads."""
         hidden = self.stem(F.pixel_unshuffle(F.pad(2 * x - 1, self.margin), self.patch))
         if self.condition is not None:
             hidden = hidden + self.condition(y)[:, :, None, None]
-        return self.out(self.hidden(F.silu(self.stages(hidden)).flatten(1)))  # type: ignore[no-any-return]
+        return self.hidden(F.silu(self.stages(hidden)).flatten(1))  # type: ignore[no-any-return]
 
 
 @listed

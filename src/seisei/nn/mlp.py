@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated
 
+import torch
 from torch import Tensor, nn
 
 from seisei.spec import Range, listed
@@ -40,7 +41,7 @@ class Condition(nn.Embedding):
 
     def forward(self, y: Tensor) -> Tensor:
         """Of class numbers (B,), or of weights (B, K): (B, size)."""
-        return y.to(self.weight.dtype) @ self.weight if y.is_floating_point() else super().forward(y)
+        return y.to(self.weight.dtype) @ self.weight if torch.is_floating_point(y) else super().forward(y)
 
 
 @listed
@@ -65,10 +66,14 @@ class MLPEncoder(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The features of x, given y."""
+        return self.layers[-1](self.before(x, y))  # type: ignore[no-any-return]
+
+    def before(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """What the last layer reads."""
         hidden = self.layers[0](x.flatten(1))
         if self.condition is not None:
             hidden = hidden + self.condition(y)
-        return self.layers[1:](hidden)  # type: ignore[no-any-return]
+        return self.layers[1:-1](hidden)  # type: ignore[no-any-return]
 
 
 @listed
