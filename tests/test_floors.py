@@ -20,6 +20,7 @@ FLOORS = [
     "training evaluation",
     "recipes catalog",
     "pipeline",
+    "fidelity",
     "finish plane",
     "session",
     "compare",

@@ -111,11 +111,20 @@ VERBS: dict[str, type] = {
 }
 
 
-def offers(model: object) -> list[str]:
+# What comes out of these is shown as pictures.
+PICTURED = ("reconstruct", "interpolate", "decode")
+
+
+def offers(model: object, *, pictures: bool = True) -> list[str]:
     """The verbs that a model offers, beside `evaluate`, which every model does.
+
+    Arguments:
+        model: what is asked.
+        pictures: whether its x are pictures.
 
     Example:
         >>> offers(object())
         ['evaluate']
     """
-    return [verb for verb, capability in VERBS.items() if isinstance(model, capability)] + ["evaluate"]
+    able = [verb for verb, capability in VERBS.items() if isinstance(model, capability)]
+    return [verb for verb in able if pictures or verb not in PICTURED] + ["evaluate"]

@@ -16,7 +16,6 @@ from seisei import catalog, seeds
 from seisei.capabilities import Believes, Joins
 from seisei.data.dataset import Dataset
 from seisei.data.inputs import read_inputs
-from seisei.data.loader import Loader, Order
 from seisei.errors import UserError
 from seisei.evaluation.classification import calibration
 from seisei.evaluation.comparison import write_comparison
@@ -26,8 +25,7 @@ from seisei.modalities.label import Label
 from seisei.pipeline import Pipeline
 from seisei.plane import plane_of, surfaces
 from seisei.session import DataOptions
-from seisei.training.engine import Engine, Execution
-from seisei.training.loop import Training
+from seisei.training.brief import trained
 from seisei.training.plan import Plan
 from seisei.training.run import RunFolder
 
@@ -280,12 +278,7 @@ def stratified(rows: torch.Tensor, y: torch.Tensor, size: int, seed: int) -> tor
 
 def error_after(plan: Plan, data: Dataset, rows: torch.Tensor, test: Dataset, seed: int = 0) -> float:
     """The error rate on other examples after carrying out a classifier's plan with these rows only."""
-    plan = plan.override("batch", min(plan.batch, len(rows)))
-    with Engine(Execution(device="cpu")) as engine, Loader(data, Order(rows, batch=plan.batch, seed=seed)) as loader:
-        training = Training(plan, loader, engine, seed)
-        while training.step < plan.steps:
-            training.advance()
-        shown = training.shown()
-    if shown is None:
+    model = trained(plan, data, rows, seed)
+    if model is None:
         return 1.0
-    return 1 - float(Pipeline(shown.model, data.schema, {}, "").predict(test, seed=seed).right().mean())
+    return 1 - float(Pipeline(model, data.schema, {}, "").predict(test, seed=seed).right().mean())

@@ -15,16 +15,22 @@ from seisei.data.dataset import Dataset
 from seisei.evaluation.classification import Predictions, calibration
 from seisei.evaluation.likelihood import mean_and_error
 from seisei.evaluation.report import write_report
+from seisei.fidelity import FEWEST, Fidelity, fidelity
 from seisei.modalities.image import Image, grid, png_bytes
 from seisei.modalities.label import Label
 from seisei.pipeline import Pipeline
 from seisei.schema import Schema
 from seisei.training.run import RunFolder
 
-SHEET, SHEET_ROWS = 64, 8
+SHEET, SHEET_ROWS, WALKS = 64, 8, 3
 SCORED, SCORE_SAMPLES, DRAWN, PAIRS = 1000, 64, 2000, 16
 # Classes that get a column each in a grid; more go on in rows of so many pictures. Rows of a table that are drawn.
 COLUMNS, ACROSS, ROWS = 16, 10, 12
+
+
+def only_draws(pipeline: Pipeline) -> bool:
+    """Whether nothing says how likely an example is, so that what is drawn has to be compared with the data."""
+    return "sample" in pipeline.verbs and "score" not in pipeline.verbs
 
 
 def conditions_for(model: nn.Module, schema: Schema, n: int) -> Tensor | None:
@@ -67,6 +73,7 @@ def evaluate(
     most: int,
     seed: int = 0,
     told: Predictions | None = None,
+    drawn: Fidelity | None = None,
 ) -> dict[str, Any]:
     """The scores of a model on a part of the data, with standard errors.
 
@@ -78,6 +85,7 @@ def evaluate(
         most: examples looked at, at most.
         seed: of the noise.
         told: what `predictions` says of these examples, where it has been asked already.
+        drawn: what `fidelity` says of what the model draws, where it has been asked already.
     """
     part = data.subset(data.splits[split][:most])
     scores: list[dict[str, Any]] = []
@@ -114,6 +122,8 @@ def evaluate(
         add("reconstruction error", squared, "mean squared error, of values in 0 … 1", "lower")
         peak = -10 * np.log10(np.maximum(squared, 1e-10))
         add("reconstruction PSNR", peak, "dB", "higher", "the mean over pictures")
+    if only_draws(pipeline):
+        scores += (drawn or fidelity(pipeline, data, split=split, most=most, seed=seed)).scores
     noun = pipeline.schema.x.noun
     return {
         "split": split,
@@ -152,8 +162,17 @@ def figures(pipeline: Pipeline, run: RunFolder, data: Dataset, seed: int = 0) ->
     """What the report shows: samples, reconstructions beside originals, an interpolation, a map of the latents."""
     if "sample" in pipeline.verbs:
         samples(pipeline, run, seed)
-    if not isinstance(pipeline.model, Encodes):
-        return
+    if isinstance(pipeline.model, Encodes):
+        through_codes(pipeline, run, data)
+    elif "interpolate" in pipeline.verbs:
+        ends = pipeline.prior_latents(range(seed, seed + WALKS + 1))
+        kind = pipeline.schema.y.names[0] if pipeline.classes and isinstance(pipeline.schema.y, Label) else None
+        rows = pipeline.interpolate(ends, steps=8, path="spherical", label=kind)
+        run.write("figures/interpolation.png", png_bytes(grid([p for row in rows for p in row], 8)))
+
+
+def through_codes(pipeline: Pipeline, run: RunFolder, data: Dataset) -> None:
+    """Reconstructions beside originals, an interpolation between two of them, a map of the latents."""
     image = pipeline.image
     held_out = data.splits["test"]
     few = data.subset(held_out[:PAIRS])
@@ -199,12 +218,31 @@ def latent_map(pipeline: Pipeline, data: Dataset) -> dict[str, Any]:
     }
 
 
+def nearest_sheet(pipeline: Pipeline, run: RunFolder, data: Dataset, drawn: Fidelity) -> None:
+    """Drawn pictures above the training pictures that are nearest to them."""
+    if not isinstance(pipeline.schema.x, Image) or not drawn.nearest:
+        return
+    training = data.subset(torch.tensor(drawn.nearest[:PAIRS]))
+    there = [pipeline.image.decode(x) for b in pipeline.batches(training) for x in b.x]
+    half = max(1, len(there) // 2)
+    rows = [
+        p for i in range(0, len(there), half) for part in (drawn.drawn[: len(there)], there) for p in part[i : i + half]
+    ]
+    run.write("figures/nearest.png", png_bytes(grid(rows, half)))
+
+
 def finish(run: RunFolder, data: Dataset) -> None:
     """Evaluate, draw the figures, write the report."""
     pipeline = Pipeline.load(run.path)
     split = "test" if len(data.splits["test"]) else "validation"
     told = predictions(pipeline, data.subset(data.splits[split][:SCORED]))
-    run.write("scores.json", evaluate(pipeline, data, split=split, samples=SCORE_SAMPLES, most=SCORED, told=told))
+    enough = len(data.splits[split]) >= FEWEST
+    drawn = fidelity(pipeline, data, split=split, most=SCORED) if only_draws(pipeline) and enough else None
+    if enough or not only_draws(pipeline):
+        scores = evaluate(pipeline, data, split=split, samples=SCORE_SAMPLES, most=SCORED, told=told, drawn=drawn)
+        run.write("scores.json", scores)
+    if drawn is not None:
+        nearest_sheet(pipeline, run, data, drawn)
     if told is not None:
         noun = pipeline.schema.x.noun
         run.write("figures/classification.json", classification(told, split=split, noun=noun))

@@ -116,7 +116,7 @@ class Pipeline:
     @property
     def verbs(self) -> list[str]:
         """What this model can do."""
-        return offers(self.model)
+        return offers(self.model, pictures=isinstance(self.schema.x, Image))
 
     @property
     def knows(self) -> set[str]:

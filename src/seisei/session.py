@@ -24,6 +24,7 @@ from seisei.data.roles import OWN
 from seisei.data.store import memory
 from seisei.errors import UserError
 from seisei.finish import finish, sample_sheet
+from seisei.modalities.image import Image
 from seisei.pipeline import check_seed
 from seisei.recipes import recipe as find_recipe
 from seisei.schema import Schema
@@ -336,7 +337,7 @@ def _write_head(
         # What a model that is fitted by sweeps learns is no parameter of a gradient, but is learned all the same.
         learned = training.objective.model.state_dict().values()
         recipe = {**recipe, "parameters": sum(v.numel() for v in learned if v.is_floating_point())}
-        recipe["verbs"] = offers(training.objective.model)
+        recipe["verbs"] = offers(training.objective.model, pictures=isinstance(data.schema.x, Image))
         recipe["swept"] = all(move.turn.sweep is not None for move in training.moves)
     else:
         run.checkpoints.tidy()

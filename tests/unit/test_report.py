@@ -63,7 +63,7 @@ def run(tmp_path: Path) -> Path:
         (folder / part).mkdir(parents=True)
     for step in range(0, 501, 25):
         (folder / f"samples/step-{step:08d}.png").write_bytes(png())
-    for name in ("samples", "reconstructions", "interpolation"):
+    for name in ("samples", "reconstructions", "interpolation", "nearest"):
         (folder / f"figures/{name}.png").write_bytes(png(40, 30))
     latent = {
         "points": [[0, 0], [1, 1], [2, 0]],
@@ -122,7 +122,7 @@ def sections(folder: Path) -> list[str]:
 
 
 LABELS = ["confusion", "calibration"]
-LATENT = ["reconstructions", "interpolation", "map", "dimensions"]
+LATENT = ["reconstructions", "interpolation", "nearest", "map", "dimensions"]
 ALWAYS = ["scores", "curves", "watch", "data", "reproduce"]
 
 
@@ -161,7 +161,7 @@ def test_whole_page(run: Path) -> None:
 
 def test_pictures(run: Path) -> None:
     pictures = page(run).all("img")
-    assert len(pictures) == 3 + 10
+    assert len(pictures) == 4 + 10
     assert all(str(p["src"]).startswith("data:image/png;base64,") and p["alt"] for p in pictures)
     assert pictures[0]["style"] == "width:720px" and pictures[0]["class"] == "pixels", "40 pixels, eighteen times"
     assert (pictures[0]["width"], pictures[0]["height"]) == ("40", "30")
@@ -212,7 +212,7 @@ def classifier(run: Path) -> Path:
 
 
 def test_a_classifier(classifier: Path) -> None:
-    for name in ("latent.json", "reconstructions.png", "interpolation.png"):
+    for name in ("latent.json", "reconstructions.png", "interpolation.png", "nearest.png"):
         (classifier / "figures" / name).unlink()
     found = page(classifier)
     assert [s["id"] for s in found.all("section")] == [k for k, *_ in SECTIONS if k not in LATENT]
@@ -255,8 +255,11 @@ def test_one_round_makes_no_curve(classifier: Path) -> None:
 @pytest.mark.parametrize(
     ("verbs", "absent"),
     [
-        (["sample", "score", "reconstruct", "interpolate", "encode", "decode", "evaluate"], [*LABELS, "dimensions"]),
-        (["reconstruct", "interpolate", "encode", "decode", "evaluate"], [*LABELS, "dimensions", "samples"]),
+        (
+            ["sample", "score", "reconstruct", "interpolate", "encode", "decode", "evaluate"],
+            [*LABELS, "nearest", "dimensions"],
+        ),
+        (["reconstruct", "interpolate", "encode", "decode", "evaluate"], [*LABELS, "nearest", "dimensions", "samples"]),
         (["sample", "score", "predict", "evaluate"], [*LATENT, "calibration"]),
         (["predict", "evaluate"], [*LATENT, "samples", "calibration"]),
     ],
@@ -345,7 +348,7 @@ def test_missing_parts(run: Path, part: str) -> None:
     # A run that does not say what its model can do shows what it has.
     gone = {
         "log.jsonl": ["dimensions"],
-        "figures": ["reconstructions", "interpolation", "map"],
+        "figures": ["reconstructions", "interpolation", "nearest", "map"],
         "figures/latent.json": ["map"],
         "figures/reconstructions.png": ["reconstructions"],
         "all": ["samples", *LATENT],

@@ -29,6 +29,28 @@ def checks(losses: list[float], kl: list[float], active: int) -> Events:
     ]  # fmt: skip
 
 
+def rounds(told: list[float], norms: list[float] | None = None, sure: float = 0.6) -> Events:
+    """Two lines a round, of critic and generator."""
+    lines: Events = []
+    for i, share in enumerate(told):
+        when = {"event": "train", "step": i + 1, "t": (i + 1) / len(told), "loss": 0.7, "waiting": 0.0}
+        parts = {"told apart": share, "D(x)": sure, "D(G(z))": 1 - sure}
+        lines.append({**when, "turn": "critic", "parts": parts, "gradient_norm": 1.0})
+        lines.append({**when, "turn": "generator", "parts": {}, "gradient_norm": norms[i] if norms else 1.0})
+    return lines
+
+
+def looks(told: list[float], varied: list[float], kind: float = 0.9) -> Events:
+    """Validations of a game."""
+    return [
+        {
+            "event": "validation", "step": i + 1, "t": (i + 1) / len(told), "least_varied": 3,
+            "scores": {"told apart": a, "diversity": b, "diversity of the least varied kind": kind},
+        }
+        for i, (a, b) in enumerate(zip(told, varied, strict=True))
+    ]  # fmt: skip
+
+
 def found(events: Events) -> list[tuple[str, int]]:
     """Which rules spoke, and after how many events."""
     watch = Watch()
@@ -42,12 +64,20 @@ HEALTHY = {
     "a short wait": train(FALLING[:4], 0.9) + train(FALLING[4:]),
     "a rise while the KL term comes in": train([100, 60, 50, 48, 50, 52, 54, 55, 55, 54, 53, 52, 51, 50]),
     "sweeps that leave an overfitted start": [{**e, "swept": True} for e in train([-190, -90, -85, *[-84.0] * 12])],
+    "a game in balance": rounds([0.8] * 40) + looks([0.78] * 5, [0.8] * 5),
+    "a critic ahead, not sure": rounds([0.995] * 40, sure=0.8),
+    "a generator that has arrived": rounds([0.5] * 40, [1.0] * 20 + [1e-5] * 20),
+    "alike at the start, as all are": looks([0.9] * 20, [0.01, 0.1, *[0.6] * 18]),
     "collapsed at the start, as all are": checks([90, 60, 45, 40, 38, 37, 36, 35, 35, 35], [0.0] * 8, 0)[:1],
 }
 BROKEN = {
     "posterior collapse": (checks([90, 80, 79, 78, 78], [0.001] * 8, 0), 1),
     "divergence": (train(FALLING[:15]) + [{"event": "skipped", "step": 16, "term": "kl"}], 16),
     "starving data pipeline": (train(FALLING, 0.5), 5),
+    "critic wins": (rounds([0.9] * 5 + [1.0] * 15, sure=0.99), 2 * 14 - 1),
+    "starved generator": (rounds([0.95] * 40, [1.0] * 20 + [1e-5] * 20, sure=0.9), 2 * 30),
+    "mode collapse": (looks([0.8] * 10, [0.7] * 4 + [0.05] * 6), 6),
+    "copying critic": (rounds([0.9] * 20) + looks([0.85] * 5 + [0.6] * 5, [0.8] * 10), 40 + 7),
     "overfitting": (checks([90, 60, 50, 45, 46, 50, 56, 60, 66], [0.8] * 8, 8), 7),
 }
 

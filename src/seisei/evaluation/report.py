@@ -39,6 +39,7 @@ from seisei.evaluation.record import Run, as_dict, as_dicts, as_float, as_floats
 
 FROM_ZERO = {"Speed", "Waiting for data", "Learning rate", "Active units"}  # headings of curves
 UNITS = {"accuracy": "share that is right", "label_loss": "nats per example"}  # of parts and scores
+VERDICTS = ("D(x)", "D(G(z))")  # what a critic says of real and of drawn examples, in one chart
 MOST_THUMBNAILS = 10
 GRID = 720  # how wide the last samples may be
 BRIEF = {  # fields of a train event beside its loss: heading, unit
@@ -165,6 +166,11 @@ def _interpolation(run: Run) -> str:
     return shown or _undone(run, "interpolate", "No interpolation: the run has not been evaluated.")
 
 
+def _nearest(run: Run) -> str:
+    text = "Rows alternate: drawn pictures above, right below the training pictures nearest to them in these features."
+    return picture(run.folder / "figures/nearest.png", "Drawn pictures and their nearest", text, target=640)
+
+
 def _latent(run: Run) -> str:
     pairs = [p for p in as_list(run.latent.get("points")) if isinstance(p, list) and len(p) >= 2]
     if not pairs:
@@ -275,7 +281,16 @@ def _series(run: Run) -> Iterator[tuple[str, str, dict[str, list[Point]]]]:
         loss["validation (−ELBO)"] = [(step, -value) for step, value in points(checks, "scores", "elbo")]
     if any(loss.values()):
         yield "Loss", run.unit, loss
+    verdicts = {part: [p for curve in curves("parts", part).values() for p in curve] for part in VERDICTS}
+    if all(verdicts.values()):
+        held_out = {f"{part}, held out": points(checks, "scores", part) for part in VERDICTS}
+        ends = [step for curve in verdicts.values() for step, _ in curve]
+        half = {"½": [(min(ends), 0.5), (max(ends), 0.5)]}
+        yield "D(x) and D(G(z))", "½ where neither can do better", {**verdicts, **held_out, **half}
+        scores = [name for name in scores if name not in VERDICTS]
     for part in dict.fromkeys(part for event in train for part in as_dict(event.get("parts"))):
+        if part in VERDICTS and all(verdicts.values()):
+            continue
         both = curves("parts", part)
         if part in scores:
             used.add(part)
@@ -398,6 +413,7 @@ SECTIONS: list[Section] = [
     ("samples", "Samples", "New examples drawn from the model.", _samples),
     ("reconstructions", "Originals and reconstructions", "What survives the way through the model.", _reconstructions),
     ("interpolation", "Interpolation", "The way between two examples, as the model sees it.", _interpolation),
+    ("nearest", "Nearest neighbours", "Is it new, or a copy?", _nearest),
     ("map", "Map of the latent space", "Examples that the model finds alike lie together.", _latent),
     ("scores", "Scores", "Measured on data that training never saw.", _scores),
     ("confusion", "Confusion", "Which classes are taken for which.", confusion),

@@ -92,8 +92,16 @@ class Network(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """(B, C)."""
-        found: Tensor = self.layers(batch.visible if self.features is None else self.features(batch))
+        found: Tensor = self.layers(self._read(batch))
         return found
+
+    def before(self, batch: Batch) -> Tensor:
+        """What the last layer reads: features in which classes lie apart, (B, F)."""
+        found: Tensor = self.layers.before(self._read(batch))
+        return found
+
+    def _read(self, batch: Batch) -> Tensor:
+        return batch.visible if self.features is None else self.features(batch)  # type: ignore[no-any-return]
 
 
 @listed

@@ -6,6 +6,7 @@ examples (R2) beside the game's, and the generator nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import torch
@@ -17,6 +18,8 @@ from seisei.objectives.base import Loss, Objective, Turn
 from seisei.objectives.games import GAMES, slope_off_one, squared_slope
 from seisei.spec import Range, listed
 
+# Examples that are compared with each other, and the fewest of a kind that say something.
+LOOKED_AT, FEWEST = 1024, 16
 Weight = Annotated[float, Range(ge=0, le=1e6)]
 
 
@@ -99,6 +102,30 @@ class Adversarial(Objective):
             r = drawn.new_zeros(len(batch))
         return Loss(self.game.generator(r, self.critic(drawn, batch.y)), {})
 
+    def examine(self, batches: Sequence[Batch]) -> dict[str, Any]:
+        """How the critic judges held-out examples and fresh draws, and how varied these are.
+
+        A loss that falls when training goes well there is none in a game. The diversity is the median distance of a
+        drawn example to the nearest other one, divided by the same of real examples: 1 for the data's own
+        distribution, near 0 where many draws are one. Of kinds it is that of the least varied one.
+        """
+        told = [self.verdicts(batch) for batch in batches]
+        seen, drawn, r, f = (torch.cat(parts) for parts in zip(*told, strict=True))
+        scores = {name: float(value) for name, value in self._told(r, f).items()}
+        real, fake = (x[:LOOKED_AT].flatten(1) for x in (seen, drawn))
+        scores["diversity"] = _spread(fake) / max(1e-12, _spread(real))
+        if self.model.classes and batches[0].y is not None and not batches[0].y.is_floating_point():
+            y = torch.cat([batch.y for batch in batches if batch.y is not None])[:LOOKED_AT]
+            inside = [
+                (_spread(fake[y == kind]) / max(1e-12, _spread(real[y == kind])), int(kind))
+                for kind in y.unique()  # type: ignore[no-untyped-call]
+                if int((y == kind).sum()) >= FEWEST
+            ]
+            if inside:
+                scores["diversity of the least varied kind"], kind = min(inside)
+                return {"scores": scores, "least_varied": kind}
+        return {"scores": scores}
+
     def _told(self, r: Tensor, f: Tensor) -> dict[str, Tensor]:
         """How the critic judges, ½ at the equilibrium in each: D(x) and D(G(z)), and how many pairs it gets right.
 
@@ -111,6 +138,12 @@ class Adversarial(Objective):
             "D(G(z))": torch.sigmoid(f - middle).mean(),
             "told apart": right.mean(),
         }
+
+
+def _spread(x: Tensor) -> float:
+    """The median distance to the nearest other one."""
+    apart = torch.cdist(x, x).fill_diagonal_(torch.inf)
+    return float(apart.min(1).values.median())
 
 
 def _twice(y: Tensor | None) -> Tensor | None:

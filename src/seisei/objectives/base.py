@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -64,6 +64,16 @@ class Objective(nn.Module):
         """Look at some training examples before the first step, where the model wants to."""
         if hasattr(self.model, "initialise"):
             self.model.initialise(examples)
+
+    def examine(self, batches: Sequence[Batch]) -> dict[str, Any]:
+        """What held-out batches say: the mean ``loss`` of the last turn, and as ``scores`` the means of its parts."""
+        turn, total, parts, count = self.turns()[-1], 0.0, dict[str, float](), sum(map(len, batches))
+        for batch in batches:
+            loss = turn.loss(batch, 1.0)
+            total += float(loss.total) * len(batch) / count
+            for name, value in loss.parts.items():
+                parts[name] = parts.get(name, 0.0) + float(value) * len(batch) / count
+        return {"loss": total, "scores": parts}
 
     def turns(self) -> list[Turn]:
         """Who moves, in order."""

@@ -228,25 +228,18 @@ class Saving:
 
 
 def validate(objective: Objective, batches: list[Batch]) -> dict[str, Any]:
-    """The mean loss and its parts over batches; for a model with a posterior, how its latent is used.
+    """What the objective makes of held-out batches; for a model with a posterior, how its latent is used.
 
     A dimension is active when the variance over pictures of its posterior mean exceeds 0.01 (*Importance Weighted
     Autoencoders (Burda, Grosse, Salakhutdinov, 2015)*).
     """
-    total, count, parts = 0.0, 0, dict[str, float]()
+    found = objective.examine(batches)
     kls: list[Tensor] = []
     means: list[Tensor] = []
-    turn = objective.turns()[-1]
-    for batch in batches:
-        loss = turn.loss(batch, 1.0)
-        total, count = total + float(loss.total) * len(batch), count + len(batch)
-        for name, value in loss.parts.items():
-            parts[name] = parts.get(name, 0.0) + float(value) * len(batch)
-        if isinstance(objective.model, Infers):
-            q = objective.model.posterior(batch.visible, batch.y, batch.mask)
-            kls.append(q.kl_to_standard())
-            means.append(q.mean)
-    found: dict[str, Any] = {"loss": total / count, "scores": {name: value / count for name, value in parts.items()}}
+    for batch in batches if isinstance(objective.model, Infers) else ():
+        q = objective.model.posterior(batch.visible, batch.y, batch.mask)
+        kls.append(q.kl_to_standard())
+        means.append(q.mean)
     if kls:
         found["kl_per_dimension"] = [round(v, 4) for v in torch.cat(kls).mean(0).tolist()]
         found["active_units"] = int((torch.cat(means).var(0) > ACTIVE).sum())

@@ -1,0 +1,95 @@
+"""The watch over games of two players.
+
+The critic reports D(x), D(G(z)) and the share of pairs it tells apart, ½ each at the equilibrium; a validation reports
+the same of held-out examples, and how varied the draws are.
+"""
+
+from __future__ import annotations
+
+from seisei.training.history import Event, Finding, History
+
+TOLD, DISTANCE = "told apart", "diversity"
+WORST = "diversity of the least varied kind"
+# Lines of the log that a rule looks at; before this part of the training nothing is settled.
+WINDOW, EARLY = 10, 0.02
+
+
+def critic_wins(history: History) -> Finding | None:
+    """The critic is sure of every example, so that the generator is told nothing."""
+    lines = _moves(history, TOLD)[-WINDOW:]
+    if len(lines) < WINDOW or float(lines[-1].get("t", 0)) < EARLY:
+        return None
+    told, real, drawn = (_mean(lines, name) for name in (TOLD, "D(x)", "D(G(z))"))
+    if told < 0.99 or real - drawn < 0.9:
+        return None
+    numbers = f"D(x) {real:.3f} and D(G(z)) {drawn:.3f}, where ½ is the equilibrium; {told:.1%} of pairs told apart"
+    cause = "the critic learns faster than the generator, or nothing keeps it smooth"
+    advice = "raise --penalty, use --loss relativistic, or more and more varied data"
+    return Finding("warning", "the critic wins: it is sure of everything", numbers, cause, advice)
+
+
+def starved_generator(history: History) -> Finding | None:
+    """The generator's gradient has vanished while the critic still tells its draws from real examples."""
+    norms = [
+        float(event["gradient_norm"])
+        for event in history.all("train")
+        if event.get("turn") == "generator" and event.get("gradient_norm") is not None
+    ]
+    lines = _moves(history, TOLD)[-WINDOW:]
+    if len(norms) < 2 * WINDOW or len(lines) < WINDOW or _mean(lines, TOLD) < 0.9:
+        return None
+    now, before = sum(norms[-WINDOW:]) / WINDOW, max(norms[:-WINDOW])
+    if now > 1e-3 * before:
+        return None
+    numbers = f"gradient norm {now:.2g}, {before:.2g} at its highest; {_mean(lines, TOLD):.1%} of pairs told apart"
+    cause = "where the critic is sure, this game's cost is flat: log(1 − D(G(z))) saturates"
+    advice = "use --loss non-saturating or relativistic, or raise --penalty"
+    return Finding("warning", "the generator gets no gradient", numbers, cause, advice)
+
+
+def mode_collapse(history: History) -> Finding | None:
+    """Draws are alike: many of them, or all of one kind, are one."""
+    checks = [event for event in history.all("validation") if DISTANCE in (event.get("scores") or {})][-2:]
+    if len(checks) < 2 or float(checks[0].get("t", 0)) < 0.1:
+        return None
+    overall, kind = (max(_score(event, name, 1.0) for event in checks) for name in (DISTANCE, WORST))
+    if overall >= 0.25 and kind >= 0.2:
+        return None
+    # A row that often repeats in the data has near neighbours by right: the ratio has allowed for that.
+    all_of_them = overall < 0.25
+    numbers = f"the distance between neighbouring draws is {min(overall, kind):.2f} of that between real examples"
+    which = "draws" if all_of_them else f"draws of kind {checks[-1].get('least_varied')}"
+    cause = "the generator answers the critic of the moment with few examples instead of covering the data"
+    advice = (
+        "raise --penalty, use --loss relativistic, lower the learning rate, or train with more examples of the kind"
+    )
+    return Finding("warning", f"mode collapse: {which} are alike", numbers, cause, advice)
+
+
+def copying_critic(history: History) -> Finding | None:
+    """The critic knows the training examples by heart: it takes held-out ones for drawn."""
+    lines = _moves(history, TOLD)[-WINDOW:]
+    checks = [event for event in history.all("validation") if TOLD in (event.get("scores") or {})][-2:]
+    if len(lines) < WINDOW or len(checks) < 2 or float(checks[0].get("t", 0)) < 0.1:
+        return None
+    seen, new = _mean(lines, TOLD), max(_score(event, TOLD, 1.0) for event in checks)
+    if seen - new < 0.15:
+        return None
+    numbers = f"{seen:.1%} of pairs told apart with training examples, {new:.1%} with held-out ones"
+    cause = "too few data: the critic learns them by heart, and the generator learns to copy"
+    advice = "use more data, raise --penalty, or stop earlier (--steps)"
+    return Finding("warning", "the critic knows the training examples by heart", numbers, cause, advice)
+
+
+def _moves(history: History, part: str) -> list[Event]:
+    """Lines of the log of a turn that reports this part."""
+    return [event for event in history.all("train") if (event.get("parts") or {}).get(part) is not None]
+
+
+def _mean(lines: list[Event], part: str) -> float:
+    return sum(float(event["parts"][part]) for event in lines) / len(lines)
+
+
+def _score(event: Event, name: str, otherwise: float) -> float:
+    value = event["scores"].get(name)
+    return otherwise if value is None else float(value)
