@@ -233,7 +233,7 @@ class Pipeline:
         Raises:
             UserError: latents of another width, or that are not finite.
         """
-        model = self.need("decode")
+        self.need("decode")
         z = torch.as_tensor(np.asarray(latents, np.float32))
         width = self.latent_size
         if z.dim() != 2 or (width is not None and z.shape[1] != width):
@@ -244,11 +244,14 @@ class Pipeline:
         if not bool(torch.isfinite(z).all()):
             row = int((~torch.isfinite(z)).any(1).nonzero()[0])
             raise UserError("E-DEC-24", "latents", f"row {row} holds NaN or infinity", "remove that row")
-        y = self.labels(len(z), label)
+        return self._decoded(z, self.labels(len(z), label))
+
+    def _decoded(self, z: Tensor, y: Tensor | None) -> list[Pixels]:
         out: list[Pixels] = []
-        for start in range(0, len(z), 256):
-            part = slice(start, start + 256)
-            out += [self.image.decode(p) for p in model.decode(z[part], None if y is None else y[part])]
+        for start in range(0, len(z), BATCH):
+            part = slice(start, start + BATCH)
+            x = self.model.decode(z[part], None if y is None else y[part])  # type: ignore[operator]
+            out += [self.image.decode(p) for p in x]
         return out
 
     @property
@@ -285,7 +288,8 @@ class Pipeline:
             ends: latents (K, L), at least 2.
             steps: pictures a row, ends included.
             path: linear, or spherical: along the great circle, as suits a Gaussian latent in many dimensions.
-            label: of the whole walk, for a conditional model.
+            label: for a conditional model, of the whole walk, or one for each end: on the way from one kind to another
+                the model is told of a blend of both. By default each row is of another kind.
 
         Raises:
             UserError: fewer than two ends, or fewer than two steps.
@@ -299,11 +303,27 @@ class Pipeline:
                 "E-INT-20", "--steps", f"{steps} is out of range, wanted 2 to 1000", "choose a number in the range"
             )
         between = spherical if path == "spherical" else torch.lerp
+        kinds = self._kinds(len(z), label)
         rows = []
-        for a, b in zip(z[:-1], z[1:], strict=True):
-            walk = torch.stack([between(a, b, t) for t in torch.linspace(0, 1, steps)])
-            rows.append(self.decode(walk.numpy(), label=label))
+        for i, (a, b) in enumerate(zip(z[:-1], z[1:], strict=True)):
+            ways = torch.linspace(0, 1, steps)
+            walk = torch.stack([between(a, b, t) for t in ways])
+            y = None
+            if kinds is not None:
+                here, there = kinds[i]
+                one, other = torch.eye(self.classes)[kinds[i]]
+                # Of one kind it is told as in training, of a blend only where there are two.
+                y = here.expand(steps) if here == there else torch.lerp(one, other, ways.unsqueeze(1))
+            rows.append(self._decoded(walk, y))
         return rows
+
+    def _kinds(self, ends: int, label: str | Sequence[str] | None) -> Tensor | None:
+        """The kinds at both ends of each row, (ends − 1, 2)."""
+        if label is None:
+            kinds = self.labels(ends - 1, None)
+            return None if kinds is None else torch.stack([kinds, kinds], 1)
+        kinds = self.labels(ends, label)
+        return None if kinds is None else torch.stack([kinds[:-1], kinds[1:]], 1)
 
     @torch.no_grad()
     def prior_latents(self, chosen: Sequence[int]) -> Tensor:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from seisei.objectives.games import GAMES, slope_off_one, squared_slope, value
+from seisei.objectives.games import GAMES, judged, slope_off_one, value
 
 P = torch.tensor([0.5, 0.3, 0.15, 0.05], dtype=torch.float64)
 Q = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)
@@ -120,10 +120,10 @@ def test_penalties_of_a_linear_critic_are_its_slope_wherever_it_is_asked() -> No
         return x @ w + 2.0
 
     x, fake = torch.randn(2, 5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    assert torch.allclose(squared_slope(critic, x), torch.full((5,), 169.0, dtype=torch.float64), atol=1e-4)
+    assert torch.allclose(judged(critic, x)[1], torch.full((5,), 169.0, dtype=torch.float64), atol=1e-4)
     u = torch.linspace(0, 1, 5, dtype=torch.float64)
     assert torch.allclose(slope_off_one(critic, x, fake, u), torch.full((5,), 144.0, dtype=torch.float64), atol=1e-4)
-    (0.5 * squared_slope(critic, x).mean()).backward()
+    (0.5 * judged(critic, x)[1].mean()).backward()
     assert w.grad is not None and torch.allclose(w.grad, w, atol=1e-4), "γ/2 ‖w‖² has the slope γ w"
 
 
@@ -134,12 +134,12 @@ def test_a_penalty_descends_like_finite_differences_say() -> None:
     def penalty() -> Tensor:
         x_, w = x.clone().requires_grad_(), layer
         (g,) = torch.autograd.grad(w(x_).sum(), x_, create_graph=True)
-        found = squared_slope(lambda a: w(a).squeeze(1), x).double()
+        found = judged(lambda a: w(a).squeeze(1), x)[1].double()
         assert torch.allclose(found, g.square().sum(1), rtol=1e-5)
         return g.square().sum(1).mean()
 
     weight = layer[0].weight
-    (slope,) = torch.autograd.grad(squared_slope(lambda a: layer(a).squeeze(1), x).mean(), weight)
+    (slope,) = torch.autograd.grad(judged(lambda a: layer(a).squeeze(1), x)[1].mean(), weight)
     with torch.no_grad():
         for at in ((0, 0), (3, 2)):
             old, h = float(weight[at]), 1e-5
@@ -160,7 +160,7 @@ def dirac(game: str, gamma: float, steps: int = 200, rate: float = 0.1, together
         theta.requires_grad_()
         psi.requires_grad_()
         r, f = psi * 0.0, psi * theta.detach()
-        penalty = 0.5 * gamma * squared_slope(lambda x, psi=psi: (x * psi).squeeze(1), torch.zeros(1, 1).double())
+        penalty = 0.5 * gamma * judged(lambda x, psi=psi: (x * psi).squeeze(1), torch.zeros(1, 1).double())[1]
         (up,) = torch.autograd.grad(GAMES[game].critic(r, f) + penalty.mean(), psi)
         judge = psi.detach() if together else (psi - rate * up).detach()
         (down,) = torch.autograd.grad(GAMES[game].generator(judge * 0.0, judge * theta), theta)

@@ -168,6 +168,28 @@ def test_latents_that_are_none(latents: Any, code: str) -> None:
         assert "row 1" in str(caught.value)
 
 
+def test_walks_go_from_kind_to_kind() -> None:
+    pipe = pipeline("cgan")
+    z = pipe.prior_latents([1, 2])
+
+    def shown(rows: list[list[Any]]) -> list[Any]:
+        return [p.tolist() for row in rows for p in row]
+
+    (walk,) = pipe.interpolate(z, steps=3, label=["cat", "owl"])
+    assert walk[0].tolist() == pipe.decode(z[:1].numpy(), label="cat")[0].tolist()
+    assert walk[-1].tolist() == pipe.decode(z[1:].numpy(), label="owl")[0].tolist()
+    # Halfway it is neither of both, and not the kind that stands between them in the list.
+    between = [pipe.decode(z.mean(0, keepdim=True).numpy(), label=kind)[0].tolist() for kind in ("cat", "dog", "owl")]
+    assert walk[1].tolist() not in between
+    assert shown(pipe.interpolate(z, steps=3, label="dog")) == shown(pipe.interpolate(z, steps=3, label=["dog", "dog"]))
+    again = torch.cat([z, z])
+    rows = pipe.interpolate(again, steps=2)
+    kinds = [pipe.interpolate(again[i : i + 2], steps=2, label=kind)[0] for i, kind in enumerate(("cat", "dog", "owl"))]
+    assert shown(rows) == shown(kinds), "without a label each row is of another kind"
+    with pytest.raises(UserError, match="3 labels for 2 pictures"):
+        pipe.interpolate(z, label=["cat", "dog", "owl"])
+
+
 def test_interpolations_start_and_end_at_their_ends() -> None:
     pipe = pipeline()
     ends = pipe.prior_latents([1, 2, 3])

@@ -135,7 +135,7 @@ def interpolate(
     to: list[str] | None = None,
     steps: int = 8,
     path: str = "linear",
-    label: str | None = None,
+    label: list[str] | None = None,
     output: Path | None = None,
     resize: Literal["crop", "pad", "stretch"] | None = None,
     overwrite: bool = False,
@@ -151,7 +151,7 @@ def interpolate(
         to: Where it goes; repeatable, for a walk with several stops.
         steps: Pictures in a row, ends included.
         path: linear, or spherical: along the great circle, as suits a latent of many dimensions.
-        label: The kind of every picture on the way, for a conditional model.
+        label: Of a conditional model, the kind of every picture on the way, or one for each end.
         output: The file; by default in the folder out of the run.
         resize: How to fit pictures of another size; by default as in training.
         overwrite: Replace what is there.
@@ -174,9 +174,10 @@ def interpolate(
         suffixes=PNG,
         overwrite=overwrite,
     )
+    names = label[0] if label and len(label) == 1 else label
     kind: Literal["linear", "spherical"] = "spherical" if path == "spherical" else "linear"
     if all(whole):
-        rows = loaded.interpolate([int(e) for e in ends], steps=steps, path=kind, label=label)
+        rows = loaded.interpolate([int(e) for e in ends], steps=steps, path=kind, label=names)
     else:
         import numpy as np
 
@@ -187,7 +188,7 @@ def interpolate(
                     "E-INT-21", end, f"holds {len(data)} pictures, wanted one", "give a picture file for each end"
                 )
         z = np.concatenate([loaded.pipeline.encode(data) for data in read])
-        rows = loaded.pipeline.interpolate(z, steps=steps, path=kind, label=label)
+        rows = loaded.pipeline.interpolate(z, steps=steps, path=kind, label=names)
     marks = {**origin(loaded), "ends": ", ".join(ends), "path": path}
     say(place.write(sheet([picture for row in rows for picture in row], steps, marks)), json)
 

@@ -20,7 +20,11 @@ from seisei.spec import listed
 
 @listed
 class PictureView(nn.Module):
-    """Pictures: values in [0, 1]. What is made is not kept in there, so that no gradient is lost at its ends."""
+    """Pictures: values in [0, 1], made as ½ + ½ tanh.
+
+    Most pictures have places that are quite black or quite white. A network that ends linearly never makes them so, and
+    a critic tells its noise there from the stillness of real pictures without looking at what is on them.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,11 +35,11 @@ class PictureView(nn.Module):
 
     def made(self, features: Tensor) -> Tensor:
         """Pictures of a network's features, (B, C, H, W); grey where it says nothing."""
-        return 0.5 + 0.5 * precise(features)
+        return 0.5 + 0.5 * torch.tanh(precise(features))
 
     def example(self, seen: Tensor) -> Tensor:
-        """x of what was made."""
-        return seen.clamp(0, 1)
+        """x of what was made: itself."""
+        return seen
 
 
 @listed

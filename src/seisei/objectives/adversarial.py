@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from seisei import seeds
 from seisei.batch import Batch
 from seisei.objectives.base import Loss, Objective, Turn
-from seisei.objectives.games import GAMES, slope_off_one, squared_slope
+from seisei.objectives.games import GAMES, judged, slope_off_one
 from seisei.spec import Range, listed
 
 # Examples that are compared with each other, and the fewest of a kind that say something.
@@ -66,31 +66,47 @@ class Adversarial(Objective):
 
     def verdicts(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Real and drawn examples as the critic sees them, and what it says of them: r and f, (B,)."""
-        with torch.no_grad():
-            drawn = self.model.draw(len(batch), batch.y)
-        seen = self.model.view.of(batch)
-        both = self.critic(torch.cat([seen, drawn]), _twice(batch.y))
-        return seen, drawn, *both.chunk(2)
+        seen, drawn = self._both(batch)
+        return seen, drawn, *self.critic(torch.cat([seen, drawn]), _twice(batch.y)).chunk(2)
 
     def critic_loss(self, batch: Batch, t: float) -> Loss:
         """What the critic descends; its parts say how well it tells real from drawn."""
-        seen, drawn, r, f = self.verdicts(batch)
+        seen, drawn = self._both(batch)
+        r, f, slopes = self._judged(seen, drawn, batch.y)
         total = cost = self.game.critic(r, f)
         parts = {"cost": cost.detach(), **self._told(r.detach(), f.detach())}
-        some = max(1, round(self.share * len(batch)))
-        y = None if batch.y is None else batch.y[:some]
-
-        if self.on_real or self.on_drawn:
-            slopes = squared_slope(lambda x: self.critic(x, _twice(y)), torch.cat([seen[:some], drawn[:some]]))
+        if slopes is not None:
             real, fake = (part.mean() for part in slopes.chunk(2))
             total = total + 0.5 * (self.on_real * real + self.on_drawn * fake)
             parts |= {"slope at real": real.detach().sqrt(), "slope at drawn": fake.detach().sqrt()}
         if self.off_one:
-            u = seeds.uniform(some, device=seen.device)
-            off = slope_off_one(lambda x: self.critic(x, y), seen[:some], drawn[:some], u).mean()
+            some = slice(self._penalised(len(batch)))
+            y, u = batch.y if batch.y is None else batch.y[some], seeds.uniform(len(batch), device=seen.device)[some]
+            off = slope_off_one(lambda x: self.critic(x, y), seen[some], drawn[some], u).mean()
             total = total + self.off_one * off
             parts["slope off one"] = off.detach()
         return Loss(total, parts)
+
+    def _both(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Real and drawn examples, as the critic sees them."""
+        with torch.no_grad():
+            return self.model.view.of(batch), self.model.draw(len(batch), batch.y)
+
+    def _penalised(self, count: int) -> int:
+        return max(1, round(self.share * count))
+
+    def _judged(self, seen: Tensor, drawn: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """r and f, (B,), and the slopes at the first real and drawn examples, where those are penalised."""
+        if not (self.on_real or self.on_drawn):
+            return *self.critic(torch.cat([seen, drawn]), _twice(y)).chunk(2), None
+        some = self._penalised(len(seen))
+        first, last = (None, None) if y is None else (_twice(y[:some]), _twice(y[some:]))
+        verdicts, slopes = judged(lambda x: self.critic(x, first), torch.cat([seen[:some], drawn[:some]]))
+        r, f = verdicts.chunk(2)
+        if some < len(seen):
+            more = self.critic(torch.cat([seen[some:], drawn[some:]]), last).chunk(2)
+            r, f = torch.cat([r, more[0]]), torch.cat([f, more[1]])
+        return r, f, slopes
 
     def generator_loss(self, batch: Batch, t: float) -> Loss:
         """What the generator descends."""

@@ -89,24 +89,25 @@ def value(r: Tensor, f: Tensor) -> Tensor:
     return -_cross_entropy(r, f)
 
 
-def squared_slope(critic: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """‖∇ₓ D(x)‖² of each example, (B,), which can itself be descended.
+def judged(critic: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+    """D(x) and ‖∇ₓ D(x)‖² of each example, (B,) both, which can themselves be descended.
 
-    γ/2 of its mean over real examples is R1, over fakes R2: a critic that is flat where the data are does not chase
-    the generator round its target.
+    γ/2 of the mean of the slopes over real examples is R1, over drawn ones R2: a critic that is flat where the data are
+    does not chase the generator round its target.
 
     Arguments:
         critic: (B, ...) to (B,), each example on its own.
-        x: where the slope is taken.
+        x: what is judged.
 
     Example:
-        >>> squared_slope(lambda x: 3 * x.sum(1), torch.zeros(2, 4))  # ‖(3, 3, 3, 3)‖²
+        >>> judged(lambda x: 3 * x.sum(1), torch.ones(2, 4))[1]  # ‖(3, 3, 3, 3)‖²
         tensor([36., 36.])
     """
     x = x.detach().requires_grad_()
     with torch.enable_grad():
-        (slope,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
-    return precise(slope).square().flatten(1).sum(1)
+        verdicts = critic(x)
+        (slope,) = torch.autograd.grad(verdicts.sum(), x, create_graph=True)
+    return verdicts, precise(slope).square().flatten(1).sum(1)
 
 
 def slope_off_one(critic: Callable[[Tensor], Tensor], x: Tensor, fake: Tensor, u: Tensor) -> Tensor:
@@ -120,4 +121,4 @@ def slope_off_one(critic: Callable[[Tensor], Tensor], x: Tensor, fake: Tensor, u
     """
     between = torch.lerp(fake, x, u.to(x).view(-1, *[1] * (x.dim() - 1)))
     # √ has no slope at 0, where a critic that has not learned yet may be.
-    return ((squared_slope(critic, between) + 1e-12).sqrt() - 1).square()
+    return ((judged(critic, between)[1] + 1e-12).sqrt() - 1).square()
