@@ -9,6 +9,7 @@ MODULES = (
     "seisei.modalities.image",
     "seisei.modalities.label",
     "seisei.modalities.table",
+    "seisei.nn.augment",
     "seisei.nn.columns",
     "seisei.nn.conv",
     "seisei.nn.covariances",

@@ -310,7 +310,7 @@ def _train(
             hooks: list[Hook] = [
                 Divergence(journal),
                 Logging(journal, every.log),
-                Validation(journal, every.check, lambda: _held_out(data)),
+                Validation(journal, every.check, lambda: _some(data, "validation"), lambda: _some(data, "train")),
                 Sampling(journal, run, every.check, lambda objective: sample_sheet(objective.model, data.schema)),
                 saving,
             ]
@@ -347,9 +347,12 @@ def _write_head(
     run.write("recipe.json", recipe)
 
 
-def _held_out(data: Dataset) -> list[Batch]:
-    indices = data.splits["validation"][:VALIDATED]
-    return [data.batch(indices[at : at + 256]) for at in range(0, len(indices), 256)]
+def _some(data: Dataset, split: str) -> list[Batch]:
+    """Examples of a part, from all over it: their order may be that of the classes."""
+    indices = data.splits[split]
+    count = min(len(indices), len(data.splits["validation"]), VALIDATED)
+    chosen = indices[torch.arange(count) * len(indices) // max(1, count)]
+    return [data.batch(chosen[at : at + 256]) for at in range(0, count, 256)]
 
 
 def _fits(plan: Plan, data: Dataset, engine: Engine) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from seisei import seeds
 from seisei.batch import Batch
 from seisei.models.gan import Generator
+from seisei.nn.augment import Augment
 from seisei.nn.columns import RowFeatures
 from seisei.nn.critics import Critic
 from seisei.nn.mlp import Condition, MLPDecoder, MLPEncoder
@@ -195,3 +196,32 @@ def test_a_projection_is_an_inner_product_with_the_features() -> None:
     assert critic.condition is not None
     wanted = features @ critic.verdict.weight[0] + (features * critic.condition.weight[y]).sum(1)
     assert torch.allclose(critic(x, y), wanted, atol=1e-6) and not torch.allclose(critic(x, y.flip(0)), wanted)
+
+
+# ---- what held-out examples say
+
+
+def test_a_critic_that_knows_training_examples_by_heart_is_noticed_and_shown_less() -> None:
+    objective = Adversarial(points(), Straight(torch.tensor([1.0, 0.0, 0.0, 0.0])), augment=Augment())
+    held_out, trained = Batch(torch.zeros(64, 2)), Batch(torch.ones(64, 2))
+    with seeds.seeded("examine"), torch.no_grad():
+        found = objective.examine([held_out], lambda: [trained])
+        same = objective.examine([held_out], lambda: [held_out])
+    assert found["scores"]["training told from held out"] == found["adapt"] == 1.0 and same["adapt"] == 0.5
+    assert objective.adapts and not game().adapts
+    objective.adapt(found["adapt"])
+    assert float(objective.augment.strength) == pytest.approx(0.1)
+    assert "augment.strength" in objective.state_dict(), "a resumed run goes on with it"
+
+
+def test_the_diversity_of_draws_is_told_against_that_of_the_data() -> None:
+    objective = game()
+    spread = torch.rand(300, 2, generator=seeds.generator("spread"))
+    told = []
+    for width in (1.0, 0.1):
+        drawn = torch.cat([width * torch.rand(300, 2, generator=seeds.generator("drawn")), torch.zeros(300, 2)], 1)
+        objective.model.draw = lambda n, y=None, drawn=drawn: drawn
+        with torch.no_grad():
+            found = objective.examine([Batch(spread)], lambda: [Batch(spread)])
+        told.append(found["scores"]["diversity"])
+    assert told[0] == pytest.approx(1.0, abs=0.15) and told[1] == pytest.approx(0.1, abs=0.015)

@@ -10,7 +10,7 @@ on the other examples of a batch (*Fixup Initialization: Residual Learning Witho
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -124,6 +124,8 @@ class ConvDecoder(nn.Module):
         hidden: units of the layer between z and the first map; 0 for none.
         patch: side of the square of pixels that a feature of the last map ends as.
         classes: of the condition; 0 for none.
+        enlarge: how a map becomes one of the next size: nearest repeats features, which shows as stripes where nothing
+            punishes them; bilinear does not.
     """
 
     def __init__(
@@ -135,9 +137,11 @@ class ConvDecoder(nn.Module):
         hidden: Hidden = 256,
         patch: Patch = 2,
         classes: Classes = 0,
+        enlarge: Literal["nearest", "bilinear"] = "nearest",
     ) -> None:
         super().__init__()
         channels, self.height, self.wide = shape
+        self.enlarge = enlarge
         self.sizes = sizes_of(self.height, self.wide, patch)[::-1]
         widths = widths_of(width, len(self.sizes))[::-1]
         self.classes, self.patch = classes, patch
@@ -156,6 +160,6 @@ class ConvDecoder(nn.Module):
             z = torch.cat([z, self.condition(y)], -1)
         hidden = self.stages[0](self.enter(self.hidden(z)).unflatten(1, self.first))
         for narrow, stage, size in zip(self.narrow, self.stages[1:], self.sizes[1:], strict=True):
-            hidden = stage(F.interpolate(narrow(hidden), size=size, mode="nearest"))
+            hidden = stage(F.interpolate(narrow(hidden), size=size, mode=self.enlarge))
         picture = F.pixel_shuffle(self.out(F.silu(hidden)), self.patch)
         return picture[..., : self.height, : self.wide]

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from seisei import seeds
-from seisei.batch import Batch
+from seisei.batch import Batch, Examples
 from seisei.objectives.base import Loss, Objective, Turn
 from seisei.objectives.games import GAMES, judged, slope_off_one
 from seisei.spec import Range, listed
 
 # Examples that are compared with each other, and the fewest of a kind that say something.
 LOOKED_AT, FEWEST = 1024, 16
+KNOWN = "training told from held out"
 Weight = Annotated[float, Range(ge=0, le=1e6)]
 
 
@@ -36,6 +37,7 @@ class Adversarial(Objective):
         off_one: λ of the penalty on slopes other than 1 between the two, of the Wasserstein game.
         critic_moves: of the critic for each of the generator.
         share: of the batch at whose examples slopes are taken: penalties cost less, and vary more.
+        augment: what real and drawn examples go through before the critic sees them.
     """
 
     def __init__(
@@ -50,12 +52,27 @@ class Adversarial(Objective):
         off_one: Weight = 0.0,
         critic_moves: Annotated[int, Range(ge=1, le=1000)] = 1,
         share: Annotated[float, Range(gt=0, le=1)] = 1.0,
+        augment: nn.Module | None = None,
     ) -> None:
         super().__init__(model)
+        self.augment: Any = augment
         self.critic: Any = critic
         self.game = GAMES[game]
         self.on_real, self.on_drawn, self.off_one = on_real, on_drawn, off_one
         self.critic_moves, self.share = critic_moves, share
+
+    @property
+    def adapts(self) -> bool:  # type: ignore[override]
+        """Whether the changes grow and shrink."""
+        return self.augment is not None and bool(self.augment.adapts)
+
+    def adapt(self, found: float) -> None:
+        """Change examples more where the critic knows those of training by heart."""
+        self.augment.adapt(found)
+
+    def changed(self, x: Tensor) -> Tensor:
+        """Examples as the critic is shown them in training."""
+        return x if self.augment is None else self.augment(x)
 
     def turns(self) -> list[Turn]:
         """The critic, then the generator."""
@@ -71,7 +88,7 @@ class Adversarial(Objective):
 
     def critic_loss(self, batch: Batch, t: float) -> Loss:
         """What the critic descends; its parts say how well it tells real from drawn."""
-        seen, drawn = self._both(batch)
+        seen, drawn = (self.changed(x) for x in self._both(batch))
         r, f, slopes = self._judged(seen, drawn, batch.y)
         total = cost = self.game.critic(r, f)
         parts = {"cost": cost.detach(), **self._told(r.detach(), f.detach())}
@@ -79,6 +96,8 @@ class Adversarial(Objective):
             real, fake = (part.mean() for part in slopes.chunk(2))
             total = total + 0.5 * (self.on_real * real + self.on_drawn * fake)
             parts |= {"slope at real": real.detach().sqrt(), "slope at drawn": fake.detach().sqrt()}
+        if self.augment is not None:
+            parts["augmentation"] = self.augment.strength.clone()
         if self.off_one:
             some = slice(self._penalised(len(batch)))
             y, u = batch.y if batch.y is None else batch.y[some], seeds.uniform(len(batch), device=seen.device)[some]
@@ -110,16 +129,16 @@ class Adversarial(Objective):
 
     def generator_loss(self, batch: Batch, t: float) -> Loss:
         """What the generator descends."""
-        drawn = self.model.draw(len(batch), batch.y)
+        drawn = self.changed(self.model.draw(len(batch), batch.y))
         if self.game.paired:
             with torch.no_grad():
-                r = self.critic(self.model.view.of(batch), batch.y)
+                r = self.critic(self.changed(self.model.view.of(batch)), batch.y)
         else:
             r = drawn.new_zeros(len(batch))
         return Loss(self.game.generator(r, self.critic(drawn, batch.y)), {})
 
-    def examine(self, batches: Sequence[Batch]) -> dict[str, Any]:
-        """How the critic judges held-out examples and fresh draws, and how varied these are.
+    def examine(self, batches: Sequence[Batch], known: Examples) -> dict[str, Any]:
+        """How the critic judges held-out examples, training examples and fresh draws, and how varied these are.
 
         A loss that falls when training goes well there is none in a game. The diversity is the median distance of a
         drawn example to the nearest other one, divided by the same of real examples: 1 for the data's own
@@ -128,6 +147,8 @@ class Adversarial(Objective):
         told = [self.verdicts(batch) for batch in batches]
         seen, drawn, r, f = (torch.cat(parts) for parts in zip(*told, strict=True))
         scores = {name: float(value) for name, value in self._told(r, f).items()}
+        trained = torch.cat([self.critic(self.model.view.of(batch), batch.y) for batch in known()])
+        scores[KNOWN] = _higher(trained, r)
         real, fake = (x[:LOOKED_AT].flatten(1) for x in (seen, drawn))
         scores["diversity"] = _spread(fake) / max(1e-12, _spread(real))
         if self.model.classes and batches[0].y is not None and not batches[0].y.is_floating_point():
@@ -139,8 +160,8 @@ class Adversarial(Objective):
             ]
             if inside:
                 scores["diversity of the least varied kind"], kind = min(inside)
-                return {"scores": scores, "least_varied": kind}
-        return {"scores": scores}
+                return {"scores": scores, "least_varied": kind, "adapt": scores[KNOWN]}
+        return {"scores": scores, "adapt": scores[KNOWN]}
 
     def _told(self, r: Tensor, f: Tensor) -> dict[str, Tensor]:
         """How the critic judges, ½ at the equilibrium in each: D(x) and D(G(z)), and how many pairs it gets right.
@@ -160,6 +181,11 @@ def _spread(x: Tensor) -> float:
     """The median distance to the nearest other one."""
     apart = torch.cdist(x, x).fill_diagonal_(torch.inf)
     return float(apart.min(1).values.median())
+
+
+def _higher(a: Tensor, b: Tensor) -> float:
+    """The share of pairs of a and b in which a is higher, ties counting half."""
+    return float(torch.sign(a[:, None] - b).mean() / 2 + 0.5)
 
 
 def _twice(y: Tensor | None) -> Tensor | None:

@@ -65,8 +65,19 @@ class Objective(nn.Module):
         if hasattr(self.model, "initialise"):
             self.model.initialise(examples)
 
-    def examine(self, batches: Sequence[Batch]) -> dict[str, Any]:
-        """What held-out batches say: the mean ``loss`` of the last turn, and as ``scores`` the means of its parts."""
+    # Whether `adapt` wants to be told what held-out batches say.
+    adapts = False
+
+    def adapt(self, found: float) -> None:
+        """Change what is to change during training by the ``adapt`` of `examine`, in every process alike."""
+
+    def examine(self, batches: Sequence[Batch], known: Examples) -> dict[str, Any]:
+        """What held-out batches say: the mean ``loss`` of the last turn, and as ``scores`` the means of its parts.
+
+        Arguments:
+            batches: of held-out examples.
+            known: as many training examples, for what has to be compared.
+        """
         turn, total, parts, count = self.turns()[-1], 0.0, dict[str, float](), sum(map(len, batches))
         for batch in batches:
             loss = turn.loss(batch, 1.0)

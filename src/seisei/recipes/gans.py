@@ -8,6 +8,7 @@ from seisei.errors import UserError
 from seisei.modalities.label import Label
 from seisei.modalities.table import Table
 from seisei.models.gan import Generator
+from seisei.nn.augment import STRONGEST, Augment
 from seisei.nn.conv import ConvDecoder, ConvEncoder
 from seisei.nn.critics import Critic
 from seisei.nn.mlp import MLPDecoder, MLPEncoder
@@ -32,6 +33,7 @@ PENALTIES: dict[str, tuple[bool, bool, float, int]] = {
     "relativistic": (True, True, 0.0, 1),
 }
 FEATURES = 128
+Strength = Annotated[float, Range(ge=0, le=STRONGEST)] | None
 
 
 def gan(
@@ -43,6 +45,7 @@ def gan(
     depth: Depth = None,
     loss: Game = "relativistic",
     penalty: Penalty = None,
+    augment: Strength = None,
     steps: Steps = 10_000,
     batch: BatchSize = 64,
     learning_rate: Rate = 5e-4,
@@ -61,12 +64,13 @@ def gan(
         depth: Hidden layers (mlp), residual blocks at each size (conv).
         loss: What generator and critic play for; minimax is that of the paper, relativistic the most stable.
         penalty: Weight of the critic's squared slope at real and drawn examples: larger for calmer, slower training.
+        augment: How often a picture is moved, cut or lit for the critic; by default as often as few data need.
         steps: Updates of the weights of both.
         batch: Examples an update.
         learning_rate: Of Adam, at its highest.
         average: Decay of the moving average of the generator's weights, which is what draws.
     """
-    return _game(schema, 0, latent, network, width, depth, loss, penalty, steps, batch, learning_rate, average)
+    return _game(schema, 0, latent, network, width, depth, loss, penalty, augment, steps, batch, learning_rate, average)
 
 
 def cgan(
@@ -78,6 +82,7 @@ def cgan(
     depth: Depth = None,
     loss: Game = "relativistic",
     penalty: Penalty = None,
+    augment: Strength = None,
     steps: Steps = 10_000,
     batch: BatchSize = 64,
     learning_rate: Rate = 5e-4,
@@ -96,6 +101,7 @@ def cgan(
         depth: Hidden layers (mlp), residual blocks at each size (conv).
         loss: What generator and critic play for; minimax is that of the paper, relativistic the most stable.
         penalty: Weight of the critic's squared slope at real and drawn examples: larger for calmer, slower training.
+        augment: How often a picture is moved, cut or lit for the critic; by default as often as few data need.
         steps: Updates of the weights of both.
         batch: Examples an update.
         learning_rate: Of Adam, at its highest.
@@ -105,12 +111,14 @@ def cgan(
         remedy = "name the column with --target, put each kind of picture in its own sub-folder, or train gan"
         raise UserError("E-TRN-12", "data", "no kinds to choose from, wanted at least 2", remedy)
     classes = schema.y.classes
-    return _game(schema, classes, latent, network, width, depth, loss, penalty, steps, batch, learning_rate, average)
+    return _game(
+        schema, classes, latent, network, width, depth, loss, penalty, augment, steps, batch, learning_rate, average
+    )
 
 
 def _game(
     schema: Schema, classes: int, latent: int, network: str, width: int | None, depth: int | None, loss: Game,
-    penalty: float | None, steps: int, batch: int, learning_rate: float, average: float,
+    penalty: float | None, augment: float | None, steps: int, batch: int, learning_rate: float, average: float,
 ) -> Plan:  # fmt: skip
     decoder, trunk, view, format = _players(schema, classes, latent, network, width, depth)
     model = Spec(Generator, decoder=decoder, prior=Spec(StandardNormal, latent=latent), view=view)
@@ -120,6 +128,7 @@ def _game(
     objective = Spec(
         Adversarial, model=model, critic=critic, game=loss, on_real=gamma * real, on_drawn=gamma * drawn,
         off_one=off_one if penalty is None or not off_one else penalty, critic_moves=moves,
+        augment=None if isinstance(schema.x, Table) else Spec(Augment, strength=augment or 0.0, adapts=augment is None),
     )  # fmt: skip
     # No momentum: the other player moves, and where the gradient pointed is no longer where to go.
     optim = Optim(learning_rate=learning_rate, betas=(0.0, 0.99), clip=1000.0)

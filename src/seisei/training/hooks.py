@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from seisei import seeds
-from seisei.batch import Batch
+from seisei.batch import Batch, Examples
 from seisei.capabilities import Infers
 from seisei.errors import DivergenceError, ResourceError, Stopped
 from seisei.objectives.base import Objective
@@ -127,26 +127,38 @@ class Divergence:
 
 @dataclass
 class Validation:
-    """The loss on held-out examples, with the averaged weights, and how the latent is used."""
+    """What the objective makes of held-out examples, with the averaged weights, and how the latent is used."""
 
     journal: Journal
     every: int
     batches: Callable[[], list[Batch]]
+    known: Callable[[], list[Batch]]
 
     def __call__(self, training: Training) -> None:
         """Validate when it is time."""
         if training.step % self.every and training.step != training.plan.steps:
             return
+        found = self._look(training)
+        if training.objective.adapts:
+            # One process looks, all adapt; 0 where there was nothing to see.
+            agreed = training.engine.agree(round(1e6 * found.get("adapt", 0.0)))
+            if agreed:
+                training.objective.adapt(agreed / 1e6)
+
+    def _look(self, training: Training) -> dict[str, Any]:
         objective = training.shown()
-        if objective is None:
-            return
-        held_out = self.batches()
-        if not held_out:
-            return
+        held_out = [] if objective is None else self.batches()
+        if objective is None or not held_out:
+            return {}
+
+        def placed(batches: list[Batch]) -> list[Batch]:
+            return [b.map(lambda x: x.to(training.engine.device)) for b in batches]
+
         with torch.no_grad(), seeds.seeded(training.seed, "validation"):
-            result = validate(objective, [b.map(lambda x: x.to(training.engine.device)) for b in held_out])
+            result = validate(objective, placed(held_out), lambda: placed(self.known()))
         event = {"event": "validation", "step": training.step, "t": training.step / training.plan.steps}
-        self.journal.write({**event, **result})
+        self.journal.write({**event, **{k: v for k, v in result.items() if k != "adapt"}})
+        return result
 
 
 @dataclass
@@ -227,13 +239,13 @@ class Saving:
             self.journal.write({"event": "trouble", "step": training.step, "what": str(trouble)})
 
 
-def validate(objective: Objective, batches: list[Batch]) -> dict[str, Any]:
+def validate(objective: Objective, batches: list[Batch], known: Examples) -> dict[str, Any]:
     """What the objective makes of held-out batches; for a model with a posterior, how its latent is used.
 
     A dimension is active when the variance over pictures of its posterior mean exceeds 0.01 (*Importance Weighted
     Autoencoders (Burda, Grosse, Salakhutdinov, 2015)*).
     """
-    found = objective.examine(batches)
+    found = objective.examine(batches, known)
     kls: list[Tensor] = []
     means: list[Tensor] = []
     for batch in batches if isinstance(objective.model, Infers) else ():
