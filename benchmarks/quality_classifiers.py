@@ -47,7 +47,7 @@ ROUNDS = 5
 GRID = [(k, q, lent) for k in (10, 20) for q in (15, 25) for lent in (10.0, 30.0)]
 GRID_MISSING = [(20, 25, 10.0), (40, 15, 5.0), (80, 10, 5.0), (80, 10, 10.0), (80, 10, 20.0), (120, 8, 10.0)]
 SAMPLES = 10
-DEEP: dict[str, Any] = {"latent": 32, "reach": 1, "batch": 128, "learning_rate": 2e-3, "steps": 14_000}
+DEEP: dict[str, Any] = {"latent": 32, "reach": 1, "batch": 128, "learning_rate": 2e-3}
 NETWORK = {
     "objective.model.density.encoder.width": 16,
     "objective.model.density.decoder.width": 32,
@@ -57,6 +57,8 @@ NETWORK = {
 }
 READER: dict[str, Any] = {"latent": 50, "batch": 128, "learning_rate": 2e-3, "steps": 8_000}
 WIDTHS = (0.45, 0.55, 0.65)
+# A density of clothes is still getting better when that of digits has long been good enough.
+DEEP_STEPS = {"mnist": 14_000, "fashion-mnist": 40_000}
 DEEP_GOALS = {"mnist": 0.988, "fashion-mnist": 0.89}
 GOALS = {"mnist": 0.977, "fashion-mnist": 0.865}
 
@@ -179,7 +181,8 @@ def run_deep(
 
 def deep(record: Record, quick: bool) -> None:
     for name, goal in DEEP_GOALS.items():
-        run_deep(record, name, DEEP, quick, "test accuracy", goal=goal, samples=SAMPLES)
+        dials = {**DEEP, "steps": DEEP_STEPS[name]}
+        run_deep(record, name, dials, quick, "test accuracy", goal=goal, samples=SAMPLES)
 
 
 def error_with_few_labels(codes: torch.Tensor, y: torch.Tensor, width: float, seed: int, test: Batch) -> float:
