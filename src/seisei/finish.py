@@ -166,8 +166,7 @@ def figures(pipeline: Pipeline, run: RunFolder, data: Dataset, seed: int = 0) ->
         through_codes(pipeline, run, data)
     elif "interpolate" in pipeline.verbs:
         ends = pipeline.prior_latents(range(seed, seed + WALKS + 1))
-        kind = pipeline.schema.y.names[0] if pipeline.classes and isinstance(pipeline.schema.y, Label) else None
-        rows = pipeline.interpolate(ends, steps=8, path="spherical", label=kind)
+        rows = pipeline.interpolate(ends, steps=8, path="spherical")
         run.write("figures/interpolation.png", png_bytes(grid([p for row in rows for p in row], 8)))
 
 

@@ -165,7 +165,7 @@ def _players(
         dims = {"width": width or 512, "depth": 2 if depth is None else depth}
         decoder = Spec(MLPDecoder, shape=shape, latent=latent, classes=classes, **dims)
         return decoder, Spec(MLPEncoder, shape=shape, outputs=FEATURES, **dims), Spec(PictureView), format
-    # A patch of 4 costs a fifth of one of 2, and its pictures are as good.
+    # Smaller patches cost several times as much; of this one a faint grid is left in textures (docs/log.md).
     dims = {"width": width or 32, "depth": 1 if depth is None else depth, "patch": 4}
     decoder = Spec(ConvDecoder, shape=shape, latent=latent, classes=classes, **dims)
     return decoder, Spec(ConvEncoder, shape=shape, outputs=FEATURES, **dims), Spec(PictureView), format

@@ -56,7 +56,6 @@ def mode_collapse(history: History) -> Finding | None:
     overall, kind = (max(_score(event, name, 1.0) for event in checks) for name in (DISTANCE, WORST))
     if overall >= 0.25 and kind >= 0.2:
         return None
-    # A row that often repeats in the data has near neighbours by right: the ratio has allowed for that.
     all_of_them = overall < 0.25
     numbers = f"the distance between neighbouring draws is {min(overall, kind):.2f} of that between real examples"
     which = "draws" if all_of_them else f"draws of kind {checks[-1].get('least_varied')}"
