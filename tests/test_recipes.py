@@ -38,6 +38,7 @@ from seisei.capabilities import (
     offers,
 )
 from seisei.errors import UserError
+from seisei.modalities.given import Given
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.modalities.table import Column, Table
@@ -51,9 +52,19 @@ from seisei.training.plan import Plan
 
 catalog.fill()
 KINDS = Label(("cat", "dog", "owl"))
+SEVERAL = Given(
+    (
+        Column("age", "number", mean=4.0, scale=2.0),
+        Column("pet", "category", ("ant", "bee", "cow")),
+        Column("wet", "boolean", ("0", "1")),
+    ),
+    ((1.0, 0.0, 1.0), (4.0, 2.0, 0.0), (7.0, 1.0, 0.0)),
+)
 SCHEMAS = {
     "grey 8×8": Schema(Image(8, 8, 1, 17), KINDS),
     "colour 16×16": Schema(Image(16, 16, 3, 256)),
+    "told colour 13×16": Schema(Image(13, 16, 3, 256), SEVERAL),
+    "told rows": Schema(Table((Column("height", "number"), Column("member", "boolean", ("no", "yes")))), SEVERAL),
     "binary 28×28": Schema(Image(28, 28, 1, 2), KINDS),
     "odd 13×19": Schema(Image(13, 19, 1, 256), KINDS),
     "mixed rows": Schema(
@@ -107,6 +118,8 @@ CASES = [
         ("cgan", "grey 8×8", {"loss": "minimax"}),
         ("cgan", "binary 28×28", {**CONV}),
         ("cgan", "mixed rows", {}),
+        ("cgan", "told colour 13×16", {**CONV, "loss": "hinge"}),
+        ("cgan", "told rows", {}),
         ("autoencoder", "grey 8×8", {}),
         ("autoencoder", "colour 16×16", {**CONV, "head": "logistic"}),
         ("autoencoder", "binary 28×28", {**CONV}),
@@ -185,7 +198,7 @@ def stored(schema: str, count: int = 8) -> Tensor:
     """Pictures with something to learn: blobs, on the schema's levels; or rows."""
     image = SCHEMAS[schema].x
     if isinstance(image, Table):
-        return mixed_rows(count)
+        return mixed_rows(count)[:, [2, 3] if len(image.columns) == 2 else [0, 1, 2, 3, 4]]
     assert isinstance(image, Image)
     random = np.random.default_rng(0)
     down, right = np.mgrid[: image.height, : image.width]
@@ -200,6 +213,8 @@ def stored(schema: str, count: int = 8) -> Tensor:
 def batch_of(case: Case, count: int = 8) -> Batch:
     schema = SCHEMAS[case.schema]
     y = None if schema.y is None else torch.arange(count) % 3
+    if isinstance(schema.y, Given):
+        y = schema.y.unpack(schema.y.told(None, count))
     packed = stored(case.schema, max(8, count))[:count]
     return Batch(schema.x.unpack(packed), y, schema.x.observed(packed))
 
@@ -457,7 +472,7 @@ def test_what_a_latent_stands_for(case: Case) -> None:
     assert x.shape == batch.x.shape and torch.allclose(decoded(z[:3], None if y is None else y[:3]), x[:3], atol=1e-5)
     if y is not None and isinstance(SCHEMAS[case.schema].x, Image):
         # A kind is a blend of itself alone; half of one and half of another is neither.
-        kinds = torch.nn.functional.one_hot(y, 3).float()
+        kinds = torch.nn.functional.one_hot(y, model.classes).float()
         assert torch.allclose(decoded(z, kinds), x, atol=1e-5)
 
 

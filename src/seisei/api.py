@@ -26,7 +26,7 @@ from seisei.evaluation.classification import Predictions
 from seisei.evaluation.likelihood import Likelihood
 from seisei.finish import evaluate, finish
 from seisei.modalities.image import grid, png_bytes
-from seisei.pipeline import Pipeline, Pixels
+from seisei.pipeline import Asked, Pipeline, Pixels
 from seisei.session import DataOptions, Request
 from seisei.training.engine import Execution
 from seisei.training.run import Listener, RunFolder
@@ -99,10 +99,16 @@ class Run:
         return read_inputs(self.pipeline.schema, given, resize=resize, verb=verb, **{"labels": labels, **options})
 
     def sample(
-        self, n: int = 64, *, seed: int = 0, label: str | Sequence[str] | None = None, temperature: float = 1.0
+        self,
+        n: int = 64,
+        *,
+        seed: int = 0,
+        label: Asked = None,
+        temperature: float = 1.0,
+        truncation: float | None = None,
     ) -> list[Any]:
         """New pictures, uint8 (H, W) or (H, W, 3), or new rows as dictionaries; see `Pipeline.sample`."""
-        return self.pipeline.sample(n, seed=seed, label=label, temperature=temperature)
+        return self.pipeline.sample(n, seed=seed, label=label, temperature=temperature, truncation=truncation)
 
     def reconstruct(self, given: Any, *, resize: Resize | None = None) -> list[Pixels]:
         """Every picture, through the model and back."""
@@ -114,7 +120,7 @@ class Run:
         self.pipeline.need("encode")
         return self.pipeline.encode(self.read(given, resize=resize, verb="encode"))
 
-    def decode(self, latents: NDArray[np.float32], *, label: str | Sequence[str] | None = None) -> list[Pixels]:
+    def decode(self, latents: NDArray[np.float32], *, label: Asked = None) -> list[Pixels]:
         """The picture of every latent."""
         return self.pipeline.decode(latents, label=label)
 
@@ -124,7 +130,7 @@ class Run:
         *,
         steps: int = 8,
         path: Literal["linear", "spherical"] = "linear",
-        label: str | Sequence[str] | None = None,
+        label: Asked = None,
         resize: Resize | None = None,
     ) -> list[list[Pixels]]:
         """Pictures on the way between seeds (whole numbers), or between pictures (anything `read` takes)."""
@@ -146,12 +152,29 @@ class Run:
         return self.pipeline.predict(self.read(given, verb="predict", **options), seed=seed)
 
     def evaluate(
-        self, data: Any = None, *, split: str = "test", samples: int = 100, most: int = 10_000, seed: int = 0
+        self,
+        data: Any = None,
+        *,
+        split: str = "test",
+        samples: int = 100,
+        most: int = 10_000,
+        seed: int = 0,
+        thorough: bool = False,
+        inception: str | Path | None = None,
     ) -> dict[str, Any]:
         """The scores on a part of the run's own data, or of other data; nothing is written.
 
+        Arguments:
+            data: other data than the run's own.
+            split: the part of them.
+            samples: importance samples behind each likelihood.
+            most: examples looked at, at most.
+            seed: of the noise.
+            thorough: train classifiers on what is drawn and on real examples too, and compare these.
+            inception: the weights of Inception-v3, a .safetensors file, to compare drawn pictures in its features.
+
         Raises:
-            UserError: an unknown part, or data that are gone.
+            UserError: an unknown part, data that are gone, or weights that are not those of Inception-v3.
         """
         dataset = self.data(data)
         if split not in dataset.splits or not len(dataset.splits[split]):
@@ -161,7 +184,10 @@ class Run:
             raise UserError(
                 "E-EVA-20", "--samples", f"{min(samples, most)} is out of range, wanted >= 1", "choose a larger number"
             )
-        return evaluate(self.pipeline, dataset, split=split, samples=samples, most=most, seed=seed)
+        return evaluate(
+            self.pipeline, dataset, split=split, samples=samples, most=most, seed=seed, thorough=thorough,
+            inception=inception,
+        )  # fmt: skip
 
     def data(self, given: Any = None) -> Dataset:
         """The run's data set, read as in training.
@@ -192,6 +218,7 @@ def train(
     overrides: dict[str, Any] | None = None,
     overwrite: bool = False,
     keep: int = 2,
+    auto_remedy: bool = False,
     report: bool = True,
     listeners: Sequence[Listener] = (),
     **settings: Any,
@@ -206,6 +233,7 @@ def train(
         overrides: of the plan, by dotted path: ``{"objective.beta": 0.5}``.
         overwrite: replace a run that is there.
         keep: checkpoints kept.
+        auto_remedy: let the run do something about what the watch finds, where that is safe.
         report: evaluate and write the report at the end.
         listeners: told of every event, as it is logged.
         settings: dials of the recipe, fields of `DataOptions` and of `Execution`.
@@ -218,7 +246,7 @@ def train(
     request = Request(
         recipe=recipe, data=data, dials=settings, overrides=overrides or {}, options=DataOptions(**options),
         execution=Execution(**execution), seed=seed, output=None if output is None else Path(output),
-        overwrite=overwrite, keep=keep, report=report,
+        overwrite=overwrite, keep=keep, auto_remedy=auto_remedy, report=report,
     )  # fmt: skip
     return Run(session.start(request, listeners).path)
 

@@ -6,6 +6,7 @@ from importlib import import_module
 
 # Literal names of our own modules: nothing is ever imported by a name that came from a file.
 MODULES = (
+    "seisei.modalities.given",
     "seisei.modalities.image",
     "seisei.modalities.label",
     "seisei.modalities.table",

@@ -1,14 +1,16 @@
 """How good what a model draws is: compared with examples that it has not seen, in features of a network that is trained
-on the person's own data.
+on the person's own data, or in those of Inception-v3 where the person has its weights.
 
 There is no network here that others trained on other pictures, so that the distances are in units of their own: they
-compare models of the same data, and nothing else. What is counted, see `seisei.evaluation.drawn`.
+compare models of the same data, and nothing else. Those of Inception-v3 are in the units of published ones, see
+`seisei.nn.inception`. What is counted, see `seisei.evaluation.drawn`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from seisei import seeds
 from seisei.batch import Batch
 from seisei.data.dataset import Dataset
 from seisei.errors import UserError
@@ -29,19 +32,24 @@ from seisei.evaluation.drawn import (
     neighbourhoods,
     within_classes,
 )
+from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.modalities.table import Table
 from seisei.nn.columns import RowFeatures
+from seisei.nn.inception import check_channels, loaded
 from seisei.pipeline import BATCH, Pipeline
 from seisei.recipes.classification import discriminative
 from seisei.recipes.vaes import autoencoder
 from seisei.schema import Schema
 from seisei.spec import Spec
 from seisei.training.brief import trained
+from seisei.training.tensors import PICKLES, from_bytes
 
 # Fewer examples say nothing; of more training examples than this the rest is not looked at for copies.
 FEWEST, TRAINING = 20, 10_000
 FEATURES, STEPS, RESAMPLES, EACH = 64, 1000, 30, 20
+# Inception-v3 has a tenth of that; a larger file holds something else.
+LARGEST = 1 << 30
 Score = dict[str, Any]
 Found = NDArray[np.float64]
 
@@ -97,8 +105,54 @@ def reader(data: Dataset, seed: int = 0) -> Reader:
     return Reader(lambda batch: code.encode(batch.visible), None, "codes of an autoencoder of these data")
 
 
-def _classifier(data: Dataset, seed: int) -> Any:
-    plan = discriminative(data.schema, steps=STEPS)
+def inception(path: str | Path, pipeline: Pipeline) -> Reader:
+    """A reader of the features of Inception-v3, (B, 2048), for the pictures that a model draws.
+
+    Arguments:
+        path: of its weights, a .safetensors file with the names of torchvision's `inception_v3`.
+        pipeline: the model.
+
+    Raises:
+        UserError: the model does not draw pictures of one channel or three; or there are no such weights.
+    """
+    aside = "leave --inception out"
+    if not isinstance(pipeline.schema.x, Image):
+        problem = f"reads pictures, and this model has {pipeline.schema.x.noun}s"
+        raise UserError("E-EVA-21", "--inception", problem, aside)
+    if "sample" not in pipeline.verbs:
+        problem = f"compares what is drawn, and this model cannot sample; it can: {', '.join(pipeline.verbs)}"
+        raise UserError("E-EVA-22", "--inception", problem, aside)
+    check_channels(pipeline.schema.x.channels)
+    network = loaded(from_bytes(_weights(Path(path)), str(path)), str(path))
+
+    def features(batch: Batch) -> Tensor:
+        found: Tensor = network(batch.x)
+        if not bool(torch.isfinite(found).all()):
+            raise UserError("E-EVA-27", path, "gives features that are not finite", "give weights that were trained")
+        return found
+
+    return Reader(features, None, f"Inception-v3 features (weights {Path(path).name})")
+
+
+def _weights(path: Path) -> bytes:
+    """A .safetensors file's bytes; a pickle could run a stranger's code, and is not opened."""
+    if path.suffix in PICKLES:
+        remedy = (
+            "convert it once: safetensors.torch.save_file("
+            f"torch.load({path.name!r}, weights_only=True), {path.with_suffix('.safetensors').name!r})"
+        )
+        raise UserError("E-EVA-26", path, "is a pickle, wanted a .safetensors file", remedy)
+    try:
+        if (size := path.stat().st_size) > LARGEST:
+            raise UserError("E-EVA-27", path, f"{size:,} bytes are too many for Inception-v3", "give its weights only")
+        return path.read_bytes()
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror or type(error).__name__})"
+        raise UserError("E-EVA-25", path, problem, "give a .safetensors file that is there") from error
+
+
+def _classifier(data: Dataset, seed: int, steps: int = STEPS) -> Any:
+    plan = discriminative(data.schema, steps=steps)
     layers = plan.objective.arguments["model"].arguments["trunk"].arguments["layers"]
     assert isinstance(layers, Spec)
     if "hidden" in layers.arguments:
@@ -116,7 +170,9 @@ def _sound(model: Any) -> Any:
 
 
 @torch.no_grad()
-def fidelity(pipeline: Pipeline, data: Dataset, *, split: str, most: int, seed: int = 0) -> Fidelity:
+def fidelity(
+    pipeline: Pipeline, data: Dataset, *, split: str, most: int, seed: int = 0, seen: Reader | None = None
+) -> Fidelity:
     """Draw as many examples as there are real ones in a part of the data, of the same kinds, and compare.
 
     Arguments:
@@ -125,6 +181,8 @@ def fidelity(pipeline: Pipeline, data: Dataset, *, split: str, most: int, seed: 
         split: the part that is compared with.
         most: examples looked at, at most.
         seed: of what is drawn, and of the reader.
+        seen: what the distances between real and drawn ones are measured in, such as `inception`; copies and kinds
+            are always told by a reader of these data.
 
     Raises:
         UserError: fewer than 20 examples to compare with.
@@ -140,15 +198,79 @@ def fidelity(pipeline: Pipeline, data: Dataset, *, split: str, most: int, seed: 
         read = reader(data, seed)
     label = data.schema.y
     asked = real.y if pipeline.conditional else None
-    names = None if asked is None or not isinstance(label, Label) else [label.names[int(i)] for i in asked]
+    names = None if asked is None or label is None else [label.decode(told) for told in label.unpack(asked)]
     raw = pipeline.sample(len(real), seed=seed, label=names)
     drawn = _batches(pipeline.schema, raw, asked)
     x, y = _read(read.features, pipeline.batches(real)), _read(read.features, drawn)
     told = f"in {read.source}; it compares models of the same data"
+    if seen is None:
+        scores = _distances(x, y, told, seed)
+    else:
+        ours, theirs = _read(seen.features, pipeline.batches(real)), _read(seen.features, drawn)
+        scores = _distances(ours, theirs, f"in {seen.source}, of {len(real):,} {pipeline.schema.x.noun}s each", seed)
+        plain = frechet_distance(ours, theirs, resamples=2).value
+        left = ", of which a third or more is left" if len(real) < ours.shape[1] else ""
+        scores[0]["note"] += f"; {plain:.4g} before the bias of few is taken off{left}"
+    found: list[int] = []
+    if data.fingerprint == pipeline.card.get("data", {}).get("fingerprint") and split != "train":
+        training = _read(read.features, pipeline.batches(data.subset(data.splits["train"][:TRAINING])))
+        note = "drawn examples nearer to a training example than held-out ones are; ½ where nothing is copied"
+        scores.append(_score("copies", copied(y, training, x), note, "lower", "share"))
+        found = data.splits["train"][torch.from_numpy(nearest(y, training)[0])].tolist()
+    if read.posterior is not None and isinstance(label, Label):
+        scores += _by_classes(read.posterior, pipeline, real, drawn, x, y, asked, read.source)
+    return Fidelity(scores, found, raw)
 
+
+@torch.no_grad()
+def classification_accuracy(
+    pipeline: Pipeline, data: Dataset, *, split: str, most: int, drawn: int = TRAINING, steps: int = STEPS,
+    seed: int = 0,
+) -> tuple[Estimate, Estimate]:  # fmt: skip
+    """How often a classifier is right on real examples that learned from drawn ones alone, and one that learned from as
+    many real ones.
+
+    It is low where kinds are mixed up, where examples look wrong, and where they lack variety: what distances may
+    overlook (*Classification Accuracy Score for Conditional Generative Models (Ravuri, Vinyals, 2019)*).
+
+    Arguments:
+        pipeline: a model that draws what label is asked for.
+        data: with the labels of real examples.
+        split: the part of it that both are asked about.
+        most: examples of that part, at most.
+        drawn: examples to learn from, at most as many as there are for training, and of the same kinds.
+        steps: updates of each classifier.
+        seed: of what is drawn, and of the classifiers.
+
+    Raises:
+        UserError: a classifier could not be trained.
+    """
+    assert isinstance(data.schema.y, Label) and data.y is not None
+    rows = data.splits["train"]
+    known = rows[data.y[rows] >= 0]
+    known = known[torch.randperm(len(known), generator=seeds.generator(seed, "lesson"))[:drawn]]
+    names = [data.schema.y.names[int(kind)] for kind in data.y[known]]
+    raw = pipeline.sample(len(known), seed=seed, label=names)
+    if isinstance(data.schema.x, Table):
+        raw = [{name: row[name] for name in data.schema.x.names} for row in raw]
+    real = data.subset(known)
+    made = replace(real, x=torch.stack([data.schema.x.pack(thing) for thing in raw]))
+    part = data.subset(data.splits[split][:most])
+    found = []
+    for lesson in (made, real):
+        with torch.enable_grad():
+            classifier = _classifier(replace(lesson, splits={"train": torch.arange(len(known))}), seed, steps)
+        told = torch.cat([classifier.decide(batch) for batch in pipeline.batches(part)])
+        share = float((told == part.y)[part.y >= 0].double().mean())  # type: ignore[operator, index]
+        found.append(Estimate(share, float(np.sqrt(share * (1 - share) / len(part)))))
+    return found[0], found[1]
+
+
+def _distances(x: Found, y: Found, told: str, seed: int) -> list[Score]:
+    """How far apart real and drawn examples are, and how they lie among each other."""
     near = neighbourhoods(x, y)
-    subsets = max(2, min(10, len(real) // 10))
-    scores = [
+    subsets = max(2, min(10, len(x) // 10))
+    return [
         _score("Fréchet distance", frechet_distance(x, y, corrected=True, resamples=RESAMPLES, seed=seed), told),
         _score("kernel distance", kernel_distance(x, y, subsets=subsets, seed=seed), told),
         _score("precision", near.precision, "drawn examples that lie among real ones", "higher", "share"),
@@ -158,20 +280,11 @@ def fidelity(pipeline: Pipeline, data: Dataset, *, split: str, most: int, seed: 
         ),
         _score("coverage", near.coverage, "real examples with a drawn one near", "higher", "share"),
     ]
-    found: list[int] = []
-    if data.fingerprint == pipeline.card.get("data", {}).get("fingerprint") and split != "train":
-        training = _read(read.features, pipeline.batches(data.subset(data.splits["train"][:TRAINING])))
-        note = "drawn examples nearer to a training example than held-out ones are; ½ where nothing is copied"
-        scores.append(_score("copies", copied(y, training, x), note, "lower", "share"))
-        found = data.splits["train"][torch.from_numpy(nearest(y, training)[0])].tolist()
-    if read.posterior is not None and isinstance(label, Label):
-        scores += _by_classes(read.posterior, pipeline, real, drawn, x, y, asked)
-    return Fidelity(scores, found, raw)
 
 
 def _by_classes(
     posterior: Callable[[Batch], Tensor], pipeline: Pipeline, real: Dataset, drawn: list[Batch], x: Found, y: Found,
-    asked: Tensor | None,
+    asked: Tensor | None, source: str,
 ) -> list[Score]:  # fmt: skip
     """Whether kinds are what was asked for, or, where none was, as frequent as in the data."""
     assert real.y is not None and isinstance(pipeline.schema.y, Label)
@@ -199,7 +312,7 @@ def _by_classes(
         inside = within_classes(
             lambda a, b: frechet_distance(a, b, corrected=True, resamples=RESAMPLES), x, asked.numpy(), y, asked.numpy()
         )
-        kinds.append(_score("Fréchet distance inside classes", inside.mean, "the mean over kinds"))
+        kinds.append(_score("Fréchet distance inside classes", inside.mean, f"the mean over kinds, in {source}"))
     return kinds
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,9 @@ from seisei.data.dataset import Dataset
 from seisei.evaluation.classification import Predictions, calibration
 from seisei.evaluation.likelihood import mean_and_error
 from seisei.evaluation.report import write_report
-from seisei.fidelity import FEWEST, Fidelity, fidelity
+from seisei.fidelity import FEWEST, Fidelity, classification_accuracy, fidelity
+from seisei.fidelity import inception as inception_of
+from seisei.modalities.given import Given
 from seisei.modalities.image import Image, grid, png_bytes
 from seisei.modalities.label import Label
 from seisei.pipeline import Pipeline
@@ -34,10 +38,12 @@ def only_draws(pipeline: Pipeline) -> bool:
 
 
 def conditions_for(model: nn.Module, schema: Schema, n: int) -> Tensor | None:
-    """Each kind in turn, for a conditional model."""
-    if isinstance(model, Conditions) and model.classes and isinstance(schema.y, Label):
-        return torch.arange(n) % schema.y.classes
-    return None
+    """Each kind in turn, for a conditional model, or what is given in some training examples."""
+    if not isinstance(model, Conditions) or not model.classes:
+        return None
+    if isinstance(schema.y, Given):
+        return schema.y.unpack(schema.y.told(None, n))
+    return torch.arange(n) % schema.y.classes if isinstance(schema.y, Label) else None
 
 
 def sample_sheet(model: nn.Module, schema: Schema) -> bytes | None:
@@ -74,6 +80,8 @@ def evaluate(
     seed: int = 0,
     told: Predictions | None = None,
     drawn: Fidelity | None = None,
+    thorough: bool = False,
+    inception: str | Path | None = None,
 ) -> dict[str, Any]:
     """The scores of a model on a part of the data, with standard errors.
 
@@ -86,7 +94,14 @@ def evaluate(
         seed: of the noise.
         told: what `predictions` says of these examples, where it has been asked already.
         drawn: what `fidelity` says of what the model draws, where it has been asked already.
+        thorough: say how well a classifier does that learns from what a conditional model draws, too, which takes
+            trainings of two.
+        inception: the weights of Inception-v3, to compare what the model draws in its features.
+
+    Raises:
+        UserError: too few examples; or weights that are none, or for a model that does not draw pictures.
     """
+    seen = None if inception is None else inception_of(inception, pipeline)
     part = data.subset(data.splits[split][:most])
     scores: list[dict[str, Any]] = []
 
@@ -122,8 +137,13 @@ def evaluate(
         add("reconstruction error", squared, "mean squared error, of values in 0 … 1", "lower")
         peak = -10 * np.log10(np.maximum(squared, 1e-10))
         add("reconstruction PSNR", peak, "dB", "higher", "the mean over pictures")
-    if only_draws(pipeline):
-        scores += (drawn or fidelity(pipeline, data, split=split, most=most, seed=seed)).scores
+    if only_draws(pipeline) or seen is not None:
+        scores += (drawn or fidelity(pipeline, data, split=split, most=most, seed=seed, seen=seen)).scores
+    if thorough and only_draws(pipeline) and pipeline.conditional and isinstance(data.schema.y, Label):
+        made, real = classification_accuracy(pipeline, data, split=split, most=most, seed=seed)
+        note = f"a classifier that learns from drawn {pipeline.schema.x.noun}s alone; from as many real ones"
+        add("classification accuracy score", [made.value], "share", "higher", f"{note} {real.value:.1%}")
+        scores[-1]["error"] = made.error
     noun = pipeline.schema.x.noun
     return {
         "split": split,
@@ -145,7 +165,9 @@ def classification(told: Predictions, *, split: str, noun: str) -> dict[str, Any
 def samples(pipeline: Pipeline, run: RunFolder, seed: int = 0) -> None:
     """Examples that the model draws: a grid of pictures, or some rows; of each class in turn where it knows them."""
     label = pipeline.schema.y
-    names = label.names if pipeline.classes and isinstance(label, Label) else ()
+    names: Sequence[str] = label.names if pipeline.classes and isinstance(label, Label) else ()
+    if pipeline.classes and isinstance(label, Given):
+        names = [label.said(row) for row in label.told(None, min(SHEET_ROWS, len(label.examples)))]
     if not isinstance(pipeline.schema.x, Image):
         kinds = [name for name in names[:ROWS] for _ in range(ROWS // min(ROWS, len(names)))]
         rows = pipeline.sample(len(kinds) or ROWS, seed=seed, label=kinds or None)

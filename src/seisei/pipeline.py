@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,14 +16,16 @@ from torch import Tensor, nn
 
 from seisei import catalog, seeds
 from seisei.batch import Batch
-from seisei.capabilities import Believes, Decides, Joins, offers
+from seisei.capabilities import Believes, Decides, Decodes, Joins, offers
 from seisei.data.dataset import Dataset
 from seisei.errors import UserError
 from seisei.evaluation.classification import Predictions
 from seisei.evaluation.likelihood import Likelihood, bits_per_dimension, likelihoods
+from seisei.modalities.given import Given, Said
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.modalities.table import Table
+from seisei.nn.priors import StandardNormal
 from seisei.schema import Schema
 from seisei.spec import Spec
 from seisei.training.loop import load_weights
@@ -32,6 +34,8 @@ from seisei.training.size import check_weights, outline
 
 Pixels = NDArray[np.uint8]
 Path_ = Literal["spherical", "linear"]
+# The kind that is wanted: of all, or of each.
+Asked = Said | Sequence[Said] | None
 MOST, BATCH = 100_000, 256
 
 
@@ -141,16 +145,25 @@ class Pipeline:
 
     @torch.no_grad()
     def sample(
-        self, n: int = 64, *, seed: int = 0, label: str | Sequence[str] | None = None, temperature: float = 1.0
+        self,
+        n: int = 64,
+        *,
+        seed: int = 0,
+        label: Asked = None,
+        temperature: float = 1.0,
+        truncation: float | None = None,
     ) -> list[Any]:
         """New examples; the same for the same seed, whatever n. Pictures as pixels, rows as dictionaries.
 
         Arguments:
             n: how many.
             seed: of the noise.
-            label: of what kind, one or one for each example; by default a conditional model goes through its kinds in
-                turn, and a generative classifier draws them too.
+            label: of what kind, one or one for each example; where several things are given, in the words of
+                `seisei.modalities.given.Given.told`. By default a conditional model goes through its kinds in turn, or
+                through what is given in some of the training data, and a generative classifier draws them too.
             temperature: below 1 nearer to the most likely example, above 1 farther.
+            truncation: latents are drawn within so many standard deviations in each dimension: fewer for more typical,
+                less varied examples. With the same seed each stays what it is, and moves inwards.
 
         Raises:
             UserError: the model cannot sample, or an argument is out of range.
@@ -171,6 +184,8 @@ class Pipeline:
             raise UserError(
                 "E-SMP-10", "--temperature", problem, "choose a number above 0, 1 is the model's own", found=temperature
             )
+        if truncation is not None:
+            self._check_truncation(truncation)
         y = self.labels(n, label)
         out: list[Any] = []
         for start in range(0, n, 64):
@@ -180,21 +195,38 @@ class Pipeline:
                 kinds = None if y is None else y[start : start + count]
                 if kinds is None and isinstance(model, Joins):
                     kinds = model.draw_labels(count)
-                x = model.sample(count, kinds, temperature=temperature)
+                if truncation is None:
+                    x = model.sample(count, kinds, temperature=temperature)
+                else:
+                    z = truncated(model.prior.sample(count, None, kinds), truncation)
+                    x = model.decode(z * temperature, kinds)
             out += self._raw(x, kinds)
         return out
 
+    def _check_truncation(self, truncation: float) -> None:
+        if not 0 < truncation < math.inf:
+            problem = f"{truncation} is out of range, wanted > 0"
+            remedy = "choose a number above 0, such as 1; 3 cuts off next to nothing"
+            raise UserError("E-SMP-10", "--truncation", problem, remedy, found=truncation)
+        if not isinstance(self.model, Decodes) or not isinstance(getattr(self.model, "prior", None), StandardNormal):
+            problem = "the latents of this model are not drawn from a normal distribution"
+            raise UserError("E-SMP-10", "--truncation", problem, "use --temperature instead")
+
     def _raw(self, x: Tensor, y: Tensor | None) -> list[Any]:
         """Examples as a person knows them; a row has its label in the column that it came from."""
-        label = self.schema.y
+        end = self.schema.y
         x = self.schema.x.within(x) if isinstance(self.schema.x, Table) else x
         raw = [self.schema.x.decode(each) for each in x]
-        if y is None or not isinstance(self.schema.x, Table) or not isinstance(label, Label):
+        if y is None or not isinstance(self.schema.x, Table):
             return raw
-        return [{**row, (label.column or "label"): label.decode(kind)} for row, kind in zip(raw, y, strict=True)]
+        if isinstance(end, Given):
+            return [{**row, **end.decode(told)} for row, told in zip(raw, y, strict=True)]
+        if isinstance(end, Label):
+            return [{**row, (end.column or "label"): end.decode(kind)} for row, kind in zip(raw, y, strict=True)]
+        return raw
 
-    def labels(self, n: int, label: str | Sequence[str] | None) -> Tensor | None:
-        """Class numbers for n pictures, None for an unconditional model.
+    def labels(self, n: int, label: Asked = None) -> Tensor | None:
+        """Class numbers for n examples, (n,), or what is given of them, (n, K); None for an unconditional model.
 
         Raises:
             UserError: unknown labels, a wrong number of them, or labels for a model that knows none.
@@ -205,16 +237,19 @@ class Pipeline:
                     "E-SMP-13", "--label", "this model was trained without labels", "train with --condition label"
                 )
             return None
-        assert isinstance(self.schema.y, Label)
-        if label is None:
+        end = self.schema.y
+        if label is None and not isinstance(end, Given):
             return None if isinstance(self.model, Joins) else torch.arange(n) % self.classes
-        names = [label] if isinstance(label, str) else list(label)
+        names = [label] if isinstance(label, (str, Mapping)) or label is None else list(label)
         if len(names) not in (1, n):
             problem = f"{len(names)} labels for {n} pictures"
             raise UserError(
                 "E-SMP-14", "--label", problem, "give one label, or one for each picture", found=len(names), wanted=n
             )
-        numbers = torch.stack([self.schema.y.pack(name) for name in names])
+        if isinstance(end, Given):
+            return end.unpack(end.told([*names] * n if len(names) == 1 else [*names], n))
+        assert isinstance(end, Label)
+        numbers = torch.stack([end.pack(name) for name in names])
         return numbers.expand(n) if len(names) == 1 else numbers
 
     # ---- codes
@@ -227,7 +262,7 @@ class Pipeline:
         return torch.cat(parts).numpy()
 
     @torch.no_grad()
-    def decode(self, latents: NDArray[np.float32], *, label: str | Sequence[str] | None = None) -> list[Pixels]:
+    def decode(self, latents: NDArray[np.float32], *, label: Asked = None) -> list[Pixels]:
         """The picture of every latent.
 
         Raises:
@@ -280,7 +315,7 @@ class Pipeline:
         *,
         steps: int = 8,
         path: Path_ = "linear",
-        label: str | Sequence[str] | None = None,
+        label: Asked = None,
     ) -> list[list[Pixels]]:
         """Pictures on the way between latents: a row for each consecutive pair.
 
@@ -311,14 +346,16 @@ class Pipeline:
             y = None
             if kinds is not None:
                 here, there = kinds[i]
-                one, other = torch.eye(self.classes)[kinds[i]]
+                one, other = kinds[i] if kinds.is_floating_point() else torch.eye(self.classes)[kinds[i]]
                 # Of one kind it is told as in training, of a blend only where there are two.
-                y = here.expand(steps) if here == there else torch.lerp(one, other, ways.unsqueeze(1))
+                y = torch.lerp(one, other, ways.unsqueeze(1))
+                if torch.equal(here, there):
+                    y = here.expand(steps, *here.shape)
             rows.append(self._decoded(walk, y))
         return rows
 
-    def _kinds(self, ends: int, label: str | Sequence[str] | None) -> Tensor | None:
-        """The kinds at both ends of each row, (ends − 1, 2)."""
+    def _kinds(self, ends: int, label: Asked) -> Tensor | None:
+        """The kinds at both ends of each row, (ends − 1, 2), or what is given there, (ends − 1, 2, K)."""
         if label is None:
             kinds = self.labels(ends - 1, None)
             return None if kinds is None else torch.stack([kinds, kinds], 1)
@@ -451,6 +488,19 @@ def check_seed(seed: int, code: str) -> None:
         raise UserError(
             code, "--seed", f"{seed} is out of range, wanted 0 to 2^63 - 1", "choose a seed in the range", found=seed
         )
+
+
+def truncated(z: Tensor, most: float) -> Tensor:
+    """Normal draws as draws of the normal distribution within ±most: at the same quantiles.
+
+    Example:
+        >>> truncated(torch.tensor([-9.0, 0.0, 9.0]), 2.0).tolist()
+        [-2.0, 0.0, 2.0]
+    """
+    low = torch.special.ndtr(torch.tensor(-most, dtype=torch.float64, device=z.device))
+    inside = torch.lerp(low, 1 - low, torch.special.ndtr(z.double()))
+    moved: Tensor = torch.special.ndtri(inside)
+    return moved.to(z.dtype)
 
 
 def spherical(a: Tensor, b: Tensor, t: Tensor | float) -> Tensor:

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 import seisei
 from seisei import catalog
 from seisei.batch import Batch
-from seisei.capabilities import offers
+from seisei.capabilities import Conditions, Decides, offers
 from seisei.data.dataset import Dataset, read_dataset
 from seisei.data.loader import Loader, Order
 from seisei.data.roles import OWN
@@ -25,18 +26,19 @@ from seisei.data.store import memory
 from seisei.errors import UserError
 from seisei.finish import finish, sample_sheet
 from seisei.modalities.image import Image
+from seisei.modalities.label import Label
 from seisei.pipeline import check_seed
 from seisei.recipes import recipe as find_recipe
 from seisei.schema import Schema
 from seisei.spec import arguments_for
 from seisei.training.checkpoint import Checkpoint, room_for
 from seisei.training.engine import Engine, Execution
-from seisei.training.hooks import Divergence, Every, Journal, Logging, Sampling, Saving, Validation, recover
+from seisei.training.hooks import Countering, Divergence, Every, Journal, Logging, Sampling, Saving, Validation, recover
 from seisei.training.loop import Hook, Training, fit
 from seisei.training.plan import Plan
 from seisei.training.run import Listener, RunFolder
 from seisei.training.signals import Signals
-from seisei.training.size import fits
+from seisei.training.size import fits, outline
 from seisei.training.watch import RULES, Watch
 
 VALIDATED = 2048
@@ -64,6 +66,7 @@ class DataOptions:
     categorical: list[str] | None = None
     missing: list[str] | None = None
     unlabelled: str | None = None
+    conditions: list[str] | None = None
 
     def kept(self) -> dict[str, Any]:
         """As plain data; what is a path leads there from any folder."""
@@ -93,6 +96,7 @@ class Request:
         overwrite: replace a run that is there.
         keep: checkpoints kept.
         on_disk_full: wait for room, or stop.
+        auto_remedy: let the run do something about what the watch finds, where that is safe.
         report: evaluate and write the report at the end.
         dry_run: stop before the first step.
     """
@@ -108,6 +112,7 @@ class Request:
     overwrite: bool = False
     keep: int = 2
     on_disk_full: Literal["wait", "stop"] = "wait"
+    auto_remedy: bool = False
     report: bool = True
     command: Sequence[str] | None = None
 
@@ -165,6 +170,7 @@ def start(request: Request, listeners: Sequence[Listener] = ()) -> RunFolder:
             "keep": request.keep,
             "report": request.report,
             "on_disk_full": request.on_disk_full,
+            "auto_remedy": request.auto_remedy,
             "watch": list(RULES),
             "command": shlex.join(request.command or _command(request)),
             "versions": versions(),
@@ -285,7 +291,7 @@ def _train(
     lock = engine.first(run.lock)
     train = data.splits["train"]
     labelled = None if data.y is None or bool((data.y >= 0).all()) else train[data.y[train] >= 0]
-    order = Order(train, batch=plan.batch, seed=seed, rare=labelled)
+    order = Order(train, batch=plan.batch, seed=seed, rare=labelled, weights=_weights(data, plan.balance))
     every = Every.of(plan.steps)
     begun = time.perf_counter()
     try:
@@ -311,6 +317,7 @@ def _train(
                 Divergence(journal),
                 Logging(journal, every.log),
                 Validation(journal, every.check, lambda: _some(data, "validation"), lambda: _some(data, "train")),
+                *([Countering(journal, 3 * every.check)] if recipe.get("auto_remedy") else []),
                 Sampling(journal, run, every.check, lambda objective: sample_sheet(objective.model, data.schema)),
                 saving,
             ]
@@ -355,9 +362,23 @@ def _some(data: Dataset, split: str) -> list[Batch]:
     return [data.batch(chosen[at : at + 256]) for at in range(0, count, 256)]
 
 
+def _weights(data: Dataset, balance: float) -> Tensor | None:
+    """How often each training example comes, None for all alike: the rarer its kind, the more often."""
+    if not balance or data.y is None or not isinstance(data.schema.y, Label):
+        return None
+    y = data.y[data.splits["train"]]
+    return torch.bincount(y).double()[y] ** -balance
+
+
 def _fits(plan: Plan, data: Dataset, engine: Engine) -> None:
     """Refuse what cannot work, with numbers."""
     fits(plan.objective, memory())
+    model, without = outline(plan.objective).model, data.report.get("unlabelled", 0)
+    told = isinstance(model, Conditions) and bool(model.classes) and not isinstance(model, Decides)
+    if without and data.y is not None and (told or plan.balance):
+        problem = f"{without:,} {data.schema.x.noun}s have no label, and this model must be told that of each"
+        remedy = "label them, leave out --unlabelled, or train generative, which learns from them too"
+        raise UserError("E-TRN-12", "data", problem, remedy, found=without, wanted=0)
     count, world = len(data.splits["train"]), engine.world
     if plan.batch > count:
         fit = 1 << (count.bit_length() - 1)

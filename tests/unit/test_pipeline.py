@@ -17,7 +17,7 @@ from seisei.data.inputs import read_inputs
 from seisei.errors import UserError
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
-from seisei.pipeline import MOST, Pipeline, spherical
+from seisei.pipeline import MOST, Pipeline, spherical, truncated
 from seisei.recipes import recipe
 from seisei.schema import Schema
 
@@ -77,6 +77,23 @@ def test_temperature_scales_the_latent() -> None:
         assert np.array_equal(drawn[0], by_hand[0])
     cold = pipe.sample(4, seed=1, temperature=1e-6)
     assert all(np.array_equal(cold[0], p) for p in cold)
+
+
+def test_truncation_moves_every_latent_inwards() -> None:
+    pipe = pipeline()
+    z = pipe.prior_latents([1]).numpy()
+    mapped = truncated(torch.from_numpy(z), 0.5)
+    assert float(mapped.abs().max()) < 0.5 and bool((mapped.sign() == torch.from_numpy(z).sign()).all())
+    assert np.array_equal(pipe.sample(4, seed=1, truncation=0.5)[0], pipe.decode(mapped.numpy())[0])
+    assert np.array_equal(pipe.sample(4, seed=1, truncation=40.0)[0], pipe.sample(1, seed=1)[0])
+    # Uniform between the quantiles of ±1: the distribution function of a normal one within ±1.
+    many = truncated(torch.randn(40_000, generator=seeds.generator("many")), 1.0)
+    for at in (-0.5, 0.0, 0.5):
+        share = (torch.special.ndtr(torch.tensor(at)) - 0.158655) / 0.682690
+        assert abs(float((many < at).float().mean()) - float(share)) < 0.01
+    for wrong, kind in ((0.0, {}), (float("nan"), {}), (1.0, {"prior": "vamp", "components": 4})):
+        with pytest.raises(UserError, match="--truncation"):
+            pipeline(**kind).sample(2, truncation=wrong)
 
 
 def test_the_latent_of_a_seed_is_that_of_its_first_picture() -> None:

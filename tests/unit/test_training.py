@@ -86,7 +86,8 @@ def test_a_foreign_average_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("schedule", "t", "rate"),
-    [("cosine", 0.05, 0.5), ("cosine", 0.1, 1.0), ("cosine", 0.55, 0.5), ("cosine", 1.0, 0.0), ("cosine", 0.0, 0.0),
+    [("trapezoid", 0.05, 0.5), ("trapezoid", 0.5, 1.0), ("trapezoid", 0.8, 0.5), ("trapezoid", 1.0, 0.0),
+     ("cosine", 0.05, 0.5), ("cosine", 0.1, 1.0), ("cosine", 0.55, 0.5), ("cosine", 1.0, 0.0), ("cosine", 0.0, 0.0),
      ("constant", 0.05, 0.5), ("constant", 0.1, 1.0), ("constant", 1.0, 1.0)],
 )  # fmt: skip
 def test_the_learning_rate_at_named_points(schedule: Any, t: float, rate: float) -> None:
@@ -420,6 +421,22 @@ def test_a_batch_holds_a_share_of_what_is_rare() -> None:
     assert plain.at(3).tolist() == all_rare.at(3).tolist()
     # Nearly all are rare: there are not enough others to fill three quarters.
     assert int(torch.isin(Order(indices, batch=16, seed=2, rare=indices[:98]).at(0), indices[:98]).sum()) == 15
+
+
+def test_weighted_examples_come_as_often_as_they_weigh() -> None:
+    """In each epoch every example comes its share, rounded down or up; equal weights are no weights."""
+    indices, weights = torch.arange(10, 22), torch.tensor([1.0] * 8 + [4.0] * 4)
+    order = Order(indices, batch=4, seed=3, weights=weights)
+    epochs = [torch.cat([order.at(3 * epoch + i) for i in range(3)]) for epoch in range(50)]
+    for epoch in epochs:
+        counts = torch.bincount(epoch - 10, minlength=12)
+        assert int(counts.sum()) == 12 and set(counts[:8].tolist()) <= {0, 1} and set(counts[8:].tolist()) == {2}
+    assert torch.bincount(torch.cat(epochs) - 10)[:8].min() >= 10  # 25 of 50 expected of each
+    assert order.at(7).tolist() == Order(indices, batch=4, seed=3, weights=weights).at(7).tolist()
+    alike = Order(indices, batch=4, seed=3, weights=torch.full((12,), 0.3))
+    assert [alike.at(i).tolist() for i in range(9)] == [
+        Order(indices, batch=4, seed=3).at(i).tolist() for i in range(9)
+    ]
 
 
 def test_an_example_without_a_label_counts_with_every_label() -> None:

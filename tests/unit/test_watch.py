@@ -78,7 +78,7 @@ BROKEN = {
     "divergence": (train(FALLING[:15]) + [{"event": "skipped", "step": 16, "term": "kl"}], 16),
     "starving data pipeline": (train(FALLING, 0.5), 5),
     "critic wins": (rounds([0.9] * 5 + [1.0] * 15, sure=0.99), 2 * 14 - 1),
-    "starved generator": (rounds([0.95] * 40, [1.0] * 20 + [1e-5] * 20, sure=0.9), 2 * 30),
+    "starved generator": (rounds([0.98] * 40, [1.0] * 20 + [1e-5] * 20, sure=0.9), 2 * 30),
     "mode collapse": (looks([0.8] * 10, [0.7] * 4 + [0.05] * 6), 6),
     "copying critic": (looks([0.8] * 10, [0.8] * 10, known=[0.5] * 5 + [0.9] * 5), 7),
     "overfitting": (checks([90, 60, 50, 45, 46, 50, 56, 60, 66], [0.8] * 8, 8), 7),

@@ -134,6 +134,8 @@ def evaluate(
     samples: int = 100,
     most: int = 10_000,
     seed: int = 0,
+    thorough: bool = False,
+    inception: Path | None = None,
     save: bool = False,
     json: bool = False,
 ) -> None:
@@ -148,19 +150,25 @@ def evaluate(
         samples: Importance samples behind each likelihood.
         most: Pictures looked at, at most.
         seed: Of the noise.
+        thorough: Of a conditional model, train a classifier on what it draws too, and see how often that is right.
+        inception: The weights of Inception-v3, a .safetensors file: drawn pictures are compared in its features.
         save: Keep the scores with the run, and write its report anew.
         json: Print the scores as JSON.
     """
     loaded = load(run, "evaluate")
     if save:
         target(loaded.path / "scores.json", loaded.path, suffixes=(".json",), overwrite=True, codes=("E-EVA-23",) * 3)
-    found = loaded.evaluate(data, split=split, samples=samples, most=most, seed=seed)
+    found = loaded.evaluate(
+        data, split=split, samples=samples, most=most, seed=seed, thorough=thorough, inception=inception
+    )
     if save:
         from seisei.evaluation.report import write_report
 
         loaded.folder.write("scores.json", found)
         write_report(loaded.path)
-    print(json_.dumps(found, ensure_ascii=False) if json else "\n".join(score_lines(found)))
+    # What its distances are measured in, which score_lines tells where they come first.
+    told = [f"  {score['note']}" for score in found["scores"][1:] if score["name"] == "Fréchet distance"]
+    print(json_.dumps(found, ensure_ascii=False) if json else "\n".join(score_lines(found) + told))
     if save and not json:
         print(loaded.report)
 

@@ -33,6 +33,7 @@ def data_options(
     categorical: list[str] | None = None,
     missing: list[str] | None = None,
     unlabelled: str | None = None,
+    conditions: list[str] | None = None,
 ) -> None:
     """How data are read.
 
@@ -54,6 +55,7 @@ def data_options(
         ignore: A column of a table to leave out. Repeatable.
         categorical: A column of a table whose numbers are names. Repeatable.
         missing: A word that stands for an empty cell of a table, as -999 may. Repeatable.
+        conditions: A column of a table, or of a folder's metadata.csv, for whose values cgan draws. Repeatable.
         unlabelled: own learns from rows without a class too, or the path of a table of such rows.
     """
 
@@ -86,6 +88,7 @@ def run_options(
     keep: int = 2,
     overwrite: bool = False,
     on_disk_full: Literal["wait", "stop"] = "wait",
+    auto_remedy: bool = False,
     report: bool = True,
     dry_run: bool = False,
 ) -> None:
@@ -99,6 +102,7 @@ def run_options(
         keep: Checkpoints kept, 2 or more.
         overwrite: Replace a run that is there.
         on_disk_full: Train on and try again at the next checkpoint, or stop.
+        auto_remedy: Do something about what the watch finds, where that is safe, and log it: see docs/gan.md.
         report: At the end, compute scores and write report.html.
         dry_run: Read the data, print the whole plan as JSON, and write nothing.
     """

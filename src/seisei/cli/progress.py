@@ -94,6 +94,9 @@ class Display:
             self.say(f"  done    {event['remedy']}")
         self.say(f"  try     {event['advice']}")
 
+    def _remedy(self, event: Event) -> None:
+        self.say(f"done about it: {event['done']} (step {event.get('step')})", "cyan")
+
     def _rollback(self, event: Event) -> None:
         rate = f"{event['rate_factor']:g} of the learning rate"
         self.say(f"went back from step {event['from']} to step {event['step']}, at {rate}", "yellow")

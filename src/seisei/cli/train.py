@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 DATA_FIELDS = (
     "source", "column", "size", "channels", "fit", "validation", "test", "skip_bad", "max_pixels", "frames",
     "min_size", "follow_outside", "memory", "target", "ignore", "categorical", "missing", "unlabelled",
+    "conditions",
 )  # fmt: skip
 EXECUTION_FIELDS = ("device", "precision", "tuned", "compile", "sharded")
 # Of the report on the data, in a dry run.
 _SHOWN = ("root", "kind", "kept", "image", "columns", "classes", "splits", "fingerprint")
-REQUEST_FIELDS = ("seed", "output", "overwrite", "keep", "on_disk_full", "report")
+REQUEST_FIELDS = ("seed", "output", "overwrite", "keep", "on_disk_full", "auto_remedy", "report")
 
 
 def data_argument(data: str) -> None:

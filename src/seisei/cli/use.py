@@ -24,6 +24,7 @@ def sample(
     seed: int = 0,
     label: list[str] | None = None,
     temperature: float = 1.0,
+    truncation: float | None = None,
     output: Path | None = None,
     separate: bool = False,
     columns: int | None = None,
@@ -40,6 +41,7 @@ def sample(
         seed: Of the noise; the same seed gives the same pictures.
         label: Of what kind, for a model that knows kinds; once, or once for each picture or row.
         temperature: Below 1 nearer to the most likely picture, above 1 farther.
+        truncation: Draw latents within so many standard deviations: fewer for more typical, less varied pictures.
         output: The file, or with --separate the folder; by default in the folder out of the run.
         separate: A file for each picture.
         columns: Pictures in a row of the grid.
@@ -54,22 +56,24 @@ def sample(
     names = label[0] if label and len(label) == 1 else label
     kind = f"-{plain(label[0])}" if label and len(label) == 1 else ""
     warmth = f"-t{temperature:g}" if temperature != 1 else ""
-    name = f"sample-seed{seed}-n{n}{kind}{warmth}"
+    within = f"-w{truncation:g}" if truncation is not None else ""
+    name = f"sample-seed{seed}-n{n}{kind}{warmth}{within}"
     rows = loaded.pipeline.schema.x.noun == "row"
     suffixes = TABLES if rows else () if separate else PNG
     first = f"{name}{suffixes[0]}" if suffixes else name
     place = target(output, out(loaded, first), suffixes=suffixes, overwrite=overwrite, codes=SAMPLE)
+    drawn = loaded.sample(n, seed=seed, label=names, temperature=temperature, truncation=truncation)
     if rows:
-        drawn = loaded.sample(n, seed=seed, label=names, temperature=temperature)
         say(place.write(table_bytes(drawn, place.path.suffix.lower())), json)
         return
-    pictures = loaded.sample(n, seed=seed, label=names, temperature=temperature)
     marks = {**origin(loaded), "seed": str(seed), "temperature": f"{temperature:g}", "label": ", ".join(label or [])}
+    if truncation is not None:
+        marks["truncation"] = f"{truncation:g}"
     if separate:
         files = [f"{i:0{max(4, len(str(n - 1)))}d}.png" for i in range(n)]
-        say(place.write_all(pngs(files, pictures, marks)), json)
+        say(place.write_all(pngs(files, drawn, marks)), json)
     else:
-        say(place.write(sheet(pictures, columns, marks)), json)
+        say(place.write(sheet(drawn, columns, marks)), json)
 
 
 def reconstruct(

@@ -26,7 +26,7 @@ def arrays_source(given: Any, typed: str | None = None, *, max_bytes: int | None
 
     Arguments:
         given: a path, an array of pictures, a pair (pictures, labels), or a mapping with keys such as ``train``, ``x``,
-            ``y_test``.
+            ``y_test``. Labels are whole numbers or words; vectors of numbers are conditions named y0, y1, …
         typed: what the user called it.
         max_bytes: refuse files that declare more; half of the memory by default.
 
@@ -51,7 +51,9 @@ def arrays_source(given: Any, typed: str | None = None, *, max_bytes: int | None
                 "E-CHK-18", where, problem, "give one label for each picture", found=len(labels), wanted=len(array)
             )
         for i in range(len(array)):
-            records.append(Record(f"{name}:{i}", None if labels is None else str(labels[i]), split))
+            told = None if labels is None else labels[i]
+            vector = tuple((f"y{j}", str(v)) for j, v in enumerate(told)) if isinstance(told, list) else ()
+            records.append(Record(f"{name}:{i}", None if told is None or vector else str(told), split, facts=vector))
         arrays.append(array)
         levels.append(level)
         notes.append(f"{name}: {rule}")
@@ -166,9 +168,13 @@ def _parts(given: Any, where: str) -> dict[str | None, tuple[NDArray[Any], list[
 def _label_list(values: NDArray[Any], where: str) -> list[Any]:
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
+    if values.ndim == 2 and values.dtype.kind in "uibf":
+        # Vectors of conditions.
+        vectors: list[Any] = values.tolist()
+        return vectors
     if values.ndim != 1 or values.dtype.kind not in "uibU":
         problem = f"labels of shape {values.shape} and type {values.dtype}, wanted one whole number or text each"
-        raise UserError("E-TRN-12", where, problem, "give class numbers or names")
+        raise UserError("E-TRN-12", where, problem, "give class numbers, names, or a vector of numbers each")
     listed: list[Any] = values.tolist()
     return listed
 

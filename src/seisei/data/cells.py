@@ -7,7 +7,7 @@ small, and what a word means is found out once.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -161,6 +161,12 @@ def _values(column: Any) -> list[Any]:
     if hasattr(column, "to_numpy") and (short or hasattr(column, "dtype")):
         column = column.to_numpy()
     return list(column.to_pylist() if hasattr(column, "to_pylist") else column)
+
+
+def sheet_of(root: str, names: list[str], rows: Sequence[Mapping[str, str]]) -> Sheet:
+    """Words by column, a row for each name; a cell that a row lacks is empty."""
+    keys = dict.fromkeys(key for row in rows for key in row)
+    return Sheet(root, names, {key: _cells([row.get(key, "") for row in rows], root) for key in keys})
 
 
 def _cells(values: list[Any], where: str) -> Cells:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,20 +12,21 @@ import torch
 from torch import Tensor
 
 from seisei.data import store
+from seisei.data.cells import sheet_of
 from seisei.data.examples import Dataset, digest, duplicates, fingerprint
 from seisei.data.folder import PICTURE
 from seisei.data.open import TABLE, kind_of, open_as
 from seisei.data.pack import Wishes, pack
 from seisei.data.roles import Asked, Unseen
 from seisei.data.scan import MIN_SIZE, Progress
-from seisei.data.source import Record, Source
+from seisei.data.source import ArraySource, Record, Source
 from seisei.data.splits import split_indices
-from seisei.data.tables import read_table
+from seisei.data.tables import conditions_of, read_table
 from seisei.data.unlabelled import with_pictures
 from seisei.errors import UserError
 from seisei.modalities.image import MAX_PIXELS, Fit
 from seisei.modalities.label import Label
-from seisei.schema import Schema
+from seisei.schema import Modality, Schema
 
 __all__ = ["Dataset", "read_dataset"]
 
@@ -56,6 +58,7 @@ def read_dataset(
     missing: Sequence[str] | None = None,
     unlabelled: str | None = None,
     unseen: Unseen = "missing",
+    conditions: Sequence[str] | None = None,
 ) -> Dataset:
     """Read pictures, or the rows of a table, from wherever they are.
 
@@ -87,6 +90,8 @@ def read_dataset(
         missing: words that stand for an empty cell, besides `seisei.modalities.table.MISSING`.
         unlabelled: a path adds the rows of another table, or the pictures of another folder, all for training;
             ``own`` trains on a table's own rows without a target. Their y is -1.
+        conditions: columns, of a table or of a folder's metadata, that are y together, see
+            `seisei.modalities.given`; by default all of the vectors that come with arrays.
         unseen: a category that only held-out rows have is taken for missing, which the report says, or refused.
 
     Raises:
@@ -98,15 +103,15 @@ def read_dataset(
         ((1, 8, 8), 17, 10, torch.uint8)
     """
     form = kind_of(given, source)
-    table = Asked(target, ignore or (), categorical or (), missing or (), unlabelled, unseen)
+    table = Asked(target, ignore or (), categorical or (), missing or (), unlabelled, unseen, conditions or ())
     picture = {"size": size, "channels": channels, "fit": fit, "skip_bad": skip_bad, "frames": frames, "column": column}
     if form == TABLE:
         _refuse(picture, "pictures, and these data are a table")
         if labels and target is None:
             raise UserError("E-TRN-12", "--target", "is missing", "name the column of the labels")
         return read_table(given, table, validation=validation, test=test, seed=seed)
-    tabular = {"target": target, "ignore": ignore, "categorical": categorical, "missing": missing}
-    _refuse(tabular, "tables, and these data are none")
+    tabular = {"target": target, "ignore": ignore, **({} if conditions else {"categorical": categorical})}
+    _refuse({**tabular, "missing": missing}, "tables, and these data are none")
     opened = open_as(form, given, column=column, follow_outside=follow_outside)
     if opened.kind == PICTURE:
         raise UserError("E-CHK-02", opened.root, "is one picture, wanted a folder of pictures", "give its folder")
@@ -121,8 +126,8 @@ def read_dataset(
     if labels is None:
         found = {record.label for record in records}
         labels = opened.classes is not None and None not in found and len(found) > 1
-    label, y = _labels(opened, records) if labels else (None, None)
-    schema = Schema(packed.image, label)
+    end, y = _y(opened, records, labels, table, splits["train"])
+    schema = Schema(packed.image, end)
     skipped = [fault["name"] for fault in packed.facts["skipped"]]
     mark = fingerprint(schema, names, y, skipped, splits, contents)
     report = {
@@ -144,6 +149,22 @@ def read_dataset(
     }
     whole = Dataset(schema, packed.x, y, names, splits, mark, report, packed.in_memory)
     return whole if unlabelled is None else with_pictures(whole, unlabelled, max_pixels=max_pixels)
+
+
+def _y(
+    source: Source, records: list[Record], labels: bool, asked: Asked, train: Tensor
+) -> tuple[Modality | None, Tensor | None]:
+    """The label or the conditions of pictures, and their values."""
+    vectors = not asked.conditions and source.classes is None and records[0].facts and isinstance(source, ArraySource)
+    if not asked.conditions and not vectors:
+        return _labels(source, records) if labels else (None, None)
+    rows = [{**({} if record.label is None else {"label": record.label}), **dict(record.facts)} for record in records]
+    sheet = sheet_of(source.root, [record.name for record in records], rows)
+    named = replace(asked, conditions=tuple(sheet.columns)) if vectors else asked
+    if not sheet.columns:
+        remedy = "add a metadata.csv with the columns file_name and those that are to be given"
+        raise UserError("E-TRN-12", source.root, "no table says anything of these pictures", remedy)
+    return conditions_of(sheet, named, train)
 
 
 def _refuse(options: dict[str, Any], reason: str) -> None:

@@ -23,7 +23,8 @@ class Dataset:
         schema: what x and y are.
         x: as `Modality.pack` makes them: pictures uint8 (N, C, H, W), in memory or mapped from a file; rows of a table
             float64 (N, D), NaN where nothing is.
-        y: class numbers, int64 (N,), or None; -1 where a training example's is not known.
+        y: class numbers, int64 (N,), -1 where a training example's is not known; conditions, float64 (N, D); or
+            None.
         names: one for each example.
         splits: the places of the examples of ``train``, ``validation`` and ``test``.
         fingerprint: changes when anything above does, or what was skipped.
@@ -49,7 +50,8 @@ class Dataset:
         return replace(self, x=self.x[indices], y=y, names=names, splits={"test": torch.arange(len(indices))})
 
     def batch(self, indices: Tensor) -> Batch:
-        """These examples as a model sees them: x float32 (B, ...), y int64 (B,) or None.
+        """These examples as a model sees them: x float32 (B, ...), y int64 (B,), or float32
+        (B, K), or None.
 
         Pictures are (B, C, H, W), rows (B, D). The mask is None where nothing is missing.
         """
@@ -57,7 +59,8 @@ class Dataset:
         stored = self.x.index_select(0, indices)
         mask = self.schema.x.observed(stored)
         mask = None if mask is None or bool(mask.all()) else mask
-        return Batch(self.schema.x.unpack(stored), None if self.y is None else self.y[indices], mask)
+        y = None if self.y is None or self.schema.y is None else self.schema.y.unpack(self.y[indices])
+        return Batch(self.schema.x.unpack(stored), y, mask)
 
 
 def digest(content: bytes) -> bytes:

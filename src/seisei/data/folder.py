@@ -108,7 +108,8 @@ def _record(name: str, split: bool, row: Row | None, labelled: bool) -> Record:
     label = folders[0] if folders else None
     if labelled:
         label = row.label if row else None
-    return Record(name, label, (row.split if row and row.split else where), row.caption if row else None)
+    split_, caption, facts = (row.split, row.caption, row.facts) if row else (None, None, ())
+    return Record(name, label, split_ or where, caption, facts)
 
 
 def _nothing(typed: str, walk: _Walk) -> UserError:

@@ -43,6 +43,8 @@ class Order:
         seed: of the order.
         rare: examples among them that a batch shall hold a share of, however few they are: those with a label, where
             most have none. Both kinds then go through permutations of their own.
+        weights: how often each example comes, relative to the others; all alike by default. In an epoch of as many as
+            there are, each comes the whole number of times below or above its share.
 
     Example:
         >>> order = Order(torch.arange(10), batch=4, seed=0)
@@ -50,8 +52,12 @@ class Order:
         8
     """
 
-    def __init__(self, indices: Tensor, *, batch: int, seed: int, rare: Tensor | None = None) -> None:
+    def __init__(
+        self, indices: Tensor, *, batch: int, seed: int, rare: Tensor | None = None, weights: Tensor | None = None
+    ) -> None:
         assert 1 <= batch <= len(indices), "a batch larger than the data"
+        assert rare is None or weights is None
+        self._reached = None if weights is None else weights.double().cumsum(0) / weights.double().sum()
         self._kinds: tuple[Order, Order] | None = None
         if rare is not None and batch > 1 and 0 < len(rare) < len(indices):
             common = indices[~torch.isin(indices, rare)]
@@ -79,8 +85,16 @@ class Order:
         epoch, place = divmod(step, self.per_epoch)
         if epoch != self._epoch:
             shuffle = torch.randperm(len(self.indices), generator=seeds.generator(self.seed, "order", epoch))
-            self._epoch, self._permutation = epoch, self.indices[shuffle]
+            self._epoch, self._permutation = epoch, self.indices[self._drawn(epoch)[shuffle]]
         return self._permutation[place * self.batch : (place + 1) * self.batch]
+
+    def _drawn(self, epoch: int) -> Tensor:
+        """The places of an epoch's examples: systematic sampling, in which equal weights give each of them once."""
+        places = torch.arange(len(self.indices), dtype=torch.float64)
+        if self._reached is None:
+            return places.long()
+        u = torch.rand((), generator=seeds.generator(self.seed, "weights", epoch), dtype=torch.float64)
+        return torch.searchsorted(self._reached, (places + u) / len(places)).clamp_max(len(places) - 1)
 
 
 class Loader:

@@ -11,6 +11,7 @@ from typing import Any
 
 from seisei.data.source import SPLITS
 from seisei.errors import UserError, did_you_mean
+from seisei.modalities.table import word_of
 
 METADATA = ("metadata.csv", "metadata.jsonl")
 LABELS = ("label", "class", "category")
@@ -19,11 +20,12 @@ CAPTIONS = ("text", "caption")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Row:
-    """What a table says of one picture."""
+    """What a table says of one picture: its label, caption and split where columns have these, and all else."""
 
     label: str | None = None
     caption: str | None = None
     split: str | None = None
+    facts: tuple[tuple[str, str], ...] = ()
 
 
 def read_metadata(root: Path, table: str, names: set[str], faults: list[UserError]) -> dict[str, Row]:
@@ -55,10 +57,14 @@ def read_metadata(root: Path, table: str, names: set[str], faults: list[UserErro
         elif name in rows:
             faults.append(UserError("E-CHK-21", f"{table}:{line}", f"names {file_name} again", "keep one of the rows"))
         else:
-            rows[name] = Row(
-                _text(fields, LABELS), _text(fields, CAPTIONS), SPLITS.get((_text(fields, ("split",)) or "").lower())
-            )
+            split = SPLITS.get((_text(fields, ("split",)) or "").lower())
+            facts = tuple((key, word_of(value, f"{table}:{line}")) for key, value in fields.items() if _plain(value))
+            rows[name] = Row(_text(fields, LABELS), _text(fields, CAPTIONS), split, facts)
     return rows
+
+
+def _plain(value: Any) -> bool:
+    return value is None or isinstance(value, (str, int, float))
 
 
 def _text(fields: dict[str, Any], names: tuple[str, ...]) -> str | None:

@@ -34,6 +34,7 @@ class Asked:
     missing: Sequence[str] = ()
     unlabelled: str | None = None
     unseen: Unseen = "missing"
+    conditions: Sequence[str] = ()
 
 
 def check_names(sheet: Sheet, asked: Asked) -> None:
@@ -43,7 +44,8 @@ def check_names(sheet: Sheet, asked: Asked) -> None:
         UserError: a column that is not there, or that is wanted and ignored.
     """
     target = [asked.target] if asked.target is not None else []
-    for option, names in (("target", target), ("categorical", asked.categorical), ("ignore", asked.ignore)):
+    wanted = (("target", target), ("conditions", asked.conditions))
+    for option, names in (*wanted, ("categorical", asked.categorical), ("ignore", asked.ignore)):
         for name in names:
             if name not in sheet.columns:
                 remedy = did_you_mean(name, sheet.columns)
@@ -51,6 +53,9 @@ def check_names(sheet: Sheet, asked: Asked) -> None:
             if option != "ignore" and name in asked.ignore:
                 where = f"--{option} {name}"
                 raise UserError("E-TRN-07", where, "is ignored too", "leave one of the two out", found=name)
+    if asked.conditions and asked.target is not None:
+        remedy = f"name it with --conditions {quote(asked.target)} too, or leave one of the two out"
+        raise UserError("E-TRN-07", "--target", "and --conditions both say what is given", remedy)
     if asked.unlabelled is not None and asked.target is None:
         raise UserError("E-TRN-12", "--unlabelled", "no column has the labels", "name it with --target")
 

@@ -36,12 +36,14 @@ class Record:
         label: its class.
         split: ``train``, ``validation``, ``test``, or None where the source does not say.
         caption: its description.
+        facts: what else a table says of it, by column, in words.
     """
 
     name: str
     label: str | None = None
     split: str | None = None
     caption: str | None = None
+    facts: tuple[tuple[str, str], ...] = ()
 
 
 class Source(Protocol):

@@ -28,11 +28,12 @@ from seisei.data.roles import (
 )
 from seisei.data.splits import split_indices
 from seisei.errors import UserError
+from seisei.modalities.given import Given
 from seisei.modalities.table import Column, Table
-from seisei.schema import Schema
+from seisei.schema import Modality, Schema
 
-# Categories that a report lists by name.
-MOST_NAMED = 50
+# Categories that a report lists by name, and rows of conditions that a schema keeps.
+MOST_NAMED, MOST_KEPT = 50, 64
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,11 @@ def read_table(given: Any, asked: Asked, *, validation: float = 0.1, test: float
     Raises:
         UserError: what is wrong with the table, with the row and the column.
     """
-    sheet = read_sheet(given)
+    return table_of(read_sheet(given), asked, validation=validation, test=test, seed=seed)
+
+
+def table_of(sheet: Sheet, asked: Asked, *, validation: float = 0.1, test: float = 0.1, seed: int = 0) -> Dataset:
+    """A table that was read as a data set; see `read_table`."""
     own = len(sheet)
     check_names(sheet, asked)
     if asked.unlabelled not in (None, OWN):
@@ -90,15 +95,21 @@ def read_table(given: Any, asked: Asked, *, validation: float = 0.1, test: float
     used |= {name: "dropped" for name, one in fitted.items() if one.column is None}
     notes += [f"column {name!r} is left out: {one.why}" for name, one in fitted.items() if one.why]
     notes += [one.note for one in fitted.values() if one.note]
-    columns = tuple(one.column for one in fitted.values() if one.column is not None)
-    if not columns:
+    told = {name: one for name, one in fitted.items() if name in asked.conditions}
+    modelled = {name: one for name, one in fitted.items() if one.column is not None and name not in told}
+    if not modelled:
         why = next((f" (column {name!r}: {one.why})" for name, one in fitted.items()), "")
         remedy = "add rows or columns, or name fewer with --ignore"
         raise UserError("E-CHK-04", sheet.root, f"no column is left to model{why}", remedy)
     dropped = tuple(name for name, use in used.items() if use not in ("x", "target"))
-    schema = Schema(Table(columns, dropped, tuple(asked.missing)), label)
-    x = torch.from_numpy(np.stack([one.values for one in fitted.values() if one.column is not None], axis=1))
+    x = torch.from_numpy(np.stack([one.values for one in modelled.values()], axis=1))
+    end: Modality | None = label
     classes = None if label is None else torch.from_numpy(y)
+    if told:
+        end, classes = _given(sheet, told, splits["train"])
+        used |= dict.fromkeys(told, "given")
+    columns = tuple(one.column for one in modelled.values() if one.column is not None)
+    schema = Schema(Table(columns, dropped, tuple(asked.missing)), end)
     mark = fingerprint(schema, sheet.names, classes, [], splits, contents)
     names = () if label is None else label.names
     report = {
@@ -121,6 +132,41 @@ def read_table(given: Any, asked: Asked, *, validation: float = 0.1, test: float
         "fingerprint": mark,
     }
     return Dataset(schema, x, classes, sheet.names, splits, mark, report)
+
+
+def conditions_of(sheet: Sheet, asked: Asked, train: Tensor) -> tuple[Given, Tensor]:
+    """What the columns that are named as conditions say, of things that are no rows themselves, such as pictures.
+
+    Arguments:
+        sheet: a row for each example.
+        asked: which columns.
+        train: the places of the training examples.
+
+    Raises:
+        UserError: no such column, one that says the same of all, or one with empty cells.
+    """
+    check_names(sheet, asked)
+    told = {}
+    for name in asked.conditions:
+        declared = is_declared(name, sheet, asked)
+        found = recognise(name, sheet.columns[name], sheet.names, missing=asked.missing, categorical=declared)
+        told[name] = _fit(sheet, found, train.numpy(), asked)
+    return _given(sheet, told, train)
+
+
+def _given(sheet: Sheet, told: dict[str, Fitted], train: Tensor) -> tuple[Given, Tensor]:
+    """What the given columns say: every row must say it."""
+    for name, one in told.items():
+        if one.column is None:
+            raise UserError("E-TRN-12", f"--conditions {quote(name)}", one.why, "choose another column")
+        if len(rows := np.flatnonzero(np.isnan(one.values))):
+            problem = f"column {name!r} says nothing in {len(rows):,} of {len(sheet):,} rows"
+            remedy = "fill these cells in, or remove the rows"
+            raise UserError("E-TRN-12", sheet.names[rows[0]], problem, remedy, found=len(rows), wanted=0)
+    y = torch.from_numpy(np.stack([one.values for one in told.values()], axis=1))
+    kept = train[torch.arange(min(len(train), MOST_KEPT)) * len(train) // min(len(train), MOST_KEPT)]
+    columns = tuple(one.column for one in told.values() if one.column is not None)
+    return Given(columns, tuple(map(tuple, y[kept].tolist()))), y
 
 
 def _divide(

@@ -103,7 +103,7 @@ def frechet_distance(
     Few examples make it too large: of two sets from one distribution it is not 0 but some way above, falling as 1/N +
     1/M and growing with D. So compare only values from as many examples; or take the corrected one, less the bias that
     the bootstrap sees (the mean of its resamples, less the value). Of the bias that leaves about a tenth where N and M
-    are 3 D, and less where they are more; the result may lie below 0.
+    are 3 D, and less where they are more, but a third or more where they are fewer than D. The result may lie below 0.
 
     The error is the standard deviation over resamples of both sets. Where the true distance is all but 0 it is too
     large, about twice.
@@ -129,11 +129,11 @@ def frechet_distance(
     real, drawn = _features(2, real=real, drawn=drawn)
     if resamples < 2:
         raise ValueError(f"{resamples} resamples, wanted 2 or more")
-    value = gaussian_distance(*_moments(real), *_moments(drawn))
+    value = _between(real, drawn)
     generator = np.random.default_rng(seeds.derive(seed, "fréchet"))
     again = np.empty(resamples)
     for i in range(resamples):
-        again[i] = gaussian_distance(*_resampled(real, generator), *_resampled(drawn, generator))
+        again[i] = _between(_resampled(real, generator), _resampled(drawn, generator))
     bias = float(again.mean()) - value if corrected else 0.0
     return Estimate(value - bias, float(again.std(ddof=1)))
 
@@ -559,10 +559,22 @@ def _moments(x: Floats) -> tuple[Floats, Floats]:
     return mean, centred.T @ centred / (len(x) - 1)
 
 
-def _resampled(x: Floats, generator: np.random.Generator) -> tuple[Floats, Floats]:
-    mean, covariance = _moments(x[generator.integers(len(x), size=len(x))])
+def _between(real: Floats, drawn: Floats) -> float:
+    """The distance of the normal distributions fitted to both."""
+    if max(len(real), len(drawn)) > real.shape[1]:
+        return gaussian_distance(*_moments(real), *_moments(drawn))
+    # So few examples are factors of their covariances themselves: no eigenvalues of D × D.
+    one, other = ((x - x.mean(0)) / math.sqrt(len(x) - 1) for x in (real, drawn))
+    shared = np.linalg.svd(one @ other.T, compute_uv=False).sum()
+    spread = np.square(one).sum() + np.square(other).sum() - 2 * shared
+    return max(0.0, float(np.square(real.mean(0) - drawn.mean(0)).sum() + spread))
+
+
+def _resampled(x: Floats, generator: np.random.Generator) -> Floats:
+    again: Floats = x[generator.integers(len(x), size=len(x))]
+    mean: Floats = again.mean(0)
     # The examples as a population have (N − 1)/N of C: without this, that shrinking would be taken for a bias.
-    return mean, covariance * (len(x) / (len(x) - 1))
+    return mean + (again - mean) * math.sqrt(len(x) / (len(x) - 1))
 
 
 def _factor(covariance: Floats) -> Floats:

@@ -356,6 +356,12 @@ def _watch(run: Run) -> str:
         when = f"step {steps[0]}" if len(events) == 1 else f"{len(events)} times, steps {steps[0]} to {steps[-1]}"
         severity = str(last.get("severity", "note"))
         look = severity if severity in {"warning", "error"} else "note"
+        done = [
+            f"{event.get('done')} (step {_step(event)})"
+            for event in run.events
+            if event.get("event") == "remedy" and event.get("rule") == rule
+        ]
+        last = {**last, "remedy": "; ".join([str(last["remedy"])] * bool(last.get("remedy")) + done)}
         fields = {"symptom": "Symptom", "evidence": "Evidence", "cause": "Cause", "advice": "Advice", "remedy": "Done"}
         rows = "".join(
             f"<div><dt>{title}</dt><dd>{esc(last[key])}</dd></div>" for key, title in fields.items() if last.get(key)

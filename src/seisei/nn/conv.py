@@ -23,6 +23,7 @@ Width = Annotated[int, Range(ge=4, le=1024)]
 Depth = Annotated[int, Range(ge=0, le=32)]
 Hidden = Annotated[int, Range(ge=0, le=8192)]
 Patch = Annotated[int, Range(ge=1, le=16)]
+Detail = Annotated[int, Range(ge=0, le=256)]
 
 
 def sizes_of(height: int, width: int, patch: int = 2, smallest: int = 7) -> list[tuple[int, int]]:
@@ -70,6 +71,8 @@ class ConvEncoder(nn.Module):
         hidden: units of the layer between the last map and the outputs; 0 for none.
         patch: side of the square of pixels that a feature of the first map begins as.
         classes: of the condition; 0 for none.
+        detail: channels of a map at full size before that; 0 for none. A patch knows where in it a pixel is, and a
+            texture should not depend on it.
     """
 
     def __init__(
@@ -81,9 +84,12 @@ class ConvEncoder(nn.Module):
         hidden: Hidden = 256,
         patch: Patch = 2,
         classes: Classes = 0,
+        detail: Detail = 0,
     ) -> None:
         super().__init__()
         channels, height, wide = shape
+        self.fine = nn.Conv2d(channels, detail, 3, padding=1) if detail else None
+        channels = detail or channels
         sizes = sizes_of(height, wide, patch)
         widths = widths_of(width, len(sizes))
         self.classes, self.patch = classes, patch
@@ -106,7 +112,10 @@ class ConvEncoder(nn.Module):
 
     def before(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """What the last layer reads."""
-        hidden = self.stem(F.pixel_unshuffle(F.pad(2 * x - 1, self.margin), self.patch))
+        x = 2 * x - 1
+        if self.fine is not None:
+            x = F.silu(self.fine(x))
+        hidden = self.stem(F.pixel_unshuffle(F.pad(x, self.margin), self.patch))
         if self.condition is not None:
             hidden = hidden + self.condition(y)[:, :, None, None]
         return self.hidden(F.silu(self.stages(hidden)).flatten(1))  # type: ignore[no-any-return]
@@ -126,6 +135,7 @@ class ConvDecoder(nn.Module):
         classes: of the condition; 0 for none.
         enlarge: how a map becomes one of the next size: nearest repeats features, which shows as stripes where nothing
             punishes them; bilinear does not.
+        detail: channels of a map at full size after that, as in the encoder; 0 for none.
     """
 
     def __init__(
@@ -138,6 +148,7 @@ class ConvDecoder(nn.Module):
         patch: Patch = 2,
         classes: Classes = 0,
         enlarge: Literal["nearest", "bilinear"] = "nearest",
+        detail: Detail = 0,
     ) -> None:
         super().__init__()
         channels, self.height, self.wide = shape
@@ -152,7 +163,9 @@ class ConvDecoder(nn.Module):
         self.enter = nn.Linear(hidden or inputs, widths[0] * self.sizes[0][0] * self.sizes[0][1])
         self.narrow = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(widths[:-1], widths[1:], strict=True))
         self.stages = nn.ModuleList(nn.Sequential(*[ResidualBlock(w) for _ in range(depth)]) for w in widths)
-        self.out = nn.Conv2d(widths[-1], channels * patch**2, 3, padding=1)
+        self.out = nn.Conv2d(widths[-1], (detail or channels) * patch**2, 3, padding=1)
+        self.fine = nn.Sequential(nn.SiLU(), nn.Conv2d(detail, detail, 3, padding=1), nn.SiLU()) if detail else None
+        self.last = nn.Conv2d(detail, channels, 3, padding=1) if detail else None
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """The features of x that z stands for, given y."""
@@ -162,4 +175,7 @@ class ConvDecoder(nn.Module):
         for narrow, stage, size in zip(self.narrow, self.stages[1:], self.sizes[1:], strict=True):
             hidden = stage(F.interpolate(narrow(hidden), size=size, mode=self.enlarge))
         picture = F.pixel_shuffle(self.out(F.silu(hidden)), self.patch)
-        return picture[..., : self.height, : self.wide]
+        picture = picture[..., : self.height, : self.wide]
+        if self.fine is None or self.last is None:
+            return picture
+        return self.last(self.fine(picture))  # type: ignore[no-any-return]

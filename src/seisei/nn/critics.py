@@ -4,13 +4,19 @@
 
 The label enters by an inner product with the features of x: of a real pair log p(y | x) is that of a linear classifier
 on φ, and this is its part in log p(x, y) − log q(x, y) (*cGANs with Projection Discriminator (Miyato, Koyama, 2018)*).
+
+A critic may be kept from changing faster than its input by its weights alone: each matrix is divided by its largest
+singular value, which one step of the power method a call keeps up with (*Spectral Normalization for Generative
+Adversarial Networks (Miyato, Kataoka, Koyama, Yoshida, 2018)*).
 """
 
 from __future__ import annotations
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
+from seisei.nn.distributions import precise
 from seisei.nn.mlp import Classes, Condition, Outputs
 from seisei.spec import listed
 
@@ -23,6 +29,7 @@ class Critic(nn.Module):
         trunk: φ before its last non-linearity, of what is seen: (B, features).
         features: how many.
         classes: of the condition; 0 for none.
+        spectral: whether weights are divided by their largest singular values.
 
     Example:
         >>> import torch
@@ -31,7 +38,7 @@ class Critic(nn.Module):
         torch.Size([5])
     """
 
-    def __init__(self, trunk: nn.Module, features: Outputs, classes: Classes = 0) -> None:
+    def __init__(self, trunk: nn.Module, features: Outputs, classes: Classes = 0, spectral: bool = False) -> None:
         super().__init__()
         self.trunk = trunk
         # Without a constant: most games compare verdicts, and it would drift there without a use.
@@ -40,9 +47,17 @@ class Critic(nn.Module):
         if self.condition is not None:
             # An inner product of many parts with a vector of length 1 a part would drown the other term.
             nn.init.normal_(self.condition.weight, std=features**-0.5)
+        if spectral:
+            for layer in [m for m in self.modules() if isinstance(m, (nn.Linear, nn.Conv2d, nn.Embedding))]:
+                # Some start at zero, which no division makes 1.
+                layer.reset_parameters()
+                spectral_norm(layer)
 
     def forward(self, seen: Tensor, y: Tensor | None = None) -> Tensor:
         """How real x looks, for one of y."""
-        features = F.silu(self.trunk(seen))
-        out: Tensor = self.verdict(features).squeeze(1)
-        return out if self.condition is None else out + (self.condition(y) * features).sum(1)
+        # Verdicts are compared, and their differences are small: products and sums in full precision.
+        features = precise(F.silu(self.trunk(seen)))
+        weights = self.verdict.weight.expand_as(features)
+        if self.condition is not None:
+            weights = weights + self.condition(y)
+        return (weights * features).sum(1)

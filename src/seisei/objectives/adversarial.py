@@ -14,12 +14,17 @@ from torch import Tensor, nn
 
 from seisei import seeds
 from seisei.batch import Batch, Examples
+from seisei.nn.augment import STRONGEST
 from seisei.objectives.base import Loss, Objective, Turn
 from seisei.objectives.games import GAMES, judged, slope_off_one
 from seisei.spec import Range, listed
 
 # Examples that are compared with each other, and the fewest of a kind that say something.
 LOOKED_AT, FEWEST = 1024, 16
+# What a penalty starts at where a game has none; the slowest that a critic is made.
+GENTLE, SLOWEST = 0.1, 0.125
+# The part of training over which a penalty falls, where it does.
+FALLEN = 0.8
 KNOWN = "training told from held out"
 Weight = Annotated[float, Range(ge=0, le=1e6)]
 
@@ -37,8 +42,13 @@ class Adversarial(Objective):
         off_one: λ of the penalty on slopes other than 1 between the two, of the Wasserstein game.
         critic_moves: of the critic for each of the generator.
         share: of the batch at whose examples slopes are taken: penalties cost less, and vary more.
+        falls: what γ falls to, as a share: geometrically, over the first four fifths of training. Smoothness helps at
+            first; at last it keeps the critic from seeing how narrow a mode is.
         augment: what real and drawn examples go through before the critic sees them.
     """
+
+    more: Tensor
+    slower: Tensor
 
     def __init__(
         self,
@@ -52,6 +62,7 @@ class Adversarial(Objective):
         off_one: Weight = 0.0,
         critic_moves: Annotated[int, Range(ge=1, le=1000)] = 1,
         share: Annotated[float, Range(gt=0, le=1)] = 1.0,
+        falls: Annotated[float, Range(gt=0, le=1)] = 1.0,
         augment: nn.Module | None = None,
     ) -> None:
         super().__init__(model)
@@ -59,7 +70,10 @@ class Adversarial(Objective):
         self.critic: Any = critic
         self.game = GAMES[game]
         self.on_real, self.on_drawn, self.off_one = on_real, on_drawn, off_one
-        self.critic_moves, self.share = critic_moves, share
+        self.critic_moves, self.share, self.falls = critic_moves, share, falls
+        # What `counter` has come to: γ beside those given, and the pace of the critic.
+        self.register_buffer("more", torch.zeros(()))
+        self.register_buffer("slower", torch.ones(()))
 
     @property
     def adapts(self) -> bool:  # type: ignore[override]
@@ -70,6 +84,18 @@ class Adversarial(Objective):
         """Change examples more where the critic knows those of training by heart."""
         self.augment.adapt(found)
 
+    def counter(self, trouble: str) -> str | None:
+        """Against a critic that knows the data, more changes of them; else larger penalties and a slower critic."""
+        if trouble == "known" and self.augment is not None and float(self.augment.strength) < STRONGEST:
+            self.augment.strength.add_(0.1).clamp_(max=STRONGEST)
+            return f"augmentation is {float(self.augment.strength):.2f} now"
+        if float(self.slower) <= SLOWEST:
+            return None
+        self.more.copy_((2 * self.more).clamp_min(max(self.on_real, GENTLE)))
+        self.slower.mul_(0.71)
+        real, pace = self.on_real + float(self.more), float(self.slower)
+        return f"the penalty is {real:.3g} now, and the critic's learning rate {pace:.2f} of the generator's"
+
     def changed(self, x: Tensor) -> Tensor:
         """Examples as the critic is shown them in training."""
         return x if self.augment is None else self.augment(x)
@@ -77,7 +103,7 @@ class Adversarial(Objective):
     def turns(self) -> list[Turn]:
         """The critic, then the generator."""
         return [
-            Turn("critic", self.critic, self.critic_loss),
+            Turn("critic", self.critic, self.critic_loss, pace=lambda: float(self.slower)),
             Turn("generator", self.model, self.generator_loss, every=self.critic_moves),
         ]
 
@@ -94,7 +120,8 @@ class Adversarial(Objective):
         parts = {"cost": cost.detach(), **self._told(r.detach(), f.detach())}
         if slopes is not None:
             real, fake = (part.mean() for part in slopes.chunk(2))
-            total = total + 0.5 * (self.on_real * real + self.on_drawn * fake)
+            weighted = (self.on_real + self.more) * real + (self.on_drawn + self.more) * fake
+            total = total + 0.5 * self.falls ** min(1.0, t / FALLEN) * weighted
             parts |= {"slope at real": real.detach().sqrt(), "slope at drawn": fake.detach().sqrt()}
         if self.augment is not None:
             parts["augmentation"] = self.augment.strength.clone()
@@ -116,7 +143,7 @@ class Adversarial(Objective):
 
     def _judged(self, seen: Tensor, drawn: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
         """r and f, (B,), and the slopes at the first real and drawn examples, where those are penalised."""
-        if not (self.on_real or self.on_drawn):
+        if not (self.on_real or self.on_drawn or float(self.more)):
             return *self.critic(torch.cat([seen, drawn]), _twice(y)).chunk(2), None
         some = self._penalised(len(seen))
         first, last = (None, None) if y is None else (_twice(y[:some]), _twice(y[some:]))
@@ -142,7 +169,8 @@ class Adversarial(Objective):
 
         A loss that falls when training goes well there is none in a game. The diversity is the median distance of a
         drawn example to the nearest other one, divided by the same of real examples: 1 for the data's own
-        distribution, near 0 where many draws are one. Of kinds it is that of the least varied one.
+        distribution, near 0 where many draws are one. Of kinds it is that of the least varied one. What is missed, see
+        `missed`.
         """
         told = [self.verdicts(batch) for batch in batches]
         seen, drawn, r, f = (torch.cat(parts) for parts in zip(*told, strict=True))
@@ -151,6 +179,7 @@ class Adversarial(Objective):
         scores[KNOWN] = _higher(trained, r)
         real, fake = (x[:LOOKED_AT].flatten(1) for x in (seen, drawn))
         scores["diversity"] = _spread(fake) / max(1e-12, _spread(real))
+        scores["missed"] = missed(real, fake)
         if self.model.classes and batches[0].y is not None and not batches[0].y.is_floating_point():
             y = torch.cat([batch.y for batch in batches if batch.y is not None])[:LOOKED_AT]
             inside = [
@@ -181,6 +210,23 @@ def _spread(x: Tensor) -> float:
     """The median distance to the nearest other one."""
     apart = torch.cdist(x, x).fill_diagonal_(torch.inf)
     return float(apart.min(1).values.median())
+
+
+def missed(real: Tensor, drawn: Tensor) -> float:
+    """The share of real examples, (N, D), that lie where at most an eighth as many are drawn.
+
+    Some real examples, one of sixteen, stand for the regions nearest to them.
+
+    Example:
+        >>> real = torch.tensor([[0.0], [9.0]]).repeat_interleave(64, 0)
+        >>> missed(real, real), missed(real, 0 * real)
+        (0.0, 0.5)
+    """
+    marks = real[:: len(real) // max(2, min(64, len(real) // 16))].unique(dim=0)  # type: ignore[no-untyped-call]
+    there, made = (
+        torch.bincount(torch.cdist(x, marks).argmin(1), minlength=len(marks)).double() / len(x) for x in (real, drawn)
+    )
+    return float(there[made * 8 <= there].sum())
 
 
 def _higher(a: Tensor, b: Tensor) -> float:

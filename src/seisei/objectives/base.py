@@ -32,6 +32,7 @@ class Turn:
         player: its parameters move, all others are constants.
         loss: of (batch, t), t the fraction of training done; every schedule is a function of t.
         every: how many steps lie between two of its moves.
+        pace: what the learning rate is multiplied with at its moves.
         sweep: moves the player by a rule of its own, a closed form or a round of expectation-maximisation, instead of
             by the gradient of its loss. It is given all training examples, as often as it asks for them, and answers
             with its loss.
@@ -41,6 +42,7 @@ class Turn:
     player: nn.Module
     loss: Callable[[Batch, float], Loss]
     every: int = 1
+    pace: Callable[[], float] = lambda: 1.0
     sweep: Callable[[Examples], Loss] | None = None
 
 
@@ -70,6 +72,18 @@ class Objective(nn.Module):
 
     def adapt(self, found: float) -> None:
         """Change what is to change during training by the ``adapt`` of `examine`, in every process alike."""
+
+    def counter(self, trouble: str) -> str | None:
+        """Do something about what the watch found, in every process alike.
+
+        Arguments:
+            trouble: ``unsteady``, where one player runs ahead of the other, or ``known``, where it knows the training
+                examples by heart.
+
+        Returns:
+            What was done, in words; None where there is nothing to do.
+        """
+        return None
 
     def examine(self, batches: Sequence[Batch], known: Examples) -> dict[str, Any]:
         """What held-out batches say: the mean ``loss`` of the last turn, and as ``scores`` the means of its parts.

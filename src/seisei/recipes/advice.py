@@ -49,10 +49,28 @@ def _for_pictures(data: Dataset) -> Advice:
         found.append({"command": f"seisei train vae {where} {dials} --condition label", "why": why})
         why = f"tells the {data.schema.y.classes} kinds apart, draws each, and says how likely a picture is"
         found.append({"command": f"seisei train generative {where}", "why": why})
+    found.append(_game(data, image, where, count))
     if count < 500:
         why = f"{count} pictures are few for drawing new ones; an autoencoder compresses them, and less can go wrong"
         found.append({"command": f"seisei train autoencoder {where} {dials}", "why": why})
     return found
+
+
+def _game(data: Dataset, image: Image, where: str, count: int) -> dict[str, str]:
+    """A game's dials for so many pictures of this size."""
+    kinds = data.schema.y.classes if isinstance(data.schema.y, Label) else 0
+    steps = 5_000 if count < 2_000 else 10_000 if count < 20_000 else 20_000
+    batch = min(32 if max(image.height, image.width) > 64 else 64, 1 << max(0, count.bit_length() - 1))
+    dials = f"--steps {steps}" + (f" --batch {batch}" if batch < 64 else "")
+    if image.values > 12_288:
+        # Slopes cost as much as all else together.
+        dials += " --set objective.share=0.25"
+    why = "sharper new pictures than a vae's, without a likelihood" + (
+        f", of {kinds} kinds to choose from" * bool(kinds)
+    )
+    if count < 2_000:
+        why += f"; {count} are few, so that they are changed before the critic sees them"
+    return {"command": f"seisei train {'cgan' if kinds else 'gan'} {where} {dials}", "why": why}
 
 
 def _for_rows(data: Dataset) -> Advice:

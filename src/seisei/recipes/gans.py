@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from seisei.errors import UserError
+from seisei.modalities.given import Given
 from seisei.modalities.label import Label
 from seisei.modalities.table import Table
 from seisei.models.gan import Generator
@@ -33,6 +34,9 @@ PENALTIES: dict[str, tuple[bool, bool, float, int]] = {
     "relativistic": (True, True, 0.0, 1),
 }
 FEATURES = 128
+# What γ falls to where modes may be narrow points.
+FALLS = 0.05
+Balance = Annotated[float, Range(ge=0, le=1)]
 Strength = Annotated[float, Range(ge=0, le=STRONGEST)] | None
 
 
@@ -46,6 +50,7 @@ def gan(
     loss: Game = "relativistic",
     penalty: Penalty = None,
     augment: Strength = None,
+    normalise: Literal["none", "spectral"] = "none",
     steps: Steps = 10_000,
     batch: BatchSize = 64,
     learning_rate: Rate | None = None,
@@ -65,12 +70,16 @@ def gan(
         loss: What generator and critic play for; minimax is that of the paper, relativistic the most stable.
         penalty: Weight of the critic's squared slope at real and drawn examples: larger for calmer, slower training.
         augment: How often a picture is moved, cut or lit for the critic; by default as often as few data need.
+        normalise: spectral divides the critic's weights by their largest singular values; pays with hinge.
         steps: Updates of the weights of both.
         batch: Examples an update.
         learning_rate: Of Adam, at its highest; by default 0.0005, or 0.002 for rows.
         average: Decay of the moving average of the generator's weights, which is what draws.
     """
-    return _game(schema, 0, latent, network, width, depth, loss, penalty, augment, steps, batch, learning_rate, average)
+    return _game(
+        schema, 0, latent, network, width, depth, loss, penalty, augment, normalise, 0.0, steps, batch, learning_rate,
+        average,
+    )  # fmt: skip
 
 
 def cgan(
@@ -83,6 +92,8 @@ def cgan(
     loss: Game = "relativistic",
     penalty: Penalty = None,
     augment: Strength = None,
+    normalise: Literal["none", "spectral"] = "none",
+    balance: Balance = 0.5,
     steps: Steps = 10_000,
     batch: BatchSize = 64,
     learning_rate: Rate | None = None,
@@ -102,41 +113,51 @@ def cgan(
         loss: What generator and critic play for; minimax is that of the paper, relativistic the most stable.
         penalty: Weight of the critic's squared slope at real and drawn examples: larger for calmer, slower training.
         augment: How often a picture is moved, cut or lit for the critic; by default as often as few data need.
+        normalise: spectral divides the critic's weights by their largest singular values; pays with hinge.
+        balance: How far kinds that are rare come more often than they are: 0 as they are, 1 as often as all others.
         steps: Updates of the weights of both.
         batch: Examples an update.
         learning_rate: Of Adam, at its highest; by default 0.0005, or 0.002 for rows.
         average: Decay of the moving average of the generator's weights, which is what draws.
     """
-    if not isinstance(schema.y, Label) or schema.y.classes < 2:
+    if isinstance(schema.y, Given):
+        classes = schema.y.size
+    elif isinstance(schema.y, Label) and schema.y.classes > 1:
+        classes = schema.y.classes
+    else:
         remedy = "name the column with --target, put each kind of picture in its own sub-folder, or train gan"
         raise UserError("E-TRN-12", "data", "no kinds to choose from, wanted at least 2", remedy)
-    classes = schema.y.classes
     return _game(
-        schema, classes, latent, network, width, depth, loss, penalty, augment, steps, batch, learning_rate, average
-    )
+        schema, classes, latent, network, width, depth, loss, penalty, augment, normalise, balance, steps, batch,
+        learning_rate, average,
+    )  # fmt: skip
 
 
 def _game(
     schema: Schema, classes: int, latent: int | None, network: str, width: int | None, depth: int | None, loss: Game,
-    penalty: float | None, augment: float | None, steps: int, batch: int, learning_rate: float | None,
-    average: float,
+    penalty: float | None, augment: float | None, normalise: str, balance: float, steps: int, batch: int,
+    learning_rate: float | None, average: float,
 ) -> Plan:  # fmt: skip
     rows = isinstance(schema.x, Table)
     # More noise than there are values to make leaves a point between all modes, which no network divides quickly.
     latent = latent or (min(64, max(2, len(schema.x.columns))) if isinstance(schema.x, Table) else 64)
     decoder, trunk, view, format = _players(schema, classes, latent, network, width, depth)
     model = Spec(Generator, decoder=decoder, prior=Spec(StandardNormal, latent=latent), view=view)
-    critic = Spec(Critic, trunk=trunk, features=FEATURES, classes=classes)
+    critic = Spec(Critic, trunk=trunk, features=FEATURES, classes=classes, spectral=normalise == "spectral")
     real, drawn, off_one, moves = PENALTIES[loss]
     gamma = _gamma(schema) if penalty is None else penalty
     objective = Spec(
         Adversarial, model=model, critic=critic, game=loss, on_real=gamma * real, on_drawn=gamma * drawn,
         off_one=off_one if penalty is None or not off_one else penalty, critic_moves=moves,
+        falls=FALLS if rows else 1.0,
         augment=None if rows else Spec(Augment, strength=augment or 0.0, adapts=augment is None),
     )  # fmt: skip
     # No momentum: the other player moves, and where the gradient pointed is no longer where to go.
-    optim = Optim(learning_rate=learning_rate or (2e-3 if rows else 5e-4), betas=(0.0, 0.99), clip=1000.0)
-    return Plan(objective, steps, batch, optim, average=average, format=format)
+    # Between narrow modes only a network with large weights changes fast enough: rows are given the time to grow them.
+    schedule: Any = "trapezoid" if rows else "cosine"
+    rate = learning_rate or (2e-3 if rows else 5e-4)
+    optim = Optim(learning_rate=rate, betas=(0.0, 0.99), clip=1000.0, schedule=schedule)
+    return Plan(objective, steps, batch, optim, average=average, format=format, balance=balance)
 
 
 def _gamma(schema: Schema) -> float:

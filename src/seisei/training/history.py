@@ -19,6 +19,7 @@ class Finding:
         cause: the likely reason.
         advice: what to do.
         remedy: what the run did about it by itself, if anything.
+        counter: what the objective may be asked to do about it, see `Objective.counter`.
     """
 
     severity: Literal["warning", "note"]
@@ -27,6 +28,7 @@ class Finding:
     cause: str
     advice: str
     remedy: str | None = None
+    counter: str | None = None
 
 
 class History:

@@ -161,6 +161,34 @@ class Validation:
         return result
 
 
+# What the watch may ask of an objective.
+TROUBLES = ("unsteady", "known")
+
+
+@dataclass
+class Countering:
+    """While the watch has something to say that the objective can do something about, do it, and log what was done.
+
+    Every few validations only, so that what was done has time to show.
+    """
+
+    journal: Journal
+    every: int
+
+    def __call__(self, training: Training) -> None:
+        """Look when it is time."""
+        if training.step % self.every or training.step == training.plan.steps:
+            return
+        standing = self.journal.watch.standing
+        asked = {finding.counter: rule for rule, finding in standing.items() if finding.counter}
+        # One process watches, all counter.
+        flags = training.engine.agree(sum(1 << i for i, trouble in enumerate(TROUBLES) if trouble in asked))
+        for i, trouble in enumerate(TROUBLES):
+            if flags >> i & 1 and (done := training.objective.counter(trouble)):
+                event = {"event": "remedy", "step": training.step, "rule": asked.get(trouble), "done": done}
+                self.journal.write(event)
+
+
 @dataclass
 class Sampling:
     """A grid of samples every few steps, always from the same noise."""

@@ -84,7 +84,7 @@ class Move:
             if size > self.plan.optim.clip:
                 torch._foreach_mul_(gradients, self.plan.optim.clip / size)
             for group in self.optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * self.turn.pace()
             self.optimizer.step()
         return Moved({**parts, "gradient_norm": norm}, taken)
 

@@ -30,7 +30,7 @@ class Optim:
     weight_decay: Annotated[float, Range(ge=0, le=10)] = 0.0
     clip: Annotated[float, Range(gt=0)] = 1e6
     warmup: Annotated[float, Range(ge=0, le=1)] = 0.01
-    schedule: Literal["constant", "cosine"] = "cosine"
+    schedule: Literal["constant", "cosine", "trapezoid"] = "cosine"
 
     def __post_init__(self) -> None:
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
@@ -50,6 +50,8 @@ class Plan:
         average: decay of the weights' moving average.
         micro: parts a batch is worked through in, for memory.
         format: memory layout of pictures; `channels_last` pays with convolutions at batches of 8 and more.
+        balance: of kinds: a batch holds n^(1 − balance) of a kind that there are n of, relative to the others; 0 for
+            all as they come, 1 for as many of each.
     """
 
     objective: Spec
@@ -59,6 +61,7 @@ class Plan:
     average: Annotated[float, Range(ge=0, lt=1)] = 0.999
     micro: Annotated[int, Range(ge=1, le=10**6)] = 1
     format: Literal["contiguous", "channels_last"] = "contiguous"
+    balance: Annotated[float, Range(ge=0, le=1)] = 0.0
 
     def override(self, path: str, value: Any) -> Plan:
         """The plan with one value changed, found by a dotted path such as ``objective.beta`` or ``optim.clip``.

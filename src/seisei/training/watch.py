@@ -110,11 +110,14 @@ class Watch:
 
     Arguments:
         past: what was logged before, when a run is resumed.
+
+    Attributes:
+        standing: what each rule has to say now, by its name.
     """
 
     def __init__(self, past: Iterable[Event] = ()) -> None:
         self.history = History()
-        self._speaking: set[str] = set()
+        self.standing: dict[str, Finding] = {}
         for event in past:
             # What it said then is in the log already; looking again brings the rules to where they stood.
             if event.get("event") != "watch":
@@ -127,8 +130,10 @@ class Watch:
         for name, rule in RULES.items():
             finding = rule(self.history)
             if finding is None:
-                self._speaking.discard(name)
-            elif name not in self._speaking:
-                self._speaking.add(name)
-                found.append({"event": "watch", "step": event.get("step"), "rule": name, **vars(finding)})
+                self.standing.pop(name, None)
+                continue
+            if name not in self.standing:
+                told = {key: value for key, value in vars(finding).items() if key != "counter"}
+                found.append({"event": "watch", "step": event.get("step"), "rule": name, **told})
+            self.standing[name] = finding
         return found

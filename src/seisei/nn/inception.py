@@ -1,0 +1,316 @@
+"""Inception-v3 up to its last pooling: the 2048 numbers of a picture that Fréchet distances are usually measured in.
+
+A picture goes through seven plain layers and eleven mixed ones; each layer is a convolution, a normalisation with
+fixed statistics and max(0, ·); a mixed layer sets side by side what its branches make of the same map:
+
+    3×299² → 32×149² → 32×147² → 64×147² → 64×73² → 80×73² → 192×71² → 192×35²
+           → 256, 288, 288 × 35²  (5b … 5d)  → 768×17²  (6a … 6e)  → 1280, 2048, 2048 × 8²  (7a … 7c)  → mean, 2048
+
+Names are those of torchvision's `inception_v3`, which the weights in common use have. Three details are those of the
+network that the distance was first measured with, where torchvision's own differs: means at the border are of what is
+there, the branch that pools takes the largest value in the last layer, and pictures of any size are stretched to
+299×299, (0, 1) becoming (−1, 1).
+
+There are no weights here, and nothing is downloaded: who has them names their file.
+
+References: *Rethinking the Inception Architecture for Computer Vision (Szegedy, Vanhoucke, Ioffe, Shlens, Wojna,
+    2016)*, arXiv 1512.00567; as a measure: *GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash
+    Equilibrium (Heusel, Ramsauer, Unterthiner, Nessler, Hochreiter, 2017)*, arXiv 1706.08500.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seisei.errors import UserError
+
+FEATURES, SIDE = 2048, 299
+# Pictures that go through together, in about 0.25 GiB, and missing tensors that an error names.
+TOGETHER, NAMED = 16, 3
+
+Kernel: TypeAlias = int | tuple[int, int]
+# A layer of a branch: its name, channels and kernel; or a pooling. A list of them works on the same map.
+Step: TypeAlias = tuple[str, int, Kernel] | nn.Module
+Branch: TypeAlias = Sequence[Step | list[Step]]
+
+
+class Layer(nn.Module):
+    """max(0, normalise(W x)): a convolution without a bias, its channels scaled and shifted by what training found.
+
+    Arguments:
+        inputs: channels that come in.
+        outputs: channels that come out.
+        kernel: its height and width.
+        stride: pixels from one place to the next.
+        within: whether the kernel keeps inside the map, else the map keeps its size.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: Kernel, *, stride: int = 1, within: bool = False) -> None:
+        super().__init__()
+        high, wide = (kernel, kernel) if isinstance(kernel, int) else kernel
+        around = (0, 0) if within else (high // 2, wide // 2)
+        self.conv = nn.Conv2d(inputs, outputs, (high, wide), stride, around, bias=False)
+        self.bn = nn.BatchNorm2d(outputs, eps=0.001)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) to (B, outputs, H', W')."""
+        return F.relu(self.bn(self.conv(x)), inplace=True)
+
+
+class Mixed(nn.Module):
+    """Branches that read the same map, their channels one after another.
+
+    Arguments:
+        inputs: channels that come in.
+        branches: each a line of steps; one that is a list ends its branch in several.
+        halve: whether the last step of each branch halves the map.
+
+    Example:
+        >>> both = Mixed(8, [[("narrow", 2, 1)], [("first", 4, 1), [("wide", 3, (1, 3)), ("high", 3, (3, 1))]]])
+        >>> both.outputs, both(torch.zeros(1, 8, 5, 5)).shape
+        (8, torch.Size([1, 8, 5, 5]))
+    """
+
+    def __init__(self, inputs: int, branches: Sequence[Branch], *, halve: bool = False) -> None:
+        super().__init__()
+        self.outputs = 0
+        self.branches: list[list[list[nn.Module]]] = []
+        for branch in branches:
+            line: list[list[nn.Module]] = []
+            channels = inputs
+            for number, step in enumerate(branch):
+                last = halve and number == len(branch) - 1
+                parts = [self._part(channels, part, last) for part in (step if isinstance(step, list) else [step])]
+                channels = sum(count for _, count in parts)
+                line.append([part for part, _ in parts])
+            self.branches.append(line)
+            self.outputs += channels
+
+    def _part(self, inputs: int, step: Step, halve: bool) -> tuple[nn.Module, int]:
+        if isinstance(step, nn.Module):
+            return step, inputs
+        name, outputs, kernel = step
+        layer = Layer(inputs, outputs, kernel, stride=2 if halve else 1, within=halve)
+        self.add_module(name, layer)
+        return layer, outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) to (B, outputs, H', W')."""
+        found: list[Tensor] = []
+        for branch in self.branches:
+            maps = [x]
+            for parts in branch:
+                maps = [part(now) for now in maps for part in parts]
+            found += maps
+        return torch.cat(found, 1)
+
+
+class Inception(nn.Module):
+    """The network, with weights that mean nothing until some are loaded; see `loaded`.
+
+    Example:
+        >>> sum(parameter.numel() for parameter in Inception().parameters())
+        21785568
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.Conv2d_1a_3x3 = Layer(3, 32, 3, stride=2, within=True)
+        self.Conv2d_2a_3x3 = Layer(32, 32, 3, within=True)
+        self.Conv2d_2b_3x3 = Layer(32, 64, 3)
+        self.maxpool1 = nn.MaxPool2d(3, 2)
+        self.Conv2d_3b_1x1 = Layer(64, 80, 1)
+        self.Conv2d_4a_3x3 = Layer(80, 192, 3, within=True)
+        self.maxpool2 = nn.MaxPool2d(3, 2)
+        channels = 192
+        for name, branches, halve in _mixed():
+            mixed = Mixed(channels, branches, halve=halve)
+            self.add_module(name, mixed)
+            channels = mixed.outputs
+        assert channels == FEATURES
+        self.eval()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The features of pictures, (B, 1 or 3, H, W) in [0, 1], as (B, 2048); grey is taken for all three colours.
+
+        Raises:
+            UserError: pictures of neither one channel nor three.
+        """
+        check_channels(x.shape[1])
+        parts = (x[start : start + TOGETHER] for start in range(0, len(x), TOGETHER))
+        return torch.cat([self.pooled(prepared(part)) for part in parts])
+
+    def pooled(self, x: Tensor) -> Tensor:
+        """The mean of the last map, (B, 2048), of pictures (B, 3, 299, 299) in [−1, 1]."""
+        for layer in self.children():
+            x = layer(x)
+        return x.mean((2, 3))
+
+
+def prepared(x: Tensor) -> Tensor:
+    """Pictures (B, 1 or 3, H, W) in [0, 1] as the network takes them: (B, 3, 299, 299) in [−1, 1].
+
+    Example:
+        >>> prepared(torch.full((1, 1, 8, 8), 0.75))[0, :, 0, 0].tolist()
+        [0.5, 0.5, 0.5]
+    """
+    large = F.interpolate(x, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
+    return 2 * large.expand(-1, 3, -1, -1) - 1
+
+
+def check_channels(channels: int) -> None:
+    """Refuse pictures that are neither grey nor in colour: what else their channels hold, nobody can say.
+
+    Raises:
+        UserError: neither 1 channel nor 3.
+
+    Example:
+        >>> check_channels(4)
+        Traceback (most recent call last):
+        seisei.errors.UserError: --inception: pictures of 4 channels, wanted 1 (grey) or 3 (colour); leave it out
+    """
+    if channels not in (1, 3):
+        problem = f"pictures of {channels} channels, wanted 1 (grey) or 3 (colour)"
+        raise UserError("E-EVA-28", "--inception", problem, "leave it out", found=channels, wanted=[1, 3])
+
+
+def loaded(tensors: Mapping[str, Tensor], where: str) -> Inception:
+    """The network with these weights; those of what follows the pooling (`fc`, `AuxLogits`) are left aside.
+
+    Arguments:
+        tensors: by the names of torchvision's `inception_v3`.
+        where: the file that they are from.
+
+    Raises:
+        UserError: some are missing, of another shape, or not finite.
+
+    Example:
+        >>> loaded(Inception().state_dict(), "random").pooled(torch.zeros(1, 3, 75, 75)).shape
+        torch.Size([1, 2048])
+    """
+    with torch.device("meta"):
+        network = Inception()
+    # How many batches training saw plays no part, and some files lack it.
+    wanted = {name: of for name, of in network.state_dict().items() if not name.endswith("num_batches_tracked")}
+    remedy = "give the weights of torchvision's inception_v3, or of the FID network in its names"
+    if missing := [name for name in wanted if name not in tensors]:
+        problem = f"lacks {_some(missing)} of the {len(wanted)} tensors of Inception-v3"
+        raise UserError("E-EVA-27", where, problem, remedy, found=len(wanted) - len(missing), wanted=len(wanted))
+    for name, of in wanted.items():
+        found = tensors[name]
+        if found.shape != of.shape or not found.is_floating_point():
+            problem = f"{name} is {_shape(found)} of {found.dtype}, wanted {_shape(of)} of floating point"
+            raise UserError("E-EVA-27", where, problem.replace("torch.", ""), remedy)
+        # A variance below zero has no root.
+        if not bool(torch.isfinite(found).all()) or (name.endswith("running_var") and bool((found < 0).any())):
+            raise UserError("E-EVA-27", where, f"{name} holds numbers that no training leaves", remedy)
+    state = {
+        name: tensors[name].to("cpu", torch.float32) if name in wanted else torch.tensor(0)
+        for name in network.state_dict()
+    }
+    network.load_state_dict(state, assign=True)
+    # With channels last a processor takes two thirds of the time.
+    for weights in network.parameters():
+        weights.requires_grad_(False)
+        if weights.ndim == 4:
+            weights.data = weights.data.contiguous(memory_format=torch.channels_last)
+    return network
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _shape(tensor: Tensor) -> str:
+    return "×".join(map(str, tensor.shape)) or "a number"
+
+
+# ---- the mixed layers
+
+
+def _mixed() -> Iterator[tuple[str, list[Branch], bool]]:
+    """Each with its name, its branches and whether it halves the map."""
+    for name, pooled in (("Mixed_5b", 32), ("Mixed_5c", 64), ("Mixed_5d", 64)):
+        yield name, _small(pooled), False
+    yield "Mixed_6a", _first_halving(), True
+    for name, narrow in (("Mixed_6b", 128), ("Mixed_6c", 160), ("Mixed_6d", 160), ("Mixed_6e", 192)):
+        yield name, _long(narrow), False
+    yield "Mixed_7a", _second_halving(), True
+    yield "Mixed_7b", _wide(_mean()), False
+    yield "Mixed_7c", _wide(nn.MaxPool2d(3, 1, 1)), False
+
+
+def _mean() -> nn.Module:
+    """Of 3×3 places; at the border of those that are there."""
+    return nn.AvgPool2d(3, 1, 1, count_include_pad=False)
+
+
+def _small(pooled: int) -> list[Branch]:
+    """The paper's figure 5, with one 5×5 left as it is."""
+    return [
+        [("branch1x1", 64, 1)],
+        [("branch5x5_1", 48, 1), ("branch5x5_2", 64, 5)],
+        [("branch3x3dbl_1", 64, 1), ("branch3x3dbl_2", 96, 3), ("branch3x3dbl_3", 96, 3)],
+        [_mean(), ("branch_pool", pooled, 1)],
+    ]
+
+
+def _first_halving() -> list[Branch]:
+    """The paper's figure 10."""
+    return [
+        [("branch3x3", 384, 3)],
+        [("branch3x3dbl_1", 64, 1), ("branch3x3dbl_2", 96, 3), ("branch3x3dbl_3", 96, 3)],
+        [nn.MaxPool2d(3, 2)],
+    ]
+
+
+def _long(narrow: int) -> list[Branch]:
+    """The paper's figure 6: 7×7 as a row and a column."""
+    across, down = (1, 7), (7, 1)
+    return [
+        [("branch1x1", 192, 1)],
+        [("branch7x7_1", narrow, 1), ("branch7x7_2", narrow, across), ("branch7x7_3", 192, down)],
+        [
+            ("branch7x7dbl_1", narrow, 1),
+            ("branch7x7dbl_2", narrow, down),
+            ("branch7x7dbl_3", narrow, across),
+            ("branch7x7dbl_4", narrow, down),
+            ("branch7x7dbl_5", 192, across),
+        ],
+        [_mean(), ("branch_pool", 192, 1)],
+    ]
+
+
+def _second_halving() -> list[Branch]:
+    """The first one's like, with a row and a column of seven in its longer branch."""
+    return [
+        [("branch3x3_1", 192, 1), ("branch3x3_2", 320, 3)],
+        [
+            ("branch7x7x3_1", 192, 1),
+            ("branch7x7x3_2", 192, (1, 7)),
+            ("branch7x7x3_3", 192, (7, 1)),
+            ("branch7x7x3_4", 192, 3),
+        ],
+        [nn.MaxPool2d(3, 2)],
+    ]
+
+
+def _wide(pool: nn.Module) -> list[Branch]:
+    """The paper's figure 7: a row and a column side by side."""
+    across, down = (1, 3), (3, 1)
+    return [
+        [("branch1x1", 320, 1)],
+        [("branch3x3_1", 384, 1), [("branch3x3_2a", 384, across), ("branch3x3_2b", 384, down)]],
+        [
+            ("branch3x3dbl_1", 448, 1),
+            ("branch3x3dbl_2", 384, 3),
+            [("branch3x3dbl_3a", 384, across), ("branch3x3dbl_3b", 384, down)],
+        ],
+        [pool, ("branch_pool", 192, 1)],
+    ]
