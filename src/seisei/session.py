@@ -293,6 +293,7 @@ def _train(
     labelled = None if data.y is None or bool((data.y >= 0).all()) else train[data.y[train] >= 0]
     order = Order(train, batch=plan.batch, seed=seed, rare=labelled, weights=_weights(data, plan.balance))
     every = Every.of(plan.steps)
+    names = data.schema.y.names if isinstance(data.schema.y, Label) else ()
     begun = time.perf_counter()
     try:
         with Loader(data, order, rank=engine.rank, world=engine.world) as loader, Signals() as signals:
@@ -316,7 +317,9 @@ def _train(
             hooks: list[Hook] = [
                 Divergence(journal),
                 Logging(journal, every.log),
-                Validation(journal, every.check, lambda: _some(data, "validation"), lambda: _some(data, "train")),
+                Validation(
+                    journal, every.check, lambda: _some(data, "validation"), lambda: _some(data, "train"), names
+                ),
                 *([Countering(journal, 3 * every.check)] if recipe.get("auto_remedy") else []),
                 Sampling(journal, run, every.check, lambda objective: sample_sheet(objective.model, data.schema)),
                 saving,

@@ -248,6 +248,8 @@ def test_the_rule_for_sizes(
         ((5, 8, 9, 3), (5, 8, 9, 3)),
         ((5, 3, 8, 9), (5, 8, 9, 3)),
         ((5, 1, 8, 9), (5, 8, 9, 1)),
+        ((5, 8, 9, 6), (5, 8, 9, 6)),
+        ((5, 2, 8, 9), (5, 8, 9, 2)),
         ((5, 784), (5, 28, 28, 1)),
         ((5, 3072), (5, 32, 32, 3)),
     ],
@@ -256,7 +258,7 @@ def test_layouts_of_arrays(shape: tuple[int, ...], wanted: tuple[int, ...]) -> N
     values = some(*shape)
     array, levels, rule = as_pictures(values, "x")
     assert array.shape == wanted and levels == 256 and "read as" in rule
-    if len(shape) == 4 and shape[1] in (1, 3):
+    if len(shape) == 4 and shape[1] in (1, 2, 3):
         assert (array == values.transpose(0, 2, 3, 1)).all()
     elif shape == (5, 3072):
         assert (array[2, 0, :, 1] == values[2, 1024:1056]).all()

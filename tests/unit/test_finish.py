@@ -16,6 +16,7 @@ import torch
 from pages import Page
 from tiny import finished, told
 
+import seisei
 from seisei import session
 from seisei.data.dataset import read_dataset
 from seisei.errors import Stopped
@@ -190,3 +191,21 @@ def test_what_has_no_gradient_logs_none(tmp_path: Path) -> None:
     assert [e["step"] for e in events if e["turn"] == "prior"] == [1], "classes are counted once"
     assert [e["step"] for e in events if e["turn"] == "model"] == list(range(1, 13))
     assert all(e["gradient_norm"] > 0 and e["loss"] is not None for e in events if e["turn"] == "model")
+
+
+@pytest.mark.parametrize("shape", [(40, 16, 24, 5), (40, 9, 12, 2)])
+def test_pictures_of_any_channels_are_drawn_and_shown(shape: tuple[int, ...], tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    values = random.integers(0, 65536, shape).astype(np.uint16)
+    dials: dict[str, Any] = {"steps": 3, "batch": 8, "width": 8, "validation": 0.3, "test": 0.3}
+    run = seisei.train("gan", {"x": values}, output=tmp_path / "run", **dials)
+    drawn = run.sample(3)
+    assert drawn[0].shape == shape[1:] and drawn[0].dtype == np.uint8
+    assert (tmp_path / "run" / "figures" / "samples.png").exists() and run.report.exists()
+
+
+def test_pictures_of_256_pixels_fit(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (12, 256, 192, 3)).astype(np.uint8)
+    dials: dict[str, Any] = {"steps": 1, "batch": 4, "width": 4, "report": False}
+    run = seisei.train("gan", {"x": values}, output=tmp_path / "run", **dials)
+    assert run.sample(1)[0].shape == (256, 192, 3)

@@ -48,10 +48,11 @@ def sheet(pictures: list[Any], columns: int | None, marks: dict[str, str]) -> by
 
 def pngs(names: list[str], pictures: list[Any], marks: dict[str, str]) -> list[tuple[str, bytes]]:
     """A PNG for each picture, by name."""
-    from seisei.modalities.image import png_bytes
+    from seisei.modalities.image import png_bytes, shown
 
     return [
-        (name, png_bytes(p, {k: v for k, v in marks.items() if v})) for name, p in zip(names, pictures, strict=True)
+        (name, png_bytes(shown(p), {k: v for k, v in marks.items() if v}))
+        for name, p in zip(names, pictures, strict=True)
     ]
 
 

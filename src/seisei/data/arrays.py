@@ -17,6 +17,7 @@ from seisei.data.source import SPLITS, ArraySource, Record, classes_of, identity
 from seisei.data.store import memory
 from seisei.errors import UserError
 
+MOST_CHANNELS = 64
 _PICTURES = {"", "x", "image", "images", "data", "picture", "pictures", "arr_0"}
 _LABELS = {"y", "label", "labels", "target", "targets", "class", "arr_1"}
 
@@ -72,8 +73,8 @@ def arrays_source(given: Any, typed: str | None = None, *, max_bytes: int | None
 def as_pictures(values: NDArray[Any], where: str) -> tuple[NDArray[np.uint8], int, str]:
     """Any array of pictures as uint8 (N, H, W, C), how many levels it has, and the rule by which it was read.
 
-    The rule: (N, H, W); (N, H, W, C) where the last length is 1, 3 or 4, else (N, C, H, W) where the second is; (N, P)
-    where P is a square, or three times a square with colours first. Values: bool; uint8; uint16, scaled; other whole
+    The rule: (N, H, W); (N, H, W, C) where the last length is 1, 3 or 4, else (N, C, H, W) where the second is, else
+    the same where that length is at most 64 and the least of three; (N, P) where P is a square, or three times a square with colours first. Values: bool; uint8; uint16, scaled; other whole
     numbers from 0 to 255; floating point from 0 to 1. Only 0 and 1 means two levels.
 
     Raises:
@@ -120,6 +121,10 @@ def _as_nhwc(values: NDArray[Any], where: str) -> tuple[NDArray[Any], str]:
         return values, "read as (N, H, W, C)"
     if values.ndim == 4 and shape[1] in (1, 3, 4):
         return values.transpose(0, 2, 3, 1), "read as (N, C, H, W)"
+    if values.ndim == 4 and shape[3] <= MOST_CHANNELS and shape[3] < min(shape[1:3]):
+        return values, f"read as (N, H, W, C) with {shape[3]} channels"
+    if values.ndim == 4 and shape[1] <= MOST_CHANNELS and shape[1] < min(shape[2:]):
+        return values.transpose(0, 2, 3, 1), f"read as (N, C, H, W) with {shape[1]} channels"
     if values.ndim == 2:
         side, side_of_three = math.isqrt(shape[1]), math.isqrt(shape[1] // 3)
         if side * side == shape[1] and side > 0:

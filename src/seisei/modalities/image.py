@@ -331,7 +331,7 @@ def grid(
     """Pictures of one size side by side on white, each pixel repeated so that small pictures can be seen.
 
     Arguments:
-        pictures: arrays (H, W) or (H, W, C) of uint8, or a tensor (N, C, H, W) in [0, 1].
+        pictures: arrays (H, W) or (H, W, C) of uint8, or a tensor (N, C, H, W) in [0, 1]; see `shown`.
         columns: how many in a row; about a square by default.
         gap: pixels between pictures.
         enlarge: how often each pixel is repeated; by default until the shorter side has 64.
@@ -343,6 +343,7 @@ def grid(
     if isinstance(pictures, Tensor):
         scaled = (pictures.detach().to("cpu", torch.float32).clamp(0, 1) * 255).round().to(torch.uint8)
         pictures = list(scaled.permute(0, 2, 3, 1).numpy())
+    pictures = [shown(p) for p in pictures]
     colour = any(p.ndim == 3 and p.shape[2] == 3 for p in pictures)
     arrays = [with_channels(p, 3 if colour else 1) for p in pictures]
     assert arrays, "no pictures"
@@ -356,6 +357,16 @@ def grid(
         top, left = (i // columns) * step_down, (i % columns) * step_right
         sheet[top : top + height * times, left : left + width * times] = array.repeat(times, 0).repeat(times, 1)
     return sheet if colour else sheet[..., 0]
+
+
+def shown(pixels: Pixels) -> Pixels:
+    """What can be looked at of a picture of any channels: of more than three the first three, of two the first.
+
+    Example:
+        >>> shown(np.zeros((8, 6, 5), np.uint8)).shape, shown(np.zeros((8, 6, 2), np.uint8)).shape
+        ((8, 6, 3), (8, 6, 1))
+    """
+    return pixels if pixels.ndim == 2 else pixels[..., : 3 if pixels.shape[2] > 2 else 1]
 
 
 # ---- opening ----

@@ -10,7 +10,7 @@ on the other examples of a batch (*Fixup Initialization: Residual Learning Witho
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
@@ -71,8 +71,6 @@ class ConvEncoder(nn.Module):
         hidden: units of the layer between the last map and the outputs; 0 for none.
         patch: side of the square of pixels that a feature of the first map begins as.
         classes: of the condition; 0 for none.
-        detail: channels of a map at full size before that; 0 for none. A patch knows where in it a pixel is, and a
-            texture should not depend on it.
     """
 
     def __init__(
@@ -84,12 +82,9 @@ class ConvEncoder(nn.Module):
         hidden: Hidden = 256,
         patch: Patch = 2,
         classes: Classes = 0,
-        detail: Detail = 0,
     ) -> None:
         super().__init__()
         channels, height, wide = shape
-        self.fine = nn.Conv2d(channels, detail, 3, padding=1) if detail else None
-        channels = detail or channels
         sizes = sizes_of(height, wide, patch)
         widths = widths_of(width, len(sizes))
         self.classes, self.patch = classes, patch
@@ -112,10 +107,7 @@ class ConvEncoder(nn.Module):
 
     def before(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """What the last layer reads."""
-        x = 2 * x - 1
-        if self.fine is not None:
-            x = F.silu(self.fine(x))
-        hidden = self.stem(F.pixel_unshuffle(F.pad(x, self.margin), self.patch))
+        hidden = self.stem(F.pixel_unshuffle(F.pad(2 * x - 1, self.margin), self.patch))
         if self.condition is not None:
             hidden = hidden + self.condition(y)[:, :, None, None]
         return self.hidden(F.silu(self.stages(hidden)).flatten(1))  # type: ignore[no-any-return]
@@ -133,9 +125,8 @@ class ConvDecoder(nn.Module):
         hidden: units of the layer between z and the first map; 0 for none.
         patch: side of the square of pixels that a feature of the last map ends as.
         classes: of the condition; 0 for none.
-        enlarge: how a map becomes one of the next size: nearest repeats features, which shows as stripes where nothing
-            punishes them; bilinear does not.
-        detail: channels of a map at full size after that, as in the encoder; 0 for none.
+        detail: channels of a map at full size after that; 0 for none. In a patch each pixel has weights of its
+            own, which shows as a grid where nothing averages over pictures.
     """
 
     def __init__(
@@ -147,12 +138,10 @@ class ConvDecoder(nn.Module):
         hidden: Hidden = 256,
         patch: Patch = 2,
         classes: Classes = 0,
-        enlarge: Literal["nearest", "bilinear"] = "nearest",
         detail: Detail = 0,
     ) -> None:
         super().__init__()
         channels, self.height, self.wide = shape
-        self.enlarge = enlarge
         self.sizes = sizes_of(self.height, self.wide, patch)[::-1]
         widths = widths_of(width, len(self.sizes))[::-1]
         self.classes, self.patch = classes, patch
@@ -173,7 +162,7 @@ class ConvDecoder(nn.Module):
             z = torch.cat([z, self.condition(y)], -1)
         hidden = self.stages[0](self.enter(self.hidden(z)).unflatten(1, self.first))
         for narrow, stage, size in zip(self.narrow, self.stages[1:], self.sizes[1:], strict=True):
-            hidden = stage(F.interpolate(narrow(hidden), size=size, mode=self.enlarge))
+            hidden = stage(F.interpolate(narrow(hidden), size=size, mode="nearest"))
         picture = F.pixel_shuffle(self.out(F.silu(hidden)), self.patch)
         picture = picture[..., : self.height, : self.wide]
         if self.fine is None or self.last is None:

@@ -34,6 +34,8 @@ PENALTIES: dict[str, tuple[bool, bool, float, int]] = {
     "relativistic": (True, True, 0.0, 1),
 }
 FEATURES = 128
+# Channels of the generator's map at full size.
+DETAIL = 12
 # What γ falls to where modes may be narrow points.
 FALLS = 0.05
 Balance = Annotated[float, Range(ge=0, le=1)]
@@ -186,7 +188,7 @@ def _players(
         dims = {"width": width or 512, "depth": 2 if depth is None else depth}
         decoder = Spec(MLPDecoder, shape=shape, latent=latent, classes=classes, **dims)
         return decoder, Spec(MLPEncoder, shape=shape, outputs=FEATURES, **dims), Spec(PictureView), format
-    # Smaller patches cost several times as much; of this one a faint grid is left in textures (docs/log.md).
+    # Smaller patches cost several times as much; a map at full size removes the grid that these leave (docs/log.md).
     dims = {"width": width or 32, "depth": 1 if depth is None else depth, "patch": 4}
-    decoder = Spec(ConvDecoder, shape=shape, latent=latent, classes=classes, **dims)
+    decoder = Spec(ConvDecoder, shape=shape, latent=latent, classes=classes, detail=DETAIL, **dims)
     return decoder, Spec(ConvEncoder, shape=shape, outputs=FEATURES, **dims), Spec(PictureView), format
