@@ -74,8 +74,9 @@ def as_pictures(values: NDArray[Any], where: str) -> tuple[NDArray[np.uint8], in
     """Any array of pictures as uint8 (N, H, W, C), how many levels it has, and the rule by which it was read.
 
     The rule: (N, H, W); (N, H, W, C) where the last length is 1, 3 or 4, else (N, C, H, W) where the second is, else
-    the same where that length is at most 64 and the least of three; (N, P) where P is a square, or three times a square with colours first. Values: bool; uint8; uint16, scaled; other whole
-    numbers from 0 to 255; floating point from 0 to 1. Only 0 and 1 means two levels.
+    the same where that length is at most 64 and the least of three; (N, P) where P is a square, or three times a square
+    with colours first. Values: bool; uint8; uint16, scaled; other whole numbers from 0 to 255; floating point from 0 to
+    1. Only 0 and 1 means two levels.
 
     Raises:
         UserError: another shape, other values, or values that are not finite.

@@ -222,7 +222,7 @@ def missed(real: Tensor, drawn: Tensor) -> float:
         >>> missed(real, real), missed(real, 0 * real)
         (0.0, 0.5)
     """
-    marks = real[:: len(real) // max(2, min(64, len(real) // 16))].unique(dim=0)  # type: ignore[no-untyped-call]
+    marks = real[:: max(1, len(real) // max(2, min(64, len(real) // 16)))].unique(dim=0)  # type: ignore[no-untyped-call]
     there, made = (
         torch.bincount(torch.cdist(x, marks).argmin(1), minlength=len(marks)).double() / len(x) for x in (real, drawn)
     )
