@@ -393,9 +393,9 @@ def test_micro_batches_move_the_weights_as_the_batch_does(case: Case) -> None:
     for micro in (1, 2, 4):
         plan = plan_of(case).override("micro", micro)
         objective = objective_of(case)
-        engine = Engine(Execution(tuned=False))
+        engine, batch = Engine(Execution(tuned=False)), batch_of(case)
         moves = [Move(engine, objective, turn, plan, seed=0) for turn in gradient_turns(objective)]
-        moved = [m(batch_of(case), 0.5, 1e-3, step) for step in range(2) for m in moves]
+        moved = [m(batch, 0.5, 1e-3, step) for step in range(2) for m in moves]
         assert all(m.taken for m in moved)
         results.append((moved[-1].parts["loss"], objective.state_dict()))
     for loss, state in results[1:]:

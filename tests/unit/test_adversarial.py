@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -87,9 +88,38 @@ def test_a_move_leaves_the_other_player_as_it_is_to_the_bit(name: str) -> None:
                 assert parameter.grad is slope or torch.equal(parameter.grad, slope), "the frozen player got a gradient"
 
 
-def test_the_two_turns_of_a_step_meet_different_noise() -> None:
+def test_the_generator_moves_by_what_the_critic_has_just_judged() -> None:
+    """One draw a step, whose gradient is the generator's, as if it had drawn the same examples itself."""
+    objective, one = game(), batch()
+    drawn: list[Tensor] = []
+    draw = objective.model.draw
+    objective.model.draw = lambda n, y=None: drawn.append(draw(n, y)) or drawn[-1]
+    for turn in objective.turns():
+        Move(Engine(Execution(tuned=False)), objective, turn, plan_of_nothing(), seed=0)(one, 0.0, 0.0, 0)
+    assert len(drawn) == 1 and not objective._kept
+    found = [parameter.grad.clone() for parameter in objective.model.parameters() if parameter.grad is not None]
+    objective.zero_grad()
+    with seeds.drawing(seeds.Draws(seeds.derive(0, "critic"), 0, total=len(one), offset=0)):
+        objective.generator_loss(one, 0.0).total.backward()
+    again = [parameter.grad for parameter in objective.model.parameters() if parameter.grad is not None]
+    assert len(again) == len(found) > 4 and all(torch.allclose(a, b) for a, b in zip(again, found, strict=True))
+    # Parts of a batch keep theirs apart, and looking keeps nothing.
+    move = [
+        Move(Engine(Execution(tuned=False)), objective, turn, replace(plan_of_nothing(), micro=4), seed=0)
+        for turn in objective.turns()
+    ]
+    drawn.clear()
+    for each in move:
+        each(one, 0.0, 0.0, 0)
+    assert [len(x) for x in drawn] == [8] * 4 and not objective._kept
+    with torch.no_grad():
+        objective.verdicts(one)
+    assert not objective._kept
+
+
+def test_two_turns_that_draw_apart_meet_different_noise() -> None:
     plan = plan_of_nothing()
-    objective, seen = game(), []
+    objective, seen = game(again=False), []
     draw = objective.model.draw
     objective.model.draw = lambda n, y=None: seen.append(draw(n, y)) or seen[-1]
     for turn in objective.turns():

@@ -41,6 +41,8 @@ class Adversarial(Objective):
         on_drawn: γ of R2, the same at drawn ones.
         off_one: λ of the penalty on slopes other than 1 between the two, of the Wasserstein game.
         critic_moves: of the critic for each of the generator.
+        again: the generator moves by the examples that the critic has just judged, which saves drawing others; only
+            where it moves at every step.
         share: of the batch at whose examples slopes are taken: penalties cost less, and vary more.
         falls: what γ falls to, as a share: geometrically, over the first four fifths of training. Smoothness helps at
             first; at last it keeps the critic from seeing how narrow a mode is.
@@ -61,6 +63,7 @@ class Adversarial(Objective):
         on_drawn: Weight = 1.0,
         off_one: Weight = 0.0,
         critic_moves: Annotated[int, Range(ge=1, le=1000)] = 1,
+        again: bool = True,
         share: Annotated[float, Range(gt=0, le=1)] = 1.0,
         falls: Annotated[float, Range(gt=0, le=1)] = 1.0,
         augment: nn.Module | None = None,
@@ -71,6 +74,10 @@ class Adversarial(Objective):
         self.game = GAMES[game]
         self.on_real, self.on_drawn, self.off_one = on_real, on_drawn, off_one
         self.critic_moves, self.share, self.falls = critic_moves, share, falls
+        self.again = again and critic_moves == 1
+        # Draws of the critic's move with their gradient, for the generator's by the same part of the batch.
+        # By where x lies in memory, and with x, so that nothing else comes to lie there.
+        self._kept: dict[int, tuple[Tensor, Tensor]] = {}
         # What `counter` has come to: γ beside those given, and the pace of the critic.
         self.register_buffer("more", torch.zeros(()))
         self.register_buffer("slower", torch.ones(()))
@@ -136,7 +143,23 @@ class Adversarial(Objective):
     def _both(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Real and drawn examples, as the critic sees them."""
         with torch.no_grad():
-            return self.model.view.of(batch), self.model.draw(len(batch), batch.y)
+            seen = self.model.view.of(batch)
+            if not self.again or torch.compiler.is_compiling():
+                return seen, self.model.draw(len(batch), batch.y)
+        return seen, self._drawn(batch)
+
+    def _drawn(self, batch: Batch) -> Tensor:
+        """Draws for both moves. In the critic's the generator's parameters are constants: not for these."""
+        if not torch.is_grad_enabled():
+            return self.model.draw(len(batch), batch.y)  # type: ignore[no-any-return]
+        parameters = list(self.model.parameters())
+        before = [parameter.requires_grad for parameter in parameters]
+        self.model.requires_grad_(True)
+        drawn: Tensor = self.model.draw(len(batch), batch.y)
+        for parameter, wanted in zip(parameters, before, strict=True):
+            parameter.requires_grad_(wanted)
+        self._kept[batch.x.data_ptr()] = batch.x, drawn
+        return drawn.detach()
 
     def _penalised(self, count: int) -> int:
         return max(1, round(self.share * count))
@@ -156,7 +179,8 @@ class Adversarial(Objective):
 
     def generator_loss(self, batch: Batch, t: float) -> Loss:
         """What the generator descends."""
-        drawn = self.changed(self.model.draw(len(batch), batch.y))
+        _, drawn = self._kept.pop(batch.x.data_ptr(), (None, None))
+        drawn = self.changed(self.model.draw(len(batch), batch.y) if drawn is None else drawn)
         if self.game.paired:
             with torch.no_grad():
                 r = self.critic(self.changed(self.model.view.of(batch)), batch.y)
