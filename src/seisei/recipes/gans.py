@@ -37,7 +37,7 @@ FEATURES = 128
 # Channels of the generator's map at full size.
 DETAIL = 12
 # What γ falls to where modes may be narrow points.
-FALLS = 0.05
+FALLS = 0.005
 Balance = Annotated[float, Range(ge=0, le=1)]
 Strength = Annotated[float, Range(ge=0, le=STRONGEST)] | None
 
@@ -155,10 +155,8 @@ def _game(
         augment=None if rows else Spec(Augment, strength=augment or 0.0, adapts=augment is None),
     )  # fmt: skip
     # No momentum: the other player moves, and where the gradient pointed is no longer where to go.
-    # Between narrow modes only a network with large weights changes fast enough: rows are given the time to grow them.
-    schedule: Any = "trapezoid" if rows else "cosine"
     rate = learning_rate or (2e-3 if rows else 5e-4)
-    optim = Optim(learning_rate=rate, betas=(0.0, 0.99), clip=1000.0, schedule=schedule)
+    optim = Optim(learning_rate=rate, betas=(0.0, 0.99), clip=1000.0)
     return Plan(objective, steps, batch, optim, average=average, format=format, balance=balance)
 
 

@@ -26,13 +26,8 @@ def build_optimizer(parameters: Iterable[nn.Parameter], optim: Optim, *, fused: 
     return torch.optim.AdamW([g for g in groups if g["params"]], **settings, fused=fused)  # type: ignore[arg-type]
 
 
-# The part of training over which a trapezoid falls.
-FALL = 0.4
-
-
 def learning_rate(optim: Optim, t: float) -> float:
-    """The rate at fraction t of training: a linear warm-up, then constant, a half cosine to zero, or the long side of a
-    trapezoid: constant until it falls linearly to zero over the last two fifths.
+    """The rate at fraction t of training: a linear warm-up, then constant or a half cosine to zero.
 
     Example:
         >>> [round(learning_rate(Optim(learning_rate=1.0, warmup=0.1), t), 3) for t in (0.05, 0.1, 0.55, 1.0)]
@@ -42,7 +37,5 @@ def learning_rate(optim: Optim, t: float) -> float:
         return optim.learning_rate * t / optim.warmup
     if optim.schedule == "constant":
         return optim.learning_rate
-    if optim.schedule == "trapezoid":
-        return optim.learning_rate * min(1.0, (1 - t) / FALL)
     done = (t - optim.warmup) / max(1e-12, 1 - optim.warmup)
     return optim.learning_rate * 0.5 * (1 + math.cos(math.pi * done))

@@ -30,7 +30,7 @@ class Optim:
     weight_decay: Annotated[float, Range(ge=0, le=10)] = 0.0
     clip: Annotated[float, Range(gt=0)] = 1e6
     warmup: Annotated[float, Range(ge=0, le=1)] = 0.01
-    schedule: Literal["constant", "cosine", "trapezoid"] = "cosine"
+    schedule: Literal["constant", "cosine"] = "cosine"
 
     def __post_init__(self) -> None:
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
