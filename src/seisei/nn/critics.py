@@ -12,6 +12,9 @@ Adversarial Networks (Miyato, Kataoka, Koyama, Yoshida, 2018)*).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Literal
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -19,6 +22,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 from seisei.nn.distributions import precise
 from seisei.nn.mlp import Classes, Condition, Outputs
 from seisei.spec import listed
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"silu": F.silu, "relu": F.relu}
 
 
 @listed
@@ -30,6 +35,7 @@ class Critic(nn.Module):
         features: how many.
         classes: of the condition; 0 for none.
         spectral: whether weights are divided by their largest singular values.
+        activation: the non-linearity after the trunk: that of the trunk itself.
 
     Example:
         >>> import torch
@@ -38,9 +44,12 @@ class Critic(nn.Module):
         torch.Size([5])
     """
 
-    def __init__(self, trunk: nn.Module, features: Outputs, classes: Classes = 0, spectral: bool = False) -> None:
+    def __init__(
+        self, trunk: nn.Module, features: Outputs, classes: Classes = 0, spectral: bool = False,
+        activation: Literal["silu", "relu"] = "silu",
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.trunk = trunk
+        self.trunk, self.activation = trunk, ACTIVATIONS[activation]
         # Without a constant: most games compare verdicts, and it would drift there without a use.
         self.verdict = nn.Linear(features, 1, bias=False)
         self.condition = Condition(classes, features) if classes else None
@@ -56,7 +65,7 @@ class Critic(nn.Module):
     def forward(self, seen: Tensor, y: Tensor | None = None) -> Tensor:
         """How real x looks, for one of y."""
         # Verdicts are compared, and their differences are small: products and sums in full precision.
-        features = precise(F.silu(self.trunk(seen)))
+        features = precise(self.activation(self.trunk(seen)))
         weights = self.verdict.weight.expand_as(features)
         if self.condition is not None:
             weights = weights + self.condition(y)

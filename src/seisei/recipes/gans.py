@@ -144,8 +144,17 @@ def _game(
     # More noise than there are values to make leaves a point between all modes, which no network divides quickly.
     latent = latent or (min(64, max(2, len(schema.x.columns))) if isinstance(schema.x, Table) else 64)
     decoder, trunk, view, format = _players(schema, classes, latent, network, width, depth)
+    # Points need an edge in the last layer too: with a smooth one modes are lost again when the penalty has fallen.
+    activation = "relu" if rows else "silu"
     model = Spec(Generator, decoder=decoder, prior=Spec(StandardNormal, latent=latent), view=view)
-    critic = Spec(Critic, trunk=trunk, features=FEATURES, classes=classes, spectral=normalise == "spectral")
+    critic = Spec(
+        Critic,
+        trunk=trunk,
+        features=FEATURES,
+        classes=classes,
+        spectral=normalise == "spectral",
+        activation=activation,
+    )
     real, drawn, off_one, moves = PENALTIES[loss]
     gamma = _gamma(schema) if penalty is None else penalty
     objective = Spec(
@@ -175,10 +184,12 @@ def _players(
     """The generator's decoder, the critic's trunk, the view of x, and the memory format."""
     if isinstance(schema.x, Table):
         view = Spec(RowView, sizes=list(schema.x.sizes))
-        dims = {"width": width or 256, "depth": 3 if depth is None else depth}
+        wide, deep = width or 256, 3 if depth is None else depth
         shape = [view.build().outputs]
-        decoder = Spec(MLPDecoder, shape=shape, latent=latent, classes=classes, **dims)
-        return decoder, Spec(MLPEncoder, shape=shape, outputs=FEATURES, **dims), view, "contiguous"
+        decoder = Spec(MLPDecoder, shape=shape, latent=latent, classes=classes, width=wide, depth=max(1, deep))
+        # The features are the critic's last hidden layer.
+        trunk = Spec(MLPEncoder, shape=shape, outputs=FEATURES, width=wide, depth=max(1, deep - 1))
+        return decoder, trunk, view, "contiguous"
     image = picture(schema)
     network, format = plain_or_conv(image, network)
     shape = list(image.shape)
