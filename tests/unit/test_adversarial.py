@@ -16,6 +16,7 @@ from seisei.batch import Batch
 from seisei.models.gan import Generator
 from seisei.nn.augment import Augment
 from seisei.nn.columns import RowFeatures
+from seisei.nn.conv import ConvEncoder
 from seisei.nn.critics import Critic
 from seisei.nn.mlp import Condition, MLPDecoder, MLPEncoder
 from seisei.nn.priors import StandardNormal
@@ -255,3 +256,24 @@ def test_the_diversity_of_draws_is_told_against_that_of_the_data() -> None:
             found = objective.examine([Batch(spread)], lambda: [Batch(spread)])
         told.append(found["scores"]["diversity"])
     assert told[0] == pytest.approx(1.0, abs=0.15) and told[1] == pytest.approx(0.1, abs=0.015)
+
+
+def test_a_spectral_critic_stretches_nothing_more_than_once() -> None:
+    with seeds.seeded("spectral"):
+        critic = Critic(ConvEncoder([1, 12, 12], 8, width=4, hidden=8), 8, 3, spectral=True)
+        x, y = torch.rand(6, 1, 12, 12), torch.arange(6) % 3
+        for _ in range(40):
+            critic(x, y)
+    layers = [m for m in critic.modules() if isinstance(m, (nn.Linear, nn.Conv2d, nn.Embedding))]
+    largest = [float(torch.linalg.matrix_norm(m.weight.detach().flatten(1), 2)) for m in layers]
+    assert len(layers) > 6 and largest == pytest.approx([1.0] * len(layers), abs=0.02)
+    before = {name: value.clone() for name, value in critic.state_dict().items()}
+    told = critic.eval()(x, y)
+    assert torch.equal(told, critic(x, y)) and all(torch.equal(v, critic.state_dict()[k]) for k, v in before.items())
+
+
+def test_verdicts_are_in_full_precision() -> None:
+    with seeds.seeded("precise"):
+        critic = Critic(MLPEncoder([4], 8, 16, 2), 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert critic(torch.randn(3, 4)).dtype == torch.float32
