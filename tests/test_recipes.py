@@ -64,7 +64,12 @@ SCHEMAS = {
     "grey 8×8": Schema(Image(8, 8, 1, 17), KINDS),
     "colour 16×16": Schema(Image(16, 16, 3, 256)),
     "told colour 13×16": Schema(Image(13, 16, 3, 256), SEVERAL),
-    "told rows": Schema(Table((Column("height", "number"), Column("member", "boolean", ("no", "yes")))), SEVERAL),
+    "told rows": Schema(
+        Table(
+            (Column("height", "number", mean=1.7, scale=0.1, decimals=2), Column("member", "boolean", ("no", "yes")))
+        ),
+        SEVERAL,
+    ),
     "binary 28×28": Schema(Image(28, 28, 1, 2), KINDS),
     "odd 13×19": Schema(Image(13, 19, 1, 256), KINDS),
     "mixed rows": Schema(
