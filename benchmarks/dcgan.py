@@ -67,13 +67,12 @@ class Iteration:
         self.critic_optimizer = torch.optim.Adam(critic.parameters(), lr=RATE, betas=BETAS)
         self.generator_optimizer = torch.optim.Adam(generator.parameters(), lr=RATE, betas=BETAS)
 
-    def __call__(self, real: Tensor, again: tuple[Tensor, Tensor] | None = None) -> dict[str, float]:
+    def __call__(self, real: Tensor, noise: Tensor | None = None) -> dict[str, float]:
         """Move the critic, then the generator; what the example prints.
 
         Arguments:
             real: pictures.
-            again: noise for the critic's move and other noise for the generator's. The example has drawn pictures
-                serve in both, as happens without it; for comparison with a loop that draws anew.
+            noise: to draw of; by default new noise, as in the example.
         """
         count = len(real)
         self.critic.zero_grad()
@@ -83,7 +82,7 @@ class Iteration:
         cost_real.backward()
         told_real = verdict.mean().item()
 
-        drawn = self.generator(torch.randn(count, LATENT, 1, 1) if again is None else again[0])
+        drawn = self.generator(torch.randn(count, LATENT, 1, 1) if noise is None else noise)
         label.fill_(0.0)
         verdict = self.critic(drawn.detach()).view(-1)
         cost_drawn = self.cost(verdict, label)
@@ -93,8 +92,6 @@ class Iteration:
         self.critic_optimizer.step()
 
         self.generator.zero_grad()
-        if again is not None:
-            drawn = self.generator(again[1])
         label.fill_(1.0)
         verdict = self.critic(drawn).view(-1)
         cost_generator = self.cost(verdict, label)

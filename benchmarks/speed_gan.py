@@ -9,11 +9,12 @@ of the ratios round by round:
 
 - seisei, bf16 and fp32: `Training.advance` with the loader, averaged weights, the norm of the gradient and everything
   else that is on by default;
-- bare, same levers, bf16 and fp32: a plain loop over the same networks and costs with channels_last, fused Adam, a
-  critic that is a constant in the generator's move, and pictures drawn anew for that move, as ours are;
-- DCGAN example: its own iteration, fp32, with torch's defaults. It moves the generator by the pictures that the critic
-  has just judged, and so runs the generator once less. Its pictures are decoded and scaled beforehand, and gathered
-  without worker processes.
+- bare, same levers, bf16 and fp32: a plain loop over the same networks and costs with channels_last, fused Adam and a
+  critic that is a constant in the generator's move;
+- DCGAN example: its own iteration, fp32, with torch's defaults. Its pictures are decoded and scaled beforehand, and
+  gathered without worker processes.
+
+All move the generator by the pictures that the critic has just judged.
 
 Freed memory is kept by the process (`keep_pages`) for all alike, which makes the example faster too. As it is published
 it would give it back: a second one, in a process of its own that waits while others are measured, does so. There is a
@@ -21,7 +22,7 @@ goal against both.
 
 The example's norms see real and drawn pictures apart, ours see both at once: here our critic is made to judge batch by
 batch (`Judge`), so that all play the same game. To show it, ours and the example start from the same weights and are
-given the same pictures and noise (the example then draws anew too), and the players' costs are compared: in float64
+given the same pictures and noise, and the players' costs are compared: in float64
 over ten updates, at a smaller batch, and in float32 at the first. Later float32 says nothing: Adam's first steps have
 the size of the rate and the sign of the gradient, also where this is rounding, and the game does the rest. How far that
 goes is kept for ours beside the example and, as a measure of it, for the example beside itself in channels_last.
@@ -190,16 +191,17 @@ def bare(data: Any, networks: Networks, precision: Precision) -> Steps:
         route_float32(True)
         for _ in range(steps):
             x = next(source)
-            # The critic, then the generator; the other is a constant.
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+                made = drawn()
+            # The critic, then the generator, for which the critic is a constant.
             for turn, optimizer in optimizers.items():
                 judge.requires_grad_(turn == "critic")
-                draw.requires_grad_(turn == "generator")
                 optimizer.zero_grad(set_to_none=True)
                 with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
                     if turn == "critic":
-                        loss = F.softplus(-verdict(x)).mean() + F.softplus(verdict(drawn())).mean()
+                        loss = F.softplus(-verdict(x)).mean() + F.softplus(verdict(made.detach())).mean()
                     else:
-                        loss = F.softplus(-verdict(drawn())).mean()
+                        loss = F.softplus(-verdict(made)).mean()
                 loss.backward()
                 optimizer.step()
 
@@ -263,10 +265,10 @@ def costs(data: Any, networks: Networks, seed: int, updates: int) -> dict[str, l
         state.advance()
         found["seisei"].append([float(state.moved[player].parts["loss"]) for player in ("critic", "generator")])
         real = signed(state.loader.at(step).x).to(dtype)
-        first, second = (z[:, :, None, None] for z in noise)  # one for each player's move
+        (z,) = noise  # drawn pictures serve in both players' moves
         noise.clear()
         for name, iteration in iterations.items():
-            told = iteration(real, (first, second))
+            told = iteration(real, z[:, :, None, None])
             found[name].append([told["critic"], told["generator"]])
     return found
 
