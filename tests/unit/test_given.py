@@ -143,3 +143,11 @@ def test_a_game_learns_what_is_given(tmp_path: Path) -> None:
     rows = run.interpolate([1, 2], steps=3, label=["place=left", "place=right"])
     assert len(rows) == 1 and len(rows[0]) == 3
     assert refused(run.sample, 3, label="plce=left").code == "E-SMP-13"
+
+
+def test_what_has_no_label_is_not_drawn_for_one(tmp_path: Path) -> None:
+    table = {"x": list(range(60)), "kind": ["a", "b", None] * 20}
+    error = refused(
+        seisei.train, "cgan", table, target="kind", unlabelled="own", output=tmp_path / "run", steps=1, batch=8
+    )
+    assert error.code == "E-TRN-12" and "20 rows have no label" in str(error) and not (tmp_path / "run").exists()
