@@ -290,7 +290,8 @@ def _train(
     engine.same("E-DST-10", "the data", int(data.fingerprint[:12], 16))
     lock = engine.first(run.lock)
     train = data.splits["train"]
-    labelled = None if data.y is None or bool((data.y >= 0).all()) else train[data.y[train] >= 0]
+    kinds = _kinds(data)
+    labelled = None if kinds is None or bool((kinds >= 0).all()) else train[kinds[train] >= 0]
     order = Order(train, batch=plan.batch, seed=seed, rare=labelled, weights=_weights(data, plan.balance))
     every = Every.of(plan.steps)
     names = data.schema.y.names if isinstance(data.schema.y, Label) else ()
@@ -365,20 +366,27 @@ def _some(data: Dataset, split: str) -> list[Batch]:
     return [data.batch(chosen[at : at + 256]) for at in range(0, count, 256)]
 
 
+def _kinds(data: Dataset) -> Tensor | None:
+    """Class numbers, -1 where there is none; None of data that have no classes, whatever else is given of them."""
+    return data.y if isinstance(data.schema.y, Label) else None
+
+
 def _weights(data: Dataset, balance: float) -> Tensor | None:
     """How often each training example comes, None for all alike: the rarer its kind, the more often."""
-    if not balance or data.y is None or not isinstance(data.schema.y, Label):
+    kinds = _kinds(data)
+    if not balance or kinds is None:
         return None
-    y = data.y[data.splits["train"]]
+    y = kinds[data.splits["train"]]
     return torch.bincount(y).double()[y] ** -balance
 
 
 def _fits(plan: Plan, data: Dataset, engine: Engine) -> None:
     """Refuse what cannot work, with numbers."""
     fits(plan.objective, memory())
-    model, without = outline(plan.objective).model, data.report.get("unlabelled", 0)
+    model, kinds = outline(plan.objective).model, _kinds(data)
+    without = 0 if kinds is None else int((kinds < 0).sum())
     told = isinstance(model, Conditions) and bool(model.classes) and not isinstance(model, Decides)
-    if without and data.y is not None and (told or plan.balance):
+    if without and (told or plan.balance):
         problem = f"{without:,} {data.schema.x.noun}s have no label, and this model must be told that of each"
         remedy = "label them, leave out --unlabelled, or train generative, which learns from them too"
         raise UserError("E-TRN-12", "data", problem, remedy, found=without, wanted=0)

@@ -16,6 +16,7 @@ from seisei.data.dataset import read_dataset
 from seisei.errors import UserError
 from seisei.modalities.given import Given
 from seisei.modalities.table import Column
+from seisei.recipes.advice import advice
 from seisei.schema import Schema
 
 COLUMNS = (
@@ -65,9 +66,9 @@ def test_what_cannot_be_meant_is_refused() -> None:
         Schema.from_json({"x": {"modality": "Given", "columns": [], "examples": [["a"]]}})
 
 
-def squares(folder: Path, count: int = 60) -> Path:
+def squares(folder: Path, count: int = 60, label: bool = True) -> Path:
     """Squares whose brightness is a number, and which are filled or not, at one of three places."""
-    lines = ["file_name,brightness,filled,place,label"]
+    lines = ["file_name,brightness,filled,place,label"[: None if label else -6]]
     random = np.random.default_rng(0)
     for i in range(count):
         light, filled, place = int(random.integers(60, 256)), int(random.integers(2)), int(random.integers(3))
@@ -76,7 +77,7 @@ def squares(folder: Path, count: int = 60) -> Path:
         if not filled:
             picture[3:5, 2 * place + 1 : 2 * place + 3] = 0
         Pillow.fromarray(picture).save(folder / f"{i}.png")
-        lines.append(f"{i}.png,{light},{filled},{('left', 'middle', 'right')[place]},{'ab'[i % 2]}")
+        lines.append(f"{i}.png,{light},{filled},{('left', 'middle', 'right')[place]}" + f",{'ab'[i % 2]}" * label)
     (folder / "metadata.csv").write_text("\n".join(lines))
     return folder
 
@@ -93,6 +94,8 @@ def test_columns_of_metadata_are_conditions(tmp_path: Path) -> None:
     assert [str(v) for v in first.values()] == [line[1], line[3], line[2], line[4]]
     # A condition that changes makes other data of them, and so does which columns are given.
     assert read_dataset(tmp_path, conditions=["place"], labels=None).fingerprint != data.fingerprint
+    told = [entry["command"] for entry in advice(data, "--conditions place")]
+    assert any("train cgan" in command and command.endswith("--conditions place") for command in told)
     error = refused(read_dataset, tmp_path, conditions=["brightnes"], labels=None)
     assert error.code == "E-CHK-04" and "did you mean 'brightness'" in str(error)
     (tmp_path / "metadata.csv").write_text("file_name,place\n" + "".join(f"{i}.png,{i % 2}\n" for i in range(4)))
@@ -107,6 +110,7 @@ def test_columns_of_a_table_are_conditions(tmp_path: Path) -> None:
     data = read_dataset(table, conditions=["c"], labels=None)
     assert data.schema.x.names == ("x", "y") and isinstance(data.schema.y, Given)
     assert {fact["name"]: fact["used"] for fact in data.report["columns"]} == {"x": "x", "y": "x", "c": "given"}
+    assert [entry["command"].split()[:3] for entry in advice(data)] == [["seisei", "train", "cgan"]]
     named = read_dataset(table, conditions=["c"], categorical=["c"], labels=None)
     assert named.schema.y.size == 3 and data.schema.y.size == 1  # type: ignore[union-attr]
     assert refused(read_dataset, table, conditions=["c"], target="c").code == "E-TRN-07"
@@ -128,7 +132,8 @@ def test_a_game_learns_what_is_given(tmp_path: Path) -> None:
     folder = tmp_path / "squares"
     folder.mkdir()
     run = seisei.train(
-        "cgan", squares(folder, 400), output=tmp_path / "run", conditions=["brightness", "place", "filled"],
+        "cgan", squares(folder, 400, label=False), output=tmp_path / "run",
+        conditions=["brightness", "place", "filled"],
         width=64, steps=700, learning_rate=1e-3, latent=4, penalty=0.1, report=False, average=0.99,
     )  # fmt: skip
     left = np.stack(run.sample(40, label="place=left, filled"))[..., :]
@@ -151,3 +156,14 @@ def test_what_has_no_label_is_not_drawn_for_one(tmp_path: Path) -> None:
         seisei.train, "cgan", table, target="kind", unlabelled="own", output=tmp_path / "run", steps=1, batch=8
     )
     assert error.code == "E-TRN-12" and "20 rows have no label" in str(error) and not (tmp_path / "run").exists()
+
+
+def test_conditions_may_be_negative(tmp_path: Path) -> None:
+    """A number below 0 is no class that is missing, beside pictures or in a table."""
+    random = np.random.default_rng(0)
+    arrays = {"x": random.integers(0, 256, (50, 8, 8)).astype(np.uint8), "y": random.normal(size=(50, 3))}
+    run = seisei.train("cgan", arrays, output=tmp_path / "pictures", steps=2, batch=8, width=8, report=False)
+    assert run.sample(2, label="y0=-1.5, y2=0.25")[0].shape == (8, 8)
+    table = {"t": (random.normal(size=60) * 20).round(1).tolist(), "x": list(range(60))}
+    run = seisei.train("cgan", table, conditions=["t"], output=tmp_path / "rows", steps=2, batch=8, width=8)
+    assert run.sample(2, label="t=-12.5")[1]["t"] == -12.5 and run.report.exists()

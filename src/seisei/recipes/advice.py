@@ -7,6 +7,7 @@ from shlex import quote
 
 from seisei.data.dataset import Dataset
 from seisei.data.roles import MOST_CLASSES
+from seisei.modalities.given import Given
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.modalities.table import Table
@@ -58,19 +59,21 @@ def _for_pictures(data: Dataset) -> Advice:
 
 def _game(data: Dataset, image: Image, where: str, count: int) -> dict[str, str]:
     """A game's dials for so many pictures of this size."""
-    kinds = data.schema.y.classes if isinstance(data.schema.y, Label) else 0
+    end, chosen = data.schema.y, ""
+    if isinstance(end, Label):
+        chosen = f", of the kind that you choose among {end.classes}"
+    elif isinstance(end, Given):
+        chosen = f", for the {', '.join(end.table.names)} that you choose"
     steps = 5_000 if count < 2_000 else 10_000 if count < 20_000 else 20_000
     batch = min(32 if max(image.height, image.width) > 64 else 64, 1 << max(0, count.bit_length() - 1))
     dials = f"--steps {steps}" + (f" --batch {batch}" if batch < 64 else "")
     if image.values > 12_288:
         # Slopes cost as much as all else together.
         dials += " --set objective.share=0.25"
-    why = "sharper new pictures than a vae's, without a likelihood" + (
-        f", of {kinds} kinds to choose from" * bool(kinds)
-    )
+    why = f"sharper new pictures than a vae's, without a likelihood{chosen}"
     if count < 2_000:
         why += f"; {count} are few, so that they are changed before the critic sees them"
-    return {"command": f"seisei train {'cgan' if kinds else 'gan'} {where} {dials}", "why": why}
+    return {"command": f"seisei train {'cgan' if chosen else 'gan'} {where} {dials}", "why": why}
 
 
 def _for_rows(data: Dataset) -> Advice:
@@ -85,6 +88,9 @@ def _for_rows(data: Dataset) -> Advice:
             {"command": f"seisei train generative {rest}", "why": why},
             {"command": f"seisei train discriminative {rest}", "why": less},
         ]
+    if isinstance(label, Given):
+        why = f"new rows for the {', '.join(label.table.names)} that you choose"
+        return [{"command": f"seisei train cgan {where}", "why": why}]
     found = _candidates(data)
     if not found:
         why = f"no column has at most {MOST_CLASSES} different values: name the one that tells the class"
