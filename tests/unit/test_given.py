@@ -167,3 +167,12 @@ def test_conditions_may_be_negative(tmp_path: Path) -> None:
     table = {"t": (random.normal(size=60) * 20).round(1).tolist(), "x": list(range(60))}
     run = seisei.train("cgan", table, conditions=["t"], output=tmp_path / "rows", steps=2, batch=8, width=8)
     assert run.sample(2, label="t=-12.5")[1]["t"] == -12.5 and run.report.exists()
+
+
+def test_the_report_says_what_its_columns_were_drawn_for(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    arrays = {"x": random.integers(0, 256, (60, 8, 8)).astype(np.uint8), "y": random.normal(size=(60, 3)).round(2)}
+    options: dict[str, Any] = {"validation": 0.35, "test": 0.35, "steps": 2, "batch": 8, "width": 8}
+    run = seisei.train("cgan", arrays, output=tmp_path / "run", **options)
+    told = json.loads((run.path / "figures" / "samples.json").read_text())["labels"][0]
+    assert told.startswith("y0=") and f"Of the columns, 1: {told}; 2: y0=" in run.report.read_text("utf-8")

@@ -17,7 +17,7 @@ from seisei.evaluation.planes import LEGEND, MOST_CLASSES, largest, matrix, rows
 from seisei.evaluation.record import Run, as_dict, as_dicts, as_float, as_list, as_whole
 from seisei.evaluation.rivals import Rival
 
-MOST_HEADS = 16  # columns of a grid that are named
+MOST_HEADS, LONGEST_HEAD = 16, 24  # columns of a grid that are named; letters that a name above one has at most
 NOTABLE = 3  # confusions that are told in a sentence
 MOST_LEVELS = 5  # of a column that are named
 
@@ -63,8 +63,15 @@ def heads(run: Run) -> str:
     if columns < 1 or not labels:
         return ""
     if columns <= MOST_HEADS and all(label == labels[i % columns] for i, label in enumerate(labels)):
-        cells = "".join(f'<span title="{esc(label)}">{esc(label)}</span>' for label in labels[:columns])
-        return f'<div class="heads" style="--n:{columns}">{cells}</div>'
+        names, told = labels[:columns], ""
+        if (
+            max(map(len, names)) > LONGEST_HEAD
+        ):  # several conditions at once: numbers stand above, the words before them
+            told = "; ".join(f"{i}: {name}" for i, name in enumerate(names, 1))
+            told = f'<p class="quiet">Of the columns, {esc(told)}.</p>'
+            names = [str(i) for i in range(1, columns + 1)]
+        cells = "".join(f'<span title="{esc(name)}">{esc(name)}</span>' for name in names)
+        return f'{told}<div class="heads" style="--n:{columns}">{cells}</div>'
     names = list(dict.fromkeys(labels))
     return f'<p class="quiet">Row by row: {esc(", ".join(names))}.</p>' if len(names) > 1 else ""
 
