@@ -25,7 +25,7 @@ def kmeans(x: Tensor, k: int, generator: torch.Generator, iterations: int = 25) 
         [0.05000000074505806, 5.050000190734863]
     """
     assert 1 <= k <= len(x)
-    centres = _first(x, k, generator)
+    centres = first_centres(x, k, generator)
     which = torch.full((len(x),), -1, device=x.device)
     for _ in range(iterations):
         distance, nearest = squared_distances(x, centres).min(1)
@@ -46,8 +46,8 @@ def squared_distances(x: Tensor, centres: Tensor) -> Tensor:
     return (x.square().sum(1, keepdim=True) - 2 * x @ centres.T + centres.square().sum(1)).clamp_min(0)
 
 
-def _first(x: Tensor, k: int, generator: torch.Generator) -> Tensor:
-    """k rows, each chosen with a probability that grows with its squared distance from those before."""
+def first_centres(x: Tensor, k: int, generator: torch.Generator) -> Tensor:
+    """k rows, (k, d), each chosen with a probability that grows with its squared distance from those before."""
     chosen = [int(torch.randint(len(x), (1,), generator=generator))]
     distance = squared_distances(x, x[chosen]).squeeze(1)
     for _ in range(k - 1):

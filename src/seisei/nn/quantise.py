@@ -1,0 +1,454 @@
+"""Quantisers: a vector becomes one of a finite number of codes, and the code a vector again.
+
+    codes = q(z),   e = look_up(codes)
+
+All have one contract, `Quantiser`. What they differ in is where the vectors of the codes come from: they follow the
+means of the vectors that chose them (`AveragedCodes`), they learn by gradient (`LearnedCodes`), all at once through a
+linear map (`MappedCodes`), or lie on a fixed grid (`seisei.nn.grids`). Several can be had for each vector: one after
+the other (`Residual`), or one for each part (`Grouped`).
+
+q has no gradient. It is passed on as if q were the identity, e = z + (e − z) with the difference a constant; or as if
+it were the rotation and stretching that takes z to e, which keeps the angle between gradient and code.
+
+References: *Neural Discrete Representation Learning (van den Oord, Vinyals, Kavukcuoglu, 2017)*, arXiv 1711.00937;
+    rotation: *Restructuring Vector Quantization with the Rotation Trick (Fifty et al., 2024)*, arXiv 2410.06424;
+    cosine: *Vector-quantized Image Modeling with Improved VQGAN (Yu et al., 2021)*; linear map: *Addressing
+    Representation Collapse in Vector Quantized Models with One Linear Layer (Zhu et al., 2024)*, arXiv 2411.02038;
+    residual: *Autoregressive Image Generation using Residual Quantization (Lee et al., 2022)*.
+
+Shapes: z and e (M, D); codes (M, S), S codes for each vector, each below K.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seisei import seeds
+from seisei.nn.distributions import precise
+from seisei.nn.kmeans import first_centres
+from seisei.nn.nearest import nearest
+from seisei.spec import Range, listed
+
+Count = Annotated[int, Range(ge=2, le=1 << 24)]
+Dim = Annotated[int, Range(ge=1, le=65536)]
+Share = Annotated[float, Range(ge=0, le=1)]
+Distance = Literal["euclidean", "cosine"]
+Estimator = Literal["straight-through", "rotation"]
+# Sums a tensor over all processes.
+Total = Callable[[Tensor], Tensor]
+
+# Rounds of k-means that codes start with.
+ROUNDS = 10
+# Vectors that this is done with: so many for each code, and no fewer than that.
+ENOUGH, LEAST = 8, 16_384
+# So many codes start far from each other, more of them anywhere.
+FEW = 2048
+# How far apart the halves of a code that is divided lie, in standard deviations of what chose it.
+APART = 0.1
+
+
+class Quantised(NamedTuple):
+    """What a quantiser answers.
+
+    Arguments:
+        values: e, with a gradient for z, (M, D).
+        codes: (M, S).
+        cost: what keeps z and e together, of each vector, (M,), in units of squared distance a dimension.
+    """
+
+    values: Tensor
+    codes: Tensor
+    cost: Tensor
+
+
+class Quantiser(nn.Module):
+    """What all quantisers have in common.
+
+    Arguments:
+        dim: D.
+        codes: K, of each of the codes of a vector.
+        slots: S, codes for each vector.
+    """
+
+    def __init__(self, dim: int, codes: int, slots: int = 1) -> None:
+        super().__init__()
+        self.dim, self.codes, self.slots = dim, codes, slots
+
+    def forward(self, z: Tensor) -> Quantised:
+        """Codes of z, and their vectors."""
+        raise NotImplementedError
+
+    def look_up(self, codes: Tensor) -> Tensor:
+        """The vectors of codes, (M, S) to (M, D)."""
+        raise NotImplementedError
+
+    def start_from(self, z: Tensor) -> None:
+        """Look at some vectors before the first step."""
+
+    def settle(self, total: Total | None) -> None:
+        """After an update of the weights: learn what is learned by counting.
+
+        Arguments:
+            total: sums over processes; None where the update was not taken, and what was counted is to be forgotten.
+        """
+
+
+class _Vectors(Quantiser):
+    """A quantiser that chooses the nearest of K vectors.
+
+    Arguments:
+        dim: D.
+        codes: K.
+        distance: by which the nearest is found; cosine puts vectors and z on the unit sphere.
+        estimator: of the gradient for z.
+        commitment: β, the weight of ‖z − e‖² for z.
+        learning: the weight of ‖z − e‖² for e.
+    """
+
+    def __init__(
+        self, dim: int, codes: int, distance: Distance, estimator: Estimator, commitment: float, learning: float
+    ) -> None:
+        super().__init__(dim, codes)
+        self.round, self.rotates = distance == "cosine", estimator == "rotation"
+        self.commitment, self.learning = commitment, learning
+
+    def vectors(self) -> Tensor:
+        """The vectors of all codes, (K, D)."""
+        raise NotImplementedError
+
+    def count(self, z: Tensor, codes: Tensor) -> None:
+        """Take note of which vectors chose which codes, (M, D) and (M,)."""
+
+    def forward(self, z: Tensor) -> Quantised:
+        """See `Quantiser.forward`."""
+        with torch.autocast(z.device.type, enabled=False):
+            z = precise(z)
+            if self.round:
+                z = F.normalize(z, dim=1)
+            vectors = self.vectors()
+            codes = nearest(z.detach(), vectors.detach())
+            if self.training and torch.is_grad_enabled():
+                self.count(z.detach(), codes)
+            e = F.embedding(codes, vectors)
+            cost = self.commitment * (z - e.detach()).square().mean(1)
+            if self.learning:
+                cost = cost + self.learning * (z.detach() - e).square().mean(1)
+            return Quantised(passed_on(z, e.detach(), self.rotates), codes.unsqueeze(1), cost)
+
+    def look_up(self, codes: Tensor) -> Tensor:
+        """See `Quantiser.look_up`."""
+        found: Tensor = F.embedding(codes.squeeze(1), self.vectors())
+        return found
+
+
+def passed_on(z: Tensor, e: Tensor, rotates: bool) -> Tensor:
+    """e, with the gradient of the identity for z, or with that of λR, where λRz = e.
+
+    R = I − 2rrᵀ + 2êẑᵀ with r = (ẑ + ê)/‖ẑ + ê‖ rotates in the plane of z and e alone; λ = ‖e‖/‖z‖.
+
+    Example:
+        >>> z = torch.tensor([[1.0, 0.0]], requires_grad=True)
+        >>> e = torch.tensor([[0.0, 2.0]])
+        >>> passed_on(z, e, True)[0, 1].backward()
+        >>> z.grad.round().tolist()  # what lengthens e lengthens z, twice as much
+        [[2.0, 0.0]]
+    """
+    if not rotates:
+        return z + (e - z).detach()
+    with torch.no_grad():
+        length = z.norm(dim=1, keepdim=True).clamp_min(1e-12)
+        a, b = z / length, F.normalize(e, dim=1)
+        r = F.normalize(a + b, dim=1)
+        stretch = e.norm(dim=1, keepdim=True) / length
+    turned = z - 2 * (z * r).sum(1, keepdim=True) * r + 2 * (z * a).sum(1, keepdim=True) * b
+    turned = stretch * turned
+    passed: Tensor = turned + (e - turned).detach()
+    return passed
+
+
+@listed
+class AveragedCodes(_Vectors):
+    """Each code's vector is a moving average of the vectors that chose it.
+
+        N_k ← γ N_k + (1 − γ) n_k,   m_k ← γ m_k + (1 − γ) Σ z,   e_k = m_k / N_k
+
+    with n_k the number of vectors z of a step, of all processes, that chose k. It is k-means, a batch at a time: with
+    γ = 0 a step is one of Lloyd's. A code that hardly any vector chooses is given half of one that many do.
+
+    Arguments:
+        dim: D.
+        codes: K.
+        distance: see `_Vectors`.
+        estimator: of the gradient for z.
+        commitment: β, the weight of ‖z − e‖² for z.
+        decay: γ.
+        revival: codes chosen by less than this share of the mean are given a new place.
+    """
+
+    means: Tensor
+    counts: Tensor
+    errors: Tensor
+    updates: Tensor
+
+    def __init__(
+        self,
+        dim: Dim,
+        codes: Count,
+        distance: Distance = "euclidean",
+        estimator: Estimator = "straight-through",
+        commitment: Annotated[float, Range(ge=0, le=1000)] = 0.25,
+        decay: Annotated[float, Range(ge=0, lt=1)] = 0.99,
+        revival: Share = 0.1,
+    ) -> None:
+        super().__init__(dim, codes, distance, estimator, commitment, learning=0.0)
+        self.decay, self.revival = decay, revival
+        self.register_buffer("means", torch.randn(codes, dim) / dim**0.5)
+        # Averages over steps of the share of all vectors that chose a code, and of its mean squared distance to them.
+        self.register_buffer("counts", torch.full((codes,), 1 / codes))
+        self.register_buffer("errors", torch.full((codes,), 1 / codes))
+        self.register_buffer("updates", torch.zeros((), dtype=torch.long))
+        self._counted: Tensor | None = None
+
+    def vectors(self) -> Tensor:
+        """See `_Vectors.vectors`."""
+        return F.normalize(self.means, dim=1) if self.round else self.means
+
+    @torch.no_grad()
+    def count(self, z: Tensor, codes: Tensor) -> None:
+        """Add to what was counted since the last update: by code, Σ z, Σ ‖z‖² and the number of vectors, (K, D + 2)."""
+        sums = z.new_zeros(self.codes, self.dim).index_add_(0, codes, z)
+        squares = z.new_zeros(self.codes).index_add_(0, codes, z.square().sum(1))
+        n = torch.bincount(codes, minlength=self.codes).to(z.dtype)
+        counted = torch.cat([sums, squares.unsqueeze(1), n.unsqueeze(1)], 1)
+        self._counted = counted if self._counted is None else self._counted + counted
+
+    @torch.no_grad()
+    def settle(self, total: Total | None) -> None:
+        """See `Quantiser.settle`."""
+        counted, self._counted = self._counted, None
+        if total is not None and counted is not None:
+            self._learn(total(counted), self.decay)
+
+    def _learn(self, counted: Tensor, decay: float) -> None:
+        sums, squares, n = counted[:, : self.dim], counted[:, self.dim], counted[:, self.dim + 1]
+        every = n.sum().clamp_min(1)
+        share = n / every
+        # e_k moves towards the mean of what chose it by its weight in N_k: the rule above, with no m_k to keep.
+        counts = decay * self.counts + (1 - decay) * share
+        move = ((1 - decay) * share / counts.clamp_min(1e-20)).unsqueeze(1)
+        mean = sums / n.clamp_min(1).unsqueeze(1)
+        spread = (squares / n.clamp_min(1) - mean.square().sum(1)).clamp_min(0)
+        self.means.lerp_(mean, move)
+        self.errors.lerp_(spread, move.squeeze(1))
+        self.counts.copy_(counts)
+        self.updates += 1
+        if self.revival:
+            self._revive()
+
+    def _revive(self) -> None:
+        """Codes that are hardly chosen, each with half of one of those that are chosen most."""
+        dead = self.counts < self.revival / self.codes
+        order = self.counts.argsort(descending=True)
+        # No more than there are others to divide, and none that would be dead then.
+        rich = self.counts[order] > 2 * self.revival / self.codes
+        few = min(int(dead.sum()), int(rich.sum()))
+        if not few:
+            return
+        empty, full = dead.nonzero().flatten()[:few], order[:few]
+        noise = torch.randn(few, self.dim, generator=seeds.generator("revival", int(self.updates)))
+        step = APART * (self.errors[full] / self.dim).sqrt().unsqueeze(1) * noise.to(self.means)
+        self.means[empty] = self.means[full] - step
+        self.means[full] += step
+        for kept, part in ((self.counts, 0.5), (self.errors, 1.0)):
+            kept[full] *= part
+            kept[empty] = kept[full]
+
+    @torch.no_grad()
+    def start_from(self, z: Tensor) -> None:
+        """Vectors of some rounds of k-means."""
+        z = precise(z)
+        with seeds.seeded("codes", self.codes):
+            z = z[torch.randperm(len(z))[: max(LEAST, ENOUGH * self.codes)].to(z.device)]
+        z = F.normalize(z, dim=1) if self.round else z
+        # Chosen one after the other where that takes no time. Where there are fewer vectors than codes several start at
+        # one, and all but one of them are moved at once.
+        first = z[torch.arange(self.codes, device=z.device) % len(z)]
+        if self.codes <= min(FEW, len(z)):
+            first = first_centres(z, self.codes, seeds.generator("codes", self.codes))
+        self.means.copy_(first)
+        self.counts.fill_(1 / self.codes)
+        self.errors.copy_(z.var(0).sum().expand(self.codes))
+        for _ in range(ROUNDS):
+            self.count(z, nearest(z, self.vectors()))
+            assert self._counted is not None
+            self._learn(self._counted, 0.0)
+            self._counted = None
+
+
+@listed
+class LearnedCodes(_Vectors):
+    """Vectors that are parameters, and descend ‖z − e‖².
+
+    Arguments:
+        dim: D.
+        codes: K.
+        distance: see `_Vectors`.
+        estimator: of the gradient for z.
+        commitment: β, the weight of ‖z − e‖² for z.
+    """
+
+    def __init__(
+        self,
+        dim: Dim,
+        codes: Count,
+        distance: Distance = "euclidean",
+        estimator: Estimator = "straight-through",
+        commitment: Annotated[float, Range(ge=0, le=1000)] = 0.25,
+    ) -> None:
+        super().__init__(dim, codes, distance, estimator, commitment, learning=1.0)
+        self.table = nn.Parameter(torch.randn(codes, dim) / dim**0.5)
+
+    def vectors(self) -> Tensor:
+        """See `_Vectors.vectors`."""
+        return F.normalize(self.table, dim=1) if self.round else self.table
+
+    @torch.no_grad()
+    def start_from(self, z: Tensor) -> None:
+        """Vectors of some rounds of k-means."""
+        self.table.copy_(_clustered(z, self.codes, self.round))
+
+
+@listed
+class MappedCodes(_Vectors):
+    """e = W c with random c that never move: all codes move together, so that none is left behind.
+
+    Arguments:
+        dim: D.
+        codes: K.
+        estimator: of the gradient for z.
+        commitment: β, the weight of ‖z − e‖² for z.
+    """
+
+    frozen: Tensor
+
+    def __init__(
+        self,
+        dim: Dim,
+        codes: Count,
+        estimator: Estimator = "straight-through",
+        commitment: Annotated[float, Range(ge=0, le=1000)] = 0.25,
+    ) -> None:
+        super().__init__(dim, codes, "euclidean", estimator, commitment, learning=1.0)
+        self.register_buffer("frozen", torch.randn(codes, dim) / dim**0.5)
+        self.map = nn.Linear(dim, dim, bias=False)
+        nn.init.eye_(self.map.weight)
+
+    def vectors(self) -> Tensor:
+        """See `_Vectors.vectors`."""
+        return self.map(self.frozen)  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def start_from(self, z: Tensor) -> None:
+        """A cloud as wide as that of z, in each direction."""
+        z = precise(z) - precise(z).mean(0)
+        values, directions = torch.linalg.eigh(z.T @ z / len(z))
+        self.map.weight.copy_(directions * (values.clamp_min(0) * self.dim).sqrt() @ directions.T)
+
+
+@listed
+class Residual(Quantiser):
+    """One quantiser after the other, each of what those before left: e = Σ e_s.
+
+    Arguments:
+        parts: quantisers of one dim and one number of codes.
+    """
+
+    def __init__(self, parts: list[nn.Module]) -> None:
+        first: Quantiser = parts[0]  # type: ignore[assignment]
+        super().__init__(first.dim, first.codes, sum(part.slots for part in parts))  # type: ignore[misc]
+        assert all(part.dim == first.dim and part.codes == first.codes for part in parts), "parts that do not fit"
+        self.parts = nn.ModuleList(parts)
+
+    def forward(self, z: Tensor) -> Quantised:
+        """See `Quantiser.forward`."""
+        z = precise(z)
+        rest, codes, cost = z, [], z.new_zeros(len(z))
+        for part in self.parts:
+            found: Quantised = part(rest)
+            rest = rest - found.values.detach()
+            codes.append(found.codes)
+            cost = cost + found.cost
+        return Quantised(passed_on(z, (z - rest).detach(), False), torch.cat(codes, 1), cost)
+
+    def look_up(self, codes: Tensor) -> Tensor:
+        """See `Quantiser.look_up`."""
+        found = [part.look_up(c) for part, c in zip(self.parts, _divided(codes, self.parts), strict=True)]  # type: ignore[operator]
+        return torch.stack(found).sum(0)
+
+    @torch.no_grad()
+    def start_from(self, z: Tensor) -> None:
+        """Each from what those before leave."""
+        for part in self.parts:
+            part.start_from(z)  # type: ignore[operator]
+            z = precise(z) - part(z).values
+
+    def settle(self, total: Total | None) -> None:
+        """See `Quantiser.settle`."""
+        for part in self.parts:
+            part.settle(total)  # type: ignore[operator]
+
+
+@listed
+class Grouped(Quantiser):
+    """A quantiser for each part of the vector: e = [e_1, …, e_S].
+
+    Arguments:
+        parts: quantisers of one number of codes.
+    """
+
+    def __init__(self, parts: list[nn.Module]) -> None:
+        kinds: list[Quantiser] = parts  # type: ignore[assignment]
+        super().__init__(sum(part.dim for part in kinds), kinds[0].codes, sum(part.slots for part in kinds))
+        assert all(part.codes == self.codes for part in kinds), "parts that do not fit"
+        self.parts = nn.ModuleList(parts)
+        self.dims = [part.dim for part in kinds]
+
+    def forward(self, z: Tensor) -> Quantised:
+        """See `Quantiser.forward`."""
+        found: list[Quantised] = [
+            part(each) for part, each in zip(self.parts, torch.split(z, self.dims, 1), strict=True)
+        ]
+        # The cost is a mean over dimensions.
+        cost = sum((f.cost * (d / self.dim) for f, d in zip(found, self.dims, strict=True)), z.new_zeros(len(z)))
+        return Quantised(torch.cat([f.values for f in found], 1), torch.cat([f.codes for f in found], 1), cost)
+
+    def look_up(self, codes: Tensor) -> Tensor:
+        """See `Quantiser.look_up`."""
+        found = [part.look_up(c) for part, c in zip(self.parts, _divided(codes, self.parts), strict=True)]  # type: ignore[operator]
+        return torch.cat(found, 1)
+
+    def start_from(self, z: Tensor) -> None:
+        """Each from its part."""
+        for part, each in zip(self.parts, torch.split(z, self.dims, 1), strict=True):
+            part.start_from(each)  # type: ignore[operator]
+
+    def settle(self, total: Total | None) -> None:
+        """See `Quantiser.settle`."""
+        for part in self.parts:
+            part.settle(total)  # type: ignore[operator]
+
+
+def _divided(codes: Tensor, parts: nn.ModuleList) -> tuple[Tensor, ...]:
+    return torch.split(codes, [part.slots for part in parts], 1)  # type: ignore[misc]
+
+
+def _clustered(z: Tensor, count: int, round_: bool) -> Tensor:
+    """The vectors of `count` codes that are averages, of z."""
+    codes = AveragedCodes(z.shape[1], count, "cosine" if round_ else "euclidean").to(z.device)
+    codes.start_from(z)
+    return codes.vectors()

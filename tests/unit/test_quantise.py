@@ -1,0 +1,312 @@
+"""Quantisers against closed forms."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from torch import Tensor
+
+from seisei import seeds
+from seisei.nn.grids import FiniteScalar, LookupFree, levels_for
+from seisei.nn.nearest import nearest, smallest
+from seisei.nn.quantise import AveragedCodes, Grouped, LearnedCodes, MappedCodes, Quantiser, Residual, passed_on
+from seisei.nn.segments import Segment, collisions, usage
+
+
+def noise(*shape: int, key: str = "z") -> Tensor:
+    return torch.randn(*shape, generator=seeds.generator("quantise", key))
+
+
+def alone(counted: Tensor) -> Tensor:
+    """What sums over processes, where there is one."""
+    return counted
+
+
+# ---- the search
+
+
+@pytest.mark.parametrize(("rows", "codes"), [(1, 2), (7, 5), (300, 256), (5000, 512), (70, 1000), (40, 4096)])
+def test_the_nearest_is_the_nearest(rows: int, codes: int) -> None:
+    x, vectors = noise(rows, 6), noise(codes, 6, key="e")
+    assert torch.equal(nearest(x, vectors), torch.cdist(x.double(), vectors.double()).argmin(1))
+
+
+def test_the_place_of_the_smallest_wherever_it_is() -> None:
+    scores = noise(512, 512).abs()
+    scores[torch.arange(512), torch.arange(512)] = -1.0
+    assert torch.equal(smallest(scores), torch.arange(512))
+    assert int(smallest(torch.zeros(1, 512))) in range(512)
+
+
+def test_distances_are_never_all_held_at_once() -> None:
+    x, vectors = noise(20_000, 4), noise(4096, 4, key="e")
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        nearest(x, vectors)
+    largest = max(event.self_cpu_memory_usage for event in profile.events() or ())
+    assert 0 < largest < 20_000 * 4096 * 4 / 16
+
+
+# ---- averages
+
+
+def test_the_codebook_is_the_average_of_what_chose_it() -> None:
+    """m_k and N_k kept apart, as in the paper, give the same vectors."""
+    codes = AveragedCodes(3, 8, decay=0.9, revival=0.0).train()
+    codes.means.copy_(noise(8, 3, key="e"))
+    n, m = torch.full((8,), 1 / 8), codes.means / 8
+    for step in range(5):
+        z = noise(64, 3, key=f"step {step}")
+        chosen = torch.cdist(z, m / n.unsqueeze(1)).argmin(1)
+        assert torch.equal(codes(z).codes[:, 0], chosen)
+        codes.settle(alone)
+        one_hot = torch.nn.functional.one_hot(chosen, 8).float()
+        n = 0.9 * n + 0.1 * one_hot.sum(0) / 64
+        m = 0.9 * m + 0.1 * one_hot.T @ z / 64
+        assert torch.allclose(codes.means, m / n.unsqueeze(1), atol=1e-6)
+        assert torch.allclose(codes.counts, n) and float(codes.counts.sum()) == pytest.approx(1)
+
+
+def test_with_no_memory_a_step_is_one_of_lloyds_and_its_fixed_point_is_the_mean() -> None:
+    codes = AveragedCodes(1, 2, decay=0.0, revival=0.0).train()
+    codes.means.copy_(torch.tensor([[0.0], [1.0]]))
+    z = torch.tensor([[0.0], [0.2], [3.0], [5.0]])
+    codes(z)
+    codes.settle(alone)
+    assert torch.allclose(codes.means, torch.tensor([[0.1], [4.0]]))
+    codes(z)
+    codes.settle(alone)
+    assert torch.allclose(codes.means, torch.tensor([[0.1], [4.0]]))
+
+
+def test_parts_of_a_batch_and_processes_count_as_the_batch_does() -> None:
+    z = noise(32, 4)
+    states = []
+    for parts in (1, 4):
+        codes = AveragedCodes(4, 8).train()
+        codes.means.copy_(noise(8, 4, key="e"))
+        for part in z.chunk(parts):
+            codes(part)
+        codes.settle(alone)
+        states.append(codes.state_dict())
+    # Two processes with half of the batch each, and what sums over them.
+    half = AveragedCodes(4, 8).train()
+    half.means.copy_(noise(8, 4, key="e"))
+    half(z[16:])
+    other = half._counted
+    half._counted = None
+    half(z[:16])
+    assert other is not None
+    half.settle(lambda counted: counted + other)
+    states.append(half.state_dict())
+    for state in states[1:]:
+        assert all(torch.allclose(value, states[0][name], atol=1e-6) for name, value in state.items())
+
+
+def test_what_was_counted_at_a_step_that_is_not_taken_is_forgotten() -> None:
+    codes = AveragedCodes(4, 8).train()
+    before = codes.means.clone()
+    codes(noise(32, 4))
+    codes.settle(None)
+    codes.settle(alone)
+    assert torch.equal(codes.means, before) and int(codes.updates) == 0
+
+
+def test_looking_counts_nothing() -> None:
+    codes = AveragedCodes(4, 8).train()
+    with torch.no_grad():
+        codes(noise(32, 4))
+    codes.eval()(noise(32, 4))
+    assert codes._counted is None
+
+
+def test_a_code_that_nothing_chooses_is_revived_below_its_threshold_and_not_above() -> None:
+    z = torch.cat([noise(500, 2), noise(500, 2, key="other") + 20])
+    for threshold, moved in ((0.5, True), (0.05, False)):
+        codes = AveragedCodes(2, 4, decay=0.9, revival=threshold).train()
+        codes.means.copy_(torch.tensor([[0.0, 0.0], [20.0, 20.0], [900.0, 900.0], [901.0, 900.0]]))
+        for _ in range(10):  # 0.9^10 = 0.35 of the share they start with is left
+            codes(z)
+            codes.settle(alone)
+        assert bool((codes.means.abs() < 30).all()) == moved
+        # What the dead had left is gone, and grows again.
+        assert 0.7 < float(codes.counts.sum()) < 1 + 1e-5
+
+
+def test_codes_start_on_the_data_and_all_are_used() -> None:
+    centres = 10 * noise(16, 5, key="centres")
+    z = centres.repeat_interleave(200, 0) + 0.01 * noise(3200, 5)
+    codes = AveragedCodes(5, 16)
+    codes.start_from(z)
+    assert float(torch.cdist(centres, codes.means).min(1).values.max()) < 0.1
+    # More codes than there are vectors: none is left without a place of its own.
+    few = AveragedCodes(5, 64)
+    few.start_from(noise(20, 5))
+    assert bool(torch.isfinite(few.means).all())
+
+
+@pytest.mark.parametrize("kind", [LearnedCodes, MappedCodes])
+def test_codes_that_descend_start_where_the_data_are(kind: type) -> None:
+    z = noise(4000, 6) * torch.tensor([9.0, 1.0, 1.0, 1.0, 1.0, 0.1]) + 3
+    codes = kind(6, 32)
+    codes.start_from(z)
+    wide = codes.vectors().detach().std(0) / z.std(0)
+    assert 0.7 < float(wide[0]) < 1.5 and float(wide.max()) < 2
+
+
+# ---- gradients
+
+
+def test_each_side_of_the_cost_has_its_own_gradient() -> None:
+    beta, z = 0.25, noise(40, 6).requires_grad_()
+    codes = LearnedCodes(6, 8, commitment=beta).train()
+    found = codes(z)
+    found.cost.sum().backward()
+    e = codes.table.detach()[found.codes[:, 0]]
+    assert torch.allclose(z.grad, 2 * beta * (z.detach() - e) / 6)  # type: ignore[arg-type]
+    expected = torch.zeros_like(codes.table).index_add_(0, found.codes[:, 0], 2 * (e - z.detach()) / 6)
+    assert torch.allclose(codes.table.grad, expected, atol=1e-6)  # type: ignore[arg-type]
+    # The values themselves reach z only, as if nothing had happened on the way.
+    z.grad, codes.table.grad = None, None
+    codes(z).values.sum().backward()
+    assert torch.equal(z.grad, torch.ones_like(z)) and codes.table.grad is None  # type: ignore[arg-type]
+
+
+def test_the_rotation_is_a_rotation_and_a_stretching() -> None:
+    z, e = noise(5, 4).double().requires_grad_(), noise(5, 4, key="e").double()
+    found = passed_on(z, e, True)
+    assert torch.allclose(found, e)
+    for i in range(5):
+        jacobian = torch.stack([torch.autograd.grad(found[i, k], z, retain_graph=True)[0][i] for k in range(4)])
+        stretch = e[i].norm() / z[i].detach().norm()
+        turn = jacobian / stretch
+        assert torch.allclose(turn @ turn.T, torch.eye(4).double()) and float(torch.linalg.det(turn)) > 0
+        assert torch.allclose(jacobian @ z[i].detach(), e[i])
+    # Nothing else is turned: what is orthogonal to both stays as it is.
+    plane = torch.linalg.svd(torch.stack([z[0].detach(), e[0]])).Vh[2:]
+    jacobian = torch.stack([torch.autograd.grad(found[0, k], z, retain_graph=True)[0][0] for k in range(4)])
+    assert torch.allclose(jacobian @ plane.T, plane.T * (e[0].norm() / z[0].detach().norm()))
+
+
+def test_codes_that_move_through_a_map_move_together() -> None:
+    codes = MappedCodes(4, 16).train()
+    found = codes(noise(3, 4))
+    found.cost.sum().backward()
+    assert set(dict(codes.named_parameters())) == {"map.weight"} and float(codes.map.weight.grad.abs().sum()) > 0  # type: ignore[union-attr]
+
+
+# ---- grids
+
+
+@pytest.mark.parametrize("levels", [[3, 2], [8, 5, 5, 5], [2, 2, 2], [7]])
+def test_every_number_is_a_place_on_the_grid_and_back(levels: list[int]) -> None:
+    q = FiniteScalar(levels)
+    own = torch.arange(q.codes).unsqueeze(1)
+    places = q.look_up(own)
+    assert len(places.unique(dim=0)) == q.codes == len(own)
+    assert 0 < float(places.abs().max()) <= 1 and bool((places.abs().amax(0) == 1).all())
+    # Every code is reached, by the z that its place is the bounded value of.
+    z = torch.cartesian_prod(*[torch.linspace(-4, 4, 30)] * len(levels))
+    found = q(z if z.dim() == 2 else z.unsqueeze(1))
+    assert len(found.codes.unique()) == q.codes
+    assert torch.allclose(found.values, q.look_up(found.codes))
+
+
+def test_numbers_of_levels_are_near_to_what_is_asked_for() -> None:
+    for codes in (2, 16, 100, 512, 1000, 4096, 16_384, 65_536):
+        levels = levels_for(codes)
+        assert 0.9 <= torch.tensor(levels).prod() / codes <= 1.1 and (len(levels) == 1 or min(levels) >= 5)
+
+
+def test_signs_are_bits() -> None:
+    q = LookupFree(5)
+    own = torch.arange(32).unsqueeze(1)
+    assert torch.equal(q(q.look_up(own)).codes, own)
+    assert torch.equal(q.look_up(own).unique(dim=0).abs(), torch.ones(32, 5))
+
+
+def test_bits_that_are_all_alike_are_pushed_apart() -> None:
+    q = LookupFree(3, commitment=0.0, entropy=1.0).train()
+    for _ in range(400):
+        q(torch.full((8, 3), 0.3))
+        q.settle(alone)
+    z = torch.full((8, 3), 0.05).requires_grad_()
+    q(z).cost.sum().backward()
+    assert float(z.grad.min()) > 0  # type: ignore[union-attr]  # descending makes ones rarer
+
+
+# ---- several codes a vector
+
+
+def test_each_code_corrects_those_before() -> None:
+    z = noise(4000, 8)
+    errors = []
+    for slots in (1, 2, 4):
+        q = Residual([AveragedCodes(8, 32) for _ in range(slots)])
+        q.start_from(z)
+        with torch.no_grad():
+            found = q(z)
+        assert found.codes.shape == (4000, slots)
+        assert torch.allclose(q.look_up(found.codes), found.values, atol=1e-5)
+        errors.append(float((found.values - z).square().mean()))
+    assert errors == sorted(errors, reverse=True) and errors[2] < 0.7 * errors[0]
+
+
+def test_each_code_is_of_its_part() -> None:
+    z = noise(500, 6)
+    q = Grouped([AveragedCodes(2, 16), AveragedCodes(4, 16)])
+    q.start_from(z)
+    with torch.no_grad():
+        found, parts = q(z), [q.parts[0](z[:, :2]), q.parts[1](z[:, 2:])]
+    assert torch.equal(found.codes, torch.cat([part.codes for part in parts], 1))
+    assert torch.allclose(found.cost, 0.25 * (found.values - z).square().mean(1), atol=1e-6)
+
+
+def every() -> list[Quantiser]:
+    return [
+        AveragedCodes(6, 16),
+        AveragedCodes(6, 16, distance="cosine", estimator="rotation"),
+        LearnedCodes(6, 16),
+        MappedCodes(6, 16),
+        FiniteScalar([5, 5, 5, 4, 4, 3]),
+        LookupFree(6),
+        Residual([AveragedCodes(6, 16), AveragedCodes(6, 16)]),
+        Grouped([AveragedCodes(2, 16), LearnedCodes(4, 16)]),
+    ]
+
+
+@pytest.mark.parametrize("q", every(), ids=lambda q: type(q).__name__)
+def test_the_contract(q: Quantiser) -> None:
+    z = noise(50, q.dim).requires_grad_()
+    q.start_from(z.detach())
+    found = q.train()(z)
+    assert found.values.shape == z.shape and found.codes.shape == (50, q.slots) and found.cost.shape == (50,)
+    assert found.codes.dtype == torch.int64 and 0 <= int(found.codes.min()) <= int(found.codes.max()) < q.codes
+    assert torch.allclose(q.look_up(found.codes), found.values, atol=1e-5)
+    (found.values * noise(50, q.dim, key="gradient")).sum().backward()
+    assert z.grad is not None and bool((z.grad.abs().sum(1) > 0).all())
+    q.settle(alone)
+    # What a vector becomes does not depend on those beside it.
+    q.eval()
+    with torch.no_grad():
+        assert torch.equal(q(z[:7]).codes, q(z).codes[:7])
+    assert not [name for name, value in q.state_dict().items() if not bool(torch.isfinite(value.double()).all())]
+
+
+# ---- how well they are used
+
+
+def test_used_equally_often_all_codes_are_the_perplexity_and_one_alone_is_one() -> None:
+    segments = [Segment(2, 4, 1, 8), Segment(1, 2, 2, 4)]
+    even = torch.cat([torch.arange(8).expand(6, 8), torch.tensor([[0, 3, 0, 3]]).expand(6, 4)], 1)
+    first, second = usage(even, segments)
+    assert first["perplexity"] == pytest.approx(8) and first["used"] == 1.0
+    # Of two slots the worst counts: each has one code alone.
+    assert second["perplexity"] == pytest.approx(1) and second["used"] == 0.25
+
+
+def test_collisions_are_examples_that_share_all_their_codes() -> None:
+    every_pair = torch.tensor(list(itertools.product(range(3), repeat=2)))
+    assert collisions(every_pair) == 0.0
+    assert collisions(torch.cat([every_pair, every_pair[:1]])) == pytest.approx(0.2)
