@@ -60,6 +60,19 @@ def found(events: Events) -> list[tuple[str, int]]:
     return [(finding["rule"], n) for n, event in enumerate(events, 1) for finding in watch.look(event)]
 
 
+def coded(used: list[float], expected: float = 1.0) -> list[dict[str, Any]]:
+    """Validations of 512 codes of which these shares are used, all of those equally often."""
+    return [
+        {
+            "event": "validation",
+            "step": i + 1,
+            "t": (i + 1) / len(used),
+            "codes": [{"codes": 512, "used": share, "expected": expected, "perplexity": 512 * share}],
+        }
+        for i, share in enumerate(used)
+    ]
+
+
 FALLING = [100 * math.exp(-i / 10) + 20 + (i % 3) for i in range(40)]
 HEALTHY = {
     "train": train(FALLING),
@@ -71,6 +84,8 @@ HEALTHY = {
     "a critic ahead, not sure": rounds([0.995] * 40, sure=0.8),
     "a generator that has arrived": rounds([0.5] * 40, [1.0] * 20 + [1e-5] * 20),
     "alike at the start, as all are": looks([0.9] * 20, [0.01, 0.1, *[0.6] * 18]),
+    "codes that start few": coded([0.1, *[0.97] * 9]),
+    "more codes than there are things to tell": coded([0.06] * 10, expected=0.07),
     "collapsed at the start, as all are": checks([90, 60, 45, 40, 38, 37, 36, 35, 35, 35], [0.0] * 8, 0)[:1],
 }
 BROKEN = {
@@ -81,6 +96,7 @@ BROKEN = {
     "starved generator": (rounds([0.98] * 40, [1.0] * 20 + [1e-5] * 20, sure=0.9), 2 * 30),
     "mode collapse": (looks([0.8] * 10, [0.7] * 4 + [0.05] * 6), 6),
     "copying critic": (looks([0.8] * 10, [0.8] * 10, known=[0.5] * 5 + [0.9] * 5), 7),
+    "codebook collapse": (coded([0.9, 0.4, 0.1, 0.02, 0.02]), 4),
     "overfitting": (checks([90, 60, 50, 45, 46, 50, 56, 60, 66], [0.8] * 8, 8), 7),
 }
 

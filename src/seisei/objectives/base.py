@@ -36,6 +36,8 @@ class Turn:
         sweep: moves the player by a rule of its own, a closed form or a round of expectation-maximisation, instead of
             by the gradient of its loss. It is given all training examples, as often as it asks for them, and answers
             with its loss.
+        settle: called after each move, with what sums a tensor over all processes, or with None where the move was not
+            taken: for what a player learns by counting what it met.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Turn:
     every: int = 1
     pace: Callable[[], float] = lambda: 1.0
     sweep: Callable[[Examples], Loss] | None = None
+    settle: Callable[[Callable[[Tensor], Tensor] | None], None] | None = None
 
 
 class Objective(nn.Module):

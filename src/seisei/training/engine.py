@@ -167,13 +167,16 @@ class Engine:
         dist.all_reduce(value, op=dist.ReduceOp.MAX)
         return int(value)
 
-    def mean(self, values: Tensor) -> Tensor:
-        """The mean over processes."""
+    def sum(self, values: Tensor) -> Tensor:
+        """The sum over processes."""
         if self.world > 1:
             values = values.clone()
             dist.all_reduce(values)
-            values /= self.world
         return values
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean over processes."""
+        return self.sum(values) / self.world if self.world > 1 else values
 
     def share(self, text: str) -> str:
         """The main process's text (at most 4,000 bytes), in every process."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from seisei.training.history import Event, Finding, History
+from seisei.training.watch_codes import codebook_collapse
 from seisei.training.watch_games import copying_critic, critic_wins, mode_collapse, starved_generator
 
 Rule = Callable[[History], Finding | None]
@@ -102,6 +103,7 @@ RULES: dict[str, Rule] = {
     "starved generator": starved_generator,
     "mode collapse": mode_collapse,
     "copying critic": copying_critic,
+    "codebook collapse": codebook_collapse,
 }
 
 

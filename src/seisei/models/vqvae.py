@@ -1,0 +1,183 @@
+"""VQ-VAE and VQ-VAE-2: pictures as codes, on one grid or on several, one finer than the other.
+
+    h_1 = e_1(x),  h_l = e_l(h_{l−1})                                 up, from the finest level to the coarsest
+    z_l = W_l [h_l, c_l],  q_l = quantise(z_l),  c_{l−1} = d_l([q_l, c_l])     and down, from the coarsest
+    p(x | codes) = head(d_1([q_1, c_1]))
+
+The finer codes are chosen knowing the coarser, and have to say only what those leave open. With one level it is the
+VQ-VAE. A code is worth log K nats before a prior over codes is learned, so that
+
+    log p(x) ≥ log p(x | codes(x)) − T log K                          T codes a picture
+
+References: *Neural Discrete Representation Learning (van den Oord, Vinyals, Kavukcuoglu, 2017)*, arXiv 1711.00937;
+    *Generating Diverse High-Fidelity Images with VQ-VAE-2 (Razavi, van den Oord, Vinyals, 2019)*, arXiv 1906.00446.
+
+Shapes: x (B, C, H, W) in [0, 1]; codes (B, T), the coarsest level first, by rows, the codes of one place side by side.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seisei.batch import Batch, observed
+from seisei.nn.distributions import Distribution
+from seisei.nn.quantise import Quantised, Total
+from seisei.nn.segments import Segment
+from seisei.spec import listed
+
+# Pictures that are looked at together before the first step.
+AT_ONCE = 256
+
+
+class Coded(NamedTuple):
+    """What a picture becomes.
+
+    Arguments:
+        likelihood: p(x | codes).
+        codes: (B, T).
+        cost: what keeps vectors and codes together, a mean over the vectors of each level, summed over levels, (B,).
+    """
+
+    likelihood: Distribution
+    codes: Tensor
+    cost: Tensor
+
+
+class _Walked(NamedTuple):
+    """How far a picture came: the vectors of the last level reached, (M, D), what was quantised, and the map made."""
+
+    places: Tensor
+    levels: list[Quantised]
+    told: Tensor | None
+
+
+@listed
+class VQVAE(nn.Module):
+    """Encoders, quantisers and decoders of some levels, the finest first.
+
+    Arguments:
+        encoders: of each level, (B, C, H, W) to a smaller map, the finer level's map being what the coarser reads.
+        quantisers: of each level.
+        decoders: of each level, a map to one of the size of the finer level's, or to the head's features.
+        head: features to p(x | codes).
+
+    Example:
+        >>> from seisei.nn.heads import GaussianHead
+        >>> from seisei.nn.maps import MapDecoder, MapEncoder
+        >>> from seisei.nn.quantise import AveragedCodes
+        >>> encoder, decoder = MapEncoder([1, 8, 8], 4, 8), MapDecoder([1, 8, 8], 6, 4, 8)
+        >>> model = VQVAE([encoder], [AveragedCodes(6, 16)], [decoder], GaussianHead())
+        >>> codes = model.encode(torch.zeros(3, 1, 8, 8))
+        >>> codes.shape, model.decode(codes).shape
+        (torch.Size([3, 4]), torch.Size([3, 1, 8, 8]))
+    """
+
+    log_prob_is_bound = True
+
+    def __init__(
+        self, encoders: list[nn.Module], quantisers: list[nn.Module], decoders: list[nn.Module], head: nn.Module
+    ) -> None:
+        super().__init__()
+        self.encoders, self.decoders, self.head = nn.ModuleList(encoders), nn.ModuleList(decoders), head
+        self.quantisers = nn.ModuleList(quantisers)
+        told = [0 if above is None else above.outputs for above in (*decoders[1:], None)]
+        self.enter = nn.ModuleList(
+            nn.Conv2d(encoder.outputs + more, quantiser.dim, 1)  # type: ignore[operator, arg-type]
+            for encoder, quantiser, more in zip(encoders, quantisers, told, strict=True)
+        )
+
+    @property
+    def segments(self) -> list[Segment]:
+        """How the codes of a picture are laid out: the coarsest grid first."""
+        levels = zip(reversed(self.encoders), reversed(self.quantisers), strict=True)
+        return [Segment(*encoder.grid, quantiser.slots, quantiser.codes) for encoder, quantiser in levels]  # type: ignore
+
+    @property
+    def length(self) -> int:
+        """T, codes a picture."""
+        return sum(segment.length for segment in self.segments)
+
+    @property
+    def bits(self) -> float:
+        """Of a picture's codes, before a prior over codes is learned."""
+        return sum(segment.length * math.log2(segment.codes) for segment in self.segments)
+
+    def initialise(self, examples: Batch) -> None:
+        """Let the codes of each level start where vectors of training pictures lie."""
+        with torch.no_grad():
+            # What the coarser levels tell a level is known once these have started.
+            for level in reversed(range(len(self.encoders))):
+                parts = [self._walk(part.visible, down_to=level) for part in examples.split(AT_ONCE)]
+                self.quantisers[level].start_from(torch.cat([part.places for part in parts]))  # type: ignore[operator]
+
+    def code(self, x: Tensor) -> Coded:
+        """Codes of pictures, and what they leave of them."""
+        found = self._walk(x)
+        cost = torch.stack([each.cost.reshape(len(x), -1).mean(1) for each in found.levels]).sum(0)
+        codes = [each.codes.reshape(len(x), -1) for each in found.levels]
+        return Coded(self.head(found.told), torch.cat(codes, 1), cost)
+
+    def _walk(self, x: Tensor, down_to: int = -1) -> _Walked:
+        """Up through the encoders, and down to a level, which is not quantised any more; by default through all."""
+        hidden, maps = 2 * x - 1, []
+        for encoder in self.encoders:
+            hidden = encoder(hidden)
+            maps.append(hidden)
+        told: Tensor | None = None
+        levels: list[Quantised] = []
+        for level in reversed(range(len(maps))):
+            z = self.enter[level](maps[level] if told is None else torch.cat([maps[level], told], 1))
+            places = z.movedim(1, 3).flatten(0, 2)
+            if level == down_to:
+                break
+            levels.append(self.quantisers[level](places))
+            q = levels[-1].values.to(z.dtype).reshape(len(x), *z.shape[2:], -1).movedim(3, 1)
+            told = self.decoders[level](q if told is None else torch.cat([q, told], 1))
+        return _Walked(places, levels, told)
+
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """The codes of pictures, (B, T)."""
+        return self.code(x).codes
+
+    def known(self, mask: Tensor) -> Tensor:
+        """Which codes are those of what was observed, (B, T), of (B, C, H, W).
+
+        A code knows what lies beside its own place too: one next to what is missing was told what is not there.
+        """
+        hole = (~mask).any(1, keepdim=True).float()
+        parts = []
+        for segment in self.segments:
+            touched = F.adaptive_max_pool2d(hole, (segment.height, segment.width))
+            beside = F.max_pool2d(touched, 3, stride=1, padding=1)
+            parts.append((beside == 0).flatten(1).repeat_interleave(segment.slots, 1))
+        return torch.cat(parts, 1)
+
+    def likelihood(self, codes: Tensor) -> Distribution:
+        """p(x | codes)."""
+        told: Tensor | None = None
+        parts = torch.split(codes, [segment.length for segment in self.segments], 1)
+        for level, segment, part in zip(reversed(range(len(parts))), self.segments, parts, strict=True):
+            vectors = self.quantisers[level].look_up(part.reshape(-1, segment.slots))  # type: ignore[operator]
+            q = vectors.reshape(len(codes), segment.height, segment.width, -1).movedim(3, 1)
+            told = self.decoders[level](q if told is None else torch.cat([q, told], 1))
+        return self.head(told)  # type: ignore[no-any-return]
+
+    def decode(self, codes: Tensor, y: Tensor | None = None) -> Tensor:
+        """The mean of p(x | codes), (B, C, H, W)."""
+        return self.likelihood(codes).mean
+
+    @torch.no_grad()
+    def log_prob(self, batch: Batch, *, samples: int = 1) -> Tensor:
+        """log p(x | codes(x)) − T log K, in nats, (B,): a lower bound of log p(x)."""
+        coded = self.code(batch.visible)
+        return observed(coded.likelihood.log_prob(batch.x), batch.mask) - self.bits * math.log(2)
+
+    def settle(self, total: Total | None) -> None:
+        """After an update of the weights; see `Quantiser.settle`."""
+        for quantiser in self.quantisers:
+            quantiser.settle(total)  # type: ignore[operator]

@@ -1,0 +1,72 @@
+"""A critic of patches: a verdict for each part of a picture, on its texture and not on what it is of.
+
+Convolutions of 4×4, the first few of which halve the map. What a verdict sees is `field` pixels wide:
+
+    halving layers       1    2    3    4
+    field               16   34   70  142
+
+Reference: *Image-to-Image Translation with Conditional Adversarial Networks (Isola, Zhu, Zhou, Efros, 2017)*, arXiv
+1611.07004.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seisei.nn.conv import Width
+from seisei.nn.distributions import precise
+from seisei.nn.mlp import Shape
+from seisei.spec import Range, listed
+
+Halvings = Annotated[int, Range(ge=1, le=6)]
+KERNEL, SLOPE = 4, 0.2
+
+
+@listed
+class PatchCritic(nn.Module):
+    """(B, C, H, W) to (B, P): how real each patch looks.
+
+    Arguments:
+        shape: (C, H, W) of what is seen.
+        width: channels after the first layer; they double with each halving, at most to eight times as many.
+        layers: that halve the map.
+
+    Example:
+        >>> import torch
+        >>> critic = PatchCritic([3, 70, 70], width=8)
+        >>> critic.field, critic(torch.zeros(2, 3, 70, 70)).shape
+        (70, torch.Size([2, 36]))
+    """
+
+    def __init__(self, shape: Shape, width: Width = 64, layers: Halvings = 3) -> None:
+        super().__init__()
+        widths = [shape[0], *(width * min(2**i, 8) for i in range(layers + 1))]
+        strides = [2] * layers + [1]
+        self.layers = nn.ModuleList(
+            nn.Conv2d(a, b, KERNEL, stride, padding=1)
+            for a, b, stride in zip(widths[:-1], widths[1:], strides, strict=True)
+        )
+        self.verdict = nn.Conv2d(widths[-1], 1, KERNEL, padding=1, bias=False)
+        self.field = KERNEL
+        for stride in reversed(strides):
+            self.field = stride * self.field + KERNEL - stride
+
+    def features(self, seen: Tensor) -> list[Tensor]:
+        """What each layer makes of it."""
+        found, hidden = [], 2 * seen - 1
+        for layer in self.layers:
+            hidden = F.leaky_relu(layer(hidden), SLOPE)
+            found.append(hidden)
+        return found
+
+    def judged(self, seen: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Verdicts, (B, P), and what they were made of."""
+        found = self.features(seen)
+        return precise(self.verdict(found[-1])).flatten(1), found
+
+    def forward(self, seen: Tensor) -> Tensor:
+        """How real each patch looks."""
+        return self.judged(seen)[0]

@@ -1,0 +1,99 @@
+"""Pictures through codes and back.
+
+    −log p(x | codes(x)) + β N/(2 ε²) E‖z − e‖²/D
+
+N is the number of values of a picture, and ε² the mean squared error of the steps before. With a likelihood whose σ is
+learned the first term is worth N/(2 ε²) times the squared error; the second is given the same factor, so that β means
+the same at the start, where a picture is a blur, and at the end. β is the quantiser's own.
+
+Reference: *Neural Discrete Representation Learning (van den Oord, Vinyals, Kavukcuoglu, 2017)*, arXiv 1711.00937.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seisei.batch import Batch, Examples, observed
+from seisei.nn.quantise import Total
+from seisei.nn.segments import collisions, usage
+from seisei.objectives.base import Loss, Objective, Turn
+from seisei.spec import listed
+
+# Of a value in [0, 1]: where it starts, and a picture that comes back exactly is no reason for an infinite weight.
+FIRST_ERROR, SMALLEST_ERROR = 0.1, 1e-5
+# How much of the error is that of the steps before.
+REMEMBERED = 0.95
+
+
+@listed
+class Coding(Objective):
+    """Reconstruction through codes.
+
+    Arguments:
+        model: gives `code`, `settle`, `segments` and `bits`.
+    """
+
+    error: Tensor
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model)
+        self.register_buffer("error", torch.tensor(FIRST_ERROR))
+        self._met: Tensor | None = None
+
+    def loss(self, batch: Batch, t: float) -> Loss:
+        """The loss; its parts are both terms, in nats, and the mean squared error."""
+        return self.sent(batch)[0]
+
+    def sent(self, batch: Batch) -> tuple[Loss, Tensor]:
+        """The loss, and what comes back of x, (B, C, H, W)."""
+        coded = self.model.code(batch.visible)
+        cost = -observed(coded.likelihood.log_prob(batch.x), batch.mask).mean()
+        back = coded.likelihood.mean
+        error = _error(batch, back.detach())
+        kept = coded.cost.mean() * batch.x[0].numel() / (2 * self.error)
+        if torch.is_grad_enabled():
+            met = torch.stack([error * len(batch), error.new_tensor(len(batch))])
+            self._met = met if self._met is None else self._met + met
+        parts = {"reconstruction": cost.detach(), "commitment": kept.detach(), "error": error}
+        return Loss(cost + kept, parts), back
+
+    def turns(self) -> list[Turn]:
+        """The model, which counts what its codes met after each move."""
+        return [Turn("model", self.model, self.loss, settle=self.settle)]
+
+    def settle(self, total: Total | None) -> None:
+        """After a move: what the codes met, and how large the error was."""
+        met, self._met = self._met, None
+        if total is not None and met is not None:
+            squared, count = total(met)
+            self.error.lerp_((squared / count).clamp_min(SMALLEST_ERROR), 1 - REMEMBERED)
+        self.model.settle(total)
+
+    def examine(self, batches: Sequence[Batch], known: Examples) -> dict[str, Any]:
+        """See `Objective.examine`; with how many of the codes are used, and how evenly, by segment of codes.
+
+        The perplexity is exp of the entropy of the codes of held-out pictures: as many codes used equally often would
+        have it. Codes that had no chance to be chosen, where there are fewer of them than K, are not counted as unused.
+        """
+        found = super().examine(batches, known)
+        codes = torch.cat([self.model.encode(batch.visible) for batch in batches])
+        found["codes"] = usage(codes, self.model.segments)
+        found["scores"] |= {"PSNR": -10 * math.log10(max(found["scores"]["error"], 1e-12))}
+        found["scores"]["used"] = min(each["used"] for each in found["codes"])
+        found["scores"]["perplexity"] = min(each["perplexity"] / each["codes"] for each in found["codes"])
+        found["scores"]["collisions"] = collisions(codes)
+        return found
+
+
+def _error(batch: Batch, mean: Tensor) -> Tensor:
+    """The mean squared error of what was observed."""
+    squared = (batch.x - mean).square()
+    if batch.mask is None:
+        return squared.mean()
+    seen = batch.mask.expand_as(squared)
+    return (squared * seen).sum() / seen.sum().clamp_min(1)
