@@ -140,7 +140,7 @@ def test_a_bad_moment_of_adam_is_undone_by_going_back(
     def spoiled(training: Training) -> None:
         if training.step == 20 and not done:
             done.append(True)
-            state = training.moves[0].optimizer.state
+            state = training.moves[0].optimizers[0].state
             next(iter(state.values()))[moment][0] = value
         advance(training)
 

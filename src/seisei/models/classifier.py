@@ -214,9 +214,10 @@ class GenerativeClassifier(nn.Module):
         u = seeds.uniform(n, 1, device=reached.device).to(reached.dtype)
         return (u > reached[:-1]).sum(1)
 
-    def sample(self, n: int, y: Tensor | None = None, *, temperature: float = 1.0) -> Tensor:
-        """n examples of these classes, or of classes drawn from p(y)."""
-        x: Tensor = self.density.sample(n, self.draw_labels(n) if y is None else y, temperature=temperature)
+    def sample(self, n: int, y: Tensor | None = None, *, temperature: float = 1.0, **knobs: Any) -> Tensor:
+        """n examples of these classes, or of classes drawn from p(y); knobs are the density's own."""
+        y = self.draw_labels(n) if y is None else y
+        x: Tensor = self.density.sample(n, y, temperature=temperature, **knobs)
         return self.moved(Batch((torch.unflatten(x, 1, self.shape) if self.shape else x).float())).x
 
     # ---- how it learns

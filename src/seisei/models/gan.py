@@ -37,6 +37,8 @@ class Generator(nn.Module):
         torch.Size([3, 1, 8, 8])
     """
 
+    blends = True
+
     def __init__(self, decoder: nn.Module, prior: nn.Module, view: nn.Module) -> None:
         super().__init__()
         self.decoder, self.prior = decoder, prior

@@ -36,6 +36,8 @@ class Autoencoder(nn.Module):
         head: features to p(x | z).
     """
 
+    blends = True
+
     def __init__(self, encoder: nn.Module, decoder: nn.Module, head: nn.Module) -> None:
         super().__init__()
         self.encoder, self.decoder, self.head = encoder, decoder, head
@@ -75,6 +77,7 @@ class VAE(nn.Module):
     """
 
     log_prob_is_bound = True
+    blends = True
 
     def __init__(
         self,

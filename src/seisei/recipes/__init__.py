@@ -31,7 +31,14 @@ RECIPES: dict[str, tuple[str, str]] = {
         "seisei.recipes.classification:generative",
         "p(x | y) and p(y): labels by Bayes' rule, examples of a class, likelihoods, gaps allowed.",
     ),
+    "prior": (
+        "seisei.recipes.priors:prior",
+        "A Transformer over codes or pixels: draw, score, tell kinds.",
+    ),
     "vae": ("seisei.recipes.vaes:vae", "Variational autoencoder: new pictures, smooth latents, a likelihood bound."),
+    "vqvae": ("seisei.recipes.vq:vqvae", "Pictures as whole numbers and back: encode, decode, reconstruct."),
+    "vqvae+prior": ("seisei.recipes.priors:vqvae_prior", "Both stages in one: codes for pictures, then their order."),
+    "vqvae2": ("seisei.recipes.vq:vqvae2", "The same on several grids, one finer than the other."),
 }
 
 

@@ -90,12 +90,23 @@ class Training:
         loader: where batches come from.
         engine: where it runs.
         seed: of the weights, the order and the noise.
+        given: the weights of parts that are given, by their path in the objective; a training that is restored has
+            them in its checkpoint.
     """
 
-    def __init__(self, plan: Plan, loader: Loader, engine: Engine, seed: int) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        loader: Loader,
+        engine: Engine,
+        seed: int,
+        given: Mapping[str, Mapping[str, Tensor]] | None = None,
+    ) -> None:
         self.plan, self.loader, self.engine, self.seed = plan, loader, engine, seed
         with seeds.seeded(seed, "weights"):
             self.objective: Objective = plan.objective.build()
+        for path, weights in (given or {}).items():
+            load_weights(self.objective.get_submodule(path), weights, str(plan.given[path]))
         one = loader.data.batch(loader.order.some(1)).x
         few = LOOKED_AT_BYTES // (one.numel() * one.element_size())
         self.objective.initialise(loader.data.batch(loader.order.some(max(1, min(LOOKED_AT, few)))))

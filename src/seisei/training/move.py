@@ -15,7 +15,7 @@ from seisei.data.loader import Loader
 from seisei.errors import UserError
 from seisei.objectives.base import Loss, Objective, Turn
 from seisei.training.engine import Engine, like, whole
-from seisei.training.optim import build_optimizer
+from seisei.training.optim import build_optimizers
 from seisei.training.plan import Plan
 from seisei.training.tensors import all_finite
 
@@ -62,7 +62,7 @@ class Move:
         self.names = [name for name, _ in turn.player.named_parameters()]
         self.parameters = list(turn.player.parameters())
         self.fused = bool(engine.levers["fused_optimizer"])
-        self.optimizer = build_optimizer(self.parameters, plan.optim, fused=self.fused)
+        self.optimizers = build_optimizers(turn.player, plan.optim, fused=self.fused)
 
     def _alone(self) -> None:
         """Only this turn's player requires a gradient, whatever the players share."""
@@ -74,7 +74,8 @@ class Move:
     def __call__(self, batch: Batch, t: float, rate: float, step: int) -> Moved:
         """Descend the turn's loss once; a step whose loss or gradient is not finite is not taken."""
         self._alone()
-        self.optimizer.zero_grad(set_to_none=True)
+        for parameter in self.parameters:
+            parameter.grad = None
         parts = self._gradients(batch, t, step)
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         norm = whole(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))))
@@ -83,9 +84,12 @@ class Move:
         if taken:
             if size > self.plan.optim.clip:
                 torch._foreach_mul_(gradients, self.plan.optim.clip / size)
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate * self.turn.pace()
-            self.optimizer.step()
+            for optimizer in self.optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = rate * self.turn.pace()
+                optimizer.step()
+        if self.turn.settle is not None:
+            self.turn.settle(self.engine.sum if taken else None)
         return Moved({**parts, "gradient_norm": norm}, taken)
 
     def _gradients(self, batch: Batch, t: float, step: int) -> dict[str, Tensor]:
@@ -115,12 +119,16 @@ class Move:
 
     def state(self) -> dict[str, Tensor]:
         """The optimizer's tensors, by parameter name (all processes must ask)."""
-        found = self.optimizer.state
+        found = self._states()
         return {
             f"{name}/{key}": whole(value)
             for name, parameter in zip(self.names, self.parameters, strict=True)
             for key, value in found.get(parameter, {}).items()
         }
+
+    def _states(self) -> dict[Tensor, dict[str, Tensor]]:
+        """What optimizers keep of each parameter."""
+        return {parameter: kept for optimizer in self.optimizers for parameter, kept in optimizer.state.items()}
 
     def load(self, state: Mapping[str, Tensor], where: str) -> None:
         """Take over what `state` gave.
@@ -128,7 +136,9 @@ class Move:
         Raises:
             UserError: it belongs to another player.
         """
-        self.optimizer.state.clear()
+        whose = {p: o for o in self.optimizers for group in o.param_groups for p in group["params"]}
+        for optimizer in self.optimizers:
+            optimizer.state.clear()
         by_name = dict(zip(self.names, self.parameters, strict=True))
         remedy = "resume with the options the run was trained with"
         for key, value in state.items():
@@ -144,9 +154,10 @@ class Move:
             else:
                 problem = f"tensor {key!r} has shape {tuple(value.shape)}, wanted {tuple(parameter.shape)}"
                 raise UserError("E-RES-08", where, problem, remedy)
-            self.optimizer.state[by_name[name]][kind] = kept
-        if state and len(self.optimizer.state) < len(self.parameters):
-            missing = next(n for n in self.names if by_name[n] not in self.optimizer.state)
+            whose[by_name[name]].state[by_name[name]][kind] = kept
+        there = self._states()
+        if state and len(there) < len(self.parameters):
+            missing = next(n for n in self.names if by_name[n] not in there)
             raise UserError("E-RES-06", where, f"tensor {missing!r} is missing", remedy)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any, Literal
 
 from seisei.errors import UserError, did_you_mean
@@ -16,6 +17,9 @@ Count = Annotated[int, Range(ge=1, le=10**12)]
 class Optim:
     """How parameters move: Adam with decoupled weight decay, a warm-up, a schedule and a bound on the gradient.
 
+    Matrices between hidden vectors (`seisei.nn.transformer.Matrix`) may move by Muon instead: along the gradient's
+    average with all of its singular values made about 1, as far a value as Adam would.
+
     Arguments:
         learning_rate: of Adam, at its highest.
         betas: decay of Adam's two averages.
@@ -23,6 +27,7 @@ class Optim:
         clip: the global gradient norm is cut to this.
         warmup: the fraction of training over which the rate rises from 0.
         schedule: of the rate after warm-up.
+        matrices: what moves them.
     """
 
     learning_rate: Annotated[float, Range(gt=0, le=1)] = 1e-3
@@ -31,6 +36,7 @@ class Optim:
     clip: Annotated[float, Range(gt=0)] = 1e6
     warmup: Annotated[float, Range(ge=0, le=1)] = 0.01
     schedule: Literal["constant", "cosine"] = "cosine"
+    matrices: Literal["adam", "muon"] = "adam"
 
     def __post_init__(self) -> None:
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
@@ -52,6 +58,8 @@ class Plan:
         format: memory layout of pictures; `channels_last` pays with convolutions at batches of 8 and more.
         balance: of kinds: a batch holds n^(1 − balance) of a kind that there are n of, relative to the others; 0 for
             all as they come, 1 for as many of each.
+        given: parts of the objective that do not learn, by their path in it, and the run that each one's weights, its
+            model's, come from; or the plan of a training that comes first.
     """
 
     objective: Spec
@@ -62,6 +70,12 @@ class Plan:
     micro: Annotated[int, Range(ge=1, le=10**6)] = 1
     format: Literal["contiguous", "channels_last"] = "contiguous"
     balance: Annotated[float, Range(ge=0, le=1)] = 0.0
+    given: Mapping[str, str | Plan] = field(default_factory=dict)
+
+    @property
+    def stages(self) -> dict[str, Plan]:
+        """The trainings that come first, by the path of the part that each one's model becomes."""
+        return {path: first for path, first in self.given.items() if isinstance(first, Plan)}
 
     def override(self, path: str, value: Any) -> Plan:
         """The plan with one value changed, found by a dotted path such as ``objective.beta`` or ``optim.clip``.
@@ -82,6 +96,8 @@ class Plan:
                 raise UserError("E-TRN-02", f"--set {path}", f"{name} has no {rest!r}", did_you_mean(rest, inner))
             new = checked(f"--set {path}", value, parameters(Optim)[rest].annotation)
             return replace(self, optim=replace(old, **{rest: new}))
+        if name == "given":
+            raise UserError("E-TRN-02", f"--set {path}", "is not a single value", "give the recipe's own option")
         if rest or isinstance(old, (Spec, Optim)):
             parts = list(old.arguments) if isinstance(old, Spec) else [f.name for f in fields(Optim)]
             remedy = did_you_mean(path, [f"{name}.{p}" for p in parts]) if not rest else f"set {name} itself"
@@ -92,6 +108,7 @@ class Plan:
         """The plan as data, every default resolved."""
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
         optim = {f.name: getattr(self.optim, f.name) for f in fields(self.optim)}
+        plain["given"] = {path: x if isinstance(x, str) else x.to_json() for path, x in self.given.items()}
         return {**plain, "objective": self.objective.to_json(), "optim": {**optim, "betas": list(self.optim.betas)}}
 
     @classmethod
@@ -103,8 +120,12 @@ class Plan:
         """
         if not isinstance(data, dict) or not {"objective", "steps", "batch"} <= data.keys():
             raise UserError("E-*-02", where, "holds no plan", "use a run folder that seisei wrote")
-        plain = {k: v for k, v in data.items() if k not in ("objective", "optim")}
-        plan = cls(Spec.from_json(data["objective"], where), steps=1, batch=1)
+        plain = {k: v for k, v in data.items() if k not in ("objective", "optim", "given")}
+        given = data.get("given", {})
+        if not isinstance(given, dict):
+            raise UserError("E-*-02", where, "holds no list of given parts", "use a run folder that seisei wrote")
+        parts = {path: x if isinstance(x, str) else cls.from_json(x, where) for path, x in given.items()}
+        plan = cls(Spec.from_json(data["objective"], where), steps=1, batch=1, given=parts)
         for name, value in plain.items():
             plan = plan.override(name, value)
         if not issubclass(plan.objective.cls, Objective):

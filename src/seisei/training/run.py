@@ -28,10 +28,11 @@ class RunFolder:
 
     Arguments:
         path: of the folder.
+        part_of: the folder of the run that this one is the first stage of.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, part_of: Path | None = None) -> None:
+        self.path, self.part_of = path, part_of
         self.checkpoints = Checkpoints(path / "checkpoints")
         self.listeners: list[Listener] = []
         self._pending: list[str] = []
@@ -102,7 +103,7 @@ class RunFolder:
     @property
     def resume_command(self) -> str:
         """What to type to go on with this run."""
-        return f"seisei resume {shlex.quote(str(self.path))}"
+        return f"seisei resume {shlex.quote(str(self.part_of or self.path))}"
 
     def write(self, name: str, content: dict[str, Any] | bytes) -> None:
         """Write a file of the run, complete or not at all.

@@ -1,0 +1,181 @@
+"""Autoregressive models: of a codec's codes, or of pixels themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from seisei.errors import UserError
+from seisei.modalities.given import Given
+from seisei.modalities.label import Label
+from seisei.models.autoregressive import Autoregressive, AutoregressiveClassifier
+from seisei.nn.pixels import PixelCodes
+from seisei.nn.transformer import Dropout, Heads, Layers
+from seisei.objectives.codes import CodeLikelihood
+from seisei.recipes.vaes import BatchSize, Decay, Rate, Steps, picture
+from seisei.recipes.vq import Codes, Factor, Kind, vqvae
+from seisei.schema import Schema
+from seisei.spec import Range, Spec
+from seisei.training.plan import Optim, Plan
+from seisei.training.run import RunFolder
+
+Width = Annotated[int, Range(ge=16, le=16384)]
+# Of pixels there are many, and each is a step of drawing.
+MOST_PIXELS = 4096
+
+
+def prior(
+    schema: Schema,
+    *,
+    codec: str | None = None,
+    condition: Literal["none", "label"] = "none",
+    untold: Annotated[float, Range(ge=0, le=1)] = 0.1,
+    width: Width = 256,
+    layers: Layers = 6,
+    heads: Heads = 8,
+    dropout: Dropout = 0.1,
+    steps: Steps = 10_000,
+    batch: BatchSize = 64,
+    learning_rate: Rate = 1e-3,
+    average: Decay = 0.999,
+) -> Plan:
+    """Learn which codes follow which, and so to draw pictures, to score them, and to tell their kinds.
+
+    Paper: *Neural Discrete Representation Learning (van den Oord, Vinyals, Kavukcuoglu, 2017)*.
+    Command: seisei train prior photos/ --codec runs/vqvae
+    Duration: minutes to hours on two cores. Expected: bits per dimension well below those of the codec alone.
+
+    Arguments:
+        codec: A run of vqvae or vqvae2; without one the values of pixels are the codes.
+        condition: label tells each picture's label, so that a kind can be chosen when drawing, and told by Bayes' rule.
+        untold: Share of pictures that are not told it, for --guidance when drawing.
+        width: Of hidden vectors.
+        layers: Of the Transformer.
+        heads: Of its attention.
+        dropout: Share of each branch that is left out in training, against learning by heart.
+        steps: Updates of the weights.
+        batch: Pictures an update.
+        learning_rate: Of Adam, at its highest.
+        average: Decay of the moving average of the weights that is used afterwards.
+    """
+    if codec is None:
+        image = picture(schema)
+        if image.values > MOST_PIXELS:
+            problem = f"pictures of {image.values:,} values, wanted at most {MOST_PIXELS:,}"
+            raise UserError("E-TRN-08", "--codec", problem, "train a vqvae first and give its run, or a smaller --size")
+        codes, whence = Spec(PixelCodes, shape=list(image.shape), levels=image.levels), None
+    else:
+        codes, whence = _codec(codec, schema), str(Path(codec).resolve())
+    return _over(
+        schema, codes, whence, condition, untold, width, layers, heads, dropout, steps, batch, learning_rate, average
+    )
+
+
+def vqvae_prior(
+    schema: Schema,
+    *,
+    codes: Codes = 512,
+    quantiser: Kind = "averaged",
+    factor: Factor = None,
+    sharp: Annotated[float, Range(ge=0, le=100)] = 0.0,
+    codec_steps: Steps = 10_000,
+    condition: Literal["none", "label"] = "none",
+    untold: Annotated[float, Range(ge=0, le=1)] = 0.1,
+    width: Width = 256,
+    layers: Layers = 6,
+    heads: Heads = 8,
+    dropout: Dropout = 0.1,
+    steps: Steps = 10_000,
+    batch: BatchSize = 64,
+    learning_rate: Rate = 1e-3,
+    average: Decay = 0.999,
+) -> Plan:
+    """Learn codes for pictures, then which codes follow which: vqvae and prior in one run.
+
+    Paper: *Neural Discrete Representation Learning (van den Oord, Vinyals, Kavukcuoglu, 2017)*.
+    Command: seisei train vqvae+prior photos/
+    Duration: minutes to hours on two cores. Expected: pictures like those given.
+
+    Arguments:
+        codes: How many different codes there are.
+        quantiser: See vqvae.
+        factor: Pixels a place stands for, each way; see vqvae.
+        sharp: How much a critic has a say in what comes back; see vqvae.
+        codec_steps: Updates of the codec's weights.
+        condition: label tells each picture's label, so that a kind can be chosen when drawing, and told by Bayes' rule.
+        untold: Share of pictures that are not told it, for --guidance when drawing.
+        width: Of the Transformer's hidden vectors.
+        layers: Of the Transformer.
+        heads: Of its attention.
+        dropout: Share of each branch that is left out in training, against learning by heart.
+        steps: Updates of the Transformer's weights.
+        batch: Pictures an update, of both.
+        learning_rate: Of Adam, at its highest, for both.
+        average: Decay of the moving average of the weights that is used afterwards.
+    """
+    first = vqvae(
+        schema, codes=codes, quantiser=quantiser, factor=factor, sharp=sharp, steps=codec_steps, batch=batch,
+        learning_rate=learning_rate, average=average,
+    )  # fmt: skip
+    return _over(
+        schema, first.objective.arguments["model"], first, condition, untold, width, layers, heads, dropout, steps,
+        batch, learning_rate, average,
+    )  # fmt: skip
+
+
+def _over(
+    schema: Schema, codec: Spec, whence: str | Plan | None, condition: str, untold: float, width: int, layers: int,
+    heads: int, dropout: float, steps: int, batch: int, learning_rate: float, average: float,
+) -> Plan:  # fmt: skip
+    """A Transformer over the codes of a codec, whose weights are those of a run, or of a training that comes first."""
+    if width % heads or width // heads % 2:
+        near = [h for h in range(1, width + 1) if width % h == 0 and width // h % 2 == 0]
+        remedy = f"choose --heads {min(near, key=lambda h: abs(h - heads))}" if near else "choose an even --width"
+        raise UserError("E-TRN-08", "--heads", f"{heads} heads do not divide a width of {width} evenly", remedy)
+    classes = _classes(schema) if condition == "label" else 0
+    model = Spec(Autoregressive, codec=codec, width=width, layers=layers, heads=heads, classes=classes, dropout=dropout)
+    labelled = classes and isinstance(schema.y, Label)
+    if labelled:
+        # A kind can be told from the example by Bayes' rule, conditions of other sorts cannot.
+        model = Spec(AutoregressiveClassifier, density=model, classes=classes)
+    optim = Optim(learning_rate=learning_rate, betas=(0.9, 0.95), weight_decay=0.01, clip=100.0, matrices="muon")
+    objective = Spec(CodeLikelihood, model=model, untold=untold if classes else 0.0)
+    given = {} if whence is None else {"model.density.codec" if labelled else "model.codec": whence}
+    return Plan(objective, steps, batch, optim, average=average, given=given)
+
+
+def _classes(schema: Schema) -> int:
+    if isinstance(schema.y, Given):
+        return schema.y.size
+    if isinstance(schema.y, Label) and schema.y.classes > 1:
+        return schema.y.classes
+    remedy = "put each kind in a sub-folder, or add a metadata.csv with a label column"
+    raise UserError("E-TRN-12", "--condition label", "no kinds to choose from, wanted at least 2", remedy)
+
+
+def _codec(run: str, schema: Schema) -> Spec:
+    """The model of a run that makes codes of such examples.
+
+    Raises:
+        UserError: no such run, a model without codes, or one of other pictures.
+    """
+    folder = RunFolder.open(run)
+    where = f"{run}/recipe.json"
+    try:
+        tree = folder.read("recipe.json")["plan"]["objective"]["arguments"]["model"]
+    except (KeyError, TypeError) as error:
+        raise UserError("E-*-02", where, f"lacks {error}", "use a run folder that seisei wrote") from error
+    spec = Spec.from_json(tree, where)
+    if not all(hasattr(spec.cls, name) for name in ("segments", "likelihood", "encode", "decode")):
+        problem = f"its model, a {spec.cls.__name__}, makes no codes"
+        raise UserError("E-TRN-13", run, problem, "give a run of vqvae or vqvae2")
+    theirs = Schema.from_json(folder.read("schema.json"), f"{run}/schema.json").x
+    if theirs != schema.x:
+        problem = f"the data are {_said(schema.x)}, and it was trained on {_said(theirs)}"
+        raise UserError("E-TRN-13", run, problem, "give the data that it was trained on, with the same options")
+    return spec
+
+
+def _said(end: object) -> str:
+    values = {name: getattr(end, name) for name in ("width", "height", "channels", "levels") if hasattr(end, name)}
+    return ", ".join(f"{name} {value}" for name, value in values.items()) or type(end).__name__

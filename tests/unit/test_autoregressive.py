@@ -1,0 +1,265 @@
+"""A Transformer over codes, against enumeration."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from seisei import seeds
+from seisei.batch import Batch
+from seisei.models.autoregressive import Autoregressive, places_of
+from seisei.models.vqvae import VQVAE
+from seisei.nn.heads import GaussianHead
+from seisei.nn.maps import MapDecoder, MapEncoder
+from seisei.nn.pixels import PixelCodes
+from seisei.nn.quantise import AveragedCodes
+from seisei.nn.segments import Segment
+from seisei.nn.steering import Steering
+from seisei.nn.transformer import EXPLICIT, Transformer, angles, attention, turned
+
+
+def stirred(model: nn.Module, spread: float = 0.3) -> nn.Module:
+    """Far from the start, where every code is about equally likely."""
+    with seeds.seeded("stirred"):
+        for parameter in model.parameters():
+            nn.init.normal_(parameter, std=spread)
+    return model.eval()
+
+
+def tiny(classes: int = 3) -> Autoregressive:
+    model = Autoregressive(PixelCodes([1, 2, 3], 2), width=16, layers=2, heads=2, classes=classes)
+    stirred(model.network)
+    return model.eval()
+
+
+EVERY = torch.tensor(list(itertools.product([0.0, 1.0], repeat=6))).reshape(-1, 1, 2, 3)
+
+
+# ---- the Transformer
+
+
+@pytest.mark.parametrize("length", [1, 5, 33])
+def test_attention_is_a_softmax_over_what_came_before(length: int) -> None:
+    q, k, v = (torch.randn(2, 3, length, 4, generator=seeds.generator("attention", i)) for i in range(3))
+    scores = (q @ k.transpose(2, 3) / 2).masked_fill(torch.ones(length, length).triu(1).bool(), -math.inf)
+    expected = scores.softmax(-1) @ v
+    assert torch.allclose(attention(q, k, v), expected, atol=1e-6)
+    # The last ones alone, with what came before them kept.
+    assert torch.allclose(attention(q[:, :, -2:], k, v), expected[:, :, -2:], atol=1e-6)
+
+
+def test_the_librarys_attention_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    q, k, v = (torch.randn(1, 2, 9, 4, generator=seeds.generator("attention", i)) for i in range(3))
+    ours = [attention(q, k, v), attention(q[:, :, 5:], k, v), attention(q[:, :, 8:], k, v)]
+    assert EXPLICIT > 9
+    monkeypatch.setattr("seisei.nn.transformer.EXPLICIT", 0)
+    theirs = [attention(q, k, v), attention(q[:, :, 5:], k, v), attention(q[:, :, 8:], k, v)]
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(ours, theirs, strict=True))
+
+
+def test_turned_keys_know_the_distance_alone() -> None:
+    q, k = torch.randn(2, 1, 16, generator=seeds.generator("turned"))
+    places = torch.tensor([[0.0, 0.0], [2.0, 5.0], [7.0, 1.0], [9.0, 6.0]])
+    by = angles(places, 16)
+    products = turned(q.expand(4, -1), by) @ turned(k.expand(4, -1), by).T
+    assert products[0, 1] == pytest.approx(float(products[2, 3]), abs=1e-5)  # both two down, five across
+    assert abs(float(products[0, 1] - products[0, 2])) > 1e-3
+    assert torch.allclose(turned(q, by[:, :1]), q)
+
+
+def test_no_gradient_flows_to_what_came_before_and_nothing_leaks_from_the_future() -> None:
+    model = stirred(Transformer(torch.arange(7.0).unsqueeze(1), 16, 2, 2))
+    h = torch.randn(1, 7, 16, generator=seeds.generator("causal")).requires_grad_()
+    out = model(h)
+    for t in range(7):
+        (gradient,) = torch.autograd.grad(out[0, t].sum(), h, retain_graph=True)
+        assert bool((gradient[0, t + 1 :] == 0).all()) and bool((gradient[0, : t + 1].abs().sum(1) > 0).all())
+    # To the last bit, however large it is.
+    other = h.detach().clone()
+    other[0, 4:] = 1e6
+    with torch.no_grad():
+        assert torch.equal(model(other)[0, :4], model(h)[0, :4])
+
+
+def test_one_after_the_other_is_all_at_once() -> None:
+    model = stirred(Transformer(torch.cartesian_prod(torch.arange(3.0), torch.arange(4.0)), 16, 3, 4))
+    h = torch.randn(5, 12, 16, generator=seeds.generator("cached"))
+    memories = model.memories(5, h)
+    with torch.no_grad():
+        each = [model(h[:, :5], memories), *(model(h[:, t : t + 1], memories) for t in range(5, 12))]
+        assert float((torch.cat(each, 1) - model(h)).abs().max()) < 1e-5
+
+
+def test_a_memory_goes_on_with_the_rows_that_are_chosen() -> None:
+    model = stirred(Transformer(torch.arange(6.0).unsqueeze(1), 16, 2, 2))
+    h, rows = torch.randn(3, 6, 16, generator=seeds.generator("rows")), torch.tensor([2, 2, 0])
+    memories = model.memories(3, h)
+    with torch.no_grad():
+        model(h[:, :5], memories)
+        for memory in memories:
+            memory.choose(rows)
+        last = torch.cat([h[rows, :5], h[:, 5:]], 1)
+        assert torch.allclose(model(h[:, 5:], memories), model(last)[:, 5:], atol=1e-5)
+
+
+# ---- likelihood
+
+
+def test_probabilities_of_all_pictures_sum_to_one() -> None:
+    model = tiny()
+    for kind in range(3):
+        p = model.log_prob(Batch(EVERY, torch.full((64,), kind))).exp()
+        assert float(p.double().sum()) == pytest.approx(1, abs=1e-5) and float(p.max()) > 2 / 64
+    both = model.log_probs(Batch(EVERY))
+    assert torch.allclose(both[:, 1], model.log_prob(Batch(EVERY, torch.ones(64, dtype=torch.long))), atol=1e-5)
+
+
+def test_several_segments_sum_to_one_too() -> None:
+    codec = nn.Module()
+    codec.segments = [Segment(1, 1, 2, 3), Segment(1, 2, 1, 2)]  # type: ignore[assignment]
+    model = Autoregressive(codec, width=16, layers=1, heads=2)
+    stirred(model.network)
+    codes = torch.cartesian_prod(*[torch.arange(k) for k in (3, 3, 2, 2)])
+    with torch.no_grad():
+        total = model.network.log_codes(codes).sum(1).exp().double().sum()
+    assert float(total) == pytest.approx(1, abs=1e-5)
+    assert places_of(model.network.segments).tolist() == [[0.5, 1.0], [0.5, 1.0], [0.5, 0.5], [0.5, 1.5]]
+
+
+def test_draws_are_as_frequent_as_they_are_likely() -> None:
+    model, y = tiny(), torch.ones(20_000, dtype=torch.long)
+    with seeds.seeded("frequent"):
+        codes = model.draw(20_000, y)
+    share = torch.bincount((codes * 2 ** torch.arange(5, -1, -1)).sum(1), minlength=64) / 20_000
+    p = model.log_prob(Batch(EVERY, torch.ones(64, dtype=torch.long))).exp()
+    chi = float((20_000 * (share - p).square() / p).sum())
+    assert chi < 63 + 5 * math.sqrt(2 * 63)
+
+
+def test_a_picture_costs_its_codes_and_what_they_leave_open() -> None:
+    encoder, decoder = MapEncoder([1, 8, 8], 4, 8), MapDecoder([1, 8, 8], 6, 4, 8)
+    codec = VQVAE([encoder], [AveragedCodes(6, 16)], [decoder], GaussianHead())
+    x = torch.rand(5, 1, 8, 8, generator=seeds.generator("two stages"))
+    model = stirred(Autoregressive(codec, width=16, layers=1, heads=2), 0.1)
+    assert isinstance(model, Autoregressive)
+    codes = codec.encode(x)
+    of_codes = model.network.log_codes(codes).sum(1)
+    of_picture = codec.likelihood(codes).log_prob(x).flatten(1).sum(1)
+    assert torch.allclose(model.log_prob(Batch(x)), of_codes + of_picture) and model.log_prob_is_bound
+    # Where nothing is known of the order of codes, that is the bound of the codec alone.
+    for parameter in model.network.logits.parameters():
+        nn.init.zeros_(parameter)
+    assert torch.allclose(model.log_prob(Batch(x)), codec.log_prob(Batch(x)), atol=1e-3)
+    assert all(not parameter.requires_grad for parameter in codec.parameters())
+
+
+def test_values_of_pixels_lose_nothing() -> None:
+    codec = PixelCodes([3, 5, 4], 256)
+    x = torch.randint(256, (6, 3, 5, 4), generator=seeds.generator("pixels")) / 255
+    assert torch.equal(codec.decode(codec.encode(x)), x)
+    codes = torch.randint(256, (6, 60), generator=seeds.generator("codes"))
+    assert torch.equal(codec.encode(codec.decode(codes)), codes)
+
+
+# ---- drawing
+
+
+def test_a_draw_does_not_depend_on_its_neighbours() -> None:
+    model, y = tiny(), torch.tensor([2, 0, 1, 1])
+
+    def drawn(labels: Tensor) -> Tensor:
+        with seeds.drawing(seeds.Draws(7, 0, total=4, offset=0)):
+            return model.draw(len(labels), labels)
+
+    assert torch.equal(drawn(y)[:2], drawn(torch.tensor([2, 0, 0, 2]))[:2])
+    assert torch.equal(drawn(y)[:2], drawn(y[:2]))
+
+
+def test_guidance() -> None:
+    """0 leaves the label out, 1 is the model, and more makes what the label is known by likelier still."""
+    model = tiny()
+
+    def first(guidance: float) -> float:
+        with seeds.seeded("guidance"):
+            codes = model.draw(4000, torch.zeros(4000, dtype=torch.long), steering=Steering(guidance=guidance))
+        return float(codes[:, 0].double().mean())
+
+    network, one = model.network, torch.zeros(1, 6, dtype=torch.long)
+    told = network(one, torch.zeros(1, dtype=torch.long))[0][0, 0].detach()
+    untold = network(one)[0][0, 0].detach()
+    for weight in (0.0, 1.0, 3.0):
+        logits = untold + weight * (told - untold)
+        expected = float(logits.softmax(0)[1])
+        assert first(weight) == pytest.approx(expected, abs=4 * math.sqrt(expected * (1 - expected) / 4000) + 1e-3)
+
+
+def test_what_is_left_to_draw_from() -> None:
+    p = torch.tensor([[0.4, 0.3, 0.2, 0.1]])
+
+    def left(**how: float) -> list[bool]:
+        found: list[bool] = Steering(**how).left(p.log()).isfinite()[0].tolist()  # type: ignore[arg-type]
+        return found
+
+    assert left() == [True] * 4 and left(top_k=9) == [True] * 4 and left(top_p=1.0) == [True] * 4
+    assert left(top_k=1) == left(top_p=0.01) == left(min_p=1.0) == [True, False, False, False]
+    assert left(top_k=3) == left(top_p=0.75) == left(min_p=0.45) == [True, True, True, False]
+    assert left(top_p=0.7) == [True, True, False, False]
+    assert left(top_k=3, min_p=0.7) == [True, True, False, False]
+
+
+def test_a_code_is_chosen_by_its_share_of_the_unit_interval() -> None:
+    logits = torch.tensor([0.5, 0.0, 0.25, 0.25]).log().expand(6, 4)
+    u = torch.tensor([0.0, 0.49, 0.51, 0.74, 0.76, 1 - 1e-7])
+    assert Steering().choose(logits, u).tolist() == [0, 0, 2, 2, 3, 3]
+    assert Steering(top_k=1).choose(logits, u).tolist() == [0] * 6
+    # Twice as warm: square roots of the shares.
+    warm = Steering().choose(logits, torch.full((6,), 0.42), temperature=2.0)
+    assert warm.tolist() == [2] * 6  # √½ / (√½ + 1) = 0.414
+
+
+def test_the_likeliest_is_drawn_where_it_is_the_only_one_left() -> None:
+    model = tiny()
+    codes = model.draw(3, torch.zeros(3, dtype=torch.long), steering=Steering(top_k=1))
+    logits = model.network(codes, torch.zeros(3, dtype=torch.long))[0]
+    assert torch.equal(codes, logits.argmax(2))
+
+
+# ---- filling holes
+
+
+@pytest.mark.parametrize("holes", [[0, 1], [2, 5], [0, 3, 4]])
+def test_what_is_missing_is_drawn_given_what_comes_after_it_too(holes: list[int]) -> None:
+    model, n = tiny(), 3000
+    codes, known = torch.tensor([1, 0, 1, 1, 0, 0]), torch.ones(6, dtype=torch.bool)
+    known[holes] = False
+    with seeds.seeded("holes"):
+        drawn = model.complete(codes, known, n, torch.zeros(1, dtype=torch.long), particles=32)
+    assert torch.equal(drawn[:, known], codes[known].expand(n, -1))
+    fits = (EVERY.flatten(1).long()[:, known] == codes[known]).all(1)
+    p = model.log_prob(Batch(EVERY[fits], torch.zeros(int(fits.sum()), dtype=torch.long))).softmax(0)
+    places = 2 ** torch.arange(len(holes) - 1, -1, -1)
+    share = torch.bincount((drawn[:, holes] * places).sum(1), minlength=len(p)) / n
+    assert float((share - p).abs().max()) < 0.03
+
+
+def test_what_is_seen_stays() -> None:
+    model = tiny()
+    x = (torch.rand(3, 1, 2, 3, generator=seeds.generator("seen")) > 0.5).float()
+    mask = torch.tensor([[[[True, False, True], [False, False, True]]]]).expand(3, 1, 2, 3)
+    with seeds.seeded("stays"):
+        found = model.impute(Batch(x, torch.arange(3), mask), 4)
+    assert found.shape == (3, 4, 1, 2, 3)
+    assert torch.equal(found[:, :, :, mask[0, 0]], x[:, None, :, mask[0, 0]].expand(-1, 4, -1, -1))
+
+
+def test_codes_beside_a_hole_are_not_known() -> None:
+    encoder, decoder = MapEncoder([1, 16, 16], 4, 8), MapDecoder([1, 16, 16], 6, 4, 8)
+    codec = VQVAE([encoder], [AveragedCodes(6, 16)], [decoder], GaussianHead())
+    mask = torch.ones(1, 1, 16, 16, dtype=torch.bool)
+    mask[..., :3, :3] = False
+    known = codec.known(mask).reshape(4, 4)
+    assert known.tolist() == [[False, False, True, True]] * 2 + [[True] * 4] * 2
