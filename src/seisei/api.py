@@ -14,8 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
 from torch import Tensor
 
 from seisei import session
@@ -25,8 +24,9 @@ from seisei.errors import UserError, did_you_mean
 from seisei.evaluation.classification import Predictions
 from seisei.evaluation.likelihood import Likelihood
 from seisei.finish import evaluate, finish
-from seisei.modalities.image import grid, png_bytes
-from seisei.pipeline import Asked, Pipeline, Pixels
+from seisei.modalities.image import MAX_PIXELS, grid, png_bytes
+from seisei.nn.steering import Steering
+from seisei.pipeline import Asked, Latents, Pipeline, Pixels
 from seisei.session import DataOptions, Request
 from seisei.training.engine import Execution
 from seisei.training.run import Listener, RunFolder
@@ -106,23 +106,82 @@ class Run:
         label: Asked = None,
         temperature: float = 1.0,
         truncation: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        guidance: float | None = None,
     ) -> list[Any]:
-        """New pictures, uint8 (H, W) or (H, W, 3), or new rows as dictionaries; see `Pipeline.sample`."""
-        return self.pipeline.sample(n, seed=seed, label=label, temperature=temperature, truncation=truncation)
+        """New pictures, uint8 (H, W) or (H, W, 3), or new rows as dictionaries.
+
+        See `Pipeline.sample`, and of the last four arguments `seisei.nn.steering.Steering`.
+        """
+        return self.pipeline.sample(
+            n,
+            seed=seed,
+            label=label,
+            temperature=temperature,
+            truncation=truncation,
+            steering=_steering(top_k, top_p, min_p, guidance),
+        )
 
     def reconstruct(self, given: Any, *, resize: Resize | None = None) -> list[Pixels]:
         """Every picture, through the model and back."""
         self.pipeline.need("reconstruct")
         return self.pipeline.reconstruct(self.read(given, resize=resize, verb="reconstruct"))
 
-    def encode(self, given: Any, *, resize: Resize | None = None) -> NDArray[np.float32]:
-        """The latent of every picture, (N, L)."""
+    def encode(self, given: Any, *, resize: Resize | None = None) -> Latents:
+        """The latent of every picture, (N, L), or its codes, (N, T) whole numbers."""
         self.pipeline.need("encode")
         return self.pipeline.encode(self.read(given, resize=resize, verb="encode"))
 
-    def decode(self, latents: NDArray[np.float32], *, label: Asked = None) -> list[Pixels]:
-        """The picture of every latent."""
+    def decode(self, latents: Latents, *, label: Asked = None) -> list[Pixels]:
+        """The picture of every latent, or of every row of codes."""
         return self.pipeline.decode(latents, label=label)
+
+    def impute(
+        self,
+        given: Any,
+        holes: Any,
+        n: int = 1,
+        *,
+        seed: int = 0,
+        label: Asked = None,
+        temperature: float = 1.0,
+        particles: int = 8,
+        resize: Resize | None = None,
+        convert: bool = False,
+        max_pixels: int = MAX_PIXELS,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        guidance: float | None = None,
+    ) -> list[list[Pixels]]:
+        """n completions of each picture, whose holes are white in a mask: one for all, or one for each.
+
+        See `Pipeline.impute`; of the last four arguments `seisei.nn.steering.Steering`.
+        """
+        self.pipeline.need("impute")
+        labels = "want" if self.pipeline.classes else "ignore"
+        data = self.read(given, resize=resize, convert=convert, max_pixels=max_pixels, verb="impute", labels=labels)
+        white = self.holes(holes, len(data), resize=resize)
+        return self.pipeline.impute(
+            data,
+            white,
+            n,
+            seed=seed,
+            label=label,
+            temperature=temperature,
+            particles=particles,
+            steering=_steering(top_k, top_p, min_p, guidance),
+        )
+
+    def holes(self, given: Any, count: int, *, resize: Resize | None = None) -> Tensor:
+        """What is white in masks, for so many pictures, (1 or count, 1, H, W)."""
+        mask = self.read(given, resize=resize, verb="impute", labels="ignore", convert=True)
+        if len(mask) not in (1, count):
+            problem = f"{len(mask)} masks for {count} pictures"
+            raise UserError("E-IMP-24", "--mask", problem, "give one mask, or one for each picture")
+        return torch.cat([batch.x for batch in self.pipeline.batches(mask)]).amax(1, keepdim=True) > 0.5
 
     def interpolate(
         self,
@@ -136,7 +195,7 @@ class Run:
         """Pictures on the way between seeds (whole numbers), or between pictures (anything `read` takes)."""
         self.pipeline.need("interpolate")
         if isinstance(ends, (list, tuple)) and all(isinstance(e, int) for e in ends):
-            z: Tensor | NDArray[np.float32] = self.pipeline.prior_latents(ends)
+            z: Tensor | Latents = self.pipeline.prior_latents(ends)
         else:
             z = self.pipeline.encode(self.read(ends, resize=resize))
         return self.pipeline.interpolate(z, steps=steps, path=path, label=label)
@@ -207,6 +266,13 @@ class Run:
         """Evaluate, draw the figures and write the report anew."""
         finish(self.folder, self.data(data))
         return self.report
+
+
+def _steering(top_k: int | None, top_p: float | None, min_p: float | None, guidance: float | None) -> Steering | None:
+    """What a person turned; None where nothing was."""
+    if all(knob is None for knob in (top_k, top_p, min_p, guidance)):
+        return None
+    return Steering(top_k, top_p, min_p, 1.0 if guidance is None else guidance)
 
 
 def train(

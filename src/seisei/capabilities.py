@@ -40,14 +40,54 @@ class Decodes(Protocol):
 
 @runtime_checkable
 class Encodes(Protocol):
-    """Turns x into a latent, and back."""
+    """Turns x into a latent, or into codes, and back."""
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """The latent of each example, (B, L)."""
+        """The latent of each example, (B, L), or its codes."""
         ...
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """The example of each, (B, *x)."""
+        ...
+
+
+@runtime_checkable
+class Blends(Protocol):
+    """Has latents between which lie others; codes have nothing between them."""
+
+    blends: bool
+
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """The example of each latent, (B, *x)."""
+        ...
+
+
+@runtime_checkable
+class Codifies(Protocol):
+    """Turns x into codes, whole numbers, and back: its `encode` answers with (B, T) of them.
+
+    `segments` says how they are laid out (`seisei.nn.segments.Segment`), and `bits` what those of an example cost
+    before anything is known about them.
+    """
+
+    segments: Any
+    bits: float
+
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """The codes of each example, (B, T)."""
+        ...
+
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """The example of each row of codes, (B, *x)."""
+        ...
+
+
+@runtime_checkable
+class Imputes(Protocol):
+    """Draws what is missing of an example, given the rest."""
+
+    def impute(self, batch: Batch, n: int, *, temperature: float = 1.0, particles: int = 8, **knobs: Any) -> Tensor:
+        """n completions of each example, (B, n, *x): what was observed stays as it is."""
         ...
 
 
@@ -103,16 +143,17 @@ class Infers(Protocol):
 VERBS: dict[str, type] = {
     "sample": Samples,
     "reconstruct": Encodes,
-    "interpolate": Decodes,
+    "interpolate": Blends,
     "encode": Encodes,
     "decode": Decodes,
     "score": Scores,
     "predict": Decides,
+    "impute": Imputes,
 }
 
 
 # What comes out of these is shown as pictures.
-PICTURED = ("reconstruct", "interpolate", "decode")
+PICTURED = ("reconstruct", "interpolate", "decode", "impute")
 
 
 def offers(model: object, *, pictures: bool = True) -> list[str]:

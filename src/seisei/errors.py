@@ -15,6 +15,7 @@ VERB_CODES = {
     "resume": "RES",
     "sample": "SMP",
     "reconstruct": "RCN",
+    "impute": "IMP",
     "interpolate": "INT",
     "encode": "ENC",
     "decode": "DEC",

@@ -202,6 +202,8 @@ def through_codes(pipeline: Pipeline, run: RunFolder, data: Dataset) -> None:
     half = max(1, len(few) // 2)
     rows = [picture for i in range(0, len(few), half) for part in (originals, back) for picture in part[i : i + half]]
     run.write("figures/reconstructions.png", png_bytes(grid(rows, half)))
+    if "interpolate" not in pipeline.verbs:
+        return
     label = None
     ends = pipeline.encode(few)
     if pipeline.classes and few.y is not None and isinstance(data.schema.y, Label):

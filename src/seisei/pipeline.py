@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from seisei import catalog, seeds
 from seisei.batch import Batch
-from seisei.capabilities import Believes, Decides, Decodes, Joins, offers
+from seisei.capabilities import Believes, Codifies, Decides, Decodes, Joins, offers
 from seisei.data.dataset import Dataset
 from seisei.errors import UserError
 from seisei.evaluation.classification import Predictions
@@ -26,13 +26,16 @@ from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.modalities.table import Table
 from seisei.nn.priors import StandardNormal
+from seisei.nn.steering import Steering
 from seisei.schema import Schema
-from seisei.spec import Spec
+from seisei.spec import Range, Spec
 from seisei.training.loop import load_weights
 from seisei.training.run import RunFolder
 from seisei.training.size import check_weights, outline
 
 Pixels = NDArray[np.uint8]
+# Latents are numbers, codes whole numbers.
+Latents = NDArray[np.float32] | NDArray[np.int64]
 Path_ = Literal["spherical", "linear"]
 # The kind that is wanted: of all, or of each.
 Asked = Said | Sequence[Said] | None
@@ -152,6 +155,7 @@ class Pipeline:
         label: Asked = None,
         temperature: float = 1.0,
         truncation: float | None = None,
+        steering: Steering | None = None,
     ) -> list[Any]:
         """New examples; the same for the same seed, whatever n. Pictures as pixels, rows as dictionaries.
 
@@ -164,6 +168,7 @@ class Pipeline:
             temperature: below 1 nearer to the most likely example, above 1 farther.
             truncation: latents are drawn within so many standard deviations in each dimension: fewer for more typical,
                 less varied examples. With the same seed each stays what it is, and moves inwards.
+            steering: of a model that draws one code after the other, which are left to draw from.
 
         Raises:
             UserError: the model cannot sample, or an argument is out of range.
@@ -186,6 +191,9 @@ class Pipeline:
             )
         if truncation is not None:
             self._check_truncation(truncation)
+        if steering is not None:
+            self._check_steering(steering)
+        knobs = {} if steering is None else {"steering": steering}
         y = self.labels(n, label)
         out: list[Any] = []
         for start in range(0, n, 64):
@@ -196,7 +204,7 @@ class Pipeline:
                 if kinds is None and isinstance(model, Joins):
                     kinds = model.draw_labels(count)
                 if truncation is None:
-                    x = model.sample(count, kinds, temperature=temperature)
+                    x = model.sample(count, kinds, temperature=temperature, **knobs)
                 else:
                     z = truncated(model.prior.sample(count, None, kinds), truncation)
                     x = model.decode(z * temperature, kinds)
@@ -211,6 +219,23 @@ class Pipeline:
         if not isinstance(self.model, Decodes) or not isinstance(getattr(self.model, "prior", None), StandardNormal):
             problem = "the latents of this model are not drawn from a normal distribution"
             raise UserError("E-SMP-10", "--truncation", problem, "use --temperature instead")
+
+    def _check_steering(self, steering: Steering) -> None:
+        if not getattr(self.model, "steers", False):
+            problem = "this model does not draw one code after the other"
+            raise UserError("E-SMP-10", "--top-k, --top-p, --min-p, --guidance", problem, "use --temperature instead")
+        for option, value, limits in (
+            ("--top-k", steering.top_k, Range(ge=1)),
+            ("--top-p", steering.top_p, Range(gt=0, le=1)),
+            ("--min-p", steering.min_p, Range(ge=0, le=1)),
+            ("--guidance", steering.guidance, Range(ge=0)),
+        ):
+            wrong = None if value is None else limits.problem(value)
+            if wrong is not None:
+                raise UserError("E-SMP-10", option, wrong, "choose a number in the range", found=value)
+        if steering.guidance != 1.0 and not self.classes:
+            problem = "this model is told nothing that could be weighed"
+            raise UserError("E-SMP-10", "--guidance", problem, "train with --condition label")
 
     def _raw(self, x: Tensor, y: Tensor | None) -> list[Any]:
         """Examples as a person knows them; a row has its label in the column that it came from."""
@@ -255,20 +280,22 @@ class Pipeline:
     # ---- codes
 
     @torch.no_grad()
-    def encode(self, data: Dataset) -> NDArray[np.float32]:
-        """The latent of every picture, (N, L)."""
+    def encode(self, data: Dataset) -> Latents:
+        """The latent of every picture, (N, L), or its codes, (N, T) whole numbers."""
         model = self.need("encode")
         parts = [model.encode(b.visible, self._condition(b)) for b in self.batches(data)]
         return torch.cat(parts).numpy()
 
     @torch.no_grad()
-    def decode(self, latents: NDArray[np.float32], *, label: Asked = None) -> list[Pixels]:
-        """The picture of every latent.
+    def decode(self, latents: Latents, *, label: Asked = None) -> list[Pixels]:
+        """The picture of every latent, or of every row of codes.
 
         Raises:
-            UserError: latents of another width, or that are not finite.
+            UserError: latents of another width, or that are not finite; codes that the model does not have.
         """
         self.need("decode")
+        if isinstance(self.model, Codifies):
+            return self._decoded(self._codes(np.asarray(latents), self.model), None)
         z = torch.as_tensor(np.asarray(latents, np.float32))
         width = self.latent_size
         if z.dim() != 2 or (width is not None and z.shape[1] != width):
@@ -281,6 +308,26 @@ class Pipeline:
             raise UserError("E-DEC-24", "latents", f"row {row} holds NaN or infinity", "remove that row")
         return self._decoded(z, self.labels(len(z), label))
 
+    @staticmethod
+    def _codes(given: NDArray[Any], model: Codifies) -> Tensor:
+        """Codes that a person gives, checked against those that the model has."""
+        segments = model.segments
+        length = sum(segment.length for segment in segments)
+        if given.ndim != 2 or given.shape[1] != length:
+            found = "×".join(map(str, given.shape))
+            raise UserError("E-DEC-22", "codes", f"shape {found}, wanted N×{length}", "give codes that this model made")
+        most = np.concatenate([np.full(segment.length, segment.codes) for segment in segments])
+        for code, right in (
+            ("E-DEC-23", np.isfinite(given) & (given == np.floor(given))),
+            ("E-DEC-21", (given >= 0) & (given < most)),
+        ):
+            if not right.all():
+                row, place = (int(i) for i in np.argwhere(~right)[0])
+                wanted = f"wanted a whole number from 0 to {most[place] - 1}"
+                problem = f"row {row} holds {given[row, place]} at {place}, {wanted}"
+                raise UserError(code, "codes", problem, "give codes that this model made")
+        return torch.as_tensor(given.astype(np.int64))
+
     def _decoded(self, z: Tensor, y: Tensor | None) -> list[Pixels]:
         out: list[Pixels] = []
         for start in range(0, len(z), BATCH):
@@ -288,6 +335,11 @@ class Pipeline:
             x = self.model.decode(z[part], None if y is None else y[part])  # type: ignore[operator]
             out += [self.image.decode(p) for p in x]
         return out
+
+    @property
+    def bits(self) -> float | None:
+        """What the codes of a picture cost, None for a model that has none."""
+        return float(self.model.bits) if isinstance(self.model, Codifies) else None
 
     @property
     def latent_size(self) -> int | None:
@@ -311,7 +363,7 @@ class Pipeline:
     @torch.no_grad()
     def interpolate(
         self,
-        ends: NDArray[np.float32] | Tensor,
+        ends: Latents | Tensor,
         *,
         steps: int = 8,
         path: Path_ = "linear",
@@ -380,6 +432,69 @@ class Pipeline:
                 posterior = getattr(self.model, "posterior", None)
                 out.append(self.model.prior.sample(1, posterior, y)[0])  # type: ignore[operator, union-attr]
         return torch.stack(out)
+
+    @torch.no_grad()
+    def impute(
+        self,
+        data: Dataset,
+        holes: Tensor,
+        n: int = 1,
+        *,
+        seed: int = 0,
+        label: Asked = None,
+        temperature: float = 1.0,
+        particles: int = 8,
+        steering: Steering | None = None,
+    ) -> list[list[Pixels]]:
+        """n completions of each picture: what lies outside its hole stays as it is.
+
+        Arguments:
+            data: the pictures.
+            holes: what is missing of them, (N, C, H, W) or fewer where one is for all.
+            n: how many of each.
+            seed: of the noise.
+            label: of what kind they are, where the model is told; by default as the data say, or drawn.
+            temperature: see `sample`.
+            particles: candidates for each completion: more heed better what lies after the hole.
+            steering: see `sample`.
+
+        Raises:
+            UserError: the model cannot impute, an argument is out of range, or nothing is missing of a picture.
+        """
+        model = self.need("impute")
+        for option, value, limits in (
+            ("-n", n, Range(ge=1, le=MOST)),
+            ("--particles", particles, Range(ge=1, le=4096)),
+        ):
+            wrong = limits.problem(value)
+            if wrong is not None:
+                raise UserError("E-IMP-25", option, wrong, "choose a number in the range", found=value)
+        check_seed(seed, "E-IMP-25")
+        if steering is not None:
+            self._check_steering(steering)
+        holes = holes.expand(len(data), *self.image.shape)
+        whole = ~holes.flatten(1).any(1)
+        if bool(whole.any()):
+            name = data.names[int(whole.nonzero()[0])] if data.names else "picture"
+            raise UserError("E-IMP-19", name, "nothing is missing of it", "paint the hole white in the mask")
+        y = self.labels(len(data), label) if label is not None else self._told(data)
+        knobs: dict[str, Any] = {} if steering is None else {"steering": steering}
+        out = []
+        for i, batch in enumerate(self.batches(data, 1)):
+            with seeds.seeded(seed, "impute", i):
+                told = Batch(batch.x, None if y is None else y[i : i + 1], ~holes[i : i + 1])
+                made = model.impute(told, n, temperature=temperature, particles=particles, **knobs)
+            out.append([self.image.decode(each) for each in made[0]])
+        return out
+
+    def _told(self, data: Dataset) -> Tensor | None:
+        """What a model is told of examples: of all of them, or nothing."""
+        if not self.classes or data.y is None or not bool((data.y >= 0).all()):
+            if self.conditional:
+                problem = "has no labels, and this model is conditional"
+                raise UserError("E-*-25", "input", problem, "name it with --label")
+            return None
+        return data.batch(torch.arange(len(data))).y
 
     # ---- numbers
 
@@ -454,7 +569,7 @@ class Pipeline:
         if isinstance(self.schema.x, Table):
             # The model sees standardised numbers: a density in the data's own units is smaller by their scales.
             nats, joint = nats - self._volumes(data), None if joint is None else joint - self._volumes(data)
-        stored = bound and isinstance(self.schema.x, Image)
+        stored = (bound or getattr(model, "of_levels", False)) and isinstance(self.schema.x, Image)
         bits = bits_per_dimension(nats.numpy(), self.image.values) if stored else None
         units = "the data's own units" if isinstance(self.schema.x, Table) else "values from 0 to 1"
         return Likelihood(nats.numpy(), bits, samples, bound, None if joint is None else joint.numpy(), units)

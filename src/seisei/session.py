@@ -8,7 +8,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -149,6 +149,7 @@ def start(request: Request, listeners: Sequence[Listener] = ()) -> RunFolder:
     catalog.fill()
     with Engine(request.execution) as engine:
         told = listeners if engine.is_main else ()
+        request = replace(request, options=_as_given(request))
         data = request.options.read(request.data, request.seed, _scan_progress(told))
         plan, dials = plan_for(request, data.schema)
         _fits(plan, data, engine)
@@ -176,7 +177,21 @@ def start(request: Request, listeners: Sequence[Listener] = ()) -> RunFolder:
             "versions": versions(),
             "hardware": hardware(engine),
         }
-        return _train(run, described, plan, data, engine, told, None)
+        return _staged(run, described, plan, data, engine, told, None)
+
+
+# How pictures are made alike: what a person leaves open is as it was for the codec.
+ALIKE = ("size", "channels", "fit", "column")
+
+
+def _as_given(request: Request) -> DataOptions:
+    """How data are read: what is left open as they were for the codec, if one is given."""
+    codec = request.dials.get("codec")
+    if not isinstance(codec, str):
+        return request.options
+    theirs = RunFolder.open(codec).read("recipe.json").get("options", {})
+    left_open = [name for name in ALIKE if getattr(request.options, name) is None]
+    return replace(request.options, **{name: theirs.get(name) for name in left_open})
 
 
 def resume(
@@ -221,20 +236,23 @@ def resume(
     with Engine(execution or kept) as engine:
         told = listeners if engine.is_main else ()
         engine.resume_command = run.resume_command
-        checkpoint, notes = run.checkpoints.newest(exact=step)
-        engine.same("E-DST-12", str(path), checkpoint.step)
-        if checkpoint.step >= plan.steps and _complete(run, recipe):
+        checkpoint, notes = None, list[str]()
+        # A run that has stages may have been stopped in the first, before it had a checkpoint of its own.
+        if not plan.stages or run.checkpoints.paths():
+            checkpoint, notes = run.checkpoints.newest(exact=step)
+        engine.same("E-DST-12", str(path), -1 if checkpoint is None else checkpoint.step)
+        if checkpoint is not None and checkpoint.step >= plan.steps and _complete(run, recipe):
             raise UserError(
                 "E-RES-23", path, f"finished at {checkpoint.step}", f"raise --steps above {checkpoint.step}"
             )
         dataset = _data_again(path, data, options, seed, before, accept_new_data, _scan_progress(told))
         _fits(plan, dataset, engine)
-        for note in notes + _changes(checkpoint.state, engine):
+        for note in notes + ([] if checkpoint is None else _changes(checkpoint.state, engine)):
             _tell(told, {"event": "note", "what": note})
         if steps is not None or accept_new_data:
             recipe = {**recipe, "plan": plan.to_json()}
             recipe["data"] = {**before, "fingerprint": dataset.fingerprint, "report": dataset.report}
-        return _train(run, recipe, plan, dataset, engine, told, checkpoint)
+        return _staged(run, recipe, plan, dataset, engine, told, checkpoint)
 
 
 def _data_again(
@@ -280,6 +298,34 @@ def _tell(listeners: Sequence[Listener], event: dict[str, Any]) -> None:
         listener(event)
 
 
+def _staged(
+    run: RunFolder, recipe: dict[str, Any], plan: Plan, data: Dataset, engine: Engine, listeners: Sequence[Listener],
+    checkpoint: Checkpoint | None,
+) -> RunFolder:  # fmt: skip
+    """Train what a plan needs first, each in a folder of the run, and then the plan itself."""
+    given = dict(plan.given)
+    for path, first in plan.stages.items():
+        name = path.rpartition(".")[2]
+        stage, given[path] = RunFolder(run.path / name, part_of=run.path), str(run.path / name)
+        if checkpoint is not None:
+            continue
+        engine.first(lambda: _announce(run, recipe, plan, data))
+        began = stage.checkpoints.newest()[0] if stage.checkpoints.paths() else None
+        engine.same("E-DST-12", str(stage.path), -1 if began is None else began.step)
+        told = {**recipe, "recipe": name, "dials": {}, "overrides": {}, "plan": first.to_json()}
+        if began is None or began.step < first.steps or not _complete(stage, told):
+            _train(stage, told, first, data, engine, listeners, began)
+    return _train(run, recipe, replace(plan, given=given), data, engine, listeners, checkpoint)
+
+
+def _announce(run: RunFolder, recipe: dict[str, Any], plan: Plan, data: Dataset) -> None:
+    """What is there when the first stage is stopped: it tells how to go on with all of it."""
+    run.write("recipe.json", recipe)
+    run.write("schema.json", data.schema.to_json())
+    for path in plan.stages:
+        (run.path / path.rpartition(".")[2]).mkdir(exist_ok=True)
+
+
 def _train(
     run: RunFolder, recipe: dict[str, Any], plan: Plan, data: Dataset, engine: Engine, listeners: Sequence[Listener],
     checkpoint: Checkpoint | None,
@@ -298,7 +344,8 @@ def _train(
     begun = time.perf_counter()
     try:
         with Loader(data, order, rank=engine.rank, world=engine.world) as loader, Signals() as signals:
-            training = Training(plan, loader, engine, seed)
+            given = _given(plan) if checkpoint is None else None
+            training = Training(plan, loader, engine, seed, given)
             if checkpoint is not None:
                 training.restore(checkpoint)
             engine.first(lambda: _write_head(run, recipe, data, training, checkpoint))
@@ -335,6 +382,16 @@ def _train(
             lock.release()
             run.discard_if_empty()
     return run
+
+
+def _given(plan: Plan) -> dict[str, Mapping[str, Tensor]]:
+    """The weights of the parts of a plan that come from other runs, by their path in the objective."""
+    found: dict[str, Mapping[str, Tensor]] = {}
+    for path, run in plan.given.items():
+        assert isinstance(run, str), "a stage that was not trained"
+        tensors = RunFolder.open(run).checkpoints.newest()[0].tensors
+        found[path] = tensors.get("average", tensors["model"])
+    return found
 
 
 def _write_head(

@@ -15,10 +15,10 @@ import pytest
 from pages import EVIL, Page, png
 
 from seisei.errors import UserError
-from seisei.evaluation import charts
+from seisei.evaluation import charts, report
 from seisei.evaluation.canvas import log_ticks, nice_ticks, number
 from seisei.evaluation.charts import bar_chart, line_chart, scatter
-from seisei.evaluation.report import SECTIONS, write_report
+from seisei.evaluation.report import write_report
 
 
 def train(step: int, **fields: object) -> dict[str, object]:
@@ -121,6 +121,8 @@ def sections(folder: Path) -> list[str]:
     return [str(section["id"]) for section in page(folder).all("section")]
 
 
+# The run of these tests has latents, and no codes.
+SECTIONS = [section for section in report.SECTIONS if section[0] != "codes"]
 LABELS = ["confusion", "calibration"]
 LATENT = ["reconstructions", "interpolation", "nearest", "map", "dimensions"]
 ALWAYS = ["scores", "curves", "watch", "data", "reproduce"]
@@ -168,6 +170,14 @@ def test_pictures(run: Path) -> None:
 
 
 # ---- what a model can do
+
+
+def test_codes(run: Path) -> None:
+    told = [{"codes": 512, "used": 0.998, "expected": 1.0, "perplexity": 401.2}]
+    with open(run / "log.jsonl", "a") as log:
+        log.write(json.dumps({"event": "validation", "step": 3000, "t": 1.0, "loss": 1.0, "codes": told}) + "\n")
+    assert "codes" in sections(run)
+    assert {"512", "99.8\u00a0%", "401", "78\u00a0%"} <= set(page(run).words)
 
 
 def change(folder: Path, name: str, **facts: object) -> None:

@@ -1,4 +1,7 @@
-"""Files of latents: ``.npz``, ``.csv`` and ``.parquet``, each saying which model made it; none can hold a program."""
+"""Files of latents or of codes: ``.npz``, ``.csv`` and ``.parquet``, each saying which model made it.
+
+None can hold a program.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import csv
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,16 +22,16 @@ LARGEST = 4 << 30
 
 @dataclass(frozen=True)
 class Codes:
-    """Latents, and where they come from.
+    """Latents or codes, and where they come from.
 
     Arguments:
-        z: float32 (N, L).
+        z: float32 (N, L), or whole numbers (N, T).
         names: of the pictures.
         model: SHA-256 of the weights that made them, None where the file does not say.
         labels: of the pictures, where the model is conditional.
     """
 
-    z: NDArray[np.float32]
+    z: NDArray[np.float32] | NDArray[np.int64]
     names: list[str]
     model: str | None
     labels: list[str] | None = None
@@ -48,7 +52,7 @@ def to_bytes(codes: Codes, suffix: str) -> bytes:
         rows.writerow(["name", "model", *extra, *(f"z{i}" for i in range(codes.z.shape[1]))])
         for i, z in enumerate(codes.z):
             label = [codes.labels[i]] if codes.labels is not None else []
-            rows.writerow([codes.names[i], codes.model or "", *label, *(repr(float(v)) for v in z)])
+            rows.writerow([codes.names[i], codes.model or "", *label, *(repr(v) for v in z.tolist())])
         file.write(text.getvalue().encode())
     else:
         import pyarrow as pa
@@ -101,22 +105,24 @@ def _numpy(path: Path) -> Codes:
     from seisei.data.arrays import half_of_memory, read_npy, read_npz
 
     if path.suffix.lower() == ".npy":
-        return Codes(_floats(read_npy(path, str(path)), path), [], None)
+        return Codes(_numbers(read_npy(path, str(path)), path), [], None)
     arrays = read_npz(path, str(path), half_of_memory())
     if "z" not in arrays:
         keys = ", ".join(arrays) or "nothing"
         raise UserError("E-DEC-14", path, f"holds {keys}, and no latents z", "give the file that `seisei encode` made")
     labels = arrays["labels"].tolist() if "labels" in arrays else None
     names = arrays["names"].tolist() if "names" in arrays else []
-    return Codes(_floats(arrays["z"], path), names, str(arrays["model"]) or None if "model" in arrays else None, labels)
+    return Codes(
+        _numbers(arrays["z"], path), names, str(arrays["model"]) or None if "model" in arrays else None, labels
+    )
 
 
-def _floats(values: NDArray[np.generic], path: Path) -> NDArray[np.float32]:
+def _numbers(values: NDArray[Any], path: Path) -> NDArray[np.float32] | NDArray[np.int64]:
     if values.dtype.kind not in "fiu":
         raise UserError(
             "E-DEC-14", path, f"latents are {values.dtype}, wanted numbers", "give the file that `seisei encode` made"
         )
-    return values.astype(np.float32)
+    return values.astype(np.float32) if values.dtype.kind == "f" else values.astype(np.int64)
 
 
 def _csv(path: Path) -> Codes:
@@ -130,13 +136,14 @@ def _csv(path: Path) -> Codes:
         raise UserError("E-DEC-12", path, f"is damaged ({error})", "make it again with `seisei encode`") from None
     if not places:
         raise UserError("E-DEC-14", path, "has no columns z0, z1, …", "give the file that `seisei encode` made")
-    z = np.empty((len(body), len(places)), np.float32)
+    whole = all(row[i].isdigit() for row in body[:1] for i in places if i < len(row))
+    z = np.empty((len(body), len(places)), np.int64 if whole else np.float32)
     for number, row in enumerate(body):
         if len(row) != len(head):
             problem = f"{len(row)} fields, the header has {len(head)}"
             raise UserError("E-DEC-12", f"{path}:{number + 2}", problem, "make it again with `seisei encode`")
         try:
-            z[number] = [float(row[i]) for i in places]
+            z[number] = [(int if whole else float)(row[i]) for i in places]
         except ValueError:
             raise UserError(
                 "E-DEC-12", f"{path}:{number + 2}", "holds text where numbers belong", "correct that line"
@@ -159,7 +166,7 @@ def _parquet(path: Path) -> Codes:
         z = table["z"].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
         labels = table["label"].to_pylist() if "label" in table.column_names else None
         made = (table.schema.metadata or {}).get(b"model", b"").decode()
-        return Codes(z.astype(np.float32), table["name"].to_pylist(), made or None, labels)
+        return Codes(_numbers(z, path), table["name"].to_pylist(), made or None, labels)
     except (pa.ArrowException, KeyError, AttributeError, ValueError, OSError) as error:
         problem = f"is damaged, or holds no codes ({str(error).splitlines()[0]})"
         raise UserError("E-DEC-12", path, problem, "make it again with `seisei encode`") from None

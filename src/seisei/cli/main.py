@@ -37,9 +37,9 @@ ABOUT = """Train a generative model on your own data, and put it to use.
 GROUPS: dict[str, dict[str, Callable[..., None]]] = {
     "Train": {"check": check.check, "train": train.train, "resume": train.resume},
     "Use a trained model": {
-        "sample": use.sample, "reconstruct": use.reconstruct, "interpolate": use.interpolate, "encode": measure.encode,
-        "decode": use.decode, "predict": label.predict, "compare": label.compare, "score": measure.score,
-        "evaluate": measure.evaluate,
+        "sample": use.sample, "reconstruct": use.reconstruct, "impute": use.impute, "interpolate": use.interpolate,
+        "encode": measure.encode, "decode": use.decode, "predict": label.predict, "compare": label.compare,
+        "score": measure.score, "evaluate": measure.evaluate,
     },
     "Runs": {"list": runs.list_, "report": runs.report},
 }  # fmt: skip

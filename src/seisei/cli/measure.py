@@ -30,7 +30,7 @@ def encode(
     overwrite: bool = False,
     json: bool = False,
 ) -> None:
-    """Write the latent of every picture to a file.
+    """Write the latent of every picture to a file, or its codes, and what they cost.
 
     Arguments:
         run: A run's folder, or the beginning of its name under runs/.
@@ -47,6 +47,8 @@ def encode(
     data = loaded.read(input, resize=resize, convert=convert, max_pixels=max_pixels, verb="encode")
     found = codes.Codes(loaded.pipeline.encode(data), data.names, loaded.pipeline.digest, _labels(loaded, data))
     say(place.write(codes.to_bytes(found, place.path.suffix.lower())), json)
+    if loaded.pipeline.bits is not None and not json:
+        print(f"{found.z.shape[1]:,} codes a picture, {loaded.pipeline.bits:,.0f} bits")
 
 
 def score(

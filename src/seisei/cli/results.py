@@ -61,7 +61,9 @@ def file_names(names: list[str]) -> list[str]:
     found: list[str] = []
     taken: set[str] = set()
     for name in names:
-        parts = [part for part in Path(name.replace(":", "-")).with_suffix("").parts if part not in ("/", "..", ".")]
+        path = Path(name.replace(":", "-")).with_suffix("")
+        # A picture that was given by itself, wherever it lies, has no folder of its own among the results.
+        parts = [path.name] if path.is_absolute() else [part for part in path.parts if part not in ("..", ".")]
         base = "/".join(parts) or "picture"
         tried, count = base, 1
         while tried.casefold() in taken:

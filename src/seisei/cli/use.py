@@ -1,4 +1,4 @@
-"""`sample`, `reconstruct`, `interpolate`, `decode`: pictures out of a trained model.
+"""`sample`, `reconstruct`, `impute`, `interpolate`, `decode`: pictures out of a trained model.
 
 Without ``-o`` a result goes to the folder ``out`` of the run, under a name that says how it was made. Whether it can be
 written is looked at before any work starts.
@@ -16,6 +16,9 @@ from seisei.cli.results import PNG, file_names, load, origin, out, pngs, say, sh
 from seisei.cli.rows import TABLES, table_bytes
 from seisei.errors import UserError
 
+# How a file's name says what was asked of the drawing.
+SHORT = {"truncation": "w", "top_k": "k", "top_p": "p", "min_p": "m", "guidance": "g"}
+
 
 def sample(
     run: str,
@@ -25,6 +28,10 @@ def sample(
     label: list[str] | None = None,
     temperature: float = 1.0,
     truncation: float | None = None,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    min_p: float | None = None,
+    guidance: float | None = None,
     output: Path | None = None,
     separate: bool = False,
     columns: int | None = None,
@@ -42,6 +49,10 @@ def sample(
         label: Of what kind, for a model that knows kinds; once, or once for each picture or row.
         temperature: Below 1 nearer to the most likely picture, above 1 farther.
         truncation: Draw latents within so many standard deviations: fewer for more typical, less varied pictures.
+        top_k: Draw each code from so many of the likeliest.
+        top_p: Draw each code from the fewest likeliest that together are at least so likely.
+        min_p: Draw each code from those at least this share as likely as the likeliest.
+        guidance: Weight of the label where codes are drawn: above 1 for pictures that are more like their kind.
         output: The file, or with --separate the folder; by default in the folder out of the run.
         separate: A file for each picture.
         columns: Pictures in a row of the grid.
@@ -56,19 +67,20 @@ def sample(
     names = label[0] if label and len(label) == 1 else label
     kind = f"-{plain(label[0])}" if label and len(label) == 1 else ""
     warmth = f"-t{temperature:g}" if temperature != 1 else ""
-    within = f"-w{truncation:g}" if truncation is not None else ""
+    knobs: dict[str, Any] = {"top_k": top_k, "top_p": top_p, "min_p": min_p, "guidance": guidance}
+    turned: dict[str, Any] = {"truncation": truncation, **knobs}
+    within = "".join(f"-{SHORT[name]}{value:g}" for name, value in turned.items() if value is not None)
     name = f"sample-seed{seed}-n{n}{kind}{warmth}{within}"
     rows = loaded.pipeline.schema.x.noun == "row"
     suffixes = TABLES if rows else () if separate else PNG
     first = f"{name}{suffixes[0]}" if suffixes else name
     place = target(output, out(loaded, first), suffixes=suffixes, overwrite=overwrite, codes=SAMPLE)
-    drawn = loaded.sample(n, seed=seed, label=names, temperature=temperature, truncation=truncation)
+    drawn = loaded.sample(n, seed=seed, label=names, temperature=temperature, truncation=truncation, **knobs)
     if rows:
         say(place.write(table_bytes(drawn, place.path.suffix.lower())), json)
         return
     marks = {**origin(loaded), "seed": str(seed), "temperature": f"{temperature:g}", "label": ", ".join(label or [])}
-    if truncation is not None:
-        marks["truncation"] = f"{truncation:g}"
+    marks |= {name: f"{value:g}" for name, value in turned.items() if value is not None}
     if separate:
         files = [f"{i:0{max(4, len(str(n - 1)))}d}.png" for i in range(n)]
         say(place.write_all(pngs(files, drawn, marks)), json)
@@ -195,6 +207,78 @@ def interpolate(
         rows = loaded.pipeline.interpolate(z, steps=steps, path=kind, label=names)
     marks = {**origin(loaded), "ends": ", ".join(ends), "path": path}
     say(place.write(sheet([picture for row in rows for picture in row], steps, marks)), json)
+
+
+def impute(
+    run: str,
+    input: str,
+    *,
+    mask: str,
+    n: int = 8,
+    seed: int = 0,
+    label: list[str] | None = None,
+    temperature: float = 1.0,
+    particles: int = 8,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    min_p: float | None = None,
+    guidance: float | None = None,
+    output: Path | None = None,
+    separate: bool = False,
+    resize: Literal["crop", "pad", "stretch"] | None = None,
+    convert: bool = False,
+    max_pixels: int = 64_000_000,
+    overwrite: bool = False,
+    json: bool = False,
+) -> None:
+    """Fill what is missing of pictures: several completions of each hole.
+
+    One PNG with a row for each picture, its hole grey, before what it may have been; with --separate a file for each.
+
+    Arguments:
+        run: A run's folder, or the beginning of its name under runs/.
+        input: A picture, a folder, or any data that `train` reads.
+        mask: A picture that is white where something is missing, one for all; or a folder with one for each.
+        n: Completions of each picture.
+        seed: Of the noise; the same seed gives the same completions.
+        label: Of what kind, for a model that knows kinds; by default as the data say, or drawn.
+        temperature: Below 1 nearer to the most likely completion, above 1 farther.
+        particles: Candidates for each completion: more heed better what lies below and to the right of the hole.
+        top_k: Draw each code from so many of the likeliest.
+        top_p: Draw each code from the fewest likeliest that together are at least so likely.
+        min_p: Draw each code from those at least this share as likely as the likeliest.
+        guidance: Weight of the label where codes are drawn.
+        output: The file, or with --separate the folder; by default in the folder out of the run.
+        separate: A file for each completion.
+        resize: How to fit pictures of another size; by default as in training.
+        convert: Turn colour into grey where the model knows grey only.
+        max_pixels: A picture that declares more is refused.
+        overwrite: Replace what is there.
+        json: Print the path as JSON.
+    """
+    import torch
+
+    loaded = load(run, "impute")
+    name = f"impute-{plain(input)}-seed{seed}-n{n}"
+    place = target(
+        output, out(loaded, name if separate else f"{name}.png"), suffixes=() if separate else PNG, overwrite=overwrite
+    )
+    names = label[0] if label and len(label) == 1 else label
+    made = loaded.impute(
+        input, mask, n, seed=seed, label=names, temperature=temperature, particles=particles, resize=resize,
+        convert=convert, max_pixels=max_pixels, top_k=top_k, top_p=top_p, min_p=min_p, guidance=guidance,
+    )  # fmt: skip
+    data = loaded.read(input, resize=resize, convert=convert, max_pixels=max_pixels, verb="impute", labels="ignore")
+    marks = {**origin(loaded), "seed": str(seed), "temperature": f"{temperature:g}", "label": ", ".join(label or [])}
+    if separate:
+        own = file_names([f"{Path(each).with_suffix('')}-{k}" for each in data.names for k in range(n)])
+        say(place.write_all(pngs(own, [picture for row in made for picture in row], marks)), json)
+        return
+    image, holes = loaded.pipeline.image, loaded.holes(mask, len(data), resize=resize)
+    seen = torch.cat([batch.x for batch in loaded.pipeline.batches(data)])
+    shown = [image.decode(x) for x in torch.where(holes, torch.full_like(seen, 0.5), seen)]
+    rows = [picture for first, row in zip(shown, made, strict=True) for picture in (first, *row)]
+    say(place.write(sheet(rows, n + 1, marks)), json)
 
 
 def decode(

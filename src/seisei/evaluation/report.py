@@ -38,7 +38,16 @@ from seisei.evaluation.page import (
 from seisei.evaluation.record import Run, as_dict, as_dicts, as_float, as_floats, as_list, as_whole, points, step_of
 
 FROM_ZERO = {"Speed", "Waiting for data", "Learning rate", "Active units"}  # headings of curves
-UNITS = {"accuracy": "share that is right", "label_loss": "nats per example"}  # of parts and scores
+UNITS = {  # of parts and scores
+    "accuracy": "share that is right",
+    "label_loss": "nats per example",
+    "error": "mean squared error",
+    "PSNR": "dB",
+    "used": "share of all codes",
+    "perplexity": "share of all codes",
+    "collisions": "share of examples whose codes another has",
+    "nats a code": "nats",
+}
 VERDICTS = ("D(x)", "D(G(z))")  # what a critic says of real and of drawn examples, in one chart
 MOST_THUMBNAILS = 10
 GRID = 720  # how wide the last samples may be
@@ -174,7 +183,8 @@ def _nearest(run: Run) -> str:
 def _latent(run: Run) -> str:
     pairs = [p for p in as_list(run.latent.get("points")) if isinstance(p, list) and len(p) >= 2]
     if not pairs:
-        return _undone(run, "encode", "No map: the run has not been evaluated.")
+        between = "interpolate" in run.verbs  # codes have no places to be drawn at
+        return _undone(run, "encode", "No map: the run has not been evaluated.") if between else ""
     labels = [str(label) for label in as_list(run.latent.get("labels"))]
     shares = [f" ({as_float(share):.0%} of the variance)" for share in as_list(run.latent.get("explained"))]
     axes = [f"{place} axis{share}" for place, share in zip(("first", "second"), [*shares, "", ""], strict=False)]
@@ -339,6 +349,23 @@ def _dimensions(run: Run) -> str:
     return f'<p>{text}</p><figure class="map">{chart}</figure>'
 
 
+def _codes(run: Run) -> str:
+    """How well each grid of codes is used."""
+    found = [event for event in run.all("validation") if as_list(event.get("codes"))]
+    if not found:
+        return ""
+    rows = []
+    for place, told in enumerate(as_list(found[-1]["codes"])):
+        count, used, even = (as_float(as_dict(told).get(key)) for key in ("codes", "used", "perplexity"))
+        rows.append(
+            f"<tr><td>{place + 1}</td><td>{count:,.0f}</td><td>{100 * used:.1f}\u00a0%</td>"
+            f"<td>{even:,.0f}</td><td>{100 * even / max(count, 1):.0f}\u00a0%</td></tr>"
+        )
+    head = "<tr><th>grid</th><th>codes</th><th>used</th><th>perplexity</th><th>of all</th></tr>"
+    text = f"Of held-out pictures at step {_step(found[-1])}. So many codes, used equally often, have that perplexity."
+    return f"<p>{text}</p><table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
+
+
 def _noticed(run: Run) -> dict[str, list[dict[str, Any]]]:
     rules: dict[str, list[dict[str, Any]]] = {}
     for event in run.all("watch"):
@@ -426,6 +453,7 @@ SECTIONS: list[Section] = [
     ("calibration", "Calibration", "Is it right as often as it says?", calibration),
     ("curves", "Training curves", "The number beside a curve’s name is its last value.", _curves),
     ("dimensions", "Latent dimensions", "How much each one says about an example.", _dimensions),
+    ("codes", "Codes", "How many of them are used, and how evenly.", _codes),
     ("watch", "What the watch noticed", "Known ways to fail, looked for while training.", _watch),
     ("data", "The data", "What was found, and what was done with it.", _data),
     ("reproduce", "How to reproduce", "All that is needed to make this run again.", _reproduce),

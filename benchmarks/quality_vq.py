@@ -1,0 +1,182 @@
+"""How well codes are used, what they keep of pictures, and what a prior over them draws.
+
+    python benchmarks/quality_vq.py codebooks     K of 512, 1,024 and 16,384 on clothes and on photographs: 3 hours
+    python benchmarks/quality_vq.py levels        one grid against two, at equal bits, on photographs: 1 hour
+    python benchmarks/quality_vq.py prior         clothes drawn of a kind, from codes: 1½ hours
+    python benchmarks/quality_vq.py pixels        nats of a Transformer over pixels, static binarised MNIST: 1½ hours
+    python benchmarks/quality_vq.py all --full    the settings for a GPU, stated beside those for two cores
+
+Two threads, bf16. Everything is measured on test pictures. Used: the share of all codes that they use at all; the
+perplexity is exp of the entropy of the codes, and would be K if all came equally often. A code is worth log2 K bits
+where bits are compared. The classification accuracy score is how often a classifier is right on the test pictures that
+learned from 60,000 drawn ones alone. The likelihood of pixels is exact.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from common import Record, options, shared
+
+import seisei
+from seisei import catalog
+from seisei.fidelity import classification_accuracy
+from seisei.nn.segments import collisions, usage
+from seisei.training.levers import keep_pages, route_float32
+
+RUNS = Path("runs")
+# By data: how they are read, and dials on two cores and for a GPU.
+DATA: dict[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = {
+    "clothes": ("fashion-mnist", {"size": 32, "fit": "pad"}, {"steps": 4000}, {"steps": 30_000, "batch": 256}),
+    "photographs": (
+        "caltech101-128", {}, {"steps": 3000, "batch": 16, "width": 32}, {"steps": 60_000, "batch": 64, "width": 128},
+    ),
+}  # fmt: skip
+SIZES = (512, 1024, 16_384)
+USED, EVEN = 0.99, 0.7
+PRIOR = ({"steps": 8000, "width": 192}, {"steps": 60_000, "batch": 256, "width": 384, "layers": 12})
+PIXELS = (
+    {"steps": 5000, "batch": 32, "width": 128, "layers": 6, "heads": 4},
+    {"steps": 60_000, "batch": 128, "width": 384, "layers": 8, "heads": 6},
+)
+LESSON = 60_000
+
+
+def trained(recipe: str, data: Any, name: str, seed: int, **dials: Any) -> tuple[Any, float]:
+    """A run, and the minutes that it took."""
+    begun = time.perf_counter()
+    run = seisei.train(
+        recipe,
+        data,
+        output=RUNS / f"benchmark-{name}",
+        overwrite=True,
+        seed=seed,
+        report=False,
+        precision="bf16",
+        **dials,
+    )
+    keep_pages()
+    route_float32(True)
+    return run, (time.perf_counter() - begun) / 60
+
+
+def measure_codec(record: Record, run: Any, setting: str, goals: bool) -> float:
+    """How well the codes of test pictures are used, and the PSNR of what comes back."""
+    data, pipeline = run.data(), run.pipeline
+    test = data.subset(data.splits["test"])
+    codes = torch.as_tensor(pipeline.encode(test))
+    for told in usage(codes, pipeline.model.segments):
+        grid = f"{setting}, {len(test):,} pictures"
+        record.add("codes used", grid, told["used"], goal=USED if goals else None, better="higher")
+        even = told["perplexity"] / told["codes"]
+        record.add("perplexity, of all codes", grid, even, goal=EVEN if goals else None, better="higher")
+    record.add("collisions", setting, collisions(codes), goal=None, better="lower")
+    error = [
+        float((pipeline.model.decode(pipeline.model.encode(b.x)) - b.x).square().mean()) * len(b)
+        for b in pipeline.batches(test)
+    ]
+    psnr = -10 * float(np.log10(sum(error) / len(test)))
+    record.add("PSNR, dB of the mean error", setting, psnr, goal=None, better="higher")
+    record.add("bits of a picture's codes", setting, pipeline.bits, goal=None, better="lower")
+    return psnr
+
+
+def measure_codebooks(record: Record, full: bool, quick: bool) -> None:
+    for kind, (name, reading, small, large) in DATA.items():
+        dials = {**(large if full else small), **({"steps": 20} if quick else {})}
+        found = []
+        for codes in SIZES[:1] if quick else SIZES:
+            run, minutes = trained(
+                "vqvae", shared(name), f"vq-{kind}-{codes}", record.seed, codes=codes, **reading, **dials
+            )
+            setting = f"{kind}, K {codes:,}, {dials['steps']:,} steps"
+            found.append(measure_codec(record, run, setting, goals=True))
+            record.add("minutes", setting, minutes, goal=None, better="lower")
+        rises = float(np.diff(found).min()) if len(found) > 1 else 0.0
+        record.add("least rise of PSNR from K to the next, dB", kind, rises, goal=0.0, better="higher")
+
+
+def measure_levels(record: Record, full: bool, quick: bool) -> None:
+    name, reading, small, large = DATA["photographs"]
+    dials = {**(large if full else small), **({"steps": 20} if quick else {})}
+    two, _ = trained("vqvae2", shared(name), "vq2", record.seed, codes=512, factor=8, **reading, **dials)
+    # One grid has four fifths of the places of both: codes of 11¼ bits cost as much as theirs of 9.
+    one, _ = trained(
+        "vqvae", shared(name), "vq1", record.seed, codes=round(2 ** (9 * 5 / 4)), factor=8, **reading, **dials
+    )
+    both = measure_codec(record, two, f"photographs, two grids, {dials['steps']:,} steps", goals=False)
+    alone = measure_codec(record, one, f"photographs, one grid, {dials['steps']:,} steps", goals=False)
+    record.add("two grids against one at equal bits, dB", "photographs", both - alone, goal=0.0, better="higher")
+
+
+def measure_prior(record: Record, full: bool, quick: bool) -> None:
+    name, reading, small, large = DATA["clothes"]
+    quickly = {"steps": 20} if quick else {}
+    codec, first = trained(
+        "vqvae", shared(name), "vq-prior-codec", record.seed, **reading, **{**(large if full else small), **quickly}
+    )
+    dials = {**PRIOR[full], **quickly}
+    run, second = trained(
+        "prior", shared(name), "vq-prior", record.seed, codec=str(codec.path), condition="label", **dials
+    )
+    setting = f"clothes, {dials['steps']:,} steps over codes"
+    made, real = classification_accuracy(
+        run.pipeline, run.data(), split="test", most=10_000, drawn=300 if quick else LESSON,
+        steps=50 if quick else 6000, seed=record.seed,
+    )  # fmt: skip
+    goal = 0.75
+    record.add("classification accuracy score", setting, made.value, goal=goal, better="higher", error=made.error)
+    record.add("the same, learned from real pictures", setting, real.value, goal=None, better="higher")
+    test = run.data().subset(run.data().splits["test"][:1000])
+    told = run.pipeline.predict(test)
+    right = float(np.mean(told.labels == told.truth))
+    record.add("kinds told by Bayes' rule, of 1,000", setting, right, goal=None, better="higher")
+    bits = run.pipeline.score(test).bits
+    record.add("bits per dimension, a bound", setting, float(bits.mean()), goal=None, better="lower")
+    record.add("minutes of training", setting, first + second, goal=None, better="lower")
+
+
+def measure_pixels(record: Record, full: bool, quick: bool) -> None:
+    arrays = np.load(shared("binarized-mnist-static") / "binarized_mnist.npz")
+    pictures = {part: arrays[part].reshape(-1, 28, 28) for part in ("train", "valid", "test")}
+    dials = {**PIXELS[full], **({"steps": 20} if quick else {})}
+    whole = {"x": np.concatenate([pictures["train"], pictures["valid"]]) * np.uint8(255)}
+    run, minutes = trained("prior", whole, "vq-pixels", record.seed, **dials)
+    setting = f"static MNIST, {dials['steps']:,} steps of {dials['batch']}"
+    test = pictures["test"][: 50 if quick else 10_000] * np.uint8(255)
+    found = run.score(test)
+    assert not found.bound
+    error = float(found.nats.std() / len(found.nats) ** 0.5)
+    goal = 78.0 if full else 82.0
+    record.add("nats of a test picture", setting, -float(found.nats.mean()), goal=goal, better="lower", error=error)
+    record.add("minutes of training", setting, minutes, goal=90, better="lower")
+
+
+MEASURES = {
+    "codebooks": measure_codebooks,
+    "levels": measure_levels,
+    "prior": measure_prior,
+    "pixels": measure_pixels,
+}
+
+
+def main() -> None:
+    parser = options(__doc__ or "")
+    parser.add_argument("what", nargs="+", choices=[*MEASURES, "all"])
+    parser.add_argument("--full", action="store_true", help="the settings for a GPU")
+    told = parser.parse_args()
+    catalog.fill()
+    record = Record("quality_vq", told.seed)
+    for name, measure in MEASURES.items():
+        if name in told.what or "all" in told.what:
+            measure(record, told.full, told.quick)
+    if not told.quick:
+        record.write(keep_others=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+"""A codec and a prior over its codes: two runs, the second of which needs nothing of the first once it began."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+import seisei
+from seisei.cli.main import main
+from seisei.errors import Stopped, UserError
+from seisei.modalities.image import png_bytes
+from seisei.training.loop import Training
+
+CODEC = {"codes": 16, "dim": 4, "width": 8, "depth": 0, "steps": 30, "batch": 32}
+PRIOR = {"width": 16, "layers": 1, "heads": 2, "steps": 30, "batch": 32}
+
+
+@pytest.fixture(scope="module")
+def codec(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return seisei.train("vqvae", "digits", output=tmp_path_factory.mktemp("codec") / "run", report=False, **CODEC)
+
+
+@pytest.fixture(scope="module")
+def prior(codec: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return seisei.train(
+        "prior", "digits", output=tmp_path_factory.mktemp("prior") / "run", report=False, codec=str(codec.path),
+        condition="label", **PRIOR,
+    )  # fmt: skip
+
+
+def test_the_codec_stays_as_it_was(codec: Any, prior: Any) -> None:
+    theirs, ours = codec.pipeline.model.state_dict(), prior.pipeline.model.density.codec.state_dict()
+    assert theirs.keys() == ours.keys() and all(np.array_equal(theirs[k], ours[k]) for k in ours)
+
+
+def test_what_a_prior_can_do(prior: Any) -> None:
+    assert prior.verbs == ["sample", "score", "predict", "impute", "evaluate"]
+    drawn = prior.sample(5, seed=3, label="7", top_k=4, guidance=2.0)
+    assert np.array_equal(drawn, prior.sample(5, seed=3, label="7", top_k=4, guidance=2.0))
+    assert np.asarray(drawn).shape == (5, 8, 8) and not np.array_equal(drawn, prior.sample(5, seed=3, label="7"))
+    found = prior.score("digits")
+    assert found.bound and found.bits is not None and bool(np.isfinite(found.nats).all())
+
+
+def test_it_needs_nothing_of_the_first_run(codec: Any, prior: Any, tmp_path: Path) -> None:
+    shutil.copytree(codec.path, tmp_path / "codec")
+    options: dict[str, Any] = {"codec": str(tmp_path / "codec"), "report": False, **PRIOR}
+    run = seisei.train("prior", "digits", output=tmp_path / "run", **options)
+    shutil.rmtree(tmp_path / "codec")
+    first = run.sample(2)
+    assert np.array_equal(seisei.load(run.path).sample(2), first)
+    longer = seisei.resume(run.path, steps=40)
+    assert longer.pipeline.card["step"] == 40 and longer.pipeline.digest != run.pipeline.digest
+
+
+@pytest.mark.parametrize("name", ["vqvae", "prior"])
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(
+    name: str, codec: Any, prior: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = codec if name == "vqvae" else prior
+    options: dict[str, Any] = {"codec": str(codec.path), "condition": "label", **PRIOR} if name == "prior" else CODEC
+    advance = Training.advance
+
+    def then_stop(training: Training) -> None:
+        advance(training)
+        if training.step == 17:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "advance", then_stop)
+        with pytest.raises(Stopped):
+            seisei.train(name, "digits", output=tmp_path / "run", report=False, **options)
+    assert seisei.resume(tmp_path / "run").pipeline.digest == whole.pipeline.digest
+
+
+BOTH: dict[str, Any] = {"codes": 16, "codec_steps": 20, "condition": "label", **PRIOR}
+
+
+def test_both_stages_in_one_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first has a folder in the run; stopped in either, resuming ends as if it had never been stopped."""
+    whole = seisei.train("vqvae+prior", "digits", output=tmp_path / "whole", **BOTH)
+    assert whole.verbs == ["sample", "score", "predict", "impute", "evaluate"] and whole.report.exists()
+    stage = seisei.load(tmp_path / "whole" / "codec")
+    assert stage.verbs == ["reconstruct", "encode", "decode", "score", "evaluate"] and stage.report.exists()
+    theirs, ours = stage.pipeline.model.state_dict(), whole.pipeline.model.density.codec.state_dict()
+    assert all(np.array_equal(theirs[k], ours[k]) for k in ours)
+    advance, steps = Training.advance, 0
+    for stop in (7, 31):
+
+        def then_stop(training: Training, stop: int = stop) -> None:
+            nonlocal steps
+            advance(training)
+            steps += 1
+            if steps == stop:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        steps, output = 0, tmp_path / f"stopped at {stop}"
+        with monkeypatch.context() as patch:
+            patch.setattr(Training, "advance", then_stop)
+            with pytest.raises(Stopped, match=f"resume with: seisei resume '{output}'"):
+                seisei.train("vqvae+prior", "digits", output=output, **BOTH)
+        assert seisei.resume(output).pipeline.digest == whole.pipeline.digest
+    assert len(list((tmp_path / "whole").rglob("recipe.json"))) == 2
+
+
+def test_data_are_read_as_they_were_for_the_codec(tmp_path: Path) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (60, 20, 20), dtype=np.uint8)
+    np.savez(tmp_path / "pictures.npz", x=pictures)
+    first = seisei.train("vqvae", tmp_path / "pictures.npz", output=tmp_path / "codec", report=False, size=16, **CODEC)
+    assert first.pipeline.schema.x.height == 16
+    second = seisei.train(
+        "prior", tmp_path / "pictures.npz", output=tmp_path / "prior", report=False, codec=str(first.path), **PRIOR
+    )
+    assert np.asarray(second.sample(1)).shape == (1, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("codec_of", "data", "code"),
+    [("nothing", "digits", "E-*-01"), ("vae", "digits", "E-TRN-13"), ("codec", "pictures", "E-TRN-13")],
+)
+def test_what_does_not_fit_is_refused_and_nothing_is_written(
+    codec: Any, tmp_path: Path, codec_of: str, data: str, code: str
+) -> None:
+    given = {"codec": codec.path, "nothing": tmp_path / "nothing", "vae": tmp_path / "vae"}[codec_of]
+    if codec_of == "vae":
+        seisei.train("vae", "digits", output=given, report=False, steps=2, width=16, latent=2)
+    pictures = {"x": np.random.default_rng(0).integers(0, 256, (60, 12, 12), dtype=np.uint8)}
+    with pytest.raises(UserError) as caught:
+        seisei.train(
+            "prior", pictures if data == "pictures" else data, output=tmp_path / "run", codec=str(given), **PRIOR
+        )
+    assert caught.value.code == code and "\n" not in str(caught.value) and not (tmp_path / "run").exists()
+
+
+def test_codes_travel_in_files_and_others_are_refused(codec: Any) -> None:
+    codes = codec.encode("digits")
+    assert codes.dtype == np.int64 and codes.shape == (1797, 16) and codec.pipeline.bits == 64
+    assert np.array_equal(codec.decode(codes[:3]), codec.reconstruct("digits")[:3])
+    for wrong, code, told in (
+        (codes[:2, :5], "E-DEC-22", "shape 2×5"),
+        (codes[:2] + 16, "E-DEC-21", "wanted a whole number from 0 to 15"),
+        (codes[:2] - 0.5, "E-DEC-23", "wanted a whole number from 0 to 15"),
+    ):
+        with pytest.raises(UserError, match=told) as caught:
+            codec.decode(wrong)
+        assert caught.value.code == code
+
+
+def test_holes_are_filled_and_the_rest_stays(prior: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pictures = np.rint(load_digits().images[:2] * (255 / 16)).astype(np.uint8)
+    mask = np.zeros((1, 8, 8), np.uint8)
+    mask[0, 2:5, 3:] = 255
+    made = np.asarray(prior.impute(pictures, mask, 3, seed=1, label="0"))
+    assert made.shape == (2, 3, 8, 8) and np.array_equal(made, prior.impute(pictures, mask, 3, seed=1, label="0"))
+    kept = np.rint(np.rint(pictures / (255 / 16)) * (255 / 16))
+    assert np.array_equal(made[:, :, mask[0] == 0], np.repeat(kept[:, None, mask[0] == 0], 3, 1))
+    # The same on the command line: a row for each picture, before it what is seen of it.
+    for name, picture in (("one", pictures[0]), ("mask", mask[0])):
+        (tmp_path / f"{name}.png").write_bytes(png_bytes(picture[..., None]))
+    out = tmp_path / "filled.png"
+    command = ["impute", str(prior.path), str(tmp_path / "one.png"), "--mask", str(tmp_path / "mask.png"), "-n", "3"]
+    main([*command, "--label", "0", "-o", str(out)])
+    assert str(out) in capsys.readouterr().out and out.stat().st_size > 100
+    main([*command, "--label", "0", "-o", str(tmp_path / "each"), "--separate"])
+    assert sorted(p.name for p in (tmp_path / "each").iterdir()) == ["one-0.png", "one-1.png", "one-2.png"]
+
+
+def test_what_cannot_be_filled(prior: Any) -> None:
+    pictures, hole = np.zeros((2, 8, 8), np.uint8), np.full((1, 8, 8), 255, np.uint8)
+    for holes, n, code, told in (
+        (0 * hole, 1, "E-IMP-19", "nothing is missing of it"),
+        (np.concatenate([hole] * 3), 1, "E-IMP-24", "3 masks for 2 pictures"),
+        (hole, 0, "E-IMP-25", "0 is out of range"),
+    ):
+        with pytest.raises(UserError, match=told) as caught:
+            prior.impute(pictures, holes, n)
+        assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("knob", "told"),
+    [
+        ({"top_k": 0}, "--top-k: 0 is out of range"),
+        ({"top_p": 0.0}, "--top-p: 0.0 is out of range"),
+        ({"min_p": 2.0}, "--min-p: 2.0 is out of range"),
+        ({"guidance": -1.0}, "--guidance: -1.0 is out of range"),
+    ],
+)
+def test_knobs_out_of_range(prior: Any, knob: dict[str, Any], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        prior.sample(1, **knob)
+
+
+def test_knobs_that_a_model_does_not_have(codec: Any, tmp_path: Path) -> None:
+    run = seisei.train("vae", "digits", output=tmp_path / "vae", report=False, steps=2, width=16, latent=2)
+    with pytest.raises(UserError, match="does not draw one code after the other"):
+        run.sample(1, top_k=3)
+    plain = seisei.train("prior", "digits", output=tmp_path / "run", report=False, codec=str(codec.path), **PRIOR)
+    with pytest.raises(UserError, match="is told nothing that could be weighed"):
+        plain.sample(1, guidance=2.0)
