@@ -62,7 +62,8 @@ def gan(
 
     Paper: *Generative Adversarial Nets (Goodfellow et al., 2014)*.
     Command: seisei train gan digits
-    Duration: minutes on two cores. Expected: digits that look written.
+    Duration: minutes for points, half an hour for pictures of 28×28, on two cores. Expected: every mode of the data
+    drawn, 25 of 25 of points and 1,000 of 1,000 of stacked digits.
 
     Arguments:
         latent: Numbers in the noise that an example is made of; by default 64, or for rows as many as they have values.
@@ -105,7 +106,8 @@ def cgan(
 
     Paper: *Conditional Generative Adversarial Nets (Mirza, Osindero, 2014)*.
     Command: seisei train cgan digits
-    Duration: minutes on two cores. Expected: digits of the class that is asked for.
+    Duration: a quarter of an hour with --steps 12000 for pictures of 28×28, on two cores. Expected: 99.4 % of drawn
+    digits (MNIST) and 92.8 % of drawn clothes (Fashion-MNIST) are of the kind that is asked for.
 
     Arguments:
         latent: Numbers in the noise that an example is made of; by default 64, or for rows as many as they have values.
