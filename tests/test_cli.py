@@ -69,7 +69,7 @@ def test_help_loads_no_torch_and_is_quick(words: list[str]) -> None:
         after = os.times()
         assert done.returncode == 0, done.stderr
         times.append(after.children_user + after.children_system - before.children_user - before.children_system)
-    assert min(times) < 0.5
+    assert min(times) < 1.0  # 0.36 alone; torch by itself takes longer than this
 
 
 def test_help_lists_every_verb_and_recipe(seisei: Callable[..., str]) -> None:
