@@ -1,9 +1,9 @@
 """How well codes are used, what they keep of pictures, and what a prior over them draws.
 
-    python benchmarks/quality_vq.py codebooks     K of 512, 1,024 and 16,384 on clothes and on photographs: 3 hours
-    python benchmarks/quality_vq.py levels        one grid against two, at equal bits, on photographs: 1 hour
-    python benchmarks/quality_vq.py prior         clothes drawn of a kind, from codes: 1½ hours
-    python benchmarks/quality_vq.py pixels        nats of a Transformer over pixels, static binarised MNIST: 1½ hours
+    python benchmarks/quality_vq.py codebooks     K of 512, 1,024 and 16,384 on clothes and on photographs
+    python benchmarks/quality_vq.py levels        one grid against two, at equal bits, on photographs
+    python benchmarks/quality_vq.py prior         clothes drawn of a kind, from codes
+    python benchmarks/quality_vq.py pixels        nats of a Transformer over pixels, static binarised MNIST
     python benchmarks/quality_vq.py all --full    the settings for a GPU, stated beside those for two cores
 
 Two threads, bf16. Everything is measured on test pictures. Used: the share of all codes that they use at all; the

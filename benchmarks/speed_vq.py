@@ -1,8 +1,8 @@
 """Quantising, drawing and a training step of codes, beside what others do.
 
-    python benchmarks/speed_vq.py quantise     beside vector-quantize-pytorch: 5 minutes, one core
-    python benchmarks/speed_vq.py draw         beside the `generate` of Hugging Face's transformers: 5 minutes
-    python benchmarks/speed_vq.py step         a VQ-VAE-2's training step beside a plain one: 5 minutes
+    python benchmarks/speed_vq.py quantise     beside vector-quantize-pytorch
+    python benchmarks/speed_vq.py draw         beside the `generate` of Hugging Face's transformers
+    python benchmarks/speed_vq.py step         a VQ-VAE-2's training step beside a plain one
 
 One thread; process time; medians of rounds in which all take their turn. Freed memory is kept by the process and
 float32 products are sent to oneDNN for ours, as in every training (`seisei.training.levers`); the peers are measured in

@@ -118,6 +118,14 @@ def test_probabilities_of_all_pictures_sum_to_one() -> None:
     assert torch.allclose(both[:, 1], model.log_prob(Batch(EVERY, torch.ones(64, dtype=torch.long))), atol=1e-5)
 
 
+def test_nothing_behind_a_mask_is_looked_at() -> None:
+    model, mask = tiny(), torch.tensor([[True, False, True], [True, True, False]]).expand(64, 1, 2, 3)
+    y = torch.zeros(64, dtype=torch.long)
+    hidden = torch.where(mask, EVERY, 1 - EVERY)
+    assert torch.equal(model.log_prob(Batch(EVERY, y, mask)), model.log_prob(Batch(hidden, y, mask)))
+    assert torch.equal(model.log_probs(Batch(EVERY, None, mask)), model.log_probs(Batch(hidden, None, mask)))
+
+
 def test_several_segments_sum_to_one_too() -> None:
     codec = nn.Module()
     codec.segments = [Segment(1, 1, 2, 3), Segment(1, 2, 1, 2)]  # type: ignore[assignment]

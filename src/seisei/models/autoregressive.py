@@ -142,13 +142,13 @@ class Autoregressive(nn.Module):
     @torch.no_grad()
     def log_prob(self, batch: Batch, *, samples: int = 1) -> Tensor:
         """log p(x | codes(x)) + log p(codes(x) | y), in nats, (B,): exact, or a bound where codes lose something."""
-        codes = self.codes(batch.x)
+        codes = self.codes(batch.visible)
         return self.network.log_codes(codes, batch.y).sum(1) + self._left(batch, codes)
 
     @torch.no_grad()
     def log_probs(self, batch: Batch) -> Tensor:
         """`log_prob` for every class, (B, C)."""
-        codes = self.codes(batch.x)
+        codes = self.codes(batch.visible)
         kinds = torch.arange(self.classes, device=codes.device)
         each = [self.network.log_codes(codes, kind.expand(len(codes))).sum(1) for kind in kinds]
         return torch.stack(each, 1) + self._left(batch, codes).unsqueeze(1)

@@ -78,7 +78,7 @@ class Coding(Objective):
         """See `Objective.examine`; with how many of the codes are used, and how evenly, by segment of codes.
 
         The perplexity is exp of the entropy of the codes of held-out pictures: as many codes used equally often would
-        have it. Codes that had no chance to be chosen, where there are fewer of them than K, are not counted as unused.
+        have it. Few pictures cannot use all codes: `expected` says how many they would if all were equally likely.
         """
         found = super().examine(batches, known)
         codes = torch.cat([self.model.encode(batch.visible) for batch in batches])
