@@ -46,7 +46,12 @@ def test_what_a_prior_can_do(prior: Any) -> None:
     assert np.array_equal(drawn, prior.sample(5, seed=3, label="7", top_k=4, guidance=2.0))
     assert np.asarray(drawn).shape == (5, 8, 8) and not np.array_equal(drawn, prior.sample(5, seed=3, label="7"))
     found = prior.score("digits")
-    assert found.bound and found.bits is not None and bool(np.isfinite(found.nats).all())
+    assert (
+        found.bound
+        and "by the codes" in found.meaning
+        and found.bits is not None
+        and bool(np.isfinite(found.nats).all())
+    )
 
 
 def test_it_needs_nothing_of_the_first_run(codec: Any, prior: Any, tmp_path: Path) -> None:

@@ -548,6 +548,8 @@ class Pipeline:
             )
         check_seed(seed, "E-SCO-20")
         bound = bool(model.log_prob_is_bound)
+        # A bound by codes has nothing drawn in it that more samples would tighten.
+        samples = 0 if getattr(model, "by_codes", False) else samples
         if isinstance(model, Joins):
             return self._joint(model, data, samples, seed, bound)
         batches = (Batch(b.x, self._condition(b), b.mask) for b in self.batches(data, 64))

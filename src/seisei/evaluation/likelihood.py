@@ -23,7 +23,7 @@ class Likelihood:
         nats: log p(x), (N,).
         bits: −log2 p(x) per value of x, (N,), of a model whose likelihood is that of stored values; a density has
             none.
-        samples: importance samples behind each.
+        samples: importance samples behind each; 0 where none are drawn.
         bound: True when `nats` are lower bounds.
         joint: log p(x, y) of each example with its own label, where the model gives it, (N,); NaN where the label is
             not known.
@@ -42,6 +42,8 @@ class Likelihood:
         """What the numbers are, in words."""
         if not self.bound:
             return "exact log-likelihood" if self.bits is not None else f"exact log-density, in {self.units}"
+        if not self.samples:
+            return "lower bound, by the codes that the encoder chooses: the true log-likelihood is at least this"
         return f"importance-weighted lower bound, K = {self.samples}: the true log-likelihood is at least this"
 
 

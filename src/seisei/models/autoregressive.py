@@ -111,7 +111,7 @@ class Autoregressive(nn.Module):
         (torch.Size([3, 1, 4, 4]), torch.Size([5]))
     """
 
-    steers = of_levels = True
+    steers = of_levels = by_codes = True
 
     def __init__(
         self,
@@ -327,7 +327,7 @@ class AutoregressiveClassifier(GenerativeClassifier):
         prior: p(y): the shares of the classes in training, or uniform.
     """
 
-    steers = of_levels = True
+    steers = of_levels = by_codes = True
 
     def __init__(self, density: nn.Module, classes: Kinds, prior: Literal["data", "uniform"] = "data") -> None:
         super().__init__(density, classes, prior)

@@ -77,7 +77,7 @@ class VQVAE(nn.Module):
         (torch.Size([3, 4]), torch.Size([3, 1, 8, 8]))
     """
 
-    log_prob_is_bound = True
+    log_prob_is_bound = by_codes = True
 
     def __init__(
         self, encoders: list[nn.Module], quantisers: list[nn.Module], decoders: list[nn.Module], head: nn.Module
