@@ -7,6 +7,8 @@ so that data parallelism registers exactly the parameters that move in that turn
 
 from __future__ import annotations
 
+import atexit
+import gc
 import itertools
 import os
 import socket
@@ -34,6 +36,15 @@ _STORES: list[Any] = []
 # A group must be let go of from Python, which then gives up the interpreter's lock. Were DDP's reference the last, its
 # destructor would keep that lock and wait for a thread of gloo that may be waiting for it: the process hangs for good.
 _GROUPS: list[Any] = []
+
+
+@atexit.register
+def _let_go() -> None:
+    """End the groups' threads while there is an interpreter: one that asks for its lock later aborts the process."""
+    gc.collect()
+    _GROUPS.clear()
+
+
 _MEETINGS = itertools.count()
 
 # To meet, a minute. Afterwards a process that died is noticed at once by its closed connections; the limit of a
@@ -108,6 +119,9 @@ class Engine:
             raise PeerLost(told + (f"; resume with: {self.resume_command}" if self.resume_command else "")) from error
 
     def _join(self) -> None:
+        # Its functions take the group there is when it is first imported as a default, and would hold it for ever.
+        import torch.distributed.nn.functional  # noqa: F401
+
         address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
         # torchrun's own process keeps the store; started otherwise, the first process does, for as long as it lives.
         kept = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
