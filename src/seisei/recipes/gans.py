@@ -96,7 +96,7 @@ def cgan(
     penalty: Penalty = None,
     augment: Strength = None,
     normalise: Literal["none", "spectral"] = "none",
-    balance: Balance = 0.5,
+    balance: Balance = 1.0,
     steps: Steps = 10_000,
     batch: BatchSize = 64,
     learning_rate: Rate | None = None,
