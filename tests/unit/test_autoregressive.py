@@ -19,6 +19,7 @@ from seisei.nn.pixels import PixelCodes
 from seisei.nn.quantise import AveragedCodes
 from seisei.nn.segments import Segment
 from seisei.nn.steering import Steering
+from seisei.nn.stepwise import Stepwise
 from seisei.nn.transformer import EXPLICIT, Transformer, angles, attention, turned
 
 
@@ -48,17 +49,14 @@ def test_attention_is_a_softmax_over_what_came_before(length: int) -> None:
     scores = (q @ k.transpose(2, 3) / 2).masked_fill(torch.ones(length, length).triu(1).bool(), -math.inf)
     expected = scores.softmax(-1) @ v
     assert torch.allclose(attention(q, k, v), expected, atol=1e-6)
-    # The last ones alone, with what came before them kept.
-    assert torch.allclose(attention(q[:, :, -2:], k, v), expected[:, :, -2:], atol=1e-6)
 
 
 def test_the_librarys_attention_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     q, k, v = (torch.randn(1, 2, 9, 4, generator=seeds.generator("attention", i)) for i in range(3))
-    ours = [attention(q, k, v), attention(q[:, :, 5:], k, v), attention(q[:, :, 8:], k, v)]
+    ours = attention(q, k, v)
     assert EXPLICIT > 9
     monkeypatch.setattr("seisei.nn.transformer.EXPLICIT", 0)
-    theirs = [attention(q, k, v), attention(q[:, :, 5:], k, v), attention(q[:, :, 8:], k, v)]
-    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(ours, theirs, strict=True))
+    assert torch.allclose(ours, attention(q, k, v), atol=1e-6)
 
 
 def test_turned_keys_know_the_distance_alone() -> None:
@@ -88,22 +86,33 @@ def test_no_gradient_flows_to_what_came_before_and_nothing_leaks_from_the_future
 def test_one_after_the_other_is_all_at_once() -> None:
     model = stirred(Transformer(torch.cartesian_prod(torch.arange(3.0), torch.arange(4.0)), 16, 3, 4))
     h = torch.randn(5, 12, 16, generator=seeds.generator("cached"))
-    memories = model.memories(5, h)
+    steps = Stepwise(model, 5)
     with torch.no_grad():
-        each = [model(h[:, :5], memories), *(model(h[:, t : t + 1], memories) for t in range(5, 12))]
-        assert float((torch.cat(each, 1) - model(h)).abs().max()) < 1e-5
+        each = torch.stack([steps.step(h[:, t]) for t in range(12)], 1)
+        assert float((each - model(h)).abs().max()) < 1e-5
 
 
-def test_a_memory_goes_on_with_the_rows_that_are_chosen() -> None:
+def test_steps_go_on_with_the_rows_that_are_chosen() -> None:
     model = stirred(Transformer(torch.arange(6.0).unsqueeze(1), 16, 2, 2))
     h, rows = torch.randn(3, 6, 16, generator=seeds.generator("rows")), torch.tensor([2, 2, 0])
-    memories = model.memories(3, h)
+    steps = Stepwise(model, 3)
     with torch.no_grad():
-        model(h[:, :5], memories)
-        for memory in memories:
-            memory.choose(rows)
+        for t in range(5):
+            steps.step(h[:, t])
+        steps.choose(rows)
         last = torch.cat([h[rows, :5], h[:, 5:]], 1)
-        assert torch.allclose(model(h[:, 5:], memories), model(last)[:, 5:], atol=1e-5)
+        assert torch.allclose(steps.step(h[:, 5]), model(last)[:, 5], atol=1e-5)
+
+
+def test_steps_are_as_precise_as_the_weights_under_autocast() -> None:
+    model = stirred(Transformer(torch.arange(4.0).unsqueeze(1), 16, 2, 2))
+    h = torch.randn(3, 4, 16, generator=seeds.generator("rows"))
+    steps = Stepwise(model, 3)
+    with torch.no_grad():
+        expected = model(h)
+        with torch.autocast("cpu", torch.bfloat16):
+            each = torch.stack([steps.step(h[:, t]) for t in range(4)], 1)
+    assert torch.allclose(each, expected, atol=1e-5)
 
 
 # ---- likelihood

@@ -30,6 +30,7 @@ from seisei.nn.distributions import precise
 from seisei.nn.mlp import Classes, Condition
 from seisei.nn.segments import Segment
 from seisei.nn.steering import Steering
+from seisei.nn.stepwise import Stepwise
 from seisei.nn.transformer import Dropout, Heads, Layers, Transformer, Width
 from seisei.spec import listed
 
@@ -282,9 +283,9 @@ class _Writing:
             assert y is not None
             y, told = torch.cat([y, y]), torch.arange(2 * rows, device=y.device) < rows
         both = 2 * rows if self.guided else rows
-        self.condition = network.told(y, both, told)
-        self.memories = network.transformer.memories(both, network.start)
-        self.last = network.start.expand(both, 1, -1)
+        self.condition = network.told(y, both, told)[:, 0]
+        self.steps = Stepwise(network.transformer, both)
+        self.last = network.start.expand(both, -1)
         self.codes: list[Tensor] = []
         self._segments = [i for i, length in enumerate(network.lengths) for _ in range(length)]
 
@@ -296,8 +297,8 @@ class _Writing:
     def logits(self) -> Tensor:
         """Of the next code of each row, (rows, K)."""
         at, network = len(self.codes), self.network
-        h = network.transformer(self.last + network.place[at] + self.condition, self.memories)
-        logits = precise(network.logits[self._segments[at]](h[:, 0]))
+        h = self.steps.step(self.last + network.place[at] + self.condition)
+        logits = precise(network.logits[self._segments[at]](h))
         if not self.guided:
             return logits
         with_y, without = logits.chunk(2)
@@ -307,14 +308,12 @@ class _Writing:
         """The next code of each row, (rows,)."""
         table = self.network.tables[self._segments[len(self.codes)]]
         self.codes.append(code)
-        self.last = table(torch.cat([code, code]) if self.guided else code).unsqueeze(1)
+        self.last = table(torch.cat([code, code]) if self.guided else code)
 
     def choose(self, rows: Tensor) -> None:
         """Go on with these rows."""
         self.codes = [code[rows] for code in self.codes]
-        both = torch.cat([rows, rows + len(rows)]) if self.guided else rows
-        for memory in self.memories:
-            memory.choose(both)
+        self.steps.choose(torch.cat([rows, rows + len(rows)]) if self.guided else rows)
 
 
 @listed

@@ -6,7 +6,7 @@ Queries and keys are normalised, so that no logit of attention runs away, and tu
 they stand, so that their product depends on the distance alone: of places in a picture on both distances, each with
 half of the numbers. The last matrix of each branch starts at zero: every layer starts as the identity.
 
-One after the other, keys and values of what came before are kept (`Memory`) and never computed again.
+For one place after the other, see `seisei.nn.stepwise`.
 
 References: *Attention Is All You Need (Vaswani et al., 2017)*; angles: *RoFormer: Enhanced Transformer with Rotary
     Position Embedding (Su et al., 2021)*; gates: *GLU Variants Improve Transformer (Shazeer, 2020)*; normalised queries
@@ -48,36 +48,6 @@ class Matrix(nn.Linear):
             nn.init.normal_(self.weight, std=inputs**-0.5)
 
 
-class Memory:
-    """Keys and values of what came before, of one layer: room for all, filled as they come.
-
-    Arguments:
-        count: B.
-        length: T, of all that will come.
-        heads: of attention.
-        size: numbers of a key.
-        like: a tensor of the type and device.
-    """
-
-    def __init__(self, count: int, length: int, heads: int, size: int, like: Tensor) -> None:
-        self.keys = like.new_empty(count, heads, length, size)
-        self.values = like.new_empty(count, heads, length, size)
-        self.filled = 0
-
-    def add(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Take some more in; all that there are now."""
-        end = self.filled + k.shape[2]
-        self.keys[:, :, self.filled : end] = k
-        self.values[:, :, self.filled : end] = v
-        self.filled = end
-        return self.keys[:, :, :end], self.values[:, :, :end]
-
-    def choose(self, rows: Tensor) -> None:
-        """Go on with these rows of the batch."""
-        self.keys[:, :, : self.filled] = self.keys[rows, :, : self.filled]
-        self.values[:, :, : self.filled] = self.values[rows, :, : self.filled]
-
-
 def angles(places: Tensor, size: int) -> Tensor:
     """cos and ∓sin of the angles that places are turned by, for both numbers of each pair, (2, T, size).
 
@@ -109,34 +79,22 @@ def turned(x: Tensor, by: Tensor) -> Tensor:
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """softmax(q kᵀ/√d + mask) v, each place seeing itself and what came before: (B, H, T, d), of the last T of k and v.
+    """softmax(q kᵀ/√d + mask) v, each place seeing itself and what came before, (B, H, T, d).
 
     Example:
         >>> q, v = torch.zeros(1, 1, 2, 4), torch.tensor([[[[1.0] * 4, [3.0] * 4]]])
         >>> attention(q, q, v)[0, 0, :, 0].tolist()
         [1.0, 2.0]
     """
-    count, before = q.shape[2], k.shape[2] - q.shape[2]
-    if q.device.type != "cpu" or k.shape[2] > EXPLICIT:
-        # Its causal mask is for as many queries as keys.
-        mask = None if before == 0 else _causal(count, before, q)
-        found: Tensor = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=before == 0 and count > 1)
+    count = q.shape[2]
+    if q.device.type != "cpu" or count > EXPLICIT:
+        found: Tensor = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         return found
-    scale = q.shape[-1] ** -0.5
-    if count == 1:
-        scores = (k * q).sum(-1) * scale
-        one: Tensor = (scores.softmax(-1).unsqueeze(-1) * v).sum(2, keepdim=True)
-        return one
     b, h = q.shape[:2]
-    mask = _causal(count, before, q).expand(b * h, -1, -1)
-    weights = torch.baddbmm(mask, q.flatten(0, 1), k.flatten(0, 1).transpose(1, 2), alpha=scale).softmax(-1)
-    made: Tensor = torch.bmm(weights, v.flatten(0, 1)).reshape(b, h, count, -1)
+    mask = torch.full((count, count), -torch.inf, dtype=q.dtype).triu_(1).expand(b * h, -1, -1)
+    scores = torch.baddbmm(mask, q.flatten(0, 1), k.flatten(0, 1).transpose(1, 2), alpha=q.shape[-1] ** -0.5)
+    made: Tensor = torch.bmm(scores.softmax(-1), v.flatten(0, 1)).reshape(b, h, count, -1)
     return made
-
-
-def _causal(count: int, before: int, like: Tensor) -> Tensor:
-    """(count, before + count) of 0, and −∞ where the future is."""
-    return torch.full((count, before + count), -torch.inf, dtype=like.dtype, device=like.device).triu_(before + 1)
 
 
 class Attention(nn.Module):
@@ -154,15 +112,13 @@ class Attention(nn.Module):
         self.o_proj = Matrix(width, width, zero=True)
         self.q_norm, self.k_norm = nn.RMSNorm(width // heads), nn.RMSNorm(width // heads)
 
-    def forward(self, h: Tensor, by: Tensor, memory: Memory | None = None) -> Tensor:
-        """(B, T, D), its places turned by (2, T, d); what came before them is in the memory."""
+    def forward(self, h: Tensor, by: Tensor) -> Tensor:
+        """(B, T, D), its places turned by (2, T, d)."""
         q, k, v = (
             layer(h).unflatten(2, (self.heads, -1)).transpose(1, 2) for layer in (self.q_proj, self.k_proj, self.v_proj)
         )
         q, k = turned(self.q_norm(q), by), turned(self.k_norm(k), by)
         q, k = q.to(v.dtype), k.to(v.dtype)
-        if memory is not None:
-            k, v = memory.add(k, v)
         return self.o_proj(attention(q, k, v).transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
 
@@ -185,9 +141,9 @@ class Block(nn.Module):
         self.gate_proj, self.up_proj = Matrix(width, inner), Matrix(width, inner)
         self.down_proj = Matrix(inner, width, zero=True)
 
-    def forward(self, h: Tensor, by: Tensor, memory: Memory | None = None) -> Tensor:
+    def forward(self, h: Tensor, by: Tensor) -> Tensor:
         """(B, T, D) to the same."""
-        h = h + self._dropped(self.attention(self.before(h), by, memory))
+        h = h + self._dropped(self.attention(self.before(h), by))
         n = self.between(h)
         return h + self._dropped(self.down_proj(F.silu(self.gate_proj(n)) * self.up_proj(n)))
 
@@ -224,15 +180,9 @@ class Transformer(nn.Module):
         self.after = nn.RMSNorm(width)
         self.register_buffer("by", angles(places, width // heads), persistent=False)
 
-    def forward(self, h: Tensor, memories: list[Memory] | None = None) -> Tensor:
-        """(B, T, D) to the same: all places, or, with memories, those that come next."""
-        start = memories[0].filled if memories else 0
-        by = self.by[:, start : start + h.shape[1]]
-        for i, block in enumerate(self.blocks):
-            h = block(h, by, memories[i] if memories else None)
+    def forward(self, h: Tensor) -> Tensor:
+        """(B, T, D) to the same, for all places or the first T of them."""
+        by = self.by[:, : h.shape[1]]
+        for block in self.blocks:
+            h = block(h, by)
         return self.after(h)  # type: ignore[no-any-return]
-
-    def memories(self, count: int, like: Tensor) -> list[Memory]:
-        """Empty memories for `count` examples."""
-        size = self.width // self.heads
-        return [Memory(count, self.by.shape[1], self.heads, size, like) for _ in self.blocks]
