@@ -10,6 +10,7 @@ MODULES = (
     "seisei.modalities.image",
     "seisei.modalities.label",
     "seisei.modalities.table",
+    "seisei.modalities.text",
     "seisei.nn.augment",
     "seisei.nn.columns",
     "seisei.nn.conv",

@@ -19,11 +19,10 @@ from seisei.evaluation.likelihood import mean_and_error
 from seisei.evaluation.report import write_report
 from seisei.fidelity import FEWEST, Fidelity, classification_accuracy, fidelity
 from seisei.fidelity import inception as inception_of
-from seisei.modalities.given import Given
 from seisei.modalities.image import Image, grid, png_bytes
 from seisei.modalities.label import Label
 from seisei.pipeline import Pipeline
-from seisei.schema import Schema
+from seisei.schema import Schema, Stated
 from seisei.training.run import RunFolder
 
 SHEET, SHEET_ROWS, WALKS = 64, 8, 3
@@ -41,7 +40,7 @@ def conditions_for(model: nn.Module, schema: Schema, n: int) -> Tensor | None:
     """Each kind in turn, for a conditional model, or what is given in some training examples."""
     if not isinstance(model, Conditions) or not model.classes:
         return None
-    if isinstance(schema.y, Given):
+    if isinstance(schema.y, Stated):
         return schema.y.unpack(schema.y.told(None, n))
     return torch.arange(n) % schema.y.classes if isinstance(schema.y, Label) else None
 
@@ -166,7 +165,7 @@ def samples(pipeline: Pipeline, run: RunFolder, seed: int = 0) -> None:
     """Examples that the model draws: a grid of pictures, or some rows; of each class in turn where it knows them."""
     label = pipeline.schema.y
     names: Sequence[str] = label.names if pipeline.classes and isinstance(label, Label) else ()
-    if pipeline.classes and isinstance(label, Given):
+    if pipeline.classes and isinstance(label, Stated):
         names = [label.said(row) for row in label.told(None, min(SHEET_ROWS, len(label.examples)))]
     if not isinstance(pipeline.schema.x, Image):
         kinds = [name for name in names[:ROWS] for _ in range(ROWS // min(ROWS, len(names)))]

@@ -27,7 +27,7 @@ from seisei.modalities.label import Label
 from seisei.modalities.table import Table
 from seisei.nn.priors import StandardNormal
 from seisei.nn.steering import Steering
-from seisei.schema import Schema
+from seisei.schema import Schema, Stated
 from seisei.spec import Range, Spec
 from seisei.training.loop import load_weights
 from seisei.training.run import RunFolder
@@ -263,7 +263,7 @@ class Pipeline:
                 )
             return None
         end = self.schema.y
-        if label is None and not isinstance(end, Given):
+        if label is None and not isinstance(end, Stated):
             return None if isinstance(self.model, Joins) else torch.arange(n) % self.classes
         names = [label] if isinstance(label, (str, Mapping)) or label is None else list(label)
         if len(names) not in (1, n):
@@ -271,7 +271,7 @@ class Pipeline:
             raise UserError(
                 "E-SMP-14", "--label", problem, "give one label, or one for each picture", found=len(names), wanted=n
             )
-        if isinstance(end, Given):
+        if isinstance(end, Stated):
             return end.unpack(end.told([*names] * n if len(names) == 1 else [*names], n))
         assert isinstance(end, Label)
         numbers = torch.stack([end.pack(name) for name in names])

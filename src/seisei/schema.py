@@ -44,6 +44,21 @@ class Modality(Protocol):
         ...
 
 
+@runtime_checkable
+class Stated(Modality, Protocol):
+    """A modality for what a person says of an example that is to be drawn, rather than one of some kinds."""
+
+    examples: tuple[Any, ...]
+
+    def told(self, said: Any, n: int) -> Tensor:
+        """What was said of n examples, as data sets hold it; what is left open is as in some training examples."""
+        ...
+
+    def said(self, stored: Tensor) -> str:
+        """Stored values in words that `told` takes."""
+        ...
+
+
 @dataclass(frozen=True)
 class Schema:
     """What x and y are.

@@ -158,8 +158,7 @@ def _y(
     vectors = not asked.conditions and source.classes is None and records[0].facts and isinstance(source, ArraySource)
     if not asked.conditions and not vectors:
         return _labels(source, records) if labels else (None, None)
-    rows = [{**({} if record.label is None else {"label": record.label}), **dict(record.facts)} for record in records]
-    sheet = sheet_of(source.root, [record.name for record in records], rows)
+    sheet = sheet_of(source.root, [record.name for record in records], [record.said for record in records])
     named = replace(asked, conditions=tuple(sheet.columns)) if vectors else asked
     if not sheet.columns:
         remedy = "add a metadata.csv with the columns file_name and those that are to be given"

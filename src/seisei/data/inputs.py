@@ -16,10 +16,12 @@ from seisei.data.rows import Labels, Policy, read_rows
 from seisei.data.scan import scan
 from seisei.data.source import Record
 from seisei.errors import UserError
+from seisei.modalities.given import Given
 from seisei.modalities.image import MAX_PIXELS, Image, Picture
 from seisei.modalities.label import Label
 from seisei.modalities.table import Table
-from seisei.schema import Schema
+from seisei.modalities.text import Text
+from seisei.schema import Modality, Schema
 
 Resize = Literal["crop", "pad", "stretch"]
 
@@ -83,9 +85,30 @@ def read_inputs(
         background=image.background, at_least=at_least,
     )  # fmt: skip
     records = [opened.records[i] for i in found.kept]
-    y = _labels(records, schema.y, wanted) if isinstance(schema.y, Label) else None
+    y = _told(records, schema.y, wanted)
     places = torch.arange(len(records))
     return Dataset(schema, torch.stack(packed), y, [r.name for r in records], {"test": places}, "", found.to_json())
+
+
+def _told(records: Sequence[Record], end: Modality | None, wanted: Labels) -> torch.Tensor | None:
+    """What is given of pictures."""
+    if isinstance(end, Label):
+        return _labels(records, end, wanted)
+    if wanted == "ignore" or not isinstance(end, (Given, Text)):
+        return None
+    names = end.table.names if isinstance(end, Given) else (end.column,)
+    rows = [record.said for record in records]
+    missing = [
+        (record.name, name) for record, row in zip(records, rows, strict=True) for name in names if name not in row
+    ]
+    if missing and (wanted == "need" or len(missing) < len(records) * len(names)):
+        name, column = missing[0]
+        remedy = f"add a metadata.csv with the columns file_name and {column}"
+        raise UserError("E-*-25", name, f"has no {column}, and this model must be told it", remedy)
+    if missing:
+        return None
+    each = [end.pack({n: row[n] for n in names}) if isinstance(end, Given) else end.pack(row[names[0]]) for row in rows]
+    return torch.stack(each)
 
 
 def _labels(records: Sequence[Record], label: Label, wanted: Labels) -> torch.Tensor | None:

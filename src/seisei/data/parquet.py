@@ -12,6 +12,7 @@ from typing import Any
 from seisei.data.arrays import half_of_memory
 from seisei.data.source import SPLITS, Record, identity_of, natural, split_of
 from seisei.errors import UserError, did_you_mean
+from seisei.modalities.table import word_of
 
 LABELS = ("label", "labels", "class", "class_name", "category", "fine_label")
 CAPTIONS = ("caption", "text")
@@ -88,9 +89,10 @@ def parquet_source(path: Path, typed: str | None = None, *, column: str | None =
             ordered = tuple(sorted(set(columns["label"]) - {None}, key=natural)) if names is None else names
             classes = tuple(dict.fromkeys((*(classes or ()), *ordered)))
         absent = [None] * sum(groups)
-        cells = zip(*(columns.get(role, absent) for role in ("label", "split", "caption")), strict=True)
-        for i, (label, part, caption) in enumerate(cells):
-            records.append(Record(f"{name}:{i}", label, split or SPLITS.get(str(part).lower()), caption))
+        cells = zip(*(columns.get(role, absent) for role in ("label", "split", "caption", "facts")), strict=True)
+        for i, (label, part, caption, facts) in enumerate(cells):
+            where = split or SPLITS.get(str(part).lower())
+            records.append(Record(f"{name}:{i}", label, where, caption, facts or ()))
         places += [(number, group, row) for group, rows in enumerate(groups) for row in range(rows)]
         stamps.append((str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns))
     if not records:
@@ -98,6 +100,13 @@ def parquet_source(path: Path, typed: str | None = None, *, column: str | None =
     notes.append(f"pictures in column {found!r}")
     assert found is not None
     return ParquetSource(typed, files, found, records, places, classes, identity_of(stamps, found), notes)
+
+
+def _is_plain(kind: Any) -> bool:
+    """Whether a column's values are words, numbers or yes and no."""
+    import pyarrow.types as t
+
+    return bool(t.is_string(kind) or t.is_integer(kind) or t.is_floating(kind) or t.is_boolean(kind))
 
 
 def holds_pictures(path: Path) -> bool:
@@ -151,12 +160,19 @@ def _read_columns(
                 "split": "split" if "split" in known else None,
                 "class_name": "class_name" if "class_name" in known else None,
             }
-            wanted = sorted({n for n in roles.values() if n is not None})
+            plain = [
+                f.name for f in schema
+                if f.name not in (chosen, roles["label"], roles["split"], roles["class_name"]) and _is_plain(f.type)
+            ]  # fmt: skip
+            wanted = sorted({*plain, *(n for n in roles.values() if n is not None)})
             table = opened.read(columns=wanted) if wanted else None
             groups = [meta.row_group(g).num_rows for g in range(meta.num_row_groups)]
     except (pa.ArrowException, OSError) as error:
         raise _damaged(file, error) from None
     columns = {role: table.column(n).to_pylist() for role, n in roles.items() if n is not None and table is not None}
+    if plain and table is not None:
+        each = [[(n, word_of(value, file.name)) for value in table.column(n).to_pylist()] for n in plain]
+        columns["facts"] = list(zip(*each, strict=True))
     names = _class_names(columns, features.get(roles["label"] or "", {}))
     if "label" in columns:
         columns["label"] = [_label(v, names) for v in columns["label"]]

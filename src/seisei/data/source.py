@@ -45,6 +45,11 @@ class Record:
     caption: str | None = None
     facts: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def said(self) -> dict[str, str]:
+        """All that is said of it in words, by column, its label among them."""
+        return {**({} if self.label is None else {"label": self.label}), **dict(self.facts)}
+
 
 class Source(Protocol):
     """Pictures in some form, with what was found while listing them.

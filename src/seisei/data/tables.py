@@ -30,10 +30,13 @@ from seisei.data.splits import split_indices
 from seisei.errors import UserError
 from seisei.modalities.given import Given
 from seisei.modalities.table import Column, Table
+from seisei.modalities.text import Text
 from seisei.schema import Modality, Schema
 
 # Categories that a report lists by name, and rows of conditions that a schema keeps.
 MOST_NAMED, MOST_KEPT = 50, 64
+# Names of columns that hold texts, and bytes of the longest: each is a place of a Transformer, before those of codes.
+CAPTIONS, MOST_BYTES = ("caption", "text"), 512
 
 
 @dataclass(frozen=True)
@@ -134,8 +137,10 @@ def table_of(sheet: Sheet, asked: Asked, *, validation: float = 0.1, test: float
     return Dataset(schema, x, classes, sheet.names, splits, mark, report)
 
 
-def conditions_of(sheet: Sheet, asked: Asked, train: Tensor) -> tuple[Given, Tensor]:
+def conditions_of(sheet: Sheet, asked: Asked, train: Tensor) -> tuple[Given | Text, Tensor]:
     """What the columns that are named as conditions say, of things that are no rows themselves, such as pictures.
+
+    One whose words are nearly all different, or that is named for texts, is a text rather than a category.
 
     Arguments:
         sheet: a row for each example.
@@ -143,13 +148,19 @@ def conditions_of(sheet: Sheet, asked: Asked, train: Tensor) -> tuple[Given, Ten
         train: the places of the training examples.
 
     Raises:
-        UserError: no such column, one that says the same of all, or one with empty cells.
+        UserError: no such column, one that says the same of all, or one with empty cells; a text beside others.
     """
     check_names(sheet, asked)
     told = {}
     for name in asked.conditions:
         declared = is_declared(name, sheet, asked)
         found = recognise(name, sheet.columns[name], sheet.names, missing=asked.missing, categorical=declared)
+        if found.kind == "category" and not declared and (found.useless or name in CAPTIONS):
+            if len(asked.conditions) > 1:
+                problem = f"is a text, and {len(asked.conditions) - 1} more conditions are named"
+                remedy = f"leave out the others, or declare it --categorical {quote(name)}"
+                raise UserError("E-TRN-12", f"--conditions {quote(name)}", problem, remedy)
+            return _texts(sheet, found, train)
         told[name] = _fit(sheet, found, train.numpy(), asked)
     return _given(sheet, told, train)
 
@@ -167,6 +178,25 @@ def _given(sheet: Sheet, told: dict[str, Fitted], train: Tensor) -> tuple[Given,
     kept = train[torch.arange(min(len(train), MOST_KEPT)) * len(train) // min(len(train), MOST_KEPT)]
     columns = tuple(one.column for one in told.values() if one.column is not None)
     return Given(columns, tuple(map(tuple, y[kept].tolist()))), y
+
+
+def _texts(sheet: Sheet, found: Recognised, train: Tensor) -> tuple[Text, Tensor]:
+    """A column's texts; there is room for the longest."""
+    if len(rows := np.flatnonzero(np.isnan(found.values))):
+        problem = f"column {found.name!r} says nothing in {len(rows):,} of {len(sheet):,} rows"
+        remedy = "fill these cells in, or remove the rows"
+        raise UserError("E-TRN-12", sheet.names[rows[0]], problem, remedy, found=len(rows), wanted=0)
+    sizes = [len(word.encode()) for word in found.levels]
+    longest = max(sizes)
+    if longest > MOST_BYTES:
+        row = int(np.flatnonzero(found.values == sizes.index(longest))[0])
+        problem = f"column {found.name!r} has {longest:,} bytes, wanted at most {MOST_BYTES:,}"
+        raise UserError("E-TRN-12", sheet.names[row], problem, "shorten it", found=longest, wanted=MOST_BYTES)
+    kept = train[torch.arange(min(len(train), MOST_KEPT)) * len(train) // min(len(train), MOST_KEPT)]
+    examples = tuple(found.levels[int(found.values[i])] for i in kept.tolist())
+    end = Text(longest, examples, found.name)
+    each = torch.stack([end.pack(word) for word in found.levels])
+    return end, each[torch.from_numpy(found.values.astype(np.int64))]
 
 
 def _divide(

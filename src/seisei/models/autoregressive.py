@@ -11,12 +11,14 @@ References: *Pixel Recurrent Neural Networks (van den Oord, Kalchbrenner, Kavukc
     Salimans, 2022)*; nucleus: *The Curious Case of Neural Text Degeneration (Holtzman et al., 2019)*; min-p: *Turning
     Up the Heat: Min-p Sampling for Creative and Coherent LLM Outputs (Nguyen et al., 2024)*.
 
-Shapes: codes (B, T); y (B,) class numbers, or (B, K) weights of conditions.
+A text that is the condition comes before the codes, byte by byte, and they are told of it by attention.
+
+Shapes: codes (B, T); y (B,) class numbers, (B, K) weights of conditions, or (B, L) symbols of a text.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +26,7 @@ from torch import Tensor, nn
 
 from seisei import seeds
 from seisei.batch import Batch, observed
+from seisei.modalities.text import END, SYMBOLS
 from seisei.models.classifier import Classes as Kinds
 from seisei.models.classifier import GenerativeClassifier
 from seisei.nn.distributions import precise
@@ -32,7 +35,7 @@ from seisei.nn.segments import Segment
 from seisei.nn.steering import Steering
 from seisei.nn.stepwise import Stepwise
 from seisei.nn.transformer import Dropout, Heads, Layers, Transformer, Width
-from seisei.spec import listed
+from seisei.spec import Range, listed
 
 
 class CodeTransformer(nn.Module):
@@ -45,22 +48,25 @@ class CodeTransformer(nn.Module):
         heads: of its attention.
         classes: of the condition; 0 for none.
         dropout: share of each branch that is left out in training.
+        text: the length of a text that is the condition, in bytes; 0 for none.
     """
 
     def __init__(
-        self, segments: list[Segment], width: int, layers: int, heads: int, classes: int, dropout: float
+        self, segments: list[Segment], width: int, layers: int, heads: int, classes: int, dropout: float, text: int
     ) -> None:
         super().__init__()
-        self.segments, self.lengths = segments, [segment.length for segment in segments]
-        self.transformer = Transformer(places_of(segments), width, layers, heads, dropout)
+        self.segments, self.lengths, self.text = segments, [segment.length for segment in segments], text
+        self.transformer = Transformer(places_of(segments, text), width, layers, heads, dropout)
         self.tables = nn.ModuleList(nn.Embedding(segment.codes, width) for segment in segments)
         self.logits = nn.ModuleList(nn.Linear(width, segment.codes, bias=False) for segment in segments)
-        self.place = nn.Parameter(torch.empty(sum(self.lengths), width))
+        self.place = nn.Parameter(torch.empty(text + sum(self.lengths), width))
         self.start = nn.Parameter(torch.empty(width))
         self.condition = Condition(classes, width) if classes else None
+        self.symbols = nn.Embedding(SYMBOLS, width) if text else None
         # Every code is about equally likely at first.
         small = [self.place, self.start, *self.tables.parameters(), *self.logits.parameters()]
-        for parameter in [*small, *(self.condition.parameters() if self.condition is not None else ())]:
+        of_y = [layer.weight for layer in (self.condition, self.symbols) if layer is not None]
+        for parameter in [*small, *of_y]:
             nn.init.normal_(parameter, std=0.02)
 
     def forward(self, codes: Tensor, y: Tensor | None = None, told: Tensor | None = None) -> list[Tensor]:
@@ -73,9 +79,18 @@ class CodeTransformer(nn.Module):
         """
         parts = torch.split(codes, self.lengths, 1)
         vectors = torch.cat([table(part) for table, part in zip(self.tables, parts, strict=True)], 1)
-        before = torch.cat([self.start.expand(len(codes), 1, -1), vectors[:, :-1]], 1)
-        h = self.transformer(before + self.place + self.told(y, len(codes), told))
+        before = torch.cat([self.start.expand(len(codes), 1, -1), *self.read(y, len(codes), told), vectors], 1)[:, :-1]
+        h = self.transformer(before + self.place + self.told(y, len(codes), told))[:, self.text :]
         return [layer(part) for layer, part in zip(self.logits, torch.split(h, self.lengths, 1), strict=True)]
+
+    def read(self, y: Tensor | None, count: int, told: Tensor | None = None) -> list[Tensor]:
+        """What comes before the codes: the vectors of a text, (B, L, D), an empty one where it is kept from them."""
+        if self.symbols is None:
+            return []
+        empty = torch.full((count, self.text), END, device=self.start.device)
+        if y is not None:
+            empty = y if told is None else torch.where(told.unsqueeze(1), y, empty)
+        return [self.symbols(empty)]
 
     def told(self, y: Tensor | None, count: int, told: Tensor | None = None) -> Tensor:
         """What every place is told, (B, 1, D); 0 stands for nothing."""
@@ -104,6 +119,7 @@ class Autoregressive(nn.Module):
         heads: of its attention.
         classes: of the condition; 0 for none.
         dropout: share of each branch that is left out in training.
+        text: the length of a text that is the condition, in bytes; 0 for none.
 
     Example:
         >>> from seisei.nn.pixels import PixelCodes
@@ -122,11 +138,14 @@ class Autoregressive(nn.Module):
         heads: Heads = 8,
         classes: Classes = 0,
         dropout: Dropout = 0.0,
+        text: Annotated[int, Range(ge=0, le=1 << 20)] = 0,
     ) -> None:
         super().__init__()
         self.codec: Any = codec.requires_grad_(False)
-        self.classes = classes
-        self.network = CodeTransformer(codec.segments, width, layers, heads, classes, dropout)  # type: ignore[arg-type]
+        # What is given of an example is made of so many numbers, whatever they mean.
+        self.classes = classes or text
+        segments: Any = codec.segments
+        self.network = CodeTransformer(segments, width, layers, heads, classes, dropout, text)
 
     @property
     def log_prob_is_bound(self) -> bool:
@@ -277,7 +296,8 @@ class _Writing:
 
     def __init__(self, network: CodeTransformer, rows: int, y: Tensor | None, guidance: float) -> None:
         self.network, self.guidance = network, guidance
-        self.guided = guidance != 1.0 and network.condition is not None and y is not None
+        knows = network.condition is not None or network.symbols is not None
+        self.guided = guidance != 1.0 and knows and y is not None
         told = None
         if self.guided:
             assert y is not None
@@ -286,6 +306,10 @@ class _Writing:
         self.condition = network.told(y, both, told)[:, 0]
         self.steps = Stepwise(network.transformer, both)
         self.last = network.start.expand(both, -1)
+        for vectors in network.read(y, both, told):
+            for i, vector in enumerate(vectors.unbind(1)):
+                self.steps.step(self.last + network.place[i])
+                self.last = vector
         self.codes: list[Tensor] = []
         self._segments = [i for i, length in enumerate(network.lengths) for _ in range(length)]
 
@@ -297,7 +321,7 @@ class _Writing:
     def logits(self) -> Tensor:
         """Of the next code of each row, (rows, K)."""
         at, network = len(self.codes), self.network
-        h = self.steps.step(self.last + network.place[at] + self.condition)
+        h = self.steps.step(self.last + network.place[network.text + at] + self.condition)
         logits = precise(network.logits[self._segments[at]](h))
         if not self.guided:
             return logits
@@ -340,10 +364,13 @@ class AutoregressiveClassifier(GenerativeClassifier):
         return found
 
 
-def places_of(segments: list[Segment]) -> Tensor:
-    """Where every code stands in the picture, (T, 2), in places of the finest grid: row and column of its middle."""
+def places_of(segments: list[Segment], text: int = 0) -> Tensor:
+    """Where every code stands in the picture, (T, 2), in places of the finest grid: row and column of its middle.
+
+    A text stands above it, a row for each byte.
+    """
     rows, columns = max(s.height for s in segments), max(s.width for s in segments)
-    found = []
+    found = [torch.cartesian_prod(torch.arange(-text, 0) + 0.5, torch.tensor([columns / 2]))] if text else []
     for segment in segments:
         row = (torch.arange(segment.height) + 0.5) * rows / segment.height
         column = (torch.arange(segment.width) + 0.5) * columns / segment.width

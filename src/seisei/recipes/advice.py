@@ -11,6 +11,7 @@ from seisei.modalities.given import Given
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.modalities.table import Table
+from seisei.modalities.text import Text
 
 Advice = list[dict[str, str]]
 CLASS_NAMES = ("class", "diagnosis", "label", "outcome", "species", "target", "y")
@@ -50,7 +51,9 @@ def _for_pictures(data: Dataset) -> Advice:
         found.append({"command": f"seisei train vae {where} {dials} --condition label", "why": why})
         why = f"tells the {data.schema.y.classes} kinds apart, draws each, and says how likely a picture is"
         found.append({"command": f"seisei train generative {where}", "why": why})
-    found.append(_game(data, image, where, count))
+    if not isinstance(data.schema.y, Text):
+        found.append(_game(data, image, where, count))
+    found.append(_codes(data, where, steps))
     if count < 500:
         why = f"{count} pictures are few for drawing new ones; an autoencoder compresses them, and less can go wrong"
         found.append({"command": f"seisei train autoencoder {where} {dials}", "why": why})
@@ -74,6 +77,17 @@ def _game(data: Dataset, image: Image, where: str, count: int) -> dict[str, str]
     if count < 2_000:
         why += f"; {count} are few, so that they are changed before the critic sees them"
     return {"command": f"seisei train {'cgan' if chosen else 'gan'} {where} {dials}", "why": why}
+
+
+def _codes(data: Dataset, where: str, steps: int) -> dict[str, str]:
+    """Codes, and a Transformer over them."""
+    end, told, chosen = data.schema.y, "", ""
+    if end is not None:
+        told = " --condition label"
+        kind = "text" if isinstance(end, Text) else "kind" if isinstance(end, Label) else "values"
+        chosen = f", of the {kind} that you choose"
+    why = f"a picture as a few whole numbers, new pictures from them{chosen}, holes filled, a likelihood"
+    return {"command": f"seisei train vqvae+prior {where} --codec-steps {steps} --steps {steps}{told}", "why": why}
 
 
 def _for_rows(data: Dataset) -> Advice:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from seisei.errors import UserError
 from seisei.modalities.given import Given
 from seisei.modalities.label import Label
+from seisei.modalities.text import Text
 from seisei.models.autoregressive import Autoregressive, AutoregressiveClassifier
 from seisei.nn.pixels import PixelCodes
 from seisei.nn.transformer import Dropout, Heads, Layers
@@ -47,7 +48,7 @@ def prior(
 
     Arguments:
         codec: A run of vqvae or vqvae2; without one the values of pixels are the codes.
-        condition: label tells each picture's label, so that a kind can be chosen when drawing, and told by Bayes' rule.
+        condition: label tells each picture's label, to choose when drawing, or what --conditions names, a text too.
         untold: Share of pictures that are not told it, for --guidance when drawing.
         width: Of hidden vectors.
         layers: Of the Transformer.
@@ -102,7 +103,7 @@ def vqvae_prior(
         factor: Pixels a place stands for, each way; see vqvae.
         sharp: How much a critic has a say in what comes back; see vqvae.
         codec_steps: Updates of the codec's weights.
-        condition: label tells each picture's label, so that a kind can be chosen when drawing, and told by Bayes' rule.
+        condition: label tells each picture's label, to choose when drawing, or what --conditions names, a text too.
         untold: Share of pictures that are not told it, for --guidance when drawing.
         width: Of the Transformer's hidden vectors.
         layers: Of the Transformer.
@@ -132,23 +133,35 @@ def _over(
         near = [h for h in range(1, width + 1) if width % h == 0 and width // h % 2 == 0]
         remedy = f"choose --heads {min(near, key=lambda h: abs(h - heads))}" if near else "choose an even --width"
         raise UserError("E-TRN-08", "--heads", f"{heads} heads do not divide a width of {width} evenly", remedy)
-    classes = _classes(schema) if condition == "label" else 0
-    model = Spec(Autoregressive, codec=codec, width=width, layers=layers, heads=heads, classes=classes, dropout=dropout)
+    classes, text = _told(schema) if condition == "label" else (0, 0)
+    model = Spec(
+        Autoregressive,
+        codec=codec,
+        width=width,
+        layers=layers,
+        heads=heads,
+        classes=classes,
+        dropout=dropout,
+        text=text,
+    )
     labelled = classes and isinstance(schema.y, Label)
     if labelled:
         # A kind can be told from the example by Bayes' rule, conditions of other sorts cannot.
         model = Spec(AutoregressiveClassifier, density=model, classes=classes)
     optim = Optim(learning_rate=learning_rate, betas=(0.9, 0.95), weight_decay=0.01, clip=100.0, matrices="muon")
-    objective = Spec(CodeLikelihood, model=model, untold=untold if classes else 0.0)
+    objective = Spec(CodeLikelihood, model=model, untold=untold if classes or text else 0.0)
     given = {} if whence is None else {"model.density.codec" if labelled else "model.codec": whence}
     return Plan(objective, steps, batch, optim, average=average, given=given)
 
 
-def _classes(schema: Schema) -> int:
+def _told(schema: Schema) -> tuple[int, int]:
+    """How many kinds or numbers are given of an example, and how long a text."""
+    if isinstance(schema.y, Text):
+        return 0, schema.y.length
     if isinstance(schema.y, Given):
-        return schema.y.size
+        return schema.y.size, 0
     if isinstance(schema.y, Label) and schema.y.classes > 1:
-        return schema.y.classes
+        return schema.y.classes, 0
     remedy = "put each kind in a sub-folder, or add a metadata.csv with a label column"
     raise UserError("E-TRN-12", "--condition label", "no kinds to choose from, wanted at least 2", remedy)
 
