@@ -6,15 +6,15 @@
     python benchmarks/quality_vq.py pixels        nats of a Transformer over pixels, static binarised MNIST
     python benchmarks/quality_vq.py all --full    the settings for a GPU, stated beside those for two cores
 
-One thread, bf16; `--kept` measures runs that are there instead of training them again. Everything is measured on test pictures. Used: the share of all codes that they use at all; the
-perplexity is exp of the entropy of the codes, and would be K if all came equally often. A code is worth log2 K bits
-where bits are compared. The classification accuracy score is how often a classifier is right on the test pictures that
-learned from 60,000 drawn ones alone. The likelihood of pixels is exact.
+One thread, bf16; `--kept` measures runs that are there instead of training them again. Everything is measured on test
+pictures. Used: the share of all codes that they use at all; the perplexity is exp of the entropy of the codes, and
+would be K if all came equally often. A code is worth log2 K bits where bits are compared. The classification accuracy
+score is how often a classifier is right on the test pictures that learned from 60,000 drawn ones alone. The likelihood
+of pixels is exact.
 """
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 

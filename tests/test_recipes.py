@@ -44,9 +44,10 @@ from seisei.modalities.given import Given
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.modalities.table import Column, Table
+from seisei.modalities.text import Text
 from seisei.objectives.base import Loss, Objective, Turn
 from seisei.recipes import RECIPES, recipe
-from seisei.schema import Schema
+from seisei.schema import Schema, Stated
 from seisei.spec import CATALOG, Range, Spec, parameters
 from seisei.training.engine import Engine, Execution
 from seisei.training.move import Move
@@ -66,6 +67,7 @@ SCHEMAS = {
     "grey 8×8": Schema(Image(8, 8, 1, 17), KINDS),
     "colour 16×16": Schema(Image(16, 16, 3, 256)),
     "told colour 13×16": Schema(Image(13, 16, 3, 256), SEVERAL),
+    "captioned 12×16": Schema(Image(12, 16, 3, 256), Text(6, ("a cat", "an ox", "é"))),
     "told rows": Schema(
         Table(
             (Column("height", "number", mean=1.7, scale=0.1, decimals=2), Column("member", "boolean", ("no", "yes")))
@@ -168,6 +170,7 @@ CASES = [
         ("prior", "grey 8×8", {**PRIOR}),
         ("prior", "grey 8×8", {**PRIOR, "condition": "label"}),
         ("prior", "told colour 13×16", {**PRIOR, "condition": "label"}),
+        ("vqvae+prior", "captioned 12×16", {**PRIOR, "codes": 8, "condition": "label"}),
     ]
 ]
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
@@ -234,7 +237,7 @@ def stored(schema: str, count: int = 8) -> Tensor:
 def batch_of(case: Case, count: int = 8) -> Batch:
     schema = SCHEMAS[case.schema]
     y = None if schema.y is None else torch.arange(count) % 3
-    if isinstance(schema.y, Given):
+    if isinstance(schema.y, Stated):
         y = schema.y.unpack(schema.y.told(None, count))
     packed = stored(case.schema, max(8, count))[:count]
     return Batch(schema.x.unpack(packed), y, schema.x.observed(packed))
@@ -253,6 +256,8 @@ def fitted(case: Case, count: int = 60) -> nn.Module:
 
 
 def condition(model: nn.Module, n: int) -> Tensor | None:
+    if text := getattr(getattr(model, "network", None), "text", 0):
+        return Text(text, ("a cat", "an ox", "é")).told(None, n)
     return torch.arange(n) % model.classes if isinstance(model, Conditions) and model.classes else None
 
 

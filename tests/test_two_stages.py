@@ -210,3 +210,33 @@ def test_knobs_that_a_model_does_not_have(codec: Any, tmp_path: Path) -> None:
     plain = seisei.train("prior", "digits", output=tmp_path / "run", report=False, codec=str(codec.path), **PRIOR)
     with pytest.raises(UserError, match="is told nothing that could be weighed"):
         plain.sample(1, guidance=2.0)
+
+
+@pytest.mark.slow
+def test_what_is_said_is_what_is_drawn(tmp_path: Path) -> None:
+    """Bars, upright or level, dark or light, by what a caption says; words that were never together are, in the end."""
+    random, lines, pictures = np.random.default_rng(0), ["file_name,caption"], tmp_path / "bars"
+    pictures.mkdir()
+    for i in range(600):
+        level, light, at = bool(random.integers(2)), bool(random.integers(2)), int(random.integers(1, 6))
+        bar = np.zeros((8, 8), np.uint8)
+        bar[at : at + 2] = 250 if light else 120
+        (pictures / f"{i}.png").write_bytes(png_bytes(bar if level else bar.T.copy()))
+        lines.append(f"{i}.png,a {'light' if light else 'dark'} bar that is {'level' if level else 'upright'}")
+    (pictures / "metadata.csv").write_text("\n".join(lines))
+    run = seisei.train(
+        "prior", pictures, output=tmp_path / "run", report=False, conditions=["caption"], condition="label", width=32,
+        layers=2, heads=4, batch=32, steps=400,
+    )  # fmt: skip
+    told = {
+        (level, light): f"a {light} bar that is {level}"
+        for level in ("level", "upright")
+        for light in ("light", "dark")
+    }
+    for (level, light), words in told.items():
+        drawn = np.asarray(run.sample(16, seed=1, label=words, top_k=1)).astype(float)
+        across, down = drawn.std(2).mean(), drawn.std(1).mean()
+        assert (across < down) == (level == "level"), (words, across, down)
+        assert (drawn.max() > 180) == (light == "light"), (words, drawn.max())
+    with pytest.raises(UserError, match="E-SMP-13|too|wanted at most"):
+        run.sample(2, label="x" * 100)

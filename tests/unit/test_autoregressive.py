@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from seisei import seeds
 from seisei.batch import Batch
+from seisei.modalities.text import Text
 from seisei.models.autoregressive import Autoregressive, places_of
 from seisei.models.vqvae import VQVAE
 from seisei.nn.heads import GaussianHead
@@ -37,6 +38,13 @@ def tiny(classes: int = 3) -> Autoregressive:
     return model.eval()
 
 
+def reading() -> Autoregressive:
+    model = Autoregressive(PixelCodes([1, 2, 3], 2), width=16, layers=2, heads=2, text=5)
+    stirred(model.network)
+    return model.eval()
+
+
+TEXTS = Text(5, ("", "a", "é", "cat", "tac"))
 EVERY = torch.tensor(list(itertools.product([0.0, 1.0], repeat=6))).reshape(-1, 1, 2, 3)
 
 
@@ -280,3 +288,46 @@ def test_codes_beside_a_hole_are_not_known() -> None:
     mask[..., :3, :3] = False
     known = codec.known(mask).reshape(4, 4)
     assert known.tolist() == [[False, False, True, True]] * 2 + [[True] * 4] * 2
+
+
+# ---- a text for a condition
+
+
+def test_a_text_is_read_in_its_order_and_probabilities_given_it_sum_to_one() -> None:
+    model, found = reading(), []
+    for row in TEXTS.told(None, 5):
+        log_p = model.log_prob(Batch(EVERY, row.expand(64, -1)))
+        assert float(log_p.double().logsumexp(0)) == pytest.approx(0.0, abs=1e-5)
+        found.append(log_p)
+    assert all(float((a - b).abs().max()) > 1e-3 for a, b in itertools.combinations(found, 2))
+    # Of nothing is as of no words.
+    assert torch.equal(model.log_prob(Batch(EVERY)), found[0])
+
+
+def test_a_text_that_is_kept_from_an_example_changes_nothing_of_it() -> None:
+    model = reading()
+    codes, y = model.codes(EVERY[:4]), TEXTS.told(["cat", "tac", "cat", "a"], 4)
+    told = torch.tensor([True, False, False, True])
+    mixed = model.network.log_codes(codes, y, told)
+    assert torch.allclose(mixed[told], model.network.log_codes(codes[told], y[told]), atol=1e-6)
+    assert torch.allclose(mixed[~told], model.network.log_codes(codes[~told]), atol=1e-6)
+
+
+def test_what_is_drawn_of_a_text_is_as_likely_as_it_says() -> None:
+    model = reading()
+    y = TEXTS.told("cat", 20_000)
+    with seeds.seeded("text"):
+        drawn = model.sample(20_000, y).flatten(1)
+    exact = model.log_prob(Batch(EVERY, y[:64])).exp()
+    often = torch.bincount((drawn.long() * 2 ** torch.arange(5, -1, -1)).sum(1), minlength=64) / 20_000
+    assert float((often - exact).abs().max()) < 4 * (0.25 / 20_000) ** 0.5
+
+
+def test_guidance_weighs_a_text_against_none() -> None:
+    model = reading()
+    with seeds.seeded("guided"):
+        one = model.draw(50, TEXTS.told("cat", 50), steering=Steering(guidance=1.0))
+    with seeds.seeded("guided"):
+        none = model.draw(50, TEXTS.told("cat", 50), steering=Steering(guidance=0.0))
+    with seeds.seeded("guided"):
+        assert torch.equal(none, model.draw(50)) and not torch.equal(none, one)

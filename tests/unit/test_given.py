@@ -13,9 +13,12 @@ from PIL import Image as Pillow
 
 import seisei
 from seisei.data.dataset import read_dataset
+from seisei.data.inputs import read_inputs
 from seisei.errors import UserError
 from seisei.modalities.given import Given
+from seisei.modalities.image import png_bytes
 from seisei.modalities.table import Column
+from seisei.modalities.text import Text
 from seisei.recipes.advice import advice
 from seisei.schema import Schema
 
@@ -103,6 +106,61 @@ def test_columns_of_metadata_are_conditions(tmp_path: Path) -> None:
     assert error.code == "E-TRN-12" and "56 of 60" in str(error)
     (tmp_path / "metadata.csv").unlink()
     assert refused(read_dataset, tmp_path, conditions=["place"], labels=None).code == "E-TRN-12"
+
+
+def test_a_column_of_texts_is_a_text(tmp_path: Path) -> None:
+    squares(tmp_path, 40)
+    lines = (tmp_path / "metadata.csv").read_text().splitlines()
+    texts = [f"a square, number {i} 😀" for i in range(40)]
+    table = [f'{line},"{text}"' for line, text in zip(lines, ["caption", *texts], strict=True)]
+    (tmp_path / "metadata.csv").write_text("\n".join(table), "utf-8")
+    data = read_dataset(tmp_path, conditions=["caption"], labels=None)
+    assert isinstance(data.schema.y, Text) and data.schema.y.length == len(texts[-1].encode())
+    assert data.y is not None
+    said = {name: data.schema.y.said(row) for name, row in zip(data.names, data.y, strict=True)}
+    assert said == {f"{i}.png": texts[i] for i in range(40)}
+    assert all(example in texts for example in data.schema.y.examples)
+    told = [entry["command"] for entry in advice(data)]
+    assert any("vqvae+prior" in c and "--condition label" in c for c in told) and not any("cgan" in c for c in told)
+    # New pictures with theirs, and without.
+    again = read_inputs(data.schema, tmp_path, labels="need")
+    assert again.y is not None and again.y.tolist() == [data.y[data.names.index(n)].tolist() for n in again.names]
+    (tmp_path / "metadata.csv").write_text("\n".join(table[:-1]), "utf-8")
+    error = refused(read_inputs, data.schema, tmp_path, labels="want")
+    assert error.code == "E-*-25" and "39.png: has no caption" in str(error)
+    assert read_inputs(data.schema, tmp_path, labels="ignore").y is None
+    (tmp_path / "metadata.csv").unlink()
+    assert read_inputs(data.schema, tmp_path, labels="want").y is None
+
+
+def test_texts_that_cannot_be_given_are_refused(tmp_path: Path) -> None:
+    squares(tmp_path, 40)
+    lines = (tmp_path / "metadata.csv").read_text().splitlines()
+
+    def read(texts: list[str], *names: str) -> UserError:
+        table = [f"{line},{text}" for line, text in zip(lines, ["text", *texts], strict=True)]
+        (tmp_path / "metadata.csv").write_text("\n".join(table))
+        return refused(read_dataset, tmp_path, conditions=names, labels=None)
+
+    error = read(["dark", "light"] * 20, "text", "place")
+    assert error.code == "E-TRN-12" and "--conditions text: is a text, and 1 more" in str(error)
+    assert "says nothing in 1 of 40 rows" in str(read([*["dark", "light"] * 19, "dark", ""], "text"))
+    error = read([*["dark", "light"] * 19, "dark", "x" * 600], "text")
+    assert "39.png: column 'text' has 600 bytes, wanted at most 512; shorten it" in str(error)
+
+
+def test_any_column_of_a_parquet_file_may_be_given(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pictures = [png_bytes(np.full((8, 8), 6 * i, np.uint8)) for i in range(40)]
+    columns = {"image": [{"bytes": p} for p in pictures], "age": list(range(40)), "kind": ["a", "b"] * 20}
+    pq.write_table(pa.table({**columns, "text": [f"number {i}" for i in range(40)]}), tmp_path / "d.parquet")
+    data = read_dataset(tmp_path / "d.parquet", conditions=["age", "kind"], labels=None)
+    assert isinstance(data.schema.y, Given) and data.y is not None and sorted(data.y[:, 0].tolist()) == [*range(40)]
+    data = read_dataset(tmp_path / "d.parquet", conditions=["text"], labels=None)
+    assert isinstance(data.schema.y, Text) and data.y is not None
+    assert sorted(data.schema.y.said(row) for row in data.y) == sorted(f"number {i}" for i in range(40))
 
 
 def test_columns_of_a_table_are_conditions(tmp_path: Path) -> None:
