@@ -23,9 +23,10 @@ def refuse_threads_that_outlive_the_interpreter() -> None:
 import torch  # noqa: E402
 from toy import plan_for_two  # noqa: E402
 
-from seisei import session  # noqa: E402
+from seisei import recipes, session  # noqa: E402
 from seisei.errors import SeiseiError, Stopped, UserError  # noqa: E402
 from seisei.session import Execution, Request  # noqa: E402
+from seisei.spec import parameters  # noqa: E402
 
 DIALS = {"network": "mlp", "width": 16, "latent": 4, "batch": 32}
 
@@ -40,8 +41,10 @@ def make(job: dict[str, Any]) -> None:
     if "resume" in job:
         session.resume(job["resume"], execution=execution)
         return
-    dials = {**DIALS, "steps": job["steps"], **job.get("dials", {})}
     recipe = job["recipe"]
+    fits = parameters(recipes.recipe("vae" if recipe == "toy" else recipe))
+    shared = {name: value for name, value in DIALS.items() if name in fits}
+    dials = {**shared, "steps": job["steps"], **job.get("dials", {})}
     if recipe == "toy":
         recipe, session.plan_for = "vae", plan_for_two
     overrides = {"micro": job["micro"]} if "micro" in job else {}

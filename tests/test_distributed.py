@@ -84,6 +84,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "autoencoder": {"recipe": "autoencoder"},
     "labels": {"recipe": "vae", "dials": {"condition": "label"}},
     "conv": {"recipe": "vae", "dials": {"network": "conv", "width": 4}},
+    "codes": {"recipe": "vqvae", "dials": {"codes": 16, "dim": 4, "depth": 0}},
+    "pixels": {"recipe": "prior", "dials": {"layers": 1, "heads": 2, "dropout": 0.0}},
 }
 PARTS = {"objective": "model/", "average": "average/", "moments": "optimizer-model/"}
 
@@ -129,8 +131,11 @@ def test_two_processes_are_one(name: str, runs: Path) -> None:
 @pytest.mark.parametrize("name", RECIPES)
 def test_two_processes_that_share_the_parameters_are_one(name: str, runs: Path) -> None:
     """The checkpoint was written by two sharded processes and is read by this one."""
-    assert largest_difference(runs / f"one-{name}", runs / f"sharded-{name}", "model/") < 1e-5
-    assert largest_difference(runs / f"one-{name}", runs / f"sharded-{name}", "average/") < 1e-5
+    # Muon makes its updates orthogonal in bf16, whose roundings depend on how a product is divided; orthogonal parts of
+    # the parameters, each by itself, would be a hundred times as far away.
+    limit = 1e-3 if name == "pixels" else 1e-5
+    assert largest_difference(runs / f"one-{name}", runs / f"sharded-{name}", "model/") < limit
+    assert largest_difference(runs / f"one-{name}", runs / f"sharded-{name}", "average/") < limit
 
 
 @pytest.mark.parametrize("name", ["elbo", "iwae", "conv"])
