@@ -131,8 +131,7 @@ def test_two_processes_are_one(name: str, runs: Path) -> None:
 @pytest.mark.parametrize("name", RECIPES)
 def test_two_processes_that_share_the_parameters_are_one(name: str, runs: Path) -> None:
     """The checkpoint was written by two sharded processes and is read by this one."""
-    # Muon makes its updates orthogonal in bf16, whose roundings depend on how a product is divided; orthogonal parts of
-    # the parameters, each by itself, would be a hundred times as far away.
+    # Muon makes its updates orthogonal in bf16, whose roundings depend on how a product is divided.
     limit = 1e-3 if name == "pixels" else 1e-5
     assert largest_difference(runs / f"one-{name}", runs / f"sharded-{name}", "model/") < limit
     assert largest_difference(runs / f"one-{name}", runs / f"sharded-{name}", "average/") < limit
