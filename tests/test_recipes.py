@@ -256,7 +256,7 @@ def fitted(case: Case, count: int = 60) -> nn.Module:
 
 
 def condition(model: nn.Module, n: int) -> Tensor | None:
-    if text := getattr(getattr(model, "network", None), "text", 0):
+    if text := getattr(model, "text", 0):
         return Text(text, ("a cat", "an ox", "é")).told(None, n)
     return torch.arange(n) % model.classes if isinstance(model, Conditions) and model.classes else None
 

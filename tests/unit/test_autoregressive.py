@@ -150,9 +150,9 @@ def test_several_segments_sum_to_one_too() -> None:
     stirred(model.network)
     codes = torch.cartesian_prod(*[torch.arange(k) for k in (3, 3, 2, 2)])
     with torch.no_grad():
-        total = model.network.log_codes(codes).sum(1).exp().double().sum()
+        total = model.log_codes(codes).sum(1).exp().double().sum()
     assert float(total) == pytest.approx(1, abs=1e-5)
-    assert places_of(model.network.segments).tolist() == [[0.5, 1.0], [0.5, 1.0], [0.5, 0.5], [0.5, 1.5]]
+    assert places_of(model.codec.segments).tolist() == [[0.5, 1.0], [0.5, 1.0], [0.5, 0.5], [0.5, 1.5]]
 
 
 def test_draws_are_as_frequent_as_they_are_likely() -> None:
@@ -172,11 +172,11 @@ def test_a_picture_costs_its_codes_and_what_they_leave_open() -> None:
     model = stirred(Autoregressive(codec, width=16, layers=1, heads=2), 0.1)
     assert isinstance(model, Autoregressive)
     codes = codec.encode(x)
-    of_codes = model.network.log_codes(codes).sum(1)
+    of_codes = model.log_codes(codes).sum(1)
     of_picture = codec.likelihood(codes).log_prob(x).flatten(1).sum(1)
     assert torch.allclose(model.log_prob(Batch(x)), of_codes + of_picture) and model.log_prob_is_bound
     # Where nothing is known of the order of codes, that is the bound of the codec alone.
-    for parameter in model.network.logits.parameters():
+    for parameter in model.network.parts[0].logits.parameters():
         nn.init.zeros_(parameter)
     assert torch.allclose(model.log_prob(Batch(x)), codec.log_prob(Batch(x)), atol=1e-3)
     assert all(not parameter.requires_grad for parameter in codec.parameters())
@@ -213,7 +213,7 @@ def test_guidance() -> None:
             codes = model.draw(4000, torch.zeros(4000, dtype=torch.long), steering=Steering(guidance=guidance))
         return float(codes[:, 0].double().mean())
 
-    network, one = model.network, torch.zeros(1, 6, dtype=torch.long)
+    network, one = model.network.parts[0], torch.zeros(1, 6, dtype=torch.long)
     told = network(one, torch.zeros(1, dtype=torch.long))[0][0, 0].detach()
     untold = network(one)[0][0, 0].detach()
     for weight in (0.0, 1.0, 3.0):
@@ -249,7 +249,7 @@ def test_a_code_is_chosen_by_its_share_of_the_unit_interval() -> None:
 def test_the_likeliest_is_drawn_where_it_is_the_only_one_left() -> None:
     model = tiny()
     codes = model.draw(3, torch.zeros(3, dtype=torch.long), steering=Steering(top_k=1))
-    logits = model.network(codes, torch.zeros(3, dtype=torch.long))[0]
+    logits = model.network.parts[0](codes, torch.zeros(3, dtype=torch.long))[0]
     assert torch.equal(codes, logits.argmax(2))
 
 
@@ -308,9 +308,9 @@ def test_a_text_that_is_kept_from_an_example_changes_nothing_of_it() -> None:
     model = reading()
     codes, y = model.codes(EVERY[:4]), TEXTS.told(["cat", "tac", "cat", "a"], 4)
     told = torch.tensor([True, False, False, True])
-    mixed = model.network.log_codes(codes, y, told)
-    assert torch.allclose(mixed[told], model.network.log_codes(codes[told], y[told]), atol=1e-6)
-    assert torch.allclose(mixed[~told], model.network.log_codes(codes[~told]), atol=1e-6)
+    mixed = model.log_codes(codes, y, told)
+    assert torch.allclose(mixed[told], model.log_codes(codes[told], y[told]), atol=1e-6)
+    assert torch.allclose(mixed[~told], model.log_codes(codes[~told]), atol=1e-6)
 
 
 def test_what_is_drawn_of_a_text_is_as_likely_as_it_says() -> None:

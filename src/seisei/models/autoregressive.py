@@ -21,7 +21,6 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seisei import seeds
@@ -29,83 +28,14 @@ from seisei.batch import Batch, observed
 from seisei.modalities.text import END, SYMBOLS
 from seisei.models.classifier import Classes as Kinds
 from seisei.models.classifier import GenerativeClassifier
-from seisei.nn.distributions import precise
-from seisei.nn.mlp import Classes, Condition
+from seisei.nn.mlp import Classes
 from seisei.nn.segments import Segment
 from seisei.nn.steering import Steering
-from seisei.nn.stepwise import Stepwise
-from seisei.nn.transformer import Dropout, Heads, Layers, Transformer, Width
+from seisei.nn.transformer import Dropout, Heads, Layers, Width
+from seisei.nn.writing import CodePrior, CodeTransformer, Writing
 from seisei.spec import Range, listed
 
-
-class CodeTransformer(nn.Module):
-    """p(codes | y): tables of vectors, a Transformer, and logits.
-
-    Arguments:
-        segments: how codes are laid out.
-        width: of hidden vectors.
-        layers: of the Transformer.
-        heads: of its attention.
-        classes: of the condition; 0 for none.
-        dropout: share of each branch that is left out in training.
-        text: the length of a text that is the condition, in bytes; 0 for none.
-    """
-
-    def __init__(
-        self, segments: list[Segment], width: int, layers: int, heads: int, classes: int, dropout: float, text: int
-    ) -> None:
-        super().__init__()
-        self.segments, self.lengths, self.text = segments, [segment.length for segment in segments], text
-        self.transformer = Transformer(places_of(segments, text), width, layers, heads, dropout)
-        self.tables = nn.ModuleList(nn.Embedding(segment.codes, width) for segment in segments)
-        self.logits = nn.ModuleList(nn.Linear(width, segment.codes, bias=False) for segment in segments)
-        self.place = nn.Parameter(torch.empty(text + sum(self.lengths), width))
-        self.start = nn.Parameter(torch.empty(width))
-        self.condition = Condition(classes, width) if classes else None
-        self.symbols = nn.Embedding(SYMBOLS, width) if text else None
-        # Every code is about equally likely at first.
-        small = [self.place, self.start, *self.tables.parameters(), *self.logits.parameters()]
-        of_y = [layer.weight for layer in (self.condition, self.symbols) if layer is not None]
-        for parameter in [*small, *of_y]:
-            nn.init.normal_(parameter, std=0.02)
-
-    def forward(self, codes: Tensor, y: Tensor | None = None, told: Tensor | None = None) -> list[Tensor]:
-        """Logits of every code given those before it, by segment, (B, T_s, K_s).
-
-        Arguments:
-            codes: (B, T).
-            y: conditions.
-            told: (B,) False where the condition is kept from it.
-        """
-        parts = torch.split(codes, self.lengths, 1)
-        vectors = torch.cat([table(part) for table, part in zip(self.tables, parts, strict=True)], 1)
-        before = torch.cat([self.start.expand(len(codes), 1, -1), *self.read(y, len(codes), told), vectors], 1)[:, :-1]
-        h = self.transformer(before + self.place + self.told(y, len(codes), told))[:, self.text :]
-        return [layer(part) for layer, part in zip(self.logits, torch.split(h, self.lengths, 1), strict=True)]
-
-    def read(self, y: Tensor | None, count: int, told: Tensor | None = None) -> list[Tensor]:
-        """What comes before the codes: the vectors of a text, (B, L, D), an empty one where it is kept from them."""
-        if self.symbols is None:
-            return []
-        empty = torch.full((count, self.text), END, device=self.start.device)
-        if y is not None:
-            empty = y if told is None else torch.where(told.unsqueeze(1), y, empty)
-        return [self.symbols(empty)]
-
-    def told(self, y: Tensor | None, count: int, told: Tensor | None = None) -> Tensor:
-        """What every place is told, (B, 1, D); 0 stands for nothing."""
-        if self.condition is None or y is None:
-            return self.start.new_zeros(count, 1, len(self.start))
-        vector: Tensor = self.condition(y)
-        return (vector if told is None else vector * told.unsqueeze(1)).unsqueeze(1)
-
-    def log_codes(self, codes: Tensor, y: Tensor | None = None, told: Tensor | None = None) -> Tensor:
-        """log p(code_t | code_<t, y) of each code, in nats, (B, T)."""
-        found = []
-        for logits, part in zip(self(codes, y, told), torch.split(codes, self.lengths, 1), strict=True):
-            cost = F.cross_entropy(precise(logits).flatten(0, 1), part.flatten(), reduction="none")
-            found.append(-cost.reshape(part.shape))
-        return torch.cat(found, 1)
+Priors = Literal["one", "each"]
 
 
 @listed
@@ -120,6 +50,7 @@ class Autoregressive(nn.Module):
         classes: of the condition; 0 for none.
         dropout: share of each branch that is left out in training.
         text: the length of a text that is the condition, in bytes; 0 for none.
+        priors: one Transformer over all segments of codes, or each has its own, which is told of those before.
 
     Example:
         >>> from seisei.nn.pixels import PixelCodes
@@ -139,13 +70,23 @@ class Autoregressive(nn.Module):
         classes: Classes = 0,
         dropout: Dropout = 0.0,
         text: Annotated[int, Range(ge=0, le=1 << 20)] = 0,
+        priors: Priors = "one",
     ) -> None:
         super().__init__()
         self.codec: Any = codec.requires_grad_(False)
         # What is given of an example is made of so many numbers, whatever they mean.
-        self.classes = classes or text
-        segments: Any = codec.segments
-        self.network = CodeTransformer(segments, width, layers, heads, classes, dropout, text)
+        self.classes, self.text = classes or text, text
+        of_codec: list[Segment] = codec.segments  # type: ignore[assignment]
+        segments, given = [*_segment(text), *of_codec], 1 if text else 0
+        places = places_of(of_codec, text)
+        # Where each part begins to say something; it knows what was said before.
+        begins = [given] if priors == "one" else list(range(given, len(segments)))
+        parts = []
+        for begin, end in zip(begins, [*begins[1:], len(segments)], strict=True):
+            known = sum(segment.length for segment in segments[:end])
+            parts.append(CodeTransformer(segments[:end], places[:known], begin, width, layers, heads, classes, dropout))
+        self.network = CodePrior(parts)
+        self.length = sum(segment.length for segment in of_codec)
 
     @property
     def log_prob_is_bound(self) -> bool:
@@ -159,18 +100,36 @@ class Autoregressive(nn.Module):
         """The codes of examples, (B, T)."""
         return self.codec.encode(x)  # type: ignore[no-any-return]
 
+    def log_codes(self, codes: Tensor, y: Tensor | None = None, told: Tensor | None = None) -> Tensor:
+        """log p(code_t | code_<t, y) of each code, in nats, (B, T).
+
+        Arguments:
+            codes: (B, T).
+            y: conditions.
+            told: (B,) False where the condition is kept from it.
+        """
+        given = self._given(y, len(codes), told)
+        return self.network.log_codes(torch.cat([given, codes], 1), None if self.text else y, told)
+
+    def _given(self, y: Tensor | None, count: int, told: Tensor | None = None) -> Tensor:
+        """The codes that come before: a text, (B, L), an empty one where it is kept from them; (B, 0) without one."""
+        empty = torch.full((count, self.text), END, device=self._device)
+        if y is None or not self.text:
+            return empty
+        return y if told is None else torch.where(told.unsqueeze(1), y, empty)
+
     @torch.no_grad()
     def log_prob(self, batch: Batch, *, samples: int = 1) -> Tensor:
         """log p(x | codes(x)) + log p(codes(x) | y), in nats, (B,): exact, or a bound where codes lose something."""
         codes = self.codes(batch.visible)
-        return self.network.log_codes(codes, batch.y).sum(1) + self._left(batch, codes)
+        return self.log_codes(codes, batch.y).sum(1) + self._left(batch, codes)
 
     @torch.no_grad()
     def log_probs(self, batch: Batch) -> Tensor:
         """`log_prob` for every class, (B, C)."""
         codes = self.codes(batch.visible)
         kinds = torch.arange(self.classes, device=codes.device)
-        each = [self.network.log_codes(codes, kind.expand(len(codes))).sum(1) for kind in kinds]
+        each = [self.log_codes(codes, kind.expand(len(codes))).sum(1) for kind in kinds]
         return torch.stack(each, 1) + self._left(batch, codes).unsqueeze(1)
 
     def _left(self, batch: Batch, codes: Tensor) -> Tensor:
@@ -194,11 +153,20 @@ class Autoregressive(nn.Module):
     ) -> Tensor:
         """Codes of n examples, (n, T)."""
         steering = steering or Steering()
-        writing = _Writing(self.network, n, y, steering.guidance)
-        noise = seeds.uniform(n, sum(self.network.lengths), device=self.network.start.device)
+        writing = self._writing(n, y, steering)
+        noise = seeds.uniform(n, self.length, device=self._device)
         while not writing.done:
             writing.add(steering.choose(writing.logits(), noise[:, len(writing.codes)], temperature))
         return torch.stack(writing.codes, 1)
+
+    def _writing(self, rows: int, y: Tensor | None, steering: Steering) -> Writing:
+        guided = steering.guidance != 1.0 and bool(self.classes) and y is not None
+        untold = self._given(None, rows) if guided else None
+        return Writing(self.network, self._given(y, rows), None if self.text else y, steering.guidance, untold)
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.network.parameters()).device
 
     @torch.no_grad()
     def impute(
@@ -254,8 +222,8 @@ class Autoregressive(nn.Module):
         """
         steering, rows = steering or Steering(), n * particles
         told = None if y is None else y.expand(rows, *y.shape[1:])
-        writing = _Writing(self.network, rows, told, steering.guidance)
-        length, device = sum(self.network.lengths), self.network.start.device
+        writing = self._writing(rows, told, steering)
+        length, device = self.length, self._device
         noise, chance = seeds.uniform(rows, 2, length, device=device).unbind(1)
         weight = torch.zeros(n, particles, device=device)
         while not writing.done:
@@ -284,62 +252,6 @@ def _again(share: Tensor, u: Tensor) -> Tensor:
     return (chosen + count * torch.arange(n, device=share.device).unsqueeze(1)).flatten()
 
 
-class _Writing:
-    """Codes on their way to the end.
-
-    Arguments:
-        network: what says which come next.
-        rows: of codes.
-        y: conditions, or None.
-        guidance: their weight.
-    """
-
-    def __init__(self, network: CodeTransformer, rows: int, y: Tensor | None, guidance: float) -> None:
-        self.network, self.guidance = network, guidance
-        knows = network.condition is not None or network.symbols is not None
-        self.guided = guidance != 1.0 and knows and y is not None
-        told = None
-        if self.guided:
-            assert y is not None
-            y, told = torch.cat([y, y]), torch.arange(2 * rows, device=y.device) < rows
-        both = 2 * rows if self.guided else rows
-        self.condition = network.told(y, both, told)[:, 0]
-        self.steps = Stepwise(network.transformer, both)
-        self.last = network.start.expand(both, -1)
-        for vectors in network.read(y, both, told):
-            for i, vector in enumerate(vectors.unbind(1)):
-                self.steps.step(self.last + network.place[i])
-                self.last = vector
-        self.codes: list[Tensor] = []
-        self._segments = [i for i, length in enumerate(network.lengths) for _ in range(length)]
-
-    @property
-    def done(self) -> bool:
-        """Whether all codes are there."""
-        return len(self.codes) == len(self._segments)
-
-    def logits(self) -> Tensor:
-        """Of the next code of each row, (rows, K)."""
-        at, network = len(self.codes), self.network
-        h = self.steps.step(self.last + network.place[network.text + at] + self.condition)
-        logits = precise(network.logits[self._segments[at]](h))
-        if not self.guided:
-            return logits
-        with_y, without = logits.chunk(2)
-        return without + self.guidance * (with_y - without)
-
-    def add(self, code: Tensor) -> None:
-        """The next code of each row, (rows,)."""
-        table = self.network.tables[self._segments[len(self.codes)]]
-        self.codes.append(code)
-        self.last = table(torch.cat([code, code]) if self.guided else code)
-
-    def choose(self, rows: Tensor) -> None:
-        """Go on with these rows."""
-        self.codes = [code[rows] for code in self.codes]
-        self.steps.choose(torch.cat([rows, rows + len(rows)]) if self.guided else rows)
-
-
 @listed
 class AutoregressiveClassifier(GenerativeClassifier):
     """Bayes' rule over an `Autoregressive`, see `GenerativeClassifier`: what it can do beside.
@@ -362,6 +274,10 @@ class AutoregressiveClassifier(GenerativeClassifier):
             Batch(batch.x, y, batch.mask), n, temperature=temperature, particles=particles, **knobs
         )
         return found
+
+
+def _segment(text: int) -> list[Segment]:
+    return [Segment(text, 1, 1, SYMBOLS)] if text else []
 
 
 def places_of(segments: list[Segment], text: int = 0) -> Tensor:

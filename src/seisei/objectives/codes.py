@@ -17,7 +17,7 @@ class CodeLikelihood(Objective):
     """Maximum likelihood of the codes of a codec that does not learn.
 
     Arguments:
-        model: gives `codes` and `network`, or has a `density` that does, and counts classes.
+        model: gives `codes`, `log_codes` and `network`, or has a `density` that does, and counts classes.
         untold: share of training examples that are not told their condition, so that one can be left out, or weighed,
             in drawing.
     """
@@ -35,7 +35,7 @@ class CodeLikelihood(Objective):
         codes = density.codes(batch.x)
         if self.untold and density.classes and self.training:
             told = seeds.uniform(len(batch), device=codes.device) >= self.untold
-        total = -density.network.log_codes(codes, batch.y, told).sum(1).mean()
+        total = -density.log_codes(codes, batch.y, told).sum(1).mean()
         return Loss(total, {"nats a code": total.detach() / codes.shape[1]})
 
     def turns(self) -> list[Turn]:

@@ -9,7 +9,7 @@ from seisei.errors import UserError
 from seisei.modalities.given import Given
 from seisei.modalities.label import Label
 from seisei.modalities.text import Text
-from seisei.models.autoregressive import Autoregressive, AutoregressiveClassifier
+from seisei.models.autoregressive import Autoregressive, AutoregressiveClassifier, Priors
 from seisei.nn.pixels import PixelCodes
 from seisei.nn.transformer import Dropout, Heads, Layers
 from seisei.objectives.codes import CodeLikelihood
@@ -29,6 +29,7 @@ def prior(
     schema: Schema,
     *,
     codec: str | None = None,
+    priors: Priors = "one",
     condition: Literal["none", "label"] = "none",
     untold: Annotated[float, Range(ge=0, le=1)] = 0.1,
     width: Width = 256,
@@ -48,6 +49,7 @@ def prior(
 
     Arguments:
         codec: A run of vqvae or vqvae2; without one the values of pixels are the codes.
+        priors: Of the grids of a vqvae2: one over all, or each grid has its own, which is told of the coarser ones.
         condition: label tells each picture's label, to choose when drawing, or what --conditions names, a text too.
         untold: Share of pictures that are not told it, for --guidance when drawing.
         width: Of hidden vectors.
@@ -68,8 +70,9 @@ def prior(
     else:
         codes, whence = _codec(codec, schema), str(Path(codec).resolve())
     return _over(
-        schema, codes, whence, condition, untold, width, layers, heads, dropout, steps, batch, learning_rate, average
-    )
+        schema, codes, whence, condition, untold, width, layers, heads, dropout, steps, batch, learning_rate, average,
+        priors,
+    )  # fmt: skip
 
 
 def vqvae_prior(
@@ -126,7 +129,7 @@ def vqvae_prior(
 
 def _over(
     schema: Schema, codec: Spec, whence: str | Plan | None, condition: str, untold: float, width: int, layers: int,
-    heads: int, dropout: float, steps: int, batch: int, learning_rate: float, average: float,
+    heads: int, dropout: float, steps: int, batch: int, learning_rate: float, average: float, priors: str = "one",
 ) -> Plan:  # fmt: skip
     """A Transformer over the codes of a codec, whose weights are those of a run, or of a training that comes first."""
     if width % heads or width // heads % 2:
