@@ -115,6 +115,20 @@ def test_both_stages_in_one_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert len(list((tmp_path / "whole").rglob("recipe.json"))) == 2
 
 
+@pytest.mark.parametrize("priors", ["one", "each"])
+def test_grids_of_codes_have_one_prior_or_one_each(priors: str, tmp_path: Path) -> None:
+    codec = seisei.train("vqvae2", "digits", output=tmp_path / "codec", report=False, factor=2, **CODEC)
+    assert [s.length for s in codec.pipeline.model.segments] == [4, 16]
+    run = seisei.train(
+        "prior", "digits", output=tmp_path / "prior", report=False, codec=str(codec.path), priors=priors, **PRIOR
+    )
+    assert len(run.pipeline.model.network.parts) == (1 if priors == "one" else 2)
+    assert np.asarray(run.sample(3, top_k=5)).shape == (3, 8, 8) and run.score("digits").bound
+    hole = np.zeros((8, 8), bool)
+    hole[:4] = True
+    assert np.asarray(run.impute(np.zeros((1, 8, 8), np.uint8), hole[None], 2)).shape[-2:] == (8, 8)
+
+
 def test_data_are_read_as_they_were_for_the_codec(tmp_path: Path) -> None:
     pictures = np.random.default_rng(0).integers(0, 256, (60, 20, 20), dtype=np.uint8)
     np.savez(tmp_path / "pictures.npz", x=pictures)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -143,15 +144,45 @@ def test_nothing_behind_a_mask_is_looked_at() -> None:
     assert torch.equal(model.log_probs(Batch(EVERY, None, mask)), model.log_probs(Batch(hidden, None, mask)))
 
 
-def test_several_segments_sum_to_one_too() -> None:
+@pytest.mark.parametrize("text", [0, 3])
+@pytest.mark.parametrize("priors", ["one", "each"])
+def test_several_segments_sum_to_one_too_and_are_drawn_as_often(priors: Any, text: int) -> None:
     codec = nn.Module()
     codec.segments = [Segment(1, 1, 2, 3), Segment(1, 2, 1, 2)]  # type: ignore[assignment]
-    model = Autoregressive(codec, width=16, layers=1, heads=2)
+    model = Autoregressive(codec, width=16, layers=1, heads=2, text=text, priors=priors).eval()
     stirred(model.network)
+    assert len(model.network.parts) == (1 if priors == "one" else 2)
     codes = torch.cartesian_prod(*[torch.arange(k) for k in (3, 3, 2, 2)])
+    y = Text(3).told("ab", 20_000) if text else None
+    with torch.no_grad(), seeds.seeded("segments"):
+        log_p = model.log_codes(codes, None if y is None else y[:36])
+        assert float(log_p.sum(1).exp().double().sum()) == pytest.approx(1, abs=1e-5)
+        drawn = model.draw(20_000, y)
+        if text:
+            assert float((model.log_codes(codes) - log_p).abs().max()) > 1e-3
+            steered = model.draw(9, y[:9], steering=Steering(guidance=2.0))  # type: ignore[index]
+            assert steered.shape == (9, 4) and bool((steered[:, 2:] < 2).all())
+    often = torch.bincount((drawn * torch.tensor([12, 4, 2, 1])).sum(1), minlength=36) / 20_000
+    assert float((often - log_p.sum(1).exp()).abs().max()) < 4 * (0.25 / 20_000) ** 0.5
+
+
+@pytest.mark.parametrize("priors", ["one", "each"])
+def test_coarse_codes_are_told_nothing_of_fine_ones(priors: Any) -> None:
+    codec = nn.Module()
+    codec.segments = [Segment(1, 1, 2, 3), Segment(1, 2, 1, 2)]  # type: ignore[assignment]
+    model = Autoregressive(codec, width=16, layers=1, heads=2, priors=priors).eval()
+    stirred(model.network)
+    one, other = torch.tensor([[0, 1, 0, 0], [0, 1, 1, 0]]).split(1)
     with torch.no_grad():
-        total = model.log_codes(codes).sum(1).exp().double().sum()
-    assert float(total) == pytest.approx(1, abs=1e-5)
+        a, b = model.log_codes(one)[0], model.log_codes(other)[0]
+    assert torch.equal(a[:2], b[:2]) and abs(float(a[3] - b[3])) > 1e-4
+
+
+def test_segments_stand_where_they_are() -> None:
+    model = nn.Module()
+    model.codec = nn.Module()
+    model.codec.segments = [Segment(1, 1, 2, 3), Segment(1, 2, 1, 2)]  # type: ignore[assignment]
+    assert places_of(model.codec.segments, 2)[:2].tolist() == [[-1.5, 1.0], [-0.5, 1.0]]  # type: ignore[arg-type]
     assert places_of(model.codec.segments).tolist() == [[0.5, 1.0], [0.5, 1.0], [0.5, 0.5], [0.5, 1.5]]
 
 

@@ -10,7 +10,7 @@ on the other examples of a batch (*Fixup Initialization: Residual Learning Witho
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -127,6 +127,8 @@ class ConvDecoder(nn.Module):
         classes: of the condition; 0 for none.
         detail: channels of a map at full size after that; 0 for none. In a patch each pixel has weights of its
             own, which shows as a grid where nothing averages over pictures.
+        enlarging: how a map becomes one of twice the size: each value four times, or by the line between neighbours,
+            which leaves no edges for a grid to stand on.
     """
 
     def __init__(
@@ -139,12 +141,13 @@ class ConvDecoder(nn.Module):
         patch: Patch = 2,
         classes: Classes = 0,
         detail: Detail = 0,
+        enlarging: Literal["nearest", "bilinear"] = "nearest",
     ) -> None:
         super().__init__()
         channels, self.height, self.wide = shape
         self.sizes = sizes_of(self.height, self.wide, patch)[::-1]
         widths = widths_of(width, len(self.sizes))[::-1]
-        self.classes, self.patch = classes, patch
+        self.classes, self.patch, self.enlarging = classes, patch, enlarging
         self.condition = Condition(classes, latent) if classes else None
         self.first = (widths[0], *self.sizes[0])
         inputs = latent * (2 if classes else 1)
@@ -162,7 +165,7 @@ class ConvDecoder(nn.Module):
             z = torch.cat([z, self.condition(y)], -1)
         hidden = self.stages[0](self.enter(self.hidden(z)).unflatten(1, self.first))
         for narrow, stage, size in zip(self.narrow, self.stages[1:], self.sizes[1:], strict=True):
-            hidden = stage(F.interpolate(narrow(hidden), size=size, mode="nearest"))
+            hidden = stage(F.interpolate(narrow(hidden), size=size, mode=self.enlarging))
         picture = F.pixel_shuffle(self.out(F.silu(hidden)), self.patch)
         picture = picture[..., : self.height, : self.wide]
         if self.fine is None or self.last is None:

@@ -34,8 +34,8 @@ PENALTIES: dict[str, tuple[bool, bool, float, int]] = {
     "relativistic": (True, True, 0.0, 1),
 }
 FEATURES = 128
-# Channels of the generator's map at full size.
-DETAIL = 12
+# Channels of the generator's map at full size; pictures with a longer side than that are drawn without patches.
+DETAIL, LARGE = 12, 32
 # What γ falls to where modes may be narrow points.
 FALLS = 0.005
 Balance = Annotated[float, Range(ge=0, le=1)]
@@ -199,7 +199,11 @@ def _players(
         dims = {"width": width or 512, "depth": 2 if depth is None else depth}
         decoder = Spec(MLPDecoder, shape=shape, latent=latent, classes=classes, **dims)
         return decoder, Spec(MLPEncoder, shape=shape, outputs=FEATURES, **dims), Spec(PictureView), format
-    # Smaller patches cost several times as much; a map at full size removes the grid that these leave (docs/log.md).
+    # Smaller patches cost several times as much; a map at full size removes the grid that these leave. In large ones
+    # in colour it does not, and these are drawn without patches, by maps of fewer channels (docs/log.md).
     dims = {"width": width or 32, "depth": 1 if depth is None else depth, "patch": 4}
-    decoder = Spec(ConvDecoder, shape=shape, latent=latent, classes=classes, detail=DETAIL, **dims)
-    return decoder, Spec(ConvEncoder, shape=shape, outputs=FEATURES, **dims), Spec(PictureView), format
+    trunk = Spec(ConvEncoder, shape=shape, outputs=FEATURES, **dims)
+    drawing: dict[str, Any] = {**dims, "detail": DETAIL}
+    if max(image.height, image.width) > LARGE:
+        drawing = {**dims, "width": max(4, 3 * dims["width"] // 8), "patch": 1, "enlarging": "bilinear"}
+    return Spec(ConvDecoder, shape=shape, latent=latent, classes=classes, **drawing), trunk, Spec(PictureView), format

@@ -138,15 +138,9 @@ def _over(
         raise UserError("E-TRN-08", "--heads", f"{heads} heads do not divide a width of {width} evenly", remedy)
     classes, text = _told(schema) if condition == "label" else (0, 0)
     model = Spec(
-        Autoregressive,
-        codec=codec,
-        width=width,
-        layers=layers,
-        heads=heads,
-        classes=classes,
-        dropout=dropout,
-        text=text,
-    )
+        Autoregressive, codec=codec, width=width, layers=layers, heads=heads, classes=classes, dropout=dropout,
+        text=text, priors=priors,
+    )  # fmt: skip
     labelled = classes and isinstance(schema.y, Label)
     if labelled:
         # A kind can be told from the example by Bayes' rule, conditions of other sorts cannot.
