@@ -28,6 +28,7 @@ MODULES = (
     "seisei.nn.priors",
     "seisei.nn.quantise",
     "seisei.nn.rows",
+    "seisei.nn.several",
     "seisei.nn.views",
     "seisei.models.autoregressive",
     "seisei.models.classifier",

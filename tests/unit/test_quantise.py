@@ -11,8 +11,9 @@ from torch import Tensor
 from seisei import seeds
 from seisei.nn.grids import FiniteScalar, LookupFree, levels_for
 from seisei.nn.nearest import nearest, smallest
-from seisei.nn.quantise import AveragedCodes, Grouped, LearnedCodes, MappedCodes, Quantiser, Residual, passed_on
+from seisei.nn.quantise import AveragedCodes, LearnedCodes, MappedCodes, Quantiser, passed_on
 from seisei.nn.segments import Segment, collisions, usage
+from seisei.nn.several import Grouped, Residual
 
 
 def noise(*shape: int, key: str = "z") -> Tensor:
@@ -134,6 +135,31 @@ def test_a_code_that_nothing_chooses_is_revived_below_its_threshold_and_not_abov
         assert 0.7 < float(codes.counts.sum()) < 1 + 1e-5
 
 
+def test_codes_that_were_left_behind_come_back_when_they_are_enlivened() -> None:
+    """Learned codes that nothing chooses have no gradient; an objective asks for more where the watch sees it."""
+    z = noise(2000, 3)
+    for asked in (False, True):
+        codes = LearnedCodes(3, 64).train()
+        with torch.no_grad():
+            codes.table.copy_(100 + noise(64, 3, key="far"))
+            codes.table[0] = 0.0
+        assert not asked or codes.enliven()
+        descent = torch.optim.Adam(codes.parameters(), 0.02)
+        for _ in range(300):
+            descent.zero_grad()
+            found = codes(z)
+            found.cost.mean().backward()
+            descent.step()
+            codes.settle(alone)
+        used = len(torch.unique(found.codes))
+        assert used > 60 if asked else used == 1, used
+        again = LearnedCodes(3, 64)
+        again.load_state_dict(codes.state_dict())
+        assert float(again.revival) == float(codes.revival) == pytest.approx(0.3 if asked else 0.0)
+    assert codes.enliven() and not codes.enliven()
+    assert Residual([AveragedCodes(6, 16), LearnedCodes(6, 16)]).enliven() and not FiniteScalar([3, 3]).enliven()
+
+
 def test_codes_start_on_the_data_and_all_are_used() -> None:
     centres = 10 * noise(16, 5, key="centres")
     z = centres.repeat_interleave(200, 0) + 0.01 * noise(3200, 5)
@@ -149,7 +175,8 @@ def test_codes_start_on_the_data_and_all_are_used() -> None:
 @pytest.mark.parametrize("kind", [LearnedCodes, MappedCodes])
 def test_codes_that_descend_start_where_the_data_are(kind: type) -> None:
     z = noise(4000, 6) * torch.tensor([9.0, 1.0, 1.0, 1.0, 1.0, 0.1]) + 3
-    codes = kind(6, 32)
+    with seeds.seeded("start"):
+        codes = kind(6, 32)
     codes.start_from(z)
     wide = codes.vectors().detach().std(0) / z.std(0)
     assert 0.7 < float(wide[0]) < 1.5 and float(wide.max()) < 2

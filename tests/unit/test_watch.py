@@ -85,6 +85,7 @@ HEALTHY = {
     "a generator that has arrived": rounds([0.5] * 40, [1.0] * 20 + [1e-5] * 20),
     "alike at the start, as all are": looks([0.9] * 20, [0.01, 0.1, *[0.6] * 18]),
     "codes that start few": coded([0.1, *[0.97] * 9]),
+    "codes that come back": coded([0.9, 0.3, 0.1, 0.2, 0.35, 0.6, *[0.97] * 4]),
     "more codes than there are things to tell": coded([0.06] * 10, expected=0.07),
     "collapsed at the start, as all are": checks([90, 60, 45, 40, 38, 37, 36, 35, 35, 35], [0.0] * 8, 0)[:1],
 }

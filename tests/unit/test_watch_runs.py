@@ -100,3 +100,22 @@ def test_what_can_be_done_is_done_where_it_is_asked_for(tmp_path: Path) -> None:
 def test_against_a_critic_that_knows_the_data_they_are_changed(tmp_path: Path) -> None:
     done = events(play(tmp_path, 120, auto_remedy=True, **FEW), "remedy")
     assert any(event["done"].startswith("augmentation is 0.10") for event in done)
+
+
+@pytest.mark.slow
+def test_codes_that_collapse_are_noticed_and_brought_back_where_it_is_asked_for(tmp_path: Path) -> None:
+    """Codes that descend and are not moved: of 256 a few say everything, and stay alone."""
+    dials: dict[str, Any] = {"codes": 256, "quantiser": "learned", "dim": 4, "width": 8, "depth": 0, "batch": 32}
+    used = {}
+    for asked in (False, True):
+        run = seisei.train(
+            "vqvae", "digits", output=tmp_path / str(asked), report=False, steps=300, auto_remedy=asked, **dials
+        )
+        assert 75 <= noticed(run)["codebook collapse"] <= 150
+        assert bool(events(run, "remedy")) == asked
+        used[asked] = events(run, "validation")[-1]["codes"][0]["used"]
+    assert used[False] < 0.6 and used[True] > 0.9, used
+    healthy = seisei.train(
+        "vqvae", "digits", output=tmp_path / "healthy", report=False, steps=300, **{**dials, "quantiser": "averaged"}
+    )
+    assert noticed(healthy) == {} and events(healthy, "validation")[-1]["codes"][0]["used"] > 0.9

@@ -5,7 +5,7 @@
 All have one contract, `Quantiser`. What they differ in is where the vectors of the codes come from: they follow the
 means of the vectors that chose them (`AveragedCodes`), they learn by gradient (`LearnedCodes`), all at once through a
 linear map (`MappedCodes`), or lie on a fixed grid (`seisei.nn.grids`). Several can be had for each vector: one after
-the other (`Residual`), or one for each part (`Grouped`).
+the other, or one for each part (`seisei.nn.several`).
 
 q has no gradient. It is passed on as if q were the identity, e = z + (e − z) with the difference a constant; or as if
 it were the rotation and stretching that takes z to e, which keeps the angle between gradient and code.
@@ -13,8 +13,7 @@ it were the rotation and stretching that takes z to e, which keeps the angle bet
 References: *Neural Discrete Representation Learning (van den Oord, Vinyals, Kavukcuoglu, 2017)*, arXiv 1711.00937;
     rotation: *Restructuring Vector Quantization with the Rotation Trick (Fifty et al., 2024)*, arXiv 2410.06424;
     cosine: *Vector-quantized Image Modeling with Improved VQGAN (Yu et al., 2021)*; linear map: *Addressing
-    Representation Collapse in Vector Quantized Models with One Linear Layer (Zhu et al., 2024)*, arXiv 2411.02038;
-    residual: *Autoregressive Image Generation using Residual Quantization (Lee et al., 2022)*.
+    Representation Collapse in Vector Quantized Models with One Linear Layer (Zhu et al., 2024)*, arXiv 2411.02038.
 
 Shapes: z and e (M, D); codes (M, S), S codes for each vector, each below K.
 """
@@ -42,6 +41,8 @@ Estimator = Literal["straight-through", "rotation"]
 # Sums a tensor over all processes.
 Total = Callable[[Tensor], Tensor]
 
+# Codes that are chosen by less than this share of the mean get a new place; at the most, where too few codes are used.
+REVIVAL, SOONEST = 0.3, 0.5
 # Rounds of k-means that codes start with.
 ROUNDS = 10
 # Vectors that this is done with: so many for each code, and no fewer than that.
@@ -96,6 +97,10 @@ class Quantiser(nn.Module):
         Arguments:
             total: sums over processes; None where the update was not taken, and what was counted is to be forgotten.
         """
+
+    def enliven(self) -> bool:
+        """Give codes that are hardly chosen a new place sooner than before: whether that is still possible."""
+        return False
 
 
 class _Vectors(Quantiser):
@@ -171,52 +176,38 @@ def passed_on(z: Tensor, e: Tensor, rotates: bool) -> Tensor:
     return passed
 
 
-@listed
-class AveragedCodes(_Vectors):
-    """Each code's vector is a moving average of the vectors that chose it.
-
-        N_k ← γ N_k + (1 − γ) n_k,   m_k ← γ m_k + (1 − γ) Σ z,   e_k = m_k / N_k
-
-    with n_k the number of vectors z of a step, of all processes, that chose k. It is k-means, a batch at a time: with
-    γ = 0 a step is one of Lloyd's. A code that hardly any vector chooses is given half of one that many do.
+class _Counted(_Vectors):
+    """A quantiser that knows how often each code is chosen, and can move those that hardly ever are.
 
     Arguments:
-        dim: D.
-        codes: K.
-        distance: see `_Vectors`.
-        estimator: of the gradient for z.
-        commitment: β, the weight of ‖z − e‖² for z.
-        decay: γ.
-        revival: codes chosen by less than this share of the mean are given a new place.
+        decay: γ of the averages over steps.
+        revival: codes chosen by less than this share of the mean are given a new place: half of one that many choose.
     """
 
-    means: Tensor
     counts: Tensor
     errors: Tensor
     updates: Tensor
+    revival: Tensor
 
     def __init__(
-        self,
-        dim: Dim,
-        codes: Count,
-        distance: Distance = "euclidean",
-        estimator: Estimator = "straight-through",
-        commitment: Annotated[float, Range(ge=0, le=1000)] = 0.25,
-        decay: Annotated[float, Range(ge=0, lt=1)] = 0.99,
-        revival: Share = 0.1,
-    ) -> None:
-        super().__init__(dim, codes, distance, estimator, commitment, learning=0.0)
-        self.decay, self.revival = decay, revival
-        self.register_buffer("means", torch.randn(codes, dim) / dim**0.5)
+        self, dim: int, codes: int, distance: Distance, estimator: Estimator, commitment: float, learning: float,
+        decay: float, revival: float,
+    ) -> None:  # fmt: skip
+        super().__init__(dim, codes, distance, estimator, commitment, learning)
+        self.decay = decay
         # Averages over steps of the share of all vectors that chose a code, and of its mean squared distance to them.
         self.register_buffer("counts", torch.full((codes,), 1 / codes))
         self.register_buffer("errors", torch.full((codes,), 1 / codes))
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
+        self.register_buffer("revival", torch.tensor(float(revival)))
         self._counted: Tensor | None = None
 
-    def vectors(self) -> Tensor:
-        """See `_Vectors.vectors`."""
-        return F.normalize(self.means, dim=1) if self.round else self.means
+    def kept(self) -> Tensor:
+        """What the vectors of codes are made of, (K, D): moved where codes are."""
+        raise NotImplementedError
+
+    def learn(self, mean: Tensor, move: Tensor) -> None:
+        """What else is learned by counting: of what chose each code the mean, (K, D), and its weight, (K, 1)."""
 
     @torch.no_grad()
     def count(self, z: Tensor, codes: Tensor) -> None:
@@ -232,9 +223,9 @@ class AveragedCodes(_Vectors):
         """See `Quantiser.settle`."""
         counted, self._counted = self._counted, None
         if total is not None and counted is not None:
-            self._learn(total(counted), self.decay)
+            self._settle(total(counted), self.decay)
 
-    def _learn(self, counted: Tensor, decay: float) -> None:
+    def _settle(self, counted: Tensor, decay: float) -> None:
         sums, squares, n = counted[:, : self.dim], counted[:, self.dim], counted[:, self.dim + 1]
         every = n.sum().clamp_min(1)
         share = n / every
@@ -243,7 +234,7 @@ class AveragedCodes(_Vectors):
         move = ((1 - decay) * share / counts.clamp_min(1e-20)).unsqueeze(1)
         mean = sums / n.clamp_min(1).unsqueeze(1)
         spread = (squares / n.clamp_min(1) - mean.square().sum(1)).clamp_min(0)
-        self.means.lerp_(mean, move)
+        self.learn(mean, move)
         self.errors.lerp_(spread, move.squeeze(1))
         self.counts.copy_(counts)
         self.updates += 1
@@ -261,12 +252,68 @@ class AveragedCodes(_Vectors):
             return
         empty, full = dead.nonzero().flatten()[:few], order[:few]
         noise = torch.randn(few, self.dim, generator=seeds.generator("revival", int(self.updates)))
-        step = APART * (self.errors[full] / self.dim).sqrt().unsqueeze(1) * noise.to(self.means)
-        self.means[empty] = self.means[full] - step
-        self.means[full] += step
-        for kept, part in ((self.counts, 0.5), (self.errors, 1.0)):
-            kept[full] *= part
-            kept[empty] = kept[full]
+        kept = self.kept()
+        step = APART * (self.errors[full] / self.dim).sqrt().unsqueeze(1) * noise.to(kept)
+        kept[empty] = kept[full] - step
+        kept[full] += step
+        for each, part in ((self.counts, 0.5), (self.errors, 1.0)):
+            each[full] *= part
+            each[empty] = each[full]
+
+    @torch.no_grad()
+    def enliven(self) -> bool:
+        """See `Quantiser.enliven`."""
+        if float(self.revival) >= SOONEST:
+            return False
+        self.revival.mul_(2).clamp_(REVIVAL, SOONEST)
+        return True
+
+
+@listed
+class AveragedCodes(_Counted):
+    """Each code's vector is a moving average of the vectors that chose it.
+
+        N_k ← γ N_k + (1 − γ) n_k,   m_k ← γ m_k + (1 − γ) Σ z,   e_k = m_k / N_k
+
+    with n_k the number of vectors z of a step, of all processes, that chose k. It is k-means, a batch at a time: with
+    γ = 0 a step is one of Lloyd's. A code that hardly any vector chooses is given half of one that many do.
+
+    Arguments:
+        dim: D.
+        codes: K.
+        distance: see `_Vectors`.
+        estimator: of the gradient for z.
+        commitment: β, the weight of ‖z − e‖² for z.
+        decay: γ.
+        revival: see `_Counted`.
+    """
+
+    means: Tensor
+
+    def __init__(
+        self,
+        dim: Dim,
+        codes: Count,
+        distance: Distance = "euclidean",
+        estimator: Estimator = "straight-through",
+        commitment: Annotated[float, Range(ge=0, le=1000)] = 0.25,
+        decay: Annotated[float, Range(ge=0, lt=1)] = 0.99,
+        revival: Share = REVIVAL,
+    ) -> None:
+        super().__init__(dim, codes, distance, estimator, commitment, 0.0, decay, revival)
+        self.register_buffer("means", torch.randn(codes, dim) / dim**0.5)
+
+    def vectors(self) -> Tensor:
+        """See `_Vectors.vectors`."""
+        return F.normalize(self.means, dim=1) if self.round else self.means
+
+    def kept(self) -> Tensor:
+        """See `_Counted.kept`."""
+        return self.means
+
+    def learn(self, mean: Tensor, move: Tensor) -> None:
+        """See `_Counted.learn`."""
+        self.means.lerp_(mean, move)
 
     @torch.no_grad()
     def start_from(self, z: Tensor) -> None:
@@ -286,12 +333,12 @@ class AveragedCodes(_Vectors):
         for _ in range(ROUNDS):
             self.count(z, nearest(z, self.vectors()))
             assert self._counted is not None
-            self._learn(self._counted, 0.0)
+            self._settle(self._counted, 0.0)
             self._counted = None
 
 
 @listed
-class LearnedCodes(_Vectors):
+class LearnedCodes(_Counted):
     """Vectors that are parameters, and descend ‖z − e‖².
 
     Arguments:
@@ -300,6 +347,8 @@ class LearnedCodes(_Vectors):
         distance: see `_Vectors`.
         estimator: of the gradient for z.
         commitment: β, the weight of ‖z − e‖² for z.
+        decay: of what is counted, see `_Counted`.
+        revival: see `_Counted`; 0 leaves all codes where their gradients take them.
     """
 
     def __init__(
@@ -309,18 +358,27 @@ class LearnedCodes(_Vectors):
         distance: Distance = "euclidean",
         estimator: Estimator = "straight-through",
         commitment: Annotated[float, Range(ge=0, le=1000)] = 0.25,
+        decay: Annotated[float, Range(ge=0, lt=1)] = 0.99,
+        revival: Share = 0.0,
     ) -> None:
-        super().__init__(dim, codes, distance, estimator, commitment, learning=1.0)
+        super().__init__(dim, codes, distance, estimator, commitment, 1.0, decay, revival)
         self.table = nn.Parameter(torch.randn(codes, dim) / dim**0.5)
 
     def vectors(self) -> Tensor:
         """See `_Vectors.vectors`."""
         return F.normalize(self.table, dim=1) if self.round else self.table
 
+    def kept(self) -> Tensor:
+        """See `_Counted.kept`."""
+        return self.table
+
     @torch.no_grad()
     def start_from(self, z: Tensor) -> None:
         """Vectors of some rounds of k-means."""
-        self.table.copy_(_clustered(z, self.codes, self.round))
+        found = AveragedCodes(self.dim, self.codes, "cosine" if self.round else "euclidean").to(z.device)
+        found.start_from(z)
+        self.table.copy_(found.vectors())
+        self.errors.copy_(found.errors)
 
 
 @listed
@@ -358,97 +416,3 @@ class MappedCodes(_Vectors):
         z = precise(z) - precise(z).mean(0)
         values, directions = torch.linalg.eigh(z.T @ z / len(z))
         self.map.weight.copy_(directions * (values.clamp_min(0) * self.dim).sqrt() @ directions.T)
-
-
-@listed
-class Residual(Quantiser):
-    """One quantiser after the other, each of what those before left: e = Σ e_s.
-
-    Arguments:
-        parts: quantisers of one dim and one number of codes.
-    """
-
-    def __init__(self, parts: list[nn.Module]) -> None:
-        first: Quantiser = parts[0]  # type: ignore[assignment]
-        super().__init__(first.dim, first.codes, sum(part.slots for part in parts))  # type: ignore[misc]
-        assert all(part.dim == first.dim and part.codes == first.codes for part in parts), "parts that do not fit"
-        self.parts = nn.ModuleList(parts)
-
-    def forward(self, z: Tensor) -> Quantised:
-        """See `Quantiser.forward`."""
-        z = precise(z)
-        rest, codes, cost = z, [], z.new_zeros(len(z))
-        for part in self.parts:
-            found: Quantised = part(rest)
-            rest = rest - found.values.detach()
-            codes.append(found.codes)
-            cost = cost + found.cost
-        return Quantised(passed_on(z, (z - rest).detach(), False), torch.cat(codes, 1), cost)
-
-    def look_up(self, codes: Tensor) -> Tensor:
-        """See `Quantiser.look_up`."""
-        found = [part.look_up(c) for part, c in zip(self.parts, _divided(codes, self.parts), strict=True)]  # type: ignore[operator]
-        return torch.stack(found).sum(0)
-
-    @torch.no_grad()
-    def start_from(self, z: Tensor) -> None:
-        """Each from what those before leave."""
-        for part in self.parts:
-            part.start_from(z)  # type: ignore[operator]
-            z = precise(z) - part(z).values
-
-    def settle(self, total: Total | None) -> None:
-        """See `Quantiser.settle`."""
-        for part in self.parts:
-            part.settle(total)  # type: ignore[operator]
-
-
-@listed
-class Grouped(Quantiser):
-    """A quantiser for each part of the vector: e = [e_1, …, e_S].
-
-    Arguments:
-        parts: quantisers of one number of codes.
-    """
-
-    def __init__(self, parts: list[nn.Module]) -> None:
-        kinds: list[Quantiser] = parts  # type: ignore[assignment]
-        super().__init__(sum(part.dim for part in kinds), kinds[0].codes, sum(part.slots for part in kinds))
-        assert all(part.codes == self.codes for part in kinds), "parts that do not fit"
-        self.parts = nn.ModuleList(parts)
-        self.dims = [part.dim for part in kinds]
-
-    def forward(self, z: Tensor) -> Quantised:
-        """See `Quantiser.forward`."""
-        found: list[Quantised] = [
-            part(each) for part, each in zip(self.parts, torch.split(z, self.dims, 1), strict=True)
-        ]
-        # The cost is a mean over dimensions.
-        cost = sum((f.cost * (d / self.dim) for f, d in zip(found, self.dims, strict=True)), z.new_zeros(len(z)))
-        return Quantised(torch.cat([f.values for f in found], 1), torch.cat([f.codes for f in found], 1), cost)
-
-    def look_up(self, codes: Tensor) -> Tensor:
-        """See `Quantiser.look_up`."""
-        found = [part.look_up(c) for part, c in zip(self.parts, _divided(codes, self.parts), strict=True)]  # type: ignore[operator]
-        return torch.cat(found, 1)
-
-    def start_from(self, z: Tensor) -> None:
-        """Each from its part."""
-        for part, each in zip(self.parts, torch.split(z, self.dims, 1), strict=True):
-            part.start_from(each)  # type: ignore[operator]
-
-    def settle(self, total: Total | None) -> None:
-        """See `Quantiser.settle`."""
-        for part in self.parts:
-            part.settle(total)  # type: ignore[operator]
-
-
-def _divided(codes: Tensor, parts: nn.ModuleList) -> tuple[Tensor, ...]:
-    return torch.split(codes, [part.slots for part in parts], 1)  # type: ignore[misc]
-
-
-def _clustered(z: Tensor, count: int, round_: bool) -> Tensor:
-    """The vectors of `count` codes that are averages, of z."""
-    codes = AveragedCodes(z.shape[1], count, "cosine" if round_ else "euclidean").to(z.device)
-    codes.start_from(z)
-    return codes.vectors()

@@ -74,6 +74,12 @@ class Coding(Objective):
             self.error.lerp_((squared / count).clamp_min(SMALLEST_ERROR), 1 - REMEMBERED)
         self.model.settle(total)
 
+    def counter(self, trouble: str) -> str | None:
+        """Against codes that nothing chooses: they are moved to where vectors are, sooner than before."""
+        if trouble != "collapsed" or not any([quantiser.enliven() for quantiser in self.model.quantisers]):
+            return None
+        return "codes that hardly anything chooses are moved beside those that much does, sooner than before"
+
     def examine(self, batches: Sequence[Batch], known: Examples) -> dict[str, Any]:
         """See `Objective.examine`; with how many of the codes are used, and how evenly, by segment of codes.
 

@@ -10,7 +10,8 @@ from seisei.models.vqvae import VQVAE
 from seisei.nn.grids import FiniteScalar, LookupFree, levels_for
 from seisei.nn.maps import MapDecoder, MapEncoder, map_of
 from seisei.nn.patches import PatchCritic
-from seisei.nn.quantise import AveragedCodes, Grouped, LearnedCodes, MappedCodes, Residual
+from seisei.nn.quantise import AveragedCodes, LearnedCodes, MappedCodes
+from seisei.nn.several import Grouped, Residual
 from seisei.objectives.coding import Coding
 from seisei.objectives.sharp import SharpCoding
 from seisei.recipes.vaes import HEADS, BatchSize, Decay, Depth, Head, Rate, Steps, Width, picture, plain_or_conv

@@ -166,7 +166,7 @@ class Validation:
 
 
 # What the watch may ask of an objective.
-TROUBLES = ("unsteady", "known")
+TROUBLES = ("unsteady", "known", "collapsed")
 
 
 @dataclass

@@ -1,0 +1,108 @@
+"""Several codes for one vector: each of what those before left, or each of a part of it.
+
+Reference: *Autoregressive Image Generation using Residual Quantization (Lee et al., 2022)*.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from seisei.nn.distributions import precise
+from seisei.nn.quantise import Quantised, Quantiser, Total, passed_on
+from seisei.spec import listed
+
+
+@listed
+class Residual(Quantiser):
+    """One quantiser after the other, each of what those before left: e = Σ e_s.
+
+    Arguments:
+        parts: quantisers of one dim and one number of codes.
+    """
+
+    def __init__(self, parts: list[nn.Module]) -> None:
+        first: Quantiser = parts[0]  # type: ignore[assignment]
+        super().__init__(first.dim, first.codes, sum(part.slots for part in parts))  # type: ignore[misc]
+        assert all(part.dim == first.dim and part.codes == first.codes for part in parts), "parts that do not fit"
+        self.parts = nn.ModuleList(parts)
+
+    def forward(self, z: Tensor) -> Quantised:
+        """See `Quantiser.forward`."""
+        z = precise(z)
+        rest, codes, cost = z, [], z.new_zeros(len(z))
+        for part in self.parts:
+            found: Quantised = part(rest)
+            rest = rest - found.values.detach()
+            codes.append(found.codes)
+            cost = cost + found.cost
+        return Quantised(passed_on(z, (z - rest).detach(), False), torch.cat(codes, 1), cost)
+
+    def look_up(self, codes: Tensor) -> Tensor:
+        """See `Quantiser.look_up`."""
+        found = [part.look_up(c) for part, c in zip(self.parts, _divided(codes, self.parts), strict=True)]  # type: ignore[operator]
+        return torch.stack(found).sum(0)
+
+    @torch.no_grad()
+    def start_from(self, z: Tensor) -> None:
+        """Each from what those before leave."""
+        for part in self.parts:
+            part.start_from(z)  # type: ignore[operator]
+            z = precise(z) - part(z).values
+
+    def settle(self, total: Total | None) -> None:
+        """See `Quantiser.settle`."""
+        for part in self.parts:
+            part.settle(total)  # type: ignore[operator]
+
+    def enliven(self) -> bool:
+        """See `Quantiser.enliven`."""
+        return any([part.enliven() for part in self.parts])  # type: ignore[operator]
+
+
+@listed
+class Grouped(Quantiser):
+    """A quantiser for each part of the vector: e = [e_1, …, e_S].
+
+    Arguments:
+        parts: quantisers of one number of codes.
+    """
+
+    def __init__(self, parts: list[nn.Module]) -> None:
+        kinds: list[Quantiser] = parts  # type: ignore[assignment]
+        super().__init__(sum(part.dim for part in kinds), kinds[0].codes, sum(part.slots for part in kinds))
+        assert all(part.codes == self.codes for part in kinds), "parts that do not fit"
+        self.parts = nn.ModuleList(parts)
+        self.dims = [part.dim for part in kinds]
+
+    def forward(self, z: Tensor) -> Quantised:
+        """See `Quantiser.forward`."""
+        found: list[Quantised] = [
+            part(each) for part, each in zip(self.parts, torch.split(z, self.dims, 1), strict=True)
+        ]
+        # The cost is a mean over dimensions.
+        cost = sum((f.cost * (d / self.dim) for f, d in zip(found, self.dims, strict=True)), z.new_zeros(len(z)))
+        return Quantised(torch.cat([f.values for f in found], 1), torch.cat([f.codes for f in found], 1), cost)
+
+    def look_up(self, codes: Tensor) -> Tensor:
+        """See `Quantiser.look_up`."""
+        found = [part.look_up(c) for part, c in zip(self.parts, _divided(codes, self.parts), strict=True)]  # type: ignore[operator]
+        return torch.cat(found, 1)
+
+    def start_from(self, z: Tensor) -> None:
+        """Each from its part."""
+        for part, each in zip(self.parts, torch.split(z, self.dims, 1), strict=True):
+            part.start_from(each)  # type: ignore[operator]
+
+    def settle(self, total: Total | None) -> None:
+        """See `Quantiser.settle`."""
+        for part in self.parts:
+            part.settle(total)  # type: ignore[operator]
+
+    def enliven(self) -> bool:
+        """See `Quantiser.enliven`."""
+        return any([part.enliven() for part in self.parts])  # type: ignore[operator]
+
+
+def _divided(codes: Tensor, parts: nn.ModuleList) -> tuple[Tensor, ...]:
+    return torch.split(codes, [part.slots for part in parts], 1)  # type: ignore[misc]
