@@ -12,6 +12,7 @@ MODULES = (
     "seisei.modalities.table",
     "seisei.modalities.text",
     "seisei.nn.augment",
+    "seisei.nn.bytes",
     "seisei.nn.columns",
     "seisei.nn.conv",
     "seisei.nn.covariances",

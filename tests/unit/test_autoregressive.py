@@ -15,6 +15,7 @@ from seisei.batch import Batch
 from seisei.modalities.text import Text
 from seisei.models.autoregressive import Autoregressive, places_of
 from seisei.models.vqvae import VQVAE
+from seisei.nn.bytes import ByteCodes
 from seisei.nn.heads import GaussianHead
 from seisei.nn.maps import MapDecoder, MapEncoder
 from seisei.nn.pixels import PixelCodes
@@ -362,3 +363,26 @@ def test_guidance_weighs_a_text_against_none() -> None:
         none = model.draw(50, TEXTS.told("cat", 50), steering=Steering(guidance=0.0))
     with seeds.seeded("guided"):
         assert torch.equal(none, model.draw(50)) and not torch.equal(none, one)
+
+
+# ---- texts themselves
+
+
+@pytest.mark.slow
+def test_the_same_class_learns_texts() -> None:
+    """Sums of two digits: what it draws is right, and what is wrong is unlikely."""
+    text = Text(7)
+    sums = [f"{a}+{b}={a + b}" for a in range(10) for b in range(10)]
+    x = torch.stack([text.encode(each) for each in sums])
+    with seeds.seeded("texts"):
+        model = Autoregressive(ByteCodes(7), width=64, layers=3, heads=4)
+        descent = torch.optim.Adam(model.network.parameters(), 3e-3)
+        for _ in range(400):
+            descent.zero_grad()
+            (-model.log_codes(x).sum(1).mean()).backward()
+            descent.step()
+        drawn = [text.decode(each) for each in model.eval().sample(200)]
+    assert sum(each in sums for each in drawn) > 190, drawn
+    nats = model.log_prob(Batch(x))
+    assert float(-nats.mean()) == pytest.approx(math.log(100), abs=0.1) and not model.log_prob_is_bound
+    assert float(model.log_prob(Batch(text.encode("2+2=5")[None]))) < float(nats.min()) - 2
