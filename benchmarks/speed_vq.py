@@ -4,8 +4,9 @@
     python benchmarks/speed_vq.py draw         beside the `generate` of Hugging Face's transformers
     python benchmarks/speed_vq.py step         a VQ-VAE-2's training step beside a plain one
 
-One thread; process time; medians of rounds in which all take their turn. Freed memory is kept by the process and
-float32 products are sent to oneDNN for ours, as in every training (`seisei.training.levers`); the peers are measured in
+One thread; process time; medians of rounds in which all take their turn. In the training process freed memory is kept
+and float32 products are sent to oneDNN for ours, as in every training (`seisei.training.levers`), not for drawing,
+which happens outside of one; the peers are measured in
 a process of their own, which waits while others are measured, with torch's own defaults.
 
 quantise: `VectorQuantize(dim, codebook_size, decay=0.8)` in training, forward and backward with its averages, against
@@ -278,10 +279,12 @@ def main() -> None:
             theirs = compared(record, setting, goal, "quantise", (rows, dim, codes), work, rounds)
             record.add("same codes", setting, float((mine == theirs).double().mean()), goal=1.0, better="higher")
     if "draw" in wanted:
+        route_float32(False)
         for batch, goal in DRAWS[:1] if told.quick else DRAWS:
             setting = f"{LENGTH} codes, batch {batch}, against generate"
             compared(record, setting, goal, "draw", (batch,), draw_ours(batch), 1 if told.quick else 3)
     if "step" in wanted:
+        route_float32(True)
         for precision in ("bf16", "fp32"):
             setting = f"VQ-VAE-2 step at 128×128, batch 8, {precision}"
             goal = STEP if precision == "bf16" else None
