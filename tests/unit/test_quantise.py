@@ -11,7 +11,7 @@ from torch import Tensor
 from seisei import seeds
 from seisei.nn.grids import FiniteScalar, LookupFree, levels_for
 from seisei.nn.nearest import nearest, smallest
-from seisei.nn.quantise import AveragedCodes, LearnedCodes, MappedCodes, Quantiser, passed_on
+from seisei.nn.quantise import AveragedCodes, LearnedCodes, MappedCodes, Quantiser, turned
 from seisei.nn.segments import Segment, collisions, usage
 from seisei.nn.several import Grouped, Residual
 
@@ -202,7 +202,7 @@ def test_each_side_of_the_cost_has_its_own_gradient() -> None:
 
 def test_the_rotation_is_a_rotation_and_a_stretching() -> None:
     z, e = noise(5, 4).double().requires_grad_(), noise(5, 4, key="e").double()
-    found = passed_on(z, e, True)
+    found = turned(z, e)
     assert torch.allclose(found, e)
     for i in range(5):
         jacobian = torch.stack([torch.autograd.grad(found[i, k], z, retain_graph=True)[0][i] for k in range(4)])

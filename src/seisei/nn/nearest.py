@@ -33,8 +33,8 @@ def nearest(x: Tensor, vectors: Tensor) -> Tensor:
     buffer = x.new_empty(min(rows, len(x)), len(vectors))
     for start in range(0, len(x), rows):
         part = x[start : start + rows]
-        scores = torch.mm(part, turned, out=buffer[: len(part)])
-        found[start : start + rows] = smallest(scores.add_(half))
+        scores = torch.addmm(half, part, turned, out=buffer[: len(part)])
+        found[start : start + rows] = smallest(scores)
     return found
 
 

@@ -21,7 +21,7 @@ Shapes: z and e (M, D); codes (M, S), S codes for each vector, each below K.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -126,8 +126,8 @@ class _Vectors(Quantiser):
         """The vectors of all codes, (K, D)."""
         raise NotImplementedError
 
-    def count(self, z: Tensor, codes: Tensor) -> None:
-        """Take note of which vectors chose which codes, (M, D) and (M,)."""
+    def count(self, z: Tensor, codes: Tensor, apart: Tensor) -> None:
+        """Take note of which vectors chose which codes, (M, D) and (M,), and of their squared distances, (M,)."""
 
     def forward(self, z: Tensor) -> Quantised:
         """See `Quantiser.forward`."""
@@ -137,13 +137,16 @@ class _Vectors(Quantiser):
                 z = F.normalize(z, dim=1)
             vectors = self.vectors()
             codes = nearest(z.detach(), vectors.detach())
-            if self.training and torch.is_grad_enabled():
-                self.count(z.detach(), codes)
             e = F.embedding(codes, vectors)
-            cost = self.commitment * (z - e.detach()).square().mean(1)
+            values, apart = straight(z, e.detach())
+            if self.training and torch.is_grad_enabled():
+                self.count(z.detach(), codes, apart.detach())
+            cost = apart * (self.commitment / self.dim)
             if self.learning:
                 cost = cost + self.learning * (z.detach() - e).square().mean(1)
-            return Quantised(passed_on(z, e.detach(), self.rotates), codes.unsqueeze(1), cost)
+            if self.rotates:
+                values = turned(z, e.detach())
+            return Quantised(values, codes.unsqueeze(1), cost)
 
     def look_up(self, codes: Tensor) -> Tensor:
         """See `Quantiser.look_up`."""
@@ -151,28 +154,54 @@ class _Vectors(Quantiser):
         return found
 
 
-def passed_on(z: Tensor, e: Tensor, rotates: bool) -> Tensor:
-    """e, with the gradient of the identity for z, or with that of λR, where λRz = e.
+class _Straight(torch.autograd.Function):
+    """Both at once, for what is the dearest of a quantiser beside the search is to walk through z again and again."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
+        apart = z - e
+        ctx.save_for_backward(apart)
+        return e.view_as(e), torch.linalg.vecdot(apart, apart)
+
+    @staticmethod
+    def backward(ctx: Any, of_values: Tensor, of_apart: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        (apart,) = ctx.saved_tensors
+        return torch.addcmul(of_values, apart, (2 * of_apart).unsqueeze(1)), None
+
+
+def straight(z: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
+    """e with the gradient of the identity for z, and ‖z − e‖² of each row with its own.
+
+    Example:
+        >>> z = torch.tensor([[1.0, 0.0]], requires_grad=True)
+        >>> values, apart = straight(z, torch.tensor([[0.0, 2.0]]))
+        >>> (values.sum() + apart.sum()).backward()
+        >>> values.tolist(), apart.tolist(), z.grad.tolist()
+        ([[0.0, 2.0]], [5.0], [[3.0, -3.0]])
+    """
+    values, apart = _Straight.apply(z, e)  # type: ignore[no-untyped-call]
+    return values, apart
+
+
+def turned(z: Tensor, e: Tensor) -> Tensor:
+    """e, with the gradient of λR for z, where λRz = e.
 
     R = I − 2rrᵀ + 2êẑᵀ with r = (ẑ + ê)/‖ẑ + ê‖ rotates in the plane of z and e alone; λ = ‖e‖/‖z‖.
 
     Example:
         >>> z = torch.tensor([[1.0, 0.0]], requires_grad=True)
         >>> e = torch.tensor([[0.0, 2.0]])
-        >>> passed_on(z, e, True)[0, 1].backward()
+        >>> turned(z, e)[0, 1].backward()
         >>> z.grad.round().tolist()  # what lengthens e lengthens z, twice as much
         [[2.0, 0.0]]
     """
-    if not rotates:
-        return z + (e - z).detach()
     with torch.no_grad():
         length = z.norm(dim=1, keepdim=True).clamp_min(1e-12)
         a, b = z / length, F.normalize(e, dim=1)
         r = F.normalize(a + b, dim=1)
         stretch = e.norm(dim=1, keepdim=True) / length
-    turned = z - 2 * (z * r).sum(1, keepdim=True) * r + 2 * (z * a).sum(1, keepdim=True) * b
-    turned = stretch * turned
-    passed: Tensor = turned + (e - turned).detach()
+    there = stretch * (z - 2 * (z * r).sum(1, keepdim=True) * r + 2 * (z * a).sum(1, keepdim=True) * b)
+    passed: Tensor = there + (e - there).detach()
     return passed
 
 
@@ -210,10 +239,10 @@ class _Counted(_Vectors):
         """What else is learned by counting: of what chose each code the mean, (K, D), and its weight, (K, 1)."""
 
     @torch.no_grad()
-    def count(self, z: Tensor, codes: Tensor) -> None:
-        """Add to what was counted since the last update: by code, Σ z, Σ ‖z‖² and the number of vectors, (K, D + 2)."""
+    def count(self, z: Tensor, codes: Tensor, apart: Tensor) -> None:
+        """Add to what was counted since the last update: by code Σ z, Σ ‖z − e‖² and how many chose it, (K, D + 2)."""
         sums = z.new_zeros(self.codes, self.dim).index_add_(0, codes, z)
-        squares = z.new_zeros(self.codes).index_add_(0, codes, z.square().sum(1))
+        squares = z.new_zeros(self.codes).index_add_(0, codes, apart)
         n = torch.bincount(codes, minlength=self.codes).to(z.dtype)
         counted = torch.cat([sums, squares.unsqueeze(1), n.unsqueeze(1)], 1)
         self._counted = counted if self._counted is None else self._counted + counted
@@ -233,9 +262,8 @@ class _Counted(_Vectors):
         counts = decay * self.counts + (1 - decay) * share
         move = ((1 - decay) * share / counts.clamp_min(1e-20)).unsqueeze(1)
         mean = sums / n.clamp_min(1).unsqueeze(1)
-        spread = (squares / n.clamp_min(1) - mean.square().sum(1)).clamp_min(0)
         self.learn(mean, move)
-        self.errors.lerp_(spread, move.squeeze(1))
+        self.errors.lerp_(squares / n.clamp_min(1), move.squeeze(1))
         self.counts.copy_(counts)
         self.updates += 1
         if self.revival:
@@ -331,7 +359,8 @@ class AveragedCodes(_Counted):
         self.counts.fill_(1 / self.codes)
         self.errors.copy_(z.var(0).sum().expand(self.codes))
         for _ in range(ROUNDS):
-            self.count(z, nearest(z, self.vectors()))
+            codes = nearest(z, self.vectors())
+            self.count(z, codes, (z - self.vectors()[codes]).square().sum(1))
             assert self._counted is not None
             self._settle(self._counted, 0.0)
             self._counted = None

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from seisei.nn.distributions import precise
-from seisei.nn.quantise import Quantised, Quantiser, Total, passed_on
+from seisei.nn.quantise import Quantised, Quantiser, Total, straight
 from seisei.spec import listed
 
 
@@ -36,7 +36,7 @@ class Residual(Quantiser):
             rest = rest - found.values.detach()
             codes.append(found.codes)
             cost = cost + found.cost
-        return Quantised(passed_on(z, (z - rest).detach(), False), torch.cat(codes, 1), cost)
+        return Quantised(straight(z, (z - rest).detach())[0], torch.cat(codes, 1), cost)
 
     def look_up(self, codes: Tensor) -> Tensor:
         """See `Quantiser.look_up`."""
