@@ -16,6 +16,10 @@ from torch import Tensor
 from seisei.nn.transformer import Attention, Block, Transformer
 
 
+# Products of one row for each of many sequences cost a call each: of short ones the elements are quicker.
+SHORT, MANY = 96, 64
+
+
 class Stepwise:
     """Rows that are written side by side.
 
@@ -73,9 +77,13 @@ class _Layer:
         qkv = torch.mm(F.rms_norm(h, (width,)), self.read).view(-1, 3, heads, size)
         qk = F.rms_norm(qkv[:, :2], (size,))
         q, k = torch.addcmul(qk * self.straight[at], qk.roll(size // 2, -1), self.crossed[at]).unbind(1)
+        q = q.reshape(-1, 1, size)
         self.keys[:, at], self.values[:, at] = k.reshape(-1, size), qkv[:, 2].reshape(-1, size)
-        logits = torch.bmm(q.reshape(-1, 1, size), self.keys[:, : at + 1].transpose(1, 2))
-        told = torch.bmm(logits.softmax(2), self.values[:, : at + 1])
+        keys, values = self.keys[:, : at + 1], self.values[:, : at + 1]
+        if at < SHORT and len(keys) >= MANY:
+            told = ((keys * q).sum(2).softmax(1).unsqueeze(2) * values).sum(1)
+        else:
+            told = torch.bmm(torch.bmm(q, keys.transpose(1, 2)).softmax(2), values)
         h = torch.addmm(h, told.view(-1, width), self.said)
         gate, up = torch.mm(F.rms_norm(h, (width,)), self.gates).chunk(2, 1)
         return torch.addmm(h, F.silu(gate) * up, self.down)
