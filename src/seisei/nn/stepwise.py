@@ -15,7 +15,6 @@ from torch import Tensor
 
 from seisei.nn.transformer import Attention, Block, Transformer
 
-
 # Products of one row for each of many sequences cost a call each: of short ones the elements are quicker.
 SHORT, MANY = 96, 64
 
