@@ -12,7 +12,6 @@ MODULES = (
     "seisei.modalities.table",
     "seisei.modalities.text",
     "seisei.nn.augment",
-    "seisei.nn.bytes",
     "seisei.nn.columns",
     "seisei.nn.conv",
     "seisei.nn.covariances",

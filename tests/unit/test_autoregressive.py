@@ -12,10 +12,9 @@ from torch import Tensor, nn
 
 from seisei import seeds
 from seisei.batch import Batch
-from seisei.modalities.text import Text
+from seisei.modalities.text import SYMBOLS, Text
 from seisei.models.autoregressive import Autoregressive, places_of
 from seisei.models.vqvae import VQVAE
-from seisei.nn.bytes import ByteCodes
 from seisei.nn.heads import GaussianHead
 from seisei.nn.maps import MapDecoder, MapEncoder
 from seisei.nn.pixels import PixelCodes
@@ -368,6 +367,19 @@ def test_guidance_weighs_a_text_against_none() -> None:
 # ---- texts themselves
 
 
+class Bytes(nn.Module):
+    """The symbols of texts as they are."""
+
+    lossless = True
+    segments = (Segment(7, 1, 1, SYMBOLS),)
+
+    def encode(self, x: Tensor) -> Tensor:
+        return x
+
+    def decode(self, codes: Tensor) -> Tensor:
+        return codes
+
+
 @pytest.mark.slow
 def test_the_same_class_learns_texts() -> None:
     """Sums of two digits: what it draws is right, and what is wrong is unlikely."""
@@ -375,7 +387,7 @@ def test_the_same_class_learns_texts() -> None:
     sums = [f"{a}+{b}={a + b}" for a in range(10) for b in range(10)]
     x = torch.stack([text.encode(each) for each in sums])
     with seeds.seeded("texts"):
-        model = Autoregressive(ByteCodes(7), width=64, layers=3, heads=4)
+        model = Autoregressive(Bytes(), width=64, layers=3, heads=4)
         descent = torch.optim.Adam(model.network.parameters(), 3e-3)
         for _ in range(400):
             descent.zero_grad()

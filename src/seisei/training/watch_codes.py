@@ -9,7 +9,7 @@ EARLY, SOON = 0.25, 300
 # Of as many codes as that number of draws would use if all were equally likely.
 FEW, UNEVEN = 0.5, 0.05
 # Codes that are coming back, so many times as many within a few validations, are left to it.
-LATELY, GROWN = 4, 1.5
+LEAST, LATELY, GROWN = 3, 4, 1.5
 
 
 def codebook_collapse(history: History) -> Finding | None:
@@ -19,7 +19,7 @@ def codebook_collapse(history: History) -> Finding | None:
         for event in history.all("validation")
         if event.get("codes") and (float(event.get("t", 0)) >= EARLY or int(event.get("step", 0)) >= SOON)
     ][-LATELY:]
-    if len(checks) < 2:
+    if len(checks) < LEAST:
         return None
     place, worst = min(
         enumerate(checks[-1]), key=lambda each: float(each[1]["used"]) / max(1e-9, float(each[1]["expected"]))
