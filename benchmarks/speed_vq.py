@@ -6,8 +6,8 @@
 
 One thread; process time; medians of rounds in which all take their turn. In the training process freed memory is kept
 and float32 products are sent to oneDNN for ours, as in every training (`seisei.training.levers`), not for drawing,
-which happens outside of one; the peers are measured in
-a process of their own, which waits while others are measured, with torch's own defaults.
+which happens outside of one; the peers are measured in a process of their own, which waits while others are measured,
+with torch's own defaults.
 
 quantise: `VectorQuantize(dim, codebook_size, decay=0.8)` in training, forward and backward with its averages, against
 `AveragedCodes` with the same vectors, on normal vectors. Both choose the same codes.

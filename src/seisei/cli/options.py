@@ -55,7 +55,7 @@ def data_options(
         ignore: A column of a table to leave out. Repeatable.
         categorical: A column of a table whose numbers are names. Repeatable.
         missing: A word that stands for an empty cell of a table, as -999 may. Repeatable.
-        conditions: A column of a table, or of a folder's metadata.csv, for whose values cgan draws. Repeatable.
+        conditions: A column of a table, or of a folder's metadata.csv, that cgan or a prior is told. Repeatable.
         unlabelled: own learns from rows without a class too, or the path of a table of such rows.
     """
 

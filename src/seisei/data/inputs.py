@@ -99,7 +99,7 @@ def _told(records: Sequence[Record], end: Modality | None, wanted: Labels) -> to
     names = end.table.names if isinstance(end, Given) else (end.column,)
     rows = [record.said for record in records]
     missing = [
-        (record.name, name) for record, row in zip(records, rows, strict=True) for name in names if name not in row
+        (record.name, name) for record, row in zip(records, rows, strict=True) for name in names if not row.get(name)
     ]
     if missing and (wanted == "need" or len(missing) < len(records) * len(names)):
         name, column = missing[0]

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seisei.data.source import SPLITS
+from seisei.data.source import CAPTIONS, SPLITS
 from seisei.errors import UserError, did_you_mean
 from seisei.modalities.table import word_of
 
 METADATA = ("metadata.csv", "metadata.jsonl")
 LABELS = ("label", "class", "category")
-CAPTIONS = ("text", "caption")
 
 
 @dataclass(frozen=True, slots=True, order=True)

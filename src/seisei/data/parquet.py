@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from seisei.data.arrays import half_of_memory
-from seisei.data.source import SPLITS, Record, identity_of, natural, split_of
+from seisei.data.source import CAPTIONS, SPLITS, Record, identity_of, natural, split_of
 from seisei.errors import UserError, did_you_mean
 from seisei.modalities.table import word_of
 
 LABELS = ("label", "labels", "class", "class_name", "category", "fine_label")
-CAPTIONS = ("caption", "text")
 
 
 @dataclass

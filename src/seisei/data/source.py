@@ -27,6 +27,10 @@ SPLITS = {
 }
 
 
+# Names of columns that hold texts.
+CAPTIONS = ("text", "caption")
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """What is known of a picture before it is read.

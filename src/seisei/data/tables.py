@@ -26,6 +26,7 @@ from seisei.data.roles import (
     target_of,
     with_unlabelled,
 )
+from seisei.data.source import CAPTIONS
 from seisei.data.splits import split_indices
 from seisei.errors import UserError
 from seisei.modalities.given import Given
@@ -35,8 +36,8 @@ from seisei.schema import Modality, Schema
 
 # Categories that a report lists by name, and rows of conditions that a schema keeps.
 MOST_NAMED, MOST_KEPT = 50, 64
-# Names of columns that hold texts, and bytes of the longest: each is a place of a Transformer, before those of codes.
-CAPTIONS, MOST_BYTES = ("caption", "text"), 512
+# Bytes of the longest text: each is a place of a Transformer, before those of codes.
+MOST_BYTES = 512
 
 
 @dataclass(frozen=True)
@@ -170,33 +171,40 @@ def _given(sheet: Sheet, told: dict[str, Fitted], train: Tensor) -> tuple[Given,
     for name, one in told.items():
         if one.column is None:
             raise UserError("E-TRN-12", f"--conditions {quote(name)}", one.why, "choose another column")
-        if len(rows := np.flatnonzero(np.isnan(one.values))):
-            problem = f"column {name!r} says nothing in {len(rows):,} of {len(sheet):,} rows"
-            remedy = "fill these cells in, or remove the rows"
-            raise UserError("E-TRN-12", sheet.names[rows[0]], problem, remedy, found=len(rows), wanted=0)
+        _check_full(sheet, name, one.values)
     y = torch.from_numpy(np.stack([one.values for one in told.values()], axis=1))
-    kept = train[torch.arange(min(len(train), MOST_KEPT)) * len(train) // min(len(train), MOST_KEPT)]
+    kept = _some(train)
     columns = tuple(one.column for one in told.values() if one.column is not None)
     return Given(columns, tuple(map(tuple, y[kept].tolist()))), y
 
 
 def _texts(sheet: Sheet, found: Recognised, train: Tensor) -> tuple[Text, Tensor]:
     """A column's texts; there is room for the longest."""
-    if len(rows := np.flatnonzero(np.isnan(found.values))):
-        problem = f"column {found.name!r} says nothing in {len(rows):,} of {len(sheet):,} rows"
-        remedy = "fill these cells in, or remove the rows"
-        raise UserError("E-TRN-12", sheet.names[rows[0]], problem, remedy, found=len(rows), wanted=0)
+    _check_full(sheet, found.name, found.values)
     sizes = [len(word.encode()) for word in found.levels]
     longest = max(sizes)
     if longest > MOST_BYTES:
         row = int(np.flatnonzero(found.values == sizes.index(longest))[0])
         problem = f"column {found.name!r} has {longest:,} bytes, wanted at most {MOST_BYTES:,}"
         raise UserError("E-TRN-12", sheet.names[row], problem, "shorten it", found=longest, wanted=MOST_BYTES)
-    kept = train[torch.arange(min(len(train), MOST_KEPT)) * len(train) // min(len(train), MOST_KEPT)]
-    examples = tuple(found.levels[int(found.values[i])] for i in kept.tolist())
+    examples = tuple(found.levels[int(found.values[i])] for i in _some(train).tolist())
     end = Text(longest, examples, found.name)
     each = torch.stack([end.pack(word) for word in found.levels])
     return end, each[torch.from_numpy(found.values.astype(np.int64))]
+
+
+def _check_full(sheet: Sheet, name: str, values: NDArray[np.float64]) -> None:
+    """Refuse a condition that is not said of every row."""
+    if len(rows := np.flatnonzero(np.isnan(values))):
+        problem = f"column {name!r} says nothing in {len(rows):,} of {len(sheet):,} rows"
+        remedy = "fill these cells in, or remove the rows"
+        raise UserError("E-TRN-12", sheet.names[rows[0]], problem, remedy, found=len(rows), wanted=0)
+
+
+def _some(train: Tensor) -> Tensor:
+    """A few of the training examples, evenly."""
+    count = min(len(train), MOST_KEPT)
+    return train[torch.arange(count) * len(train) // count]
 
 
 def _divide(

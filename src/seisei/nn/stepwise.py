@@ -35,12 +35,12 @@ class Stepwise:
     """
 
     def __init__(self, transformer: Transformer, rows: int) -> None:
-        heads, size = transformer.heads, transformer.width // transformer.heads
-        self.rows, self.filled = rows, 0
+        heads = transformer.heads
+        self.filled = 0
         with torch.no_grad():
             self.layers = [_Layer(block, transformer.by, rows * heads) for block in transformer.blocks]  # type: ignore[arg-type]
         self.after = transformer.after
-        self.heads, self.size = heads, size
+        self.heads = heads
 
     @torch.no_grad()
     def step(self, h: Tensor) -> Tensor:

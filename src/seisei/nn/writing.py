@@ -49,7 +49,7 @@ class CodeTransformer(nn.Module):
         small = [self.place, self.start, *self.tables.parameters(), *self.logits.parameters()]
         for parameter in [*small, *(self.condition.parameters() if self.condition is not None else ())]:
             nn.init.normal_(parameter, std=0.02)
-        # Of every place, its table's number; and that of its logits, -1 where none are made.
+        # Of every place, the number of its table.
         self.segment_of = [i for i, length in enumerate(self.lengths) for _ in range(length)]
         self.given = given
 
