@@ -39,6 +39,7 @@ OUTSIDE = {  # what one place alone knows
     "huggingface_hub": ("seisei.data.hub",),
     "pyarrow": ("seisei.data.parquet", "seisei.cli.codes", "seisei.cli.rows"),
     "safetensors": ("seisei.training.tensors",),
+    "triton": ("seisei.nn.fused",),
     "sklearn": ("seisei.data.digits", "seisei.models.linear", "seisei.estimators"),
 }
 

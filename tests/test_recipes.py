@@ -168,6 +168,7 @@ CASES = [
         ("vqvae2", "odd 13×19", {"codes": 8, "factor": 2, "head": "logistic"}),
         ("vqvae+prior", "grey 8×8", {**PRIOR, "codes": 8, "condition": "label"}),
         ("prior", "grey 8×8", {**PRIOR}),
+        ("prior", "binary 28×28", {**PRIOR}),
         ("prior", "grey 8×8", {**PRIOR, "condition": "label"}),
         ("prior", "told colour 13×16", {**PRIOR, "condition": "label"}),
         ("vqvae+prior", "captioned 12×16", {**PRIOR, "codes": 8, "condition": "label"}),
@@ -754,7 +755,7 @@ def test_every_dial_turns_something(name: str) -> None:
         "vqvae": {"together": {"slots": 2}},
         "vqvae2": {"together": {"slots": 2}},
         "vqvae+prior": {"untold": {"condition": "label"}, "heads": {"width": 24}},
-        "prior": {"untold": {"condition": "label"}, "heads": {"width": 24}},
+        "prior": {"untold": {"condition": "label"}, "heads": {"width": 24}, "pixels": {"pixels": 1}},
         "discriminant": {"landmarks": {"method": "kernel"}, "gamma": {"method": "kernel"}},
         "discriminative": {"strength": {"network": "linear"}},
         "generative": {
@@ -799,6 +800,10 @@ def test_every_dial_turns_something(name: str) -> None:
         ("vae", Schema(Image(8, 8, 1), Label(("one",))), {"condition": "label"}, "E-TRN-12"),
         ("vae", Schema(KINDS), {}, "E-TRN-13"),
         ("autoencoder", Schema(KINDS), {}, "E-TRN-13"),
+        ("prior", "grey 8×8", {"pixels": 4}, "E-TRN-08"),
+        ("prior", "binary 28×28", {"pixels": 5}, "E-TRN-08"),
+        ("prior", "binary 28×28", {"pixels": 2, "codec": "runs/codec"}, "E-TRN-08"),
+        ("prior", Schema(Image(64, 66, 3, 256)), {}, "E-TRN-08"),
     ],
 )
 def test_what_a_recipe_cannot_do_is_refused_in_a_line(name: str, schema: Any, dials: dict[str, Any], code: str) -> None:

@@ -221,6 +221,52 @@ def test_values_of_pixels_lose_nothing() -> None:
     assert torch.equal(codec.encode(codec.decode(codes)), codes)
 
 
+@pytest.mark.parametrize(("shape", "levels", "patch"), [([1, 4, 6], 2, [2, 3]), ([2, 4, 2], 3, [2, 1])])
+def test_values_of_patches_lose_nothing(shape: list[int], levels: int, patch: list[int]) -> None:
+    codec = PixelCodes(shape, levels, patch)
+    x = torch.randint(levels, (6, *shape), generator=seeds.generator("pixels")) / (levels - 1)
+    codes = codec.encode(x)
+    assert codes.shape == (6, codec.segments[0].length) and torch.equal(codec.decode(codes), x)
+    every = torch.arange(codec.segments[0].codes).unsqueeze(1).expand(-1, codes.shape[1])
+    assert torch.equal(codec.encode(codec.decode(every)), every)
+    # A code is of its own patch: by rows, and what it is made of is its pixels'.
+    x[0, :, : patch[0], : patch[1]] = 1 - x[0, :, : patch[0], : patch[1]]
+    assert (codec.encode(x)[0] != codes[0]).tolist().index(True) == 0
+    assert torch.equal(codec.encode(x)[:, 1:], codes[:, 1:])
+
+
+@pytest.mark.parametrize(
+    ("shape", "levels", "patch"), [([1, 2, 2], 2, [2, 2]), ([2, 1, 2], 3, [1, 2]), ([3, 1, 1], 4, [1, 1])]
+)
+def test_codes_that_agree_are_those_of_pictures_that_agree(shape: list[int], levels: int, patch: list[int]) -> None:
+    codec = PixelCodes(shape, levels, patch)
+    x = torch.randint(levels, (1, *shape), generator=seeds.generator("agree")) / (levels - 1)
+    every = torch.tensor(list(itertools.product(range(levels), repeat=math.prod(shape)))).reshape(-1, *shape)
+    pictures = every / (levels - 1)
+    for mask in torch.tensor(list(itertools.product([False, True], repeat=math.prod(shape)))).reshape(-1, 1, *shape):
+        (allowed,) = codec.allowed(x, mask)
+        fits = ((pictures == x) | ~mask).flatten(1).all(1)
+        codes = codec.encode(pictures)
+        told = torch.stack([allowed[0, t][codes[:, t]] for t in range(codes.shape[1])]).all(0)
+        assert torch.equal(told, fits)
+
+
+def test_what_is_seen_of_a_patch_counts() -> None:
+    model = Autoregressive(PixelCodes([1, 2, 4], 2, [2, 2]), width=16, layers=2, heads=2)
+    stirred(model.network, 0.6)
+    every = torch.tensor(list(itertools.product([0.0, 1.0], repeat=8))).reshape(-1, 1, 2, 4)
+    log_p = model.log_prob(Batch(every))
+    assert float(log_p.double().logsumexp(0)) == pytest.approx(0.0, abs=1e-5)
+    mask = torch.tensor([[[[True, False, False, True], [False, True, True, False]]]])
+    with seeds.seeded("half"):
+        drawn = model.impute(Batch(every[77:78], None, mask), 4000, particles=32)[0]
+    fits = ((every == every[77]) | ~mask).flatten(1).all(1)
+    of = 2 ** torch.arange(7, -1, -1)
+    share = torch.bincount((drawn.flatten(1).long() * of).sum(1), minlength=256) / 4000
+    assert float(share[~fits].sum()) == 0
+    assert float((share[fits] - log_p[fits].softmax(0)).abs().max()) < 0.03
+
+
 # ---- drawing
 
 
@@ -292,8 +338,9 @@ def test_what_is_missing_is_drawn_given_what_comes_after_it_too(holes: list[int]
     model, n = tiny(), 3000
     codes, known = torch.tensor([1, 0, 1, 1, 0, 0]), torch.ones(6, dtype=torch.bool)
     known[holes] = False
+    allowed = torch.nn.functional.one_hot(codes, 2).bool() | ~known.unsqueeze(1)
     with seeds.seeded("holes"):
-        drawn = model.complete(codes, known, n, torch.zeros(1, dtype=torch.long), particles=32)
+        drawn = model.complete([allowed], n, torch.zeros(1, dtype=torch.long), particles=32)
     assert torch.equal(drawn[:, known], codes[known].expand(n, -1))
     fits = (EVERY.flatten(1).long()[:, known] == codes[known]).all(1)
     p = model.log_prob(Batch(EVERY[fits], torch.zeros(int(fits.sum()), dtype=torch.long))).softmax(0)

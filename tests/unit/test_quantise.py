@@ -49,6 +49,21 @@ def test_distances_are_never_all_held_at_once() -> None:
     assert 0 < largest < 20_000 * 4096 * 4 / 16
 
 
+@pytest.mark.parametrize(("rows", "codes", "size"), [(1, 2, 1), (130, 70, 16), (65, 64, 100), (0, 3, 4)])
+def test_the_kernel_of_a_gpu_finds_the_same(monkeypatch: pytest.MonkeyPatch, rows: int, codes: int, size: int) -> None:
+    if not torch.cuda.is_available():
+        monkeypatch.setenv("TRITON_INTERPRET", "1")  # before it is imported
+    pytest.importorskip("triton", reason="triton is not here: it comes with PyTorch for CUDA, or pip install triton")
+    from seisei.nn import fused
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    x, vectors = noise(rows, size), noise(codes, size, key="e")
+    found = fused.nearest(x.to(device), vectors.to(device)).cpu()
+    assert torch.equal(found, nearest(x, vectors))
+    # Of vectors that are equally near, the first, wherever in a block or between blocks.
+    assert fused.nearest(x.to(device), vectors[:1].expand(200, -1).to(device)).unique().tolist() in ([0], [])
+
+
 # ---- averages
 
 

@@ -18,6 +18,7 @@ Shapes: codes (B, T); y (B,) class numbers, (B, K) weights of conditions, or (B,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import torch
@@ -185,17 +186,17 @@ class Autoregressive(nn.Module):
         mean = (batch.x * mask).flatten(2).sum(2) / mask.flatten(2).sum(2).clamp_min(1)
         shown = torch.where(mask, batch.x, mean[:, :, None, None])
         found = []
-        for i, (codes, known) in enumerate(zip(self.codes(shown), self.codec.known(mask), strict=True)):
+        for i in range(len(batch)):
+            allowed = [part[0] for part in self.codec.allowed(shown[i : i + 1], mask[i : i + 1])]
             y = None if batch.y is None else batch.y[i : i + 1]
-            drawn = self.complete(codes, known, n, y, temperature=temperature, particles=particles, steering=steering)
+            drawn = self.complete(allowed, n, y, temperature=temperature, particles=particles, steering=steering)
             found.append(torch.where(mask[i], batch.x[i], self.codec.decode(drawn)))
         return torch.stack(found)
 
     @torch.no_grad()
     def complete(
         self,
-        codes: Tensor,
-        known: Tensor,
+        allowed: Sequence[Tensor],
         n: int,
         y: Tensor | None = None,
         *,
@@ -203,17 +204,16 @@ class Autoregressive(nn.Module):
         particles: int = 8,
         steering: Steering | None = None,
     ) -> Tensor:
-        """n draws of the codes that are not known, given those that are, before and after them, (n, T).
+        """n draws of codes among those that agree with what is known, before and after them, (n, T).
 
-        Codes are drawn in order, each completion by several candidates. One that meets a known code later counts by how
-        likely it made it, and where few of them hold all the weight they start again from these: with more particles
-        draws come nearer to p(unknown | known), and with one only what came before a code is looked at.
+        Codes are drawn in order, each completion by several candidates. A candidate counts by how likely it made what
+        is known of each next code, and where few of them hold all the weight they start again from these: with more
+        particles draws come nearer to p(codes | what is known), and with one only what came before a code is looked at.
 
         Reference: *Novel approach to nonlinear/non-Gaussian Bayesian state estimation (Gordon, Salmond, Smith, 1993)*.
 
         Arguments:
-            codes: (T,).
-            known: (T,).
+            allowed: of each segment the codes that agree, (T_s, K_s).
             n: how many.
             y: the condition, (1, ...).
             temperature: of what is drawn.
@@ -226,19 +226,18 @@ class Autoregressive(nn.Module):
         length, device = self.length, self._device
         noise, chance = seeds.uniform(rows, 2, length, device=device).unbind(1)
         weight = torch.zeros(n, particles, device=device)
-        while not writing.done:
-            at = len(writing.codes)
+        for at, agrees in enumerate(row for part in allowed for row in part):
             logits = writing.logits()
-            if not known[at]:
-                writing.add(steering.choose(logits, noise[:, at], temperature))
-                continue
-            code = codes[at].expand(rows)
-            weight = weight + logits.log_softmax(1)[:, codes[at]].reshape(n, particles)
-            share = weight.softmax(1)
-            if float((1 / share.square().sum(1)).min()) < particles / 2:
-                writing.choose(_again(share, chance[:n, at]))
-                weight = torch.zeros_like(weight)
-            writing.add(code)
+            fits = logits.masked_fill(~agrees, -torch.inf)
+            if not agrees.all():
+                gained = fits.logsumexp(1) - logits.logsumexp(1)
+                weight = weight + gained.reshape(n, particles)
+                share = weight.softmax(1)
+                if float((1 / share.square().sum(1)).min()) < particles / 2:
+                    again = _again(share, chance[:n, at])
+                    writing.choose(again)
+                    weight, fits = torch.zeros_like(weight), fits[again]
+            writing.add(steering.choose(fits, noise[:, at], temperature))
         reached = weight.softmax(1).cumsum(1)
         one = (reached <= (chance[-n:, -1] * reached[:, -1]).unsqueeze(1)).sum(1).clamp_max(particles - 1)
         return torch.stack(writing.codes, 1)[one + particles * torch.arange(n, device=device)]

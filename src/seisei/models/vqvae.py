@@ -157,6 +157,20 @@ class VQVAE(nn.Module):
             parts.append((beside == 0).flatten(1).repeat_interleave(segment.slots, 1))
         return torch.cat(parts, 1)
 
+    def allowed(self, x: Tensor, mask: Tensor) -> list[Tensor]:
+        """Which codes agree with what was observed, of each segment (B, T, K): one where it is known, else any.
+
+        Arguments:
+            x: (B, C, H, W), with something likely where nothing was observed.
+            mask: (B, C, H, W).
+        """
+        lengths = [segment.length for segment in self.segments]
+        every = torch.split(self.encode(x), lengths, 1), torch.split(self.known(mask), lengths, 1)
+        return [
+            (codes.unsqueeze(2) == torch.arange(segment.codes, device=x.device)) | ~known.unsqueeze(2)
+            for codes, known, segment in zip(*every, self.segments, strict=True)
+        ]
+
     def likelihood(self, codes: Tensor) -> Distribution:
         """p(x | codes)."""
         told: Tensor | None = None

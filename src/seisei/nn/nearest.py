@@ -3,10 +3,12 @@
     argmin_k ‖x − e_k‖² = argmin_k ½‖e_k‖² − x·e_k
 
 The scores of a few rows at a time are one matrix product into a buffer that stays in the processor's cache, and only
-the number of the smallest leaves it: memory grows with M + K, not with M · K.
+the number of the smallest leaves it: memory grows with M + K, not with M · K. On a GPU one kernel does both.
 """
 
 from __future__ import annotations
+
+import importlib.util
 
 import torch
 from torch import Tensor
@@ -27,6 +29,11 @@ def nearest(x: Tensor, vectors: Tensor) -> Tensor:
         >>> nearest(torch.tensor([[0.0], [0.9]]), torch.tensor([[1.0], [-0.2]])).tolist()
         [1, 0]
     """
+    if x.is_cuda and x.dtype == torch.float32 and importlib.util.find_spec("triton") is not None:
+        from seisei.nn import fused
+
+        if x.shape[1] <= fused.LONGEST:
+            return fused.nearest(x, vectors)
     half, turned = vectors.square().sum(1) / 2, -vectors.T.contiguous()
     found = torch.empty(len(x), dtype=torch.long, device=x.device)
     rows = max(FEWEST, HELD // len(vectors))

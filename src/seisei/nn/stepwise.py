@@ -73,8 +73,8 @@ class _Layer:
 
     def step(self, h: Tensor, at: int, heads: int) -> Tensor:
         width, size = h.shape[1], self.keys.shape[2]
-        qkv = torch.mm(F.rms_norm(h, (width,)), self.read).view(-1, 3, heads, size)
-        qk = F.rms_norm(qkv[:, :2], (size,))
+        qkv = torch.mm(F.layer_norm(h, (width,)), self.read).view(-1, 3, heads, size)
+        qk = F.layer_norm(qkv[:, :2], (size,))
         q, k = torch.addcmul(qk * self.straight[at], qk.roll(size // 2, -1), self.crossed[at]).unbind(1)
         q = q.reshape(-1, 1, size)
         self.keys[:, at], self.values[:, at] = k.reshape(-1, size), qkv[:, 2].reshape(-1, size)
@@ -84,7 +84,7 @@ class _Layer:
         else:
             told = torch.bmm(torch.bmm(q, keys.transpose(1, 2)).softmax(2), values)
         h = torch.addmm(h, told.view(-1, width), self.said)
-        gate, up = torch.mm(F.rms_norm(h, (width,)), self.gates).chunk(2, 1)
+        gate, up = torch.mm(F.layer_norm(h, (width,)), self.gates).chunk(2, 1)
         return torch.addmm(h, F.silu(gate) * up, self.down)
 
     def choose(self, rows: Tensor, heads: int, filled: int) -> None:

@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 
 from seisei.errors import UserError
 from seisei.modalities.given import Given
+from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.modalities.text import Text
 from seisei.models.autoregressive import Autoregressive, AutoregressiveClassifier, Priors
-from seisei.nn.pixels import PixelCodes
+from seisei.nn.pixels import MOST_VALUES, PixelCodes
 from seisei.nn.transformer import Dropout, Heads, Layers
 from seisei.objectives.codes import CodeLikelihood
 from seisei.recipes.vaes import BatchSize, Decay, Rate, Steps, picture
@@ -21,14 +22,15 @@ from seisei.training.plan import Optim, Plan
 from seisei.training.run import RunFolder
 
 Width = Annotated[int, Range(ge=16, le=16384)]
-# Of pixels there are many, and each is a step of drawing.
-MOST_PIXELS = 4096
+# Each code is a step of drawing. Pixels of few levels make one together, of so many values.
+MOST_CODES, VALUES = 4096, 256
 
 
 def prior(
     schema: Schema,
     *,
     codec: str | None = None,
+    pixels: Annotated[int, Range(ge=1, le=16)] | None = None,
     priors: Priors = "one",
     condition: Literal["none", "label"] = "none",
     untold: Annotated[float, Range(ge=0, le=1)] = 0.1,
@@ -49,6 +51,7 @@ def prior(
 
     Arguments:
         codec: A run of vqvae or vqvae2; without one the values of pixels are the codes.
+        pixels: So many beside each other make one code, without a codec; by default 8 where they are black or white.
         priors: Of the grids of a vqvae2: one over all, or each grid has its own, which is told of the coarser ones.
         condition: label tells each picture's label, to choose when drawing, or what --conditions names, a text too.
         untold: Share of pictures that are not told it, for --guidance when drawing.
@@ -62,11 +65,10 @@ def prior(
         average: Decay of the moving average of the weights that is used afterwards.
     """
     if codec is None:
-        image = picture(schema)
-        if image.values > MOST_PIXELS:
-            problem = f"pictures of {image.values:,} values, wanted at most {MOST_PIXELS:,}"
-            raise UserError("E-TRN-08", "--codec", problem, "train a vqvae first and give its run, or a smaller --size")
-        codes, whence = Spec(PixelCodes, shape=list(image.shape), levels=image.levels), None
+        codes, whence = _pixels(picture(schema), pixels), None
+    elif pixels is not None:
+        remedy = "leave one of them out"
+        raise UserError("E-TRN-08", "--pixels", "codes are those of --codec, which has its own", remedy)
     else:
         codes, whence = _codec(codec, schema), str(Path(codec).resolve())
     return _over(
@@ -149,6 +151,38 @@ def _over(
     objective = Spec(CodeLikelihood, model=model, untold=untold if classes or text else 0.0)
     given = {} if whence is None else {"model.density.codec" if labelled else "model.codec": whence}
     return Plan(objective, steps, batch, optim, average=average, given=given)
+
+
+def _pixels(image: Image, together: int | None) -> Spec:
+    """The values of pixels as codes, several pixels a code where they have few values.
+
+    Raises:
+        UserError: too many codes, or pixels that do not fit together.
+    """
+    channels, height, width = image.shape
+
+    def sides(count: int) -> tuple[int, int] | None:
+        """Rows and columns of so many pixels, as square as may be, wider than high."""
+        fit = [(r, count // r) for r in range(1, count + 1) if count % r == 0 and height % r == width * r % count == 0]
+        return min(fit, key=lambda side: (abs(side[1] - side[0]), side), default=None)
+
+    def values(count: int) -> int:
+        return int(image.levels ** (count * channels))
+
+    chosen = together or max(n for n in (1, 2, 4, 8) if n == 1 or (values(n) <= VALUES and sides(n)))
+    patch = sides(chosen)
+    if chosen > 1 and values(chosen) > MOST_VALUES:
+        most = max(n for n in range(1, chosen) if n == 1 or values(n) <= MOST_VALUES)
+        problem = f"{chosen} pixels of {image.levels} levels have {values(chosen):,} values together"
+        raise UserError("E-TRN-08", "--pixels", problem, f"wanted at most {MOST_VALUES:,}: choose {most}")
+    if patch is None:
+        problem = f"{width}×{height} pixels do not fall into patches of {chosen}"
+        raise UserError("E-TRN-08", "--pixels", problem, "choose a number that divides them, or a --size that it does")
+    codes = image.values // (chosen if chosen == 1 else chosen * channels)
+    if codes > MOST_CODES:
+        problem = f"pictures of {codes:,} values, wanted at most {MOST_CODES:,}"
+        raise UserError("E-TRN-08", "--codec", problem, "train a vqvae first and give its run, or a smaller --size")
+    return Spec(PixelCodes, shape=list(image.shape), levels=image.levels, patch=list(patch))
 
 
 def _told(schema: Schema) -> tuple[int, int]:
