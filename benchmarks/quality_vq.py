@@ -41,7 +41,7 @@ SIZES = (512, 1024, 16_384)
 USED, EVEN = 0.99, 0.7
 PRIOR = ({"steps": 8000, "width": 192}, {"steps": 60_000, "batch": 256, "width": 384, "layers": 12})
 PIXELS = (
-    {"steps": 5000, "batch": 32, "width": 128, "layers": 6, "heads": 4},
+    {"steps": 8000, "batch": 32, "width": 160, "layers": 6, "heads": 5, "dropout": 0.05, "learning_rate": 2e-3},
     {"steps": 60_000, "batch": 128, "width": 384, "layers": 8, "heads": 6},
 )
 LESSON = 60_000
