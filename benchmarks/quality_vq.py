@@ -143,10 +143,10 @@ def measure_pixels(record: Record, full: bool, quick: bool) -> None:
     arrays = np.load(shared("binarized-mnist-static") / "binarized_mnist.npz")
     pictures = {part: arrays[part].reshape(-1, 28, 28) for part in ("train", "valid", "test")}
     dials = {**PIXELS[full], **({"steps": 20} if quick else {})}
-    whole = {"x": np.concatenate([pictures["train"], pictures["valid"]]) * np.uint8(255)}
+    whole = {"x": np.concatenate([pictures["train"], pictures["valid"]])}
     run, minutes = trained("prior", whole, "vq-pixels", record.seed, **dials)
     setting = f"static MNIST, {dials['steps']:,} steps of {dials['batch']}"
-    test = pictures["test"][: 50 if quick else 10_000] * np.uint8(255)
+    test = pictures["test"][: 50 if quick else 10_000]
     found = run.score(test)
     assert not found.bound
     error = float(found.nats.std() / len(found.nats) ** 0.5)
