@@ -19,7 +19,7 @@ def changed(augment: Augment, x: Tensor, seed: int = 0) -> Tensor:
         return augment(x)  # type: ignore[no-any-return]
 
 
-def test_moved_pictures_keep_what_stays_inside_and_black_comes_in() -> None:
+def test_moved_pictures_keep_what_stays_inside_and_repeat_their_edge() -> None:
     x = pictures()
     by = torch.tensor([[0, 0], [2, 0], [-1, 0], [0, 3], [0, -2], [1, -1]])
     found = _moved(x, by)
@@ -27,8 +27,7 @@ def test_moved_pictures_keep_what_stays_inside_and_black_comes_in() -> None:
         wanted = torch.zeros_like(picture)
         for i in range(8):
             for j in range(12):
-                if 0 <= i - down < 8 and 0 <= j - right < 12:
-                    wanted[:, i, j] = picture[:, i - down, j - right]
+                wanted[:, i, j] = picture[:, min(max(i - down, 0), 7), min(max(j - right, 0), 11)]
         assert torch.equal(moved, wanted)
 
 
@@ -50,11 +49,16 @@ def test_as_often_as_the_strength_says() -> None:
     x = torch.ones(2000, 1, 8, 8)
     for strength in (0.0, 0.3, 0.8):
         found = changed(Augment(strength), x)
-        # Light leaves a constant picture constant; a move or a cut shows as black.
+        # Light and moves leave a constant picture constant; a cut shows as black.
         black = (found == 0).flatten(1).any(1).float().mean()
         unlit = (found.flatten(1).max(1).values == 1).float().mean()
         assert float(1 - unlit) == pytest.approx(strength, abs=0.04)
-        assert float(black) == pytest.approx(1 - (1 - strength) * (1 - strength * 8 / 9), abs=0.05)
+        assert float(black) == pytest.approx(strength, abs=0.04)
+        # In a column that is bright at one place, a move up or down shows: of ±1, both halves away from 0 are moves.
+        column = torch.zeros(2000, 1, 8, 8)
+        column[:, :, 4] = 1.0
+        moved = (changed(Augment(strength), column)[:, 0].amax(2).argmax(1) != 4).float().mean()
+        assert float(moved) == pytest.approx(strength / 2, abs=0.08)
 
 
 def test_without_strength_nothing_is_drawn_or_changed() -> None:

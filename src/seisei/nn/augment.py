@@ -25,7 +25,7 @@ STRONGEST = 0.8
 class Augment(nn.Module):
     """Each kind of change happens to an example with a probability, the strength.
 
-    It is moved by up to an eighth of its sides, black coming in; a square of half its sides is blacked out; it gets
+    It is moved by up to an eighth of its sides, its edge repeated where it is not any more; a square of half its sides is blacked out; it gets
     lighter or darker, with more or less contrast.
 
     Arguments:
@@ -74,14 +74,15 @@ def _lit(x: Tensor, happens: Tensor, brightness: Tensor, contrast: Tensor) -> Te
 
 
 def _moved(x: Tensor, by: Tensor) -> Tensor:
-    """Down and to the right by so many pixels, (B, 2), black coming in."""
+    """Down and to the right by so many pixels, (B, 2), the edge repeated.
+
+    Black in its place would be drawn, as a line at the edge: it is where most of those that moved have it.
+    """
     for axis, size in ((2, x.shape[2]), (3, x.shape[3])):
         source = torch.arange(size, device=x.device) - by[:, axis - 2 : axis - 1]
         shape = [len(x), 1, 1, 1]
         shape[axis] = size
-        inside = ((source >= 0) & (source < size)).view(shape)
-        index = source.clamp(0, size - 1).view(shape).expand_as(x)
-        x = x.gather(axis, index) * inside
+        x = x.gather(axis, source.clamp(0, size - 1).view(shape).expand_as(x))
     return x
 
 
