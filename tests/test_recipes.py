@@ -68,6 +68,7 @@ SCHEMAS = {
     "colour 16×16": Schema(Image(16, 16, 3, 256)),
     "told colour 13×16": Schema(Image(13, 16, 3, 256), SEVERAL),
     "captioned 12×16": Schema(Image(12, 16, 3, 256), Text(6, ("a cat", "an ox", "é"))),
+    "texts": Schema(Text(6, ("a cat", "an ox", "é"))),
     "told rows": Schema(
         Table(
             (Column("height", "number", mean=1.7, scale=0.1, decimals=2), Column("member", "boolean", ("no", "yes")))
@@ -169,6 +170,7 @@ CASES = [
         ("vqvae+prior", "grey 8×8", {**PRIOR, "codes": 8, "condition": "label"}),
         ("prior", "grey 8×8", {**PRIOR}),
         ("prior", "binary 28×28", {**PRIOR}),
+        ("prior", "texts", {**PRIOR}),
         ("prior", "grey 8×8", {**PRIOR, "condition": "label"}),
         ("prior", "told colour 13×16", {**PRIOR, "condition": "label"}),
         ("vqvae+prior", "captioned 12×16", {**PRIOR, "codes": 8, "condition": "label"}),
@@ -220,8 +222,10 @@ def mixed_rows(count: int) -> Tensor:
 
 @functools.cache
 def stored(schema: str, count: int = 8) -> Tensor:
-    """Pictures with something to learn: blobs, on the schema's levels; or rows."""
+    """Pictures with something to learn: blobs, on the schema's levels; or rows, or texts."""
     image = SCHEMAS[schema].x
+    if isinstance(image, Text):
+        return image.told(["a cat", "an ox", "é", ""] * (count // 4 + 1), count // 4 * 4 + 4)[:count].to(torch.int16)
     if isinstance(image, Table):
         return mixed_rows(count)[:, [2, 3] if len(image.columns) == 2 else [0, 1, 2, 3, 4]]
     assert isinstance(image, Image)
@@ -456,7 +460,7 @@ def test_samples(case: Case) -> None:
 
     x = draw(0)
     gaps = x.isnan() if isinstance(modality, Table) else torch.zeros_like(x, dtype=torch.bool)
-    assert x.shape == (6, *batch_of(case).x.shape[1:]) and x.dtype == torch.float32
+    assert x.shape == (6, *batch_of(case).x.shape[1:]) and x.dtype == batch_of(case).x.dtype
     assert bool((torch.isfinite(x) | gaps).all())
     x = x.nan_to_num(-99.0)
     for each in x:  # what is drawn is a thing that could have been read, whatever the model's own range

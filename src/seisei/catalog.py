@@ -29,6 +29,7 @@ MODULES = (
     "seisei.nn.quantise",
     "seisei.nn.rows",
     "seisei.nn.several",
+    "seisei.nn.symbols",
     "seisei.nn.views",
     "seisei.models.autoregressive",
     "seisei.models.classifier",

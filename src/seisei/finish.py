@@ -126,9 +126,10 @@ def evaluate(
         found = pipeline.score(part, samples=samples, seed=seed)
         name = "log-likelihood bound" if found.bound else "log-likelihood" if found.bits is not None else "log-density"
         add(name, found.nats, "nats", "higher", found.meaning)
-        note = "an upper bound on the bits that a pixel value costs" if found.bound else "bits that a pixel value costs"
+        of = "pixel value" if found.per == "dimension" else found.per
+        note = f"an upper bound on the bits that a {of} costs" if found.bound else f"bits that a {of} costs"
         if found.bits is not None:
-            add("bits per dimension", found.bits, "bits", "lower", note)
+            add(f"bits per {found.per}", found.bits, "bits", "lower", note)
     if isinstance(pipeline.model, Encodes):
         back = torch.stack([pipeline.image.encode(p) for p in pipeline.reconstruct(part)])
         there = torch.cat([b.x for b in pipeline.batches(part)])
@@ -162,14 +163,17 @@ def classification(told: Predictions, *, split: str, noun: str) -> dict[str, Any
 
 
 def samples(pipeline: Pipeline, run: RunFolder, seed: int = 0) -> None:
-    """Examples that the model draws: a grid of pictures, or some rows; of each class in turn where it knows them."""
+    """Examples that the model draws: a grid of pictures, or some rows or texts; of each class in turn where it knows
+    them.
+    """
     label = pipeline.schema.y
     names: Sequence[str] = label.names if pipeline.classes and isinstance(label, Label) else ()
     if pipeline.classes and isinstance(label, Stated):
         names = [label.said(row) for row in label.told(None, min(SHEET_ROWS, len(label.examples)))]
     if not isinstance(pipeline.schema.x, Image):
         kinds = [name for name in names[:ROWS] for _ in range(ROWS // min(ROWS, len(names)))]
-        rows = pipeline.sample(len(kinds) or ROWS, seed=seed, label=kinds or None)
+        drawn = pipeline.sample(len(kinds) or ROWS, seed=seed, label=kinds or None)
+        rows = [row if isinstance(row, dict) else {pipeline.schema.x.noun: row} for row in drawn]
         run.write("figures/rows.json", {"rows": rows, "labels": kinds})
         return
     columns = len(names) if 0 < len(names) <= COLUMNS else ACROSS if names else SHEET_ROWS

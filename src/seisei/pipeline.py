@@ -25,6 +25,7 @@ from seisei.modalities.given import Given, Said
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.modalities.table import Table
+from seisei.modalities.text import Text
 from seisei.nn.priors import StandardNormal
 from seisei.nn.steering import Steering
 from seisei.schema import Schema, Stated
@@ -157,7 +158,7 @@ class Pipeline:
         truncation: float | None = None,
         steering: Steering | None = None,
     ) -> list[Any]:
-        """New examples; the same for the same seed, whatever n. Pictures as pixels, rows as dictionaries.
+        """New examples; the same for the same seed, whatever n. Pictures as pixels, rows as dictionaries, texts as str.
 
         Arguments:
             n: how many.
@@ -554,6 +555,10 @@ class Pipeline:
             return self._joint(model, data, samples, seed, bound)
         batches = (Batch(b.x, self._condition(b), b.mask) for b in self.batches(data, 64))
         values = likelihoods(model, batches, samples=samples, seed=seed)
+        if isinstance(self.schema.x, Text):
+            # What ends a text is told like its bytes; where none does, the text goes on.
+            told = (data.x != self.schema.x.end).sum(1) + (data.x == self.schema.x.end).any(1)
+            return Likelihood(values, bits_per_dimension(values, told.numpy()), samples, bound, per="byte")
         return Likelihood(values, bits_per_dimension(values, self.image.values), samples, bound)
 
     def _joint(self, model: Joins, data: Dataset, samples: int, seed: int, bound: bool) -> Likelihood:

@@ -67,6 +67,7 @@ class DataOptions:
     missing: list[str] | None = None
     unlabelled: str | None = None
     conditions: list[str] | None = None
+    window: int | None = None
 
     def kept(self) -> dict[str, Any]:
         """As plain data; what is a path leads there from any folder."""

@@ -19,7 +19,7 @@ def check(path: str, *, seed: int = 0, json: bool = False, **options: Any) -> No
     Everything is read once; what is broken is named. Nothing is written.
 
     Arguments:
-        path: A folder of pictures, a .csv or .parquet table, a .npz, .npy or idx file, digits, or hub:owner/name.
+        path: A folder of pictures, a table, a .txt file, a .npz, .npy or idx file, digits, or hub:owner/name.
         seed: Of the division into parts.
         json: Print the report as JSON.
         options: how data are read.
@@ -125,6 +125,11 @@ def _of_rows(found: dict[str, Any]) -> Own:
     return Own([("columns", "\n".join(lines))], [])
 
 
+def _of_texts(found: dict[str, Any]) -> Own:
+    told = f"{found['text_bytes']:,} bytes, {found['characters']:,} different characters, at most {found['longest']:,}"
+    return Own([("used as", f"{told} bytes each")], [])
+
+
 def _column(column: dict[str, Any], found: dict[str, Any]) -> str:
     """What a column is, and what is in it."""
     if column["used"] != "x":
@@ -135,7 +140,7 @@ def _column(column: dict[str, Any], found: dict[str, Any]) -> str:
 
 
 # By what an example is called.
-OWN_ROWS: dict[str, Callable[[dict[str, Any]], Own]] = {"picture": _of_pictures, "row": _of_rows}
+OWN_ROWS: dict[str, Callable[[dict[str, Any]], Own]] = {"picture": _of_pictures, "row": _of_rows, "text": _of_texts}
 MOST_COLUMNS = 60
 
 

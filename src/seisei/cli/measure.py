@@ -65,7 +65,7 @@ def score(
     overwrite: bool = False,
     json: bool = False,
 ) -> None:
-    """How likely pictures or rows are under the model: outliers stand out.
+    """How likely pictures, rows or texts are under the model: outliers stand out.
 
     The log-likelihood of each, or a bound on it, in nats, and in bits per dimension where these mean something. A
     generative classifier gives log p(x), and log p(x, y) where the input holds labels.
@@ -89,12 +89,11 @@ def score(
     place = None if output is None else target(output, output, suffixes=(".csv",), overwrite=overwrite)
     data = loaded.read(input, resize=resize, convert=convert, max_pixels=max_pixels, verb="score", unseen=unseen)
     found = loaded.pipeline.score(data, samples=samples, seed=seed)
+    bits_per = f"bits_per_{found.per}"
     names = (
-        ["nats"]
-        + (["nats_joint"] if found.joint is not None else [])
-        + (["bits_per_dimension"] if found.bits is not None else [])
+        ["nats"] + (["nats_joint"] if found.joint is not None else []) + ([bits_per] if found.bits is not None else [])
     )
-    values = {"nats": found.nats, "nats_joint": found.joint, "bits_per_dimension": found.bits}
+    values = {"nats": found.nats, "nats_joint": found.joint, bits_per: found.bits}
     columns = {name: value for name in names if (value := values[name]) is not None}
     rows: list[dict[str, Any]] = [
         {"name": name, **{key: _finite(float(value[i])) for key, value in columns.items()}}
@@ -112,7 +111,7 @@ def score(
         print(json_.dumps(told))
         return
     width = max(len("name"), *(len(row["name"]) for row in rows[:SHOWN]))
-    heads = {"nats": "nats", "nats_joint": "with its label", "bits_per_dimension": "bits per dimension"}
+    heads = {"nats": "nats", "nats_joint": "with its label", bits_per: f"bits per {found.per}"}
     print("  ".join([f"{'name'.ljust(width)}", *(heads[key].rjust(14) for key in columns)]))
     for row in rows[:SHOWN]:
         shown = ((_digits(row[key], 4) or "–").rjust(14) for key in columns)
@@ -121,7 +120,8 @@ def score(
         print(f"… {len(rows) - SHOWN:,} more" + ("" if place else ": write them all with -o scores.csv"))
     summary = f"\nmean of {len(rows):,}: {nats:.3f} ± {error:.3f} nats"
     if found.bits is not None:
-        summary += ", {:.4f} ± {:.4f} bits per dimension".format(*mean_and_error(found.bits))
+        bits, bits_error = mean_and_error(found.bits)
+        summary += f", {bits:.4f} ± {bits_error:.4f} bits per {found.per}"
     print(summary)
     print(found.meaning)
     if place is not None:

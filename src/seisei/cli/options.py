@@ -15,7 +15,7 @@ Split = Annotated[float, Range(ge=0, lt=1)]
 
 def data_options(
     *,
-    source: Literal["arrays", "digits", "folder", "hub", "idx", "parquet", "table"] | None = None,
+    source: Literal["arrays", "digits", "folder", "hub", "idx", "parquet", "table", "text"] | None = None,
     column: str | None = None,
     size: Annotated[int, Range(ge=8, le=4096)] | None = None,
     channels: Literal[1, 3] | None = None,
@@ -34,6 +34,7 @@ def data_options(
     missing: list[str] | None = None,
     unlabelled: str | None = None,
     conditions: list[str] | None = None,
+    window: Annotated[int, Range(ge=2, le=1 << 16)] | None = None,
 ) -> None:
     """How data are read.
 
@@ -57,6 +58,7 @@ def data_options(
         missing: A word that stands for an empty cell of a table, as -999 may. Repeatable.
         conditions: A column of a table, or of a folder's metadata.csv, that cgan or a prior is told. Repeatable.
         unlabelled: own learns from rows without a class too, or the path of a table of such rows.
+        window: Cut running text into examples of so many bytes; by default every line of a .txt file is one.
     """
 
 

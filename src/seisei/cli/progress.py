@@ -163,6 +163,8 @@ def form(report: dict[str, Any]) -> str:
     if report.get("noun") == "row":
         columns = sum(column["used"] == "x" for column in report["columns"])
         return f"rows of {columns:,} column{'s' * (columns != 1)}"
+    if report.get("noun") == "text":
+        return f"texts of at most {report['longest']:,} bytes"
     image = report["image"]
     colour = {1: "grey", 3: "colour"}.get(image["channels"], f"{image['channels']} channels")
     return f"pictures, {image['width']}×{image['height']} {colour}"

@@ -1,4 +1,4 @@
-"""Rows as files: CSV, or Parquet where its suffix is asked for."""
+"""Rows and texts as files: CSV, or Parquet where its suffix is asked for; texts line by line."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 TABLES = (".csv", ".parquet")
+TEXTS = (".txt", *TABLES)
 
 
 def table_bytes(rows: Sequence[Mapping[str, Any]], suffix: str) -> bytes:
@@ -30,3 +31,14 @@ def table_bytes(rows: Sequence[Mapping[str, Any]], suffix: str) -> bytes:
     writer.writerow(names)
     writer.writerows([row[name] for name in names] for row in rows)
     return text.getvalue().encode()
+
+
+def text_bytes(texts: Sequence[str]) -> bytes:
+    """Texts one under the other, with a line between those that have several lines.
+
+    Example:
+        >>> text_bytes(["a", "b"]), text_bytes(["a\\nb", "c"]).count(b"-")
+        (b'a\\nb\\n', 40)
+    """
+    between = "\n" + "-" * 40 + "\n" if any("\n" in text for text in texts) else "\n"
+    return (between.join(texts) + "\n").encode()

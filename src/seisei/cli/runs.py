@@ -99,7 +99,8 @@ def _row(run: dict[str, Any]) -> tuple[str, ...]:
 
 def short(score: str) -> str:
     """A score's name in few letters, for tables."""
-    words = {"log-likelihood bound": "log p ≥", "log-likelihood": "log p", "bits per dimension": "bits/dim"}
+    words = {"log-likelihood bound": "log p ≥", "log-likelihood": "log p"}
+    words |= {"bits per dimension": "bits/dim", "bits per byte": "bits/byte"}
     return words.get(score, score.replace("reconstruction error", "error").replace("reconstruction ", ""))
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from seisei.cli import codes
 from seisei.cli.output import SAMPLE, plain, target
 from seisei.cli.results import PNG, file_names, load, origin, out, pngs, say, sheet
-from seisei.cli.rows import TABLES, table_bytes
+from seisei.cli.rows import TABLES, TEXTS, table_bytes, text_bytes
 from seisei.errors import UserError
 
 # How a file's name says what was asked of the drawing.
@@ -38,9 +38,10 @@ def sample(
     overwrite: bool = False,
     json: bool = False,
 ) -> None:
-    """Draw new pictures, or new rows of a table.
+    """Draw new pictures, new rows of a table, or new texts.
 
-    One PNG with a grid of pictures, or with --separate a file for each; one .csv or .parquet file of rows.
+    One PNG with a grid of pictures, or with --separate a file for each; one .csv or .parquet file of rows; one .txt
+    file of texts, or a table of them.
 
     Arguments:
         run: A run's folder, or the beginning of its name under runs/.
@@ -71,13 +72,15 @@ def sample(
     turned: dict[str, Any] = {"truncation": truncation, **knobs}
     within = "".join(f"-{SHORT[name]}{value:g}" for name, value in turned.items() if value is not None)
     name = f"sample-seed{seed}-n{n}{kind}{warmth}{within}"
-    rows = loaded.pipeline.schema.x.noun == "row"
-    suffixes = TABLES if rows else () if separate else PNG
+    noun = loaded.pipeline.schema.x.noun
+    suffixes = {"row": TABLES, "text": TEXTS}.get(noun, () if separate else PNG)
     first = f"{name}{suffixes[0]}" if suffixes else name
     place = target(output, out(loaded, first), suffixes=suffixes, overwrite=overwrite, codes=SAMPLE)
     drawn = loaded.sample(n, seed=seed, label=names, temperature=temperature, truncation=truncation, **knobs)
-    if rows:
-        say(place.write(table_bytes(drawn, place.path.suffix.lower())), json)
+    if noun != "picture":
+        rows = [row if isinstance(row, dict) else {noun: row} for row in drawn]
+        suffix = place.path.suffix.lower()
+        say(place.write(text_bytes(drawn) if suffix == ".txt" else table_bytes(rows, suffix)), json)
         return
     marks = {**origin(loaded), "seed": str(seed), "temperature": f"{temperature:g}", "label": ", ".join(label or [])}
     marks |= {name: f"{value:g}" for name, value in turned.items() if value is not None}

@@ -15,13 +15,14 @@ from seisei.data import store
 from seisei.data.cells import sheet_of
 from seisei.data.examples import Dataset, digest, duplicates, fingerprint
 from seisei.data.folder import PICTURE
-from seisei.data.open import TABLE, kind_of, open_as
+from seisei.data.open import TABLE, TEXT, kind_of, open_as
 from seisei.data.pack import Wishes, pack
 from seisei.data.roles import Asked, Unseen
 from seisei.data.scan import MIN_SIZE, Progress
 from seisei.data.source import ArraySource, Record, Source
 from seisei.data.splits import split_indices
 from seisei.data.tables import conditions_of, read_table
+from seisei.data.texts import read_texts
 from seisei.data.unlabelled import with_pictures
 from seisei.errors import UserError
 from seisei.modalities.image import MAX_PIXELS, Fit
@@ -59,8 +60,9 @@ def read_dataset(
     unlabelled: str | None = None,
     unseen: Unseen = "missing",
     conditions: Sequence[str] | None = None,
+    window: int | None = None,
 ) -> Dataset:
-    """Read pictures, or the rows of a table, from wherever they are.
+    """Read pictures, the rows of a table, or texts, from wherever they are.
 
     Arguments:
         given: see `seisei.data.open.open_source`.
@@ -92,6 +94,7 @@ def read_dataset(
             ``own`` trains on a table's own rows without a target. Their y is -1.
         conditions: columns, of a table or of a folder's metadata, that are y together, see
             `seisei.modalities.given`; by default all of the vectors that come with arrays.
+        window: the bytes of running text that make an example, see `seisei.data.texts.read_texts`.
         unseen: a category that only held-out rows have is taken for missing, which the report says, or refused.
 
     Raises:
@@ -105,6 +108,8 @@ def read_dataset(
     form = kind_of(given, source)
     table = Asked(target, ignore or (), categorical or (), missing or (), unlabelled, unseen, conditions or ())
     picture = {"size": size, "channels": channels, "fit": fit, "skip_bad": skip_bad, "frames": frames, "column": column}
+    if form != TEXT:
+        _refuse({"window": window}, "texts, and these data are none")
     if form == TABLE:
         _refuse(picture, "pictures, and these data are a table")
         if labels and target is None:
@@ -112,6 +117,10 @@ def read_dataset(
         return read_table(given, table, validation=validation, test=test, seed=seed)
     tabular = {"target": target, "ignore": ignore, **({} if conditions else {"categorical": categorical})}
     _refuse({**tabular, "missing": missing}, "tables, and these data are none")
+    if form == TEXT:
+        of_others = {**picture, "unlabelled": unlabelled, "conditions": conditions}
+        _refuse(of_others, "pictures or tables, and these data are texts")
+        return read_texts(given, window=window, validation=validation, test=test, seed=seed)
     opened = open_as(form, given, column=column, follow_outside=follow_outside)
     if opened.kind == PICTURE:
         raise UserError("E-CHK-02", opened.root, "is one picture, wanted a folder of pictures", "give its folder")

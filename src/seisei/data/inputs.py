@@ -10,11 +10,12 @@ from typing import Any, Literal
 import torch
 
 from seisei.data.examples import Dataset
-from seisei.data.open import TABLE, kind_of, open_source
+from seisei.data.open import TABLE, TEXT, kind_of, open_source
 from seisei.data.roles import Unseen
 from seisei.data.rows import Labels, Policy, read_rows
 from seisei.data.scan import scan
 from seisei.data.source import Record
+from seisei.data.texts import texts_for
 from seisei.errors import UserError
 from seisei.modalities.given import Given
 from seisei.modalities.image import MAX_PIXELS, Image, Picture
@@ -65,6 +66,10 @@ def read_inputs(
     if isinstance(schema.x, Table):
         _check_table(given, source)
         return read_rows(schema, given, verb=verb, labels=wanted, unseen=unseen, extra=extra, holes=holes)
+    if isinstance(schema.x, Text):
+        if kind_of(given, source) != TEXT:
+            raise UserError("E-*-20", str(given), "holds no text", "give a .txt file, or a list of texts")
+        return texts_for(schema, given)
     image = schema.x
     assert isinstance(image, Image)
     if resize is not None:

@@ -17,10 +17,11 @@ from seisei.data.hub import hub_source
 from seisei.data.idx import idx_source, is_idx
 from seisei.data.parquet import holds_pictures, parquet_source
 from seisei.data.source import Source
+from seisei.data.texts import is_text
 from seisei.errors import UserError, did_you_mean
 
-SOURCES = ("arrays", "digits", "folder", "hub", "idx", "parquet", "table")
-TABLE = "table"
+SOURCES = ("arrays", "digits", "folder", "hub", "idx", "parquet", "table", "text")
+TABLE, TEXT = "table", "text"
 _SOUND = set(".wav .flac .mp3 .ogg .opus .m4a".split())
 _TEXT = set(".txt .md".split())
 _TABLES = set(".csv .tsv .jsonl .json .xlsx".split())
@@ -67,6 +68,8 @@ def kind_of(given: Any, source: str | None = None) -> str:
             "E-TRN-07", "--source", f"{source!r} is not a choice", did_you_mean(source, SOURCES), wanted=SOURCES
         )
     if not isinstance(given, (str, os.PathLike)):
+        if source == TEXT or (source is None and _is_texts(given)):
+            return TEXT
         return TABLE if source == TABLE or (source is None and is_table(given)) else "arrays"
     typed = os.fspath(given)
     if source == "hub" or typed.startswith("hub:"):
@@ -85,9 +88,9 @@ def kind_of(given: Any, source: str | None = None) -> str:
 
 def open_as(kind: str, given: Any, *, column: str | None = None, follow_outside: bool = False) -> Source:
     """The source of pictures of a kind that `kind_of` named; see `open_source`."""
-    if kind == TABLE:
-        where = os.fspath(given) if isinstance(given, (str, os.PathLike)) else "table"
-        raise UserError("E-TRN-13", where, "is a table, wanted pictures", "give a folder of pictures", found=kind)
+    if kind in (TABLE, TEXT):
+        where = os.fspath(given) if isinstance(given, (str, os.PathLike)) else kind
+        raise UserError("E-TRN-13", where, f"is a {kind}, wanted pictures", "give a folder of pictures", found=kind)
     if not isinstance(given, (str, os.PathLike)):
         return arrays_source(given)
     path, typed = Path(given), os.fspath(given)
@@ -129,8 +132,10 @@ def _kind_of_file(path: Path, typed: str) -> str:
     if suffix in _TABLES:
         problem = f"holds a table in the format {suffix}"
         raise UserError("E-TRN-13", typed, problem, "save it as .csv or .parquet", found=suffix)
-    if suffix in _SOUND | _TEXT or path.name.endswith(".txt.gz"):
-        raise _other(typed, "sound" if suffix in _SOUND else "a text")
+    if is_text(path):
+        return TEXT
+    if suffix in _SOUND | _TEXT:
+        raise _other(typed, "sound" if suffix in _SOUND else f"a text in the format {suffix}")
     if suffix in _PACKED:
         raise UserError("E-CHK-02", typed, "is a file", "unpack it and give the folder")
     if suffix in READ:
@@ -160,6 +165,8 @@ def _kind_of_folder(path: Path, typed: str) -> str:
     tables = sum(suffixes[suffix] for suffix in _TABLES)
     if tables * 2 > sum(suffixes.values()):
         raise UserError("E-CHK-04", typed, f"holds {tables} tables", "name one of them", found=tables)
+    if sum(is_text(Path(name)) for name in names) * 2 > len(names):
+        return TEXT
     for kind, known in (("sound", _SOUND), ("texts", _TEXT)):
         if suffixes and sum(suffixes[s] for s in known) * 2 > sum(suffixes.values()):
             raise _other(typed, kind)
@@ -173,5 +180,11 @@ def _only_array(path: Path) -> Path:
 
 
 def _other(typed: str, kind: str) -> UserError:
-    problem = f"holds {kind}; this build trains on pictures and tables"
-    return UserError("E-TRN-13", typed, problem, "give a folder of pictures, or a .csv table", found=kind)
+    problem = f"holds {kind}; this build trains on pictures, tables and lines of text"
+    remedy = "give a folder of pictures, a .csv table or a .txt file"
+    return UserError("E-TRN-13", typed, problem, remedy, found=kind)
+
+
+def _is_texts(given: Any) -> bool:
+    """Whether these are texts in memory."""
+    return isinstance(given, (list, tuple)) and bool(given) and all(isinstance(each, str) for each in given)

@@ -50,10 +50,7 @@ def split_indices(
         >>> sum(map(len, parts.values())), min(map(len, parts.values())) > 0
         (10, True)
     """
-    for option, share in (("validation", validation), ("test", test)):
-        if not 0 <= share < 1 or validation + test >= 1:
-            problem = f"validation {validation:g} and test {test:g}, wanted 0 or more and together below 1"
-            raise UserError("E-TRN-07", option, problem, "choose smaller shares", found=share, wanted="0 <= share < 1")
+    check_shares(validation, test)
     _check_seed(seed)
     parts = [part or "train" for part in given]
     wanted = {"validation": validation, "test": test}
@@ -73,6 +70,18 @@ def split_indices(
     place = _draw(first, drawn, seed)
     parts = [place[group] if part == "train" else part for group, part in zip(groups, parts, strict=True)]
     return {part: torch.tensor([i for i, p in enumerate(parts) if p == part], dtype=torch.int64) for part in PARTS}
+
+
+def check_shares(validation: float, test: float) -> None:
+    """Refuse shares that leave nothing to learn from.
+
+    Raises:
+        UserError: one out of range.
+    """
+    for option, share in (("validation", validation), ("test", test)):
+        if not 0 <= share < 1 or validation + test >= 1:
+            problem = f"validation {validation:g} and test {test:g}, wanted 0 or more and together below 1"
+            raise UserError("E-TRN-07", option, problem, "choose smaller shares", found=share, wanted="0 <= share < 1")
 
 
 def _draw(first: dict[bytes, str], drawn: dict[str, float], seed: int) -> dict[bytes, str]:

@@ -77,10 +77,12 @@ def heads(run: Run) -> str:
 
 
 def drawn_rows(run: Run) -> str:
-    """Rows of a table that the model drew, each after its class."""
+    """Rows of a table that the model drew, each after its class; or texts, whole."""
     drawn = as_dicts(run.rows.get("rows"))
     if not drawn:
         return ""
+    if run.noun == "text":
+        return "".join(f"<pre class='text'>{esc(str(row.get('text', '')))}</pre>" for row in drawn)
     y = as_dict(run.schema.get("y"))
     column = str(y.get("column") or "label")
     ordered = [{column: row[column], **row} if column in row else row for row in drawn]

@@ -28,6 +28,7 @@ class Likelihood:
         joint: log p(x, y) of each example with its own label, where the model gives it, (N,); NaN where the label is
             not known.
         units: what the numbers of x are measured in.
+        per: what one of the values is called, of which `bits` are told.
     """
 
     nats: NDArray[np.float64]
@@ -36,6 +37,7 @@ class Likelihood:
     bound: bool
     joint: NDArray[np.float64] | None = None
     units: str = "stored values"
+    per: str = "dimension"
 
     @property
     def meaning(self) -> str:
@@ -57,8 +59,10 @@ def likelihoods(model: Scores, batches: Iterable[Batch], *, samples: int, seed: 
     return torch.cat(values).numpy()
 
 
-def bits_per_dimension(nats: NDArray[np.float64], values: int) -> NDArray[np.float64]:
+def bits_per_dimension(nats: NDArray[np.float64], values: int | NDArray[np.int64]) -> NDArray[np.float64]:
     """−log p / (D ln 2): bits that a value of x costs, for a likelihood over stored (discrete) values.
+
+    Examples may have a number of values each.
 
     Example:
         >>> bits_per_dimension(np.array([-64 * np.log(256)]), 64).tolist()

@@ -270,6 +270,8 @@ font-size:13.5px;line-height:1.5}
 code,pre{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"Liberation Mono",monospace}
 details{margin-top:14px}summary{cursor:pointer;color:var(--accent)}
 details pre{margin-top:12px;max-height:70vh;overflow:auto}
+pre.text{margin:0;padding:8px 0;border:0;border-top:1px solid var(--line);border-radius:0;background:none;font:inherit;
+min-height:1.5em;white-space:pre-wrap;overflow-wrap:anywhere}
 footer{padding:28px 0 56px;color:var(--muted);font-size:14px}.faults{padding-left:1.1em}
 dialog{border:0;padding:0;background:none;max-width:none;max-height:none}dialog::backdrop{background:#000c}
 dialog img{display:block;width:min(92vw,92vh);height:auto;max-height:94vh;object-fit:contain;cursor:zoom-out}

@@ -482,6 +482,8 @@ def _shape(run: Run) -> str:
     if height and width:
         return f"{height}×{width}" + {1: " grey", 3: " colour"}.get(channels or 0, "")
     columns = as_list(x.get("columns"))
+    if longest := as_whole(x.get("length")):
+        return f"at most {longest:,} bytes"
     return count_of(len(columns), "column") if columns else str(x.get("modality", "")).lower()
 
 

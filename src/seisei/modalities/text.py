@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,6 +15,8 @@ from seisei.spec import listed
 
 # What stands after the last byte, and as often as it takes to fill the length; and how many symbols there are with it.
 END, SYMBOLS = 256, 257
+# What stands for a byte that is no UTF-8.
+_ODD = re.compile("[\udc80-\udcff]")
 
 
 @listed
@@ -25,6 +28,7 @@ class Text:
         length: of the longest, in bytes.
         examples: some of training, for what a person leaves open.
         column: where they come from.
+        running: whether each is a window of running text, which ends anywhere.
 
     Example:
         >>> text = Text(8, ("a cat",))
@@ -37,8 +41,10 @@ class Text:
     length: int
     examples: tuple[str, ...] = ()
     column: str = ""
+    running: bool = False
 
     noun: ClassVar[str] = "text"
+    end: ClassVar[int] = END
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "examples", tuple(self.examples))
@@ -58,18 +64,18 @@ class Text:
         return torch.tensor([*content, *[END] * (self.length - len(content))])
 
     def unpack(self, stored: Tensor) -> Tensor:
-        """The symbols as they are."""
-        return stored
+        """The symbols, int64."""
+        return stored.long()
 
     def encode(self, raw: str) -> Tensor:
         """A text's symbols, int64 (length,)."""
         return self.pack(raw)
 
     def decode(self, x: Tensor) -> str:
-        """The text of symbols, up to the first `END`; what is no UTF-8 is replaced by �."""
+        """The text of symbols, up to the first `END`; each byte that is no UTF-8 is shown as ?, which is as long."""
         symbols = x.tolist()
         end = symbols.index(END) if END in symbols else len(symbols)
-        return bytes(symbols[:end]).decode(errors="replace")
+        return _ODD.sub("?", bytes(symbols[:end]).decode(errors="surrogateescape"))
 
     def observed(self, stored: Tensor) -> None:
         """All are."""

@@ -88,6 +88,8 @@ class Autoregressive(nn.Module):
             parts.append(CodeTransformer(segments[:end], places[:known], begin, width, layers, heads, classes, dropout))
         self.network = CodePrior(parts)
         self.length = sum(segment.length for segment in of_codec)
+        # The code after which there are no others, of a codec that has one: what fills the rest is certain.
+        self.end: int | None = getattr(codec, "end", None)
 
     @property
     def log_prob_is_bound(self) -> bool:
@@ -110,7 +112,15 @@ class Autoregressive(nn.Module):
             told: (B,) False where the condition is kept from it.
         """
         given = self._given(y, len(codes), told)
-        return self.network.log_codes(torch.cat([given, codes], 1), None if self.text else y, told)
+        found = self.network.log_codes(torch.cat([given, codes], 1), None if self.text else y, told)
+        return found if self.end is None else found.masked_fill(~self.counted(codes), 0.0)
+
+    def counted(self, codes: Tensor) -> Tensor:
+        """Which codes say something, (B, T): all, or those up to the first that ends an example, with it."""
+        if self.end is None:
+            return torch.ones_like(codes, dtype=torch.bool)
+        ended = (codes == self.end).cumsum(1)
+        return (ended == 0) | ((ended == 1) & (codes == self.end))
 
     def _given(self, y: Tensor | None, count: int, told: Tensor | None = None) -> Tensor:
         """The codes that come before: a text, (B, L), an empty one where it is kept from them; (B, 0) without one."""
@@ -157,8 +167,22 @@ class Autoregressive(nn.Module):
         writing = self._writing(n, y, steering)
         noise = seeds.uniform(n, self.length, device=self._device)
         while not writing.done:
-            writing.add(steering.choose(writing.logits(), noise[:, len(writing.codes)], temperature))
+            logits = self._next(writing)
+            if self.end is not None and bool(logits.isfinite().sum(1).le(1).all()):
+                # All have ended.
+                rest = [torch.full_like(writing.codes[0], self.end)] * (self.length - len(writing.codes))
+                return torch.stack([*writing.codes, *rest], 1)
+            writing.add(steering.choose(logits, noise[:, len(writing.codes)], temperature))
         return torch.stack(writing.codes, 1)
+
+    def _next(self, writing: Writing) -> Tensor:
+        """Logits of the next code of each row, (rows, K): after one that ends an example there is no other."""
+        logits = writing.logits()
+        if self.end is None or not writing.codes:
+            return logits
+        ended = (writing.codes[-1] == self.end).unsqueeze(1)
+        others = torch.arange(logits.shape[1], device=logits.device) != self.end
+        return logits.masked_fill(ended & others, -torch.inf)
 
     def _writing(self, rows: int, y: Tensor | None, steering: Steering) -> Writing:
         guided = steering.guidance != 1.0 and bool(self.classes) and y is not None
@@ -182,12 +206,9 @@ class Autoregressive(nn.Module):
         """n completions of each example, (B, n, *x); see `complete`. What was observed stays as it is."""
         assert batch.mask is not None
         mask = batch.mask.expand_as(batch.x)
-        # What is missing is as grey as the rest is on average, where the codec looks at it.
-        mean = (batch.x * mask).flatten(2).sum(2) / mask.flatten(2).sum(2).clamp_min(1)
-        shown = torch.where(mask, batch.x, mean[:, :, None, None])
         found = []
         for i in range(len(batch)):
-            allowed = [part[0] for part in self.codec.allowed(shown[i : i + 1], mask[i : i + 1])]
+            allowed = [part[0] for part in self.codec.allowed(batch.x[i : i + 1], mask[i : i + 1])]
             y = None if batch.y is None else batch.y[i : i + 1]
             drawn = self.complete(allowed, n, y, temperature=temperature, particles=particles, steering=steering)
             found.append(torch.where(mask[i], batch.x[i], self.codec.decode(drawn)))
@@ -226,8 +247,14 @@ class Autoregressive(nn.Module):
         length, device = self.length, self._device
         noise, chance = seeds.uniform(rows, 2, length, device=device).unbind(1)
         weight = torch.zeros(n, particles, device=device)
-        for at, agrees in enumerate(row for part in allowed for row in part):
-            logits = writing.logits()
+        places = [row for part in allowed for row in part]
+        if self.end is not None:
+            # An example ends only where nothing else is known to come.
+            ends = torch.stack([row[self.end] for row in places]).flip(0).cummin(0).values.flip(0)
+            is_end = torch.arange(len(places[0]), device=device) == self.end
+            places = [row & (~is_end | may) for row, may in zip(places, ends, strict=True)]
+        for at, agrees in enumerate(places):
+            logits = self._next(writing)
             fits = logits.masked_fill(~agrees, -torch.inf)
             if not agrees.all():
                 gained = fits.logsumexp(1) - logits.logsumexp(1)

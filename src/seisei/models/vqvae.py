@@ -161,11 +161,14 @@ class VQVAE(nn.Module):
         """Which codes agree with what was observed, of each segment (B, T, K): one where it is known, else any.
 
         Arguments:
-            x: (B, C, H, W), with something likely where nothing was observed.
+            x: (B, C, H, W).
             mask: (B, C, H, W).
         """
+        # What is missing is as grey as the rest is on average, where the encoder looks at it.
+        mean = (x * mask).flatten(2).sum(2) / mask.flatten(2).sum(2).clamp_min(1)
+        shown = torch.where(mask, x, mean[:, :, None, None])
         lengths = [segment.length for segment in self.segments]
-        every = torch.split(self.encode(x), lengths, 1), torch.split(self.known(mask), lengths, 1)
+        every = torch.split(self.encode(shown), lengths, 1), torch.split(self.known(mask), lengths, 1)
         return [
             (codes.unsqueeze(2) == torch.arange(segment.codes, device=x.device)) | ~known.unsqueeze(2)
             for codes, known, segment in zip(*every, self.segments, strict=True)

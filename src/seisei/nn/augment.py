@@ -25,8 +25,8 @@ STRONGEST = 0.8
 class Augment(nn.Module):
     """Each kind of change happens to an example with a probability, the strength.
 
-    It is moved by up to an eighth of its sides, its edge repeated where it is not any more; a square of half its sides is blacked out; it gets
-    lighter or darker, with more or less contrast.
+    It is moved by up to an eighth of its sides, its edge repeated where it is not any more; a square of half its sides
+    is blacked out; it gets lighter or darker, with more or less contrast.
 
     Arguments:
         strength: at the start, 0 to 0.8.

@@ -36,7 +36,7 @@ class CodeLikelihood(Objective):
         if self.untold and density.classes and self.training:
             told = seeds.uniform(len(batch), device=codes.device) >= self.untold
         total = -density.log_codes(codes, batch.y, told).sum(1).mean()
-        return Loss(total, {"nats a code": total.detach() / codes.shape[1]})
+        return Loss(total, {"nats a code": total.detach() / density.counted(codes).sum(1).float().mean()})
 
     def turns(self) -> list[Turn]:
         """What is said of codes, at every step; before that the classes are counted, where they are to be told."""

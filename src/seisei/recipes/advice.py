@@ -114,6 +114,21 @@ def _for_rows(data: Dataset) -> Advice:
     return [{"command": f"seisei check {where} --target {quote(found[0][0])}", "why": why}]
 
 
+def _for_texts(data: Dataset) -> Advice:
+    text, where, count = data.schema.x, quote(str(data.report["root"])), len(data.splits["train"])
+    assert isinstance(text, Text)
+    steps = 3000 if count < 5_000 else 10_000
+    batch = min(64, 1 << max(0, count.bit_length() - 1))
+    dials = f"--steps {steps}" + (f" --batch {batch}" if batch < 64 else "")
+    kind = "pieces of running text" if text.running else "lines"
+    why = f"{count:,} training {kind} of at most {text.length:,} bytes: new texts, and how likely a text is"
+    found = [{"command": f"seisei train prior {where} {dials}", "why": why}]
+    if not text.running:
+        why = "where lines go on in the next: learn from pieces of the text as it runs"
+        found.append({"command": f"seisei train prior {where} {dials} --window 256", "why": why})
+    return found
+
+
 def _candidates(data: Dataset) -> list[tuple[str, int]]:
     """Columns that may tell a class and how many each has, the likeliest first."""
     assert isinstance(data.schema.x, Table)
@@ -130,4 +145,4 @@ def _candidates(data: Dataset) -> list[tuple[str, int]]:
     return [(name, different) for _, name, different in sorted(ranked)]
 
 
-ADVISERS: dict[type, Callable[[Dataset], Advice]] = {Image: _for_pictures, Table: _for_rows}
+ADVISERS: dict[type, Callable[[Dataset], Advice]] = {Image: _for_pictures, Table: _for_rows, Text: _for_texts}

@@ -9,9 +9,10 @@ from seisei.errors import UserError
 from seisei.modalities.given import Given
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
-from seisei.modalities.text import Text
+from seisei.modalities.text import SYMBOLS, Text
 from seisei.models.autoregressive import Autoregressive, AutoregressiveClassifier, Priors
 from seisei.nn.pixels import MOST_VALUES, PixelCodes
+from seisei.nn.symbols import SymbolCodes
 from seisei.nn.transformer import Dropout, Heads, Layers
 from seisei.objectives.codes import CodeLikelihood
 from seisei.recipes.vaes import BatchSize, Decay, Rate, Steps, picture
@@ -43,14 +44,14 @@ def prior(
     learning_rate: Rate = 1e-3,
     average: Decay = 0.999,
 ) -> Plan:
-    """Learn which codes follow which, and so to draw pictures, to score them, and to tell their kinds.
+    """Learn which codes follow which, and so to draw pictures or texts, to score them, and to tell kinds of pictures.
 
     Paper: *Neural Discrete Representation Learning (van den Oord, Vinyals, Kavukcuoglu, 2017)*.
     Command: seisei train prior photos/ --codec runs/vqvae
     Duration: minutes to hours on two cores. Expected: bits per dimension well below those of the codec alone.
 
     Arguments:
-        codec: A run of vqvae or vqvae2; without one the values of pixels are the codes.
+        codec: A run of vqvae or vqvae2; without one the values of pixels, or the bytes of a text, are the codes.
         pixels: So many beside each other make one code, without a codec; by default 8 where they are black or white.
         priors: Of the grids of a vqvae2: one over all, or each grid has its own, which is told of the coarser ones.
         condition: label tells each picture's label, to choose when drawing, or what --conditions names, a text too.
@@ -64,7 +65,11 @@ def prior(
         learning_rate: Of Adam, at its highest.
         average: Decay of the moving average of the weights that is used afterwards.
     """
-    if codec is None:
+    if codec is None and isinstance(schema.x, Text):
+        if pixels is not None:
+            raise UserError("E-TRN-08", "--pixels", "the data are texts", "leave it out")
+        codes, whence = Spec(SymbolCodes, length=schema.x.length, symbols=SYMBOLS), None
+    elif codec is None:
         codes, whence = _pixels(picture(schema), pixels), None
     elif pixels is not None:
         remedy = "leave one of them out"

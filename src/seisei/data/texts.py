@@ -1,0 +1,210 @@
+"""Texts: every line of a file is an example, or running text is cut into windows."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seisei.data.examples import Dataset, digest, duplicates, fingerprint
+from seisei.data.source import split_of
+from seisei.data.splits import PARTS, check_shares, split_indices
+from seisei.data.store import memory
+from seisei.errors import UserError
+from seisei.modalities.text import Text
+from seisei.schema import Schema
+
+SUFFIXES = (".txt", ".txt.gz")
+# The longest line that is an example, in bytes: each is a place of a Transformer.
+MOST_BYTES = 1024
+SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A text of a source.
+
+    Arguments:
+        name: where it is.
+        content: its bytes.
+        part: ``train``, ``validation`` or ``test``, where its file's name says so.
+    """
+
+    name: str
+    content: bytes
+    part: str | None = None
+
+
+def is_text(path: Path) -> bool:
+    """Whether a file's name says that it holds a text."""
+    return path.name.lower().endswith(SUFFIXES)
+
+
+def read_texts(
+    given: Any, *, window: int | None = None, validation: float = 0.1, test: float = 0.1, seed: int = 0
+) -> Dataset:
+    """Texts, divided into parts: lines by their names and contents, windows in their order.
+
+    Arguments:
+        given: a file of lines, plain or packed with gzip, a folder of such files, or a list of texts.
+        window: the bytes of running text that make an example; by default every line is one.
+        validation: the share for validation, where no file's name says it.
+        test: likewise.
+        seed: of the division.
+
+    Raises:
+        UserError: no UTF-8, a line that is too long, or too little of it.
+    """
+    root = _root(given)
+    found, notes = _pieces(given, window)
+    if not found:
+        raise UserError("E-CHK-03", root, "holds no text", "give a file with a text in each line")
+    longest = max(found, key=lambda piece: len(piece.content))
+    length = window or len(longest.content)
+    if length > MOST_BYTES and window is None:
+        problem = f"a line of {length:,} bytes, wanted at most {MOST_BYTES:,}"
+        remedy = "cut running text into pieces with --window 256"
+        raise UserError("E-CHK-09", longest.name, problem, remedy, found=length, wanted=MOST_BYTES)
+    x = stacked([piece.content for piece in found], length)
+    names, contents = [piece.name for piece in found], [digest(piece.content) for piece in found]
+    given_parts = [piece.part for piece in found]
+    if window and not any(given_parts):
+        splits = _in_order(len(found), validation, test, root)
+        notes.append("parts follow each other in the text: the first for training")
+    else:
+        splits = split_indices(
+            names, contents, given_parts, validation=validation, test=test, seed=seed, where=root, noun="text"
+        )
+    kept = tuple(found[i].content.decode(errors="replace") for i in splits["train"][:SHOWN].tolist())
+    schema = Schema(Text(length, kept, running=window is not None))
+    mark = fingerprint(schema, names, None, [], splits, contents)
+    size = sum(len(piece.content) for piece in found)
+    report = {
+        "root": root,
+        "kind": "running text" if window else "lines of text",
+        "noun": Text.noun,
+        "total": len(found),
+        "kept": len(found),
+        "skipped": [],
+        "notes": notes,
+        "characters": len({c for piece in found for c in piece.content.decode(errors="ignore")}),
+        "longest": length,
+        "text_bytes": size,
+        "classes": {},
+        "unlabelled": 0,
+        "splits": {part: len(indices) for part, indices in splits.items()},
+        "splits_given": sorted({part for part in given_parts if part is not None}),
+        **duplicates(contents, splits),
+        "bytes": x.numel() * x.element_size(),
+        "fingerprint": mark,
+    }
+    return Dataset(schema, x, None, names, splits, mark, report)
+
+
+def texts_for(schema: Schema, given: Any) -> Dataset:
+    """New texts as a model takes them, all in the part ``test``: lines, or windows of its own length.
+
+    Raises:
+        UserError: a text that is longer than any that the model knows.
+    """
+    end = schema.x
+    assert isinstance(end, Text)
+    found, notes = _pieces(given, end.length if end.running else None)
+    if not found:
+        raise UserError("E-CHK-03", _root(given), "holds no text", "give a file with a text in each line")
+    for piece in found:
+        if len(piece.content) > end.length:
+            problem = f"a text of {len(piece.content):,} bytes, and this model knows {end.length:,} at most"
+            raise UserError("E-*-20", piece.name, problem, "shorten it", found=len(piece.content), wanted=end.length)
+    x = stacked([piece.content for piece in found], end.length)
+    facts = {"root": _root(given), "kind": "text", "noun": end.noun, "total": len(found), "kept": len(found)}
+    report = {**facts, "notes": notes, "skipped": []}
+    return Dataset(schema, x, None, [p.name for p in found], {"test": torch.arange(len(found))}, "", report)
+
+
+def stacked(contents: Sequence[bytes], length: int) -> Tensor:
+    """Bytes of texts as `Text.pack` makes them, in 16 bits, (N, length)."""
+    x = torch.full((len(contents), length), Text.end, dtype=torch.int16)
+    for row, content in zip(x, contents, strict=True):
+        row[: len(content)] = torch.frombuffer(bytearray(content), dtype=torch.uint8) if content else row[:0]
+    return x
+
+
+def _root(given: Any) -> str:
+    return os.fspath(given) if isinstance(given, (str, os.PathLike)) else "texts"
+
+
+def _pieces(given: Any, window: int | None) -> tuple[list[Piece], list[str]]:
+    """Lines that are not empty, or windows, of all files in their order; and what to tell of them."""
+    if not isinstance(given, (str, os.PathLike)):
+        return _of_list(list(given), window), []
+    path, found, empty = Path(given), list[Piece](), 0
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file() and is_text(p))
+    most = memory() // 8
+    if (size := sum(file.stat().st_size for file in files)) > most:
+        problem = f"holds {size / 1e9:.1f} GB of text, wanted at most {most / 1e9:.1f}"
+        raise UserError("E-CHK-09", os.fspath(given), problem, "give a part of it")
+    for file in files:
+        name = file.name if path.is_file() else str(file.relative_to(path))
+        part = split_of(file.name)
+        content = _content(file, name)
+        if window is not None:
+            found += [Piece(f"{name}:{at}", content[at : at + window], part) for at in range(0, len(content), window)]
+            continue
+        for number, line in enumerate(content.split(b"\n"), 1):
+            line = line.removesuffix(b"\r")
+            if line.strip():
+                found.append(Piece(f"{name}:{number}", line, part))
+            elif number <= content.count(b"\n"):
+                empty += 1
+    return found, [f"{empty:,} empty lines are left out"] if empty else []
+
+
+def _of_list(given: Sequence[Any], window: int | None) -> list[Piece]:
+    found = []
+    for number, text in enumerate(given):
+        if not isinstance(text, str):
+            raise UserError("E-CHK-13", f"text {number}", f"is a {type(text).__name__}", "give texts as str")
+        content = text.encode()
+        step = window or max(1, len(content))
+        found += [Piece(f"text {number}", content[at : at + step]) for at in range(0, max(1, len(content)), step)]
+    return found
+
+
+def _content(file: Path, name: str) -> bytes:
+    """All of a file, known to be UTF-8, without a mark of the order of bytes."""
+    try:
+        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as opened:
+            content: bytes = opened.read()
+    except PermissionError:
+        mode = file.stat().st_mode & 0o777
+        raise UserError("E-CHK-05", str(file), f"permission denied (mode {mode:03o})", "chmod u+r") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError("E-CHK-06", str(file), f"is damaged ({error})", "get the file again") from None
+    content = content.removeprefix(b"\xef\xbb\xbf")
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        problem = f"holds what is not UTF-8 (0x{content[error.start]:02x})"
+        raise UserError("E-CHK-21", f"{name}:{line}", problem, "save the file as UTF-8") from None
+    return content
+
+
+def _in_order(count: int, validation: float, test: float, where: str) -> dict[str, Tensor]:
+    """The first windows for training, those that follow for validation, the last for the test."""
+    check_shares(validation, test)
+    wanted = {"validation": validation, "test": test}
+    sizes = {part: max(1, round(share * count)) if share else 0 for part, share in wanted.items()}
+    sizes["train"] = count - sum(sizes.values())
+    if sizes["train"] < 1:
+        problem = f"{count} windows are too few to divide"
+        raise UserError("E-TRN-11", where, problem, "give more text, or a smaller --window", found=count)
+    return dict(zip(PARTS, torch.split(torch.arange(count), [sizes[part] for part in PARTS]), strict=True))
