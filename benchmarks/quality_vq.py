@@ -39,7 +39,10 @@ DATA: dict[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = {
 }  # fmt: skip
 SIZES = (512, 1024, 16_384)
 USED, EVEN = 0.99, 0.7
-PRIOR = ({"steps": 8000, "width": 192}, {"steps": 60_000, "batch": 256, "width": 384, "layers": 12})
+PRIOR = (
+    {"steps": 6000, "width": 128, "learning_rate": 2e-3},
+    {"steps": 60_000, "batch": 256, "width": 384, "layers": 12},
+)
 PIXELS = (
     {"steps": 8000, "batch": 32, "width": 160, "layers": 6, "heads": 5, "dropout": 0.05, "learning_rate": 2e-3},
     {"steps": 60_000, "batch": 128, "width": 384, "layers": 8, "heads": 6},

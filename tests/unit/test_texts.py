@@ -35,7 +35,7 @@ def test_lines_are_examples_and_empty_ones_are_told_of(tmp_path: Path) -> None:
     assert said(data) == ["one", "zwölf", " three "]
     assert data.names == ["a.txt:1", "a.txt:2", "a.txt:4"]
     assert data.schema.x.length == len(" three ") and data.x.dtype == torch.int16
-    assert data.report["notes"] == ["1 empty lines are left out"] and data.report["kept"] == 3
+    assert data.report["notes"] == ["1 empty line is left out"] and data.report["kept"] == 3
     assert sorted(torch.cat(list(data.splits.values())).tolist()) == [0, 1, 2]
 
 
@@ -92,6 +92,13 @@ def test_a_packed_file_that_is_cut_short_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         read_dataset(tmp_path / "cut.txt.gz")
     assert caught.value.code == "E-CHK-06"
+
+
+def test_texts_that_do_not_fit_into_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seisei.data.texts.memory", lambda: 1000)
+    with pytest.raises(UserError) as caught:
+        read_dataset(["a" * 100, "b", "c"])
+    assert caught.value.code == "E-CHK-09" and "--window" in str(caught.value)
 
 
 def test_options_of_others_and_windows_of_others_are_refused(tmp_path: Path) -> None:

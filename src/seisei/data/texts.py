@@ -72,6 +72,9 @@ def read_texts(
         problem = f"a line of {length:,} bytes, wanted at most {MOST_BYTES:,}"
         remedy = "cut running text into pieces with --window 256"
         raise UserError("E-CHK-09", longest.name, problem, remedy, found=length, wanted=MOST_BYTES)
+    if (size := 2 * length * len(found)) > memory() // 4:
+        problem = f"{len(found):,} texts with room for {length:,} bytes each take {size / 1e9:.1f} GB"
+        raise UserError("E-CHK-09", root, problem, "give fewer, leave out the longest, or pass --window 256")
     x = stacked([piece.content for piece in found], length)
     names, contents = [piece.name for piece in found], [digest(piece.content) for piece in found]
     given_parts = [piece.part for piece in found]
@@ -158,13 +161,13 @@ def _pieces(given: Any, window: int | None) -> tuple[list[Piece], list[str]]:
         if window is not None:
             found += [Piece(f"{name}:{at}", content[at : at + window], part) for at in range(0, len(content), window)]
             continue
-        for number, line in enumerate(content.split(b"\n"), 1):
+        for number, line in enumerate(content.removesuffix(b"\n").split(b"\n"), 1):
             line = line.removesuffix(b"\r")
             if line.strip():
                 found.append(Piece(f"{name}:{number}", line, part))
-            elif number <= content.count(b"\n"):
+            else:
                 empty += 1
-    return found, [f"{empty:,} empty lines are left out"] if empty else []
+    return found, [f"{empty:,} empty line{'s are' if empty > 1 else ' is'} left out"] if empty else []
 
 
 def _of_list(given: Sequence[Any], window: int | None) -> list[Piece]:
