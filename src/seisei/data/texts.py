@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import os
 import zlib
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ SUFFIXES = (".txt", ".txt.gz")
 # The longest line that is an example, in bytes: each is a place of a Transformer.
 MOST_BYTES = 1024
 SHOWN = 3
+# Windows that a byte of training is in: each shows it with more, or with less, before it.
+OVERLAP = 4
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,6 @@ def read_texts(
     if (size := 2 * length * len(found)) > memory() // 4:
         problem = f"{len(found):,} texts with room for {length:,} bytes each take {size / 1e9:.1f} GB"
         raise UserError("E-CHK-09", root, problem, "give fewer, leave out the longest, or pass --window 256")
-    x = stacked([piece.content for piece in found], length)
     names, contents = [piece.name for piece in found], [digest(piece.content) for piece in found]
     given_parts = [piece.part for piece in found]
     if window and not any(given_parts):
@@ -85,6 +87,13 @@ def read_texts(
         splits = split_indices(
             names, contents, given_parts, validation=validation, test=test, seed=seed, where=root, noun="text"
         )
+    if window:
+        more = _between([found[i] for i in splits["train"].tolist()], window)
+        splits["train"] = torch.cat([splits["train"], len(found) + torch.arange(len(more))])
+        found, names = [*found, *more], [*names, *(piece.name for piece in more)]
+        contents += [digest(piece.content) for piece in more]
+        notes.append(f"of those for training each begins {window // OVERLAP or 1} bytes after another")
+    x = stacked([piece.content for piece in found], length)
     kept = tuple(found[i].content.decode(errors="replace") for i in splits["train"][:SHOWN].tolist())
     schema = Schema(Text(length, kept, running=window is not None))
     mark = fingerprint(schema, names, None, [], splits, contents)
@@ -177,7 +186,9 @@ def _of_list(given: Sequence[Any], window: int | None) -> list[Piece]:
             raise UserError("E-CHK-13", f"text {number}", f"is a {type(text).__name__}", "give texts as str")
         content = text.encode()
         step = window or max(1, len(content))
-        found += [Piece(f"text {number}", content[at : at + step]) for at in range(0, max(1, len(content)), step)]
+        for at in range(0, max(1, len(content)), step):
+            name = f"text {number}" if window is None else f"text {number}:{at}"
+            found.append(Piece(name, content[at : at + step]))
     return found
 
 
@@ -199,6 +210,20 @@ def _content(file: Path, name: str) -> bytes:
         problem = f"holds what is not UTF-8 (0x{content[error.start]:02x})"
         raise UserError("E-CHK-21", f"{name}:{line}", problem, "save the file as UTF-8") from None
     return content
+
+
+def _between(pieces: Sequence[Piece], window: int) -> list[Piece]:
+    """Windows that begin in one piece and end in the next, of the same file."""
+    found, step = [], max(1, window // OVERLAP)
+    for one, other in itertools.pairwise(pieces):
+        file, _, at = one.name.rpartition(":")
+        if other.name != f"{file}:{int(at) + window}":
+            continue
+        both = one.content + other.content
+        for start in range(step, window, step):
+            if start + window <= len(both):
+                found.append(Piece(f"{file}:{int(at) + start}", both[start : start + window], one.part))
+    return found
 
 
 def _in_order(count: int, validation: float, test: float, where: str) -> dict[str, Tensor]:
