@@ -75,9 +75,7 @@ def read_texts(
         problem = f"a line of {length:,} bytes, wanted at most {MOST_BYTES:,}"
         remedy = "cut running text into pieces with --window 256"
         raise UserError("E-CHK-09", longest.name, problem, remedy, found=length, wanted=MOST_BYTES)
-    if (size := 2 * length * len(found)) > memory() // 4:
-        problem = f"{len(found):,} texts with room for {length:,} bytes each take {size / 1e9:.1f} GB"
-        raise UserError("E-CHK-09", root, problem, "give fewer, leave out the longest, or pass --window 256")
+    text_bytes = sum(len(piece.content) for piece in found)
     names, contents = [piece.name for piece in found], [digest(piece.content) for piece in found]
     given_parts = [piece.part for piece in found]
     if window and not any(given_parts):
@@ -93,11 +91,13 @@ def read_texts(
         found, names = [*found, *more], [*names, *(piece.name for piece in more)]
         contents += [digest(piece.content) for piece in more]
         notes.append(f"of those for training each begins {window // OVERLAP or 1} bytes after another")
+    if (size := 2 * length * len(found)) > memory() // 4:
+        problem = f"{len(found):,} texts with room for {length:,} bytes each take {size / 1e9:.1f} GB"
+        raise UserError("E-CHK-09", root, problem, "give fewer, leave out the longest, or pass --window 256")
     x = stacked([piece.content for piece in found], length)
     kept = tuple(found[i].content.decode(errors="replace") for i in splits["train"][:SHOWN].tolist())
     schema = Schema(Text(length, kept, running=window is not None))
     mark = fingerprint(schema, names, None, [], splits, contents)
-    size = sum(len(piece.content) for piece in found)
     report = {
         "root": root,
         "kind": "running text" if window else "lines of text",
@@ -108,7 +108,7 @@ def read_texts(
         "notes": notes,
         "characters": len({c for piece in found for c in piece.content.decode(errors="ignore")}),
         "longest": length,
-        "text_bytes": size,
+        "text_bytes": text_bytes,
         "classes": {},
         "unlabelled": 0,
         "splits": {part: len(indices) for part, indices in splits.items()},
