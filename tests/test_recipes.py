@@ -804,6 +804,8 @@ def test_every_dial_turns_something(name: str) -> None:
         ("vae", Schema(Image(8, 8, 1), Label(("one",))), {"condition": "label"}, "E-TRN-12"),
         ("vae", Schema(KINDS), {}, "E-TRN-13"),
         ("autoencoder", Schema(KINDS), {}, "E-TRN-13"),
+        ("gan", "mixed rows", {"augment": 0.2}, "E-TRN-08"),
+        ("cgan", "told rows", {"balance": 0.5}, "E-TRN-08"),
         ("prior", "grey 8×8", {"pixels": 4}, "E-TRN-08"),
         ("prior", "binary 28×28", {"pixels": 5}, "E-TRN-08"),
         ("prior", "binary 28×28", {"pixels": 2, "codec": "runs/codec"}, "E-TRN-08"),

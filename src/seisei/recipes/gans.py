@@ -39,7 +39,7 @@ DETAIL, LARGE = 12, 32
 MOST_GAMMA = 3.0
 # What γ falls to where modes may be narrow points.
 FALLS = 0.005
-Balance = Annotated[float, Range(ge=0, le=1)]
+Balance = Annotated[float, Range(ge=0, le=1)] | None
 Strength = Annotated[float, Range(ge=0, le=STRONGEST)] | None
 
 
@@ -97,7 +97,7 @@ def cgan(
     penalty: Penalty = None,
     augment: Strength = None,
     normalise: Literal["none", "spectral"] = "none",
-    balance: Balance = 1.0,
+    balance: Balance = None,
     steps: Steps = 10_000,
     batch: BatchSize = 64,
     learning_rate: Rate | None = None,
@@ -119,13 +119,15 @@ def cgan(
         penalty: Weight of the critic's squared slope at real and drawn examples: larger for calmer, slower training.
         augment: How often a picture is moved, cut or lit for the critic; by default as often as few data need.
         normalise: spectral divides the critic's weights by their largest singular values; pays with hinge.
-        balance: How far kinds that are rare come more often than they are: 0 as they are, 1 as often as all others.
+        balance: How far rare kinds come more often than they are: 0 as they are, 1, the default, as often as others.
         steps: Updates of the weights of both.
         batch: Examples an update.
         learning_rate: Of Adam, at its highest; by default 0.0005, or 0.002 for rows.
         average: Decay of the moving average of the generator's weights, which is what draws.
     """
     if isinstance(schema.y, Given):
+        if balance is not None:
+            raise UserError("E-TRN-08", "--balance", "is of kinds, and --conditions are none", "leave it out")
         classes = schema.y.size
     elif isinstance(schema.y, Label) and schema.y.classes > 1:
         classes = schema.y.classes
@@ -133,8 +135,8 @@ def cgan(
         remedy = "name the column with --target, put each kind of picture in its own sub-folder, or train gan"
         raise UserError("E-TRN-12", "data", "no kinds to choose from, wanted at least 2", remedy)
     return _game(
-        schema, classes, latent, network, width, depth, loss, penalty, augment, normalise, balance, steps, batch,
-        learning_rate, average,
+        schema, classes, latent, network, width, depth, loss, penalty, augment, normalise, _balance(schema, balance),
+        steps, batch, learning_rate, average,
     )  # fmt: skip
 
 
@@ -144,6 +146,8 @@ def _game(
     learning_rate: float | None, average: float,
 ) -> Plan:  # fmt: skip
     rows = isinstance(schema.x, Table)
+    if rows and augment is not None:
+        raise UserError("E-TRN-08", "--augment", "is for pictures, and these data are rows", "leave it out")
     # More noise than there are values to make leaves a point between all modes, which no network divides quickly.
     latent = latent or (min(64, max(2, len(schema.x.columns))) if isinstance(schema.x, Table) else 64)
     decoder, trunk, view, format = _players(schema, classes, latent, network, width, depth)
@@ -170,6 +174,11 @@ def _game(
     rate = learning_rate or (2e-3 if rows else 5e-4)
     optim = Optim(learning_rate=rate, betas=(0.0, 0.99), clip=1000.0)
     return Plan(objective, steps, batch, optim, average=average, format=format, balance=balance)
+
+
+def _balance(schema: Schema, balance: float | None) -> float:
+    """As many of each kind, where a person says nothing and there are kinds."""
+    return 0.0 if isinstance(schema.y, Given) else 1.0 if balance is None else balance
 
 
 def _gamma(schema: Schema) -> float:
