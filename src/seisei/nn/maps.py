@@ -13,7 +13,7 @@ from typing import Annotated
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seisei.nn.conv import Depth, Detail, Patch, ResidualBlock, Width, widths_of
+from seisei.nn.conv import Depth, Patch, ResidualBlock, Width, widths_of
 from seisei.nn.mlp import Outputs, Shape
 from seisei.spec import Range, listed
 
@@ -97,14 +97,11 @@ class MapDecoder(nn.Module):
         width: channels of the last map before what comes out; see `MapEncoder`.
         depth: residual blocks at each size.
         patch: side of the square of values that a feature of the last map ends as.
-        detail: channels of a map at full size after that; 0 for none. In a patch each pixel has weights of its own,
-            which shows as a grid where a critic looks.
     """
 
     def __init__(
-        self, shape: Shape, inputs: Outputs, factor: Factor = 4, width: Width = 64, depth: Depth = 2, patch: Patch = 2,
-        detail: Detail = 0,
-    ) -> None:  # fmt: skip
+        self, shape: Shape, inputs: Outputs, factor: Factor = 4, width: Width = 64, depth: Depth = 2, patch: Patch = 2
+    ) -> None:
         super().__init__()
         channels, self.height, self.wide = shape
         self.sizes, self.patch = halvings(self.height, self.wide, factor, patch)[::-1], patch
@@ -113,16 +110,11 @@ class MapDecoder(nn.Module):
         self.enter = nn.Conv2d(inputs, widths[0], 3, padding=1)
         self.stages = nn.ModuleList(nn.Sequential(*[ResidualBlock(w) for _ in range(depth)]) for w in widths)
         self.narrow = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(widths[:-1], widths[1:], strict=True))
-        self.out = nn.Conv2d(widths[-1], (detail or channels) * patch**2, 3, padding=1)
-        self.fine: nn.Module = nn.Identity()
-        if detail:
-            inner = nn.Conv2d(detail, detail, 3, padding=1)
-            self.fine = nn.Sequential(nn.SiLU(), inner, nn.SiLU(), nn.Conv2d(detail, channels, 3, padding=1))
+        self.out = nn.Conv2d(widths[-1], channels * patch**2, 3, padding=1)
 
     def forward(self, hidden: Tensor) -> Tensor:
         """What a map stands for."""
         hidden = self.stages[0](self.enter(hidden))
         for narrow, stage, size in zip(self.narrow, self.stages[1:], self.sizes[1:], strict=True):  # type: ignore[arg-type]
             hidden = stage(F.interpolate(narrow(hidden), size=size, mode="nearest"))
-        made = F.pixel_shuffle(self.out(F.silu(hidden)), self.patch)[..., : self.height, : self.wide]
-        return self.fine(made)  # type: ignore[no-any-return]
+        return F.pixel_shuffle(self.out(F.silu(hidden)), self.patch)[..., : self.height, : self.wide]
