@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from seisei.errors import UserError
 from seisei.modalities.given import Given
+from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.modalities.table import Table
 from seisei.models.gan import Generator
@@ -37,8 +38,8 @@ FEATURES = 128
 # Channels of the generator's map at full size; pictures with a longer side than that are drawn without patches.
 DETAIL, LARGE = 12, 32
 MOST_GAMMA = 3.0
-# What γ falls to where modes may be narrow points.
-FALLS = 0.005
+# The share of γ that is left at the end: where modes may be narrow points, and of large pictures, which it leaves soft.
+FALLS, LARGE_FALLS = 0.005, 0.1
 Balance = Annotated[float, Range(ge=0, le=1)] | None
 Strength = Annotated[float, Range(ge=0, le=STRONGEST)] | None
 
@@ -167,7 +168,7 @@ def _game(
     objective = Spec(
         Adversarial, model=model, critic=critic, game=loss, on_real=gamma * real, on_drawn=gamma * drawn,
         off_one=off_one if penalty is None or not off_one else penalty, critic_moves=moves,
-        falls=FALLS if rows else 1.0,
+        falls=_falls(schema),
         augment=None if rows else Spec(Augment, strength=augment or 0.0, adapts=augment is None),
     )  # fmt: skip
     # No momentum: the other player moves, and where the gradient pointed is no longer where to go.
@@ -188,6 +189,17 @@ def _gamma(schema: Schema) -> float:
     in proportion to them, from trials with 64, 784 and 2,352. Of many more most say the same as their neighbours.
     """
     return 0.1 if isinstance(schema.x, Table) else round(min(picture(schema).values / 784, MOST_GAMMA), 3)
+
+
+def _falls(schema: Schema) -> float:
+    """The share of γ that is left at the end."""
+    if isinstance(schema.x, Table):
+        return FALLS
+    return LARGE_FALLS if _large(picture(schema)) else 1.0
+
+
+def _large(image: Image) -> bool:
+    return max(image.height, image.width) > LARGE
 
 
 def _players(
@@ -214,6 +226,6 @@ def _players(
     dims = {"width": width or 32, "depth": 1 if depth is None else depth, "patch": 4}
     trunk = Spec(ConvEncoder, shape=shape, outputs=FEATURES, **dims)
     drawing: dict[str, Any] = {**dims, "detail": DETAIL}
-    if max(image.height, image.width) > LARGE:
+    if _large(image):
         drawing = {**dims, "width": max(4, 3 * dims["width"] // 8), "patch": 1, "enlarging": "bilinear"}
     return Spec(ConvDecoder, shape=shape, latent=latent, classes=classes, **drawing), trunk, Spec(PictureView), format
