@@ -373,13 +373,8 @@ SOURCES: dict[str, tuple[str, Build, str, str, str]] = {
     "sound": (".", sounds, "E-TRN-13", "sound; this build trains on pictures", "folder of pictures"),
     "spreadsheet": ("t.xlsx", file("t.xlsx", b"PK"), "E-TRN-13", "a table in the format .xlsx", "save it as .csv"),
     "tables": (".", all_of(file("a.csv", b"a\n1"), file("b.csv", b"a\n1")), "E-CHK-04", "2 tables", "name one"),
-    "text": (
-        "t.txt.gz",
-        file("t.txt.gz", b"a"),
-        "E-TRN-13",
-        "a text; this build trains on pictures",
-        "folder of pictures",
-    ),
+    "text": ("t.md", file("t.md", b"a"), "E-TRN-13", "a text in the format .md", ".txt file"),
+    "no gzip": ("t.txt.gz", file("t.txt.gz", b"a"), "E-CHK-06", "damaged", "again"),
     "dangling": ("link", link("link", "nowhere"), "E-CHK-14", "leads nowhere", "remove the link"),
     "only bad": (".", file("x.png", b""), "E-CHK-07", "0 bytes", "remove"),
 }
