@@ -375,13 +375,13 @@ def _summary(folder: RunFolder) -> dict[str, Any]:
         "data": Path(recipe["data"]["path"] or "arrays").name,
         "state": "finished" if step >= steps else f"step {step} of {steps}",
         "scores": {s["name"]: s["value"] for s in scores},
-        "verbs": _verbs_of(kind),
+        "verbs": recipe.get("verbs") or _verbs_of(kind),
         "changed": datetime.fromtimestamp(folder.path.stat().st_mtime).isoformat(timespec="minutes"),
     }
 
 
 def _verbs_of(kind: str) -> list[str]:
-    """What a model of a listed class can do, by its methods: nothing is built for a list."""
+    """What a model of a listed class can do, by its methods, in a run that has not begun to say: nothing is built."""
     from seisei import catalog
     from seisei.capabilities import VERBS
     from seisei.spec import CATALOG

@@ -121,6 +121,8 @@ def test_a_text_that_is_longer_than_any_known_is_refused_by_its_name(tmp_path: P
     schema = read_dataset(["abc", "d", "e"]).schema
     with pytest.raises(UserError, match=r"text 1: a text of 4 bytes"):
         read_inputs(schema, ["ab", "abcd"])
+    with pytest.raises(UserError, match="holds no text"):
+        read_inputs(schema, "digits")
 
 
 # ---- a model
@@ -185,7 +187,7 @@ def test_a_file_of_lines_is_learned_drawn_and_scored(tmp_path: Path, capsys: pyt
         "prior", tmp_path / "lines.txt", output=tmp_path / "run", width=32, layers=1, heads=2, steps=150, batch=32,
         dropout=0.0, learning_rate=3e-3,
     )  # fmt: skip
-    assert run.verbs == ["sample", "score", "evaluate"]
+    assert run.verbs == ["sample", "score", "evaluate"] == seisei.runs(tmp_path)[0]["verbs"]
     drawn = run.sample(40, seed=1)
     alike = sum(text.rpartition(" ")[0] in WORDS for text in drawn)
     assert alike >= 10 and run.sample(3, seed=1) == drawn[:3]

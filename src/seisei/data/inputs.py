@@ -68,7 +68,8 @@ def read_inputs(
         return read_rows(schema, given, verb=verb, labels=wanted, unseen=unseen, extra=extra, holes=holes)
     if isinstance(schema.x, Text):
         if kind_of(given, source) != TEXT:
-            raise UserError("E-*-20", str(given), "holds no text", "give a .txt file, or a list of texts")
+            where = os.fspath(given) if isinstance(given, (str, os.PathLike)) else "input"
+            raise UserError("E-*-20", where, "holds no text", "give a .txt file, or a list of texts")
         return texts_for(schema, given)
     image = schema.x
     assert isinstance(image, Image)
