@@ -112,6 +112,8 @@ def test_options_of_others_and_windows_of_others_are_refused(tmp_path: Path) -> 
         assert caught.value.code == "E-TRN-13"
     with pytest.raises(UserError, match="--window"):
         read_dataset("digits", window=8)
+    with pytest.raises(UserError, match="--window"):
+        read_dataset(tmp_path / "a.txt", window=0)
     with pytest.raises(UserError) as caught:
         read_dataset(tmp_path / "a.txt", window=5, validation=0.4, test=0.4)
     assert caught.value.code == "E-TRN-11"
@@ -205,8 +207,24 @@ def test_a_file_of_lines_is_learned_drawn_and_scored(tmp_path: Path, capsys: pyt
     capsys.readouterr()
     main(["score", str(run.path), str(place)])
     assert "bits per byte" in capsys.readouterr().out
+    for words in (["--separate"], ["--columns", "2"]):
+        with pytest.raises(SystemExit):
+            main(["sample", str(run.path), *words])
+        assert f"{words[0]}: is for pictures, and this model draws texts" in capsys.readouterr().err
     page = run.report.read_text()
     assert "bits per byte" in page.lower() and run.sample(1)[0] in page
+
+
+def test_running_text_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "book.txt").write_text("It was a day like any other.\nNobody knew why.\n" * 60)
+    dials = "--window 64 --steps 4 --width 16 --layers 1 --heads 2 --batch 8".split()
+    main(["train", "prior", str(tmp_path / "book.txt"), *dials, "-o", str(tmp_path / "run")])
+    run = seisei.load(tmp_path / "run")
+    assert run.pipeline.schema.x.running and run.pipeline.schema.x.length == 64
+    place = tmp_path / "new.txt"
+    main(["sample", str(run.path), "-n", "2", "-o", str(place)])
+    main(["score", str(run.path), str(tmp_path / "book.txt")])
+    assert place.is_file() and "bits per byte" in capsys.readouterr().out
 
 
 def test_the_end_is_the_modality_s() -> None:

@@ -4,34 +4,31 @@ from __future__ import annotations
 
 import json as json_
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Literal
 
+from seisei.cli.options import data_options, execution_options, run_options
 from seisei.cli.progress import Display
 from seisei.cli.runs import find_run, newest_run, short
 from seisei.errors import UserError
+from seisei.spec import parameters
 
 if TYPE_CHECKING:
     from seisei.api import Run
     from seisei.session import Request
 
-DATA_FIELDS = (
-    "source", "column", "size", "channels", "fit", "validation", "test", "skip_bad", "max_pixels", "frames",
-    "min_size", "follow_outside", "memory", "target", "ignore", "categorical", "missing", "unlabelled",
-    "conditions",
-)  # fmt: skip
-EXECUTION_FIELDS = ("device", "precision", "tuned", "compile", "sharded")
 # Of the report on the data, in a dry run.
 _SHOWN = ("root", "kind", "kept", "image", "columns", "classes", "splits", "fingerprint")
-REQUEST_FIELDS = ("seed", "output", "overwrite", "keep", "on_disk_full", "auto_remedy", "report")
+# Options of a run that the command line sees to itself.
+_OWN = ("set", "config", "dry_run")
 
 
 def data_argument(data: str) -> None:
     """Where the data are.
 
     Arguments:
-        data: A folder of pictures, a .csv or .parquet table, a .npz, .npy or idx file, digits, or hub:owner/name.
+        data: A folder of pictures, a table, a .txt file, a .npz, .npy or idx file, digits, or hub:owner/name.
     """
 
 
@@ -49,17 +46,18 @@ def train(recipe: str, values: dict[str, Any], overrides: dict[str, Any], typed:
     from seisei.training.engine import Execution
 
     rest = dict(values)
+    asked = [name for name in parameters(run_options) if name not in _OWN]
     as_json, dry_run, written = rest.pop("json", False), rest.pop("dry_run", False), rest.pop("set", None) or []
     for name in ("debug", "config"):
         rest.pop(name, None)
     request = session.Request(
         recipe=recipe,
         data=rest.pop("data"),
-        options=session.DataOptions(**_take(rest, DATA_FIELDS)),
-        execution=Execution(**_take(rest, EXECUTION_FIELDS)),
+        options=session.DataOptions(**_take(rest, parameters(data_options))),
+        execution=Execution(**_take(rest, parameters(execution_options))),
         overrides={**overrides, **dict(map(_assignment, written))},
         command=["seisei", *typed],
-        **_take(rest, REQUEST_FIELDS),
+        **_take(rest, asked),
         dials=rest,
     )
     if dry_run:
@@ -197,7 +195,7 @@ def _dry_run(request: Request) -> None:
     print(json_.dumps(found, indent=2, ensure_ascii=False))
 
 
-def _take(values: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+def _take(values: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
     return {name: values.pop(name) for name in names if name in values}
 
 

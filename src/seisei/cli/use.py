@@ -73,6 +73,9 @@ def sample(
     within = "".join(f"-{SHORT[name]}{value:g}" for name, value in turned.items() if value is not None)
     name = f"sample-seed{seed}-n{n}{kind}{warmth}{within}"
     noun = loaded.pipeline.schema.x.noun
+    if noun != "picture" and (separate or columns is not None):
+        option = "--separate" if separate else "--columns"
+        raise UserError("E-GEN-07", option, f"is for pictures, and this model draws {noun}s", "leave it out")
     suffixes = {"row": TABLES, "text": TEXTS}.get(noun, () if separate else PNG)
     first = f"{name}{suffixes[0]}" if suffixes else name
     place = target(output, out(loaded, first), suffixes=suffixes, overwrite=overwrite, codes=SAMPLE)

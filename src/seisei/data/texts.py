@@ -66,6 +66,8 @@ def read_texts(
         UserError: no UTF-8, a line that is too long, or too little of it.
     """
     root = _root(given)
+    if window is not None and window < 2:
+        raise UserError("E-TRN-07", "--window", f"{window} is out of range, wanted >= 2", "choose a larger number")
     found, notes = _pieces(given, window)
     if not found:
         raise UserError("E-CHK-03", root, "holds no text", "give a file with a text in each line")
@@ -90,7 +92,7 @@ def read_texts(
         splits["train"] = torch.cat([splits["train"], len(found) + torch.arange(len(more))])
         found, names = [*found, *more], [*names, *(piece.name for piece in more)]
         contents += [digest(piece.content) for piece in more]
-        notes.append(f"of those for training each begins {window // OVERLAP or 1} bytes after another")
+        notes.append(f"of those for training each begins {max(1, window // OVERLAP)} bytes after another")
     if (size := 2 * length * len(found)) > memory() // 4:
         problem = f"{len(found):,} texts with room for {length:,} bytes each take {size / 1e9:.1f} GB"
         raise UserError("E-CHK-09", root, problem, "give fewer, leave out the longest, or pass --window 256")

@@ -167,12 +167,10 @@ class Autoregressive(nn.Module):
         writing = self._writing(n, y, steering)
         noise = seeds.uniform(n, self.length, device=self._device)
         while not writing.done:
-            logits = self._next(writing)
-            if self.end is not None and bool(logits.isfinite().sum(1).le(1).all()):
-                # All have ended.
-                rest = [torch.full_like(writing.codes[0], self.end)] * (self.length - len(writing.codes))
+            if self.end is not None and writing.codes and bool((writing.codes[-1] == self.end).all()):
+                rest = [writing.codes[-1]] * (self.length - len(writing.codes))
                 return torch.stack([*writing.codes, *rest], 1)
-            writing.add(steering.choose(logits, noise[:, len(writing.codes)], temperature))
+            writing.add(steering.choose(self._next(writing), noise[:, len(writing.codes)], temperature))
         return torch.stack(writing.codes, 1)
 
     def _next(self, writing: Writing) -> Tensor:

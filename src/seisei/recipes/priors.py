@@ -49,7 +49,7 @@ def prior(
     Paper: *Neural Discrete Representation Learning (van den Oord, Vinyals, Kavukcuoglu, 2017)*.
     Command: seisei train prior photos/ --codec runs/vqvae
     Duration: minutes to hours on two cores. Expected: bits per dimension well below those of the codec alone; of black
-    and white digits of 28×28 without one 82 nats in a quarter of an hour, 79.9 in an hour and a half.
+    and white digits of 28×28 without one 82 nats in a quarter of an hour, 80 in one.
 
     Arguments:
         codec: A run of vqvae or vqvae2; without one the values of pixels, or the bytes of a text, are the codes.
