@@ -34,7 +34,7 @@ KEPT = False
 DATA: dict[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     "clothes": ("fashion-mnist", {"size": 32, "fit": "pad"}, {"steps": 2500}, {"steps": 30_000, "batch": 256}),
     "photographs": (
-        "caltech101-128", {}, {"steps": 2500, "batch": 16, "width": 32}, {"steps": 60_000, "batch": 64, "width": 128},
+        "caltech101-128", {}, {"steps": 1500, "batch": 16, "width": 32}, {"steps": 60_000, "batch": 64, "width": 128},
     ),
 }  # fmt: skip
 SIZES = (512, 1024, 16_384)
@@ -128,9 +128,11 @@ def measure_levels(record: Record, full: bool, quick: bool) -> None:
 def measure_prior(record: Record, full: bool, quick: bool) -> None:
     name, reading, small, large = DATA["clothes"]
     quickly = {"steps": 20} if quick else {}
+    # The same run as that of the codebooks.
     codec, first = trained(
-        "vqvae", shared(name), "vq-prior-codec", record.seed, **reading, **{**(large if full else small), **quickly}
-    )
+        "vqvae", shared(name), "vq-clothes-512", record.seed, codes=512, **reading,
+        **{**(large if full else small), **quickly},
+    )  # fmt: skip
     dials = {**PRIOR[full], **quickly}
     run, second = trained(
         "prior", shared(name), "vq-prior", record.seed, codec=str(codec.path), condition="label", **dials
