@@ -18,7 +18,7 @@ from safetensors.torch import load, save
 
 from seisei import session
 from seisei.cli.main import main
-from seisei.modalities.image import save_png
+from seisei.modalities.files import save_png
 
 STEPS = 30
 TINY = ["--latent", "4", "--network", "mlp", "--width", "16", "--depth", "1", "--batch", "32"]

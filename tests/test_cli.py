@@ -25,7 +25,7 @@ from seisei.cli.main import BROKEN_PIPE, VERBS, build, main
 from seisei.cli.progress import Display, losses, span
 from seisei.cli.runs import find_run
 from seisei.errors import VERB_CODES, DivergenceError, ResourceError, Stopped, UserError
-from seisei.modalities.image import read_picture
+from seisei.modalities.files import read_picture
 from seisei.recipes import RECIPES, recipe
 from seisei.spec import parameters
 

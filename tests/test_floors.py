@@ -20,7 +20,7 @@ FLOORS = [
     "training evaluation",
     "recipes catalog",
     "pipeline",
-    "fidelity",
+    "fidelity style translations",
     "finish plane",
     "session",
     "compare",
@@ -33,7 +33,7 @@ HEIGHT = {f"seisei.{name}": i for i, line in enumerate(FLOORS) for name in line.
 ONLY = {"seisei.training": {"seisei.objectives": {"seisei.objectives.base"}}}
 OUTSIDE = {  # what one place alone knows
     "torch.distributed": ("seisei.training.engine",),
-    "PIL": ("seisei.modalities.image",),
+    "PIL": ("seisei.modalities.files",),
     "cyclopts": ("seisei.cli",),
     "rich": ("seisei.cli",),
     "huggingface_hub": ("seisei.data.hub",),

@@ -5,12 +5,15 @@ A new family adds rows to CASES, no code.
 
 from __future__ import annotations
 
+import atexit
 import functools
 import hashlib
 import inspect
 import json
 import math
 import re
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -22,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 import seisei
+import seisei.data.dataset
 from seisei import catalog, seeds
 from seisei.batch import Batch
 from seisei.capabilities import (
@@ -43,8 +47,10 @@ from seisei.errors import UserError
 from seisei.modalities.given import Given
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
+from seisei.modalities.labelmap import LabelMap
 from seisei.modalities.table import Column, Table
 from seisei.modalities.text import Text
+from seisei.nn.vgg import VGG
 from seisei.objectives.base import Loss, Objective, Turn
 from seisei.recipes import RECIPES, recipe
 from seisei.schema import Schema, Stated
@@ -52,6 +58,8 @@ from seisei.spec import CATALOG, Range, Spec, parameters
 from seisei.training.engine import Engine, Execution
 from seisei.training.move import Move
 from seisei.training.plan import Plan
+from seisei.training.size import outline
+from seisei.training.tensors import to_bytes
 
 catalog.fill()
 KINDS = Label(("cat", "dog", "owl"))
@@ -77,6 +85,8 @@ SCHEMAS = {
     ),
     "binary 28×28": Schema(Image(28, 28, 1, 2), KINDS),
     "odd 13×19": Schema(Image(13, 19, 1, 256), KINDS),
+    "maps 20×24": Schema(Image(20, 24, 3, 256), LabelMap(20, 24, ((0, 0, 0), (255, 0, 0), (9, 9, 9)))),
+    "pairs 13×16": Schema(Image(13, 16, 3, 256), Image(13, 16, 1, 256)),
     "mixed rows": Schema(
         Table(
             (
@@ -101,7 +111,22 @@ class Case:
     dials: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return f"{self.recipe}, {self.schema}" + "".join(f", {k}={v}" for k, v in self.dials.items() if k not in SMALL)
+        told = {k: Path(v).name if k == "features" else v for k, v in self.dials.items() if k not in SMALL}
+        return f"{self.recipe}, {self.schema}" + "".join(f", {k}={v}" for k, v in told.items())
+
+
+SMALL = {"latent": 3, "width": 16, "depth": 1, "steps": 20, "batch": 8}
+PRIOR = {"layers": 1, "heads": 2}
+CONV = {"network": "conv", "width": 6, "depth": 1}
+
+
+def vgg() -> str:
+    """A file with the names and shapes of VGG-19, zeros all of them: weights are by chance in these checks."""
+    folder = Path(tempfile.mkdtemp(prefix="seisei-vgg-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    zeros = {name: torch.zeros(value.shape) for name, value in outline(Spec(VGG)).state_dict().items()}
+    (folder / "vgg19.safetensors").write_bytes(to_bytes(zeros))
+    return str(folder / "vgg19.safetensors")
 
 
 SMALL = {"latent": 3, "width": 16, "depth": 1, "steps": 20, "batch": 8}
@@ -174,6 +199,22 @@ CASES = [
         ("prior", "grey 8×8", {**PRIOR, "condition": "label"}),
         ("prior", "told colour 13×16", {**PRIOR, "condition": "label"}),
         ("vqvae+prior", "captioned 12×16", {**PRIOR, "codes": 8, "condition": "label"}),
+        ("pix2pix", "pairs 13×16", {"width": 8, "halvings": 2}),
+        (
+            "pix2pix",
+            "pairs 13×16",
+            {"width": 8, "halvings": 2, "noise": "latent", "twin": True, "loss": "relativistic"},
+        ),
+        ("pix2pix", "pairs 13×16", {"width": 8, "halvings": 2, "noise": "dropout", "loss": "hinge", "penalty": 0.0}),
+        (
+            "pix2pix",
+            "pairs 13×16",
+            {"width": 8, "halvings": 1, "network": "residual", "adversarial": 0.0, "matching": 0.0},
+        ),
+        ("pix2pix", "maps 20×24", {"width": 8, "halvings": 1, "critic": "regions"}),
+        ("stylize", "pairs 13×16", {"width": 8}),
+        ("stylize", "pairs 13×16", {"width": 4, "features": vgg()}),
+        ("colorize", "colour 16×16", {"width": 8, "halvings": 2, "loss": "least-squares"}),
     ]
 ]
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
@@ -244,6 +285,11 @@ def batch_of(case: Case, count: int = 8) -> Batch:
     y = None if schema.y is None else torch.arange(count) % 3
     if isinstance(schema.y, Stated):
         y = schema.y.unpack(schema.y.told(None, count))
+    if isinstance(schema.y, LabelMap):
+        seen = stored(case.schema, max(8, count))[:count].amax(1, keepdim=True)
+        y = schema.y.unpack((seen > 80).to(torch.uint8) + (seen > 160).to(torch.uint8))
+    if isinstance(schema.y, Image):
+        y = schema.y.unpack(stored(case.schema, max(8, count))[:count].amax(1, keepdim=True))
     packed = stored(case.schema, max(8, count))[:count]
     return Batch(schema.x.unpack(packed), y, schema.x.observed(packed))
 
@@ -740,6 +786,8 @@ def test_every_dial_has_a_type_and_its_limits(name: str) -> None:
         if get_origin(plain) is Literal:
             assert dial.default is None or dial.default in get_args(plain)
             continue
+        if plain is bool:
+            continue
         if plain is str:  # a path, which is checked when it is opened
             continue
         assert get_origin(plain) is Annotated, f"{name}: {dial.name} has no limits"
@@ -772,24 +820,28 @@ def test_every_dial_turns_something(name: str) -> None:
     }.get(name, {})
     start = {k: v for k, v in SMALL.items() if k in parameters(recipe(name))}
     start |= {"heads": 2} if "heads" in parameters(recipe(name)) else {}
+    other = {"pix2pix": "maps 20×24", "colorize": "colour 16×16", "stylize": "pairs 13×16"}
+    schema = SCHEMAS[other.get(name, "grey 8×8")]
     for dial in parameters(recipe(name)).values():
-        if dial.name in ("schema", "codec"):  # a codec is a run, and has a test of its own
+        if dial.name in ("schema", "codec", "features"):  # the last two are runs, and have tests of their own
             continue
         now = {**start, **beside.get(dial.name, {})}
         others: list[Any] = []
         args = get_args(dial.annotation)
         literal = next((a for a in (dial.annotation, *args) if get_origin(a) is Literal), None)
-        if literal is not None:
+        if dial.annotation is bool:
+            others = [not dial.default]
+        elif literal is not None:
             others = [a for a in get_args(literal) if a != dial.default]
         else:
             kind = int if int in (args[0], *get_args(args[0])) else float
             present = now.get(dial.name, dial.default)
             others = [(present or 0) + 4, (present or 0) + 1] if kind is int else [0.5 if present != 0.5 else 0.25]
-        base = recipe(name)(SCHEMAS["grey 8×8"], **now).to_json()
+        base = recipe(name)(schema, **now).to_json()
         changed = []
         for value in others:
             try:
-                changed.append(recipe(name)(SCHEMAS["grey 8×8"], **{**now, dial.name: value}).to_json())
+                changed.append(recipe(name)(schema, **{**now, dial.name: value}).to_json())
             except UserError:  # more than such small pictures, or another dial, allow
                 continue
         assert any(plan != base for plan in changed), f"{name}: {dial.name} changes nothing"
@@ -891,9 +943,25 @@ def test_micro_batches_with_the_wrong_noise_do_not_conform(monkeypatch: pytest.M
 
 
 @functools.cache
+def data_for(name: str, folder: Path) -> str:
+    """Digits; in colour, or in pairs with their negatives, where a recipe wants these."""
+    if name not in ("pix2pix", "colorize"):
+        return "digits"
+    digits = np.rint(seisei.data.dataset.read_dataset("digits").x.numpy()[:300, 0] * (255 / 16)).astype(np.uint8)
+    colours = np.stack([digits, digits // 2, 255 - digits], -1)
+    arrays = {"x": colours} if name == "colorize" else {"a": digits, "b": 255 - digits}
+    np.savez(folder / f"{name}.npz", **arrays)
+    return str(folder / f"{name}.npz")
+
+
+@functools.cache
 def trained(name: str, folder: Path, number: int = 0, seed: int = 0) -> Any:
-    dials = {k: v for k, v in {**SMALL, "batch": 32}.items() if k in parameters(recipe(name))}
-    return seisei.train(name, "digits", output=folder / f"{name}-{number}", seed=seed, report=False, **dials)
+    small: dict[str, Any] = {**SMALL, "batch": 32, "codec_steps": 20, "patience": 1.0}
+    dials = {k: v for k, v in small.items() if k in parameters(recipe(name))}
+    dials |= {"style": "digits"} if name == "stylize" else {}
+    return seisei.train(
+        name, data_for(name, folder), output=folder / f"{name}-{number}", seed=seed, report=False, **dials
+    )
 
 
 @pytest.fixture(scope="module")
@@ -901,8 +969,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("runs")
 
 
-def weights_of(path: Path, name: str = "average") -> str:
+def weights_of(path: Path, name: str = "average", step: int | None = None) -> str:
     (newest, *_) = sorted((path / "checkpoints").iterdir(), reverse=True)
+    newest = newest if step is None else path / "checkpoints" / f"step-{step:08d}"
     return hashlib.sha256((newest / f"{name}.safetensors").read_bytes()).hexdigest()
 
 
@@ -917,7 +986,10 @@ def test_a_run_from_data_to_verbs(name: str, runs: Path) -> None:
     pipeline, twin = run.pipeline, seisei.load(run.path).pipeline
     assert all(torch.equal(v, twin.model.state_dict()[k]) for k, v in pipeline.model.state_dict().items())
     averaged = bool(run.recipe["plan"]["average"])
-    assert pipeline.digest == twin.digest == weights_of(run.path, "average" if averaged else "model")
+    shown = weights_of(run.path, "average" if averaged else "model", pipeline.card["step"])
+    assert pipeline.digest == twin.digest == shown
+    best = run.folder.checkpoints.newest()[0].state["best"]
+    assert pipeline.card["step"] == (trained_steps(name) if best is None else best[1])
     loaded = Plan.from_json(run.recipe["plan"])
     assert (
         loaded.steps == trained_steps(name)
@@ -947,6 +1019,8 @@ def test_a_run_from_data_to_verbs(name: str, runs: Path) -> None:
         "score": lambda r: r.score(digits, samples=3).nats,
         "predict": lambda r: r.predict(digits).labels,
         "impute": lambda r: r.impute(digits[:2], hole[None], 3)[1],
+        "translate": lambda r: r.translate(digits[:5]),
+        "stylize": lambda r: r.stylize(digits[0], digits[1]),
     }
     assert set(calls) == set(VERBS), "give a new verb a call here"
     for verb, call in calls.items():

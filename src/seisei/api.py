@@ -17,14 +17,16 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from seisei import session
+from seisei import session, style
 from seisei.data.dataset import Dataset
 from seisei.data.inputs import Resize, read_inputs
+from seisei.data.originals import originals
 from seisei.errors import UserError, did_you_mean
 from seisei.evaluation.classification import Predictions
 from seisei.evaluation.likelihood import Likelihood
 from seisei.finish import evaluate, finish
-from seisei.modalities.image import MAX_PIXELS, grid, png_bytes
+from seisei.modalities.files import MAX_PIXELS, png_bytes, read_picture
+from seisei.modalities.pixels import grid
 from seisei.nn.steering import Steering
 from seisei.pipeline import Asked, Latents, Pipeline, Pixels
 from seisei.session import DataOptions, Request
@@ -174,6 +176,51 @@ class Run:
             particles=particles,
             steering=_steering(top_k, top_p, min_p, guidance),
         )
+
+    def translate(
+        self,
+        given: Any,
+        n: int = 1,
+        *,
+        seed: int = 0,
+        convert: bool = False,
+        max_pixels: int = MAX_PIXELS,
+        tile: int | None = None,
+        overlap: int | None = None,
+    ) -> list[Any]:
+        """What the model makes of pictures of any size: an array for each, or with n > 1 a list of n.
+
+        See `Pipeline.translate`; `given` is a picture's path, a folder, anything else with pictures, or an array.
+        """
+        self.pipeline.need("translate")
+        found = []
+        for name, picture in originals(given, max_pixels=max_pixels):
+            options: dict[str, Any] = {"seed": seed, "convert": convert, "tile": tile, "overlap": overlap}
+            made = [self.pipeline.translate(picture, name, number=i, **options).pixels for i in range(n)]
+            found.append(made[0] if n == 1 else made)
+        return found
+
+    def stylize(
+        self,
+        content: Any,
+        like: Any,
+        *,
+        strength: float = 1.0,
+        keep_color: bool = False,
+        max_pixels: int = MAX_PIXELS,
+    ) -> Pixels:
+        """The content picture in the style of another one, at its own size.
+
+        Arguments:
+            content: a path, the bytes of a file, or an array.
+            like: the picture whose style it shall have, likewise.
+            strength: how much of the style, from 0 to 1.
+            keep_color: the content's colours stay.
+            max_pixels: a larger picture is refused.
+        """
+        self.pipeline.need("stylize")
+        x, y = (read_picture(raw, max_pixels=max_pixels).pixels for raw in (content, like))
+        return style.feedforward(self.pipeline, x, y, strength=strength, keep_color=keep_color).pixels
 
     def holes(self, given: Any, count: int, *, resize: Resize | None = None) -> Tensor:
         """What is white in masks, for so many pictures, (1 or count, 1, H, W)."""

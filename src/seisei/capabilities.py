@@ -92,6 +92,31 @@ class Imputes(Protocol):
 
 
 @runtime_checkable
+class Translates(Protocol):
+    """Makes a picture of a picture, of any size.
+
+    What is made of one place depends on what lies around it, and is the same wherever the picture is cut at multiples
+    of the `stride`; `noise` is how many random numbers a picture is made with, 0 where there is one answer.
+    """
+
+    stride: int
+    noise: int
+
+    def translate(self, picture: Tensor, noise: Tensor | None = None) -> Tensor:
+        """What is made of each picture, (B, C', H, W), with normal noise (B, noise) where it takes any."""
+        ...
+
+
+@runtime_checkable
+class Stylizes(Protocol):
+    """Makes of two pictures of any size one: of the content of the first, in the style of the second."""
+
+    def stylize(self, content: Tensor, style: Tensor, strength: float = 1.0) -> Tensor:
+        """Each content picture in the style of its style picture, (B, C, H, W), of the content's size."""
+        ...
+
+
+@runtime_checkable
 class Conditions(Protocol):
     """Is conditioned on y: how many kinds there are."""
 
@@ -149,11 +174,13 @@ VERBS: dict[str, type] = {
     "score": Scores,
     "predict": Decides,
     "impute": Imputes,
+    "translate": Translates,
+    "stylize": Stylizes,
 }
 
 
 # What comes out of these is shown as pictures.
-PICTURED = ("reconstruct", "interpolate", "decode", "impute")
+PICTURED = ("reconstruct", "interpolate", "decode", "impute", "translate", "stylize")
 
 
 def offers(model: object, *, pictures: bool = True) -> list[str]:

@@ -20,8 +20,10 @@ from seisei.errors import UserError
 from seisei.evaluation.classification import calibration
 from seisei.evaluation.comparison import write_comparison
 from seisei.finish import evaluate
-from seisei.modalities.image import Image, grid, png_bytes
+from seisei.modalities.files import png_bytes
+from seisei.modalities.image import Image
 from seisei.modalities.label import Label
+from seisei.modalities.pixels import grid
 from seisei.pipeline import Pipeline
 from seisei.plane import plane_of, surfaces
 from seisei.session import DataOptions

@@ -12,18 +12,24 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seisei.capabilities import Conditions, Encodes, Samples
+from seisei import seeds, style
+from seisei.batch import Batch
+from seisei.capabilities import Conditions, Encodes, Samples, Stylizes, Translates
 from seisei.data.dataset import Dataset
 from seisei.evaluation.classification import Predictions, calibration
 from seisei.evaluation.likelihood import mean_and_error
 from seisei.evaluation.report import write_report
 from seisei.fidelity import FEWEST, Fidelity, classification_accuracy, fidelity
 from seisei.fidelity import inception as inception_of
-from seisei.modalities.image import Image, grid, png_bytes
+from seisei.modalities.files import png_bytes
+from seisei.modalities.image import Image
 from seisei.modalities.label import Label
+from seisei.modalities.pixels import grid, shown
 from seisei.pipeline import Pipeline
 from seisei.schema import Schema, Stated
 from seisei.training.run import RunFolder
+from seisei.translations import Judge, sheet_of
+from seisei.translations import scores as translated
 
 SHEET, SHEET_ROWS, WALKS = 64, 8, 3
 SCORED, SCORE_SAMPLES, DRAWN, PAIRS = 1000, 64, 2000, 16
@@ -61,6 +67,32 @@ def sample_sheet(model: nn.Module, schema: Schema) -> bytes | None:
     return png_bytes(grid(model.sample(n, None if y is None else y[:n].to(device)), columns))
 
 
+def shown_sheet(model: nn.Module, data: Dataset) -> bytes | None:
+    """What is looked at during training: samples, or what is made of held-out pictures, above the truths."""
+    if not isinstance(model, (Translates, Stylizes)):
+        return sample_sheet(model, data.schema)
+    device = next(itertools.chain(model.parameters(), model.buffers())).device
+    part = next(data.splits[name] for name in ("validation", "test", "train") if len(data.splits[name]))
+    chosen = part[torch.arange(min(SHEET_ROWS, len(part))) * len(part) // min(SHEET_ROWS, len(part))]
+    if isinstance(model, Stylizes):
+        return style.sheet(model, data.batch(chosen).map(lambda x: x.to(device)))
+    return translation_sheet(model, data.batch(chosen).map(lambda x: x.to(device)), data.schema)
+
+
+def translation_sheet(model: Any, batch: Batch, schema: Schema) -> bytes:
+    """Rows of pictures that are given, what is made of them, and the truths, as PNG."""
+    given = model.view.given(batch)
+    made = model.view.whole(given, model.answer(given))
+    ends: list[Any] = [schema.x if schema.y is None else schema.y, schema.x, schema.x]
+    seen = given.expand(-1, 3, -1, -1) if schema.y is None else given
+    sides = [
+        [shown(end.decode(x), getattr(end, "span", None)) for x in side]
+        for end, side in zip(ends, (seen, made, batch.x), strict=True)
+    ]
+    across = min(SHEET_ROWS, len(batch))
+    return png_bytes(grid(sheet_of(sides[0], sides[1], sides[2], across), across))
+
+
 def predictions(pipeline: Pipeline, part: Dataset, seed: int = 0) -> Predictions | None:
     """The classes of the examples whose own are known; None where there are none, or the model tells no classes."""
     if "predict" not in pipeline.verbs or part.y is None or not bool((part.y >= 0).any()):
@@ -81,6 +113,7 @@ def evaluate(
     drawn: Fidelity | None = None,
     thorough: bool = False,
     inception: str | Path | None = None,
+    judge: Judge | None = None,
 ) -> dict[str, Any]:
     """The scores of a model on a part of the data, with standard errors.
 
@@ -96,6 +129,7 @@ def evaluate(
         thorough: say how well a classifier does that learns from what a conditional model draws, too, which takes
             trainings of two.
         inception: the weights of Inception-v3, to compare what the model draws in its features.
+        judge: of pictures of pictures, where one has been asked already.
 
     Raises:
         UserError: too few examples; or weights that are none, or for a model that does not draw pictures.
@@ -137,6 +171,10 @@ def evaluate(
         add("reconstruction error", squared, "mean squared error, of values in 0 … 1", "lower")
         peak = -10 * np.log10(np.maximum(squared, 1e-10))
         add("reconstruction PSNR", peak, "dB", "higher", "the mean over pictures")
+    if "translate" in pipeline.verbs:
+        scores += translated(pipeline, data, part, judge or Judge(data, seed), seed)
+    if "stylize" in pipeline.verbs:
+        scores += style.scores(pipeline, part)
     if only_draws(pipeline) or seen is not None:
         scores += (drawn or fidelity(pipeline, data, split=split, most=most, seed=seed, seen=seen)).scores
     if thorough and only_draws(pipeline) and pipeline.conditional and isinstance(data.schema.y, Label):
@@ -185,6 +223,13 @@ def samples(pipeline: Pipeline, run: RunFolder, seed: int = 0) -> None:
 
 def figures(pipeline: Pipeline, run: RunFolder, data: Dataset, seed: int = 0) -> None:
     """What the report shows: samples, reconstructions beside originals, an interpolation, a map of the latents."""
+    if "translate" in pipeline.verbs:
+        few = data.splits["test" if len(data.splits["test"]) else "validation"][:PAIRS]
+        with torch.no_grad(), seeds.seeded(seed, "figures"):
+            run.write("figures/translations.png", translation_sheet(pipeline.model, data.batch(few), data.schema))
+    if "stylize" in pipeline.verbs:
+        few = data.splits["test" if len(data.splits["test"]) else "validation"][:SHEET_ROWS]
+        run.write("figures/styles.png", style.sheet(pipeline.model, data.batch(few)))
     if "sample" in pipeline.verbs:
         samples(pipeline, run, seed)
     if isinstance(pipeline.model, Encodes):
@@ -257,15 +302,23 @@ def nearest_sheet(pipeline: Pipeline, run: RunFolder, data: Dataset, drawn: Fide
     run.write("figures/nearest.png", png_bytes(grid(rows, half)))
 
 
-def finish(run: RunFolder, data: Dataset) -> None:
-    """Evaluate, draw the figures, write the report."""
+def finish(run: RunFolder, data: Dataset, judge: Judge | None = None) -> None:
+    """Evaluate, draw the figures, write the report.
+
+    Arguments:
+        run: what was trained.
+        data: on what.
+        judge: see `evaluate`.
+    """
     pipeline = Pipeline.load(run.path)
     split = "test" if len(data.splits["test"]) else "validation"
     told = predictions(pipeline, data.subset(data.splits[split][:SCORED]))
     enough = len(data.splits[split]) >= FEWEST
     drawn = fidelity(pipeline, data, split=split, most=SCORED) if only_draws(pipeline) and enough else None
     if enough or not only_draws(pipeline):
-        scores = evaluate(pipeline, data, split=split, samples=SCORE_SAMPLES, most=SCORED, told=told, drawn=drawn)
+        scores = evaluate(
+            pipeline, data, split=split, samples=SCORE_SAMPLES, most=SCORED, told=told, drawn=drawn, judge=judge
+        )
         run.write("scores.json", scores)
     if drawn is not None:
         nearest_sheet(pipeline, run, data, drawn)

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,16 +19,19 @@ from seisei import catalog, seeds
 from seisei.batch import Batch
 from seisei.capabilities import Believes, Codifies, Decides, Decodes, Joins, offers
 from seisei.data.dataset import Dataset
+from seisei.data.inputs import is_grey
 from seisei.errors import UserError
 from seisei.evaluation.classification import Predictions
 from seisei.evaluation.likelihood import Likelihood, bits_per_dimension, likelihoods
+from seisei.modalities.files import Picture
 from seisei.modalities.given import Given, Said
-from seisei.modalities.image import Image
+from seisei.modalities.image import DEEP, Image
 from seisei.modalities.label import Label
 from seisei.modalities.table import Table
 from seisei.modalities.text import Text
 from seisei.nn.priors import StandardNormal
 from seisei.nn.steering import Steering
+from seisei.nn.tiles import Tiling, disagreement
 from seisei.schema import Schema, Stated
 from seisei.spec import Range, Spec
 from seisei.training.loop import load_weights
@@ -40,7 +44,21 @@ Latents = NDArray[np.float32] | NDArray[np.int64]
 Path_ = Literal["spherical", "linear"]
 # The kind that is wanted: of all, or of each.
 Asked = Said | Sequence[Said] | None
-MOST, BATCH = 100_000, 256
+MOST, BATCH, TILE = 100_000, 256, 512
+
+
+@dataclass(frozen=True)
+class Translated:
+    """What was made of a picture.
+
+    Arguments:
+        pixels: of the picture's size.
+        disagreement: how far neighbouring tiles were apart where both gave an answer, in units of the range of values;
+            0 where there was one.
+    """
+
+    pixels: NDArray[Any]
+    disagreement: float
 
 
 class Pipeline:
@@ -68,7 +86,8 @@ class Pipeline:
 
         Arguments:
             path: of the run's folder.
-            step: of the checkpoint; the newest whole one by default.
+            step: of the checkpoint; by default the newest whole one, or that of the best weights where the training
+                decided which those are.
             weights: the moving average, or those of the last step.
 
         Raises:
@@ -78,6 +97,9 @@ class Pipeline:
         catalog.fill()
         recipe, schema = run.read("recipe.json"), Schema.from_json(run.read("schema.json"), f"{path}/schema.json")
         checkpoint, notes = run.checkpoints.newest(exact=step)
+        best = checkpoint.state.get("best")
+        if step is None and weights == "average" and best is not None and int(best[1]) in run.checkpoints.steps():
+            checkpoint, _ = run.checkpoints.newest(exact=int(best[1]))
         try:
             tree = recipe["plan"]["objective"]["arguments"]["model"]
         except (KeyError, TypeError) as error:
@@ -487,6 +509,74 @@ class Pipeline:
                 made = model.impute(told, n, temperature=temperature, particles=particles, **knobs)
             out.append([self.image.decode(each) for each in made[0]])
         return out
+
+    # ---- translation
+
+    @property
+    def given(self) -> Any:
+        """The end of the pictures that are translated; that of x where a model makes both of one picture."""
+        return self.schema.x if self.schema.y is None else self.schema.y
+
+    @torch.no_grad()
+    def translate(
+        self, picture: Picture, where: object = "picture", *, seed: int = 0, number: int = 0, convert: bool = False,
+        tile: int | None = None, overlap: int | None = None,
+    ) -> Translated:  # fmt: skip
+        """What the model makes of a picture of any size: of the same size, and as deep at least.
+
+        A large one is made tile by tile, see `seisei.nn.tiles`.
+
+        Arguments:
+            picture: what is given.
+            where: what an error calls it.
+            seed: of the noise, for a model with several answers.
+            number: of the answer: each has noise of its own.
+            convert: turn colour into grey where the model knows grey only.
+            tile: side of a tile, in pixels; by default 512, or the next multiple of the network's stride.
+            overlap: pixels that tiles share; a quarter of a tile by default.
+
+        Raises:
+            UserError: the model does not translate, an argument is out of range, or the picture does not fit.
+        """
+        model = self.need("translate")
+        check_seed(seed, "E-TRL-25")
+        height, width = picture.size
+        sides: tuple[Any, Any] = self.given, self.schema.x
+        end, made = (replace(side, height=height, width=width) for side in sides)
+        channels = picture.pixels.shape[2] if picture.pixels.ndim == 3 else 1
+        if isinstance(end, Image) and channels > end.channels and not convert and not is_grey(picture):
+            problem = f"has {channels} channels, wanted {end.channels}"
+            raise UserError("E-TRL-21", where, problem, "pass --convert", found=channels, wanted=end.channels)
+        if picture.bits == 16:
+            # As deep as it is, also where the model learned from shallower ones: its values are the same numbers.
+            end, made = (
+                replace(side, levels=DEEP) if isinstance(side, Image) and side.levels == 256 else side
+                for side in (end, made)
+            )
+        x = end.unpack(end.pack_picture(picture, where)).to(self.device)
+        tiling = self._tiling(model.stride, tile, overlap)
+        noise = None
+        if model.noise:
+            with seeds.seeded(seed, "translate", number):
+                noise = torch.randn(1, model.noise).to(self.device)
+        bands, rows = [], []
+        for band in tiling.bands(lambda part: model.translate(part, noise), x):
+            # Rows are made pixels at once: of a large picture all of them as numbers would take most of the memory.
+            rows.append(made.decode(band.rows))
+            bands.append(band._replace(rows=band.rows[:, :0]))
+        return Translated(np.concatenate(rows), disagreement(bands))
+
+    def _tiling(self, stride: int, tile: int | None, overlap: int | None) -> Tiling:
+        side = -(-TILE // stride) * stride if tile is None else tile
+        shared = side // 4 // stride * stride if overlap is None else overlap
+        if side % stride or side < 2 * stride:
+            below = max(2, side // stride) * stride
+            problem = f"{side} is no multiple of {stride}, the network's stride, from {2 * stride} on"
+            raise UserError("E-TRL-20", "--tile", problem, f"use {below} or {below + stride}", found=side)
+        if not 0 <= shared <= side // 2:
+            problem = f"{shared} is out of range, wanted 0 to {side // 2}, half a tile"
+            raise UserError("E-TRL-20", "--overlap", problem, "choose a number in the range", found=shared)
+        return Tiling(side, shared, stride)
 
     def _told(self, data: Dataset) -> Tensor | None:
         """What a model is told of examples: of all of them, or nothing."""

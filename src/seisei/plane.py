@@ -19,7 +19,7 @@ from seisei.capabilities import Believes, Joins
 from seisei.data.dataset import Dataset
 from seisei.errors import UserError, did_you_mean
 from seisei.evaluation.charts import class_colours
-from seisei.modalities.image import png_bytes
+from seisei.modalities.files import png_bytes
 from seisei.modalities.label import Label
 from seisei.modalities.table import Table
 from seisei.pipeline import Pipeline

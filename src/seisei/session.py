@@ -18,21 +18,25 @@ from torch import Tensor
 import seisei
 from seisei import catalog
 from seisei.batch import Batch
-from seisei.capabilities import Conditions, Decides, offers
+from seisei.capabilities import Conditions, Decides, Translates, offers
 from seisei.data.dataset import Dataset, read_dataset
 from seisei.data.loader import Loader, Order
 from seisei.data.roles import OWN
 from seisei.data.store import memory
+from seisei.data.styles import with_styles
 from seisei.errors import UserError
-from seisei.finish import finish, sample_sheet
+from seisei.finish import finish, shown_sheet
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
+from seisei.objectives.base import Objective
 from seisei.pipeline import check_seed
+from seisei.recipes import READS
 from seisei.recipes import recipe as find_recipe
 from seisei.schema import Schema
 from seisei.spec import arguments_for
 from seisei.training.checkpoint import Checkpoint, room_for
 from seisei.training.engine import Engine, Execution
+from seisei.training.foreign import weights_of
 from seisei.training.hooks import Countering, Divergence, Every, Journal, Logging, Sampling, Saving, Validation, recover
 from seisei.training.loop import Hook, Training, fit
 from seisei.training.plan import Plan
@@ -40,8 +44,10 @@ from seisei.training.run import Listener, RunFolder
 from seisei.training.signals import Signals
 from seisei.training.size import fits, outline
 from seisei.training.watch import RULES, Watch
+from seisei.translations import Judge, answered
 
-VALIDATED = 2048
+# Held-out examples that a validation looks at, at most, and values of them at a time.
+VALIDATED, SEEN = 2048, 1 << 23
 
 
 @dataclass(frozen=True)
@@ -68,17 +74,29 @@ class DataOptions:
     unlabelled: str | None = None
     conditions: list[str] | None = None
     window: int | None = None
+    pairs: Literal["found", "beside", "folders", "columns"] | None = None
+    direction: Literal["a-to-b", "b-to-a"] = "a-to-b"
+    column_a: str | None = None
+    column_b: str | None = None
+    bits: Literal[8] | None = None
+    label_map: bool = False
+    style: str | None = None
 
     def kept(self) -> dict[str, Any]:
         """As plain data; what is a path leads there from any folder."""
         path = self.unlabelled if self.unlabelled in (None, OWN) else _data_path(self.unlabelled)
-        return {**asdict(self), "unlabelled": path}
+        style = None if self.style is None else _data_path(self.style)
+        return {**asdict(self), "unlabelled": path, "style": style}
 
     def read(self, given: Any, seed: int, progress: Callable[[int, int], None] | None = None) -> Dataset:
         """The data set, labels and all where every picture has one, or where a column of a table is named for it."""
         limit = None if self.memory is None else self.memory * 1_000_000
-        options = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "memory"}
-        return read_dataset(given, labels=None, seed=seed, memory_limit=limit, progress=progress, **options)
+        options = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("memory", "style")}
+        found = read_dataset(given, labels=None, seed=seed, memory_limit=limit, progress=progress, **options)
+        if self.style is None:
+            return found
+        shares = {"validation": self.validation, "test": self.test}
+        return with_styles(found, self.style, seed=seed, max_pixels=self.max_pixels, **shares)
 
 
 @dataclass(frozen=True)
@@ -154,6 +172,8 @@ def start(request: Request, listeners: Sequence[Listener] = ()) -> RunFolder:
         data = request.options.read(request.data, request.seed, _scan_progress(told))
         plan, dials = plan_for(request, data.schema)
         _fits(plan, data, engine)
+        for note in engine.notes:
+            _tell(told, {"event": "note", "what": note})
         name = f"{request.recipe}-{_data_name(request.data)}"
         made = engine.first(lambda: RunFolder.create(request.output, name, overwrite=request.overwrite))
         run = RunFolder(Path(engine.share(str(made.path.absolute()) if made else ""))) if engine.world > 1 else made
@@ -186,7 +206,9 @@ ALIKE = ("size", "channels", "fit", "column")
 
 
 def _as_given(request: Request) -> DataOptions:
-    """How data are read: what is left open as they were for the codec, if one is given."""
+    """How data are read: what is left open as the recipe wants them, or as they were for the codec, if one is given."""
+    wanted = {n: v for n, v in READS.get(request.recipe, {}).items() if getattr(request.options, n) is None}
+    request = replace(request, options=replace(request.options, **wanted))
     codec = request.dials.get("codec")
     if not isinstance(codec, str):
         return request.options
@@ -248,7 +270,7 @@ def resume(
             )
         dataset = _data_again(path, data, options, seed, before, accept_new_data, _scan_progress(told))
         _fits(plan, dataset, engine)
-        for note in notes + ([] if checkpoint is None else _changes(checkpoint.state, engine)):
+        for note in engine.notes + notes + ([] if checkpoint is None else _changes(checkpoint.state, engine)):
             _tell(told, {"event": "note", "what": note})
         if steps is not None or accept_new_data:
             recipe = {**recipe, "plan": plan.to_json()}
@@ -351,6 +373,7 @@ def _train(
                 training.restore(checkpoint)
             engine.first(lambda: _write_head(run, recipe, data, training, checkpoint))
             run.listeners = list(listeners)
+            judge = Judge(data, seed) if _judged(training.objective) else None
             journal = Journal(run, Watch(run.events() if engine.is_main else ()), quiet=not engine.is_main)
             saving = Saving(journal, run, every.save, signals, recipe["on_disk_full"])
             begin = {
@@ -367,17 +390,22 @@ def _train(
                 Divergence(journal),
                 Logging(journal, every.log),
                 Validation(
-                    journal, every.check, lambda: _some(data, "validation"), lambda: _some(data, "train"), names
+                    journal,
+                    every.check,
+                    lambda: _some(data, "validation"),
+                    lambda: _some(data, "train"),
+                    names,
+                    None if judge is None else _said_by(judge),
                 ),
                 *([Countering(journal, 3 * every.check)] if recipe.get("auto_remedy") else []),
-                Sampling(journal, run, every.check, lambda objective: sample_sheet(objective.model, data.schema)),
+                Sampling(journal, run, every.check, lambda objective: shown_sheet(objective.model, data)),
                 saving,
             ]
             fit(training, hooks, recover(run, journal))
             journal.write({"event": "end", "step": training.step, "seconds": round(time.perf_counter() - begun, 1)})
         # The other processes are not needed for the report, and leave.
         if engine.is_main and recipe["report"]:
-            finish(run, data)
+            finish(run, data, judge)
     finally:
         if lock is not None:
             lock.release()
@@ -385,11 +413,24 @@ def _train(
     return run
 
 
+def _judged(objective: Objective) -> bool:
+    """Whether a judge says more of held-out examples than the objective knows."""
+    return isinstance(objective.model, Translates) and bool(objective.decides)
+
+
+def _said_by(judge: Judge) -> Callable[[Objective, list[Batch]], dict[str, float]]:
+    return lambda objective, batches: judge.brief(*answered(objective.model, batches))
+
+
 def _given(plan: Plan) -> dict[str, Mapping[str, Tensor]]:
     """The weights of the parts of a plan that come from other runs, by their path in the objective."""
     found: dict[str, Mapping[str, Tensor]] = {}
     for path, run in plan.given.items():
         assert isinstance(run, str), "a stage that was not trained"
+        if Path(run).is_file():
+            part = outline(plan.objective).get_submodule(path)
+            found[path] = weights_of(run, part.state_dict(), type(part).__name__)
+            continue
         tensors = RunFolder.open(run).checkpoints.newest()[0].tensors
         found[path] = tensors.get("average", tensors["model"])
     return found
@@ -421,7 +462,9 @@ def _some(data: Dataset, split: str) -> list[Batch]:
     indices = data.splits[split]
     count = min(len(indices), len(data.splits["validation"]), VALIDATED)
     chosen = indices[torch.arange(count) * len(indices) // max(1, count)]
-    return [data.batch(chosen[at : at + 256]) for at in range(0, count, 256)]
+    values = data.x[0].numel() + (0 if data.y is None else data.y[0].numel())
+    size = max(8, min(256, SEEN // values))
+    return [data.batch(chosen[at : at + size]) for at in range(0, count, size)]
 
 
 def _kinds(data: Dataset) -> Tensor | None:

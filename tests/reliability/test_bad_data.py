@@ -20,7 +20,7 @@ import pytest
 from seisei.data.arrays import arrays_source
 from seisei.data.dataset import read_dataset
 from seisei.errors import UserError
-from seisei.modalities.image import save_png
+from seisei.modalities.files import save_png
 
 Build = Callable[[Path], object]
 GREY = np.random.default_rng(3).integers(0, 256, (64, 64), np.uint8)

@@ -20,7 +20,8 @@ from cli_runs import copy, edit_json, newest, pictures, retensor, rewrite, train
 
 from seisei.cli.main import main
 from seisei.errors import VERB_CODES
-from seisei.modalities.image import save_png
+from seisei.modalities.files import save_png
+from seisei.training.engine import Engine, Execution
 from seisei.training.run import RunFolder
 
 # ---- the common block ----
@@ -586,3 +587,12 @@ def test_evaluate_1_arrays_are_gone(refused: Any, place: Path) -> None:
 
 def test_evaluate_23_output_not_writable(refused: Any, locked: None) -> None:
     refused(["evaluate", trained(), "--save"], "E-EVA-23", "scores.json")
+
+
+def test_bf16_that_a_cpu_only_emulates_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    for emulated in (True, False):
+        monkeypatch.setattr("seisei.training.engine.bf16_is_emulated", lambda _, told=emulated: told)
+        with Engine(Execution(device="cpu", precision="bf16", tuned=False)) as engine:
+            assert [("fp32" in note) for note in engine.notes] == [True] * emulated
+        with Engine(Execution(device="cpu", precision="fp32", tuned=False)) as engine:
+            assert not engine.notes

@@ -13,7 +13,7 @@ from cli_runs import copy, edit_json, trained
 
 from seisei.cli.main import main
 from seisei.data.dataset import read_dataset
-from seisei.modalities.image import save_png
+from seisei.modalities.files import save_png
 
 HEAD = "age,income,pet,churned"
 

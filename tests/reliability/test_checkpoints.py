@@ -161,6 +161,18 @@ def test_the_newest_are_kept(folder: Checkpoints) -> None:
     assert not [p for p in folder.folder.iterdir() if p.name.startswith(".")]
 
 
+def test_the_best_is_kept_whatever_comes_after_it(folder: Checkpoints) -> None:
+    folder.pinned = 10
+    for step in range(30, 80, 10):
+        folder.save(step, TENSORS, {})
+    assert folder.steps() == [70, 60, 10]
+    folder.pinned = 60
+    folder.save(80, TENSORS, {})
+    assert folder.steps() == [80, 70, 60]
+    folder.save(90, TENSORS, {})
+    assert folder.steps() == [90, 80, 60]
+
+
 def test_a_failed_removal_is_tried_again(folder: Checkpoints, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(checkpoints, "_remove", lambda path: (_ for _ in ()).throw(OSError(errno.EBUSY, "busy")))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from seisei import seeds
-from seisei.nn.augment import STRONGEST, Augment, _cut, _lit, _moved
+from seisei.nn.augment import STRONGEST, Augment, _cut, _lit, moved
 
 
 def pictures(count: int = 6, channels: int = 2, height: int = 8, width: int = 12) -> Tensor:
@@ -22,13 +22,13 @@ def changed(augment: Augment, x: Tensor, seed: int = 0) -> Tensor:
 def test_moved_pictures_keep_what_stays_inside_and_repeat_their_edge() -> None:
     x = pictures()
     by = torch.tensor([[0, 0], [2, 0], [-1, 0], [0, 3], [0, -2], [1, -1]])
-    found = _moved(x, by)
-    for picture, (down, right), moved in zip(x, by.tolist(), found, strict=True):
+    found = moved(x, by)
+    for picture, (down, right), made in zip(x, by.tolist(), found, strict=True):
         wanted = torch.zeros_like(picture)
         for i in range(8):
             for j in range(12):
                 wanted[:, i, j] = picture[:, min(max(i - down, 0), 7), min(max(j - right, 0), 11)]
-        assert torch.equal(moved, wanted)
+        assert torch.equal(made, wanted)
 
 
 def test_a_quarter_is_cut_out_in_the_middle_and_less_at_the_edge() -> None:

@@ -23,7 +23,8 @@ from seisei.data.scan import scan, tolerated
 from seisei.data.source import natural, split_of
 from seisei.data.splits import split_indices
 from seisei.errors import ResourceError, UserError
-from seisei.modalities.image import Image, save_png
+from seisei.modalities.files import save_png
+from seisei.modalities.image import Image
 
 RANDOM = np.random.default_rng(7)
 

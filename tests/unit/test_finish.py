@@ -21,7 +21,7 @@ from seisei import session
 from seisei.data.dataset import read_dataset
 from seisei.errors import Stopped
 from seisei.finish import evaluate, predictions, sample_sheet
-from seisei.modalities.image import read_picture
+from seisei.modalities.files import read_picture
 from seisei.modalities.label import Label
 from seisei.pipeline import Pipeline
 from seisei.session import DataOptions, Request

@@ -15,7 +15,7 @@ from seisei.data.dataset import read_dataset
 from seisei.data.examples import Dataset
 from seisei.errors import UserError
 from seisei.evaluation.charts import class_colours
-from seisei.modalities.image import read_picture
+from seisei.modalities.files import read_picture
 from seisei.modalities.label import Label
 from seisei.models.classifier import DiscriminantClassifier, DiscriminativeClassifier, GenerativeClassifier
 from seisei.models.linear import Planes

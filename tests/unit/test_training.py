@@ -31,6 +31,7 @@ from seisei.schema import Schema
 from seisei.spec import Spec
 from seisei.training import run as runs
 from seisei.training.engine import Engine, Execution
+from seisei.training.levers import float32_is_routed
 from seisei.training.loop import Training
 from seisei.training.optim import learning_rate
 from seisei.training.plan import Optim, Plan
@@ -462,3 +463,13 @@ def test_an_example_without_a_label_counts_with_every_label() -> None:
     wanted = -torch.stack([joint[0, 0], joint[1].logsumexp(0), joint[2, 2], joint[3].logsumexp(0), joint[4, 1]]).mean()
     assert float(found) == pytest.approx(float(wanted), rel=1e-5)
     assert float(found) != pytest.approx(float(-joint.logsumexp(1).mean()), rel=1e-3)  # mutant: labels not looked at
+
+
+def test_an_engine_inside_of_another_leaves_its_arithmetic_as_it_was() -> None:
+    with Engine(Execution(device="cpu")) as outer:
+        if not outer.levers["routed_float32"]:
+            pytest.skip("float32 products are not routed on this machine")
+        with Engine(Execution(device="cpu")):
+            pass
+        assert float32_is_routed()
+    assert not float32_is_routed()

@@ -73,6 +73,17 @@ def coded(used: list[float], expected: float = 1.0) -> list[dict[str, Any]]:
     ]
 
 
+def answered(heed: list[float], chequered: float = 1.1, colour: float = 0.9) -> Events:
+    """Validations of pictures of pictures."""
+    return [
+        {
+            "event": "validation", "step": i + 1, "t": (i + 1) / len(heed),
+            "scores": {"heed": share, "chequered": chequered, "colour": colour, "L1": 0.1},
+        }
+        for i, share in enumerate(heed)
+    ]  # fmt: skip
+
+
 FALLING = [100 * math.exp(-i / 10) + 20 + (i % 3) for i in range(40)]
 HEALTHY = {
     "train": train(FALLING),
@@ -87,6 +98,7 @@ HEALTHY = {
     "codes that start few": coded([0.1, *[0.97] * 9]),
     "codes that come back": coded([0.9, 0.3, 0.1, 0.2, 0.35, 0.6, *[0.97] * 4]),
     "more codes than there are things to tell": coded([0.06] * 10, expected=0.07),
+    "answers that heed what is given": answered([0.05, *[0.7] * 9]),
     "collapsed at the start, as all are": checks([90, 60, 45, 40, 38, 37, 36, 35, 35, 35], [0.0] * 8, 0)[:1],
 }
 BROKEN = {
@@ -98,6 +110,9 @@ BROKEN = {
     "mode collapse": (looks([0.8] * 10, [0.7] * 4 + [0.05] * 6), 6),
     "copying critic": (looks([0.8] * 10, [0.8] * 10, known=[0.5] * 5 + [0.9] * 5), 7),
     "codebook collapse": (coded([0.9, 0.4, 0.1, 0.02, 0.02]), 4),
+    "ignored input": (answered([0.5, *[0.1] * 9]), 4),
+    "chequered answers": (answered([0.8] * 10, chequered=2.5), 3),
+    "colour collapse": (answered([0.8] * 10, colour=0.2), 3),
     "overfitting": (checks([90, 60, 50, 45, 46, 50, 56, 60, 66], [0.8] * 8, 8), 7),
 }
 

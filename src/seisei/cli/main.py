@@ -19,7 +19,7 @@ from cyclopts.config import Dict
 from cyclopts.exceptions import CycloptsError
 
 import seisei
-from seisei.cli import check, label, measure, runs, train, use
+from seisei.cli import check, label, measure, pairs, runs, stylize, train, use
 from seisei.cli.config import Settings, read_config
 from seisei.cli.errors import error_json, error_line, only_offered, translate, unknown
 from seisei.cli.options import data_options, everywhere, execution_options, run_options
@@ -38,8 +38,8 @@ GROUPS: dict[str, dict[str, Callable[..., None]]] = {
     "Train": {"check": check.check, "train": train.train, "resume": train.resume},
     "Use a trained model": {
         "sample": use.sample, "reconstruct": use.reconstruct, "impute": use.impute, "interpolate": use.interpolate,
-        "encode": measure.encode, "decode": use.decode, "predict": label.predict, "compare": label.compare,
-        "score": measure.score, "evaluate": measure.evaluate,
+        "translate": pairs.translate, "stylize": stylize.stylize, "encode": measure.encode, "decode": use.decode,
+        "predict": label.predict, "compare": label.compare, "score": measure.score, "evaluate": measure.evaluate,
     },
     "Runs": {"list": runs.list_, "report": runs.report},
 }  # fmt: skip

@@ -35,6 +35,13 @@ def data_options(
     unlabelled: str | None = None,
     conditions: list[str] | None = None,
     window: Annotated[int, Range(ge=2, le=1 << 16)] | None = None,
+    pairs: Literal["found", "beside", "folders", "columns"] | None = None,
+    direction: Literal["a-to-b", "b-to-a"] = "a-to-b",
+    column_a: str | None = None,
+    column_b: str | None = None,
+    bits: Literal[8] | None = None,
+    label_map: bool = False,
+    style: str | None = None,
 ) -> None:
     """How data are read.
 
@@ -58,6 +65,13 @@ def data_options(
         missing: A word that stands for an empty cell of a table, as -999 may. Repeatable.
         conditions: A column of a table, or of a folder's metadata.csv, that cgan or a prior is told. Repeatable.
         unlabelled: own learns from rows without a class too, or the path of a table of such rows.
+        pairs: How pictures are paired: A beside B, in two folders, in two columns of a table, or as found.
+        direction: Which side of a pair is given, and which is made of it.
+        column_a: The column of a table that holds side A.
+        column_b: The column of a table that holds side B.
+        bits: 8 brings pictures of 16 bits or floating point to 8 bits, where a side has several depths.
+        style: Pictures in the styles to learn, a folder: each is put beside some of the pictures.
+        label_map: Each colour of the side that is given stands for a class.
         window: Cut running text into examples of so many bytes; by default every line of a .txt file is one.
     """
 

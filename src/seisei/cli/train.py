@@ -132,10 +132,13 @@ def summary(run: Run) -> str:
     commands = {
         "sample": f"seisei sample {here} -n 64 --seed 1",
         "interpolate": f"seisei interpolate {here} --from 3 --to 7",
+        "translate": f"seisei translate {here} PICTURES",
     }
     given = run.recipe["data"]["path"] or "INPUT"
     if "predict" in run.verbs:
         commands = {"predict": f"seisei predict {here} {given}", "sample": commands["sample"]}
+    elif "translate" in run.verbs:
+        commands = {"translate": commands["translate"]}
     elif "sample" not in run.verbs:
         commands = {"reconstruct": f"seisei reconstruct {here} {given}", "encode": f"seisei encode {here} {given}"}
     lines += ["", "next:", *(f"  {commands[verb]}" for verb in commands if verb in run.verbs)]
@@ -153,7 +156,7 @@ def score_lines(found: dict[str, Any]) -> list[str]:
             (
                 short(score["name"]),
                 f"{score['value']:.4g}{error} {score['unit'].partition(',')[0]}",
-                f"{score['better']} is better",
+                f"{score['better']} is better" if score["better"] else "",
             )
         )
     widths = [max(len(row[i]) for row in rows) for i in range(2)] if rows else []

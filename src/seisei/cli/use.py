@@ -142,7 +142,7 @@ def reconstruct(
     originals = [image.decode(x) for batch in loaded.pipeline.batches(data) for x in batch.x]
     back = loaded.pipeline.reconstruct(data)
     blank = originals[0] * 0 + 255
-    rows = []
+    rows: list[Any] = []
     for start in range(0, len(data), width):
         for part in (originals, back):
             row = part[start : start + width]

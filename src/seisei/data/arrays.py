@@ -81,7 +81,7 @@ def as_pictures(values: NDArray[Any], where: str) -> tuple[NDArray[np.uint8], in
     Raises:
         UserError: another shape, other values, or values that are not finite.
     """
-    array, rule = _as_nhwc(values, where)
+    array, rule = as_nhwc(values, where)
     if array.size == 0:
         raise UserError("E-CHK-03", where, "0 pictures", "put at least one picture in it", found=0)
     if array.dtype == bool:
@@ -114,7 +114,12 @@ def _eight_bits(array: NDArray[Any]) -> NDArray[np.uint8]:
     return array if array.dtype == np.uint8 else np.asarray(array.astype(np.uint8))
 
 
-def _as_nhwc(values: NDArray[Any], where: str) -> tuple[NDArray[Any], str]:
+def as_nhwc(values: NDArray[Any], where: str) -> tuple[NDArray[Any], str]:
+    """Pictures as (N, H, W, C), their values as they are, and the rule by which the shape was read; see `as_pictures`.
+
+    Raises:
+        UserError: a shape that cannot be pictures.
+    """
     shape = values.shape
     if values.ndim == 3:
         return values[..., None], "read as (N, H, W)"
@@ -152,7 +157,7 @@ def _parts(given: Any, where: str) -> dict[str | None, tuple[NDArray[Any], list[
         rest = "_".join(w for w in words if w not in SPLITS)
         role = "x" if rest in _PICTURES or len(given) == 1 else "y" if rest in _LABELS else None
         if role is not None:
-            found.setdefault(split, {})[role] = _as_numpy(value, where)
+            found.setdefault(split, {})[role] = as_numpy(value, where)
     if None in found and len(found) > 1:
         del found[None]
     parts: dict[str | None, tuple[NDArray[Any], list[Any] | None]] = {}
@@ -185,7 +190,12 @@ def _label_list(values: NDArray[Any], where: str) -> list[Any]:
     return listed
 
 
-def _as_numpy(value: Any, where: str) -> NDArray[Any]:
+def as_numpy(value: Any, where: str) -> NDArray[Any]:
+    """An array or a tensor as an array of its own.
+
+    Raises:
+        UserError: something else, or an array of objects.
+    """
     if hasattr(value, "detach"):
         return np.array(value.detach().cpu().numpy())
     if not isinstance(value, np.ndarray):

@@ -17,6 +17,8 @@ from seisei.data.examples import Dataset, digest, duplicates, fingerprint
 from seisei.data.folder import PICTURE
 from seisei.data.open import TABLE, TEXT, kind_of, open_as
 from seisei.data.pack import Wishes, pack
+from seisei.data.pair_source import Layout
+from seisei.data.pairs import Direction, read_pairs
 from seisei.data.roles import Asked, Unseen
 from seisei.data.scan import MIN_SIZE, Progress
 from seisei.data.source import ArraySource, Record, Source
@@ -25,8 +27,9 @@ from seisei.data.tables import conditions_of, read_table
 from seisei.data.texts import read_texts
 from seisei.data.unlabelled import with_pictures
 from seisei.errors import UserError
-from seisei.modalities.image import MAX_PIXELS, Fit
+from seisei.modalities.files import MAX_PIXELS
 from seisei.modalities.label import Label
+from seisei.modalities.pixels import Fit
 from seisei.schema import Modality, Schema
 
 __all__ = ["Dataset", "read_dataset"]
@@ -61,8 +64,14 @@ def read_dataset(
     unseen: Unseen = "missing",
     conditions: Sequence[str] | None = None,
     window: int | None = None,
+    pairs: Layout | None = None,
+    direction: Direction = "a-to-b",
+    column_a: str | None = None,
+    column_b: str | None = None,
+    label_map: bool = False,
+    bits: Literal[8] | None = None,
 ) -> Dataset:
-    """Read pictures, the rows of a table, or texts, from wherever they are.
+    """Read pictures, pairs of pictures, the rows of a table, or texts, from wherever they are.
 
     Arguments:
         given: see `seisei.data.open.open_source`.
@@ -96,6 +105,13 @@ def read_dataset(
             `seisei.modalities.given`; by default all of the vectors that come with arrays.
         window: the bytes of running text that make an example, see `seisei.data.texts.read_texts`.
         unseen: a category that only held-out rows have is taken for missing, which the report says, or refused.
+        pairs: how pairs of pictures are laid out, see `seisei.data.pairs.read_pairs`, as for the five that follow; None
+            where the data are no pairs.
+        direction: which side is given.
+        column_a: the column of a table that is A.
+        column_b: the column of a table that is B.
+        label_map: each colour of the side that is given stands for a class.
+        bits: 8 brings deeper pairs to 8 bits; what is no pair has 8 bits anyway.
 
     Raises:
         UserError: what is wrong with the data, or too little of it.
@@ -105,6 +121,20 @@ def read_dataset(
         >>> digits.schema.x.shape, digits.schema.x.levels, digits.schema.y.classes, digits.x.dtype
         ((1, 8, 8), 17, 10, torch.uint8)
     """
+    of_pairs: dict[str, Any] = {"column_a": column_a, "column_b": column_b, "label_map": label_map, "bits": bits}
+    if pairs is not None:
+        of_tables = {"target": target, "ignore": ignore, "categorical": categorical, "missing": missing}
+        others = {**of_tables, "unlabelled": unlabelled, "conditions": conditions, "window": window}
+        _refuse(others, "other data, and these are read as pairs of pictures")
+        return read_pairs(
+            given, layout=pairs, direction=direction, **of_pairs, source=source, column=column, size=size,
+            channels=channels, fit=fit, validation=validation, test=test, seed=seed, skip_bad=skip_bad,
+            max_pixels=max_pixels, min_size=min_size, frames=frames, strict_mode=strict_mode,
+            follow_outside=follow_outside, memory_limit=memory_limit, cache=cache, progress=progress,
+        )  # fmt: skip
+    backwards = None if direction == "a-to-b" else direction
+    remedy = "pass --pairs found with it, or leave it out"
+    _refuse({**of_pairs, "direction": backwards}, "pairs of pictures", remedy)
     form = kind_of(given, source)
     table = Asked(target, ignore or (), categorical or (), missing or (), unlabelled, unseen, conditions or ())
     picture = {"size": size, "channels": channels, "fit": fit, "skip_bad": skip_bad, "frames": frames, "column": column}
@@ -175,10 +205,10 @@ def _y(
     return conditions_of(sheet, named, train)
 
 
-def _refuse(options: dict[str, Any], reason: str) -> None:
+def _refuse(options: dict[str, Any], reason: str, remedy: str = "leave it out") -> None:
     for name, value in options.items():
         if value:
-            raise UserError("E-TRN-13", f"--{name.replace('_', '-')}", f"is for {reason}", "leave it out", found=value)
+            raise UserError("E-TRN-13", f"--{name.replace('_', '-')}", f"is for {reason}", remedy, found=value)
 
 
 def _labels(source: Source, records: list[Record]) -> tuple[Label, Tensor]:

@@ -21,15 +21,15 @@ class Dataset:
 
     Arguments:
         schema: what x and y are.
-        x: as `Modality.pack` makes them: pictures uint8 (N, C, H, W), in memory or mapped from a file; rows of a table
-            float64 (N, D), NaN where nothing is.
-        y: class numbers, int64 (N,), -1 where a training example's is not known; conditions, float64 (N, D); or
-            None.
+        x: as `Modality.pack` makes them: pictures (N, C, H, W), uint8 unless they are pairs of deeper ones, in memory
+            or mapped from a file; rows of a table float64 (N, D), NaN where nothing is.
+        y: class numbers, int64 (N,), -1 where a training example's is not known; conditions, float64 (N, D); pictures
+            as x, where the examples are pairs; or None.
         names: one for each example.
         splits: the places of the examples of ``train``, ``validation`` and ``test``.
         fingerprint: changes when anything above does, or what was skipped.
         report: what was found and done, as plain data.
-        in_memory: whether x is; else gathering examples reads from a file.
+        in_memory: whether x and y are; else gathering examples reads from a file.
     """
 
     schema: Schema
@@ -51,7 +51,7 @@ class Dataset:
 
     def batch(self, indices: Tensor) -> Batch:
         """These examples as a model sees them: x float32 (B, ...), y int64 (B,), or float32
-        (B, K), or None.
+        (B, K) or (B, C, H, W), or None.
 
         Pictures are (B, C, H, W), rows (B, D). The mask is None where nothing is missing.
         """
@@ -59,7 +59,9 @@ class Dataset:
         stored = self.x.index_select(0, indices)
         mask = self.schema.x.observed(stored)
         mask = None if mask is None or bool(mask.all()) else mask
-        y = None if self.y is None or self.schema.y is None else self.schema.y.unpack(self.y[indices])
+        y = None
+        if self.y is not None and self.schema.y is not None:
+            y = self.schema.y.unpack(self.y.index_select(0, indices))
         return Batch(self.schema.x.unpack(stored), y, mask)
 
 

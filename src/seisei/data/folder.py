@@ -22,7 +22,7 @@ _CLUTTER = {"Thumbs.db", "desktop.ini", "__MACOSX"}
 
 
 @dataclass(slots=True)
-class _Walk:
+class Walk:
     """What a walk through a folder found; names are relative to the root and joined by slashes."""
 
     follow_outside: bool
@@ -32,6 +32,11 @@ class _Walk:
     faults: list[UserError] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
     unread: list[str] = field(default_factory=list)
+
+    @property
+    def names(self) -> list[str]:
+        """Of the pictures, in natural order."""
+        return sorted((name for name, _, _ in self.files), key=natural)
 
 
 @dataclass
@@ -69,14 +74,8 @@ def folder_source(path: Path, typed: str | None = None, *, follow_outside: bool 
     Raises:
         UserError: nothing to read in the folder, or a faulty table of metadata.
     """
-    walk = _Walk(follow_outside, path.resolve())
-    _visit(walk, path, "", (path.resolve(),))
-    if not walk.files and not walk.faults:
-        raise _nothing(typed or str(path), walk)
-    for name in walk.unread:
-        problem = f"is {os.path.splitext(name)[1]}, which is not read"
-        walk.faults.append(UserError("E-CHK-04", name, problem, "convert it to PNG or JPEG"))
-    names = sorted((name for name, _, _ in walk.files), key=natural)
+    walk = walk_through(path, typed or str(path), follow_outside=follow_outside)
+    names = walk.names
     tops = {name.partition("/")[0] for name in names if "/" in name}
     split = bool(tops) and all(top in SPLITS for top in tops) and all("/" in name for name in names)
     rows: dict[str, Row] = {}
@@ -92,6 +91,22 @@ def folder_source(path: Path, typed: str | None = None, *, follow_outside: bool 
     stamp = identity_of(str(path.resolve()), sorted(walk.files), sorted(rows.items()), [str(f) for f in walk.faults])
     classes = classes_of(record.label for record in records)
     return FolderSource(typed or str(path), path, records, classes, stamp, walk.faults, walk.ignored, notes)
+
+
+def walk_through(path: Path, typed: str, *, follow_outside: bool = False) -> Walk:
+    """Every picture below a folder, and what else is there; see `folder_source`.
+
+    Raises:
+        UserError: nothing to read in the folder.
+    """
+    walk = Walk(follow_outside, path.resolve())
+    _visit(walk, path, "", (path.resolve(),))
+    if not walk.files and not walk.faults:
+        raise _nothing(typed, walk)
+    for name in walk.unread:
+        problem = f"is {os.path.splitext(name)[1]}, which is not read"
+        walk.faults.append(UserError("E-CHK-04", name, problem, "convert it to PNG or JPEG"))
+    return walk
 
 
 def picture_source(path: Path, typed: str) -> FolderSource:
@@ -112,7 +127,7 @@ def _record(name: str, split: bool, row: Row | None, labelled: bool) -> Record:
     return Record(name, label, split_ or where, caption, facts)
 
 
-def _nothing(typed: str, walk: _Walk) -> UserError:
+def _nothing(typed: str, walk: Walk) -> UserError:
     if not walk.ignored:
         return UserError("E-CHK-03", typed, "0 files", "put at least one picture in it", found=0)
     counts = ", ".join(f"{suffix} ×{count}" for suffix, count in walk.ignored.most_common(5))
@@ -122,7 +137,7 @@ def _nothing(typed: str, walk: _Walk) -> UserError:
     )
 
 
-def _visit(walk: _Walk, folder: Path, prefix: str, above: tuple[Path, ...]) -> None:
+def _visit(walk: Walk, folder: Path, prefix: str, above: tuple[Path, ...]) -> None:
     try:
         with os.scandir(folder) as found:
             entries = sorted(found, key=lambda entry: os.fsencode(entry.name))
@@ -151,7 +166,7 @@ def _visit(walk: _Walk, folder: Path, prefix: str, above: tuple[Path, ...]) -> N
             walk.faults.append(_unreadable(name, Path(entry.path), error))
 
 
-def _enter(walk: _Walk, entry: os.DirEntry[str], name: str, above: tuple[Path, ...]) -> None:
+def _enter(walk: Walk, entry: os.DirEntry[str], name: str, above: tuple[Path, ...]) -> None:
     if entry.is_symlink():
         try:
             target = Path(entry.path).resolve(strict=True)

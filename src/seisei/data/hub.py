@@ -9,7 +9,14 @@ from seisei.errors import UserError
 
 
 def hub_source(typed: str, *, column: str | None = None) -> ParquetSource:
-    """The pictures of ``hub:owner/name``, or of ``hub:owner/name:configuration`` where there are several.
+    """The pictures of ``hub:owner/name``, or of ``hub:owner/name:configuration`` where there are several; see
+    `hub_folder`.
+    """
+    return parquet_source(hub_folder(typed), typed, column=column)
+
+
+def hub_folder(typed: str) -> Path:
+    """The folder of parquet files that the Hub makes of a data set, once they are here.
 
     This is the only place that uses the network, and it does so only because the user wrote ``hub:``.
 
@@ -42,8 +49,7 @@ def hub_source(typed: str, *, column: str | None = None) -> ParquetSource:
         raise UserError(
             "E-CHK-01", typed, problem, "check the network, or download it elsewhere and give the folder"
         ) from None
-    folder = _configuration(folder, configuration, typed)
-    return parquet_source(folder, typed, column=column)
+    return _configuration(folder, configuration, typed)
 
 
 def _configuration(folder: Path, wanted: str, typed: str) -> Path:

@@ -17,8 +17,9 @@ from seisei.data.scan import scan
 from seisei.data.source import Record
 from seisei.data.texts import texts_for
 from seisei.errors import UserError
+from seisei.modalities.files import MAX_PIXELS, Picture
 from seisei.modalities.given import Given
-from seisei.modalities.image import MAX_PIXELS, Image, Picture
+from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.modalities.table import Table
 from seisei.modalities.text import Text
@@ -78,7 +79,7 @@ def read_inputs(
 
     def make(picture: Picture, name: str) -> torch.Tensor:
         channels = picture.pixels.shape[2] if picture.pixels.ndim == 3 else 1
-        if channels > image.channels and not convert and not _is_grey(picture):
+        if channels > image.channels and not convert and not is_grey(picture):
             problem = f"has {channels} channels, wanted {image.channels}"
             raise UserError("E-*-20", name, problem, "pass --convert", found=channels, wanted=image.channels)
         return image.pack_picture(picture, name)
@@ -136,6 +137,7 @@ def _check_table(given: Any, source: str | None) -> None:
         raise UserError("E-TRN-13", where, f"is of the kind {form}, wanted a table", "give a .csv or .parquet table")
 
 
-def _is_grey(picture: Picture) -> bool:
+def is_grey(picture: Picture) -> bool:
+    """Whether a picture has one channel, or three that are alike."""
     p = picture.pixels
     return p.ndim == 2 or bool((p[..., 0] == p[..., 1]).all() and (p[..., 0] == p[..., 2]).all())

@@ -41,8 +41,7 @@ def read_metadata(root: Path, table: str, names: set[str], faults: list[UserErro
     """
     path, folder = root / table, table.rpartition("/")[0]
     rows: dict[str, Row] = {}
-    entries = _csv_rows(path, table) if table.endswith(".csv") else _json_rows(path, table)
-    for line, fields in entries:
+    for line, fields in rows_of(path, table, "file_name"):
         file_name = fields.get("file_name")
         if not isinstance(file_name, str) or not file_name:
             remedy = did_you_mean("file_name", [str(k) for k in fields])
@@ -62,6 +61,20 @@ def read_metadata(root: Path, table: str, names: set[str], faults: list[UserErro
     return rows
 
 
+def rows_of(path: Path, table: str, needed: str | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of a ``.csv`` or ``.jsonl`` table, by column, each with its line.
+
+    Arguments:
+        path: of the table.
+        table: what an error calls it.
+        needed: a column that the header of a ``.csv`` must have.
+
+    Raises:
+        UserError: the table cannot be read.
+    """
+    return _csv_rows(path, table, needed) if table.lower().endswith(".csv") else _json_rows(path, table)
+
+
 def _plain(value: Any) -> bool:
     return value is None or isinstance(value, (str, int, float))
 
@@ -78,12 +91,12 @@ def _lines(path: Path, table: str) -> list[str]:
         raise UserError("E-CHK-21", table, f"is not UTF-8 at byte {error.start}", "save it as UTF-8") from None
 
 
-def _csv_rows(path: Path, table: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _csv_rows(path: Path, table: str, needed: str | None) -> Iterator[tuple[int, dict[str, Any]]]:
     reader = csv.reader(_lines(path, table), strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
-        if "file_name" not in header:
-            remedy = "name the column that holds the pictures' names file_name"
+        if needed is not None and needed not in header:
+            remedy = f"name the column that holds the pictures' names {needed}"
             raise UserError("E-CHK-21", table, f"its columns are {', '.join(header) or 'none'}", remedy, found=header)
         for fields in reader:
             if not fields:

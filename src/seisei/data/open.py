@@ -95,7 +95,7 @@ def open_as(kind: str, given: Any, *, column: str | None = None, follow_outside:
         return arrays_source(given)
     path, typed = Path(given), os.fspath(given)
     openers: dict[str, Callable[[], Source]] = {
-        "arrays": lambda: arrays_source(_only_array(path), typed),
+        "arrays": lambda: arrays_source(only_array(path), typed),
         "digits": digits_source,
         "folder": lambda: folder_source(path, typed, follow_outside=follow_outside),
         "hub": lambda: hub_source(typed, column=column),
@@ -173,7 +173,8 @@ def _kind_of_folder(path: Path, typed: str) -> str:
     return "folder"
 
 
-def _only_array(path: Path) -> Path:
+def only_array(path: Path) -> Path:
+    """The file of arrays that a path names, or that is the only one below it."""
     if path.is_file():
         return path
     return next(p for p in sorted(path.rglob("*")) if p.suffix in (".npz", ".npy"))

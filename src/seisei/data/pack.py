@@ -15,7 +15,8 @@ from seisei.data import store
 from seisei.data.scan import Progress, scan, survey
 from seisei.data.source import ArraySource, Source, identity_of
 from seisei.errors import UserError
-from seisei.modalities.image import Fit, Image, with_channels
+from seisei.modalities.image import Image
+from seisei.modalities.pixels import Fit, with_channels
 
 # Pictures of one size are taken as they are up to the first; others are brought to at most the second, unless the user
 # says otherwise.
@@ -70,7 +71,7 @@ def pack(source: Source, wishes: Wishes, limit: int, cache: Path | None, progres
         cache: the folder for such files.
         progress: see `scan`.
     """
-    if isinstance(source, ArraySource) and _size_asked(wishes) in (None, source.array.shape[1:3]):
+    if isinstance(source, ArraySource) and size_asked(wishes) in (None, source.array.shape[1:3]):
         return _pack_array(source, wishes)
     folder = _cache_of(source, wishes, cache)
     stored = store.load(folder) if folder is not None else None
@@ -86,7 +87,7 @@ def pack(source: Source, wishes: Wishes, limit: int, cache: Path | None, progres
 
     def keep(place: int, picture: Tensor) -> None:
         nonlocal grey
-        grey = grey and _is_grey(picture[None])
+        grey = grey and all_grey(picture[None])
         room.put(place, picture)
 
     try:
@@ -114,26 +115,43 @@ def pack(source: Source, wishes: Wishes, limit: int, cache: Path | None, progres
 def choose(source: Source, wishes: Wishes) -> tuple[Image, str]:
     """The shape that pictures shall have, and why; colour is assumed until every picture was seen to be grey."""
     sizes = survey(source) or Counter({(8, 8): 1})  # where nothing can be read, the scan says why
-    only = next(iter(sizes)) if len(sizes) == 1 else None
-    asked = _size_asked(wishes)
-    if asked is not None:
-        (height, width), rule = asked, "as asked"
-    elif only is not None and max(only) <= LARGEST_KEPT:
-        (height, width), rule = only, "the size of every picture"
-    else:
-        shorter = sorted(min(size) for size in sizes.elements())
-        median = shorter[len(shorter) // 2]
-        height = width = max([side for side in (8, 16, 32, LARGEST_CHOSEN) if side <= median] or [8])
-        rule = (
-            f"the largest of 8, 16, 32, 64 not above {median}, the median of the shorter sides; pass --size for another"
-        )
-    fit = None if only == (height, width) else wishes.fit or "crop"
+    height, width, fit, rule = fitted(sizes, wishes, LARGEST_KEPT, LARGEST_CHOSEN)
     if isinstance(source, ArraySource):
         return Image(height, width, wishes.channels or source.array.shape[3], source.levels, fit=fit), rule
     return Image(height, width, wishes.channels or 3, fit=fit), rule
 
 
-def _size_asked(wishes: Wishes) -> tuple[int, int] | None:
+def fitted(sizes: Counter[tuple[int, int]], wishes: Wishes, kept: int, chosen: int) -> tuple[int, int, Fit | None, str]:
+    """Height and width that pictures of these sizes shall have, how they are made to fit, and why so.
+
+    Arguments:
+        sizes: how many pictures have each (height, width).
+        wishes: what was asked for.
+        kept: a size that all have is taken as it is up to this.
+        chosen: otherwise the largest power of two that is taken.
+    """
+    only = next(iter(sizes)) if len(sizes) == 1 else None
+    asked = size_asked(wishes)
+    if asked is not None:
+        (height, width), rule = asked, "as asked"
+    elif only is not None and max(only) <= kept:
+        (height, width), rule = only, "the size of every picture"
+    else:
+        shorter = sorted(min(size) for size in sizes.elements())
+        median = shorter[len(shorter) // 2]
+        sides = [1 << power for power in range(3, chosen.bit_length())]
+        height = width = max([side for side in sides if side <= median] or [8])
+        listed = ", ".join(map(str, sides))
+        rule = f"the largest of {listed} not above {median}, the median of the shorter sides; pass --size for another"
+    return height, width, None if only == (height, width) else wishes.fit or "crop", rule
+
+
+def size_asked(wishes: Wishes) -> tuple[int, int] | None:
+    """Height and width that the caller asked for.
+
+    Raises:
+        UserError: one below 1.
+    """
     if wishes.size is None:
         return None
     height, width = (wishes.size, wishes.size) if isinstance(wishes.size, int) else wishes.size
@@ -156,14 +174,15 @@ def _pack_array(source: ArraySource, wishes: Wishes) -> Packed:
     mapped = isinstance(array, np.memmap) and array.flags.writeable
     array = array.transpose(0, 3, 1, 2)
     x = torch.from_numpy(array if mapped else np.require(array, requirements=["C", "W"]))
-    if wishes.channels is None and channels == 3 and _is_grey(x):
+    if wishes.channels is None and channels == 3 and all_grey(x):
         x, channels = x[:, :1], 1
     image = Image(height, width, channels, levels)
     facts = {**found.to_json(), "size_rule": "as asked" if wishes.size else "the size of every picture"}
     return Packed(x if mapped else x.contiguous(), image, found.kept, facts, not mapped)
 
 
-def _is_grey(x: Tensor) -> bool:
+def all_grey(x: Tensor) -> bool:
+    """Whether three channels, (N, 3, H, W), are alike everywhere."""
     return bool((x[:, 0] == x[:, 1]).all()) and bool((x[:, 0] == x[:, 2]).all())
 
 

@@ -74,9 +74,7 @@ def parquet_source(path: Path, typed: str | None = None, *, column: str | None =
         UserError: no column of pictures, several, or a damaged file.
     """
     typed = typed or str(path)
-    files = (
-        [path] if path.is_file() else sorted(path.rglob("*.parquet"), key=lambda f: natural(str(f.relative_to(path))))
-    )
+    files = parquet_files(path)
     records, places, notes, stamps = list[Record](), list[tuple[int, int, int]](), list[str](), []
     classes: tuple[str, ...] | None = None
     found: str | None = None
@@ -101,6 +99,13 @@ def parquet_source(path: Path, typed: str | None = None, *, column: str | None =
     return ParquetSource(typed, files, found, records, places, classes, identity_of(stamps, found), notes)
 
 
+def parquet_files(path: Path) -> list[Path]:
+    """The file itself, or all below a folder in natural order."""
+    if path.is_file():
+        return [path]
+    return sorted(path.rglob("*.parquet"), key=lambda file: natural(str(file.relative_to(path))))
+
+
 def _is_plain(kind: Any) -> bool:
     """Whether a column's values are words, numbers or yes and no."""
     import pyarrow.types as t
@@ -118,6 +123,23 @@ def holds_pictures(path: Path) -> bool:
     except (pa.ArrowException, OSError):
         return True
     return bool(_picture_columns(schema, _features(schema.metadata)))
+
+
+def picture_columns(path: Path) -> list[str]:
+    """The columns that may hold pictures of a parquet file, or of the first in a folder.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = parquet_files(path)[0]
+    try:
+        schema = pq.read_schema(file)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(file, error) from None
+    return _picture_columns(schema, _features(schema.metadata))
 
 
 def read_parquet(path: Path, typed: str) -> Any:

@@ -14,7 +14,8 @@ import numpy as np
 
 from seisei.data.source import ArraySource, Source
 from seisei.errors import UserError
-from seisei.modalities.image import MAX_PIXELS, WHITE, Colour, Picture, measure, read_picture
+from seisei.modalities.files import MAX_PIXELS, Picture, measure, read_picture
+from seisei.modalities.pixels import WHITE, Colour
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]

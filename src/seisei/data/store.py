@@ -16,7 +16,8 @@ from torch import Tensor
 
 from seisei.errors import ResourceError
 
-_PICTURES, _FACTS = "pictures.uint8", "facts.json"
+_FACTS = "facts.json"
+_KINDS = ("uint8", "uint16", "float32")
 
 
 def memory() -> int:
@@ -30,6 +31,10 @@ def cache_folder() -> Path:
     return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "seisei"
 
 
+def _file(kind: str) -> str:
+    return f"pictures.{kind}"
+
+
 class Store:
     """Room for at most `count` pictures of one shape, filled in order.
 
@@ -37,15 +42,17 @@ class Store:
         count: how many there may be.
         shape: of one, (C, H, W).
         folder: where to make the file; None keeps them in memory.
+        kind: of their values: ``uint8``, ``uint16`` or ``float32``.
     """
 
-    def __init__(self, count: int, shape: tuple[int, int, int], folder: Path | None) -> None:
-        self.shape, self.filled, self.unfinished = shape, 0, None
-        self.array: NDArray[np.uint8]
+    def __init__(self, count: int, shape: tuple[int, int, int], folder: Path | None, kind: str = "uint8") -> None:
+        assert kind in _KINDS
+        self.shape, self.kind, self.filled, self.unfinished = shape, np.dtype(kind), 0, None
+        self.array: NDArray[Any]
         if folder is None:
-            self.array = np.empty((count, *shape), np.uint8)
+            self.array = np.empty((count, *shape), self.kind)
             return
-        size = count * int(np.prod(shape))
+        size = count * int(np.prod(shape)) * self.kind.itemsize
         folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(folder).free
         if free < size + (64 << 20):
@@ -54,7 +61,7 @@ class Store:
                 "E-TRN-22", folder, problem, "free some, or set XDG_CACHE_HOME to another disk", found=free, wanted=size
             )
         self.unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
-        self.array = np.memmap(self.unfinished / _PICTURES, np.uint8, "w+", shape=(count, *shape))
+        self.array = np.memmap(self.unfinished / _file(kind), self.kind, "w+", shape=(count, *shape))
 
     def put(self, place: int, picture: Tensor) -> None:
         """Enter the next picture."""
@@ -78,12 +85,12 @@ class Store:
             return torch.from_numpy(self.array if self.filled == len(self.array) else self.array[: self.filled].copy())
         assert isinstance(self.array, np.memmap)
         self.array.flush()
-        size = self.filled * int(np.prod(self.shape))
+        size = self.filled * int(np.prod(self.shape)) * self.kind.itemsize
         del self.array
-        with open(self.unfinished / _PICTURES, "r+b") as file:
+        with open(self.unfinished / _file(self.kind.name), "r+b") as file:
             file.truncate(size)
             os.fsync(file.fileno())
-        facts = {**facts, "shape": [self.filled, *self.shape]}
+        facts = {**facts, "shape": [self.filled, *self.shape], "kind": self.kind.name}
         (self.unfinished / _FACTS).write_text(json.dumps(facts), "utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(self.unfinished, folder)
@@ -96,10 +103,13 @@ def load(folder: Path) -> tuple[Tensor, dict[str, Any]] | None:
     """The pictures and facts that a `Store` left in a folder, None where they are absent or not whole."""
     try:
         facts = json.loads((folder / _FACTS).read_text("utf-8"))
-        shape = tuple(int(n) for n in facts["shape"])
-        if (folder / _PICTURES).stat().st_size != int(np.prod(shape)):
+        shape, kind = tuple(int(n) for n in facts["shape"]), facts.get("kind", "uint8")
+        if kind not in _KINDS:
+            return None
+        file, values = folder / _file(kind), np.dtype(kind)
+        if file.stat().st_size != int(np.prod(shape)) * values.itemsize:
             return None
         # "c": writable for torch's sake, and never written back.
-        return torch.from_numpy(np.memmap(folder / _PICTURES, np.uint8, "c", shape=shape)), facts
+        return torch.from_numpy(np.memmap(file, values, "c", shape=shape)), facts
     except (OSError, ValueError, KeyError, TypeError):
         return None

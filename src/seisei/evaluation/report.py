@@ -175,6 +175,18 @@ def _interpolation(run: Run) -> str:
     return shown or _undone(run, "interpolate", "No interpolation: the run has not been evaluated.")
 
 
+def _translations(run: Run) -> str:
+    text = "Rows in threes: what was given, what the model made of it, and the truth. Pairs that it was not trained on."
+    shown = picture(run.folder / "figures/translations.png", "Given, made, and the truth", text, target=GRID)
+    return shown or _undone(run, "translate", "No pictures of pictures: the run has not been evaluated.")
+
+
+def _styles(run: Run) -> str:
+    text = "Content pictures, below them the styles beside them, and below those what the model makes of both."
+    shown = picture(run.folder / "figures/styles.png", "Contents, styles, and what was made of both", text, target=GRID)
+    return shown or _undone(run, "stylize", "No pictures in other styles: the run has not been evaluated.")
+
+
 def _nearest(run: Run) -> str:
     text = "Rows alternate: drawn pictures above, right below the training pictures nearest to them in these features."
     return picture(run.folder / "figures/nearest.png", "Drawn pictures and their nearest", text, target=640)
@@ -444,6 +456,8 @@ def _reproduce(run: Run) -> str:
 Section = tuple[str, str, str, Callable[[Run], str]]
 SECTIONS: list[Section] = [
     ("samples", "Samples", "New examples drawn from the model.", _samples),
+    ("translations", "Pictures of pictures", "Held-out pairs: what is given, made, and true.", _translations),
+    ("styles", "Styles", "Held-out pictures in the style of held-out ones.", _styles),
     ("reconstructions", "Originals and reconstructions", "What survives the way through the model.", _reconstructions),
     ("interpolation", "Interpolation", "The way between two examples, as the model sees it.", _interpolation),
     ("nearest", "Nearest neighbours", "Is it new, or a copy?", _nearest),

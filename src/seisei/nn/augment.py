@@ -51,7 +51,7 @@ class Augment(nn.Module):
         u = seeds.uniform(len(x), 9, device=x.device).to(x.dtype)
         happens = (u[:, :3] < self.strength.to(x.dtype)).to(x.dtype)
         x = _lit(x, happens[:, 0], u[:, 3], u[:, 4])
-        x = _moved(x, (happens[:, 1:2] * (2 * u[:, 5:7] - 1) * x.new_tensor(x.shape[2:]) / 8).round().long())
+        x = moved(x, (happens[:, 1:2] * (2 * u[:, 5:7] - 1) * x.new_tensor(x.shape[2:]) / 8).round().long())
         return _cut(x, happens[:, 2], u[:, 7:9])
 
     def adapt(self, known: float) -> None:
@@ -73,8 +73,8 @@ def _lit(x: Tensor, happens: Tensor, brightness: Tensor, contrast: Tensor) -> Te
     return x * times + (mean * (1 - times) + by)  # exact where nothing happens
 
 
-def _moved(x: Tensor, by: Tensor) -> Tensor:
-    """Down and to the right by so many pixels, (B, 2), the edge repeated.
+def moved(x: Tensor, by: Tensor) -> Tensor:
+    """Pictures moved down and to the right by so many pixels, (B, 2), the edge repeated.
 
     Black in its place would be drawn, as a line at the edge: it is where most of those that moved have it.
     """

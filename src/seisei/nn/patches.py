@@ -25,6 +25,17 @@ Halvings = Annotated[int, Range(ge=1, le=6)]
 KERNEL, SLOPE = 4, 0.2
 
 
+def layers_for(side: int) -> int:
+    """How many layers halve the map, of pictures with this shorter side: a field of about a quarter of it or, of small
+    ones, of half; at most 70 pixels.
+
+    Example:
+        >>> [layers_for(side) for side in (28, 64, 256)]
+        [1, 2, 3]
+    """
+    return 3 if side >= 128 else 2 if side >= 32 else 1
+
+
 @listed
 class PatchCritic(nn.Module):
     """(B, C, H, W) to (B, P): how real each patch looks.

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from seisei import seeds
 from seisei.batch import Batch, Examples
 from seisei.nn.augment import STRONGEST
+from seisei.objectives.again import Again
 from seisei.objectives.base import Loss, Objective, Turn
 from seisei.objectives.games import GAMES, judged, slope_off_one
 from seisei.spec import Range, listed
@@ -76,8 +77,7 @@ class Adversarial(Objective):
         self.critic_moves, self.share, self.falls = critic_moves, share, falls
         self.again = again and critic_moves == 1
         # Draws of the critic's move with their gradient, for the generator's by the same part of the batch.
-        # By where x lies in memory, and with x, so that nothing else comes to lie there.
-        self._kept: dict[int, tuple[Tensor, Tensor]] = {}
+        self._kept = Again()
         # What `counter` has come to: γ beside those given, and the pace of the critic.
         self.register_buffer("more", torch.zeros(()))
         self.register_buffer("slower", torch.ones(()))
@@ -149,16 +149,8 @@ class Adversarial(Objective):
         return seen, self._drawn(batch)
 
     def _drawn(self, batch: Batch) -> Tensor:
-        """Draws for both moves. In the critic's the generator's parameters are constants: not for these."""
-        if not torch.is_grad_enabled():
-            return self.model.draw(len(batch), batch.y)  # type: ignore[no-any-return]
-        parameters = list(self.model.parameters())
-        before = [parameter.requires_grad for parameter in parameters]
-        self.model.requires_grad_(True)
-        drawn: Tensor = self.model.draw(len(batch), batch.y)
-        for parameter, wanted in zip(parameters, before, strict=True):
-            parameter.requires_grad_(wanted)
-        self._kept[batch.x.data_ptr()] = batch.x, drawn
+        """Draws for both moves."""
+        drawn: Tensor = self._kept.made(batch.x, self.model, lambda: self.model.draw(len(batch), batch.y))
         return drawn.detach()
 
     def _penalised(self, count: int) -> int:
@@ -179,8 +171,8 @@ class Adversarial(Objective):
 
     def generator_loss(self, batch: Batch, t: float) -> Loss:
         """What the generator descends."""
-        _, drawn = self._kept.pop(batch.x.data_ptr(), (None, None))
-        drawn = self.changed(self.model.draw(len(batch), batch.y) if drawn is None else drawn)
+        kept = self._kept.taken(batch.x)
+        drawn = self.changed(kept if isinstance(kept, Tensor) else self.model.draw(len(batch), batch.y))
         if self.game.paired:
             with torch.no_grad():
                 r = self.critic(self.changed(self.model.view.of(batch)), batch.y)

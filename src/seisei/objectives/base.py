@@ -72,6 +72,9 @@ class Objective(nn.Module):
 
     # Whether `adapt` wants to be told what held-out batches say.
     adapts = False
+    # Scores of a validation, the first of which that there is says how good the weights are: lower is better. Without
+    # any the newest weights are the best.
+    decides: tuple[str, ...] = ()
 
     def adapt(self, found: float) -> None:
         """Change what is to change during training by the ``adapt`` of `examine`, in every process alike."""

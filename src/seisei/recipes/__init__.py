@@ -18,6 +18,7 @@ RECIPES: dict[str, tuple[str, str]] = {
         "A code for every picture: reconstruct, encode, decode, interpolate.",
     ),
     "cgan": ("seisei.recipes.gans:cgan", "Conditional GAN: new examples of a kind that you choose."),
+    "colorize": ("seisei.recipes.pairs:colorize", "Colours for grey pictures, learned from pictures in colour."),
     "discriminant": (
         "seisei.recipes.classification:discriminant",
         "A surface between classes: a class number, and no probability.",
@@ -31,15 +32,20 @@ RECIPES: dict[str, tuple[str, str]] = {
         "seisei.recipes.classification:generative",
         "p(x | y) and p(y): labels by Bayes' rule, examples of a class, likelihoods, gaps allowed.",
     ),
+    "pix2pix": ("seisei.recipes.pairs:pix2pix", "Pairs of pictures: make of one the other, sharp."),
     "prior": (
         "seisei.recipes.priors:prior",
         "A Transformer over codes or pixels: draw, score, tell kinds.",
     ),
+    "stylize": ("seisei.recipes.style:stylize", "Any picture in the style of any other, in one pass."),
     "vae": ("seisei.recipes.vaes:vae", "Variational autoencoder: new pictures, smooth latents, a likelihood bound."),
     "vqvae": ("seisei.recipes.vq:vqvae", "Pictures as whole numbers and back: encode, decode, reconstruct."),
     "vqvae+prior": ("seisei.recipes.priors:vqvae_prior", "Both stages in one: codes for pictures, then their order."),
     "vqvae2": ("seisei.recipes.vq:vqvae2", "The same on several grids, one finer than the other."),
 }
+
+# How data are read for a recipe, where a person leaves it open.
+READS: dict[str, dict[str, Any]] = {"colorize": {"channels": 3}, "pix2pix": {"pairs": "found"}}
 
 
 def recipe(name: str) -> Callable[..., Plan]:

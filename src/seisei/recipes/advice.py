@@ -10,6 +10,7 @@ from seisei.data.roles import MOST_CLASSES
 from seisei.modalities.given import Given
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
+from seisei.modalities.labelmap import LabelMap
 from seisei.modalities.table import Table
 from seisei.modalities.text import Text
 
@@ -27,7 +28,8 @@ def advice(data: Dataset, options: str = "") -> Advice:
     Returns:
         Dictionaries with ``command`` and ``why``.
     """
-    found = ADVISERS[type(data.schema.x)](data)
+    adviser = _for_pairs if getattr(data.schema.y, "noun", None) == "picture" else ADVISERS[type(data.schema.x)]
+    found = adviser(data)
     return [{**entry, "command": f"{entry['command']} {options}".rstrip()} for entry in found]
 
 
@@ -57,6 +59,23 @@ def _for_pictures(data: Dataset) -> Advice:
     if count < 500:
         why = f"{count} pictures are few for drawing new ones; an autoencoder compresses them, and less can go wrong"
         found.append({"command": f"seisei train autoencoder {where} {dials}", "why": why})
+    return found
+
+
+def _for_pairs(data: Dataset) -> Advice:
+    """For pairs of pictures."""
+    image, end, where = data.schema.x, data.schema.y, quote(str(data.report["root"]))
+    assert isinstance(image, Image)
+    count, side = len(data.splits["train"]), max(image.height, image.width)
+    batch = min(8 if side <= 128 else 4, 1 << max(0, count.bit_length() - 1))
+    dials = f"--steps {5_000 if count < 1_000 else 20_000} --batch {batch}"
+    why = f"{count:,} training pairs of {image.width}×{image.height}: makes of one side the other"
+    found = [{"command": f"seisei train pix2pix {where} {dials}", "why": why}]
+    if isinstance(end, LabelMap):
+        why = f"the critic says of each pixel which of the {len(end.colours)} classes it shows"
+        found.append({"command": f"seisei train pix2pix {where} {dials} --critic regions", "why": why})
+    if count < 100:
+        found[0]["why"] += f"; {count} are few: what it has not seen it will not know"
     return found
 
 

@@ -9,7 +9,7 @@ from seisei.errors import UserError
 from seisei.models.vqvae import VQVAE
 from seisei.nn.grids import FiniteScalar, LookupFree, levels_for
 from seisei.nn.maps import MapDecoder, MapEncoder, map_of
-from seisei.nn.patches import PatchCritic
+from seisei.nn.patches import PatchCritic, layers_for
 from seisei.nn.quantise import AveragedCodes, LearnedCodes, MappedCodes
 from seisei.nn.several import Grouped, Residual
 from seisei.objectives.coding import Coding
@@ -176,9 +176,7 @@ def _coding(
     optim = Optim(learning_rate=learning_rate, clip=1000.0)
     objective = Spec(Coding, model=model)
     if sharp:
-        # The field of a verdict is about a quarter of the picture, at most 70 pixels.
-        layers = 3 if min(plane) >= 128 else 2 if min(plane) >= 32 else 1
-        critic = Spec(PatchCritic, shape=list(image.shape), width=width or WIDTH, layers=layers)
+        critic = Spec(PatchCritic, shape=list(image.shape), width=width or WIDTH, layers=layers_for(min(plane)))
         objective = Spec(SharpCoding, model=model, critic=critic, weight=sharp)
     return Plan(objective, steps, batch, optim, average=average, format=format)
 

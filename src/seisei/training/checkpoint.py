@@ -50,6 +50,8 @@ class Checkpoints:
     def __init__(self, folder: Path, keep: int = 2) -> None:
         assert keep >= 2, "one checkpoint is not enough: it may be the damaged one"
         self.folder, self.keep = folder, keep
+        # The step of the best weights, which stay whatever comes after them.
+        self.pinned: int | None = None
 
     def paths(self) -> list[Path]:
         """Every checkpoint folder, the newest first, verified or not."""
@@ -57,6 +59,10 @@ class Checkpoints:
             return []
         found = [path for path in self.folder.iterdir() if _NAME.fullmatch(path.name) and path.is_dir()]
         return sorted(found, key=_step, reverse=True)
+
+    def steps(self) -> list[int]:
+        """The steps that there is a checkpoint of, the newest first, verified or not."""
+        return [_step(path) for path in self.paths()]
 
     def save(self, step: int, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> Path:
         """Write a checkpoint, read it back, then remove those that are too old.
@@ -95,6 +101,8 @@ class Checkpoints:
             problem = f"cannot write {need / 1e6:.1f} MB ({why}); {intact} older checkpoints are intact"
             raise ResourceError("E-TRN-22", self.folder, problem, "free some space, then resume") from error
         for path in self.paths()[self.keep :]:
+            if _step(path) == self.pinned:
+                continue
             try:
                 _remove(path)
             except OSError:

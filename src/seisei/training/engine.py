@@ -27,7 +27,7 @@ from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined
 
 from seisei.batch import Batch
 from seisei.errors import PeerLost, UserError
-from seisei.training.levers import bf16_works, keep_pages, route_float32
+from seisei.training.levers import bf16_is_emulated, bf16_works, float32_is_routed, keep_pages, route_float32
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "bf16"]
@@ -84,7 +84,13 @@ class Engine:
         self.world, self.rank, local_rank = _place()
         self.device = _device(execution.device, local_rank)
         self.bf16 = _bf16(execution.precision, self.device)
+        # What a person may want to know before the first step.
+        self.notes: list[str] = []
+        if self.bf16 and bf16_is_emulated(self.device):
+            self.notes.append("this CPU has no arithmetic for bf16 and is slow at it; --precision fp32 is quicker here")
         self.levers: dict[str, Any] = {"fused_optimizer": execution.tuned, "kept_pages": False, "routed_float32": False}
+        # A training inside of another one, of what this is judged by, must leave its arithmetic as it was.
+        self._routed_before = float32_is_routed()
         if execution.tuned and self.device.type == "cpu":
             self.levers["kept_pages"] = keep_pages()
             self.levers["routed_float32"] = route_float32(True)
@@ -112,7 +118,7 @@ class Engine:
         lost = self.world > 1 and isinstance(error, RuntimeError) and not isinstance(error, PeerLost)
         told = self._lost() if lost and any(word in str(error) for word in LOST) else None
         if self.levers["routed_float32"]:
-            route_float32(False)
+            route_float32(self._routed_before)
         if self.world > 1 and dist.is_initialized():
             dist.destroy_process_group()
         if told is not None:

@@ -134,17 +134,32 @@ class Validation:
     batches: Callable[[], list[Batch]]
     known: Callable[[], list[Batch]]
     kinds: Sequence[str] = ()
+    judge: Callable[[Objective, list[Batch]], dict[str, float]] | None = None
 
     def __call__(self, training: Training) -> None:
         """Validate when it is time."""
         if training.step % self.every and training.step != training.plan.steps:
             return
         found = self._look(training)
+        self._decide(training, found)
         if training.objective.adapts:
             # One process looks, all adapt; 0 where there was nothing to see.
             agreed = training.engine.agree(round(1e6 * found.get("adapt", 0.0)))
             if agreed:
                 training.objective.adapt(agreed / 1e6)
+
+    def _decide(self, training: Training, found: dict[str, Any]) -> None:
+        """Whether these are the best weights, and whether it is enough."""
+        names = training.objective.decides
+        if not names:
+            return
+        scores = found.get("scores", {})
+        value = next((float(scores[name]) for name in names if name in scores), math.nan)
+        # One process looks, all decide; what was not seen decides nothing.
+        agreed = training.engine.agree(1 + round(1e6 * max(0.0, value)) if math.isfinite(value) else 0)
+        if agreed and not training.judge((agreed - 1) / 1e6) and training.ended:
+            assert training.best is not None
+            self.journal.write({"event": "enough", "step": training.step, "best": training.best[1]})
 
     def _look(self, training: Training) -> dict[str, Any]:
         objective = training.shown()
@@ -157,6 +172,8 @@ class Validation:
 
         with torch.no_grad(), seeds.seeded(training.seed, "validation"):
             result = validate(objective, placed(held_out), lambda: placed(self.known()))
+            if self.judge is not None:
+                result["scores"] = {**result["scores"], **self.judge(objective, placed(held_out))}
         event = {"event": "validation", "step": training.step, "t": training.step / training.plan.steps}
         told = {k: v for k, v in result.items() if k != "adapt"}
         if self.kinds and "least_varied" in told:
@@ -234,10 +251,11 @@ class Saving:
     def __call__(self, training: Training) -> None:
         """Save when it is time or asked for; stop when asked to."""
         flag = training.engine.agree(self.signals.take())
-        last = training.step == training.plan.steps
+        last = training.done
+        best = training.best is not None and training.best[1] == training.step
         # Weights that the last step could not be taken with are finite, but may be lost: what is kept must not be of
         # them.
-        due = training.step % self.every == 0 and not training.skipped
+        due = (training.step % self.every == 0 or best) and not training.skipped
         if due or flag != RUN or last:
             self.save(training, must=last or flag > SAVE)
         if flag > SAVE and not last:
@@ -249,6 +267,7 @@ class Saving:
     def save(self, training: Training, *, must: bool) -> None:
         """Write a checkpoint; a full disk is reported, and final only when this checkpoint matters."""
         tensors, state = training.state()
+        self.run.checkpoints.pinned = None if training.best is None else training.best[1]
         trouble: Exception | None = None
         if training.engine.is_main:
             try:

@@ -51,6 +51,18 @@ def route_float32(on: bool, limit: float = 1e-4) -> bool:
     return on
 
 
+def float32_is_routed() -> bool:
+    """Whether float32 products go to oneDNN now; see `route_float32`."""
+    matmul = getattr(torch.backends.mkldnn, "matmul", None)
+    return getattr(matmul, "fp32_precision", "none") == "bf16"
+
+
+def bf16_is_emulated(device: torch.device) -> bool:
+    """True on a CPU without instructions for it, where a convolution takes many times as long as in float32."""
+    told = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return device.type == "cpu" and told is not None and not told()
+
+
 def bf16_works(device: torch.device, limit: float = 0.05) -> bool:
     """True when bf16 products are there and as accurate as bf16 can be (about 0.01 in the units of `product_error`)."""
     if device.type == "cuda":

@@ -125,7 +125,23 @@ class Training:
         self.moved: dict[str, Moved] = {}
         # Seconds waited for data and worked, and the examples they were spent on, since the last line of the log.
         self.waited, self.worked, self.timed = 0.0, 0.0, 0
+        # The best value of what `Objective.decides` names, and its step; whether nothing got better for too long.
+        self.best: tuple[float, int] | None = None
+        self.ended = False
         self._shown: Objective | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether this was the last step."""
+        return self.step >= self.plan.steps or self.ended
+
+    def judge(self, value: float) -> bool:
+        """Take in how good the weights are, lower being better: whether they are the best so far."""
+        if self.best is None or value < self.best[0]:
+            self.best = value, self.step
+            return True
+        self.ended = self.step - self.best[1] >= self.plan.patience * self.plan.steps
+        return False
 
     @property
     def _optimized(self) -> list[Move]:
@@ -190,7 +206,8 @@ class Training:
             tensors[f"optimizer-{move.turn.name}"] = move.state()
         plain = {name: getattr(self, name) for name in ("step", "seed", "rate_factor", "skipped", "rollbacks")}
         made_by = {"torch": torch.__version__, "threads": torch.get_num_threads(), "levers": self.engine.levers}
-        return tensors, {**plain, "meter": self.meter.to_json(self.engine), **made_by}
+        best = None if self.best is None else list(self.best)
+        return tensors, {**plain, "best": best, "meter": self.meter.to_json(self.engine), **made_by}
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Take over a checkpoint.
@@ -216,7 +233,8 @@ class Training:
             self.step, self.rate_factor = int(state["step"]), float(state["rate_factor"])
             self.skipped, self.rollbacks = int(state["skipped"]), int(state["rollbacks"])
             self.meter.restore(state["meter"], self.engine.device)
-            seed = int(state["seed"])
+            seed, best = int(state["seed"]), state.get("best")
+            self.best = None if best is None else (float(best[0]), int(best[1]))
         except (KeyError, TypeError, ValueError) as error:
             remedy = "resume from another checkpoint with --step"
             raise UserError("E-RES-19", f"{name}/state.json", f"lacks {error}", remedy) from error
@@ -235,7 +253,7 @@ def fit(training: Training, after: Sequence[Hook], recover: Callable[[Training],
         after: looked at after every step, in this order.
         recover: called when a hook asks to roll back.
     """
-    while training.step < training.plan.steps:
+    while not training.done:
         training.advance()
         try:
             for hook in after:

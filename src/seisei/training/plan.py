@@ -56,6 +56,8 @@ class Plan:
         average: decay of the weights' moving average.
         micro: parts a batch is worked through in, for memory.
         format: memory layout of pictures; `channels_last` pays with convolutions at batches of 8 and more.
+        patience: the share of the steps after which training ends when nothing got better in them, where the objective
+            says what better is; 1 for never.
         balance: of kinds: a batch holds n^(1 − balance) of a kind that there are n of, relative to the others; 0 for
             all as they come, 1 for as many of each.
         given: parts of the objective that do not learn, by their path in it, and the run that each one's weights, its
@@ -70,6 +72,7 @@ class Plan:
     micro: Annotated[int, Range(ge=1, le=10**6)] = 1
     format: Literal["contiguous", "channels_last"] = "contiguous"
     balance: Annotated[float, Range(ge=0, le=1)] = 0.0
+    patience: Annotated[float, Range(gt=0, le=1)] = 1.0
     given: Mapping[str, str | Plan] = field(default_factory=dict)
 
     @property

@@ -1,0 +1,185 @@
+"""How good pictures of pictures are, beside a twin that the regression alone has trained.
+
+    python benchmarks/quality_pix2pix.py lines      line art to colour: OpenMoji, 72×72
+    python benchmarks/quality_pix2pix.py colours    grey photographs to colour: Caltech-101, 64×64
+    python benchmarks/quality_pix2pix.py labels     maps of classes to pictures, drawn by a program, 64×64
+    python benchmarks/quality_pix2pix.py all --full     the settings for a GPU, stated beside those for two cores
+
+Everything is measured on held-out pairs. The Fréchet distance is of features of a network that tells pieces of 32
+pixels of the truths from damaged ones (`seisei.translations`); it is trained on the training truths, and the same for
+both. The twin has the same network, data, order and steps, and moves by the distance alone. The oracle of `labels` is a
+U-Net that was trained to find the map of a real picture; its score is the mean over classes of intersection over union.
+`--kept` measures runs that are there; `--sheets` keeps pictures of the answers in docs/images.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import facades
+import numpy as np
+import torch
+import torch.nn.functional as F
+from common import Record, options, shared
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+import seisei
+from seisei import catalog, seeds
+from seisei.finish import translation_sheet
+from seisei.nn.unet import UNet
+from seisei.translations import Judge, scores
+
+RUNS, IMAGES = Path("runs"), Path(__file__).parents[1] / "docs" / "images"
+ALONE = {"adversarial": 0.0, "matching": 0.0}
+# How data are read, and dials on two cores and for a GPU.
+SETTINGS: dict[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = {
+    "lines": (
+        "pix2pix", {"column_a": "black", "column_b": "color"}, {"steps": 5000},
+        {"steps": 100_000, "width": 64, "batch": 32},
+    ),
+    "colours": ("colorize", {"size": 64}, {"steps": 5000}, {"steps": 100_000, "width": 64, "batch": 32}),
+    "labels": ("pix2pix", {}, {"steps": 4000}, {"steps": 50_000, "width": 64, "batch": 32}),
+}  # fmt: skip
+SOURCES = {"lines": "openmoji", "colours": "caltech101-128"}
+SIDE, HOUSES = 64, 3000
+LESSONS = 1500
+# What is to be won: half the distance, for at most a twentieth more of L1; and far less than without any training.
+HALF, DEARER, MARGIN, ORACLE = 0.5, 1.05, 0.5, 0.85
+
+
+def trained(recipe: str, data: Any, name: str, seed: int, kept: bool, **dials: Any) -> Any:
+    folder = RUNS / f"benchmark-{name}"
+    if kept:
+        return seisei.load(folder)
+    return seisei.train(recipe, data, output=folder, overwrite=True, seed=seed, report=False, **dials)
+
+
+def minutes(run: Any) -> float:
+    """What the steps of a run took."""
+    batch, found, last = run.recipe["plan"]["batch"], 0.0, 0
+    for event in run.folder.events():
+        if event["event"] == "train" and event["step"] > last:
+            found += (event["step"] - last) * batch / event["examples_per_second"] / 60
+            last = event["step"]
+    return found
+
+
+def compare(record: Record, name: str, data: Any, kept: bool, full: bool, quick: bool, sheets: bool) -> Any:
+    recipe, reading, small, large = SETTINGS[name]
+    dials = {**(large if full else small), **({"steps": 20} if quick else {})}
+    runs = {
+        "with a critic": trained(recipe, data, f"pix2pix-{name}", record.seed, kept, **reading, **dials),
+        "twin": trained(recipe, data, f"pix2pix-{name}-twin", record.seed, kept, **reading, **dials, **ALONE),
+    }
+    dataset = runs["twin"].data(data)
+    part, judge = dataset.subset(dataset.splits["test"]), Judge(dataset, record.seed)
+    told: dict[str, dict[str, float]] = {}
+    for kind, run in runs.items():
+        setting = f"{name}, {kind}, {dials['steps']:,} steps, {len(part)} pairs"
+        told[kind] = {}
+        for score in scores(run.pipeline, dataset, part, judge, record.seed):
+            told[kind][score["name"]] = score["value"]
+            better = score["better"] or "lower"
+            record.add(score["name"], setting, score["value"], goal=None, better=better, error=score["error"])
+        record.add("minutes of training", setting, minutes(run), goal=60, better="lower")
+    mine, twin = told.values()
+    setting = f"{name}, with a critic ÷ twin"
+    record.add(
+        "Fréchet distance", setting, mine["Fréchet distance"] / twin["Fréchet distance"], goal=HALF, better="lower"
+    )
+    record.add("L1", setting, mine["L1"] / twin["L1"], goal=DEARER, better="lower")
+    for other in ("the mean colour", "the picture given"):
+        if f"L1 of {other}" in mine:
+            setting = f"{name}, with a critic ÷ {other}"
+            record.add("L1", setting, mine["L1"] / mine[f"L1 of {other}"], goal=MARGIN, better="lower")
+            far = mine["Fréchet distance"] / mine[f"Fréchet distance of {other}"]
+            record.add("Fréchet distance", setting, far, goal=MARGIN, better="lower")
+    if sheets:
+        for kind, run in runs.items():
+            with torch.no_grad(), seeds.seeded(record.seed, "sheet"):
+                few = dataset.splits["test"][torch.arange(16) * len(part) // 16]
+                sheet = translation_sheet(run.pipeline.model, dataset.batch(few), dataset.schema)
+            (IMAGES / f"pix2pix-{name}{'' if kind != 'twin' else '-twin'}.png").write_bytes(sheet)
+    return runs, dataset, part
+
+
+def measure_pairs(name: str) -> Any:
+    def measure(record: Record, kept: bool, full: bool, quick: bool, sheets: bool) -> None:
+        compare(record, name, str(shared(SOURCES[name])), kept, full, quick, sheets)
+
+    return measure
+
+
+def measure_labels(record: Record, kept: bool, full: bool, quick: bool, sheets: bool) -> None:
+    a, b, _ = facades.pairs(HOUSES, SIDE, record.seed)
+    runs, dataset, part = compare(record, "labels", {"a": a, "b": b}, kept, full, quick, sheets)
+    pictures, maps = facades.pairs(HOUSES, SIDE, record.seed + 1)[1:]
+    oracle = segmenter(pictures, maps, 20 if quick else LESSONS, record.seed)
+    wanted = maps_of(part.y)
+    real = overlap(oracle, part.x, wanted)
+    record.add("score of real pictures", "labels, oracle", real, goal=None, better="higher")
+    for kind, run in runs.items():
+        with torch.no_grad(), seeds.seeded(record.seed, "labels"):
+            made = torch.cat([run.pipeline.model.answer(batch.y) for batch in run.pipeline.batches(part, 64)])
+        share = overlap(oracle, (made * 255).round().to(torch.uint8), wanted) / real
+        goal = ORACLE if kind != "twin" else None
+        record.add("score of answers ÷ of real pictures", f"labels, {kind}", share, goal=goal, better="higher")
+
+
+def maps_of(colours: Tensor) -> NDArray[np.int64]:
+    """Class numbers of maps in colours, (N, 3, H, W)."""
+    apart = (colours[:, None].int() - torch.from_numpy(facades.COLOURS).int()[None, :, :, None, None]).abs().sum(2)
+    return apart.argmin(1).numpy()
+
+
+def segmenter(pictures: NDArray[np.uint8], maps: NDArray[np.int64], steps: int, seed: int) -> nn.Module:
+    """A network that finds the map of a picture."""
+    with seeds.seeded(seed, "oracle"):
+        net = UNet(3, len(facades.COLOURS), width=16, depth=3, detail=16)
+        optimizer = torch.optim.AdamW(net.parameters(), lr=2e-3)
+        for step in range(steps):
+            for group in optimizer.param_groups:
+                group["lr"] = 2e-3 * (1 - step / steps)
+            chosen = torch.randint(len(pictures), (16,))
+            x = torch.from_numpy(pictures[chosen]).permute(0, 3, 1, 2).float() / 255
+            cost = F.cross_entropy(net(x), torch.from_numpy(maps[chosen]))
+            optimizer.zero_grad()
+            cost.backward()
+            optimizer.step()
+    return net.eval()
+
+
+@torch.no_grad()
+def overlap(net: nn.Module, pictures: Tensor, maps: NDArray[np.int64]) -> float:
+    """The mean over classes of intersection over union, of all pictures together."""
+    told = torch.cat([net(part.float() / 255).argmax(1) for part in pictures.split(64)]).numpy()
+    each = []
+    for kind in range(len(facades.COLOURS)):
+        both, either = ((told == kind) & (maps == kind)).sum(), ((told == kind) | (maps == kind)).sum()
+        each.append(both / max(1, either))
+    return float(np.mean(each))
+
+
+MEASURES = {"lines": measure_pairs("lines"), "colours": measure_pairs("colours"), "labels": measure_labels}
+
+
+def main() -> None:
+    parser = options(__doc__ or "")
+    parser.add_argument("what", nargs="+", choices=[*MEASURES, "all"])
+    parser.add_argument("--full", action="store_true", help="the settings for a GPU")
+    parser.add_argument("--kept", action="store_true", help="measure the runs that are there")
+    parser.add_argument("--sheets", action="store_true", help="keep pictures of the answers in docs/images")
+    told = parser.parse_args()
+    catalog.fill()
+    record = Record("quality_pix2pix", told.seed)
+    for name, measure in MEASURES.items():
+        if name in told.what or "all" in told.what:
+            measure(record, told.kept, told.full, told.quick, told.sheets)
+    if not told.quick:
+        record.write(keep_others=True)
+
+
+if __name__ == "__main__":
+    main()

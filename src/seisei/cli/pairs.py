@@ -1,0 +1,132 @@
+"""`translate`: of pictures of any size other pictures, under the same names."""
+
+from __future__ import annotations
+
+import json as json_
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from seisei.cli.output import Target, plain, target
+from seisei.cli.results import load, origin, out
+from seisei.errors import UserError
+
+# Neighbouring tiles that are farther apart than this, of the range of values, may show.
+APART = 0.05
+
+
+def translate(
+    run: str,
+    input: str,
+    *,
+    n: int = 1,
+    seed: int = 0,
+    tile: int | None = None,
+    overlap: int | None = None,
+    convert: bool = False,
+    max_pixels: int = 64_000_000,
+    compare: str | None = None,
+    output: Path | None = None,
+    overwrite: bool = False,
+    json: bool = False,
+) -> None:
+    """Make of pictures what the model learned to make of such.
+
+    Pictures of any size, each under its own name, in its own format and as deep as it is.
+
+    Arguments:
+        run: A run's folder, or the beginning of its name under runs/.
+        input: A picture, a folder, or any pictures that `train` reads.
+        n: Answers to each picture, of a model that was trained with --noise.
+        seed: Of the noise; the same seed gives the same answers.
+        tile: Side of the tiles that a large picture is made by, in pixels; by default 512.
+        overlap: Pixels that neighbouring tiles share, and that are blended; by default a quarter of a tile.
+        convert: Turn colour into grey where the model knows grey only.
+        max_pixels: A picture that declares more is refused.
+        compare: A folder with the truths, under the same names, to say how far the answers are from them.
+        output: The folder, or for a single picture the file; by default a folder in the folder out of the run.
+        overwrite: Replace what is there.
+        json: Print the path as JSON.
+    """
+    from seisei.data.originals import originals
+
+    loaded = load(run, "translate")
+    noisy = bool(loaded.pipeline.model.noise)
+    if not 1 <= n <= 1000 or (n > 1 and not noisy):
+        problem = f"{n} is out of range, wanted 1 to 1000" if noisy else f"{n} answers of a model that has one"
+        remedy = "choose a number in the range" if noisy else "train with --noise latent for several"
+        raise UserError("E-TRL-19", "-n", problem, remedy, found=n)
+    one = Path(input).is_file() and n == 1 and output is not None and output.suffix != ""
+    suffixes = (output.suffix.lower(),) if one and output is not None else ()
+    place = target(output, out(loaded, f"translate-{plain(input)}"), suffixes=suffixes, overwrite=overwrite)
+    marks = {**origin(loaded), **({"seed": str(seed)} if noisy else {})}
+    apart: list[tuple[str, float]] = []
+    told: list[dict[str, float]] = []
+    truths = None if compare is None else _truths(compare, max_pixels)
+
+    def made() -> Iterator[tuple[str, bytes]]:
+        from seisei.modalities.files import encoded
+
+        for name, picture in originals(input, max_pixels=max_pixels):
+            for number in range(n):
+                answer = loaded.pipeline.translate(
+                    picture, name, seed=seed, number=number, convert=convert, tile=tile, overlap=overlap
+                )
+                apart.append((name, answer.disagreement))
+                if truths is not None and number == 0:
+                    told.append(_compared(name, answer.pixels, truths))
+                file = encoded(answer.pixels, picture.original, marks)
+                base = _base(name)
+                yield f"{base}-{number + 1}{file.suffix}" if n > 1 else f"{base}{file.suffix}", file.content
+
+    path = _one(place, made()) if one else place.write_all(made())
+    far = [(name, by) for name, by in apart if by > APART]
+    for name, by in far[:5]:
+        print(
+            f"note: {name}: neighbouring tiles differ by {by:.1%} of the range of values; raise --tile", file=sys.stderr
+        )
+    _say(path, told, len(apart), json)
+
+
+def _base(name: str) -> Path:
+    """Where below the folder of results a picture goes, without its suffix."""
+    path = Path(name.replace(":", "-"))
+    outside = path.is_absolute() or ".." in path.parts
+    return Path(path.stem) if outside else path.with_suffix("")
+
+
+def _one(place: Target, files: Iterator[tuple[str, bytes]]) -> Path:
+    """A single picture, as the file that was named."""
+    name, content = next(files)
+    if Path(name).suffix.lower() != place.path.suffix.lower():
+        problem = f"{place.path.suffix} is not the format of the answer, wanted {Path(name).suffix}"
+        raise UserError("E-TRL-17", place.path, problem, f"name it {place.path.stem}{Path(name).suffix}")
+    return place.write(content)
+
+
+def _truths(given: str, max_pixels: int) -> dict[str, Any]:
+    """Pictures by their names, the suffix aside."""
+    from seisei.data.originals import originals
+
+    return {str(Path(name).with_suffix("")): picture for name, picture in originals(given, max_pixels=max_pixels)}
+
+
+def _compared(name: str, pixels: Any, truths: dict[str, Any]) -> dict[str, float]:
+    """How far an answer is from its truth."""
+    from seisei.translations import compared
+
+    truth = truths.get(str(Path(name).with_suffix("")))
+    if truth is None:
+        raise UserError("E-TRL-23", name, "has no truth of its name", "add it, or leave --compare out")
+    return compared(pixels, truth.pixels, name)
+
+
+def _say(path: Path, told: list[dict[str, float]], count: int, json: bool) -> None:
+    means = {key: sum(one[key] for one in told) / len(told) for key in told[0]} if told else {}
+    if json:
+        print(json_.dumps({"path": str(path), "pictures": count, **means}))
+        return
+    print(path)
+    for key, value in means.items():
+        print(f"  {key}  {value:.4g}, the mean over {len(told):,} pictures")

@@ -1,0 +1,167 @@
+"""`stylize`: a picture in the style of another one.
+
+By a network that was trained for any style, in one pass, or by descending on the picture's pixels, which takes
+minutes and needs no training of its own: only features that styles are told by.
+"""
+
+from __future__ import annotations
+
+import json as json_
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from seisei.cli.output import plain, target
+from seisei.cli.results import load, origin, out
+from seisei.cli.runs import find_run
+from seisei.errors import UserError
+from seisei.spec import Range
+
+if TYPE_CHECKING:
+    from seisei.style import Painted, Pixels
+
+Engine = Literal["optimize", "feedforward"]
+# What a result may be written as.
+FORMS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF"}
+# The longer side of what is descended on, where a person says nothing of it, and what the descent is by default.
+LONGEST, STEPS, WEIGHT, SMOOTHNESS = 512, 100, 10.0, 1.0
+
+
+def stylize(
+    content: str,
+    style: str,
+    *,
+    run: str | None = None,
+    features: str | None = None,
+    engine: Engine | None = None,
+    strength: Annotated[float, Range(ge=0, le=1)] = 1.0,
+    keep_color: bool = False,
+    size: Annotated[int, Range(ge=16, le=16384)] | None = None,
+    steps: Annotated[int, Range(ge=1, le=100_000)] | None = None,
+    style_weight: Annotated[float, Range(ge=0, le=1e6)] | None = None,
+    smoothness: Annotated[float, Range(ge=0, le=1e6)] | None = None,
+    seed: Annotated[int, Range(ge=0)] | None = None,
+    max_pixels: int = 64_000_000,
+    output: Path | None = None,
+    overwrite: bool = False,
+    json: bool = False,
+) -> None:
+    """Paint a picture in the style of another one.
+
+    As in: seisei stylize photo.jpg painting.jpg --run RUN -o out.jpg
+    By a run of stylize in one pass, at any size; or with --features by descending on the picture's pixels.
+
+    Arguments:
+        content: A picture: what is painted.
+        style: A picture: how it is painted.
+        run: A run of stylize, or the beginning of its name under runs/.
+        features: What styles are told by: a run with a convolutional encoder, or VGG-19's weights in .safetensors.
+        engine: feedforward is --run's network; optimize descends on pixels, with the features of either.
+        strength: How much of the style: 0 for none, 1 for all of it.
+        keep_color: The content's colours stay: the style brings its textures alone.
+        size: Shrink the content to this longer side; optimize does to 512 by default.
+        steps: Rounds of optimize; 100 by default.
+        style_weight: Of optimize, the style against the content; 10 by default.
+        smoothness: Of optimize, against specks: weight of the total variation, 1 by default.
+        seed: Let optimize begin with noise of this seed, instead of the content.
+        max_pixels: A picture that declares more is refused.
+        output: The file, .png, .jpg, .webp or .tif; by default a .png in the run's folder out, or here.
+        overwrite: Replace what is there.
+        json: Print the path, and how far it went, as JSON.
+    """
+    if run is not None and features is not None:
+        raise UserError("E-GEN-07", "--features", "and --run both say what styles are told by", "leave one of them out")
+    if run is None and features is None:
+        remedy = "give --run RUN of `seisei train stylize`, or --features with a run of vqvae or VGG-19's .safetensors"
+        raise UserError("E-TRL-26", "--run", "is missing, and nothing else tells styles", remedy)
+    chosen: Engine = engine or ("optimize" if run is None else "feedforward")
+    descent = {"--steps": steps, "--style-weight": style_weight, "--smoothness": smoothness, "--seed": seed}
+    if chosen == "feedforward":
+        for option, value in descent.items():
+            if value is not None:
+                raise UserError("E-GEN-07", option, "is for --engine optimize", "leave it out", found=value)
+    loaded = _run(run, chosen) if run is not None else None
+    if chosen == "feedforward" and loaded is None:
+        remedy = "give --run with a run of `seisei train stylize`, or choose --engine optimize"
+        raise UserError("E-TRL-26", "--engine feedforward", "needs a network that was trained for it", remedy)
+    name = f"stylize-{plain(content)}-{plain(style)}.png"
+    default = Path(name) if loaded is None else out(loaded, name)
+    place = target(output, default, suffixes=tuple(FORMS), overwrite=overwrite)
+    longest = size or (LONGEST if chosen == "optimize" else None)
+    x, y = _pictures(content, style, longest, max_pixels, said=size is not None)
+
+    from seisei import style as styles
+    from seisei.modalities.files import Original, encoded
+
+    painted: Painted
+    if chosen == "feedforward":
+        assert loaded is not None
+        painted = styles.feedforward(loaded.pipeline, x, y, strength=strength, keep_color=keep_color)
+    else:
+        known = styles.features_of(loaded.path if loaded is not None else _source(features or ""))
+        painted = styles.optimised(
+            known, x, y, strength=strength, keep_color=keep_color, seed=seed, steps=STEPS if steps is None else steps,
+            weight=WEIGHT if style_weight is None else style_weight,
+            smoothness=SMOOTHNESS if smoothness is None else smoothness, told=_progress,
+        )  # fmt: skip
+        _cleared()
+    marks = {"style": Path(style).name, "strength": f"{strength:g}", "engine": chosen}
+    marks |= {} if loaded is None else origin(loaded)
+    suffix = place.path.suffix.lower()
+    path = place.write(encoded(painted.pixels, Original(FORMS[suffix], suffix=suffix), marks).content)
+    _say(path, painted, chosen, json)
+
+
+def _run(given: str, engine: Engine) -> Any:
+    """The run, which is one of stylize where its network is to paint."""
+    loaded = load(given, "evaluate")
+    if engine == "feedforward" and "stylize" not in loaded.verbs:
+        problem = f"this model cannot stylize; it can: {', '.join(loaded.verbs)}"
+        remedy = "give a run of `seisei train stylize`, or pass --engine optimize"
+        raise UserError("E-*-08", given, problem, remedy, wanted=loaded.verbs)
+    return loaded
+
+
+def _source(given: str) -> str | Path:
+    """A file of weights as it is; a run by the beginning of its name."""
+    from seisei.training.foreign import is_weights
+
+    return given if is_weights(given) else find_run(given)
+
+
+def _pictures(content: str, style: str, longest: int | None, max_pixels: int, *, said: bool) -> tuple[Pixels, Pixels]:
+    """Both pictures; the style's no larger than the content's, so that its textures fit."""
+    from seisei.modalities.files import read_picture
+    from seisei.style import shrunk
+
+    if not Path(content).exists():
+        raise UserError("E-*-09", content, "no such file", "check the path")
+    x = read_picture(content, where=content, max_pixels=max_pixels).pixels
+    try:
+        y = read_picture(style, where=style, max_pixels=max_pixels).pixels
+    except UserError as error:
+        raise UserError("E-TRL-24", style, error.problem, error.remedy.partition(" or pass ")[0]) from error
+    small = x if longest is None else shrunk(x, longest)
+    if small.shape != x.shape and not said:
+        print(f"note: {content}: shrunk to {small.shape[1]}×{small.shape[0]}; pass --size for another", file=sys.stderr)
+    return small, shrunk(y, max(small.shape[:2]))
+
+
+def _progress(count: int, loss: float) -> None:
+    if sys.stderr.isatty() and count % 5 == 0:
+        print(f"\r{count:5,} looks, loss {loss:.4g} ", end="", file=sys.stderr, flush=True)
+
+
+def _cleared() -> None:
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _say(path: Path, painted: Painted, engine: str, json: bool) -> None:
+    if json:
+        told = {"content_distance": painted.content, "style_distance": painted.style}
+        print(json_.dumps({"path": str(path), "engine": engine, **told}))
+        return
+    print(path)
+    print(f"  style distance    {painted.style:.3f}  of the content picture's, lower is nearer")
+    print(f"  content distance  {painted.content:.3f}  0 for its form, 1 for nothing of it")

@@ -1,0 +1,127 @@
+"""Pairs in two folders: files of the same name, the suffix aside."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from pathlib import Path
+from typing import NamedTuple
+
+from seisei.data.folder import Walk
+from seisei.data.pair_source import SIDES, PairSource, Side, no_pairs, titles_of, told
+from seisei.data.source import SPLITS, Record, identity_of, natural
+from seisei.errors import UserError
+
+# What two files have in common that are a pair: the part they are in, and the name below their folder.
+Key = tuple[str | None, str]
+
+
+class _Place(NamedTuple):
+    """Where a file lies: its side's word, what it has in common with its partner, and the folder of its side."""
+
+    word: str
+    key: Key
+    folder: str
+
+
+def folder_pairs(path: Path, typed: str, walk: Walk, *, must: bool = False) -> PairSource | None:
+    """The pairs of two folders, None where there are no such folders.
+
+    They are called a and b, or input and target, or source and target, in any case; with parts as in ``trainA``,
+    ``train/a`` or ``a/train``.
+
+    Arguments:
+        path: the folder above them.
+        typed: what the user called it.
+        walk: what is there.
+        must: refuse where there are no such folders.
+
+    Raises:
+        UserError: the folders are there, and no file has a partner.
+    """
+    places = _places(walk.names)
+    titles = titles_of({place.word for place in places.values()})
+    if titles is None:
+        if must:
+            raise no_pairs(typed, _folders_found(walk.names))
+        return None
+    sides: tuple[dict[Key, str], dict[Key, str]] = ({}, {})
+    folders: dict[tuple[str | None, int], str] = {}
+    faults, spoiled = (
+        list(walk.faults),
+        {_stem(place.key[1]) for place in _places([f.where for f in walk.faults]).values()},
+    )
+    double: set[Key] = set()
+    for name, place in places.items():
+        side = titles.index(place.word)
+        folders.setdefault((place.key[0], side), place.folder)
+        twin = sides[side].setdefault(place.key, name)
+        if twin != name:
+            problem = f"has the same name as {twin}, and one partner"
+            faults.append(UserError("E-CHK-17", name, problem, "remove or rename one", found=[twin, name]))
+            double.add(place.key)
+    keys = sorted({*sides[0], *sides[1]} - double, key=lambda key: (key[0] or "", natural(key[1])))
+    whole = [key for key in keys if key in sides[0] and key in sides[1]]
+    if not whole and not double:
+        counts = " and ".join(f"{len(sides[i])} in {titles[i]}" for i in (0, 1))
+        raise no_pairs(typed, f"{counts}, and no two have the same name")
+    alone = [key for key in keys if (key not in sides[0] or key not in sides[1]) and key[1] not in spoiled]
+    for key in alone:
+        side = 0 if key in sides[0] else 1
+        partner = folders.get((key[0], 1 - side), "/".join(filter(None, (key[0], titles[1 - side]))))
+        problem = f"has no {partner}/{key[1]}.*, {len(alone)} of {len(keys)} unpaired"
+        remedy = f"remove it, add its partner or pass --skip-bad {len(alone)}"
+        faults.append(UserError("E-CHK-18", sides[side][key], problem, remedy, found=len(alone), wanted=0))
+    named = [[sides[side][key] for key in whole] for side in (0, 1)]
+    parts = [folders[key] for key in sorted(folders, key=str)]
+    notes = ["the folders " + ", ".join(parts) + f": {titles[0]} is {SIDES[0]}, {titles[1]} is {SIDES[1]}"]
+    left = [name for name in walk.names if name not in places]
+    if left:
+        notes.append(f"{len(left):,} pictures in neither folder are not used, such as {left[0]}")
+    records = [Record(name, split=key[0]) for key, name in zip(whole, named[0], strict=True)]
+    stamp = identity_of("pairs", str(path.resolve()), sorted(walk.files), [str(fault) for fault in faults])
+    return PairSource(
+        "folders", typed, records, (_side(path, named[0]), _side(path, named[1])), stamp, faults, walk.ignored, notes
+    )
+
+
+def _side(path: Path, names: list[str]) -> Side:
+    return Side(names, lambda index: path / names[index])
+
+
+def _places(names: list[str]) -> dict[str, _Place]:
+    """Where each of these files lies, of those that lie in a folder of a side."""
+    found = {name: _sided(name.split("/")) for name in names}
+    sided = {name: place for name, place in found.items() if place is not None}
+    # ``a/train/…`` tells the part only where all do: a folder of that name may be one among others.
+    inner = [place.key[1].partition("/") for place in sided.values() if place.key[0] is None]
+    if not all(rest and folder.casefold() in SPLITS for folder, _, rest in inner):
+        return sided
+    for name, place in sided.items():
+        if place.key[0] is None:
+            folder, _, rest = place.key[1].partition("/")
+            sided[name] = _Place(place.word, (SPLITS[folder.casefold()], rest), f"{place.folder}/{folder}")
+    return sided
+
+
+def _sided(parts: list[str]) -> _Place | None:
+    folders, used = parts[:-1], 1
+    split, word = told(folders[0]) if folders else (None, None)
+    if split is not None and word is None and len(folders) > 1:
+        inside, word = told(folders[1])
+        word, used = (None if inside is not None else word), 2
+    if word is None:
+        return None
+    rest = "/".join(parts[used:])
+    return _Place(word, (split, _stem(rest)), "/".join(parts[:used]))
+
+
+def _stem(name: str) -> str:
+    """A name without its suffix, written the same on every system."""
+    return unicodedata.normalize("NFC", os.path.splitext(name)[0])
+
+
+def _folders_found(names: list[str]) -> str:
+    tops = sorted({name.partition("/")[0] for name in names if "/" in name}, key=natural)
+    listed = ", ".join(tops[:5]) + (", …" if len(tops) > 5 else "") if tops else "none"
+    return f"{len(names):,} pictures, folders {listed}"

@@ -1,0 +1,140 @@
+"""Recognising how pairs of pictures are laid out. Nothing is decoded yet."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from seisei.data.folder import Walk, folder_source, walk_through
+from seisei.data.hub import hub_folder
+from seisei.data.open import kind_of, only_array
+from seisei.data.pair_arrays import array_pairs
+from seisei.data.pair_folders import folder_pairs
+from seisei.data.pair_source import Layout, PairSource, beside, no_pairs
+from seisei.data.pair_tables import SUFFIXES, Columns, loose_tables, parquet_pairs, table_pairs, tables_in
+from seisei.data.parquet import parquet_source, picture_columns
+from seisei.data.scan import first_of, survey
+from seisei.data.source import Source
+from seisei.errors import UserError
+
+# A picture that is at least so many times as wide as high may be two of them.
+WIDE = 1.5
+
+
+def open_pairs(
+    given: Any,
+    layout: Layout = "found",
+    *,
+    source: str | None = None,
+    column: str | None = None,
+    columns: Columns = (None, None),
+    bits: int | None = None,
+    follow_outside: bool = False,
+) -> PairSource:
+    """The pairs that a path, a name or some arrays stand for.
+
+    Where the layout is to be found, a ``metadata.csv`` that names pictures in two columns comes first, then two
+    folders, then another such table, then pictures that all are wide enough to be two side by side.
+
+    Arguments:
+        given: see `seisei.data.pairs.read_pairs`.
+        layout: one of the layouts, or ``found``.
+        source: see `seisei.data.open.kind_of`.
+        column: of a parquet file, whose pictures have both sides.
+        columns: of A and of B.
+        bits: of arrays, see `array_pairs`.
+        follow_outside: read what lies outside of the folder.
+
+    Raises:
+        UserError: nothing is there, or no layout fits.
+
+    Example:
+        >>> import numpy as np
+        >>> len(open_pairs((np.zeros((3, 8, 8)), np.ones((3, 8, 8)))).records)
+        3
+    """
+    if columns != (None, None) and layout not in ("found", "columns"):
+        problem = f"is for columns of a table, and the pairs are to be read as {layout}"
+        raise UserError("E-TRN-13", "--column-a" if columns[0] else "--column-b", problem, "leave it out")
+    if not isinstance(given, (str, os.PathLike)):
+        return _not_files(array_pairs(given, bits=bits), layout, columns)
+    path, typed = Path(given), os.fspath(given)
+    if source is None and path.suffix.lower() in SUFFIXES and path.is_file():
+        if layout not in ("found", "columns"):
+            raise no_pairs(typed, f"a table, and the pairs are to be read as {layout}")
+        return table_pairs(path, typed, columns, follow_outside=follow_outside)
+    form = kind_of(given, source)
+    if form == "arrays":
+        return _not_files(array_pairs(only_array(path), typed, bits=bits), layout, columns)
+    if form in ("parquet", "hub"):
+        return _in_parquet(hub_folder(typed) if form == "hub" else path, typed, layout, column, columns)
+    if form == "folder":
+        return _in_folder(path, typed, layout, columns, follow_outside)
+    if form == "picture":
+        raise UserError("E-CHK-02", typed, "is one picture, wanted pairs of pictures", "give the folder above")
+    what = {"table": "a table", "text": "texts", "idx": "pictures in idx files"}.get(form, "digits")
+    raise no_pairs(typed, what)
+
+
+def _not_files(pairs: PairSource, layout: Layout, columns: Columns) -> PairSource:
+    if layout != "found" or columns != (None, None):
+        told = f"--pairs {layout}" if layout != "found" else "--column-a" if columns[0] else "--column-b"
+        raise UserError("E-TRN-13", told, "is for files, and these pairs are arrays", "leave it out")
+    return pairs
+
+
+def _in_parquet(path: Path, typed: str, layout: Layout, column: str | None, columns: Columns) -> PairSource:
+    found = picture_columns(path)
+    if layout == "folders":
+        raise no_pairs(typed, f"a table with the columns of pictures {', '.join(found) or 'none'}")
+    if layout == "columns" or (layout == "found" and column is None and len(found) != 1):
+        return parquet_pairs(path, typed, columns)
+    return _beside(parquet_source(path, typed, column=column), layout)
+
+
+def _in_folder(path: Path, typed: str, layout: Layout, columns: Columns, follow_outside: bool) -> PairSource:
+    must, found = layout == "columns" or columns != (None, None), layout == "found"
+    if layout != "beside":
+        walk = walk_through(path, typed, follow_outside=follow_outside)
+        if not walk.files:
+            raise first_of(sorted(walk.faults, key=lambda fault: fault.where))
+        loose = loose_tables(path)
+        if must:
+            chosen = tables_in(path, typed, walk.tables + loose, columns, follow_outside=follow_outside, must=True)
+            assert chosen is not None
+            return _with_rest(chosen, walk)
+        described = tables_in(path, typed, walk.tables, columns, follow_outside=follow_outside) if found else None
+        if described is not None:
+            return _with_rest(described, walk)
+        sided = folder_pairs(path, typed, walk, must=not found)
+        if sided is not None:
+            return sided
+        named = tables_in(path, typed, loose, columns, follow_outside=follow_outside)
+        if named is not None:
+            return _with_rest(named, walk)
+    return _beside(folder_source(path, typed, follow_outside=follow_outside), layout)
+
+
+def _with_rest(pairs: PairSource, walk: Walk) -> PairSource:
+    """With what the folder holds besides the files that its tables name."""
+    used = {name for side in pairs.sides for name in side.names}
+    left = [name for name in walk.names if name not in used]
+    if left:
+        pairs.notes.append(f"{len(left):,} pictures are in no row and are not used, such as {left[0]}")
+    pairs.ignored = Counter({suffix: n for suffix, n in walk.ignored.items() if suffix not in SUFFIXES})
+    return pairs
+
+
+def _beside(source: Source, layout: Layout) -> PairSource:
+    if layout == "found":
+        sizes = survey(source)
+        wide = sum(n for (height, width), n in sizes.items() if width % 2 == 0 and width >= WIDE * height)
+        # Where no header can be read, reading says why.
+        if wide < sizes.total():
+            folders = sorted({record.name.rpartition("/")[0] for record in source.records})
+            where = f" in {len(folders)} folders" if len(folders) > 1 else ""
+            found = f"{len(source.records):,} pictures{where}, {wide:,} of them wide enough to be two side by side"
+            raise no_pairs(source.root, found)
+    return beside(source)

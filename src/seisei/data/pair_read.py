@@ -1,0 +1,136 @@
+"""Reading one pair: both of its sides, checked against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from seisei.data.pack import Wishes
+from seisei.data.pair_rooms import Frame, Room
+from seisei.data.pair_source import PairSource
+from seisei.errors import UserError
+from seisei.modalities.files import Picture, read_picture
+
+Sizes = tuple[int, int]
+_NOTHING = np.empty((0, 0), np.uint8)
+
+
+@dataclass(frozen=True)
+class PairWishes:
+    """What the caller asked for.
+
+    Arguments:
+        plain: as of pictures.
+        bits: 8 brings all to 8 bits.
+        mapped: the place of the side that is of label maps, None where there is none.
+    """
+
+    plain: Wishes
+    bits: Literal[8] | None = None
+    mapped: int | None = None
+
+    @property
+    def resizes(self) -> bool:
+        """Whether a size, or a way to fit, was asked for."""
+        return self.plain.size is not None or self.plain.fit is not None
+
+
+class Made(NamedTuple):
+    """What is kept of a pair: its picture's size, and of each side what was found and what was made."""
+
+    size: Sizes
+    found: tuple[Picture, Picture]
+    made: tuple[Any, Any]
+
+
+def reader(
+    source: PairSource, wishes: PairWishes, frame: Frame, rooms: Sequence[Room]
+) -> Callable[[int], Made | UserError]:
+    """What reads one pair, in a thread, or says what is wrong with it."""
+    plain = wishes.plain
+
+    def picture(place: int, index: int) -> Picture:
+        side = source.sides[place]
+        maps = wishes.mapped is not None and (source.beside or place == wishes.mapped)
+        # A JPEG at a fraction of its size has mixed colours, or an odd width.
+        at_least = None if maps or source.beside or frame.fit is None else (frame.height, frame.width)
+        found = read_picture(
+            side.read(index), where=side.names[index], max_pixels=plain.max_pixels, min_size=plain.min_size,
+            frames=plain.frames, at_least=at_least, deep=maps or wishes.bits is None,
+        )  # fmt: skip
+        if plain.strict_mode and found.conversions:
+            problem = f"mode {found.mode}: {found.conversions[0]}"
+            remedy = "save it without, or leave out --strict-mode"
+            raise UserError("E-CHK-12", side.names[index], problem, remedy)
+        return found
+
+    def read(index: int) -> Made | UserError:
+        names = [side.names[index] for side in source.sides]
+        try:
+            if source.beside:
+                both = halves(picture(0, index), names[0])
+            else:
+                both = picture(0, index), picture(1, index)
+                _check_alike(both, names, wishes.resizes)
+            for each, name in zip(both, names, strict=True):
+                _check_large(each, name, plain.min_size)
+            made = [room.make(each, name) for room, each, name in zip(rooms, both, names, strict=True)]
+        except UserError as error:
+            return error
+        # Only what was found is kept: pixels of many large pictures would not fit.
+        facts = [replace(each, pixels=_NOTHING) for each in both]
+        return Made(both[0].size, (facts[0], facts[1]), (made[0], made[1]))
+
+    return read
+
+
+def halves(picture: Picture, name: str) -> tuple[Picture, Picture]:
+    """The left and the right half of a picture.
+
+    Raises:
+        UserError: its width is odd.
+    """
+    height, width = picture.size
+    if width % 2:
+        problem = f"is {width}x{height} pixels, and two pictures of one size side by side have an even width"
+        raise UserError(
+            "E-CHK-19", name, problem, "cut it to an even width or remove it", found=width, wanted=width - 1
+        )
+    size = height, width // 2
+    left, right = picture.pixels[:, : width // 2], picture.pixels[:, width // 2 :]
+    return replace(picture, pixels=left, size=size), replace(picture, pixels=right, size=size)
+
+
+def _check_alike(both: tuple[Picture, Picture], names: Sequence[str], resizes: bool) -> None:
+    """Refuse sides of two sizes, or where they are resized of two shapes."""
+    one, other = both[0].size, both[1].size
+    if one == other or (resizes and _same_shape(one, other)):
+        return
+    sizes = [f"{width}x{height}" for height, width in (one, other)]
+    problem = f"is {sizes[1]} pixels, and {names[0]} {sizes[0]}"
+    remedy = "cut one of them to the other's proportions" if resizes else "make them one size, or pass --size or --fit"
+    raise UserError("E-CHK-19", names[1], problem, remedy, found=sizes[1], wanted=sizes[0])
+
+
+def _same_shape(one: Sizes, other: Sizes) -> bool:
+    """Whether two sizes have the same proportions, up to the rounding of the smaller one's sides.
+
+    Example:
+        >>> _same_shape((341, 512), (171, 256)), _same_shape((64, 64), (64, 72))
+        (True, False)
+    """
+    small, large = sorted((one, other))
+    height, width = large[0] * small[1] / large[1], large[1] * small[0] / large[0]
+    return abs(height - small[0]) <= 0.5 or abs(width - small[1]) <= 0.5
+
+
+def _check_large(picture: Picture, name: str, least: int) -> None:
+    """Refuse halves, and arrays, with a shorter side; files were measured when they were opened."""
+    height, width = picture.size
+    if min(height, width) < least:
+        found, wanted = f"{width}x{height}", f"{least}x{least}"
+        problem = f"is {found} pixels on each side, wanted at least {wanted}"
+        raise UserError("E-CHK-10", name, problem, "lower --min-size or remove it", found=found, wanted=wanted)

@@ -1,0 +1,114 @@
+"""Pairs of pictures before they are read: `PairSource`, and how folders and keys say which side they are."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from seisei.data.source import SPLITS, Record, Source
+from seisei.errors import UserError
+
+Layout = Literal["found", "beside", "folders", "columns"]
+SIDES = ("A", "B")
+# Names of the two sides that go together.
+TITLES = (("a", "b"), ("input", "target"), ("source", "target"))
+_WORDS = {word: (side, titles) for titles in TITLES for side, word in enumerate(titles)}
+_SPLIT = "|".join(sorted(SPLITS, key=len, reverse=True))
+_NAMED = "|".join(_WORDS)
+_BOTH = re.compile(
+    rf"(?P<split>{_SPLIT})[ _.-]?(?P<word>{_NAMED})|(?P<word_first>{_NAMED})[ _.-]?(?P<split_last>{_SPLIT})"
+)
+LAYOUTS = (
+    "put them in two folders a and b under the same names, or side by side in each picture, or name them in two "
+    "columns of a metadata.csv"
+)
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of all pairs.
+
+    Arguments:
+        names: what an error calls each picture.
+        read: the picture of a place, as `seisei.modalities.image.read_picture` takes it.
+        levels: how many values a pixel takes, where that is known before; else by the pictures.
+    """
+
+    names: Sequence[str]
+    read: Callable[[int], Any]
+    levels: int | None = None
+
+
+@dataclass
+class PairSource:
+    """Pairs in some form, with what was found while listing them.
+
+    Arguments:
+        layout: how they are paired, ``beside``, ``folders``, ``columns`` or ``arrays``.
+        root: the place, as the user typed it.
+        records: one for each pair; labels and captions are not looked at.
+        sides: A and B; the same one twice where both lie side by side in one picture.
+        identity: see `seisei.data.source.Source`, as for the three that follow.
+        faults: pairs that are there and not whole.
+        ignored: see `Source`.
+        notes: see `Source`.
+    """
+
+    layout: str
+    root: str
+    records: list[Record]
+    sides: tuple[Side, Side]
+    identity: str | None = None
+    faults: list[UserError] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def beside(self) -> bool:
+        """Whether a picture holds both sides."""
+        return self.layout == "beside"
+
+
+def told(name: str) -> tuple[str | None, str | None]:
+    """The split and the side's word that a folder's name, or an array's key, tells.
+
+    Example:
+        >>> told("trainA"), told("val"), told("Target"), told("b_test"), told("cats")
+        (('train', 'a'), ('validation', None), (None, 'target'), ('test', 'b'), (None, None))
+    """
+    lower = name.casefold()
+    if lower in SPLITS:
+        return SPLITS[lower], None
+    if lower in _WORDS:
+        return None, lower
+    found = _BOTH.fullmatch(lower)
+    if found is None:
+        return None, None
+    return SPLITS[found["split"] or found["split_last"]], found["word"] or found["word_first"]
+
+
+def titles_of(words: set[str]) -> tuple[str, str] | None:
+    """The two names of sides that these words are, None where they are not both of one pair of names.
+
+    Example:
+        >>> titles_of({"target", "source"}), titles_of({"a"}), titles_of({"a", "target"})
+        (('source', 'target'), None, None)
+    """
+    return next((titles for titles in TITLES if set(titles) == words), None)
+
+
+def beside(source: Source) -> PairSource:
+    """The pairs of pictures that each hold both sides, A on the left and B on the right."""
+    side = Side([record.name for record in source.records], source.read)
+    return PairSource(
+        "beside", source.root, source.records, (side, side), source.identity, list(source.faults), source.ignored,
+        list(source.notes),
+    )  # fmt: skip
+
+
+def no_pairs(where: object, found: str) -> UserError:
+    """What is said where no layout fits."""
+    return UserError("E-TRN-14", where, f"is not of pairs: {found}", LAYOUTS)

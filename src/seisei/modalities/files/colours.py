@@ -1,0 +1,124 @@
+"""What a file shows as 8-bit grey or sRGB: palettes, inks, profiles, transparency, and 16 bits brought down."""
+
+from __future__ import annotations
+
+import functools
+import io
+from typing import Any
+
+import numpy as np
+import PIL.Image as pillow
+from numpy.typing import NDArray
+from PIL import ImageCms
+
+from seisei.errors import UserError
+from seisei.modalities.pixels import Colour, Pixels
+
+CONVERTED = "colour profile to sRGB"
+
+
+def to_eight_bits(
+    picture: pillow.Image, where: object, background: Colour, bits: int, conversions: list[str], notes: list[str]
+) -> Pixels:
+    """A decoded picture as 8-bit grey or sRGB, (H, W) or (H, W, 3).
+
+    Arguments:
+        picture: decoded.
+        where: what an error calls it.
+        background: what shows through where it is transparent.
+        bits: per value in the file.
+        conversions: receives what is done.
+        notes: receives what was wrong without effect.
+    """
+    mode = picture.mode
+    if mode.startswith("I") or mode == "F":
+        return from_deep(np.asarray(picture), where, conversions)
+    if mode == "LAB":
+        raise UserError("E-CHK-12", where, "mode LAB", "save it as 8-bit RGB", found=mode, wanted=["L", "RGB"])
+    if bits == 16:
+        conversions.append("16 bits to 8")
+    profile, transparent = picture.info.get("icc_profile"), picture.has_transparency_data
+    if mode == "P":
+        conversions.append("palette expanded")
+    elif mode == "CMYK":
+        conversions.append("CMYK to RGB")
+    elif mode in ("YCbCr", "HSV"):
+        conversions.append(f"{mode} to RGB")
+    if transparent:
+        rgba = np.asarray((picture.convert("LA") if mode == "La" else picture).convert("RGBA"))
+        opaque = pillow.fromarray(np.ascontiguousarray(rgba[..., :3]))
+        pixels = over(_in_srgb(opaque, profile, conversions, notes), rgba[..., 3:], background, conversions)
+        grey = mode in ("1", "L", "LA", "La") and len(set(background)) == 1 and profile is None
+        return np.ascontiguousarray(pixels[..., 0]) if grey else pixels
+    if mode in ("1", "L"):
+        return np.asarray(picture.convert("L"))
+    return _in_srgb(picture, profile, conversions, notes)
+
+
+def over(
+    pixels: NDArray[Any], alpha: NDArray[Any], background: Colour, conversions: list[str], premultiplied: bool = False
+) -> NDArray[Any]:
+    """What is seen of a picture before a background, rounded to the nearest.
+
+    Arguments:
+        pixels: (H, W, 3), uint8 or uint16.
+        alpha: (H, W, 1), of the same kind; its largest value hides the background.
+        background: in 0 … 255.
+        conversions: receives what is done.
+        premultiplied: whether the pixels were already multiplied by alpha.
+    """
+    white = int(np.iinfo(pixels.dtype).max)
+    if (alpha == white).all():
+        return pixels
+    # Exact integers: at most 255 * 255 + 127 fits in 16 bits, and 65535 * 65535 + 32767 in 32.
+    wide: Any = np.uint16 if white == 255 else np.uint32
+    alpha = alpha.astype(wide)
+    behind = np.array([white // 255 * part for part in background], wide) * (white - alpha)
+    conversions.append(f"transparency over #{bytes(background).hex()}")
+    if premultiplied:
+        seen = (pixels + (behind + white // 2) // white).clip(max=white)
+    else:
+        seen = (pixels * alpha + behind + white // 2) // white
+    made: NDArray[Any] = seen.astype(pixels.dtype)
+    return made
+
+
+def from_deep(values: NDArray[Any], where: object, conversions: list[str]) -> Pixels:
+    """Grey of 16 bits, or of floating point in [0, 1], in 8 bits: scaled, not clipped."""
+    floating = values.dtype.kind == "f"
+    limit = 1 if floating else 65535
+    check_range(values, limit, where)
+    conversions.append("floating point to 8 bits" if floating else "16 bits to 8")
+    return np.rint(values.astype(np.float64) * (255 / limit)).astype(np.uint8)
+
+
+def check_range(values: NDArray[Any], limit: int, where: object) -> None:
+    """Refuse values outside of 0 … limit, or that are no numbers."""
+    low, high = values.min(initial=0), values.max(initial=0)
+    if not (low >= 0 and high <= limit):
+        problem = f"values {low:g} to {high:g}, wanted 0 to {limit}"
+        raise UserError(
+            "E-CHK-12", where, problem, "save it as 8-bit or 16-bit", found=[float(low), float(high)], wanted=[0, limit]
+        )
+
+
+def _in_srgb(picture: pillow.Image, profile: bytes | None, conversions: list[str], notes: list[str]) -> Pixels:
+    """An opaque colour picture in sRGB; its own profile is used where it has a readable one."""
+    if profile and picture.mode in ("RGB", "CMYK"):
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            if "srgb" not in ImageCms.getProfileDescription(source).lower():
+                changed = ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+                assert changed is not None
+                conversions.append(CONVERTED)
+                return np.asarray(changed)
+        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+            notes.append("bad colour profile ignored")
+    return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
+
+
+@functools.cache
+def srgb_profile() -> bytes:
+    """A profile that says sRGB; the same on every day, which it would state."""
+    made = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return made[:24] + bytes.fromhex("07d0 0001 0001 0000 0000 0000") + made[36:]

@@ -1,0 +1,185 @@
+"""A content picture in the style of another one: by a network that does it for any style, or by descending on pixels.
+
+With features f_1 … f_L of a network that stays as it is (`seisei.nn.features`, `seisei.nn.vgg`):
+
+    feed-forward    g(lerp(f(c), AdaIN(f(c), f(s)), a)),   f = f_L, g a decoder
+    optimised       argmin_x ‖f_k(x) − f_k(c)‖²/‖f_k(c) − μ‖² + λ/L Σ_l ‖G_l(x) − G_l*‖²/‖G_l*‖² + a κ TV(x)
+                    G_l* = lerp(G(f_l(c)), G(f_l(s)), a)
+
+a is the strength: 0 gives what the decoder makes of c, or c itself, 1 all of the style. What is weighed is relative to
+its own size, so that λ means the same with every network.
+
+References: *Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization (Huang, Belongie, 2017)*, arXiv
+    1703.06868; *A Neural Algorithm of Artistic Style (Gatys, Ecker, Bethge, 2015)*, arXiv 1508.06576.
+
+Shapes: pictures (B, C, H, W) in [0, 1], H and W any, those of c and s apart; maps as `seisei.nn.features` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seisei.batch import Batch
+from seisei.nn.features import REACH, cut, form_level
+from seisei.nn.statistics import LEAST, adaptive, gram, grams_apart, variation
+from seisei.spec import listed
+
+# Pictures that are looked at before the first step, and those that go through together.
+LOOKED_AT, TOGETHER = 64, 8
+# What a value beyond black or white costs, of its squared distance, for it cannot be shown.
+BEYOND = 100.0
+# Rows and columns by which a picture is moved: each parity of both, and each of four remainders of either.
+PLACES = ((0, 0), (1, 2), (2, 1), (3, 3))
+
+
+@listed
+class Stylizer(nn.Module):
+    """One network for any style.
+
+    Arguments:
+        features: a list of maps of a picture, the finest first; it does not learn.
+        decoder: the last of them to a picture.
+
+    Example:
+        >>> from seisei.nn.features import StageFeatures
+        >>> from seisei.nn.maps import MapEncoder
+        >>> from seisei.nn.mirror import MirrorDecoder
+        >>> features = StageFeatures(MapEncoder([3, 16, 16], factor=4, width=4))
+        >>> model = Stylizer(features, MirrorDecoder(8, [8, 4], channels=3, patch=2))
+        >>> model.stylize(torch.zeros(2, 3, 17, 13), torch.zeros(2, 3, 9, 30)).shape
+        torch.Size([2, 3, 17, 13])
+    """
+
+    spreads: Tensor
+
+    def __init__(self, features: nn.Module, decoder: nn.Module) -> None:
+        super().__init__()
+        self.features: Any = features.requires_grad_(False)
+        self.decoder: Any = decoder
+        outputs: list[int] = features.outputs  # type: ignore[assignment]
+        # How much the values of a picture, and of each map, vary in training pictures: what a distance is measured in.
+        self.register_buffer("spreads", torch.ones(1 + len(outputs)))
+
+    @torch.no_grad()
+    def initialise(self, examples: Batch) -> None:
+        """See how much each map varies in training pictures."""
+        few = Batch(examples.x[:LOOKED_AT]).split(TOGETHER)
+        found = [[part.x, *self.features(part.x)] for part in few]
+        for level, maps in enumerate(zip(*found, strict=True)):
+            self.spreads[level] = torch.cat(maps).var((0, 2, 3), correction=0).mean().clamp_min(LEAST)
+
+    def target(self, content: Tensor, style: Tensor, strength: float | Tensor = 1.0) -> Tensor:
+        """What the decoder reads, of the last maps of both: the content's, as far as the strength says in the style.
+
+        Arguments:
+            content: (B, F, h, w).
+            style: (B, F, h', w').
+            strength: one for all, or (B, 1, 1, 1).
+        """
+        return content + strength * (adaptive(content, style) - content)
+
+    def decoded(self, target: Tensor, like: Tensor) -> Tensor:
+        """The picture of what `target` gives, cut to the size of another."""
+        made: Tensor = self.decoder(target)
+        return made[..., : like.shape[2], : like.shape[3]]
+
+    def stylize(self, content: Tensor, style: Tensor, strength: float = 1.0) -> Tensor:
+        """Each content picture in the style of its style picture, of the content's size.
+
+        Arguments:
+            content: (B, C, H, W).
+            style: (B, C, H', W').
+            strength: 0 for what comes back of the content picture alone, 1 for all of the style.
+        """
+        return self.decoded(self.target(self.features(content)[-1], self.features(style)[-1], strength), content)
+
+
+def optimise(
+    features: Callable[[Tensor], list[Tensor]],
+    content: Tensor,
+    style: Tensor,
+    *,
+    strides: list[int],
+    strength: float = 1.0,
+    weight: float = 10.0,
+    smoothness: float = 1.0,
+    steps: int = 100,
+    start: Tensor | None = None,
+    told: Callable[[int, float], None] | None = None,
+) -> Tensor:
+    """A content picture in the style of another one, by L-BFGS on its pixels; the same every time.
+
+    Arguments:
+        features: a list of maps of a picture.
+        content: (1, C, H, W).
+        style: (1, C, H', W').
+        strides: of the maps: what the content is told by is the last that is not too coarse.
+        strength: a.
+        weight: λ.
+        smoothness: κ.
+        steps: rounds at most.
+        start: a picture to begin with; by default the content.
+        told: of the number of times that the loss was computed, and the loss.
+
+    Returns:
+        (1, C, H, W) in [0, 1].
+
+    Example:
+        >>> from seisei.nn.features import StageFeatures
+        >>> from seisei.nn.maps import MapEncoder
+        >>> features = StageFeatures(MapEncoder([3, 16, 16], factor=4, width=4))
+        >>> same = optimise(features, torch.full((1, 3, 9, 9), 0.5), torch.rand(1, 3, 8, 8), strides=[2, 4], strength=0)
+        >>> bool((same == 0.5).all())
+        True
+    """
+    level = form_level(strides)
+    # Features that begin as patches look from several places, so that no pattern as wide as a patch escapes them.
+    places = PLACES if strides[0] > 1 and min(content.shape[2:]) > 2 * REACH else ()
+
+    def seen(x: Tensor) -> list[Tensor]:
+        if not places:
+            return features(x)
+        # Its border is reflected, so that each place shows all of it.
+        whole = F.pad(x, (REACH, REACH, REACH, REACH), mode="reflect")
+        return features(cut(whole.expand(len(places), -1, -1, -1), places))
+
+    with torch.no_grad():
+        own, theirs = seen(content), features(style)
+        form = own[level]
+        size = (form - form.mean((2, 3), keepdim=True)).square().sum().clamp_min(LEAST)
+        wanted = [torch.lerp(gram(c), gram(s), strength) for c, s in zip(own, theirs, strict=True)]
+    # What is relative, and smoothness too, only counts as far as the style does: 0 leaves the content as it is.
+    smooth = strength * smoothness
+    x = (content if start is None else start).clone(memory_format=torch.contiguous_format).requires_grad_()
+    descent = torch.optim.LBFGS(
+        [x], max_iter=steps, max_eval=2 * steps, history_size=20, tolerance_grad=0.0, tolerance_change=0.0,
+        line_search_fn="strong_wolfe",
+    )  # fmt: skip
+    count = 0
+
+    def closure() -> Tensor:
+        nonlocal count
+        descent.zero_grad()
+        with torch.enable_grad():
+            maps = seen(x)
+            loss = (maps[level] - form).square().sum() / size
+            apart = [grams_apart(of, aim).mean() for of, aim in zip(maps, wanted, strict=True)]
+            loss = loss + weight * torch.stack(apart).mean() + smooth * variation(x).sum()
+            loss = loss + BEYOND * (x - x.clamp(0, 1)).square().mean()
+        loss.backward()  # type: ignore[no-untyped-call]
+        # Networks whose channels come last give it back so.
+        x.grad = x.grad.contiguous() if x.grad is not None else None
+        count += 1
+        if told is not None:
+            told(count, float(loss.detach()))
+        return loss
+
+    descent.step(closure)  # type: ignore[no-untyped-call]
+    # A line search that ends in numbers that are none leaves what it began with.
+    best = x.detach()
+    return best.clamp(0, 1) if bool(torch.isfinite(best).all()) else content.clone()

@@ -1,0 +1,94 @@
+"""A style without its colours: what a picture is painted with can be matched to another one, or left out.
+
+`matched` gives a picture the mean μ' and the covariance Σ' of another one's colours, by the linear map that moves
+them least:
+
+    x' = A (x − μ) + μ',   A = Σ^−½ (Σ^½ Σ' Σ^½)^½ Σ^−½,   so that A Σ Aᵀ = Σ'
+
+`relit` adds to red, green and blue alike what the luminance Y of a picture wants of another's: R − Y and B − Y, which
+are its colour, stay as they are.
+
+Reference: *Preserving Color in Neural Artistic Style Transfer (Gatys, Bethge, Hertzmann, Shechtman, 2016)*, arXiv
+    1606.05897.
+
+Shapes: pictures (B, C, H, W), C being 3, or 1, where nothing is colour.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+# ITU-R 601, as `seisei.modalities.image.with_channels` weighs colours.
+RED, GREEN, BLUE = 0.299, 0.587, 0.114
+# Directions in which colours vary by less than this share of the most are taken for none.
+FLAT = 1e-9
+
+
+def luminance(picture: Tensor) -> Tensor:
+    """How light each pixel is, (B, 1, H, W).
+
+    Example:
+        >>> round(luminance(torch.tensor([1.0, 0.0, 1.0]).view(1, 3, 1, 1)).item(), 3)
+        0.413
+    """
+    if picture.shape[1] == 1:
+        return picture
+    red, green, blue = (picture[:, at : at + 1] for at in range(3))
+    return RED * red + GREEN * green + BLUE * blue
+
+
+def relit(picture: Tensor, light: Tensor) -> Tensor:
+    """The picture's colours under this luminance, not yet kept within [0, 1].
+
+    Arguments:
+        picture: whose colours.
+        light: (B, 1, H, W).
+
+    Example:
+        >>> relit(torch.tensor([0.5, 0.5, 0.5]).view(1, 3, 1, 1), torch.full((1, 1, 1, 1), 0.75)).flatten().tolist()
+        [0.75, 0.75, 0.75]
+    """
+    return picture + (light - luminance(picture))
+
+
+def spread(picture: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean, (B, C, 1), and covariance, (B, C, C), of a picture's colours, in float64.
+
+    Example:
+        >>> mean, covariance = spread(torch.tensor([[[[0.0, 2.0]], [[1.0, 1.0]]]]))
+        >>> mean.flatten().tolist(), covariance.tolist()
+        ([1.0, 1.0], [[[1.0, 0.0], [0.0, 0.0]]])
+    """
+    flat = picture.double().flatten(2)
+    mean = flat.mean(2, keepdim=True)
+    return mean, (flat - mean) @ (flat - mean).transpose(1, 2) / flat.shape[2]
+
+
+def matched(picture: Tensor, like: Tensor) -> Tensor:
+    """The picture with the mean and covariance of another one's colours, not kept within [0, 1].
+
+    Where its own colours do not vary in some direction, as those of a grey picture, they do not afterwards.
+
+    Arguments:
+        picture: (B, C, H, W).
+        like: (B, C, H', W').
+
+    Example:
+        >>> matched(torch.tensor([[[[0.0, 1.0]]]]), torch.tensor([[[[0.25, 0.75]]]])).tolist()
+        [[[[0.25, 0.75]]]]
+    """
+    (mean, own), (theirs, wanted) = spread(picture), spread(like)
+    root, back = _power(own, 0.5), _power(own, -0.5)
+    move: Tensor = back @ _power(root @ wanted @ root, 0.5) @ back
+    flat = move @ (picture.double().flatten(2) - mean) + theirs
+    return flat.reshape(picture.shape).to(picture.dtype)
+
+
+def _power(matrix: Tensor, exponent: float) -> Tensor:
+    """Of symmetric matrices without negative eigenvalues; what is 0 stays 0."""
+    values, vectors = torch.linalg.eigh(matrix)
+    there = values > FLAT * values[..., -1:].clamp_min(FLAT)
+    powers = torch.where(there, values.clamp_min(FLAT * FLAT).pow(exponent), 0.0)
+    found: Tensor = vectors @ (powers.unsqueeze(-1) * vectors.transpose(1, 2))
+    return found

@@ -1,0 +1,90 @@
+"""What a map's channels say of a picture's style: how they vary together, and how each varies, wherever in the picture.
+
+Of a map F of C channels at N = H · W places, F (C, N):
+
+    G = F Fᵀ / N                                  Gram matrix
+    μ = 1/N Σ_n F_n,   σ² = 1/N Σ_n (F_n − μ)²    of each channel
+    AdaIN(c, s) = σ(s) (c − μ(c)) / σ(c) + μ(s)   a map of the form of c and the mean and deviation of s
+
+None of them changes when places are permuted: they say what there is, not where.
+
+References: *A Neural Algorithm of Artistic Style (Gatys, Ecker, Bethge, 2015)*, arXiv 1508.06576; *Arbitrary Style
+    Transfer in Real-time with Adaptive Instance Normalization (Huang, Belongie, 2017)*, arXiv 1703.06868.
+
+Shapes: maps (B, C, H, W); distances (B,), of each example.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+# What the variance of a channel that is the same everywhere counts as: it has no direction to be scaled in.
+LEAST = 1e-10
+
+
+def gram(features: Tensor) -> Tensor:
+    """F Fᵀ/(H W), (B, C, C).
+
+    Example:
+        >>> gram(torch.tensor([[[[1.0, 2.0]], [[3.0, 4.0]]]])).tolist()
+        [[[2.5, 5.5], [5.5, 12.5]]]
+    """
+    flat = features.flatten(2)
+    return flat @ flat.transpose(1, 2) / flat.shape[2]
+
+
+def mean_and_deviation(features: Tensor) -> tuple[Tensor, Tensor]:
+    """μ and σ of each channel, (B, C, 1, 1) each.
+
+    Example:
+        >>> mean, deviation = mean_and_deviation(torch.tensor([[[[1.0, 3.0]]]]))
+        >>> mean.item(), round(deviation.item(), 6)
+        (2.0, 1.0)
+    """
+    variance, mean = torch.var_mean(features, (2, 3), correction=0, keepdim=True)
+    return mean, (variance + LEAST).sqrt()
+
+
+def adaptive(content: Tensor, style: Tensor) -> Tensor:
+    """AdaIN(content, style): of the content's form, with the style's mean and deviation in each channel.
+
+    Example:
+        >>> adaptive(torch.tensor([[[[0.0, 2.0]]]]), torch.tensor([[[[10.0, 30.0, 10.0, 30.0]]]])).tolist()
+        [[[[10.0, 30.0]]]]
+    """
+    (mean, deviation), (theirs, spread) = mean_and_deviation(content), mean_and_deviation(style)
+    return spread * ((content - mean) / deviation) + theirs
+
+
+def moments_apart(one: Tensor, other: tuple[Tensor, Tensor]) -> Tensor:
+    """(μ − μ')² + (σ − σ')², the mean over channels, (B,).
+
+    Arguments:
+        one: a map.
+        other: μ' and σ', as `mean_and_deviation` gives them.
+    """
+    mean, deviation = mean_and_deviation(one)
+    return ((mean - other[0]).square() + (deviation - other[1]).square()).flatten(1).mean(1)
+
+
+def grams_apart(one: Tensor, other: Tensor) -> Tensor:
+    """‖G(one) − G'‖²/‖G'‖², (B,): 0 where the map has this Gram matrix, 1 where it has none of it.
+
+    Arguments:
+        one: a map.
+        other: G', (B, C, C).
+    """
+    size = other.square().flatten(1).sum(1).clamp_min(LEAST)
+    return (gram(one) - other).square().flatten(1).sum(1) / size
+
+
+def variation(picture: Tensor) -> Tensor:
+    """Total variation: how far a value is from the next to its right and below it, on average, (B,).
+
+    Example:
+        >>> variation(torch.tensor([[[[0.0, 1.0], [0.0, 1.0]]]])).item()
+        0.5
+    """
+    right, down = picture.diff(dim=3).abs(), picture.diff(dim=2).abs()
+    return (right.flatten(1).sum(1) + down.flatten(1).sum(1)) / (right[0].numel() + down[0].numel())

@@ -1,0 +1,230 @@
+"""From picture to picture of any size, tile by tile, with overlaps that are blended.
+
+Tiles begin at multiples of the network's stride, so that each sees its part of the picture as it would within the
+whole. Of two neighbours the first gives way to the second over n places in the middle of what both have,
+
+    x_k = (1 − r_k) x + r_k x',   r_k = ½ − ½ cos(π (k + ½) / n),   k = 0 … n − 1,
+
+across tiles first, then down rows of tiles. The two shares add up to 1 at every place, and where both say the same that
+is what comes out, to the bit. The outermost `margin` places of an inner edge are left out, since they were made without
+what lies beyond: with as many of them as a network sees to one side (half its field), tiles give what the whole would.
+
+Only a row of tiles is held at a time, and rows of the picture are handed out as they are done. Neither the edges of
+tiles nor the blends between them should be seen: `disagreement` tells of what was blended, `Tiling.seam_energy` of what
+came out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from seisei.nn.unet import extended
+
+Function = Callable[[Tensor], Tensor]
+
+
+class Band(NamedTuple):
+    """Rows of a picture that are done, and how far the tiles were apart that were blended on the way.
+
+    Arguments:
+        rows: (C, h, W).
+        apart: the sum of |x' − x| over values that two tiles gave.
+        blended: how many values that were.
+    """
+
+    rows: Tensor
+    apart: float = 0.0
+    blended: int = 0
+
+
+def disagreement(bands: Iterable[Band]) -> float:
+    """How far two neighbouring tiles are apart where they are blended: the mean of |x' − x|, in units of the picture.
+
+    0 where there is a single tile. Large where a network says something else of a place by where the tile lies.
+
+    Example:
+        >>> disagreement([Band(torch.zeros(1, 2, 2), 0.5, 4), Band(torch.zeros(1, 2, 2), 1.5, 4)])
+        0.25
+    """
+    apart, blended = 0.0, 0
+    for band in bands:
+        apart, blended = apart + band.apart, blended + band.blended
+    return apart / blended if blended else 0.0
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How pictures are cut into tiles.
+
+    Arguments:
+        tile: side of a tile in pixels, a multiple of the stride. A smaller picture is one tile.
+        overlap: pixels that two neighbours share, at least; tiles are spread evenly, so it may be more.
+        stride: of the network: how many pixels one place of its smallest map stands for.
+        margin: pixels at the inner edges of tiles that are not used, at most half the overlap; a quarter of it where
+            none is given. The rest, in the middle of the overlap, is blended.
+
+    Raises:
+        ValueError: the numbers do not fit.
+
+    Example:
+        >>> tiling = Tiling(tile=16, overlap=8, stride=4)
+        >>> tiling.starts(40), tiling.seams(40), tiling.blend
+        ([0, 8, 16, 24], [10, 18, 26], 4)
+    """
+
+    tile: int
+    overlap: int
+    stride: int = 1
+    margin: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.stride < 1 or self.tile < 1 or self.tile % self.stride:
+            raise ValueError(f"tiles of {self.tile} pixels, wanted a multiple of {self.stride}, the network's stride")
+        if not 0 <= self.overlap <= self.tile - self.stride:
+            most = self.tile - self.stride
+            raise ValueError(f"an overlap of {self.overlap} pixels, wanted 0 to {most}: a tile less a stride")
+        if self.margin is not None and not 0 <= 2 * self.margin <= self.overlap:
+            raise ValueError(f"a margin of {self.margin} pixels, wanted 0 to {self.overlap // 2}: half the overlap")
+
+    @property
+    def blend(self) -> int:
+        """n: over how many pixels a tile gives way to the next."""
+        return self.overlap - 2 * (self.overlap // 4 if self.margin is None else self.margin)
+
+    def starts(self, size: int) -> list[int]:
+        """Where tiles begin along a side, spread evenly over multiples of the stride."""
+        beyond = -(-size // self.stride) - self.tile // self.stride
+        if beyond <= 0:
+            return [0]
+        gaps = -(-beyond // ((self.tile - self.overlap) // self.stride))
+        return [i * beyond // gaps * self.stride for i in range(gaps + 1)]
+
+    def seams(self, size: int) -> list[int]:
+        """Where tiles begin to give way to the next, along a side."""
+        starts = self.starts(size)
+        return [b + (a + self.tile - b - self.blend) // 2 for a, b in zip(starts[:-1], starts[1:], strict=True)]
+
+    def bands(self, function: Function, picture: Tensor) -> Iterator[Band]:
+        """What a function makes of a picture, some rows at a time, from above.
+
+        Arguments:
+            function: (1, C, h, w) to (1, C', h, w), h and w multiples of the stride; called for one tile after the
+                other, row by row, without gradients.
+            picture: (C, H, W).
+
+        Returns:
+            Bands whose rows together are (C', H, W).
+        """
+        height, width = picture.shape[1:]
+
+        def tile(top: int, left: int) -> Band:
+            part = picture[:, top : top + self.tile, left : left + self.tile]
+            with torch.no_grad():
+                whole = extended(part[None], self.stride)
+                made = function(whole)
+            assert made.shape[2:] == whole.shape[2:], f"{tuple(whole.shape)} became {tuple(made.shape)}"
+            return Band(made[0, :, : part.shape[1], : part.shape[2]])
+
+        def row(top: int) -> Band:
+            tiles = (tile(top, left) for left in self.starts(width))
+            parts = list(self._joined(tiles, self.starts(width), self.seams(width), 2))
+            rows = torch.cat([part.rows for part in parts], 2) if len(parts) > 1 else parts[0].rows
+            return Band(rows, sum(part.apart for part in parts), sum(part.blended for part in parts))
+
+        tops = self.starts(height)
+        yield from self._joined((row(top) for top in tops), tops, self.seams(height), 1)
+
+    def _joined(self, parts: Iterable[Band], starts: list[int], seams: list[int], axis: int) -> Iterator[Band]:
+        """One behind the other along an axis, blended, each up to where it begins to give way to the next."""
+        held: Tensor | None = None
+        for i, (part, start) in enumerate(zip(parts, starts, strict=True)):
+            values, apart, blended = part
+            before = seams[i - 1] if i else 0
+            if held is not None:
+                now = values.narrow(axis, before - start, values.shape[axis] - (before - start))
+                old, new = held.narrow(axis, 0, self.blend), now.narrow(axis, 0, self.blend)
+                apart, blended = apart + float((new - old).abs().double().sum()), blended + new.numel()
+                rest = now.narrow(axis, self.blend, now.shape[axis] - self.blend)
+                values = torch.cat([old.lerp(new, self._ramp(new, axis)), rest], axis)
+            if i == len(seams):
+                yield Band(values, apart, blended)
+                return
+            done = seams[i] - before
+            yield Band(values.narrow(axis, 0, done), apart, blended)
+            held = values.narrow(axis, done, values.shape[axis] - done)
+
+    def _ramp(self, like: Tensor, axis: int) -> Tensor:
+        """r, along an axis of (C, H, W)."""
+        places = (torch.arange(self.blend, dtype=torch.float64) + 0.5) / max(self.blend, 1)
+        ramp = (0.5 - 0.5 * torch.cos(math.pi * places)).to(like)
+        return ramp.view(-1, 1) if axis == 1 else ramp
+
+    def seam_energy(self, picture: Tensor) -> float:
+        """Whether the seams of a picture that was made of tiles are seen.
+
+        The mean square of the differences between neighbouring pixels, across and down, where tiles give way to the
+        next, divided by the mean square elsewhere. About 1, or less, where nothing is seen; a blend of tiles that say
+        different things is smoother than they are, and a step between them is not.
+
+        Arguments:
+            picture: (C, H, W).
+
+        Returns:
+            The ratio; 0 where there are no seams, or no differences at all.
+        """
+        across, within = [0.0, 0], [0.0, 0]
+        for axis in (1, 2):
+            steps = picture.diff(dim=axis).square()
+            energy = steps.sum([0, 3 - axis], dtype=torch.float64)
+            seam = torch.zeros(len(energy), dtype=torch.bool, device=energy.device)
+            for begin in self.seams(picture.shape[axis]):
+                # From the step that enters the blend to the one that leaves it.
+                seam[begin - 1 : begin + self.blend] = True
+            for sums, chosen in ((across, seam), (within, ~seam)):
+                sums[0] += float(energy[chosen].sum())
+                sums[1] += int(chosen.sum()) * picture.shape[0] * picture.shape[3 - axis]
+        if not across[0]:
+            return 0.0
+        return across[0] / across[1] * within[1] / within[0] if within[0] else math.inf
+
+
+def tiled(
+    function: Function, picture: Tensor, *, tile: int, overlap: int, stride: int = 1, margin: int | None = None
+) -> Tensor:
+    """What a function makes of a picture, tile by tile; see `Tiling`.
+
+    A picture that is no larger than a tile is given to the function as it is, made larger only to multiples of the
+    stride.
+
+    Arguments:
+        function: (1, C, h, w) to (1, C', h, w), h and w multiples of the stride.
+        picture: (C, H, W).
+        tile: side of a tile in pixels, a multiple of the stride.
+        overlap: pixels that two neighbours share, at least.
+        stride: of the network.
+        margin: pixels at the inner edges of tiles that are not used; a quarter of the overlap where none is given.
+
+    Returns:
+        (C', H, W).
+
+    Example:
+        >>> picture = torch.rand(3, 33, 50)
+        >>> torch.equal(tiled(lambda x: 1 - x, picture, tile=16, overlap=8, stride=4), 1 - picture)
+        True
+    """
+    out, top = picture, 0
+    for band in Tiling(tile, overlap, stride, margin).bands(function, picture):
+        rows = band.rows
+        if not top:
+            if rows.shape[1] == picture.shape[1]:
+                return rows
+            out = rows.new_empty(rows.shape[0], *picture.shape[1:])
+        out[:, top : top + rows.shape[1]] = rows
+        top += rows.shape[1]
+    return out

@@ -1,0 +1,111 @@
+"""What a network for any style learns from: pictures x, and a style picture y beside each.
+
+    t = lerp(f(x), AdaIN(f(x), f(y)), a),   x̂ = g(t)
+    E [ ‖f(x̂) − t‖²/v_L + λ Σ_l (‖μ_l(x̂) − μ_l*‖² + ‖σ_l(x̂) − σ_l*‖²)/v_l + (1 − a) ρ ‖x̂ − x‖²/v_0 ]
+
+with the mean and deviation of each channel of each map, μ* and σ* between those of x and those of y as far as a says,
+means over channels and places, and v how much each map varies in training pictures, v_0 the pictures themselves: λ
+means the same with every network of features. a is 1 for one half of the examples and anything from 0 to 1 for the
+other, so that the strength that a person asks for later has been met, and at 0 the picture itself is what is wanted.
+
+Features that begin as patches of pixels would let g draw a pattern as wide as a patch, which they cannot see. So x̂ and
+x are both moved by some pixels, other ones for each example, before f looks at them.
+
+Reference: *Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization (Huang, Belongie, 2017)*, arXiv
+    1703.06868, where a is 1.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from seisei import seeds
+from seisei.batch import Batch
+from seisei.nn.features import REACH, cut
+from seisei.nn.statistics import mean_and_deviation, moments_apart
+from seisei.objectives.base import Loss, Objective, Turn
+from seisei.spec import Range, listed
+
+
+class Apart(NamedTuple):
+    """How far a picture is from what was wanted of it, each (B,).
+
+    Arguments:
+        content: in the last map.
+        style: in the means and deviations of all.
+    """
+
+    content: Tensor
+    style: Tensor
+
+
+@listed
+class StyleTransfer(Objective):
+    """The losses of content and style.
+
+    Arguments:
+        model: gives `features`, `target`, `decoded` and `spreads`; its `decoder` learns.
+        weight: λ.
+        likeness: ρ.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        weight: Annotated[float, Range(ge=0, le=1e6)] = 10.0,
+        likeness: Annotated[float, Range(ge=0, le=1e6)] = 1.0,
+    ) -> None:
+        super().__init__(model)
+        self.weight, self.likeness = weight, likeness
+
+    def turns(self) -> list[Turn]:
+        """The decoder; features stay as they are."""
+        return [Turn("model", self.model.decoder, self.loss)]
+
+    def loss(self, batch: Batch, t: float) -> Loss:
+        """The loss; its parts are the content's and the style's."""
+        x, count = batch.x, len(batch)
+        assert batch.y is not None
+        strength: Any = x.new_ones(count, 1, 1, 1)
+        if self.training:
+            drawn = seeds.uniform(count, device=x.device).to(x.dtype)
+            strength = (2 * drawn).clamp_max(1).view(-1, 1, 1, 1)
+        with torch.no_grad():
+            own, theirs = self.model.features(x), self.model.features(batch.y.to(x.dtype))
+            target = self.model.target(own[-1], theirs[-1], strength)
+        made = seen = self.model.decoded(target, x)
+        if self.training and self.model.features.strides[0] > 1 and min(x.shape[2:]) > 2 * REACH:
+            drawn = ((1 + REACH) * seeds.uniform(count, 2, device=x.device)).long().clamp_max(REACH)
+            places = [(down, right) for down, right in drawn.tolist()]
+            seen = cut(made, places)
+            with torch.no_grad():
+                own = self.model.features(cut(x, places))
+                target = self.model.target(own[-1], theirs[-1], strength)
+        wanted = [_between(c, s, strength) for c, s in zip(own, theirs, strict=True)]
+        apart = apart_from(self.model.features(seen), target, wanted, self.model.spreads)
+        like = (1 - strength.flatten()) * (made - x).square().flatten(1).mean(1) / self.model.spreads[0]
+        total = (apart.content + self.weight * apart.style + self.likeness * like).mean()
+        return Loss(total, {"content": apart.content.mean().detach(), "style": apart.style.mean().detach()})
+
+
+def apart_from(maps: list[Tensor], target: Tensor, wanted: list[tuple[Tensor, Tensor]], spreads: Tensor) -> Apart:
+    """How far pictures with these maps are from a target and from means and deviations.
+
+    Arguments:
+        maps: of what was made.
+        target: what the last of them was to be.
+        wanted: the mean and deviation that the channels of each were to have.
+        spreads: v of pictures, and of each map.
+    """
+    content = (maps[-1] - target).square().flatten(1).mean(1) / spreads[-1]
+    style = [moments_apart(one, aim) / v for one, aim, v in zip(maps, wanted, spreads[1:], strict=True)]
+    return Apart(content, torch.stack(style).sum(0))
+
+
+def _between(content: Tensor, style: Tensor, strength: Tensor) -> tuple[Tensor, Tensor]:
+    """Means and deviations from those of the content, at strength 0, to those of the style, at 1."""
+    (mean, deviation), (theirs, spread) = mean_and_deviation(content), mean_and_deviation(style)
+    return mean + strength * (theirs - mean), deviation + strength * (spread - deviation)

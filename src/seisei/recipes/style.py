@@ -1,0 +1,142 @@
+"""Pictures in the style of others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from seisei.errors import UserError
+from seisei.modalities.image import Image
+from seisei.models.style import Stylizer
+from seisei.nn.conv import widths_of
+from seisei.nn.features import StageFeatures, encoder_of
+from seisei.nn.maps import WIDEST
+from seisei.nn.mirror import MirrorDecoder
+from seisei.nn.vgg import VGG
+from seisei.objectives.style import StyleTransfer
+from seisei.recipes.vaes import BatchSize, Decay, Rate, Steps, Width, picture
+from seisei.recipes.vq import Factor, vqvae
+from seisei.schema import Schema
+from seisei.spec import Range, Spec
+from seisei.training.foreign import is_weights, weights_of
+from seisei.training.plan import Optim, Plan
+from seisei.training.run import RunFolder
+from seisei.training.size import outline
+
+Maps = Annotated[int, Range(ge=1, le=5)] | None
+Weight = Annotated[float, Range(ge=0, le=1e6)]
+# Maps of a network of the person's own, of smaller pictures than `LARGE` fewer, so that the last has 16 places across;
+# those of VGG-19; and the width of the network that is trained first.
+OWN, FEWER, LARGE, FOREIGN, WIDTH = 3, 2, 128, 4, 32
+CODES, SLOTS = 1000, 4
+
+
+def stylize(
+    schema: Schema,
+    *,
+    features: str | None = None,
+    maps: Maps = None,
+    style_weight: Weight = 10.0,
+    likeness: Weight = 1.0,
+    width: Width = None,
+    codec_steps: Steps = 3000,
+    steps: Steps = 5000,
+    batch: BatchSize = 8,
+    learning_rate: Rate = 1e-3,
+    average: Decay = 0.998,
+) -> Plan:
+    """Learn to paint any picture in the style of any other, in one pass.
+
+    Paper: *Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization (Huang, Belongie, 2017)*.
+    Command: seisei train stylize photos/ --style paintings/
+    Duration: half an hour on two cores for pictures of 64×64. Expected: a style loss far below that of the photos as
+    they were; colours and textures of the style on the forms of the content.
+
+    Arguments:
+        features: What styles are told by: a run of vqvae, or another with a convolutional encoder; or a .safetensors
+            file with VGG-19's weights. Without it a vqvae is trained on the same pictures first.
+        maps: Of the features, the finest first, at most so many: fewer for sharper pictures, more for larger textures;
+            by default 3, of pictures smaller than 128×128 2, of VGG-19 4.
+        style_weight: Weight of the style's statistics against the content.
+        likeness: Weight of the picture itself where little of the style is asked for.
+        width: Channels of the decoder's finest map; by default the features' own, mirrored.
+        codec_steps: Updates of the weights of the vqvae, where it is trained first.
+        steps: Updates of the weights of the decoder.
+        batch: Pictures an update, each with a style.
+        learning_rate: Of Adam, at its highest.
+        average: Decay of the moving average of the weights that is used afterwards.
+    """
+    image = picture(schema)
+    if not isinstance(schema.y, Image):
+        remedy = "give a folder of pictures in the styles to learn, as in --style paintings/"
+        raise UserError("E-TRN-14", "--style", "is missing", remedy)
+    if image.channels not in (1, 3):
+        problem = f"have {image.channels} channels, wanted 1 (grey) or 3 (colour)"
+        raise UserError("E-TRN-13", "pictures", problem, "give pictures in grey or in colour")
+    own = maps or (OWN if min(image.height, image.width) >= LARGE else FEWER)
+    source: str | Plan
+    if features is None:
+        source = _codec(image, codec_steps, batch, learning_rate)
+        seen = Spec(StageFeatures, network=source.objective.arguments["model"], depth=own)
+    elif not is_weights(features):
+        source = str(Path(features).resolve())
+        seen = Spec(StageFeatures, network=network_of(features), depth=own)
+    else:
+        source, seen = str(Path(features).resolve()), Spec(VGG, depth=maps or FOREIGN)
+        # Looked at here, before anything is written.
+        weights_of(features, outline(seen).state_dict(), "VGG-19")
+    known = outline(seen)
+    outputs, strides = list(known.outputs), list(known.strides)  # type: ignore[arg-type]
+    widths = outputs if width is None else widths_of(width, len(outputs), WIDEST)
+    decoder = Spec(MirrorDecoder, inputs=outputs[-1], widths=widths[::-1], channels=image.channels, patch=strides[0])
+    model = Spec(Stylizer, features=seen, decoder=decoder)
+    objective = Spec(StyleTransfer, model=model, weight=style_weight, likeness=likeness)
+    given = {"model.features" if seen.cls is VGG else "model.features.network": source}
+    optim = Optim(learning_rate=learning_rate, clip=100.0)
+    return Plan(objective, steps, batch, optim, average=average, format="channels_last", given=given)
+
+
+def _codec(image: Image, steps: int, batch: int, learning_rate: float) -> Plan:
+    """A small vqvae of the same pictures."""
+    side = min(image.height, image.width)
+    factor: Factor = 8 if side >= LARGE else 4 if side >= 16 else 2
+    # Rounding on a grid leaves no code unused, and several codes a place leave more for features to tell.
+    return vqvae(
+        Schema(image), codes=CODES, quantiser="finite-scalar", slots=SLOTS, together="grouped", factor=factor,
+        width=WIDTH, depth=1, steps=steps, batch=batch, learning_rate=learning_rate,
+    )  # fmt: skip
+
+
+def network_of(run: str) -> Spec:
+    """The model of a run that sees pictures by convolutions.
+
+    Raises:
+        UserError: no such run, or one whose model has no convolutional encoder.
+    """
+    folder = RunFolder.open(run)
+    where = f"{run}/recipe.json"
+    try:
+        tree = folder.read("recipe.json")["plan"]["objective"]["arguments"]["model"]
+    except (KeyError, TypeError) as error:
+        raise UserError("E-*-02", where, f"lacks {error}", "use a run folder that seisei wrote") from error
+    spec = Spec.from_json(tree, where)
+    if spec.cls is Stylizer:
+        problem, remedy = "has features that are another run's", "give the run that they are of"
+        raise UserError("E-TRN-13", run, problem, remedy)
+    check_encoder(outline(spec), run)
+    return spec
+
+
+def check_encoder(model: object, run: str) -> None:
+    """Refuse a model that styles cannot be told by.
+
+    Raises:
+        UserError: no convolutional encoder, or of pictures neither grey nor in colour.
+    """
+    remedy = "give a run of vqvae, or of discriminative with --network conv"
+    encoder = encoder_of(model)  # type: ignore[arg-type]
+    if encoder is None:
+        problem = f"its model, a {type(model).__name__}, has no convolutional encoder"
+        raise UserError("E-TRN-13", run, problem, remedy)
+    if (channels := encoder.stem.in_channels // encoder.patch**2) not in (1, 3):
+        raise UserError("E-TRN-13", run, f"is of pictures of {channels} channels, wanted 1 or 3", remedy)

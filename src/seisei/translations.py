@@ -1,0 +1,219 @@
+"""How good pictures of pictures are: beside the truths of held-out pairs, and as pictures of their kind.
+
+Distances to the truth favour the average of all answers, which is blurred and pale; so answers and truths are also
+compared as two sets of pictures, by the Fréchet distance of features of a network that is trained on the person's own
+truths, to tell them whole from damaged (`seisei.evaluation.damage`). It is in units of its own, and compares models
+of the same data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seisei import seeds
+from seisei.batch import Batch
+from seisei.data.dataset import Dataset
+from seisei.errors import UserError
+from seisei.evaluation.damage import KINDS, damaged
+from seisei.evaluation.drawn import Estimate, frechet_distance
+from seisei.evaluation.likelihood import mean_and_error
+from seisei.evaluation.signal import absolute, checkerboard, colourfulness, psnr, ssim
+from seisei.modalities.image import Image
+from seisei.modalities.label import Label
+from seisei.pipeline import BATCH, Pipeline
+from seisei.recipes.classification import discriminative
+from seisei.schema import Schema
+from seisei.training.brief import trained
+
+# Truths, and pieces of them, that a reader learns from, its width, steps, batch and features.
+LEARNED, WIDTH, STEPS, LESSON, FEATURES = 1000, 16, 300, 32, 64
+# The side of a piece, and how many there are along a side of a picture, at most.
+SIDE, ACROSS = 32, 4
+RESAMPLES = 30
+Features = Callable[[Tensor], Tensor]
+Score = dict[str, Any]
+NOTE = "in features of a network that tells truths of these data from damaged ones; it compares models of the same data"
+
+
+def reader(data: Dataset, seed: int = 0) -> Features:
+    """A network's features of pieces of pictures like the truths of these data, trained on those for training.
+
+    Returns:
+        (N, C, H, W) to (N · P, F), P pieces a picture.
+    """
+    image = data.schema.x
+    assert isinstance(image, Image)
+    rows = data.splits["train"]
+    chosen = rows[torch.randperm(len(rows), generator=seeds.generator(seed, "truths"))[:LEARNED]]
+    with seeds.seeded(seed, "damage"):
+        some = pieces(data.batch(chosen).x)
+        some = some[torch.randperm(len(some))[:LEARNED]]
+        x, y = damaged(some, seeds.generator(seed, "damage"))
+    # As 256 levels, whatever the truths have: features need no more.
+    stored = (x * 255).round().clamp(0, 255).to(torch.uint8)
+    plain = Image(stored.shape[2], stored.shape[3], image.channels)
+    names = [f"{kind}:{i}" for kind in KINDS for i in range(len(some))]
+    lesson = Dataset(Schema(plain, Label(tuple(KINDS))), stored, y, names, {"train": torch.arange(len(x))}, "", {})
+    plan = discriminative(lesson.schema, network="conv", width=WIDTH, steps=STEPS, batch=LESSON)
+    plan = plan.override("objective.model.trunk.layers.hidden", FEATURES)
+    with torch.enable_grad():
+        model: Any = trained(plan, lesson, torch.arange(len(x)), seed)
+    assert model is not None, "bounded pictures make finite gradients"
+
+    @torch.no_grad()
+    def features(pictures: Tensor) -> Tensor:
+        parts = Batch(pieces(pictures)).split(BATCH)
+        return torch.cat([model.trunk.before(part) for part in parts])
+
+    return features
+
+
+def pieces(pictures: Tensor) -> Tensor:
+    """Squares of at most 32 pixels that pictures are cut into, at most 16 of each: edges and texture are seen in them.
+
+    Example:
+        >>> pieces(torch.zeros(2, 3, 72, 70)).shape, pieces(torch.zeros(2, 1, 20, 40)).shape
+        (torch.Size([8, 3, 32, 32]), torch.Size([4, 1, 20, 20]))
+    """
+    side = min(SIDE, *pictures.shape[2:])
+    tops, lefts = (_spread(size, side) for size in pictures.shape[2:])
+    return torch.cat([pictures[..., top : top + side, left : left + side] for top in tops for left in lefts])
+
+
+def _spread(size: int, side: int) -> list[int]:
+    """Where pieces begin along a side: as many as fit, at most 4, from edge to edge."""
+    count = min(ACROSS, size // side)
+    return [i * (size - side) // max(1, count - 1) for i in range(count)]
+
+
+class Judge:
+    """What is said of answers beside their truths, during training and after it.
+
+    Arguments:
+        data: what the model is trained on.
+        seed: of the reader, which is trained when it is first asked.
+    """
+
+    def __init__(self, data: Dataset, seed: int = 0) -> None:
+        self.data, self.seed = data, seed
+        self._features: Features | None = None
+
+    @property
+    def features(self) -> Features:
+        """See `reader`."""
+        if self._features is None:
+            self._features = reader(self.data, self.seed)
+        return self._features
+
+    def distance(self, answers: Tensor, truths: Tensor, seed: int = 0, resamples: int = RESAMPLES) -> Estimate:
+        """The Fréchet distance of answers to truths."""
+        real, drawn = (self.features(x).double().numpy() for x in (truths, answers))
+        return frechet_distance(real, drawn, corrected=resamples == RESAMPLES, resamples=resamples, seed=seed)
+
+    def brief(self, answers: Tensor, truths: Tensor) -> dict[str, float]:
+        """What the watch is told of held-out answers."""
+        return {
+            "SSIM": float(ssim(answers, truths).mean()),
+            # Of as many pictures each time: what few make it too large by stays the same.
+            "Fréchet distance": self.distance(answers, truths, resamples=2).value,
+            "chequered": ratio(checkerboard(answers), checkerboard(truths)),
+            "colour": ratio(colourfulness(answers), colourfulness(truths)),
+        }
+
+
+def compared(pixels: Any, truth: Any, where: object) -> dict[str, float]:
+    """How far one answer is from its truth, arrays of pixels both.
+
+    Raises:
+        UserError: they are of different sizes or channels.
+    """
+    if pixels.shape != truth.shape:
+        one, other = ("×".join(map(str, a.shape)) for a in (pixels, truth))
+        raise UserError("E-TRL-23", where, f"is {one}, and its truth {other}", "give truths of the same form")
+    sides = [torch.from_numpy(np.atleast_3d(a).astype(np.float64)).permute(2, 0, 1)[None] for a in (pixels, truth)]
+    scale = {"uint8": 255.0, "uint16": 65535.0}
+    a, b = (side / scale.get(str(array.dtype), 1.0) for side, array in zip(sides, (pixels, truth), strict=True))
+    measures = {"L1": absolute, "PSNR": psnr, "SSIM": ssim}
+    return {name: float(np.mean(measure(a, b))) for name, measure in measures.items()}
+
+
+def ratio(made: Any, there: Any) -> float:
+    """How much of something answers have, as a share of what truths have; 1 where neither has any."""
+    one, other = float(np.mean(made)), float(np.mean(there))
+    return (one + 1e-4) / (other + 1e-4)
+
+
+@torch.no_grad()
+def answered(model: Any, batches: Iterable[Batch], seed: int = 0) -> tuple[Tensor, Tensor]:
+    """What a model makes of pairs, and the truths, (N, C, H, W) in [0, 1] both."""
+    made, there = [], []
+    for number, batch in enumerate(batches):
+        given = model.view.given(batch)
+        with seeds.seeded(seed, "answers", number):
+            made.append(model.view.whole(given, model.answer(given)).clamp(0, 1))
+        there.append(batch.x)
+    return torch.cat(made), torch.cat(there)
+
+
+def scores(pipeline: Pipeline, data: Dataset, part: Dataset, judge: Judge, seed: int = 0) -> list[Score]:
+    """How far answers are from the truths of a part of the data, and how like truths they look.
+
+    The same of answers that nobody had to learn stands beside it.
+
+    Arguments:
+        pipeline: the model; it translates.
+        data: with the training part, whose mean colour is one of those answers.
+        part: the pairs that are asked for.
+        judge: of the data.
+        seed: of the noise.
+    """
+    made, truths = answered(pipeline.model, pipeline.batches(part, 32), seed)
+    away = "mean distance of a value to the truth's"
+    found = [
+        _score("L1", _mean(absolute(made, truths)), "values in 0 … 1", "lower", away),
+        _score("PSNR", _mean(psnr(made, truths)), "dB", "higher", "the mean over pictures"),
+        _score("SSIM", _mean(ssim(made, truths)), "", "higher", "how alike light, contrast and structure are, up to 1"),
+        _score("Fréchet distance", judge.distance(made, truths, seed), "", "lower", NOTE),
+    ]
+    for name, other in _without_training(pipeline, data, part, truths).items():
+        note = f"of {name}, for comparison"
+        found.append(_score(f"L1 of {name}", _mean(absolute(other, truths)), "values in 0 … 1", "", note))
+        found.append(_score(f"Fréchet distance of {name}", judge.distance(other, truths, seed), "", "", note))
+    return found
+
+
+def _without_training(pipeline: Pipeline, data: Dataset, part: Dataset, truths: Tensor) -> dict[str, Tensor]:
+    """Answers that nobody had to learn: the mean colour of training truths, and what is given, where it can be one."""
+    view: Any = pipeline.model.view
+    rows = data.splits["train"]
+    some = data.batch(rows[:: max(1, len(rows) // 1000)]).x
+    found = {"the mean colour": some.mean((0, 2, 3))[None, :, None, None].expand_as(truths)}
+    given = torch.cat([view.given(batch) for batch in pipeline.batches(part, 32)])
+    if given.shape[1] in (1, truths.shape[1]):
+        found["the picture given"] = given.expand_as(truths)
+    return found
+
+
+def _mean(values: Any) -> Estimate:
+    return Estimate(*mean_and_error(np.asarray(values, np.float64)))
+
+
+def _score(name: str, found: Estimate, unit: str, better: str, note: str) -> Score:
+    error = None if np.isnan(found.error) else found.error
+    return {"name": name, "value": found.value, "error": error, "unit": unit, "better": better, "note": note}
+
+
+def sheet_of(given: Sequence[Any], made: Sequence[Any], truths: Sequence[Any], across: int) -> list[Any]:
+    """Pictures for a grid of `across` columns: rows of what is given, what was made of it, and the truths."""
+    blank = truths[0] * 0 + 255
+    rows: list[Any] = []
+    for start in range(0, len(given), across):
+        for side in (given, made, truths):
+            row = list(side[start : start + across])
+            rows += row + [blank] * (across - len(row))
+    return rows

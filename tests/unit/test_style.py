@@ -1,0 +1,489 @@
+"""Style: statistics and colours against closed forms, features of known shapes, both ways of painting, the verb."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import seisei
+from seisei import catalog, seeds, style
+from seisei.batch import Batch
+from seisei.cli.main import main
+from seisei.data.dataset import read_dataset
+from seisei.data.styles import with_styles
+from seisei.errors import UserError
+from seisei.modalities.files import read_picture, save_png
+from seisei.modalities.image import Image
+from seisei.models.classifier import DiscriminativeClassifier, Network
+from seisei.models.style import Stylizer, optimise
+from seisei.nn.colours import luminance, matched, relit, spread
+from seisei.nn.conv import ConvEncoder
+from seisei.nn.features import StageFeatures, encoder_of, padded
+from seisei.nn.maps import MapEncoder
+from seisei.nn.mirror import MirrorDecoder
+from seisei.nn.mlp import MLPEncoder
+from seisei.nn.statistics import adaptive, gram, grams_apart, mean_and_deviation, moments_apart, variation
+from seisei.nn.vgg import VGG
+from seisei.objectives.style import StyleTransfer
+from seisei.recipes.style import stylize
+from seisei.schema import Schema
+from seisei.training.foreign import weights_of
+from seisei.training.tensors import to_bytes
+
+catalog.fill()
+
+
+def drawn(*shape: int, key: object = "maps") -> Tensor:
+    return torch.rand(shape, generator=seeds.generator(key))
+
+
+# ---- statistics
+
+
+def test_statistics_of_a_map_that_is_worked_out_by_hand() -> None:
+    features = torch.tensor([[[[1.0, 2.0], [3.0, 6.0]], [[0.0, 4.0], [0.0, 0.0]]]])
+    assert gram(features).tolist() == [[[50 / 4, 8 / 4], [8 / 4, 16 / 4]]]
+    mean, deviation = mean_and_deviation(features)
+    assert mean.flatten().tolist() == [3.0, 1.0]
+    assert torch.allclose(deviation.flatten(), torch.tensor([math.sqrt(3.5), math.sqrt(3.0)]))
+    zero = (torch.zeros(1, 2, 1, 1), torch.zeros(1, 2, 1, 1))
+    assert moments_apart(features, zero).item() == pytest.approx((9 + 3.5 + 1 + 3) / 2)
+    assert grams_apart(features, gram(features)).item() == 0 and grams_apart(0 * features, gram(features)).item() == 1
+    assert variation(features[:, :1]).item() == pytest.approx((1 + 3 + 2 + 4) / 4)
+
+
+def test_statistics_do_not_know_where() -> None:
+    features = drawn(2, 5, 6, 7).double()
+    order = torch.randperm(42, generator=seeds.generator("places"))
+    moved = features.flatten(2)[:, :, order].reshape(2, 5, 6, 7)
+    assert torch.allclose(gram(features), gram(moved))
+    for one, other in zip(mean_and_deviation(features), mean_and_deviation(moved), strict=True):
+        assert torch.allclose(one, other)
+    assert variation(features).tolist() != variation(moved).tolist()
+
+
+def test_a_map_takes_the_statistics_of_the_style_and_keeps_its_form() -> None:
+    content, other = 3 * drawn(2, 5, 6, 7) - 1, drawn(2, 5, 9, 4, key="style") * 10
+    made = adaptive(content, other)
+    for one, wanted in zip(mean_and_deviation(made), mean_and_deviation(other), strict=True):
+        assert torch.allclose(one, wanted, atol=1e-5)
+    assert torch.allclose(adaptive(made, other), made, atol=1e-5)
+    # Each channel is moved and stretched, nothing else: what was larger stays so.
+    assert torch.equal(made.flatten(2).argsort(2), content.flatten(2).argsort(2))
+    flat = adaptive(torch.ones(1, 1, 2, 2), other[:1, :1])
+    assert torch.allclose(flat, other[:1, :1].mean().expand(1, 1, 2, 2), atol=1e-5)  # nothing to stretch
+
+
+# ---- colours
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_matched_colours_have_the_mean_and_covariance_of_the_other(channels: int) -> None:
+    picture, like = drawn(2, channels, 9, 8), 0.2 + 0.5 * drawn(2, channels, 7, 11, key="like") ** 2
+    made = matched(picture, like)
+    for one, wanted in zip(spread(made), spread(like), strict=True):
+        assert torch.allclose(one, wanted, atol=1e-5)
+    assert torch.allclose(matched(made, like), made, atol=1e-5) and torch.allclose(matched(like, like), like, atol=1e-5)
+
+
+def test_what_has_no_colour_gets_none() -> None:
+    grey, like = drawn(1, 1, 8, 8).expand(-1, 3, -1, -1), drawn(1, 3, 8, 8, key="like")
+    made = matched(grey, like)
+    assert bool(torch.isfinite(made).all())
+    assert torch.allclose(made.mean((2, 3)), like.mean((2, 3)), atol=1e-5)
+    assert torch.allclose(matched(torch.full_like(like, 0.3), like)[0, :, 0, 0], like.mean((2, 3))[0], atol=1e-5)
+
+
+def test_another_light_leaves_colours() -> None:
+    picture, light = drawn(2, 3, 5, 6).double(), drawn(2, 1, 5, 6, key="light").double()
+    made = relit(picture, light)
+    assert torch.allclose(luminance(made), light, atol=1e-7)
+    for a, b in ((0, 1), (1, 2)):
+        assert torch.allclose(made[:, a] - made[:, b], picture[:, a] - picture[:, b], atol=1e-12)
+    assert torch.equal(relit(picture[:, :1], light), picture[:, :1] + (light - picture[:, :1]))
+
+
+# ---- features
+
+
+def test_vgg_has_the_names_and_numbers_of_torchvisions() -> None:
+    with torch.device("meta"):
+        network = VGG(depth=5)
+    shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    places = [0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28]
+    assert list(shapes) == [f"features.{place}.{part}" for place in places for part in ("weight", "bias")]
+    widths = [3, 64, 64, 128, 128, 256, 256, 256, 256, 512, 512, 512, 512, 512]
+    wanted = [(b, a, 3, 3) for a, b in zip(widths[:-1], widths[1:], strict=True)]
+    assert [shape for name, shape in shapes.items() if name.endswith("weight")] == wanted
+    # vgg19's convolutions have 20,024,384 numbers, the three after relu5_1 2,359,808 each.
+    assert sum(value.numel() for value in network.state_dict().values()) == 20_024_384 - 3 * 2_359_808
+
+
+def test_vgg_is_its_convolutions() -> None:
+    """The same maps from the weights alone, by their names, for a picture of grey as for one of three such colours."""
+    with seeds.seeded("vgg"):
+        network = VGG(depth=3)
+    weights, x = network.state_dict(), drawn(1, 1, 16, 12)
+    hidden = (x.expand(-1, 3, -1, -1) - torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)) / torch.tensor(
+        [0.229, 0.224, 0.225]
+    ).view(3, 1, 1)
+    found = []
+    for place in (0, 2, None, 5, 7, None, 10):
+        if place is None:
+            hidden = F.max_pool2d(hidden, 2)
+            continue
+        hidden = F.relu(F.conv2d(hidden, weights[f"features.{place}.weight"], weights[f"features.{place}.bias"], 1, 1))
+        found.append(hidden)
+    for one, wanted in zip(network(x), (found[0], found[2], found[4]), strict=True):
+        assert torch.allclose(one, wanted, atol=1e-5)
+    assert [one.shape[1] for one in network(x)] == network.outputs == [64, 128, 256]
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+
+
+def classifier() -> nn.Module:
+    return DiscriminativeClassifier(Network(ConvEncoder([1, 32, 32], 5, width=4)))
+
+
+@pytest.mark.parametrize(
+    ("network", "channels", "outputs", "strides"),
+    [
+        (lambda: MapEncoder([3, 16, 16], factor=8, width=4), 3, [4, 8, 16], [2, 4, 8]),
+        (lambda: MapEncoder([3, 20, 16], factor=4, width=4, patch=1), 3, [4, 8, 16], [1, 2, 4]),
+        (lambda: MapEncoder([1, 8, 8], factor=2, width=4, depth=0), 1, [4], [2]),
+        (classifier, 1, [4, 8, 16], [2, 4, 8]),
+    ],
+)
+def test_features_of_any_size(
+    network: Callable[[], nn.Module], channels: int, outputs: list[int], strides: list[int]
+) -> None:
+    features = StageFeatures(network())
+    assert (features.channels, features.outputs, features.strides) == (channels, outputs, strides)
+    for size in ((40, 24), (17, 31), (5, 3)):
+        for colours in (1, 3):
+            maps = features(drawn(2, colours, *size))
+            whole = [max(2 * strides[-1], -(-side // strides[-1]) * strides[-1]) for side in size]
+            assert [tuple(one.shape) for one in maps] == [
+                (2, width, whole[0] // stride, whole[1] // stride)
+                for width, stride in zip(outputs, strides, strict=True)
+            ]
+    assert not any(parameter.requires_grad for parameter in features.parameters())
+
+
+def test_features_are_what_the_encoder_itself_ends_in() -> None:
+    encoder, x = MapEncoder([3, 16, 16], factor=8, width=4), drawn(2, 3, 16, 16)
+    assert torch.allclose(StageFeatures(encoder)(x)[-1], encoder(2 * x - 1), atol=1e-6)
+    assert encoder_of(classifier()) is not None and encoder_of(MLPEncoder([4], 3)) is None
+
+
+def test_padding_reflects_and_is_none_where_none_is_needed() -> None:
+    x = drawn(1, 1, 16, 24)
+    assert padded(x, 8) is x
+    wide = padded(x[..., :23], 8)
+    assert wide.shape == (1, 1, 16, 24) and torch.equal(wide[..., 23], x[..., 21])
+
+
+# ---- the model and the objective
+
+
+def small(channels: int = 3) -> Stylizer:
+    with seeds.seeded("style"):
+        features = StageFeatures(MapEncoder([channels, 16, 16], factor=4, width=4))
+        return Stylizer(features, MirrorDecoder(8, [8, 4], channels=channels, patch=2))
+
+
+@torch.no_grad()
+def test_a_picture_keeps_its_size_and_no_strength_leaves_the_style_out() -> None:
+    model, content = small(), drawn(2, 3, 13, 18)
+    one, other = drawn(2, 3, 16, 16, key="one"), 0.3 * drawn(2, 3, 9, 30, key="other")
+    assert model.stylize(content, one).shape == content.shape
+    assert torch.equal(model.stylize(content, one, 0.0), model.stylize(content, other, 0.0))
+    assert torch.equal(model.stylize(content, one, 0.0), model.decoded(model.features(content)[-1], content))
+    assert not torch.equal(model.stylize(content, one), model.stylize(content, other))
+    # A picture in its own style is what comes back of it.
+    assert torch.allclose(model.stylize(content, content), model.stylize(content, one, 0.0), atol=1e-5)
+
+
+def test_the_loss_is_the_papers() -> None:
+    objective, batch = (
+        StyleTransfer(small(), weight=7.0).eval(),
+        Batch(drawn(2, 3, 16, 16), drawn(2, 3, 16, 16, key="s")),
+    )
+    model = objective.model
+    model.initialise(batch)
+    content, theirs = model.features(batch.x), model.features(batch.y)
+    target = adaptive(content[-1], theirs[-1])
+    made = model.features(model.decoder(target))
+    wanted = (made[-1] - target).square().mean() / content[-1].var((0, 2, 3), correction=0).mean()
+    for one, aim, own in zip(made, theirs, content, strict=True):
+        v = own.var((0, 2, 3), correction=0).mean()
+        means = (one.mean((2, 3)) - aim.mean((2, 3))).square().mean()
+        deviations = (one.std((2, 3), correction=0) - aim.std((2, 3), correction=0)).square().mean()
+        wanted = wanted + 7 * (means + deviations) / v
+    assert float(objective.loss(batch, 1.0).total.detach()) == pytest.approx(float(wanted.detach()), rel=1e-4)
+    assert model.spreads[0].item() == pytest.approx(batch.x.var((0, 2, 3), correction=0).mean().item(), rel=1e-5)
+
+
+def test_style_loss_falls_and_features_stay() -> None:
+    objective = StyleTransfer(small())
+    batch = Batch(drawn(4, 3, 32, 32), waves(4, 32, 0.3))
+    objective.initialise(batch)
+    before = {name: value.clone() for name, value in objective.model.features.state_dict().items()}
+    descent = torch.optim.Adam(objective.model.decoder.parameters(), lr=1e-2)
+    losses = []
+    for step in range(50):
+        with seeds.drawing(seeds.Draws(0, step, total=4, offset=0)):
+            loss = objective.loss(batch, step / 50)
+        descent.zero_grad()
+        loss.total.backward()
+        descent.step()
+        losses.append(float(objective.eval().loss(batch, 1.0).parts["style"]))
+        objective.train()
+    assert losses[-1] < 0.5 * losses[0]
+    assert all(torch.equal(value, before[name]) for name, value in objective.model.features.state_dict().items())
+
+
+# ---- descending on pixels
+
+
+def waves(count: int, side: int = 16, pace: float = 1.0) -> Tensor:
+    across = pace * torch.arange(float(side)).expand(side, side)
+    return (
+        torch.stack([torch.stack([torch.sin((1 + i + c) * across) for c in range(3)]) for i in range(count)]) / 2 + 0.5
+    )
+
+
+def test_descent_comes_nearer_to_the_style_and_is_the_same_every_time() -> None:
+    features, content, aim = small().features, drawn(1, 3, 20, 14), waves(1)
+    options: dict[str, Any] = {"strides": features.strides, "steps": 15}
+    seen: list[float] = []
+    made = optimise(features, content, aim, told=lambda _, loss: seen.append(loss), **options)
+    assert made.shape == content.shape and 0 <= float(made.min()) and float(made.max()) <= 1
+    assert seen[-1] < 0.5 * seen[0]
+    assert torch.equal(made, optimise(features, content, aim, **options))
+    form, left = style.apart(features, made, content, aim)
+    assert 0 < float(form) < 1 and float(left) < 0.8
+    assert torch.equal(optimise(features, content, aim, strength=0.0, **options), content)
+    noise = drawn(1, 3, 20, 14, key="noise")
+    assert not torch.equal(optimise(features, content, aim, start=noise, **options), made)
+
+
+def test_how_far_is_told_from_none_to_all() -> None:
+    features, content, aim = small().features, drawn(1, 3, 16, 16), waves(1)
+    form, left = style.apart(features, content, content, aim)
+    assert abs(float(form)) < 1e-5 and float(left) == pytest.approx(1)
+    form, left = style.apart(features, aim, content, aim)
+    assert float(form) > 0.3 and abs(float(left)) < 1e-6
+
+
+# ---- data
+
+
+def test_each_content_has_a_style_of_its_part(tmp_path: Path) -> None:
+    photos, paintings = folders(tmp_path)
+    data = read_dataset(photos)
+    styled = with_styles(data, paintings, seed=3)
+    assert styled.schema == Schema(data.schema.x, replace(data.schema.x, fit="crop")) and len(styled.styles) == 12
+    assert torch.equal(styled.x, data.x) and styled.y is not None and styled.fingerprint != data.fingerprint
+    met = {part: set(styled.y[places].tolist()) for part, places in styled.splits.items()}
+    assert not met["train"] & met["test"] and not met["train"] & met["validation"]
+    counts = torch.bincount(styled.y[styled.splits["train"]])
+    assert int(counts[counts > 0].max() - counts[counts > 0].min()) <= 1
+    batch = styled.batch(torch.tensor([4, 7]))
+    assert batch.y is not None and torch.equal(batch.y[1], styled.styles[styled.y[7]] / 255)
+    again, other = with_styles(data, paintings, seed=3), with_styles(data, paintings, seed=4)
+    assert torch.equal(again.y, styled.y) and again.fingerprint == styled.fingerprint != other.fingerprint  # type: ignore[arg-type]
+    part = styled.subset(styled.splits["test"])
+    assert torch.equal(part.batch(torch.tensor([0])).y, styled.batch(styled.splits["test"][:1]).y)  # type: ignore[arg-type]
+    # Of one style alone everybody meets that one.
+    assert set(with_styles(data, paintings / "00.png").y.tolist()) == {0}  # type: ignore[union-attr]
+
+
+def folders(home: Path) -> tuple[Path, Path]:
+    """Photographs with a disc each, and paintings of waves."""
+    photos, paintings = home / "photos", home / "paintings"
+    noise = np.random.default_rng(0)
+    down, right = np.mgrid[:16, :16]
+    for folder in (photos, paintings):
+        folder.mkdir(exist_ok=True)
+    for i in range(24):
+        y, x, r = noise.uniform(0, 16), noise.uniform(0, 16), noise.uniform(3, 8)
+        disc = ((down - y) ** 2 + (right - x) ** 2 < r**2)[..., None]
+        picture = np.where(disc, noise.uniform(0, 255, 3), noise.uniform(0, 255, 3))
+        save_png(photos / f"{i:02d}.png", picture.astype(np.uint8))
+    for i in range(12):
+        wave = np.sin(noise.uniform(1, 3) * (down + noise.uniform(-1, 1) * right))[..., None] / 2 + 0.5
+        picture = wave * noise.uniform(0, 255, 3) + (1 - wave) * noise.uniform(0, 255, 3)
+        save_png(paintings / f"{i:02d}.png", picture.astype(np.uint8))
+    return photos, paintings
+
+
+# ---- weights of others
+
+
+@pytest.fixture(scope="module")
+def vgg(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """VGG-19's first three sizes by chance, and the rest of what `features_of` wants as zeros."""
+    with seeds.seeded("vgg"):
+        state = VGG(depth=5).state_dict()
+    path = tmp_path_factory.mktemp("vgg") / "vgg19.safetensors"
+    path.write_bytes(to_bytes({**state, "classifier.6.bias": torch.zeros(1000)}))
+    return path
+
+
+def test_weights_are_taken_by_name_and_what_does_not_fit_is_refused(vgg: Path, tmp_path: Path) -> None:
+    wanted = VGG(depth=2).state_dict()
+    assert list(weights_of(vgg, wanted, "VGG-19")) == list(wanted)
+    plan = stylize(Schema(Image(16, 16), Image(16, 16)), features=str(vgg))
+    assert plan.given == {"model.features": str(vgg)} and plan.objective.build().model.features.outputs[-1] == 512
+    holed = {**wanted, "features.5.bias": torch.full((128,), math.nan)}
+    short = {**wanted, "features.0.weight": torch.zeros(64, 1, 3, 3)}
+    for state, told in (({}, "lacks features.0.weight"), (holed, "numbers that no training"), (short, "64×1×3×3")):
+        (tmp_path / "wrong.safetensors").write_bytes(to_bytes(state))
+        with pytest.raises(UserError, match=told) as caught:
+            weights_of(tmp_path / "wrong.safetensors", wanted, "VGG-19")
+        assert caught.value.code == "E-*-07"
+    for name, code in (("vgg19.pth", "E-*-03"), ("absent.safetensors", "E-*-01")):
+        with pytest.raises(UserError) as caught:
+            stylize(Schema(Image(16, 16), Image(16, 16)), features=str(tmp_path / name))
+        assert caught.value.code == code and "\n" not in str(caught.value)
+
+
+def test_what_the_recipe_refuses() -> None:
+    with pytest.raises(UserError, match="--style: is missing") as caught:
+        stylize(Schema(Image(16, 16)))
+    assert caught.value.code == "E-TRN-14"
+    with pytest.raises(UserError, match="have 5 channels"):
+        stylize(Schema(Image(16, 16, 5), Image(16, 16, 5)))
+
+
+# ---- from a folder to a picture
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("style")
+    folders(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(home: Path) -> Path:
+    """A run of a few dozen steps, its codec a stage of it."""
+    options = {"width": 8, "codec_steps": 30, "steps": 60, "batch": 8, "learning_rate": 3e-3}
+    return seisei.train("stylize", home / "photos", style=str(home / "paintings"), output=home / "run", **options).path
+
+
+def test_a_run_tells_how_far_it_came(run: Path) -> None:
+    loaded = seisei.load(run)
+    assert loaded.verbs == ["stylize", "evaluate"] and loaded.report.exists()
+    assert (run / "figures" / "styles.png").exists() and "reconstruct" in seisei.load(run / "network").verbs
+    assert loaded.scores["style distance"] < 0.9 and 0 < loaded.scores["content distance"] < 1.5
+    theirs = seisei.load(run / "network").pipeline.model.state_dict()
+    ours = loaded.pipeline.model.features.network.state_dict()
+    assert all(torch.equal(theirs[name], ours[name]) for name in ours)
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    losses = [line["scores"]["style"] for line in lines if line["event"] == "validation"]
+    assert losses[-1] < losses[0]
+
+
+def test_a_run_goes_on_with_the_same_styles(run: Path, home: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    longer = seisei.resume(tmp_path / "run", steps=63)
+    assert longer.pipeline.card["step"] == 63 and longer.recipe["data"] == seisei.load(run).recipe["data"]
+    assert longer.recipe["options"]["style"] == str((home / "paintings").absolute())
+
+
+def test_both_engines_paint_and_say_so(run: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_png(home / "large.png", np.random.default_rng(1).integers(0, 256, (37, 50, 3), np.uint8))
+    words = ["stylize", str(home / "large.png"), str(home / "paintings" / "03.png"), "--overwrite"]
+    ways = {
+        "a.png": ["--run", str(run)],
+        "b.png": ["--run", str(run), "--strength", "0.5", "--keep-color"],
+        "c.jpg": ["--features", str(run / "network"), "--steps", "8"],
+        "d.webp": ["--run", str(run), "--engine", "optimize", "--steps", "5", "--seed", "3", "--keep-color"],
+        "e.png": ["--features", str(run), "--steps", "5", "--size", "25"],
+    }
+    capsys.readouterr()
+    for name, options in ways.items():
+        out = [*options, "-o", str(home / name), "--json"]
+        main([*words, *out])
+        told = json.loads(capsys.readouterr().out)
+        first = (home / name).read_bytes()
+        assert told["path"] == str(home / name) and math.isfinite(told["style_distance"] + told["content_distance"])
+        main([*words, *out])
+        assert (home / name).read_bytes() == first, "not the same for the same seed"
+        capsys.readouterr()
+        assert read_picture(home / name).size == ((37, 50) if name != "e.png" else (18, 25))
+    content, kept = (read_picture(home / name).pixels.astype(float) for name in ("large.png", "b.png"))
+    inside = ((kept > 0) & (kept < 255)).all(2)
+    assert np.abs((kept[..., 0] - kept[..., 2]) - (content[..., 0] - content[..., 2]))[inside].max() <= 1
+
+
+def test_no_strength_gives_what_comes_back(run: Path, home: Path) -> None:
+    model = seisei.load(run).pipeline.model
+    content = read_picture(home / "photos" / "00.png").pixels
+    made = style.feedforward(seisei.load(run).pipeline, content, content[::-1].copy(), strength=0.0)
+    x = torch.from_numpy(content.transpose(2, 0, 1).copy() / np.float32(255))[None]
+    with torch.no_grad():
+        back = model.decoded(model.features(x)[-1], x)[0]
+    assert np.abs(made.pixels - back.permute(1, 2, 0).numpy() * 255).max() <= 0.51
+
+
+def test_vgg_paints_too(vgg: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    words = [str(home / "photos" / "00.png"), str(home / "paintings" / "00.png"), "--features", str(vgg)]
+    main(["stylize", *words, "--steps", "2", "-o", str(home / "vgg.png"), "--json"])
+    assert json.loads(capsys.readouterr().out)["engine"] == "optimize"
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "told"),
+    [
+        ([], "E-TRL-26", "give --run RUN of `seisei train stylize`, or --features"),
+        (["--engine", "feedforward", "--features", "RUN/network"], "E-TRL-26", "or choose --engine optimize"),
+        (["--run", "RUN/network"], "E-TRL-08", "this model cannot stylize"),
+        (["--run", "RUN", "--features", "RUN"], "E-GEN-07", "leave one of them out"),
+        (["--run", "RUN", "--steps", "3"], "E-GEN-07", "is for --engine optimize"),
+        (["--run", "RUN", "--strength", "1.5"], "E-GEN-07", "out of range"),
+        (["--run", "nowhere"], "E-TRL-01", "no such run"),
+        (["--features", "weights.pth"], "E-TRL-03", "is a pickle"),
+        (["--run", "RUN", "-o", "out.gif"], "E-TRL-17", ".gif is not offered here"),
+        (["--run", "RUN", "--style", "absent.png"], "E-TRL-24", "absent.png: No such file"),
+        (["--run", "RUN", "--style", "broken.png"], "E-TRL-24", "broken.png: ends after"),
+        (["--run", "RUN", "--content", "absent.png"], "E-TRL-09", "absent.png: no such file"),
+    ],
+)
+def test_what_the_verb_refuses(
+    run: Path, home: Path, options: list[str], code: str, told: str, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(home)
+    (home / "broken.png").write_bytes((home / "photos" / "00.png").read_bytes()[:60])
+    ends = {"--content": "photos/00.png", "--style": "paintings/00.png"}
+    words = [word.replace("RUN", str(run)) for word in options]
+    while words and words[-2:][0] in ends:
+        ends[words[-2]], words = words[-1], words[:-2]
+    with pytest.raises(SystemExit) as stopped:
+        main(["stylize", *ends.values(), *words, "--json"])
+    error = json.loads(capsys.readouterr().err.strip().splitlines()[-1])["error"]
+    assert stopped.value.code == 2 and error["code"] == code, error
+    assert told in f"{error['where']}: {error['problem']}; {error['remedy']}"
+
+
+def test_styles_that_are_damaged_are_named(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "styles").mkdir()
+    (tmp_path / "styles" / "bad.png").write_bytes((home / "paintings" / "00.png").read_bytes()[:60])
+    with pytest.raises(UserError, match="bad.png"):
+        seisei.train("stylize", home / "photos", style=str(tmp_path / "styles"), output=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
