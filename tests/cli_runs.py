@@ -22,6 +22,7 @@ from seisei.modalities.files import save_png
 
 STEPS = 30
 TINY = ["--latent", "4", "--network", "mlp", "--width", "16", "--depth", "1", "--batch", "32"]
+PAIRS = ["--width", "8", "--halvings", "1", "--batch", "4"]
 
 
 @functools.cache
@@ -33,19 +34,21 @@ def home() -> Path:
 
 @functools.cache
 def trained(kind: str = "vae") -> Path:
-    """A finished run: of the digits as a vae, as an autoencoder, told the label; or of a folder of pictures."""
+    """A finished run: of the digits as a vae, as an autoencoder, told the label; of a folder of pictures; of pairs."""
     words = {
         "vae": ["vae", "digits"],
         "autoencoder": ["autoencoder", "digits"],
         "conditional": ["vae", "digits", "--condition", "label"],
         "folder": ["vae", str(pictures())],
+        "pairs": ["pix2pix", str(pairs()), *PAIRS],
+        "maps": ["pix2pix", str(pairs()), *PAIRS, "--label-map"],
     }[kind]
     path = home() / "runs" / kind
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session.Every, "of", lambda steps: session.Every(log=10, check=30, save=15))
         report = [] if kind == "vae" else ["--no-report"]
         batch = ["--batch", "8"] if kind == "folder" else []
-        dials = [d for d in TINY if not (batch and d in ("--batch", "32"))]
+        dials = [d for d in TINY if not (batch and d in ("--batch", "32"))] if kind not in ("pairs", "maps") else []
         main(["train", *words, "--steps", str(STEPS), *dials, *batch, "-o", str(path), *report])
     return path
 
@@ -58,6 +61,19 @@ def pictures(count: int = 40) -> Path:
     noise = np.random.default_rng(0)
     for i in range(count):
         save_png(folder / f"{i:03d}.png", noise.integers(0, 256, (8, 8), np.uint8))
+    return folder
+
+
+@functools.cache
+def pairs(count: int = 20) -> Path:
+    """Grey pictures of a few tones, and beside each one in colour."""
+    folder, noise = home() / "pairs", np.random.default_rng(0)
+    for side in "ab":
+        (folder / side).mkdir(parents=True)
+    for i in range(count):
+        grey = np.repeat(np.repeat(noise.integers(0, 4, (4, 4), np.uint8) * 60, 4, 0), 4, 1)
+        save_png(folder / "a" / f"{i:02d}.png", grey)
+        save_png(folder / "b" / f"{i:02d}.png", np.stack([grey, 255 - grey, grey // 2], -1))
     return folder
 
 

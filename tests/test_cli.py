@@ -97,7 +97,7 @@ def test_help_of_a_recipe_is_its_signature(seisei: Callable[..., str], name: str
     for dial, parameter in parameters(recipe(name)).items():
         if dial != "schema":
             assert f"--{dial.replace('_', '-')}" in text
-            assert parameter.default is None or f"[default: {parameter.default}]" in flat
+            assert parameter.default in (None, False) or f"[default: {parameter.default}]" in flat
     for common in (options.data_options, options.execution_options, options.run_options, options.everywhere):
         assert all(f"--{option.replace('_', '-')}" in text for option in parameters(common))
     assert "Paper:" in text and text.index("Dials of") < text.index("--source")

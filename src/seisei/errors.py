@@ -19,6 +19,8 @@ VERB_CODES = {
     "interpolate": "INT",
     "encode": "ENC",
     "decode": "DEC",
+    "translate": "TRL",
+    "stylize": "TRL",
     "score": "SCO",
     "predict": "PRD",
     "compare": "CMP",

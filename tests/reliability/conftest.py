@@ -14,8 +14,8 @@ from seisei.cli.main import main
 
 IMPERATIVES = set(
     "add attach check chmod choose convert copy correct decode download encode export free give install keep leave list"
-    " lower make name pass put raise re-copy remove rename replace restore resume run save see set start stop train"
-    " upgrade use wait write get did unpack".split()
+    " lower make name paint pass put raise re-copy remove rename replace restore resume run save see set start stop"
+    " train upgrade use wait write get did unpack".split()
 )
 
 

@@ -26,8 +26,8 @@ from seisei.training.run import RunFolder
 
 # ---- the common block ----
 
-VERBS = ["sample", "reconstruct", "interpolate", "encode", "decode", "score", "evaluate"]
-READERS = ["reconstruct", "encode", "score"]
+VERBS = ["sample", "reconstruct", "interpolate", "encode", "decode", "translate", "score", "evaluate"]
+READERS = ["reconstruct", "encode", "translate", "score"]
 WRITERS = ["reconstruct", "interpolate", "encode", "decode"]
 
 
@@ -35,6 +35,11 @@ def words(verb: str, run: Path | str, given: Path | str | None = None) -> list[A
     extra = {"interpolate": ["--from", "1", "--to", "2"], "score": ["--samples", "2"], "evaluate": ["--samples", "2"]}
     inputs = [given or (cli_runs.codes() if verb == "decode" else pictures())] if verb in (*READERS, "decode") else []
     return [verb, run, *inputs, *extra.get(verb, [])]
+
+
+def able(verb: str) -> Path:
+    """A run that can do it."""
+    return trained("pairs") if verb == "translate" else trained()
 
 
 def code(verb: str, entry: int) -> str:
@@ -101,7 +106,7 @@ DAMAGES: dict[int, tuple[Callable[[Path], None], tuple[str, ...]]] = {
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("entry", DAMAGES)
 def test_4_to_7_damaged_model(refused: Any, place: Path, verb: str, entry: int) -> None:
-    run = copy(trained(), place / "run")
+    run = copy(able(verb), place / "run")
     damage, mentions = DAMAGES[entry]
     damage(run)
     refused(words(verb, "run"), code(verb, entry), *mentions)
@@ -115,15 +120,15 @@ def test_8_verb_lacked(refused: Any, verb: str) -> None:
 
 @pytest.mark.parametrize("verb", [*READERS, "decode"])
 def test_9_input_absent(refused: Any, verb: str) -> None:
-    refused(words(verb, trained(), "nope"), code(verb, 9), "nope", "check the path")
+    refused(words(verb, able(verb), "nope"), code(verb, 9), "nope", "check the path")
 
 
 @pytest.mark.parametrize("verb", READERS)
 def test_10_input_empty(refused: Any, place: Path, verb: str) -> None:
     (place / "empty").mkdir()
-    refused(words(verb, trained(), "empty"), code(verb, 10), "empty")
+    refused(words(verb, able(verb), "empty"), code(verb, 10), "empty")
     (place / "zero.png").touch()
-    refused(words(verb, trained(), "zero.png"), code(verb, 10), "zero.png", "0 bytes")
+    refused(words(verb, able(verb), "zero.png"), code(verb, 10), "zero.png", "0 bytes")
 
 
 def test_10_no_codes(refused: Any, place: Path) -> None:
@@ -139,16 +144,16 @@ def test_11_input_unreadable(refused: Any, place: Path, monkeypatch: pytest.Monk
     path = shutil.copy(cli_runs.codes() if verb == "decode" else pictures() / "000.png", place)
     os.chmod(path, 0)
     monkeypatch.setitem(globals(), "tree", lambda *_: "")  # which could not read it either
-    refused(words(verb, trained(), path), code(verb, 11), "permission denied", "chmod")
+    refused(words(verb, able(verb), path), code(verb, 11), "permission denied", "chmod")
 
 
 @pytest.mark.parametrize("verb", READERS)
 def test_12_input_damaged(refused: Any, place: Path, verb: str) -> None:
     data = (pictures() / "000.png").read_bytes()
     (place / "cut.png").write_bytes(data[: len(data) // 2])
-    refused(words(verb, trained(), "cut.png"), code(verb, 12), "cut.png", str(len(data) // 2))
+    refused(words(verb, able(verb), "cut.png"), code(verb, 12), "cut.png", str(len(data) // 2))
     (place / "page.png").write_text("<!doctype html><html></html>")
-    refused(words(verb, trained(), "page.png"), code(verb, 12), "page.png", "HTML")
+    refused(words(verb, able(verb), "page.png"), code(verb, 12), "page.png", "HTML")
 
 
 def test_12_codes_damaged(refused: Any, place: Path) -> None:
@@ -166,7 +171,7 @@ def test_13_input_over_the_caps(refused: Any, place: Path, verb: str) -> None:
     data[16:24] = struct.pack(">II", 60_000, 60_000)
     data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
     (place / "bomb.png").write_bytes(data)
-    refused(words(verb, trained(), "bomb.png"), code(verb, 13), "bomb.png", "60000x60000", "64 MP")
+    refused(words(verb, able(verb), "bomb.png"), code(verb, 13), "bomb.png", "60000x60000", "64 MP")
 
 
 def test_13_codes_over_the_caps(refused: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +183,7 @@ def test_13_codes_over_the_caps(refused: Any, monkeypatch: pytest.MonkeyPatch) -
 def test_14_modality_mismatch(refused: Any, place: Path, verb: str) -> None:
     (place / "sound").mkdir()
     (place / "sound" / "a.wav").write_bytes(b"RIFF")
-    refused(words(verb, trained(), "sound"), code(verb, 14), "sound", "pictures")
+    refused(words(verb, able(verb), "sound"), code(verb, 14), "sound", "pictures")
 
 
 @pytest.mark.parametrize("name", ["codes.txt", "picture.png"])
@@ -235,7 +240,7 @@ def test_17_file_name_for_a_folder(refused: Any, verb: str) -> None:
     refused([*words(verb, trained()), "--separate", "-o", "x.png"], code(verb, 17), "x.png", "--separate")
 
 
-@pytest.mark.parametrize("verb", READERS)
+@pytest.mark.parametrize("verb", [verb for verb in READERS if verb != "translate"])
 def test_19_size_and_20_channels_differ(refused: Any, place: Path, verb: str) -> None:
     save_png(place / "large.png", np.zeros((9, 12), np.uint8))
     refused(words(verb, trained(), "large.png"), code(verb, 19), "large.png", "12x9", "8x8", "--resize")
@@ -243,12 +248,44 @@ def test_19_size_and_20_channels_differ(refused: Any, place: Path, verb: str) ->
     refused(words(verb, trained(), "colour.png"), code(verb, 20), "colour.png", "--convert")
 
 
-@pytest.mark.parametrize("verb", READERS)
+@pytest.mark.parametrize("verb", [verb for verb in READERS if verb != "translate"])
 def test_24_and_25_conditional_inputs(refused: Any, place: Path, verb: str) -> None:
     refused(words(verb, trained("conditional")), code(verb, 25), "000.png", "sub-folder")
     (place / "kinds" / "11").mkdir(parents=True)
     shutil.copy(pictures() / "000.png", place / "kinds" / "11")
     refused(words(verb, trained("conditional"), "kinds"), code(verb, 24), "11", "choose from")
+
+
+def test_translate(refused: Any) -> None:
+    run, one = trained("pairs"), cli_runs.pairs() / "a" / "00.png"
+    refused(["translate", trained(), one], "E-TRL-08", "cannot translate", "it can: sample")
+    refused(["translate", run, one, "-n", "3"], "E-TRL-19", "-n", "--noise latent")
+    refused(["translate", run, one, "--tile", "31"], "E-TRL-20", "--tile", "30 or 32")
+    refused(["translate", run, one, "--tile", "32", "--overlap", "30"], "E-TRL-20", "--overlap", "0 to 16")
+    refused(["translate", run, cli_runs.pairs() / "b"], "E-TRL-21", "00.png", "has 3 channels, wanted 1", "--convert")
+    refused(["translate", run, one, "--seed", "-1"], "E-TRL-25", "--seed", "-1")
+
+
+def test_translate_to_where_something_is(refused: Any, place: Path) -> None:
+    run, one = trained("pairs"), cli_runs.pairs() / "a" / "00.png"
+    refused(["translate", run, one, "-o", "no/such/x.png"], "E-TRL-15", "no/such/x.png", "-o")
+    (place / "x.png").write_text("mine")
+    refused(["translate", run, one, "-o", "x.png"], "E-TRL-16", "x.png", "--overwrite")
+    (place / "there").mkdir()
+    (place / "there" / "mine.txt").touch()
+    refused(["translate", run, cli_runs.pairs() / "a", "-o", "there"], "E-TRL-16", "there", "--overwrite")
+    refused(["translate", run, one, "-o", "x.jpg"], "E-TRL-17", "x.jpg", "x.png")
+    (place / "few").mkdir()
+    shutil.copy(cli_runs.pairs() / "b" / "00.png", place / "few")
+    refused(["translate", run, cli_runs.pairs() / "a", "--compare", "few"], "E-TRL-23", "01.png", "--compare")
+    save_png(place / "few" / "00.png", np.zeros((4, 4, 3), np.uint8))
+    refused(["translate", run, one, "--compare", "few"], "E-TRL-23", "00.png", "4×4×3", "16×16×3")
+
+
+def test_translate_a_label_map(refused: Any, place: Path) -> None:
+    run = trained("maps")
+    save_png(place / "x.png", np.full((16, 16), 77, np.uint8))
+    refused(["translate", run, "x.png"], "E-TRL-22", "x.png", "#4d4d4d")
 
 
 # ---- check ----

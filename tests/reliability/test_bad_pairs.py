@@ -16,6 +16,7 @@ from seisei.data.dataset import read_dataset
 from seisei.data.originals import originals
 from seisei.data.pairs import read_pairs
 from seisei.errors import UserError
+from seisei.modalities.files import encoded
 from seisei.modalities.labelmap import LabelMap
 
 RANDOM = np.random.default_rng(5)
@@ -145,6 +146,10 @@ CASES: dict[str, Case] = {
         with_(picture("B/2.png", COLOUR[:, :12])), {},
         "E-CHK-19", "B/2.png", "is 12x16 pixels, and A/2.png 16x16", "--size or --fit",
     ),
+    "two sizes of one shape": (
+        with_(picture("B/2.png", COLOUR[::2, ::2])), {},
+        "E-CHK-19", "B/2.png", "is 8x8 pixels, and A/2.png 16x16", "--size or --fit",
+    ),
     "two shapes, a size asked for": (
         with_(picture("B/2.png", COLOUR[:, :12])), {"size": 8},
         "E-CHK-19", "B/2.png", "is 12x16 pixels, and A/2.png 16x16", "cut one of them",
@@ -182,6 +187,16 @@ CASES: dict[str, Case] = {
         with_(without("B/9.png"), picture("B/9.tiff", GREY.astype(np.float32))), {},
         "E-CHK-12", "B/9.tiff", "is of floating point, and side B has 8 bits ×9, floating point ×1", "--bits 8",
     ),
+    "mixed channels": (
+        with_(without("B/9.png"), content("B/9.tiff", encoded(np.zeros((16, 16, 5), np.uint8)).content)), {},
+        "E-CHK-12", "B/9.tiff", "is of 8 bits in 5 channels, and side B has 8 bits ×9, 8 bits in 5 channels ×1",
+        "save them alike",
+    ),
+    "a label map beside": (
+        with_(*(picture(f"{i}.png", np.concatenate([DEEP, DEEP], 1)) for i in range(6)), base=print),
+        {"label_map": True, "bits": 8, "direction": "b-to-a"},
+        "E-CHK-12", "0.png", "holds uint16", "8-bit PNG",
+    ),
     "not finite": (
         with_(without("B/9.png"), picture("B/9.tiff", np.full((16, 16), np.nan, np.float32))), {},
         "E-CHK-12", "B/9.tiff", "no finite", "replace",
@@ -199,8 +214,13 @@ CASES: dict[str, Case] = {
         "two folders a and b",
     ),
     "folders of other names": (
-        classes, {"pairs": "folders"}, "E-TRN-14", "{root}", "10 pictures, folders cats, dogs", "two folders a and b",
+        classes, {"pairs": "folders"}, "E-TRN-14", "{root}", "10 pictures, folders cats, dogs;", "two folders a and b",
     ),
+    "many folders": (
+        with_(*(picture(f"{name}/1.png", GREY) for name in "efcdgh"), base=print), {"pairs": "folders"},
+        "E-TRN-14", "{root}", "6 pictures, folders c, d, e, f, g, …;", "two folders a and b",
+    ),
+    "no folders": (beside, {"pairs": "folders"}, "E-TRN-14", "{root}", "6 pictures, folders none;", "two folders"),
     "no two of one name": (
         letters, {}, "E-TRN-14", "{root}", "4 in a and 4 in b, and no two have the same name", "same names",
     ),
@@ -220,6 +240,10 @@ CASES: dict[str, Case] = {
         table("a,b\n" + ROWS), {"column_a": "c", "column_b": "b"},
         "E-CHK-04", "{root}", "has no column of pictures 'c'", "choose from: a, b",
     ),
+    "a column that holds none": (
+        table("a,b,c\n" + ROWS.replace("\n", ",1\n")), {"column_a": "c"},
+        "E-CHK-04", "{root}", "several columns hold pictures: a, b", "--column-a and --column-b",
+    ),
     "one column twice": (
         table("a,b\n" + ROWS), {"column_a": "a", "column_b": "a"},
         "E-CHK-04", "{root}", "both sides are column 'a'", "name two columns",
@@ -238,6 +262,14 @@ CASES: dict[str, Case] = {
     ),
     "a row without a picture": (
         table("a,b\nA/1.png,\n" + ROWS), {}, "E-CHK-18", "metadata.csv:2", "names no picture in b", "name it",
+    ),
+    "a row of nothing": (
+        table('{"a": "A/1.png", "b": "B/1.png"}\n{"a": null, "b": "B/2.png"}\n', "metadata.jsonl"), {},
+        "E-CHK-18", "metadata.jsonl:2", "names no picture in a", "name it",
+    ),
+    "a row of blanks": (
+        table("a,b\nA/1.png,B/1.png\n ,B/2.png\n"), {"column_a": "a", "column_b": "b"},
+        "E-CHK-18", "metadata.csv:3", "names no picture in a", "name it",
     ),
     "a row of a file that is not there": (
         table("a,b\n" + ROWS + "A/99.png,B/0.png\n"), {},
@@ -281,6 +313,21 @@ CASES: dict[str, Case] = {
     ),
     "one picture": (pairs, {"given": "A/1.png"}, "E-CHK-02", "{root}/A/1.png", "is one picture", "folder above"),
     "nothing there": (print, {"given": "nowhere"}, "E-CHK-01", "{root}/nowhere", "no such folder", "check the path"),
+    "no such table": (print, {"given": "nowhere.csv"}, "E-CHK-01", "{root}/nowhere.csv", "no such file", "the path"),
+    "columns of no table": (
+        pairs, {"column_a": "x"}, "E-TRN-14", "{root}", "no table has two columns that name pictures", "metadata.csv",
+    ),
+    "beside, in two columns": (
+        parquet(a=None, b=None), {"given": "p.parquet", "pairs": "beside"},
+        "E-CHK-04", "{root}/p.parquet", "several columns hold pictures: a, b", "--column a",
+    ),
+    "parquet without pictures": (
+        parquet(n=[1, 2]), {"pairs": "folders"}, "E-TRN-14", "{root}", "columns of pictures none", "two folders",
+    ),
+    "wide and odd": (
+        with_(*(picture(f"{i}.png", COLOUR[:8, :15]) for i in range(4)), base=print), {},
+        "E-TRN-14", "{root}", "4 pictures, 0 of them wide enough", "side by side",
+    ),
     "an empty folder": (print, {}, "E-CHK-03", "{root}", "0 files", "put at least one"),
     "only what cannot be listed": (
         with_(lambda root: (root / "a").mkdir(), link("a/1.png", "nowhere"), base=print), {},
@@ -346,6 +393,7 @@ def test_bad_pairs_are_refused_by_name(name: str, tmp_path: Path, monkeypatch: p
     line = str(error)
     assert (error.code, error.where) == (code, where.replace("{root}", str(root)))
     assert problem in line and remedy in error.remedy and "\n" not in line
+    assert "--bits" not in line or "--bits" in remedy
     assert state(root) == before
     # What was read well is kept for another try, with fewer parts.
     assert code == "E-TRN-11" or not cache.exists() or not list(cache.iterdir())
@@ -538,7 +586,15 @@ def test_originals_that_are_not_there(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", a=GREY, b=GREY)
     with pytest.raises(UserError) as caught:
         originals(tmp_path / "x.npz")
-    assert (caught.value.code, caught.value.found) == ("E-CHK-04", ["a", "b"])
+    assert (caught.value.code, caught.value.problem) == ("E-CHK-04", "holds several arrays: a, b")
+    np.savez(tmp_path / "y.npz")
+    with pytest.raises(UserError) as caught:
+        originals(tmp_path / "y.npz")
+    assert (caught.value.code, caught.value.problem) == ("E-CHK-04", "holds no array")
+    for wrong in (-1, 256):
+        with pytest.raises(UserError) as caught:
+            next(iter(originals(np.full((2, 8, 8), wrong))))
+        assert (caught.value.code, caught.value.where) == ("E-*-14", "picture:0")
     save(tmp_path / "p" / "1.png", GREY)
     (tmp_path / "p" / "2.png").symlink_to("nowhere")
     with pytest.raises(UserError) as caught:
@@ -546,5 +602,5 @@ def test_originals_that_are_not_there(tmp_path: Path) -> None:
     assert (caught.value.code, caught.value.where) == ("E-CHK-05", "2.png")
     save(tmp_path / "q" / "1.png", GREY)
     with pytest.raises(UserError) as caught:
-        next(originals(tmp_path / "q", max_pixels=100))
+        next(iter(originals(tmp_path / "q", max_pixels=100)))
     assert (caught.value.code, caught.value.where) == ("E-CHK-09", "1.png")

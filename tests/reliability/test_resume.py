@@ -205,7 +205,7 @@ def test_a_run_killed_at_its_report_can_be_completed(stopped: Any, monkeypatch: 
     run.write("recipe.json", {**recipe, "report": True})
     calls: list[str] = []
 
-    def broken(run: RunFolder, data: Any) -> None:
+    def broken(run: RunFolder, data: Any, judge: Any) -> None:
         calls.append("finish")
         raise KeyboardInterrupt
 

@@ -152,6 +152,7 @@ def test_every_layout_gives_both_sides_whole(name: str, tmp_path: Path) -> None:
     assert len(set(data.names)) == COUNT and data.report["kept"] == COUNT and data.report["in_memory"]
     assert data.report["sizes"] == {"12x16": COUNT} and data.report["size_rule"] == "the size of every picture"
     assert data.report["depths"] == {"A": "8 bits", "B": "8 bits"} and data.report["bytes"] == A.size + B.size
+    assert data.report["ignored"] == {}
     if layout != "beside":  # there a side has the other's mode
         modes = {"A: L": COUNT, "B: RGB": COUNT}
         assert data.report["modes"] == modes
@@ -169,6 +170,14 @@ def test_a_folder_named_as_a_part_among_others_is_a_folder(tmp_path: Path) -> No
         save(tmp_path / "a" / ("test" if i == 0 else "x") / f"{i}.png", A[i])
         save(tmp_path / "b" / ("test" if i == 0 else "x") / f"{i}.png", B[i])
     assert read_pairs(tmp_path).report["splits_given"] == []
+
+
+def test_pairs_are_ordered_by_their_part_and_as_people_count(tmp_path: Path) -> None:
+    for i, (a, b) in enumerate([("trainA", "trainB"), ("a", "b"), ("testA", "testB")] * 4):
+        save(tmp_path / a / f"{COUNT - i}.png", A[i])
+        save(tmp_path / b / f"{COUNT - i}.png", B[i])
+    names = [f"{s}/{i}.png" for s, first in (("a", 2), ("testA", 1), ("trainA", 3)) for i in range(first, COUNT + 1, 3)]
+    assert read_pairs(tmp_path).names == names
 
 
 def test_a_folder_of_a_side_may_hold_one_of_the_other_s_name(tmp_path: Path) -> None:
@@ -240,6 +249,11 @@ def test_a_named_column_may_hold_any_names_and_metadata_come_first(tmp_path: Pat
     assert len(read_pairs(root, layout="columns")) == 5
 
 
+def test_empty_columns_hold_no_pictures(tmp_path: Path) -> None:
+    root = table(lambda i: f",p/line{i}.png,,p/paint{i}.png", "note,x,more,y\n", "metadata.csv")(tmp_path)
+    assert by_number(read_pairs(root)) == expected()
+
+
 def test_one_a_with_several_b_stays_in_one_part(tmp_path: Path) -> None:
     def row(i: int) -> str:
         return f"p/line{i // 4}.png,p/paint{i}.png"
@@ -304,6 +318,17 @@ def test_depth_8_brings_all_to_8_bits(tmp_path: Path) -> None:
     assert by_number(arrays) == expected()
 
 
+def test_depth_8_of_pictures_beside_each_other_and_of_the_side_that_is_made(tmp_path: Path) -> None:
+    for i in range(COUNT):
+        save(tmp_path / "c" / f"{i}.png", np.concatenate([A[i], A[i] // 2], 1).astype(np.uint16) * 257)
+        save(tmp_path / "d" / "a" / f"{i}.png", A[i] & 3)
+        save(tmp_path / "d" / "b" / f"{i}.png", A[i].astype(np.uint16) * 257)
+    data = read_pairs(tmp_path / "c", bits=8)
+    assert data.schema.y == Image(16, 12, 1) and data.report["depths"] == {"A": "8 bits", "B": "8 bits"}
+    data = read_pairs(tmp_path / "d", bits=8, label_map=True)
+    assert isinstance(data.schema.y, LabelMap) and data.schema.x == Image(16, 12, 1)
+
+
 def test_arrays_are_as_deep_as_they_are() -> None:
     deep, five = A.astype(np.uint16) * 3, RANDOM.normal(0, 1, (COUNT, 16, 12, 5))
     data = read_pairs({"a": deep, "b": five})
@@ -326,6 +351,10 @@ def test_grey_is_found_for_each_side_and_channels_may_be_asked(tmp_path: Path) -
     data = read_pairs((wide, B), channels=3)
     assert data.schema == Schema(Image(16, 12, 3), Image(16, 12, 3)) and data.report["modes"]["A: RGB"] == COUNT
     assert read_pairs((wide, B), channels=1).x.shape == (COUNT, 1, 16, 12)
+    for coloured in (0, COUNT - 1):  # one is enough
+        some = wide.copy()
+        some[coloured] = B[coloured]
+        assert read_pairs((some, B)).schema.y == Image(16, 12, 3)
 
 
 # ---- size ----
@@ -390,9 +419,20 @@ def test_sides_in_files_are_those_in_memory(tmp_path: Path, monkeypatch: pytest.
     assert read_pairs(tmp_path / "data", direction="b-to-a", **options).schema.x == held.schema.y
     rows = torch.tensor([3, 1])
     assert torch.equal(again.batch(rows).x, held.batch(rows).x)
-    (next((tmp_path / "cache").glob("*-B")) / "pictures.float32").write_bytes(b"short")
-    with pytest.raises(TypeError):  # a side that is not whole is read again
-        read_pairs(tmp_path / "data", **options)
+    monkeypatch.undo()
+    for file in ("*-B/pictures.float32", "*-A/pictures.uint16"):  # with a side that is not whole all is read again
+        next((tmp_path / "cache").glob(file)).write_bytes(b"short")
+        assert read_pairs(tmp_path / "data", **options).fingerprint == held.fingerprint
+
+
+def test_how_large_sides_may_be_in_memory(tmp_path: Path) -> None:
+    two_folders(tmp_path / "data")
+    whole = 2 * 3 * A.size  # that A is grey is known when all was read
+    held = read_pairs(tmp_path / "data", memory_limit=whole, cache=tmp_path / "cache")
+    assert held.in_memory and held.y is not None and held.y.is_contiguous()
+    mapped = read_pairs(tmp_path / "data", memory_limit=whole - 1, cache=tmp_path / "cache")
+    assert not mapped.in_memory and mapped.y is not None and not mapped.y.is_contiguous()  # a view, not a copy
+    assert torch.equal(mapped.y, held.y)
 
 
 def test_files_hold_no_more_than_was_read(tmp_path: Path) -> None:
@@ -496,6 +536,27 @@ def test_label_maps_are_fitted_without_new_colours(tmp_path: Path) -> None:
     assert framed.y is not None and bool((framed.y[:, 0, 0] == 3).all()) and not bool((framed.y[:, 0, 8] == 3).any())
 
 
+def test_a_label_map_is_read_at_its_own_size(tmp_path: Path) -> None:
+    stripes = np.zeros((64, 64), np.uint8)
+    stripes[:, 13:] = 240  # not where a JPEG has its blocks: at half its size it has other colours
+    for i in range(5):
+        (tmp_path / "a").mkdir(exist_ok=True)
+        PIL.Image.fromarray(stripes).save(tmp_path / "a" / f"{i}.jpg", quality=100)
+        save(tmp_path / "b" / f"{i}.png", RANDOM.integers(0, 256, (64, 64), np.uint8))
+    data = read_pairs(tmp_path, size=16, label_map=True, validation=0, test=0)
+    assert isinstance(data.schema.y, LabelMap) and data.y is not None
+    whole = read_picture(tmp_path / "a" / "0.jpg").pixels[2::4, 2::4]
+    assert np.array_equal(data.schema.y.decode(data.schema.y.unpack(data.y[0])), whole)
+
+
+def test_as_many_classes_as_there_may_be() -> None:
+    classes = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    data = read_pairs((np.stack([np.roll(classes, i, 0) for i in range(8)]), B[:8, :8, :8]), label_map=True)
+    assert data.schema.y is not None and data.schema.y.shape == (64, 8, 8)
+    assert data.y is not None and torch.equal(data.y[0, 0], torch.from_numpy(classes))
+    assert torch.equal(data.y[3, 0], torch.from_numpy(np.roll(classes, 3, 0)))
+
+
 def test_nearest_takes_the_places_that_resampling_would() -> None:
     codes = np.arange(24, dtype=np.uint32).reshape(4, 6)
     assert nearest(codes, 4, 6, "crop", 0) is codes
@@ -561,6 +622,10 @@ def test_pictures_elsewhere_are_said_to_be_unused(tmp_path: Path) -> None:
     assert "A is in column 'given', B in 'wanted' of metadata.csv" in notes
 
 
+def test_strict_mode_takes_what_needs_no_conversion(tmp_path: Path) -> None:
+    assert len(read_dataset(two_folders(tmp_path), pairs="found", strict_mode=True)) == COUNT
+
+
 def test_progress_is_told(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     read_pairs((A, B), progress=lambda done, total: seen.append((done, total)))
@@ -620,7 +685,7 @@ def test_originals_come_one_at_a_time_at_their_own_size_and_depth(tmp_path: Path
     ((name, picture),) = originals(tmp_path / "a" / "3.png")
     assert name == str(tmp_path / "a" / "3.png") and np.array_equal(picture.pixels, a[3])
     (tmp_path / "b" / "5.tiff").write_bytes(b"")
-    walk = originals(tmp_path / "b")
+    walk = iter(originals(tmp_path / "b"))
     assert [next(walk)[0] for _ in range(5)] == names[:5]
     with pytest.raises(UserError) as caught:
         next(walk)
@@ -638,6 +703,8 @@ def test_originals_in_arrays(tmp_path: Path) -> None:
     assert shapes([A[0], B[1, :9].astype(np.float32)])[1] == ("picture:1", (9, 12, 3), "float32")
     assert shapes(torch.from_numpy(B[:2].transpose(0, 3, 1, 2)))[0] == ("picture:0", (16, 12, 3), "uint8")
     assert shapes(A[:2].astype(np.int64))[0][2] == "uint8"
+    assert shapes(A[:2].astype(np.float64))[0][2] == "float32"
+    assert shapes(np.zeros((2, 9, 3, 3), np.uint8))[1][1] == (9, 3, 3)
     np.save(tmp_path / "x.npy", deep)
     np.savez(tmp_path / "one.npz", pictures=deep)
     assert shapes(tmp_path / "x.npy") == shapes(tmp_path / "one.npz") == shapes(deep)

@@ -35,7 +35,7 @@ _READ = {
 }
 _STORED = {"01": "02", "03": "04", "04": "04", "11": "07", "12": "03", "13": "07", "19": "04", "25": "04"}
 _RESUMED = {"03": "12", "04": "05", "05": "05", "06": "05", "07": "13"}
-READERS = {"reconstruct", "impute", "interpolate", "encode", "decode", "predict", "score"}
+READERS = {"reconstruct", "impute", "interpolate", "encode", "decode", "translate", "stylize", "predict", "score"}
 
 
 def code_of(error: UserError, verb: str) -> str:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json as json_
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from seisei.cli.output import Target, plain, target
 from seisei.cli.results import load, origin, out
 from seisei.errors import UserError
+
+if TYPE_CHECKING:
+    from seisei.data.originals import Originals
+    from seisei.modalities.files import Picture
 
 # Neighbouring tiles that are farther apart than this, of the range of values, may show.
 APART = 0.05
@@ -63,19 +68,21 @@ def translate(
     marks = {**origin(loaded), **({"seed": str(seed)} if noisy else {})}
     apart: list[tuple[str, float]] = []
     told: list[dict[str, float]] = []
-    truths = None if compare is None else _truths(compare, max_pixels)
+    given = originals(input, max_pixels=max_pixels)
+    truth_of = {} if compare is None else _truths(originals(compare, max_pixels=max_pixels), given.names)
 
     def made() -> Iterator[tuple[str, bytes]]:
         from seisei.modalities.files import encoded
+        from seisei.translations import compared
 
-        for name, picture in originals(input, max_pixels=max_pixels):
+        for name, picture in given:
             for number in range(n):
                 answer = loaded.pipeline.translate(
                     picture, name, seed=seed, number=number, convert=convert, tile=tile, overlap=overlap
                 )
                 apart.append((name, answer.disagreement))
-                if truths is not None and number == 0:
-                    told.append(_compared(name, answer.pixels, truths))
+                if truth_of and number == 0:
+                    told.append(compared(answer.pixels, truth_of[name]().pixels, name))
                 file = encoded(answer.pixels, picture.original, marks)
                 base = _base(name)
                 yield f"{base}-{number + 1}{file.suffix}" if n > 1 else f"{base}{file.suffix}", file.content
@@ -105,21 +112,16 @@ def _one(place: Target, files: Iterator[tuple[str, bytes]]) -> Path:
     return place.write(content)
 
 
-def _truths(given: str, max_pixels: int) -> dict[str, Any]:
-    """Pictures by their names, the suffix aside."""
-    from seisei.data.originals import originals
-
-    return {str(Path(name).with_suffix("")): picture for name, picture in originals(given, max_pixels=max_pixels)}
-
-
-def _compared(name: str, pixels: Any, truths: dict[str, Any]) -> dict[str, float]:
-    """How far an answer is from its truth."""
-    from seisei.translations import compared
-
-    truth = truths.get(str(Path(name).with_suffix("")))
-    if truth is None:
-        raise UserError("E-TRL-23", name, "has no truth of its name", "add it, or leave --compare out")
-    return compared(pixels, truth.pixels, name)
+def _truths(truths: Originals, names: list[str]) -> dict[str, Callable[[], Picture]]:
+    """What reads the truth of each picture: the one of its name, the suffix aside."""
+    there = {str(_base(name)): index for index, name in enumerate(truths.names)}
+    found: dict[str, Callable[[], Picture]] = {}
+    for name in names:
+        index = there.get(str(_base(name)), there.get(Path(name).stem) if len(names) == 1 else None)
+        if index is None:
+            raise UserError("E-TRL-23", name, "has no truth of its name", "add it, or leave --compare out")
+        found[name] = partial(truths.__getitem__, index)
+    return found
 
 
 def _say(path: Path, told: list[dict[str, float]], count: int, json: bool) -> None:

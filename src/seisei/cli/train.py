@@ -133,12 +133,13 @@ def summary(run: Run) -> str:
         "sample": f"seisei sample {here} -n 64 --seed 1",
         "interpolate": f"seisei interpolate {here} --from 3 --to 7",
         "translate": f"seisei translate {here} PICTURES",
+        "stylize": f"seisei stylize CONTENT STYLE --run {here}",
     }
     given = run.recipe["data"]["path"] or "INPUT"
     if "predict" in run.verbs:
         commands = {"predict": f"seisei predict {here} {given}", "sample": commands["sample"]}
-    elif "translate" in run.verbs:
-        commands = {"translate": commands["translate"]}
+    elif "translate" in run.verbs or "stylize" in run.verbs:
+        commands = {verb: commands[verb] for verb in ("translate", "stylize")}
     elif "sample" not in run.verbs:
         commands = {"reconstruct": f"seisei reconstruct {here} {given}", "encode": f"seisei encode {here} {given}"}
     lines += ["", "next:", *(f"  {commands[verb]}" for verb in commands if verb in run.verbs)]

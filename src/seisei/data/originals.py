@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,28 @@ from seisei.modalities.files import MAX_PIXELS, Picture, read_picture
 from seisei.modalities.pixels import WHITE, Colour
 
 
+@dataclass(frozen=True)
+class Originals:
+    """Pictures that are known by their names and read when they are asked for.
+
+    Arguments:
+        names: of the pictures, in their order; paths below the folder that was given, or as a single one was typed.
+        open: the content of a picture by its number, and its name.
+    """
+
+    names: list[str]
+    open: Callable[[int, str], Picture]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Picture:
+        return self.open(index, self.names[index])
+
+    def __iter__(self) -> Iterator[tuple[str, Picture]]:
+        return ((name, self[index]) for index, name in enumerate(self.names))
+
+
 def originals(
     given: Any,
     *,
@@ -26,7 +49,7 @@ def originals(
     source: str | None = None,
     column: str | None = None,
     follow_outside: bool = False,
-) -> Iterator[tuple[str, Picture]]:
+) -> Originals:
     """The pictures of a source in its order, each with its name, read when it is asked for.
 
     Arguments:
@@ -40,20 +63,19 @@ def originals(
         follow_outside: see `open_source`.
 
     Raises:
-        UserError: nothing to read, before the first picture; or a picture that cannot be read, when it is its turn.
+        UserError: nothing to read; or, when it is its turn, a picture that cannot be read.
 
     Example:
         >>> [(name, picture.pixels.shape) for name, picture in originals(np.zeros((2, 8, 9), np.uint16))]
         [('picture:0', (8, 9)), ('picture:1', (8, 9))]
     """
     names, read = _listed(given, source, column, follow_outside)
-    return (
-        (
-            name,
-            read_picture(read(i), where=name, max_pixels=max_pixels, frames=frames, background=background, deep=True),
-        )
-        for i, name in enumerate(names)
-    )
+
+    def opened(index: int, name: str) -> Picture:
+        content = read(index)
+        return read_picture(content, where=name, max_pixels=max_pixels, frames=frames, background=background, deep=True)
+
+    return Originals(names, opened)
 
 
 def _listed(given: Any, source: str | None, column: str | None, follow_outside: bool) -> tuple[list[str], Any]:
@@ -88,8 +110,8 @@ def _in_file(path: Path, where: str) -> Any:
         return _many(read_npy(path, where), where)
     arrays = read_npz(path, where, half_of_memory())
     if len(arrays) != 1:
-        keys = ", ".join(arrays) or "none"
-        raise UserError("E-CHK-04", where, f"holds several arrays: {keys}", "give a file of one", found=list(arrays))
+        problem = f"holds several arrays: {', '.join(arrays)}" if arrays else "holds no array"
+        raise UserError("E-CHK-04", where, problem, "give a file of one", found=list(arrays))
     return _many(next(iter(arrays.values())), where)
 
 

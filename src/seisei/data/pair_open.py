@@ -61,7 +61,7 @@ def open_pairs(
     if not isinstance(given, (str, os.PathLike)):
         return _not_files(array_pairs(given, bits=bits), layout, columns)
     path, typed = Path(given), os.fspath(given)
-    if source is None and path.suffix.lower() in SUFFIXES and path.is_file():
+    if path.suffix.lower() in SUFFIXES and path.is_file():
         if layout not in ("found", "columns"):
             raise no_pairs(typed, f"a table, and the pairs are to be read as {layout}")
         return table_pairs(path, typed, columns, follow_outside=follow_outside)

@@ -56,7 +56,7 @@ def reader(
         side = source.sides[place]
         maps = wishes.mapped is not None and (source.beside or place == wishes.mapped)
         # A JPEG at a fraction of its size has mixed colours, or an odd width.
-        at_least = None if maps or source.beside or frame.fit is None else (frame.height, frame.width)
+        at_least = None if maps or source.beside else (frame.height, frame.width)
         found = read_picture(
             side.read(index), where=side.names[index], max_pixels=plain.max_pixels, min_size=plain.min_size,
             frames=plain.frames, at_least=at_least, deep=maps or wishes.bits is None,
@@ -119,8 +119,8 @@ def _same_shape(one: Sizes, other: Sizes) -> bool:
     """Whether two sizes have the same proportions, up to the rounding of the smaller one's sides.
 
     Example:
-        >>> _same_shape((341, 512), (171, 256)), _same_shape((64, 64), (64, 72))
-        (True, False)
+        >>> _same_shape((341, 512), (171, 256)), _same_shape((256, 171), (512, 341)), _same_shape((64, 64), (64, 72))
+        (True, True, False)
     """
     small, large = sorted((one, other))
     height, width = large[0] * small[1] / large[1], large[1] * small[0] / large[0]
