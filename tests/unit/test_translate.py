@@ -205,6 +205,25 @@ def _jpeg(pixels: Any) -> bytes:
     return encoded(pixels, Original("JPEG", suffix=".jpg")).content
 
 
+def test_check_sees_pairs_unasked(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = json.loads(called(capsys, "check", folder / "data", "--json"))
+    assert told["kind"] == "pairs (folders)" and "train pix2pix" in told["advice"][0]["command"]
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    for i in range(12):
+        (tmp_path / "a" / f"{i}.png").write_bytes((folder / "data" / "a" / "00.png").read_bytes())
+        (tmp_path / "b" / f"{i + (i == 11)}.png").write_bytes((folder / "data" / "b" / "00.png").read_bytes())
+    with pytest.raises(SystemExit):
+        called(capsys, "check", tmp_path)
+    assert "a/11.png: has no b/11.*, 2 of 13 unpaired" in capsys.readouterr().err
+    wide = tmp_path / "wide"
+    wide.mkdir()
+    for i in range(12):
+        (wide / f"{i}.png").write_bytes(png_bytes(np.full((16, 32), i * 9, np.uint8)))
+    told = json.loads(called(capsys, "check", wide, "--json"))
+    assert told["kind"] == "folder" and "--pairs beside" in told["advice"][-1]["why"]
+
+
 def test_truths_are_compared_and_a_missing_one_is_named(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -24,13 +24,20 @@ def check(path: str, *, seed: int = 0, json: bool = False, **options: Any) -> No
         json: Print the report as JSON.
         options: how data are read.
     """
+    from seisei.data.pair_open import layout_of
     from seisei.recipes.advice import advice
     from seisei.session import DataOptions
 
+    layout = layout_of(path) if options.get("pairs") is None and options.get("source") is None else None
+    if layout in ("folders", "columns"):
+        options["pairs"] = layout
     with Display() as display:
         read = DataOptions(**options).read
         data = read(path, seed, lambda done, total: display({"event": "reading", "done": done, "total": total}))
     found = {**data.report, "advice": advice(data, _typed(options))}
+    if layout == "beside":
+        why = "if each picture is two of one size side by side, as their widths allow: see seisei check --pairs beside"
+        found["advice"].append({"command": f"seisei train pix2pix {shlex.quote(path)}", "why": why})
     if json:
         print(json_.dumps(found, ensure_ascii=False))
         return

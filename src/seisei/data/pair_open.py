@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from seisei.data.folder import Walk, folder_source, walk_through
 from seisei.data.hub import hub_folder
@@ -76,6 +76,22 @@ def open_pairs(
         raise UserError("E-CHK-02", typed, "is one picture, wanted pairs of pictures", "give the folder above")
     what = {"table": "a table", "text": "texts", "idx": "pictures in idx files"}.get(form, "digits")
     raise no_pairs(typed, what)
+
+
+def layout_of(given: Any) -> Layout | None:
+    """How pairs are laid out in files that nobody said hold any; None where they do not look so.
+
+    Two folders, or two columns of a table, are meant as pairs; pictures that are wide enough to be two may be such.
+    """
+    if not isinstance(given, (str, os.PathLike)) or not Path(given).exists():
+        return None
+    try:
+        if kind_of(given, None) not in ("folder", "parquet"):
+            return None
+        found = open_pairs(given)
+    except UserError:
+        return None  # as pictures they are read next, and what is wrong with those is said then
+    return cast(Layout, found.layout) if found.records else None
 
 
 def _not_files(pairs: PairSource, layout: Layout, columns: Columns) -> PairSource:
