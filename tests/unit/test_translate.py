@@ -221,7 +221,7 @@ def test_check_sees_pairs_unasked(folder: Path, tmp_path: Path, capsys: pytest.C
     for i in range(12):
         (wide / f"{i}.png").write_bytes(png_bytes(np.full((16, 32), i * 9, np.uint8)))
     told = json.loads(called(capsys, "check", wide, "--json"))
-    assert told["kind"] == "folder" and "--pairs beside" in told["advice"][-1]["why"]
+    assert told["kind"] == "folder of pictures" and "--pairs beside" in told["advice"][-1]["why"]
 
 
 def test_truths_are_compared_and_a_missing_one_is_named(
