@@ -238,7 +238,8 @@ def measured(made: Sequence[Sides], otherwise: Sequence[Tensor] = ()) -> dict[st
 
     Example:
         >>> y, x = torch.zeros(2, 1, 1, 1), torch.tensor([0.0, 1.0]).view(2, 1, 1, 1)
-        >>> measured([Sides(y, x, x + 0.1)], [x.roll(1, 0) + 0.1])
+        >>> told = measured([Sides(y, x, x + 0.1)], [x.roll(1, 0) + 0.1])
+        >>> {name: round(value, 3) for name, value in told.items()}
         {'L1': 0.1, 'PSNR': 20.0, 'heed': 1.0}
     """
     count = sum(len(sides.given) for sides in made)

@@ -61,7 +61,7 @@ class Plan:
         balance: of kinds: a batch holds n^(1 − balance) of a kind that there are n of, relative to the others; 0 for
             all as they come, 1 for as many of each.
         given: parts of the objective that do not learn, by their path in it, and the run that each one's weights, its
-            model's, come from; or the plan of a training that comes first.
+            model's, come from, or the .safetensors file that holds them; or the plan of a training that comes first.
     """
 
     objective: Spec
