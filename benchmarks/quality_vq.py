@@ -36,7 +36,7 @@ DATA: dict[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = {
         "fashion-mnist", {"size": 32, "fit": "pad"}, {"steps": 2000, "width": 32}, {"steps": 30_000, "batch": 256},
     ),
     "photographs": (
-        "caltech101-128", {}, {"steps": 1000, "batch": 16, "width": 16}, {"steps": 60_000, "batch": 64, "width": 128},
+        "caltech101-128", {}, {"steps": 1500, "batch": 16, "width": 16}, {"steps": 60_000, "batch": 64, "width": 128},
     ),
 }  # fmt: skip
 SIZES = (512, 1024, 16_384)

@@ -31,7 +31,7 @@ from seisei.schema import Schema
 from seisei.training.brief import trained
 
 # Truths, and pieces of them, that a reader learns from, its width, steps, batch and features.
-LEARNED, WIDTH, STEPS, LESSON, FEATURES = 1000, 16, 300, 32, 64
+LEARNED, WIDTH, STEPS, LESSON, FEATURES = 1000, 16, 600, 32, 64
 # The side of a piece, and how many there are along a side of a picture, at most.
 SIDE, ACROSS = 32, 4
 RESAMPLES = 30

@@ -18,7 +18,7 @@ Shapes: x (B, C, H, W) in [0, 1]; codes (B, T), the coarsest level first, by row
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -32,6 +32,21 @@ from seisei.spec import listed
 
 # Pictures that are looked at together before the first step.
 AT_ONCE = 256
+# How far the vectors of a level lie from their mean before the first step, in each direction.
+SPREAD = 0.3
+
+
+def least_squares(given: Tensor, wanted: Tensor, ridge: float = 1e-3) -> Tensor:
+    """The linear map (A, B) that gives of rows (N, A) the rows (N, B) with the least squared error, nearly.
+
+    Example:
+        >>> given = torch.randn(50, 3)
+        >>> bool((least_squares(given, given @ torch.eye(3, 2), 1e-9) - torch.eye(3, 2)).abs().max() < 1e-3)
+        True
+    """
+    square = given.T @ given
+    square = square + ridge * square.diagonal().mean() * torch.eye(len(square), device=square.device)
+    return torch.linalg.solve(square, given.T @ wanted)  # type: ignore[no-any-return]
 
 
 class Coded(NamedTuple):
@@ -108,12 +123,28 @@ class VQVAE(nn.Module):
         return sum(segment.length * math.log2(segment.codes) for segment in self.segments)
 
     def initialise(self, examples: Batch) -> None:
-        """Let the codes of each level start where vectors of training pictures lie."""
+        """Let each level's vectors be as large as one another's, and its codes start where those lie.
+
+        A coarser level lies behind more layers, each of which makes things smaller: left so, its decoder would hardly
+        see it. And of a finer level what a linear map tells of it from the coarser is taken away: it starts to say what
+        those leave open.
+        """
         with torch.no_grad():
             # What the coarser levels tell a level is known once these have started.
             for level in reversed(range(len(self.encoders))):
                 parts = [self._walk(part.visible, down_to=level) for part in examples.split(AT_ONCE)]
-                self.quantisers[level].start_from(torch.cat([part.places for part in parts]))  # type: ignore[operator]
+                z = torch.cat([part.places for part in parts]).float()
+                heard = [part.told.movedim(1, 3).flatten(0, 2) for part in parts if part.told is not None]
+                enter: Any = self.enter[level]
+                if heard:
+                    told = torch.cat(heard).float()
+                    slope = least_squares(told - told.mean(0), z - z.mean(0))
+                    enter.weight[:, -len(slope) :, 0, 0].sub_(slope.T)
+                    z = z - told @ slope
+                larger = SPREAD / z.std(0).square().mean().sqrt().clamp_min(1e-6)
+                enter.weight.mul_(larger)
+                enter.bias.sub_(z.mean(0)).mul_(larger)
+                self.quantisers[level].start_from((z - z.mean(0)) * larger)  # type: ignore[operator]
 
     def code(self, x: Tensor) -> Coded:
         """Codes of pictures, and what they leave of them."""
