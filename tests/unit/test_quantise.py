@@ -6,14 +6,20 @@ import itertools
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from seisei import seeds
+from seisei.batch import Batch
+from seisei.modalities.image import Image
+from seisei.models.vqvae import SPREAD
 from seisei.nn.grids import FiniteScalar, LookupFree, levels_for
 from seisei.nn.nearest import nearest, smallest
 from seisei.nn.quantise import AveragedCodes, LearnedCodes, MappedCodes, Quantiser, turned
 from seisei.nn.segments import Segment, collisions, usage
 from seisei.nn.several import Grouped, Residual
+from seisei.recipes import recipe
+from seisei.schema import Schema
 
 
 def noise(*shape: int, key: str = "z") -> Tensor:
@@ -173,6 +179,26 @@ def test_codes_that_were_left_behind_come_back_when_they_are_enlivened() -> None
         assert float(again.revival) == float(codes.revival) == pytest.approx(0.3 if asked else 0.0)
     assert codes.enliven() and not codes.enliven()
     assert Residual([AveragedCodes(6, 16), LearnedCodes(6, 16)]).enliven() and not FiniteScalar([3, 3]).enliven()
+
+
+def test_a_finer_level_starts_with_what_the_coarser_leaves_open() -> None:
+    x = torch.rand(64, 3, 16, 16, generator=seeds.generator("levels"))
+    x = F.avg_pool2d(F.interpolate(x[:, :, ::4, ::4], size=16) + 0.3 * x, 3, 1, 1)  # of which a coarse level knows much
+    torch.manual_seed(0)
+    model = recipe("vqvae2")(Schema(Image(16, 16)), codes=8, factor=2, width=16).objective.build().model
+    with torch.no_grad():
+        before = [model._walk(x, down_to=level).places.std(0).mean() for level in (1, 0)]
+        model.initialise(Batch(x))
+        found = [model._walk(x, down_to=level) for level in (1, 0)]
+    for walk in found:
+        assert float(walk.places.std(0).square().mean().sqrt()) == pytest.approx(SPREAD, rel=1e-3)
+        assert walk.places.mean(0).abs().max() < 1e-3
+    assert before[0] < SPREAD / 2  # it would hardly have been seen
+    told = found[1].told.movedim(1, 3).flatten(0, 2)
+    told = torch.cat([told, torch.ones(len(told), 1)], 1)
+    best = torch.linalg.lstsq(told.double(), found[1].places.double()).solution
+    left = found[1].places - told @ best.float()
+    assert left.square().sum() > 0.99 * found[1].places.square().sum()
 
 
 def test_codes_start_on_the_data_and_all_are_used() -> None:
