@@ -9,7 +9,8 @@ The step: batch 1, a U-Net of eight halvings from 64 channels on and a critic of
 - seisei, fp32 (and bf16, where the processor has it): `Training.advance` with the loader, averaged weights, the norm of
   the gradient and everything else that is on by default;
 - plain: the same networks stepped plainly in fp32, as the reference implementation steps its own: real and made pairs
-  are judged apart, the critic is a constant in the generator's move, two optimizers with torch's defaults.
+  are judged apart, the critic is a constant in the generator's move, maps are enlarged by torch's transposed
+  convolution, two optimizers with torch's defaults.
 
 To show that both play the same game, in float64 and smaller networks, the costs of the first updates are compared.
 
@@ -30,7 +31,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from common import Record, options
-from torch import Tensor
+from torch import Tensor, nn
 
 from seisei import catalog, seeds
 from seisei.data.examples import Dataset
@@ -39,7 +40,7 @@ from seisei.modalities.image import Image
 from seisei.models.translation import Translator
 from seisei.nn.pairs import PairView
 from seisei.nn.patches import PatchCritic
-from seisei.nn.unet import UNet
+from seisei.nn.unet import Enlarging, UNet
 from seisei.objectives.translation import Translation
 from seisei.schema import Schema
 from seisei.spec import Spec
@@ -90,6 +91,9 @@ class Plain:
 
     def __init__(self, objective: Translation) -> None:
         self.model, self.critic = objective.model, objective.critic
+        for part in self.model.modules():
+            if isinstance(part, Enlarging):
+                part.__class__ = nn.ConvTranspose2d  # type: ignore[assignment]
         self.for_model, self.for_critic = (
             torch.optim.Adam(net.parameters(), lr=RATE, betas=BETAS) for net in (self.model, self.critic)
         )

@@ -35,7 +35,8 @@ from common import Record, options
 from torch import Tensor, nn
 
 from seisei import catalog, seeds
-from seisei.batch import Batch
+from seisei.data.examples import Dataset
+from seisei.data.loader import Loader, Order
 from seisei.modalities.image import Image
 from seisei.models.autoregressive import Autoregressive
 from seisei.models.vqvae import VQVAE
@@ -188,32 +189,23 @@ def child(wire: Connection, what: str, arguments: tuple[int, ...]) -> None:
 
 
 class Steps:
-    """A training's steps on pictures that are there already."""
+    """A training's steps, with all that belongs to one."""
 
     def __init__(self, precision: str) -> None:
         catalog.fill()
         self.engine = Engine(Execution(device="cpu", precision=precision))  # type: ignore[arg-type]
-        self.training = Training(plan_of_step(), _Fixed(), self.engine, 0)  # type: ignore[arg-type]
+        self.training = Training(plan_of_step(), loader(), self.engine, 0)
 
     def __call__(self) -> None:
         self.training.advance()
 
 
-class _Fixed:
-    """A loader of one batch."""
-
-    def __init__(self) -> None:
-        self.batch = Batch(pictures())
-        self.data, self.order = self, self
-
-    def some(self, count: int) -> Tensor:
-        return torch.arange(min(count, 8))
-
-    def at(self, step: int) -> Batch:
-        return self.batch
-
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(name)
+def loader() -> Loader:
+    """Of the peer's pictures, as they are stored."""
+    stored = (pictures() * 255).round().to(torch.uint8)
+    rows = torch.arange(len(stored))
+    data = Dataset(Schema(Image(128, 128, 3)), stored, None, list(map(str, rows.tolist())), {"train": rows}, "", {})
+    return Loader(data, Order(rows, batch=len(stored), seed=0))
 
 
 def quantise_ours(rows: int, dim: int, codes: int) -> tuple[Work, Tensor]:

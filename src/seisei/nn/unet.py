@@ -35,6 +35,8 @@ Noise = Annotated[int, Range(ge=0, le=1024)]
 SLOPE = 0.2
 # Of the maps on the way back the smallest so many lose channels at random, where any do.
 DROPPED = 3
+# Places of maps, of all pictures together, up to which enlarging is a product and a sum.
+FEW = 256
 
 
 class AtEachPlace(nn.Module):
@@ -56,23 +58,36 @@ def _norm(kind: str, channels: int) -> nn.Module:
     return AtEachPlace(channels) if kind == "place" else nn.Identity()
 
 
-@torch.no_grad()
-def smooth(up: nn.ConvTranspose2d) -> nn.ConvTranspose2d:
-    """A transposed convolution of 4×4 that starts as bilinear enlarging and a mixture of channels.
+class Enlarging(nn.ConvTranspose2d):
+    """A transposed convolution of 4×4 to twice the size, that starts as bilinear enlarging and a mixture of channels.
 
     Random weights differ at the four places that a value becomes, and weave a pattern into every even area, which is
     long to unlearn (*Checkerboard artifact free sub-pixel convolution (Aitken et al., 2017)*).
 
     Example:
-        >>> made = smooth(nn.ConvTranspose2d(2, 1, 4, 2, 1))(torch.ones(1, 2, 4, 4))[0, 0, 1:-1, 1:-1]
+        >>> made = Enlarging(2, 1)(torch.ones(1, 2, 4, 4))[0, 0, 1:-1, 1:-1]
         >>> bool((made - made.mean()).abs().max() < 1e-6)
         True
     """
-    slopes = torch.tensor([0.25, 0.75, 0.75, 0.25])
-    # As large as they would be: each place is made of 2×2 values.
-    mixture = torch.randn(up.in_channels, up.out_channels) * (2 / up.in_channels) ** 0.5
-    up.weight.copy_(mixture[:, :, None, None] * torch.outer(slopes, slopes))
-    return up
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 4, 2, 1)
+        slopes = torch.tensor([0.25, 0.75, 0.75, 0.25])
+        # As large as they would be: each place is made of 2×2 values.
+        mixture = torch.randn(inputs, outputs) * (2 / inputs) ** 0.5
+        with torch.no_grad():
+            self.weight.copy_(mixture[:, :, None, None] * torch.outer(slopes, slopes))
+
+    def forward(self, hidden: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """(B, inputs, H, W) to (B, outputs, 2 H, 2 W)."""
+        batch, channels, height, width = hidden.shape
+        if hidden.is_cuda or batch * height * width > FEW:
+            return super().forward(hidden, output_size)
+        # Of small maps the weights are most of what is read, and a CPU's own way reads them several times over.
+        columns = self.weight.flatten(1).T @ hidden.flatten(2)
+        assert self.bias is not None
+        made = F.fold(columns, (2 * height, 2 * width), 4, padding=1, stride=2)
+        return made + self.bias[:, None, None].to(made)
 
 
 def extended(picture: Tensor, stride: int) -> Tensor:
@@ -148,7 +163,7 @@ class UNet(nn.Module):
 
     def _enlarger(self, inputs: int, outputs: int) -> nn.Module:
         if self.enlarging == "transposed":
-            return smooth(nn.ConvTranspose2d(inputs, outputs, 4, 2, 1))
+            return Enlarging(inputs, outputs)
         return nn.Conv2d(inputs, outputs, 3, padding=1)
 
     @property
