@@ -149,7 +149,7 @@ def test_training_ends_when_nothing_gets_better_and_the_best_weights_stay(folder
     run = seisei.load(folder / "run")
     events = list(run.folder.events())
     (enough,) = [event for event in events if event["event"] == "enough"]
-    checks = {e["step"]: e["scores"]["Fréchet distance"] for e in events if e["event"] == "validation"}
+    checks = {e["step"]: e["scores"]["balance"] for e in events if e["event"] == "validation"}
     best = min(checks, key=lambda step: (round(checks[step], 6), step))
     assert enough["best"] == best and enough["step"] < 40 and enough["step"] - best >= 4
     assert run.pipeline.card["step"] == best and best in run.folder.checkpoints.steps()

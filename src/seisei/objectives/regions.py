@@ -44,7 +44,7 @@ class ByRegions(Regression):
         changes: what both sides of a pair go through.
     """
 
-    decides = ("Fréchet distance", "L1")
+    decides = ("balance", "L1")
 
     def __init__(
         self,

@@ -96,8 +96,8 @@ class Translation(Regression):
         changes: what both sides of a pair go through.
     """
 
-    # The distance to the truth favours what the critic is there to prevent.
-    decides = ("Fréchet distance", "L1")
+    # The distance to the truth alone favours what the critic is there to prevent.
+    decides = ("balance", "L1")
     more: Tensor
     slower: Tensor
 
