@@ -32,7 +32,7 @@ from seisei.spec import listed
 
 # Pictures that are looked at together before the first step.
 AT_ONCE = 256
-# How far the vectors of a level lie from their mean before the first step, in each direction.
+# How far the vectors of each of several levels lie from their mean before the first step, in each direction.
 SPREAD = 0.3
 
 
@@ -123,7 +123,7 @@ class VQVAE(nn.Module):
         return sum(segment.length * math.log2(segment.codes) for segment in self.segments)
 
     def initialise(self, examples: Batch) -> None:
-        """Let each level's vectors be as large as one another's, and its codes start where those lie.
+        """Let the codes of each level start where its vectors lie; of several levels, those are made as large.
 
         A coarser level lies behind more layers, each of which makes things smaller: left so, its decoder would hardly
         see it. And of a finer level what a linear map tells of it from the coarser is taken away: it starts to say what
@@ -141,10 +141,13 @@ class VQVAE(nn.Module):
                     slope = least_squares(told - told.mean(0), z - z.mean(0))
                     enter.weight[:, -len(slope) :, 0, 0].sub_(slope.T)
                     z = z - told @ slope
-                larger = SPREAD / z.std(0).square().mean().sqrt().clamp_min(1e-6)
-                enter.weight.mul_(larger)
-                enter.bias.sub_(z.mean(0)).mul_(larger)
-                self.quantisers[level].start_from((z - z.mean(0)) * larger)  # type: ignore[operator]
+                if len(self.encoders) > 1:
+                    larger = SPREAD / z.std(0).square().mean().sqrt().clamp_min(1e-6)
+                    enter.bias.sub_(z.mean(0))
+                    enter.weight.mul_(larger)
+                    enter.bias.mul_(larger)
+                    z = (z - z.mean(0)) * larger
+                self.quantisers[level].start_from(z)  # type: ignore[operator]
 
     def code(self, x: Tensor) -> Coded:
         """Codes of pictures, and what they leave of them."""
