@@ -42,7 +42,7 @@ SETTINGS: dict[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] 
         {"steps": 100_000, "width": 64, "batch": 32},
     ),
     "colours": ("colorize", {"size": 64}, {"steps": 5000}, {"steps": 100_000, "width": 64, "batch": 32}),
-    "labels": ("pix2pix", {}, {"steps": 4000}, {"steps": 50_000, "width": 64, "batch": 32}),
+    "labels": ("pix2pix", {}, {"steps": 2000}, {"steps": 50_000, "width": 64, "batch": 32}),
 }  # fmt: skip
 SOURCES = {"lines": "openmoji", "colours": "caltech101-128"}
 SIDE, HOUSES = 64, 3000

@@ -72,11 +72,21 @@ def shown_sheet(model: nn.Module, data: Dataset) -> bytes | None:
     if not isinstance(model, (Translates, Stylizes)):
         return sample_sheet(model, data.schema)
     device = next(itertools.chain(model.parameters(), model.buffers())).device
-    part = next(data.splits[name] for name in ("validation", "test", "train") if len(data.splits[name]))
-    chosen = part[torch.arange(min(SHEET_ROWS, len(part))) * len(part) // min(SHEET_ROWS, len(part))]
+    chosen = spread(next(data.splits[name] for name in ("validation", "test", "train") if len(data.splits[name])))
     if isinstance(model, Stylizes):
         return style.sheet(model, data.batch(chosen).map(lambda x: x.to(device)))
     return translation_sheet(model, data.batch(chosen).map(lambda x: x.to(device)), data.schema)
+
+
+def spread(rows: Tensor, count: int = SHEET_ROWS) -> Tensor:
+    """So many of these rows, evenly: neighbours in a folder are often alike.
+
+    Example:
+        >>> spread(torch.arange(100), 4)
+        tensor([ 0, 25, 50, 75])
+    """
+    count = min(count, len(rows))
+    return rows[torch.arange(count) * len(rows) // max(1, count)]
 
 
 def translation_sheet(model: Any, batch: Batch, schema: Schema) -> bytes:
@@ -224,11 +234,11 @@ def samples(pipeline: Pipeline, run: RunFolder, seed: int = 0) -> None:
 def figures(pipeline: Pipeline, run: RunFolder, data: Dataset, seed: int = 0) -> None:
     """What the report shows: samples, reconstructions beside originals, an interpolation, a map of the latents."""
     if "translate" in pipeline.verbs:
-        few = data.splits["test" if len(data.splits["test"]) else "validation"][:PAIRS]
+        few = spread(data.splits["test" if len(data.splits["test"]) else "validation"], PAIRS)
         with torch.no_grad(), seeds.seeded(seed, "figures"):
             run.write("figures/translations.png", translation_sheet(pipeline.model, data.batch(few), data.schema))
     if "stylize" in pipeline.verbs:
-        few = data.splits["test" if len(data.splits["test"]) else "validation"][:SHEET_ROWS]
+        few = spread(data.splits["test" if len(data.splits["test"]) else "validation"])
         run.write("figures/styles.png", style.sheet(pipeline.model, data.batch(few)))
     if "sample" in pipeline.verbs:
         samples(pipeline, run, seed)
