@@ -191,7 +191,7 @@ def test_a_finer_level_starts_with_what_the_coarser_leaves_open() -> None:
         model.initialise(Batch(x))
         found = [model._walk(x, down_to=level) for level in (1, 0)]
     for walk in found:
-        assert float(walk.places.std(0).square().mean().sqrt()) == pytest.approx(SPREAD, rel=1e-3)
+        assert float(walk.places.std(0).square().mean().sqrt()) == pytest.approx(SPREAD, rel=1e-2)
         assert walk.places.mean(0).abs().max() < 1e-3
     assert before[0] < SPREAD / 2  # it would hardly have been seen
     told = found[1].told.movedim(1, 3).flatten(0, 2)
@@ -199,6 +199,12 @@ def test_a_finer_level_starts_with_what_the_coarser_leaves_open() -> None:
     best = torch.linalg.lstsq(told.double(), found[1].places.double()).solution
     left = found[1].places - told @ best.float()
     assert left.square().sum() > 0.99 * found[1].places.square().sum()
+
+
+def test_levels_start_on_pictures_of_one_colour() -> None:
+    model = recipe("vqvae2")(Schema(Image(8, 8)), codes=4, factor=4, width=8).objective.build().model
+    model.initialise(Batch(torch.full((4, 3, 8, 8), 0.5)))
+    assert all(float(parameter.abs().max()) < 5000 for parameter in model.parameters())
 
 
 def test_codes_start_on_the_data_and_all_are_used() -> None:

@@ -15,7 +15,7 @@ from seisei.models.translation import Translator
 from seisei.nn.pairs import ColourView, PairView, Together
 from seisei.nn.patches import PatchCritic
 from seisei.nn.tiles import tiled
-from seisei.nn.unet import AtEachPlace, UNet, extended
+from seisei.nn.unet import AtEachPlace, Enlarging, UNet, extended
 from seisei.objectives.translation import Regression, Sides, Translation, measured
 from seisei.spec import Spec
 from seisei.training.engine import Engine, Execution
@@ -271,3 +271,14 @@ def test_a_critic_that_runs_ahead_is_countered_until_it_is_slow() -> None:
     done = [objective.counter("unsteady") for _ in range(12)]
     assert "0.71" in (done[0] or "") and done[-1] is None
     assert objective.turns()[0].pace() < 0.13 and float(objective.more) > 0.1
+
+
+@pytest.mark.parametrize("shape", [(1, 6, 1, 1), (2, 6, 5, 7), (1, 6, 17, 16)])
+def test_small_maps_are_enlarged_as_large_ones_are(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    layer, x = Enlarging(6, 4).double(), torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    torch.nn.init.normal_(layer.weight)
+    made, wanted = layer(x), torch.nn.ConvTranspose2d.forward(layer, x)
+    assert torch.allclose(made, wanted)
+    slopes = [torch.autograd.grad(out.square().sum(), [x, *layer.parameters()]) for out in (made, wanted)]
+    assert all(torch.allclose(a, b) for a, b in zip(*slopes, strict=True))

@@ -141,8 +141,9 @@ class VQVAE(nn.Module):
                     slope = least_squares(told - told.mean(0), z - z.mean(0))
                     enter.weight[:, -len(slope) :, 0, 0].sub_(slope.T)
                     z = z - told @ slope
-                if len(self.encoders) > 1:
-                    larger = SPREAD / z.std(0).square().mean().sqrt().clamp_min(1e-6)
+                size = z.var(0, correction=0).mean().sqrt()
+                if len(self.encoders) > 1 and size > 1e-4:  # or all vectors are nearly one
+                    larger = SPREAD / size
                     enter.bias.sub_(z.mean(0))
                     enter.weight.mul_(larger)
                     enter.bias.mul_(larger)
