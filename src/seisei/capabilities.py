@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -96,9 +96,11 @@ class Translates(Protocol):
     """Makes a picture of a picture, of any size.
 
     What is made of one place depends on what lies around it, and is the same wherever the picture is cut at multiples
-    of the `stride`; `noise` is how many random numbers a picture is made with, 0 where there is one answer.
+    of the `stride`; `noise` is how many random numbers a picture is made with, 0 where there is one answer. What is
+    given is like the data at the end that `side` names.
     """
 
+    side: Literal["x", "y"]
     stride: int
     noise: int
 

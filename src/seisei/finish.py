@@ -93,8 +93,9 @@ def translation_sheet(model: Any, batch: Batch, schema: Schema) -> bytes:
     """Rows of pictures that are given, what is made of them, and the truths, as PNG."""
     given = model.view.given(batch)
     made = model.view.whole(given, model.answer(given))
-    ends: list[Any] = [schema.x if schema.y is None else schema.y, schema.x, schema.x]
-    seen = given.expand(-1, 3, -1, -1) if schema.y is None else given
+    ends: list[Any] = [getattr(schema, model.side), schema.x, schema.x]
+    # Grey stands for each channel of a picture that both sides are made of.
+    seen = given.expand(-1, 3, -1, -1) if ends[0] is schema.x else given
     sides = [
         [shown(end.decode(x), getattr(end, "span", None)) for x in side]
         for end, side in zip(ends, (seen, made, batch.x), strict=True)

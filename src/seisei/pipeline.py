@@ -515,7 +515,8 @@ class Pipeline:
     @property
     def given(self) -> Any:
         """The end of the pictures that are translated; that of x where a model makes both of one picture."""
-        return self.schema.x if self.schema.y is None else self.schema.y
+        model: Any = self.model
+        return getattr(self.schema, model.side)
 
     @torch.no_grad()
     def translate(

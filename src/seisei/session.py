@@ -373,7 +373,7 @@ def _train(
                 training.restore(checkpoint)
             engine.first(lambda: _write_head(run, recipe, data, training, checkpoint))
             run.listeners = list(listeners)
-            judge = Judge(data, seed) if _judged(training.objective) else None
+            judge = Judge(data, seed, plan.steps) if _judged(training.objective) else None
             journal = Journal(run, Watch(run.events() if engine.is_main else ()), quiet=not engine.is_main)
             saving = Saving(journal, run, every.save, signals, recipe["on_disk_full"])
             begin = {

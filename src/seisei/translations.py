@@ -1,9 +1,12 @@
 """How good pictures of pictures are: beside the truths of held-out pairs, and as pictures of their kind.
 
 Distances to the truth favour the average of all answers, which is blurred and pale; so answers and truths are also
-compared as two sets of pictures, by the Fréchet distance of features of a network that is trained on the person's own
+compared as two sets of pictures, by the Fréchet distance of features of networks that are trained on the person's own
 truths, to tell them whole from damaged (`seisei.evaluation.damage`). It is in units of its own, and compares models
 of the same data.
+
+One such network prefers this model and the next one that: so there are several, of whose distances the mean is taken,
+and each is read at several depths, by the mean and the spread of each channel over a piece.
 """
 
 from __future__ import annotations
@@ -26,13 +29,14 @@ from seisei.evaluation.likelihood import mean_and_error
 from seisei.evaluation.signal import absolute, checkerboard, colourfulness, psnr, ssim
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
+from seisei.nn.features import StageFeatures
 from seisei.pipeline import BATCH, Pipeline
 from seisei.recipes.classification import discriminative
 from seisei.schema import Schema
 from seisei.training.brief import trained
 
-# Truths, and pieces of them, that a reader learns from, its width, steps, batch and features.
-LEARNED, WIDTH, STEPS, LESSON, FEATURES = 1000, 16, 600, 32, 64
+# How many readers there are; truths, and pieces of them, that each learns from, its width, steps, batch and depth.
+READERS, LEARNED, WIDTH, STEPS, LESSON, DEPTH = 3, 1000, 16, 600, 32, 3
 # The side of a piece, and how many there are along a side of a picture, at most.
 SIDE, ACROSS = 32, 4
 RESAMPLES = 30
@@ -40,11 +44,16 @@ RESAMPLES = 30
 WORTH = math.log(1.05) / math.log(2)
 Features = Callable[[Tensor], Tensor]
 Score = dict[str, Any]
-NOTE = "in features of a network that tells truths of these data from damaged ones; it compares models of the same data"
+NOTE = "in features of networks that tell truths of these data from damaged ones; it compares models of the same data"
 
 
-def reader(data: Dataset, seed: int = 0) -> Features:
+def reader(data: Dataset, seed: int = 0, steps: int = STEPS) -> Features:
     """A network's features of pieces of pictures like the truths of these data, trained on those for training.
+
+    Arguments:
+        data: whose training part it learns from.
+        seed: of all that is random.
+        steps: of its training.
 
     Returns:
         (N, C, H, W) to (N · P, F), P pieces a picture; every feature is within ±1.
@@ -62,15 +71,19 @@ def reader(data: Dataset, seed: int = 0) -> Features:
     plain = Image(stored.shape[2], stored.shape[3], image.channels)
     names = [f"{kind}:{i}" for kind in KINDS for i in range(len(some))]
     lesson = Dataset(Schema(plain, Label(tuple(KINDS))), stored, y, names, {"train": torch.arange(len(x))}, "", {})
-    plan = discriminative(lesson.schema, network="conv", width=WIDTH, steps=STEPS, batch=LESSON)
-    plan = plan.override("objective.model.trunk.layers.hidden", FEATURES)
+    plan = discriminative(lesson.schema, network="conv", width=WIDTH, steps=steps, batch=LESSON)
     with torch.enable_grad():
         model: Any = trained(plan, lesson, torch.arange(len(x)), seed)
     assert model is not None, "bounded pictures make finite gradients"
 
+    stages = StageFeatures(model, DEPTH)
+
     @torch.no_grad()
     def raw(given: Tensor) -> Tensor:
-        return torch.cat([model.trunk.before(part) for part in Batch(given).split(BATCH)])
+        maps = [[seen.flatten(2) for seen in stages(part.x)] for part in Batch(given).split(BATCH)]
+        return torch.cat(
+            [torch.cat([seen.mean(2) for seen in of] + [seen.std(2, correction=0) for seen in of], 1) for of in maps]
+        )
 
     # A few odd pieces have features ten times as large as all others, and would decide a distance by themselves.
     known = raw(some)
@@ -105,24 +118,33 @@ class Judge:
 
     Arguments:
         data: what the model is trained on.
-        seed: of the reader, which is trained when it is first asked.
+        seed: of the readers, which are trained when they are first asked.
+        steps: of the model's training: readers are not trained for longer.
     """
 
-    def __init__(self, data: Dataset, seed: int = 0) -> None:
-        self.data, self.seed = data, seed
-        self._features: Features | None = None
+    def __init__(self, data: Dataset, seed: int = 0, steps: int = STEPS) -> None:
+        self.data, self.seed, self.steps = data, seed, min(steps, STEPS)
+        self._readers: list[Features] = []
 
     @property
-    def features(self) -> Features:
+    def readers(self) -> list[Features]:
         """See `reader`."""
-        if self._features is None:
-            self._features = reader(self.data, self.seed)
-        return self._features
+        if not self._readers:
+            own = [seeds.derive(self.seed, "reader", i) for i in range(READERS)]
+            self._readers = [reader(self.data, seed, self.steps) for seed in own]
+        return self._readers
 
     def distance(self, answers: Tensor, truths: Tensor, seed: int = 0, resamples: int = RESAMPLES) -> Estimate:
-        """The Fréchet distance of answers to truths."""
-        real, drawn = (self.features(x).double().numpy() for x in (truths, answers))
-        return frechet_distance(real, drawn, corrected=resamples == RESAMPLES, resamples=resamples, seed=seed)
+        """The Fréchet distance of answers to truths, the mean over readers."""
+        found = [
+            frechet_distance(
+                *(features(x).double().numpy() for x in (truths, answers)),
+                corrected=resamples == RESAMPLES, resamples=resamples, seed=seed,
+            )
+            for features in self.readers
+        ]  # fmt: skip
+        # All are asked about the same pictures, whose choice is what the error is of.
+        return Estimate(float(np.mean([one.value for one in found])), float(np.mean([one.error for one in found])))
 
     def brief(self, answers: Tensor, truths: Tensor) -> dict[str, float]:
         """What the watch is told of held-out answers."""

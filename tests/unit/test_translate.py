@@ -28,7 +28,7 @@ from seisei.translations import Judge, compared, pieces, ratio, scores
 class Same(nn.Module):
     """What is given, as it is."""
 
-    stride, noise = 4, 0
+    side, stride, noise = "y", 4, 0
 
     def __init__(self) -> None:
         super().__init__()

@@ -11,6 +11,8 @@ Shapes: y (B, C, H, W); x (B, C', H, W), H and W any; z (B, K), the same at ever
 
 from __future__ import annotations
 
+from typing import Literal
+
 from torch import Tensor, nn
 
 from seisei import seeds
@@ -37,6 +39,7 @@ class Translator(nn.Module):
     def __init__(self, network: nn.Module, view: nn.Module) -> None:
         super().__init__()
         self.network, self.view = network, view
+        self.side: Literal["x", "y"] = view.side  # type: ignore[assignment]
         self.stride: int = network.stride  # type: ignore[assignment]
         self.noise: int = network.noise  # type: ignore[assignment]
 

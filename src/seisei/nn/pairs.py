@@ -1,12 +1,13 @@
 """What of a batch is given to a network that makes pictures of pictures, and what is wanted of it.
 
-A view says what is `given` and what is `wanted` of a batch, what is `made` of a network's last features, what is
-`read` of a picture that a person gives, and what the `whole` picture is of both.
+A view says by its `side` at which end of the data pictures are that are given, what is `given` and what is `wanted` of
+a batch, what is `made` of a network's last features, what is `read` of a picture that a person gives, and what the
+`whole` picture is of both.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,8 @@ from seisei.spec import Range, listed
 @listed
 class PairView(nn.Module):
     """Pairs: y is given, x is wanted; values are made as ½ + ½ tanh, see `seisei.nn.views.PictureView`."""
+
+    side: Literal["x", "y"] = "y"
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,6 +56,8 @@ class ColourView(PairView):
 
     Given is the lightness L of CIE L*a*b*, wanted are a and b, all as values in [0, 1] (`seisei.nn.lab`).
     """
+
+    side = "x"
 
     def given(self, batch: Batch) -> Tensor:
         """L, (B, 1, H, W)."""
