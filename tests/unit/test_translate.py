@@ -18,6 +18,7 @@ from seisei.cli.main import main
 from seisei.data.dataset import read_dataset
 from seisei.errors import UserError
 from seisei.evaluation.damage import KINDS, damaged
+from seisei.evaluation.drawn import frechet_distance
 from seisei.modalities.files import encoded, png_bytes, read_picture
 from seisei.modalities.image import Image
 from seisei.pipeline import Pipeline
@@ -169,9 +170,15 @@ def test_held_out_answers_are_scored_beside_what_nobody_had_to_learn(folder: Pat
 
 def test_a_judge_finds_the_truths_nearer_than_what_is_damaged(folder: Path) -> None:
     dataset = read_dataset(folder / "data", pairs="found")
-    judge, truths = Judge(dataset), dataset.batch(dataset.splits["train"]).x
+    judge, truths = Judge(dataset, steps=100), dataset.batch(dataset.splits["train"]).x
     grey = truths.mean(1, keepdim=True).expand_as(truths)
     assert judge.distance(truths, truths).value < judge.distance(grey, truths).value
+    each = [
+        frechet_distance(read(truths).double().numpy(), read(grey).double().numpy(), corrected=True, resamples=30)
+        for read in judge.readers
+    ]
+    assert len(each) == 3 and len({round(one.value, 6) for one in each}) == 3
+    assert judge.distance(grey, truths).value == pytest.approx(np.mean([one.value for one in each]))
     told = judge.brief(grey, truths)
     assert told["colour"] < 0.1 and judge.brief(truths, truths)["SSIM"] == pytest.approx(1)
 

@@ -135,6 +135,10 @@ def test_colours_come_back_from_lightness_and_colour() -> None:
     grey = torch.rand(2, 1, 6, 6)
     assert torch.allclose(view.read(grey), view.read(grey.expand(-1, 3, -1, -1)))
     assert torch.equal(view.read(batch.x), given)
+    primaries = torch.eye(3).view(3, 3, 1, 1)  # as far from grey as colours are
+    least, most = (view.made(torch.full((1,), size)) for size in (-1e3, 1e3))
+    far = view.wanted(Batch(torch.cat([primaries, 1 - primaries])))
+    assert bool((far > least).all() and (far < most).all())
 
 
 @pytest.mark.parametrize("options", [{}, {"crop": 5}, {"shift": 0.0, "mirror": False, "crop": 9}, {"shift": 0.5}])

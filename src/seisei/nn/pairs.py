@@ -18,6 +18,9 @@ from seisei.nn.augment import moved
 from seisei.nn.lab import from_planes, planes_of
 from seisei.spec import Range, listed
 
+# How much farther than L a network is shown a and b from their middle.
+VIVID = 4.0
+
 
 @listed
 class PairView(nn.Module):
@@ -54,7 +57,8 @@ class PairView(nn.Module):
 class ColourView(PairView):
     """Colour pictures, (B, 3, H, W), as pairs of what they are without colour and their colour.
 
-    Given is the lightness L of CIE L*a*b*, wanted are a and b, all as values in [0, 1] (`seisei.nn.lab`).
+    Given is the lightness L of CIE L*a*b*, wanted are a and b, all as values in [0, 1] (`seisei.nn.lab`), where a and b
+    of photographs lie close to ½. So they are moved four times as far from it: a critic would hardly see them.
     """
 
     side = "x"
@@ -65,7 +69,11 @@ class ColourView(PairView):
 
     def wanted(self, batch: Batch) -> Tensor:
         """a and b, (B, 2, H, W)."""
-        return planes_of(batch.x)[:, 1:]
+        return 0.5 + VIVID * (planes_of(batch.x)[:, 1:] - 0.5)
+
+    def made(self, features: Tensor) -> Tensor:
+        """a and b of a network's features, the largest that there are included."""
+        return 0.5 + VIVID * 0.5 * torch.tanh(features / VIVID)
 
     def read(self, picture: Tensor) -> Tensor:
         """L of a picture, grey or in colour."""
@@ -73,7 +81,7 @@ class ColourView(PairView):
 
     def whole(self, given: Tensor, answer: Tensor) -> Tensor:
         """The picture in colour, of its lightness and of what was made of it."""
-        return from_planes(torch.cat([given, answer], 1))
+        return from_planes(torch.cat([given, 0.5 + (answer - 0.5) / VIVID], 1))
 
 
 @listed
