@@ -9,8 +9,9 @@ Everything is measured on held-out pairs. The Fréchet distance is of features o
 of 32 pixels of the truths from damaged ones (`seisei.translations`); they are trained on the training truths, and the
 same for both. The twin has the same network, data, order and steps, and moves by the distance alone. The oracle of
 `labels` is a U-Net that was trained to find the map of a real picture; its score is the mean over classes of
-intersection over union. In fp32 (bf16 is quicker where the processor has it: `--precision bf16`); `--kept` measures runs that are
-there instead of training them again; `--sheets` keeps pictures of the answers in docs/images.
+intersection over union. In fp32 (bf16 is quicker where the processor
+has it: `--precision bf16`); `--kept` measures runs that are there instead of training them again; `--sheets` keeps
+pictures of the answers in docs/images.
 """
 
 from __future__ import annotations
