@@ -205,7 +205,11 @@ CASES = [
             "pairs 13×16",
             {"width": 8, "halvings": 2, "noise": "latent", "twin": True, "loss": "relativistic"},
         ),
-        ("pix2pix", "pairs 13×16", {"width": 8, "halvings": 2, "noise": "dropout", "loss": "hinge", "penalty": 0.0}),
+        (
+            "pix2pix",
+            "pairs 13×16",
+            {"width": 8, "halvings": 2, "noise": "dropout", "loss": "hinge", "penalty": 0.0, "matching": 10.0},
+        ),
         (
             "pix2pix",
             "pairs 13×16",

@@ -18,6 +18,7 @@ from seisei.nn.nearest import nearest, smallest
 from seisei.nn.quantise import AveragedCodes, LearnedCodes, MappedCodes, Quantiser, turned
 from seisei.nn.segments import Segment, collisions, usage
 from seisei.nn.several import Grouped, Residual
+from seisei.objectives.coding import HARDENS, Coding
 from seisei.recipes import recipe
 from seisei.schema import Schema
 
@@ -199,6 +200,41 @@ def test_a_finer_level_starts_with_what_the_coarser_leaves_open() -> None:
     best = torch.linalg.lstsq(told.double(), found[1].places.double()).solution
     left = found[1].places - told @ best.float()
     assert left.square().sum() > 0.99 * found[1].places.square().sum()
+
+
+def test_a_coarser_level_hardens_from_its_vectors_to_their_codes() -> None:
+    x = torch.rand(4, 3, 16, 16, generator=seeds.generator("hardens"))
+    model = recipe("vqvae2")(Schema(Image(16, 16)), codes=8, factor=2, width=16).objective.build().model
+    model.initialise(Batch(x))
+    model.eval()
+    with torch.no_grad():
+        coarse = model._walk(x, down_to=1).places
+        wanted = {0.0: coarse, 1.0: model.quantisers[1](coarse).values}
+        wanted[0.25] = 0.75 * wanted[0.0] + 0.25 * wanted[1.0]
+        for hard, vectors in wanted.items():
+            told = model.decoders[1](vectors.reshape(4, 4, 4, -1).movedim(3, 1))
+            torch.testing.assert_close(model._walk(x, down_to=0, hard=hard).told, told)
+        codes = model.code(x).codes
+        torch.testing.assert_close(model.code(x).likelihood.mean, model.decode(codes))
+        assert torch.equal(codes, model.encode(x))
+        begun, hard, last = (float(Coding(model).loss(Batch(x), t).total) for t in (0.0, HARDENS, 1.0))
+    assert begun != hard == last
+
+
+def test_a_level_that_says_nothing_is_not_heard() -> None:
+    x = torch.rand(6, 3, 16, 16, generator=seeds.generator("heard"))
+    objective = recipe("vqvae2")(Schema(Image(16, 16)), codes=8, factor=2, width=16).objective.build()
+    objective.initialise(Batch(x))
+    objective.eval()
+    with torch.no_grad():
+        told = objective.examine([Batch(x)], lambda: [Batch(x)])
+        assert told["scores"]["heard"] == min(each["heard"] for each in told["codes"])
+        # All that the coarse level tells the finer one and the picture is taken away: it comes out of its decoder.
+        for parameter in objective.model.decoders[1].parameters():
+            parameter.zero_()
+        coarse, fine = objective.examine([Batch(x)], lambda: [Batch(x)])["codes"]
+    assert coarse["heard"] == 1 and fine["heard"] != 1
+    assert told["codes"][0]["heard"] != 1
 
 
 def test_levels_start_on_pictures_of_one_colour() -> None:

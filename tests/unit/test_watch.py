@@ -60,14 +60,18 @@ def found(events: Events) -> list[tuple[str, int]]:
     return [(finding["rule"], n) for n, event in enumerate(events, 1) for finding in watch.look(event)]
 
 
-def coded(used: list[float], expected: float = 1.0) -> list[dict[str, Any]]:
-    """Validations of 512 codes of which these shares are used, all of those equally often."""
+def coded(used: list[float], expected: float = 1.0, heard: list[float] | None = None) -> list[dict[str, Any]]:
+    """Validations of 512 codes of which these shares are used, all of those equally often; of several grids of them."""
     return [
         {
             "event": "validation",
             "step": i + 1,
             "t": (i + 1) / len(used),
-            "codes": [{"codes": 512, "used": share, "expected": expected, "perplexity": 512 * share}],
+            "codes": [
+                {"codes": 512, "used": share, "expected": expected, "perplexity": 512 * share}
+                | ({} if each is None else {"heard": each})
+                for each in heard or [None]
+            ],
         }
         for i, share in enumerate(used)
     ]
@@ -96,6 +100,7 @@ HEALTHY = {
     "a generator that has arrived": rounds([0.5] * 40, [1.0] * 20 + [1e-5] * 20),
     "alike at the start, as all are": looks([0.9] * 20, [0.01, 0.1, *[0.6] * 18]),
     "codes that start few": coded([0.1, *[0.97] * 9]),
+    "two grids that both say something": coded([0.97] * 10, heard=[1.1, 30.0]),
     "codes that come back": coded([0.9, 0.3, 0.1, 0.2, 0.35, 0.6, *[0.97] * 4]),
     "more codes than there are things to tell": coded([0.06] * 10, expected=0.07),
     "answers that heed what is given": answered([0.05, *[0.7] * 9]),
@@ -110,6 +115,7 @@ BROKEN = {
     "mode collapse": (looks([0.8] * 10, [0.7] * 4 + [0.05] * 6), 6),
     "copying critic": (looks([0.8] * 10, [0.8] * 10, known=[0.5] * 5 + [0.9] * 5), 7),
     "codebook collapse": (coded([0.9, 0.4, 0.1, 0.02, 0.02]), 4),
+    "silent grid": (coded([0.97] * 10, heard=[1.0001, 30.0]), 5),
     "ignored input": (answered([0.5, *[0.1] * 9]), 4),
     "chequered answers": (answered([0.8] * 10, chequered=2.5), 3),
     "colour collapse": (answered([0.8] * 10, colour=0.2), 3),

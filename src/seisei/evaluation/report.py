@@ -46,6 +46,7 @@ UNITS = {  # of parts and scores
     "used": "share of all codes",
     "perplexity": "share of all codes",
     "collisions": "share of examples whose codes another has",
+    "heard": "times the error with another picture's codes",
     "nats a code": "nats",
 }
 VERDICTS = ("D(x)", "D(G(z))")  # what a critic says of real and of drawn examples, in one chart

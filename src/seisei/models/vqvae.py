@@ -5,7 +5,9 @@
     p(x | codes) = head(d_1([q_1, c_1]))
 
 The finer codes are chosen knowing the coarser, and have to say only what those leave open. With one level it is the
-VQ-VAE. A code is worth log K nats before a prior over codes is learned, so that
+VQ-VAE. Codes that are new say little, and a coarser level that says little is soon not heard, since the finer can do
+without; then nothing tells it what to say. So while it is new its vectors lie between themselves and their codes. A
+code is worth log K nats before a prior over codes is learned, so that
 
     log p(x) ≥ log p(x | codes(x)) − T log K                          T codes a picture
 
@@ -150,14 +152,19 @@ class VQVAE(nn.Module):
                     z = (z - z.mean(0)) * larger
                 self.quantisers[level].start_from(z)  # type: ignore[operator]
 
-    def code(self, x: Tensor) -> Coded:
-        """Codes of pictures, and what they leave of them."""
-        found = self._walk(x)
+    def code(self, x: Tensor, hard: float = 1.0) -> Coded:
+        """Codes of pictures, and what they leave of them.
+
+        Arguments:
+            x: (B, C, H, W).
+            hard: how near a vector of a coarser level is to that of its code, from 0, itself, to 1.
+        """
+        found = self._walk(x, hard=hard)
         cost = torch.stack([each.cost.reshape(len(x), -1).mean(1) for each in found.levels]).sum(0)
         codes = [each.codes.reshape(len(x), -1) for each in found.levels]
         return Coded(self.head(found.told), torch.cat(codes, 1), cost)
 
-    def _walk(self, x: Tensor, down_to: int = -1) -> _Walked:
+    def _walk(self, x: Tensor, down_to: int = -1, hard: float = 1.0) -> _Walked:
         """Up through the encoders, and down to a level, which is not quantised any more; by default through all."""
         hidden, maps = 2 * x - 1, []
         for encoder in self.encoders:
@@ -171,7 +178,11 @@ class VQVAE(nn.Module):
             if level == down_to:
                 break
             levels.append(self.quantisers[level](places))
-            q = levels[-1].values.to(z.dtype).reshape(len(x), *z.shape[2:], -1).movedim(3, 1)
+            values = levels[-1].values
+            if level and hard < 1:
+                # The gradient stays that of the code.
+                values = values + (1 - hard) * (places - values).detach()
+            q = values.to(z.dtype).reshape(len(x), *z.shape[2:], -1).movedim(3, 1)
             told = self.decoders[level](q if told is None else torch.cat([q, told], 1))
         return _Walked(places, levels, told)
 

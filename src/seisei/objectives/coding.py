@@ -28,6 +28,8 @@ from seisei.spec import listed
 FIRST_ERROR, SMALLEST_ERROR = 0.1, 1e-5
 # How much of the error is that of the steps before.
 REMEMBERED = 0.95
+# The part of training over which the coarser of several levels come to be codes.
+HARDENS = 0.25
 
 
 @listed
@@ -47,11 +49,11 @@ class Coding(Objective):
 
     def loss(self, batch: Batch, t: float) -> Loss:
         """The loss; its parts are both terms, in nats, and the mean squared error."""
-        return self.sent(batch)[0]
+        return self.sent(batch, t)[0]
 
-    def sent(self, batch: Batch) -> tuple[Loss, Tensor]:
+    def sent(self, batch: Batch, t: float) -> tuple[Loss, Tensor]:
         """The loss, and what comes back of x, (B, C, H, W)."""
-        coded = self.model.code(batch.visible)
+        coded = self.model.code(batch.visible, min(1.0, t / HARDENS))
         cost = -observed(coded.likelihood.log_prob(batch.x), batch.mask).mean()
         back = coded.likelihood.mean
         error = _error(batch, back.detach())
@@ -84,15 +86,33 @@ class Coding(Objective):
         """See `Objective.examine`; with how many of the codes are used, and how evenly, by segment of codes.
 
         The perplexity is exp of the entropy of the codes of held-out pictures: as many codes used equally often would
-        have it. Few pictures cannot use all codes: `expected` says how many they would if all were equally likely.
+        have it. Few pictures cannot use all codes: `expected` says how many they would if all were equally likely. Of
+        several levels each says how much it is `heard`, see `_heard`.
         """
         found = super().examine(batches, known)
-        codes = torch.cat([self.model.encode(batch.visible) for batch in batches])
+        each = [self.model.encode(batch.visible) for batch in batches]
+        codes = torch.cat(each)
         found["codes"] = usage(codes, self.model.segments)
+        if len(found["codes"]) > 1 and len(batches[0]) > 1:
+            for told, heard in zip(found["codes"], self._heard(batches[0], each[0]), strict=True):
+                told["heard"] = heard
+            found["scores"]["heard"] = min(told["heard"] for told in found["codes"])
         found["scores"] |= {"PSNR": -10 * math.log10(max(found["scores"]["error"], 1e-12))}
         found["scores"]["used"] = min(each["used"] for each in found["codes"])
         found["scores"]["perplexity"] = min(each["perplexity"] / each["codes"] for each in found["codes"])
         found["scores"]["collisions"] = collisions(codes)
+        return found
+
+    def _heard(self, batch: Batch, codes: Tensor) -> list[float]:
+        """By segment how many times the squared error becomes where its codes are those of another picture: 1 for one
+        that says nothing.
+        """
+        parts = torch.split(codes, [segment.length for segment in self.model.segments], 1)
+        error = float(_error(batch, self.model.decode(codes)))
+        found = []
+        for number in range(len(parts)):
+            of_another = [part.roll(1, 0) if i == number else part for i, part in enumerate(parts)]
+            found.append(float(_error(batch, self.model.decode(torch.cat(of_another, 1)))) / max(error, 1e-12))
         return found
 
 

@@ -40,9 +40,9 @@ def pix2pix(
     noise: Noise = "none",
     critic: Literal["patches", "regions"] = "patches",
     loss: Game = "non-saturating",
-    regression: Weight = 100.0,
+    regression: Weight = 25.0,
     adversarial: Weight = 1.0,
-    matching: Weight = 10.0,
+    matching: Weight = 0.0,
     penalty: Weight = 0.03,
     twin: bool = False,
     crop: Crop = None,
@@ -88,7 +88,9 @@ def pix2pix(
         schema, Spec(PairView), given.shape[0], made.channels, network, width, halvings, noise, loss, regression,
         adversarial, matching, penalty, twin, crop, shift, mirror, steps, patience, batch, learning_rate, average,
     )  # fmt: skip
-    return plan if critic == "patches" else _by_regions(plan, given, made.channels, width or WIDTH, crop, adversarial)
+    if critic == "patches":
+        return plan
+    return _by_regions(plan, given, made.channels, width or WIDTH, crop, regression, adversarial)
 
 
 def colorize(
@@ -99,9 +101,9 @@ def colorize(
     halvings: Halvings = None,
     noise: Noise = "none",
     loss: Game = "non-saturating",
-    regression: Weight = 100.0,
+    regression: Weight = 25.0,
     adversarial: Weight = 1.0,
-    matching: Weight = 10.0,
+    matching: Weight = 0.0,
     penalty: Weight = 0.03,
     twin: bool = False,
     crop: Crop = None,
@@ -150,7 +152,9 @@ def colorize(
     )  # fmt: skip
 
 
-def _by_regions(plan: Plan, given: Any, channels: int, width: int, crop: int | None, adversarial: float) -> Plan:
+def _by_regions(
+    plan: Plan, given: Any, channels: int, width: int, crop: int | None, regression: float, adversarial: float
+) -> Plan:
     """The plan with a critic that says of each pixel which class it shows."""
     if not isinstance(given, LabelMap):
         remedy = "pass --label-map if each colour of the side that is given stands for a class, or leave it out"
@@ -161,10 +165,11 @@ def _by_regions(plan: Plan, given: Any, channels: int, width: int, crop: int | N
         normalise="none",
     )  # fmt: skip
     parts = plan.objective.arguments
-    weights = {"regression": parts.get("regression", 100.0), "adversarial": adversarial}
-    return replace(
-        plan, objective=Spec(ByRegions, model=parts["model"], critic=critic, changes=parts["changes"], **weights)
-    )
+    objective = Spec(
+        ByRegions, model=parts["model"], critic=critic, changes=parts["changes"], regression=regression,
+        adversarial=adversarial,
+    )  # fmt: skip
+    return replace(plan, objective=objective)
 
 
 def paired(schema: Schema) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from seisei.training.history import Event, Finding, History
-from seisei.training.watch_codes import codebook_collapse
+from seisei.training.watch_codes import codebook_collapse, silent_level
 from seisei.training.watch_games import copying_critic, critic_wins, mode_collapse, starved_generator
 from seisei.training.watch_pairs import chequered, ignored_input, pale
 
@@ -105,6 +105,7 @@ RULES: dict[str, Rule] = {
     "mode collapse": mode_collapse,
     "copying critic": copying_critic,
     "codebook collapse": codebook_collapse,
+    "silent grid": silent_level,
     "ignored input": ignored_input,
     "chequered answers": chequered,
     "colour collapse": pale,
