@@ -94,11 +94,9 @@ def translation_sheet(model: Any, batch: Batch, schema: Schema) -> bytes:
     given = model.view.given(batch)
     made = model.view.whole(given, model.answer(given))
     ends: list[Any] = [getattr(schema, model.side), schema.x, schema.x]
-    # Grey stands for each channel of a picture that both sides are made of.
-    seen = given.expand(-1, 3, -1, -1) if ends[0] is schema.x else given
     sides = [
         [shown(end.decode(x), getattr(end, "span", None)) for x in side]
-        for end, side in zip(ends, (seen, made, batch.x), strict=True)
+        for end, side in zip(ends, (model.view.shown(given), made, batch.x), strict=True)
     ]
     across = min(SHEET_ROWS, len(batch))
     return png_bytes(grid(sheet_of(sides[0], sides[1], sides[2], across), across))

@@ -226,7 +226,7 @@ def _without_training(pipeline: Pipeline, data: Dataset, part: Dataset, truths: 
     rows = data.splits["train"]
     some = data.batch(rows[:: max(1, len(rows) // 1000)]).x
     found = {"the mean colour": some.mean((0, 2, 3))[None, :, None, None].expand_as(truths)}
-    given = torch.cat([view.given(batch) for batch in pipeline.batches(part, 32)])
+    given = torch.cat([view.shown(view.given(batch)) for batch in pipeline.batches(part, 32)])
     if given.shape[1] in (1, truths.shape[1]):
         found["the picture given"] = given.expand_as(truths)
     return found

@@ -122,7 +122,7 @@ def sections(folder: Path) -> list[str]:
 
 
 # The run of these tests has latents, no codes, and answers no pictures with pictures.
-SECTIONS = [section for section in report.SECTIONS if section[0] not in ("codes", "translations", "styles")]
+SECTIONS = [section for section in report.SECTIONS if section[0] not in ("codes", "translations", "styles", "progress")]
 LABELS = ["confusion", "calibration"]
 LATENT = ["reconstructions", "interpolation", "nearest", "map", "dimensions"]
 ALWAYS = ["scores", "curves", "watch", "data", "reproduce"]
@@ -595,3 +595,11 @@ def test_nothing_to_draw(series: dict[str, list[tuple[float, float]]]) -> None:
     ElementTree.fromstring(scatter([], title="t", x_label="x", y_label="y"))
     ElementTree.fromstring(line_chart({"a": [(5, 3.0)]}, title="t", x_label="x", y_label="y"))
     ElementTree.fromstring(scatter([(1, 1)], title="t", x_label="x", y_label="y"))
+
+
+def test_a_run_that_draws_nothing_new_shows_what_it_made_through_training(run: Path) -> None:
+    change(run, "recipe.json", verbs=["translate", "evaluate"])
+    found = page(run)
+    ids = [section["id"] for section in found.all("section")]
+    assert "samples" not in ids and ids.index("translations") < ids.index("progress")
+    assert "The same examples at every step" in found.text and "drawn from the model" not in found.text

@@ -133,6 +133,8 @@ def test_colours_come_back_from_lightness_and_colour() -> None:
     assert given.shape[1] == 1 and wanted.shape[1] == 2
     assert torch.allclose(view.whole(given, wanted), batch.x, atol=1e-4)
     grey = torch.rand(2, 1, 6, 6)
+    seen = view.shown(view.read(grey))
+    assert torch.allclose(seen, grey.expand(-1, 3, -1, -1), atol=1e-4)
     assert torch.allclose(view.read(grey), view.read(grey.expand(-1, 3, -1, -1)))
     assert torch.equal(view.read(batch.x), given)
     primaries = torch.eye(3).view(3, 3, 1, 1)  # as far from grey as colours are

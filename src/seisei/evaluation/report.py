@@ -133,6 +133,15 @@ def _verdict(run: Run) -> str:
 
 
 def _samples(run: Run) -> str:
+    return _drawn(run) if "sample" in run.verbs or not run.verbs else ""
+
+
+def _progress(run: Run) -> str:
+    """What was looked at while a model was trained that draws nothing new."""
+    return "" if "sample" in run.verbs or not run.verbs else _drawn(run)
+
+
+def _drawn(run: Run) -> str:
     final = picture(run.folder / "figures/samples.png", "Grid of samples drawn by the trained model", target=GRID)
     final = _headed(run, final) + drawn_rows(run)
     found = sorted((run.folder / "samples").glob("*.png"), key=lambda path: (step_of(path), path.name))
@@ -147,7 +156,10 @@ def _samples(run: Run) -> str:
     some = f", {len(kept)} of {len(found)} grids shown" if len(kept) < len(found) else ""
     if len(found) == 1 and final:
         return final
-    said = f'<h3>Through training</h3><p class="quiet">The same seed at every {step}{some}.</p>'
+    if "sample" in run.verbs or not run.verbs:
+        said = f'<h3>Through training</h3><p class="quiet">The same seed at every {step}{some}.</p>'
+    else:
+        said = f'<p class="quiet" style="margin-top:14px">The same examples at every {step}{some}.</p>'
     return f'{final}{said}<div class="strip">{strip}</div>'
 
 
@@ -459,6 +471,7 @@ SECTIONS: list[Section] = [
     ("samples", "Samples", "New examples drawn from the model.", _samples),
     ("translations", "Pictures of pictures", "Held-out pairs: what is given, made, and true.", _translations),
     ("styles", "Styles", "Held-out pictures in the style of held-out ones.", _styles),
+    ("progress", "Through training", "What the model made of held-out examples.", _progress),
     ("reconstructions", "Originals and reconstructions", "What survives the way through the model.", _reconstructions),
     ("interpolation", "Interpolation", "The way between two examples, as the model sees it.", _interpolation),
     ("nearest", "Nearest neighbours", "Is it new, or a copy?", _nearest),

@@ -1,8 +1,8 @@
 """What of a batch is given to a network that makes pictures of pictures, and what is wanted of it.
 
 A view says by its `side` at which end of the data pictures are that are given, what is `given` and what is `wanted` of
-a batch, what is `made` of a network's last features, what is `read` of a picture that a person gives, and what the
-`whole` picture is of both.
+a batch, what is `made` of a network's last features, what is `read` of a picture that a person gives, how what
+is given is `shown`, and what the `whole` picture is of both.
 """
 
 from __future__ import annotations
@@ -48,6 +48,10 @@ class PairView(nn.Module):
         """What is given of a picture: itself."""
         return picture
 
+    def shown(self, given: Tensor) -> Tensor:
+        """What is given as a person sees it: itself."""
+        return given
+
     def whole(self, given: Tensor, answer: Tensor) -> Tensor:
         """The picture of an answer: itself."""
         return answer
@@ -78,6 +82,10 @@ class ColourView(PairView):
     def read(self, picture: Tensor) -> Tensor:
         """L of a picture, grey or in colour."""
         return planes_of(picture.expand(-1, 3, -1, -1))[:, :1]
+
+    def shown(self, given: Tensor) -> Tensor:
+        """The grey picture of this lightness, (B, 3, H, W)."""
+        return self.whole(given, torch.full_like(given, 0.5).expand(-1, 2, -1, -1))
 
     def whole(self, given: Tensor, answer: Tensor) -> Tensor:
         """The picture in colour, of its lightness and of what was made of it."""
