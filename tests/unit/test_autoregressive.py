@@ -92,25 +92,30 @@ def test_no_gradient_flows_to_what_came_before_and_nothing_leaks_from_the_future
         assert torch.equal(model(other)[0, :4], model(h)[0, :4])
 
 
-def test_one_after_the_other_is_all_at_once() -> None:
-    model = stirred(Transformer(torch.cartesian_prod(torch.arange(3.0), torch.arange(4.0)), 16, 3, 4))
-    h = torch.randn(5, 12, 16, generator=seeds.generator("cached"))
-    steps = Stepwise(model, 5)
+@pytest.mark.parametrize(("rows", "down", "across"), [(5, 3, 4), (20, 7, 10), (16, 8, 8)])
+def test_one_after_the_other_is_all_at_once(rows: int, down: int, across: int) -> None:
+    places = torch.cartesian_prod(torch.arange(float(down)), torch.arange(float(across)))
+    model = stirred(Transformer(places, 16, 3, 4))
+    h = torch.randn(rows, len(places), 16, generator=seeds.generator("cached"))
+    steps = Stepwise(model, rows)
     with torch.no_grad():
-        each = torch.stack([steps.step(h[:, t]) for t in range(12)], 1)
+        each = torch.stack([steps.step(h[:, t]) for t in range(len(places))], 1)
         assert float((each - model(h)).abs().max()) < 1e-5
 
 
-def test_steps_go_on_with_the_rows_that_are_chosen() -> None:
-    model = stirred(Transformer(torch.arange(6.0).unsqueeze(1), 16, 2, 2))
-    h, rows = torch.randn(3, 6, 16, generator=seeds.generator("rows")), torch.tensor([2, 2, 0])
-    steps = Stepwise(model, 3)
+@pytest.mark.parametrize(("count", "places", "at"), [(3, 6, 5), (32, 70, 40), (32, 70, 64)])
+def test_steps_go_on_with_the_rows_that_are_chosen(count: int, places: int, at: int) -> None:
+    model = stirred(Transformer(torch.arange(float(places)).unsqueeze(1), 16, 2, 2))
+    generator = seeds.generator("rows")
+    h, rows = torch.randn(count, places, 16, generator=generator), torch.randint(count, (count,), generator=generator)
+    steps = Stepwise(model, count)
     with torch.no_grad():
-        for t in range(5):
+        for t in range(at):
             steps.step(h[:, t])
         steps.choose(rows)
-        last = torch.cat([h[rows, :5], h[:, 5:]], 1)
-        assert torch.allclose(steps.step(h[:, 5]), model(last)[:, 5], atol=1e-5)
+        last = torch.cat([h[rows, :at], h[:, at:]], 1)
+        for t in range(at, places):
+            assert torch.allclose(steps.step(h[:, t]), model(last)[:, t], atol=1e-5)
 
 
 def test_steps_are_as_precise_as_the_weights_under_autocast() -> None:

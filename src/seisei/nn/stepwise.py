@@ -2,9 +2,11 @@
 
 One place of a few rows is so little arithmetic that what counts is how many operations there are and what they read.
 Hence matrices that read the same vector are joined, gains are multiplied into them once, angles hold the gains of
-queries and keys, and keys and values of what came before are kept and never computed again.
+queries and keys, and keys and values of what came before are kept and never computed again. Those of many sequences are
+kept by blocks of places, all of which but the last are full: a product with a part of what is kept of each sequence
+takes more than twice as long as one with all of it.
 
-Shapes: h (B, D); keys and values (B · heads, T, D/heads).
+Shapes: h (B, D); keys and values (⌈T/C⌉, B · heads, C, D/heads), C places a block.
 """
 
 from __future__ import annotations
@@ -15,8 +17,8 @@ from torch import Tensor
 
 from seisei.nn.transformer import Attention, Block, Transformer
 
-# Products of one row for each of many sequences cost a call each: of short ones the elements are quicker.
-SHORT, MANY = 96, 64
+# Sequences from which on there are blocks, and the places of one.
+MANY, BLOCK = 64, 32
 
 
 class Stepwise:
@@ -69,28 +71,42 @@ class _Layer:
         gain = torch.stack([attention.q_norm.weight * size**-0.5, attention.k_norm.weight])
         self.straight = (by[0].unsqueeze(1) * gain).unsqueeze(2)
         self.crossed = (by[1].unsqueeze(1) * gain.roll(size // 2, 1)).unsqueeze(2)
-        self.keys, self.values = by.new_empty(2, sequences, by.shape[1], size)
+        places = BLOCK if sequences >= MANY else by.shape[1]
+        # What is not there yet counts nothing times, and must be a number.
+        self.keys, self.values = by.new_zeros(2, -(-by.shape[1] // places), sequences, places, size)
 
     def step(self, h: Tensor, at: int, heads: int) -> Tensor:
-        width, size = h.shape[1], self.keys.shape[2]
+        width, (_, sequences, block, size) = h.shape[1], self.keys.shape
         qkv = torch.mm(F.layer_norm(h, (width,)), self.read).view(-1, 3, heads, size)
         qk = F.layer_norm(qkv[:, :2], (size,))
         q, k = torch.addcmul(qk * self.straight[at], qk.roll(size // 2, -1), self.crossed[at]).unbind(1)
         q = q.reshape(-1, 1, size)
-        self.keys[:, at], self.values[:, at] = k.reshape(-1, size), qkv[:, 2].reshape(-1, size)
-        keys, values = self.keys[:, : at + 1], self.values[:, : at + 1]
-        if at < SHORT and len(keys) >= MANY:
-            told = ((keys * q).sum(2).softmax(1).unsqueeze(2) * values).sum(1)
+        place = at // block, slice(None), at % block
+        self.keys[place], self.values[place] = k.reshape(-1, size), qkv[:, 2].reshape(-1, size)
+        if sequences >= MANY:
+            told = self._attend(q, at + 1)
         else:
+            keys, values = self.keys[0, :, : at + 1], self.values[0, :, : at + 1]
             told = torch.bmm(torch.bmm(q, keys.transpose(1, 2)).softmax(2), values)
         h = torch.addmm(h, told.view(-1, width), self.said)
         gate, up = torch.mm(F.layer_norm(h, (width,)), self.gates).chunk(2, 1)
         return torch.addmm(h, F.silu(gate) * up, self.down)
 
+    def _attend(self, q: Tensor, count: int) -> Tensor:
+        """What the queries of all sequences, (S, 1, d), find at the first so many places, (S, d)."""
+        _, sequences, block, size = self.keys.shape
+        used = -(-count // block)
+        keys, values = self.keys[:used].flatten(0, 1), self.values[:used].flatten(0, 1)
+        scores = torch.bmm(q.expand(used, -1, -1, -1).reshape(-1, 1, size), keys.transpose(1, 2))
+        scores = scores.view(used, sequences, block).transpose(0, 1).reshape(sequences, -1)
+        scores[:, count:] = -torch.inf
+        shares = scores.softmax(1).view(sequences, used, block).transpose(0, 1).reshape(-1, 1, block)
+        return torch.bmm(shares, values).view(used, sequences, size).sum(0)
+
     def choose(self, rows: Tensor, heads: int, filled: int) -> None:
         for kept in (self.keys, self.values):
-            there = kept.unflatten(0, (-1, heads))[:, :, :filled]
-            there.copy_(there[rows])
+            there = kept[: -(-filled // kept.shape[2])].unflatten(1, (-1, heads))
+            there.copy_(there[:, rows])
 
 
 def _joined(weights: list[Tensor], gain: Tensor) -> Tensor:
