@@ -196,6 +196,7 @@ def test_a_finer_level_starts_with_what_the_coarser_leaves_open() -> None:
         assert walk.places.mean(0).abs().max() < 1e-3
     assert before[0] < SPREAD / 2  # it would hardly have been seen
     told = found[1].told.movedim(1, 3).flatten(0, 2)
+    assert float(told.var(0).mean().sqrt()) == pytest.approx(SPREAD, rel=1e-2)
     told = torch.cat([told, torch.ones(len(told), 1)], 1)
     best = torch.linalg.lstsq(told.double(), found[1].places.double()).solution
     left = found[1].places - told @ best.float()

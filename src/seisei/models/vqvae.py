@@ -128,8 +128,8 @@ class VQVAE(nn.Module):
         """Let the codes of each level start where its vectors lie; of several levels, those are made as large.
 
         A coarser level lies behind more layers, each of which makes things smaller: left so, its decoder would hardly
-        see it. And of a finer level what a linear map tells of it from the coarser is taken away: it starts to say what
-        those leave open.
+        see it, and the finer decoder not what that makes of it, which is made as large too. And of a finer level what
+        a linear map tells of it from the coarser is taken away: it starts to say what those leave open.
         """
         with torch.no_grad():
             # What the coarser levels tell a level is known once these have started.
@@ -151,6 +151,12 @@ class VQVAE(nn.Module):
                     enter.bias.mul_(larger)
                     z = (z - z.mean(0)) * larger
                 self.quantisers[level].start_from(z)  # type: ignore[operator]
+                if level:
+                    below = (self._walk(part.visible, level - 1).told for part in examples.split(AT_ONCE))
+                    made = torch.cat([told for told in below if told is not None]).float()
+                    size = made.var((0, 2, 3), correction=0).mean().sqrt()
+                    if size > 1e-4:
+                        self.decoders[level].enlarge(SPREAD / float(size))  # type: ignore[operator]
 
     def code(self, x: Tensor, hard: float = 1.0) -> Coded:
         """Codes of pictures, and what they leave of them.

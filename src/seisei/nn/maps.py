@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import Annotated
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -111,6 +112,13 @@ class MapDecoder(nn.Module):
         self.stages = nn.ModuleList(nn.Sequential(*[ResidualBlock(w) for _ in range(depth)]) for w in widths)
         self.narrow = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(widths[:-1], widths[1:], strict=True))
         self.out = nn.Conv2d(widths[-1], channels * patch**2, 3, padding=1)
+
+    @torch.no_grad()
+    def enlarge(self, times: float) -> None:
+        """Make what comes out so many times as large."""
+        self.out.weight.mul_(times)
+        if self.out.bias is not None:
+            self.out.bias.mul_(times)
 
     def forward(self, hidden: Tensor) -> Tensor:
         """What a map stands for."""
