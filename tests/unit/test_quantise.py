@@ -253,6 +253,7 @@ def test_codes_start_on_the_data_and_all_are_used() -> None:
     # More codes than there are vectors: none is left without a place of its own.
     few = AveragedCodes(5, 64)
     few.start_from(noise(20, 5))
+    AveragedCodes(5, 4).start_from(noise(1, 5))  # and one vector has no spread
     assert bool(torch.isfinite(few.means).all())
 
 

@@ -357,7 +357,7 @@ class AveragedCodes(_Counted):
             first = first_centres(z, self.codes, seeds.generator("codes", self.codes))
         self.means.copy_(first)
         self.counts.fill_(1 / self.codes)
-        self.errors.copy_(z.var(0).sum().expand(self.codes))
+        self.errors.copy_(z.var(0, correction=0).sum().expand(self.codes))
         for _ in range(ROUNDS):
             codes = nearest(z, self.vectors())
             self.count(z, codes, (z - self.vectors()[codes]).square().sum(1))
