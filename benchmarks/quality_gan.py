@@ -45,7 +45,7 @@ from seisei import catalog, seeds
 from seisei.batch import Batch
 from seisei.data.dataset import Dataset, read_dataset
 from seisei.data.loader import Loader, Order
-from seisei.evaluation.drawn import modes, on_mixture
+from seisei.evaluation.kinds import modes, on_mixture
 from seisei.fidelity import classification_accuracy
 from seisei.recipes import recipe
 from seisei.training.engine import Engine, Execution

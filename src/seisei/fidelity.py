@@ -3,7 +3,7 @@ on the person's own data, or in those of Inception-v3 where the person has its w
 
 There is no network here that others trained on other pictures, so that the distances are in units of their own: they
 compare models of the same data, and nothing else. Those of Inception-v3 are in the units of published ones, see
-`seisei.nn.inception`. What is counted, see `seisei.evaluation.drawn`.
+`seisei.nn.inception`. What is counted, see `seisei.evaluation.distances`, `neighbours` and `kinds`.
 """
 
 from __future__ import annotations
@@ -22,16 +22,10 @@ from seisei import seeds
 from seisei.batch import Batch
 from seisei.data.dataset import Dataset
 from seisei.errors import UserError
-from seisei.evaluation.drawn import (
-    Estimate,
-    copied,
-    frechet_distance,
-    kernel_distance,
-    modes,
-    nearest,
-    neighbourhoods,
-    within_classes,
-)
+from seisei.evaluation.distances import frechet_distance, kernel_distance
+from seisei.evaluation.estimates import Estimate
+from seisei.evaluation.kinds import modes, within_classes
+from seisei.evaluation.neighbours import copied, nearest, neighbourhoods
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.modalities.table import Table

@@ -24,7 +24,8 @@ from seisei.batch import Batch
 from seisei.data.dataset import Dataset
 from seisei.errors import UserError
 from seisei.evaluation.damage import KINDS, damaged
-from seisei.evaluation.drawn import Estimate, frechet_distance
+from seisei.evaluation.distances import frechet_distance
+from seisei.evaluation.estimates import Estimate
 from seisei.evaluation.likelihood import mean_and_error
 from seisei.evaluation.signal import absolute, checkerboard, colourfulness, psnr, ssim
 from seisei.modalities.image import Image

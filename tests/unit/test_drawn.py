@@ -11,22 +11,12 @@ from math import comb
 import numpy as np
 import pytest
 
-from seisei.evaluation import drawn as drawn_module
-from seisei.evaluation.drawn import (
-    SUBSET,
-    Estimate,
-    Floats,
-    copied,
-    discrepancy,
-    frechet_distance,
-    gaussian_distance,
-    kernel_distance,
-    modes,
-    nearest,
-    neighbourhoods,
-    on_mixture,
-    within_classes,
-)
+from seisei.evaluation import distances as distances_module
+from seisei.evaluation import neighbours as neighbours_module
+from seisei.evaluation.distances import SUBSET, discrepancy, frechet_distance, gaussian_distance, kernel_distance
+from seisei.evaluation.estimates import Estimate, Floats
+from seisei.evaluation.kinds import modes, on_mixture, within_classes
+from seisei.evaluation.neighbours import copied, nearest, neighbourhoods
 
 
 def normal(*shape: int, seed: int) -> Floats:
@@ -163,7 +153,7 @@ def test_the_kernel_distance_is_that_of_three_moments() -> None:
 
 def test_subsets_are_disjoint_and_not_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[Floats, Floats]] = []
-    monkeypatch.setattr(drawn_module, "discrepancy", lambda a, b: seen.append((a, b)) or 0.0)
+    monkeypatch.setattr(distances_module, "discrepancy", lambda a, b: seen.append((a, b)) or 0.0)
     kernel_distance(np.arange(30_000.0)[:, None], np.arange(12_500.0)[:, None])
     assert len(seen) == 13 and max(len(a) for pair in seen for a in pair) <= SUBSET
     real, drawn = (np.concatenate(side) for side in zip(*seen, strict=True))
@@ -249,7 +239,7 @@ def test_errors_of_shares_and_of_density() -> None:
 def test_blocks_change_nothing(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     real, drawn = normal(57, 6, seed=17).round(1), normal(33, 6, seed=18).round(1)
     wanted = neighbourhoods(real, drawn), nearest(drawn, real), copied(drawn, real, real[::2] + 0.1)
-    monkeypatch.setattr(drawn_module, "BLOCK", block)
+    monkeypatch.setattr(neighbours_module, "BLOCK", block)
     found = neighbourhoods(real, drawn), nearest(drawn, real), copied(drawn, real, real[::2] + 0.1)
     assert found[0] == wanted[0] and found[2] == wanted[2]
     assert all(np.array_equal(a, b) for a, b in zip(found[1], wanted[1], strict=True))

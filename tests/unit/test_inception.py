@@ -18,7 +18,7 @@ from seisei import fidelity as fidelities
 from seisei.cli.main import main
 from seisei.data.dataset import Dataset, read_dataset
 from seisei.errors import UserError
-from seisei.evaluation.drawn import frechet_distance
+from seisei.evaluation.distances import frechet_distance
 from seisei.fidelity import fidelity
 from seisei.finish import evaluate
 from seisei.modalities.image import Image

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from seisei.evaluation.drawn import Floats
+from seisei.evaluation.estimates import Floats
 from seisei.evaluation.signal import (
     C1,
     C2,

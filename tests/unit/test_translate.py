@@ -18,7 +18,7 @@ from seisei.cli.main import main
 from seisei.data.dataset import read_dataset
 from seisei.errors import UserError
 from seisei.evaluation.damage import KINDS, damaged
-from seisei.evaluation.drawn import frechet_distance
+from seisei.evaluation.distances import frechet_distance
 from seisei.modalities.files import encoded, png_bytes, read_picture
 from seisei.modalities.image import Image
 from seisei.pipeline import Pipeline

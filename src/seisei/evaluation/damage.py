@@ -2,7 +2,7 @@
 
 A classifier that tells a whole picture from a blurred, a pale or a doubled one looks at edges, at texture and at how
 colours lie beside each other, where a code that only has to give the picture back would not. Its features are what
-pictures of pictures are compared in (`seisei.evaluation.drawn.frechet_distance`): an average of answers is blurred
+pictures of pictures are compared in (`seisei.evaluation.distances.frechet_distance`): an average of answers is blurred
 and pale.
 
 Shapes: (B, C, H, W) in [0, 1], and u (B,) in [0, 1), how much.

@@ -26,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seisei.evaluation.drawn import Floats
+from seisei.evaluation.estimates import Floats
 
 # (N, C, H, W), floating point.
 Pictures = NDArray[np.floating] | Tensor
