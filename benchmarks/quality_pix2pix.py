@@ -39,7 +39,7 @@ ALONE = {"adversarial": 0.0, "matching": 0.0}
 # How data are read, and dials on two cores and for a GPU.
 SETTINGS: dict[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     "lines": (
-        "pix2pix", {"column_a": "black", "column_b": "color"}, {"steps": 5000},
+        "pix2pix", {"column_a": "black", "column_b": "color"}, {"steps": 10_000},
         {"steps": 100_000, "width": 64, "batch": 32},
     ),
     "colours": ("colorize", {"size": 64}, {"steps": 5000}, {"steps": 100_000, "width": 64, "batch": 32}),
