@@ -39,7 +39,7 @@ ALONE = {"adversarial": 0.0, "matching": 0.0}
 # How data are read, and dials on two cores and for a GPU.
 SETTINGS: dict[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     "lines": (
-        "pix2pix", {"column_a": "black", "column_b": "color"}, {"steps": 10_000},
+        "pix2pix", {"column_a": "black", "column_b": "color"}, {"steps": 5000},
         {"steps": 100_000, "width": 64, "batch": 32},
     ),
     "colours": ("colorize", {"size": 64}, {"steps": 5000}, {"steps": 100_000, "width": 64, "batch": 32}),
@@ -95,13 +95,13 @@ def compare(record: Record, name: str, data: Any, kept: bool, full: bool, quick:
         record.add("minutes of training", setting, minutes(run), goal=60, better="lower")
     mine, twin = told.values()
     half, margin = (None, None) if name in NOISY else (HALF, MARGIN)
-    setting = f"{name}, with a critic ÷ twin"
+    setting = f"{name}, with a critic ÷ twin, {dials['steps']:,} steps"
     far = mine["Fréchet distance"] / twin["Fréchet distance"]
     record.add("Fréchet distance", setting, far, goal=half, better="lower")
     record.add("L1", setting, mine["L1"] / twin["L1"], goal=DEARER, better="lower")
     for other in ("the mean colour", "the picture given"):
         if f"L1 of {other}" in mine:
-            setting = f"{name}, with a critic ÷ {other}"
+            setting = f"{name}, with a critic ÷ {other}, {dials['steps']:,} steps"
             goal = LESS[name] if other == "the picture given" else MARGIN
             record.add("L1", setting, mine["L1"] / mine[f"L1 of {other}"], goal=goal, better="lower")
             far = mine["Fréchet distance"] / mine[f"Fréchet distance of {other}"]
