@@ -133,12 +133,17 @@ def _verdict(run: Run) -> str:
 
 
 def _samples(run: Run) -> str:
-    return _drawn(run) if "sample" in run.verbs or not run.verbs else ""
+    return _drawn(run) if _draws(run) else ""
 
 
 def _progress(run: Run) -> str:
     """What was looked at while a model was trained that draws nothing new."""
-    return "" if "sample" in run.verbs or not run.verbs else _drawn(run)
+    return "" if _draws(run) else _drawn(run)
+
+
+def _draws(run: Run) -> bool:
+    """Whether the model draws anew, as far as is known."""
+    return "sample" in run.verbs or not run.verbs
 
 
 def _drawn(run: Run) -> str:
@@ -156,7 +161,7 @@ def _drawn(run: Run) -> str:
     some = f", {len(kept)} of {len(found)} grids shown" if len(kept) < len(found) else ""
     if len(found) == 1 and final:
         return final
-    if "sample" in run.verbs or not run.verbs:
+    if _draws(run):
         said = f'<h3>Through training</h3><p class="quiet">The same seed at every {step}{some}.</p>'
     else:
         said = f'<p class="quiet" style="margin-top:14px">The same examples at every {step}{some}.</p>'

@@ -49,7 +49,7 @@ def silent_level(history: History) -> Finding | None:
         return None
     symptom = "a grid of codes says nothing: the others do without it"
     numbers = f"with another picture's codes of grid {place + 1} of {len(most)} the error is {most[place]:.3f} times"
-    cause = "what a grid says while its codes are new is mostly noise, and the others have learned not to need it"
+    cause = "the others have learned to do without it, perhaps while its codes were new and mostly noise"
     advice = "start again with a smaller --learning-rate or another --seed, or use one grid with more --codes: vqvae"
     return Finding("warning", symptom, numbers, cause, advice)
 
