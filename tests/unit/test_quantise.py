@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -18,7 +20,6 @@ from seisei.nn.nearest import nearest, smallest
 from seisei.nn.quantise import AveragedCodes, LearnedCodes, MappedCodes, Quantiser, turned
 from seisei.nn.segments import Segment, collisions, usage
 from seisei.nn.several import Grouped, Residual
-from seisei.objectives.coding import HARDENS, Coding
 from seisei.recipes import recipe
 from seisei.schema import Schema
 
@@ -182,44 +183,90 @@ def test_codes_that_were_left_behind_come_back_when_they_are_enlivened() -> None
     assert Residual([AveragedCodes(6, 16), LearnedCodes(6, 16)]).enliven() and not FiniteScalar([3, 3]).enliven()
 
 
-def test_a_finer_level_starts_with_what_the_coarser_leaves_open() -> None:
-    x = torch.rand(64, 3, 16, 16, generator=seeds.generator("levels"))
-    x = F.avg_pool2d(F.interpolate(x[:, :, ::4, ::4], size=16) + 0.3 * x, 3, 1, 1)  # of which a coarse level knows much
+def smooth(count: int, side: int = 32, key: str = "smooth") -> Tensor:
+    """Pictures of soft shapes with a little noise."""
+    x = torch.rand(count, 3, side, side, generator=seeds.generator("quantise", key))
+    coarse, fine = (F.interpolate(F.avg_pool2d(x, k), size=side, mode="bilinear") for k in (8, 4))
+    return (0.5 + 4 * (coarse - 0.5) + 1.5 * (fine - 0.5) + 0.1 * (x - 0.5)).clamp(0, 1)
+
+
+def started(name: str, x: Tensor, **dials: Any) -> Any:
     torch.manual_seed(0)
-    model = recipe("vqvae2")(Schema(Image(16, 16)), codes=8, factor=2, width=16).objective.build().model
-    with torch.no_grad():
-        before = [model._walk(x, down_to=level).places.std(0).mean() for level in (1, 0)]
-        model.initialise(Batch(x))
-        found = [model._walk(x, down_to=level) for level in (1, 0)]
-    for walk in found:
-        assert float(walk.places.std(0).square().mean().sqrt()) == pytest.approx(SPREAD, rel=1e-2)
-        assert walk.places.mean(0).abs().max() < 1e-3
-    assert before[0] < SPREAD / 2  # it would hardly have been seen
-    told = found[1].told.movedim(1, 3).flatten(0, 2)
-    assert float(told.var(0).mean().sqrt()) == pytest.approx(SPREAD, rel=1e-2)
-    told = torch.cat([told, torch.ones(len(told), 1)], 1)
-    best = torch.linalg.lstsq(told.double(), found[1].places.double()).solution
-    left = found[1].places - told @ best.float()
-    assert left.square().sum() > 0.99 * found[1].places.square().sum()
-
-
-def test_a_coarser_level_hardens_from_its_vectors_to_their_codes() -> None:
-    x = torch.rand(4, 3, 16, 16, generator=seeds.generator("hardens"))
-    model = recipe("vqvae2")(Schema(Image(16, 16)), codes=8, factor=2, width=16).objective.build().model
+    schema = Schema(Image(*x.shape[2:], 3))
+    model = recipe(name)(schema, width=16, **dials).objective.build().model
     model.initialise(Batch(x))
-    model.eval()
+    return model.eval()
+
+
+def wrong(model: Any, x: Tensor) -> float:
     with torch.no_grad():
-        coarse = model._walk(x, down_to=1).places
-        wanted = {0.0: coarse, 1.0: model.quantisers[1](coarse).values}
-        wanted[0.25] = 0.75 * wanted[0.0] + 0.25 * wanted[1.0]
-        for hard, vectors in wanted.items():
-            told = model.decoders[1](vectors.reshape(4, 4, 4, -1).movedim(3, 1))
-            torch.testing.assert_close(model._walk(x, down_to=0, hard=hard).told, told)
-        codes = model.code(x).codes
-        torch.testing.assert_close(model.code(x).likelihood.mean, model.decode(codes))
-        assert torch.equal(codes, model.encode(x))
-        begun, hard, last = (float(Coding(model).loss(Batch(x), t).total) for t in (0.0, HARDENS, 1.0))
-    assert begun != hard == last
+        return float((model.decode(model.encode(x)) - x).square().mean())
+
+
+def test_a_codec_starts_where_k_means_of_squares_of_pixels_ends() -> None:
+    x, other = smooth(64), smooth(16, key="other")
+    squares = F.pixel_unshuffle(x, 4).movedim(1, 3).flatten(0, 2)
+    codes = AveragedCodes(48, 64)
+    codes.start_from(squares)
+    with torch.no_grad():
+        reached = float((codes(squares).values - squares).square().mean())
+    model = started("vqvae", x, codes=64, factor=4)
+    assert wrong(model, x) < 1.03 * reached and wrong(model, other) < 1.1 * reached
+    # What comes out of the encoder are principal components, each of deviation 1.
+    with torch.no_grad():
+        h = model.encoders[0](2 * x - 1).movedim(1, 3).flatten(0, 2)
+    values, directions = np.linalg.eigh(np.cov((2 * squares - 1).double().numpy().T, bias=True))
+    centred = (2 * squares - 1).double().numpy() - (2 * squares - 1).double().numpy().mean(0)
+    wanted = (centred @ directions[:, ::-1][:, :4]) / np.sqrt(values[::-1][:4])
+    assert np.abs(wanted * h[:, :4].double().numpy()).mean(0) == pytest.approx(1.0, abs=1e-2)
+
+
+def test_a_finer_level_starts_with_what_the_coarser_leaves_open() -> None:
+    x = smooth(64)
+    two, one = started("vqvae2", x, codes=32, factor=4), started("vqvae", x, codes=76, factor=4)
+    assert two.bits == pytest.approx(one.bits, rel=1e-2)
+    assert wrong(two, x) < 0.8 * wrong(one, x)
+    with torch.no_grad():
+        h = [two.encoders[0](2 * x - 1)]
+        h.append(two.encoders[1](h[0]))
+        top = two.enter[1](h[1])
+        q = two.quantisers[1](top.movedim(1, 3).flatten(0, 2)).values.reshape(64, 4, 4, -1).movedim(3, 1)
+        told = two.decoders[1](q)
+        z = two.enter[0](torch.cat([h[0], told], 1)).movedim(1, 3).flatten(0, 2)
+    assert float(z.var(0).mean().sqrt()) == pytest.approx(SPREAD, rel=1e-2) and z.mean(0).abs().max() < 1e-3
+    # No linear map tells anything of it from the coarser level.
+    told = told.movedim(1, 3).flatten(0, 2)
+    best = torch.linalg.lstsq((told - told.mean(0)).double(), z.double()).solution
+    assert ((told - told.mean(0)).double() @ best).square().sum() < 1e-3 * z.square().sum()
+
+
+def test_each_level_is_held_to_its_codes_as_much_as_any() -> None:
+    x = smooth(16)
+    for name, levels in (("vqvae", 1), ("vqvae2", 2)):
+        model = started(name, x, codes=32, factor=4)
+        with torch.no_grad():
+            assert float(model.code(x).cost.mean()) == pytest.approx(0.25 * levels * wrong(model, x), rel=1e-2)
+
+
+@pytest.mark.parametrize("head", ["bernoulli", "gaussian", "logistic"])
+def test_a_codec_starts_near_pictures_of_any_size_whatever_it_says_of_pixels(head: str) -> None:
+    x = smooth(32)[..., :30, :27]
+    binary = head == "bernoulli"
+    x = (x > 0.5).float() if binary else x
+    torch.manual_seed(0)
+    schema = Schema(Image(30, 27, 3))
+    model = recipe("vqvae2")(schema, codes=64, factor=4, width=16, head=head).objective.build().model
+    before = wrong(model, x)
+    model.initialise(Batch(x))
+    assert wrong(model, x) < (0.7 if binary else 0.3) * float(x.var()) < before
+
+
+@pytest.mark.parametrize("kind", ["finite-scalar", "lookup-free"])
+def test_codes_that_lie_on_a_grid_are_all_in_use_from_the_start(kind: str) -> None:
+    x = smooth(64)
+    model = started("vqvae", x, codes=64, factor=4, quantiser=kind)
+    (told,) = usage(model.encode(x), model.segments)
+    assert told["used"] > 0.95 and told["perplexity"] > 0.6 * told["codes"]
 
 
 def test_a_level_that_says_nothing_is_not_heard() -> None:
@@ -370,7 +417,7 @@ def test_each_code_is_of_its_part() -> None:
     q = Grouped([AveragedCodes(2, 16), AveragedCodes(4, 16)])
     q.start_from(z)
     with torch.no_grad():
-        found, parts = q(z), [q.parts[0](z[:, :2]), q.parts[1](z[:, 2:])]
+        found, parts = q(z), [q.parts[0](z[:, [0, 2]]), q.parts[1](z[:, [1, 3, 4, 5]])]
     assert torch.equal(found.codes, torch.cat([part.codes for part in parts], 1))
     assert torch.allclose(found.cost, 0.25 * (found.values - z).square().mean(1), atol=1e-6)
 

@@ -5,9 +5,10 @@
     p(x | codes) = head(d_1([q_1, c_1]))
 
 The finer codes are chosen knowing the coarser, and have to say only what those leave open. With one level it is the
-VQ-VAE. Codes that are new say little, and a coarser level that says little is soon not heard, since the finer can do
-without; then nothing tells it what to say. So while it is new its vectors lie between themselves and their codes. A
-code is worth log K nats before a prior over codes is learned, so that
+VQ-VAE. Before the first step all is linear and fits the data: e_l gives principal components, z_l those of what c_l
+leaves open, d_l what comes nearest to h_{l−1} by least squares. So each level says something from the start; of layers
+that start anyhow a coarser level says little, is soon not heard, and then nothing tells it what to say. A code is worth
+log K nats before a prior over codes is learned, so that
 
     log p(x) ≥ log p(x | codes(x)) − T log K                          T codes a picture
 
@@ -28,27 +29,18 @@ from torch import Tensor, nn
 
 from seisei.batch import Batch, observed
 from seisei.nn.distributions import Distribution
+from seisei.nn.maps import LEAST, rows_of
+from seisei.nn.principal import fitted, principal
 from seisei.nn.quantise import Quantised, Total
 from seisei.nn.segments import Segment
 from seisei.spec import listed
 
-# Pictures that are looked at together before the first step.
-AT_ONCE = 256
-# How far the vectors of each of several levels lie from their mean before the first step, in each direction.
+# Pictures, and vectors, that are looked at together before the first step.
+AT_ONCE, VECTORS_AT_ONCE = 256, 1 << 16
+# How far the vectors of each level lie from their mean before the first step, the mean of all directions.
 SPREAD = 0.3
-
-
-def least_squares(given: Tensor, wanted: Tensor, ridge: float = 1e-3) -> Tensor:
-    """The linear map (A, B) that gives of rows (N, A) the rows (N, B) with the least squared error, nearly.
-
-    Example:
-        >>> given = torch.randn(50, 3)
-        >>> bool((least_squares(given, given @ torch.eye(3, 2), 1e-9) - torch.eye(3, 2)).abs().max() < 1e-3)
-        True
-    """
-    square = given.T @ given
-    square = square + ridge * square.diagonal().mean() * torch.eye(len(square), device=square.device)
-    return torch.linalg.solve(square, given.T @ wanted)  # type: ignore[no-any-return]
+# What codes leave of vectors is taken to be this part of their variance at least: a few vectors have a code each.
+FINEST = 1e-3
 
 
 class Coded(NamedTuple):
@@ -57,20 +49,13 @@ class Coded(NamedTuple):
     Arguments:
         likelihood: p(x | codes).
         codes: (B, T).
-        cost: what keeps vectors and codes together, a mean over the vectors of each level, summed over levels, (B,).
+        cost: what keeps vectors and codes together, (B,), summed over levels: of each a mean over its vectors, as many
+            times the error of the picture before the first step as it was then times that of the vectors.
     """
 
     likelihood: Distribution
     codes: Tensor
     cost: Tensor
-
-
-class _Walked(NamedTuple):
-    """How far a picture came: the vectors of the last level reached, (M, D), what was quantised, and the map made."""
-
-    places: Tensor
-    levels: list[Quantised]
-    told: Tensor | None
 
 
 @listed
@@ -95,6 +80,7 @@ class VQVAE(nn.Module):
     """
 
     log_prob_is_bound = by_codes = True
+    held: Tensor
 
     def __init__(
         self, encoders: list[nn.Module], quantisers: list[nn.Module], decoders: list[nn.Module], head: nn.Module
@@ -102,6 +88,8 @@ class VQVAE(nn.Module):
         super().__init__()
         self.encoders, self.decoders, self.head = nn.ModuleList(encoders), nn.ModuleList(decoders), head
         self.quantisers = nn.ModuleList(quantisers)
+        # How much what keeps vectors and codes together counts, by level, the coarsest first.
+        self.register_buffer("held", torch.ones(len(encoders)))
         told = [0 if above is None else above.outputs for above in (*decoders[1:], None)]
         self.enter = nn.ModuleList(
             nn.Conv2d(encoder.outputs + more, quantiser.dim, 1)  # type: ignore[operator, arg-type]
@@ -124,73 +112,68 @@ class VQVAE(nn.Module):
         """Of a picture's codes, before a prior over codes is learned."""
         return sum(segment.length * math.log2(segment.codes) for segment in self.segments)
 
+    @torch.no_grad()
     def initialise(self, examples: Batch) -> None:
-        """Let the codes of each level start where its vectors lie; of several levels, those are made as large.
+        """Start as the linear codec of some examples, with k-means of its vectors for codes."""
+        x = examples.visible.float()
+        maps, worths = [2 * x - 1], [x.new_ones(x.shape[1])]
+        for encoder in self.encoders:
+            worths.append(encoder.start_from(maps[-1], worths[-1]))  # type: ignore[operator]
+            maps.append(_in_parts(encoder, maps[-1]))
+        told: Tensor | None = None
+        apart = []
+        for level in reversed(range(len(self.encoders))):
+            # The head is told what it makes the picture of, a finer level what it read.
+            wanted = maps[level] if level else self.head.aim(x)  # type: ignore[operator]
+            self._open(level, maps[level + 1], told, worths[level + 1])
+            z = self.enter[level](maps[level + 1] if told is None else torch.cat([maps[level + 1], told], 1))
+            quantiser: Any = self.quantisers[level]
+            quantiser.start_from(rows_of(z))
+            q = torch.cat([quantiser(part).values for part in torch.split(rows_of(z), VECTORS_AT_ONCE)])
+            apart.append((rows_of(z) - q).square().mean().clamp_min(FINEST * z.var(correction=0)))
+            q = q.reshape(len(x), *z.shape[2:], -1).movedim(3, 1)
+            given = q if told is None else torch.cat([q, told], 1)
+            self.decoders[level].start_from(given, wanted)  # type: ignore[operator]
+            told = _in_parts(self.decoders[level], given)
+        error = (self.head(told).mean - x).square().mean()
+        self.held.copy_(torch.stack([error / each.clamp_min(1e-12) for each in apart]))
 
-        A coarser level lies behind more layers, each of which makes things smaller: left so, its decoder would hardly
-        see it, and the finer decoder not what that makes of it, which is made as large too. And of a finer level what
-        a linear map tells of it from the coarser is taken away: it starts to say what those leave open.
-        """
-        with torch.no_grad():
-            # What the coarser levels tell a level is known once these have started.
-            for level in reversed(range(len(self.encoders))):
-                parts = [self._walk(part.visible, down_to=level) for part in examples.split(AT_ONCE)]
-                z = torch.cat([part.places for part in parts]).float()
-                heard = [part.told.movedim(1, 3).flatten(0, 2) for part in parts if part.told is not None]
-                enter: Any = self.enter[level]
-                if heard:
-                    told = torch.cat(heard).float()
-                    slope = least_squares(told - told.mean(0), z - z.mean(0))
-                    enter.weight[:, -len(slope) :, 0, 0].sub_(slope.T)
-                    z = z - told @ slope
-                size = z.var(0, correction=0).mean().sqrt()
-                if len(self.encoders) > 1 and size > 1e-4:  # or all vectors are nearly one
-                    larger = SPREAD / size
-                    enter.bias.sub_(z.mean(0))
-                    enter.weight.mul_(larger)
-                    enter.bias.mul_(larger)
-                    z = (z - z.mean(0)) * larger
-                self.quantisers[level].start_from(z)  # type: ignore[operator]
-                if level:
-                    below = (self._walk(part.visible, level - 1).told for part in examples.split(AT_ONCE))
-                    made = torch.cat([told for told in below if told is not None]).float()
-                    size = made.var((0, 2, 3), correction=0).mean().sqrt()
-                    if size > 1e-4:
-                        self.decoders[level].enlarge(SPREAD / float(size))  # type: ignore[operator]
+    def _open(self, level: int, h: Tensor, told: Tensor | None, worth: Tensor) -> None:
+        """Make z of a level the principal components of what the coarser ones leave open of its map."""
+        enter: Any = self.enter[level]
+        rows = rows_of(h)
+        slope, offset = rows.new_zeros(rows.shape[1], 0), rows.new_zeros(rows.shape[1])
+        if told is not None:
+            slope, offset = fitted(rows_of(told), rows)
+            rows = rows - rows_of(told) @ slope.T - offset
+        middle, directions, deviations = principal(rows * worth)
+        count = min(enter.out_channels, len(directions))
+        into = directions[:count] * worth
+        if self.quantisers[level].fixed:
+            into = into / deviations[:count, None].clamp_min(LEAST * float(deviations[0]) + 1e-6)
+        else:
+            into = into * (SPREAD / deviations[:count].square().mean().sqrt().clamp_min(1e-6))
+        enter.weight.zero_()
+        enter.bias.zero_()
+        enter.weight[:count, :, 0, 0] = torch.cat([into, -(into @ slope)], 1)
+        enter.bias[:count] = -(into @ (offset + middle / worth.clamp_min(1e-6)))
 
-    def code(self, x: Tensor, hard: float = 1.0) -> Coded:
-        """Codes of pictures, and what they leave of them.
-
-        Arguments:
-            x: (B, C, H, W).
-            hard: how near a vector of a coarser level is to that of its code, from 0, itself, to 1.
-        """
-        found = self._walk(x, hard=hard)
-        cost = torch.stack([each.cost.reshape(len(x), -1).mean(1) for each in found.levels]).sum(0)
-        codes = [each.codes.reshape(len(x), -1) for each in found.levels]
-        return Coded(self.head(found.told), torch.cat(codes, 1), cost)
-
-    def _walk(self, x: Tensor, down_to: int = -1, hard: float = 1.0) -> _Walked:
-        """Up through the encoders, and down to a level, which is not quantised any more; by default through all."""
+    def code(self, x: Tensor) -> Coded:
+        """Codes of pictures, (B, C, H, W), and what they leave of them."""
         hidden, maps = 2 * x - 1, []
         for encoder in self.encoders:
             hidden = encoder(hidden)
             maps.append(hidden)
         told: Tensor | None = None
-        levels: list[Quantised] = []
+        codes, costs = [], []
         for level in reversed(range(len(maps))):
             z = self.enter[level](maps[level] if told is None else torch.cat([maps[level], told], 1))
-            places = z.movedim(1, 3).flatten(0, 2)
-            if level == down_to:
-                break
-            levels.append(self.quantisers[level](places))
-            values = levels[-1].values
-            if level and hard < 1:
-                # The gradient stays that of the code.
-                values = values + (1 - hard) * (places - values).detach()
-            q = values.to(z.dtype).reshape(len(x), *z.shape[2:], -1).movedim(3, 1)
+            found: Quantised = self.quantisers[level](rows_of(z))
+            codes.append(found.codes.reshape(len(x), -1))
+            costs.append(found.cost.reshape(len(x), -1).mean(1))
+            q = found.values.to(z.dtype).reshape(len(x), *z.shape[2:], -1).movedim(3, 1)
             told = self.decoders[level](q if told is None else torch.cat([q, told], 1))
-        return _Walked(places, levels, told)
+        return Coded(self.head(told), torch.cat(codes, 1), self.held @ torch.stack(costs))
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The codes of pictures, (B, T)."""
@@ -250,3 +233,7 @@ class VQVAE(nn.Module):
         """After an update of the weights; see `Quantiser.settle`."""
         for quantiser in self.quantisers:
             quantiser.settle(total)  # type: ignore[operator]
+
+
+def _in_parts(layers: nn.Module, x: Tensor) -> Tensor:
+    return torch.cat([layers(part) for part in torch.split(x, AT_ONCE)])

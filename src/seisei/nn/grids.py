@@ -63,6 +63,7 @@ class FiniteScalar(Quantiser):
         [[-1.0, -1.0], [0.0, -1.0], [1.0, -1.0], [-1.0, 0.0], [0.0, 0.0], [1.0, 0.0]]
     """
 
+    fixed = True
     places: Tensor
     sizes: Tensor
 
@@ -108,6 +109,7 @@ class LookupFree(Quantiser):
         entropy: the weight of the entropies.
     """
 
+    fixed = True
     places: Tensor
     ones: Tensor
 

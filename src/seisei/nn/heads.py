@@ -1,7 +1,8 @@
 """Likelihood heads: what a decoder's last features mean.
 
 A head turns (B, C·parameters, H, W) into a distribution over (B, C, H, W) with values in [0, 1]. The network that ends
-in it need not know which: it is told how many `parameters` a value takes.
+in it need not know which: it is told how many `parameters` a value takes. `aim` says the other way which features a
+network is to come to for a picture, from which a linear map can start.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from seisei.nn.distributions import Bernoulli, DiscretisedLogisticMixture, Discr
 from seisei.spec import Range, listed
 
 Levels = Annotated[int, Range(ge=2, le=65536)]
+# Log-odds of a value that is 1, where a picture is aimed at.
+SURE = 2.0
 
 
 @listed
@@ -26,6 +29,10 @@ class BernoulliHead(nn.Module):
         super().__init__()
         self.levels = levels
         self.parameters_per_value = 1
+
+    def aim(self, x: Tensor) -> Tensor:
+        """Log-odds, of a picture that is likely to be x."""
+        return SURE * (2 * x - 1)
 
     def forward(self, features: Tensor) -> Bernoulli:
         """The distribution of (..., C, H, W)."""
@@ -53,6 +60,10 @@ class GaussianHead(nn.Module):
         # A quantised value is uncertain by Δ/√12: less than half of that could only be fitted to rounding.
         self.smallest = math.log(0.5 / (levels - 1) / math.sqrt(12))
 
+    def aim(self, x: Tensor) -> Tensor:
+        """Features of which x is the mean."""
+        return x
+
     def forward(self, features: Tensor) -> DiscretisedNormal:
         """The distribution of (..., C, H, W)."""
         return DiscretisedNormal(precise(features), self.log_std.clamp_min(self.smallest), self.levels)
@@ -73,6 +84,11 @@ class LogisticMixtureHead(nn.Module):
         self.parameters_per_value = 3 * components
         # Components start spread over the range, else they all get the same gradient and stay one.
         self.register_buffer("spread", torch.linspace(0.5 / components, 1 - 0.5 / components, components))
+
+    def aim(self, x: Tensor) -> Tensor:
+        """Features of which x is the mean: all components lie as they are spread, around x."""
+        nothing = x.new_zeros(len(x), self.components * x.shape[1], *x.shape[2:])
+        return torch.cat([nothing, (x - 0.5).repeat(1, self.components, 1, 1), nothing], 1)
 
     def forward(self, features: Tensor) -> DiscretisedLogisticMixture:
         """The distribution of (..., C, H, W)."""

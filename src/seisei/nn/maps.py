@@ -3,6 +3,10 @@
 As in `seisei.nn.conv`, patches are features of the first map, maps are halved with their channels doubling, and blocks
 start as the identity. Nothing is flattened: a code sees the part of the picture that it stands for, and the size of the
 picture is only a matter of how many codes there are.
+
+Beside the layers goes one linear map of each square by itself, each way. It starts as what a linear map can do best,
+principal components and their least squares, and the layers start at nothing: they learn what is left to be done. Such
+a pair begins where k-means of squares of pixels would end, and is not long in learning what everyone knows.
 """
 
 from __future__ import annotations
@@ -16,11 +20,14 @@ from torch import Tensor, nn
 
 from seisei.nn.conv import Depth, Patch, ResidualBlock, Width, widths_of
 from seisei.nn.mlp import Outputs, Shape
+from seisei.nn.principal import fitted, principal
 from seisei.spec import Range, listed
 
 Factor = Annotated[int, Range(ge=1, le=256)]
 # Channels at most so many times those of the first map.
 WIDEST = 4
+# Components of less than this part of the largest deviation count as that large.
+LEAST = 0.02
 
 
 def halvings(height: int, width: int, factor: int, patch: int) -> list[tuple[int, int]]:
@@ -46,6 +53,29 @@ def map_of(shape: Shape, factor: int, width: int, patch: int) -> list[int]:
     """
     sizes = halvings(shape[1], shape[2], factor, patch)
     return [widths_of(width, len(sizes), WIDEST)[-1], *sizes[-1]]
+
+
+def rows_of(map_: Tensor) -> Tensor:
+    """The vectors of a map, (B, C, H, W) to (B H W, C)."""
+    return map_.movedim(1, 3).flatten(0, 2)
+
+
+def _whole(x: Tensor, side: int) -> Tensor:
+    """With its last rows and columns repeated, until it is made of whole squares."""
+    margin = (0, -x.shape[3] % side, 0, -x.shape[2] % side)
+    return F.pad(x, margin, mode="replicate") if any(margin) else x
+
+
+def _squares(x: Tensor, side: int) -> Tensor:
+    """The values of each square, those of a channel side by side, a row each."""
+    return rows_of(F.pixel_unshuffle(_whole(x, side), side))
+
+
+def _nothing(layer: nn.Conv2d) -> nn.Conv2d:
+    """A layer of which nothing comes out yet."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return layer
 
 
 @listed
@@ -80,11 +110,36 @@ class MapEncoder(nn.Module):
                 stages += [nn.SiLU(), nn.Conv2d(widths[i - 1], now, 3, stride=2, padding=1)]
             stages += [ResidualBlock(now) for _ in range(depth)]
         self.stages = nn.Sequential(*stages)
+        self.out = _nothing(nn.Conv2d(self.outputs, self.outputs, 1))
+        self.straight = nn.Conv2d(channels, self.outputs, factor, stride=factor)
 
     def forward(self, x: Tensor) -> Tensor:
         """The map of x."""
-        hidden = self.stem(F.pixel_unshuffle(F.pad(x, self.margin), self.patch))
-        return F.silu(self.stages(hidden))
+        hidden = self.stages(self.stem(F.pixel_unshuffle(F.pad(x, self.margin), self.patch)))
+        return self.out(F.silu(hidden)) + self.straight(_whole(x, self.straight.stride[0]))  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def start_from(self, x: Tensor, worth: Tensor) -> Tensor:
+        """Make the linear map one to principal components of the squares of x, each of deviation 1.
+
+        Arguments:
+            x: (B, C, H, W).
+            worth: how much each channel of x counts, (C,).
+
+        Returns: how much each channel of what comes out counts, (outputs,): the deviation that it had.
+        """
+        straight = self.straight
+        every = worth.repeat_interleave(straight.stride[0] ** 2)
+        middle, directions, deviations = principal(_squares(x, straight.stride[0]) * every)
+        count = min(self.outputs, len(directions))
+        # What hardly varies is noise, and is not made large.
+        deviations = deviations[:count].clamp_min(LEAST * float(deviations[0]) + 1e-6)
+        into = directions[:count] / deviations[:, None]
+        straight.weight.zero_()
+        straight.weight[:count] = (into * every).reshape(count, *straight.weight.shape[1:])
+        straight.bias.zero_()  # type: ignore[union-attr]
+        straight.bias[:count] = -(into @ middle)  # type: ignore[index]
+        return F.pad(deviations, (0, self.outputs - count))
 
 
 @listed
@@ -111,18 +166,26 @@ class MapDecoder(nn.Module):
         self.enter = nn.Conv2d(inputs, widths[0], 3, padding=1)
         self.stages = nn.ModuleList(nn.Sequential(*[ResidualBlock(w) for _ in range(depth)]) for w in widths)
         self.narrow = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(widths[:-1], widths[1:], strict=True))
-        self.out = nn.Conv2d(widths[-1], channels * patch**2, 3, padding=1)
+        self.out = _nothing(nn.Conv2d(widths[-1], channels * patch**2, 3, padding=1))
+        self.straight, self.factor = nn.Conv2d(inputs, channels * factor**2, 1), factor
 
     @torch.no_grad()
-    def enlarge(self, times: float) -> None:
-        """Make what comes out so many times as large."""
-        self.out.weight.mul_(times)
-        if self.out.bias is not None:
-            self.out.bias.mul_(times)
+    def start_from(self, given: Tensor, wanted: Tensor) -> None:
+        """Make the linear map the one that comes nearest to what is wanted.
+
+        Arguments:
+            given: (B, inputs, ⌈H/factor⌉, ⌈W/factor⌉).
+            wanted: (B, C, H, W).
+        """
+        slope, offset = fitted(rows_of(given), _squares(wanted, self.factor))
+        self.straight.weight.copy_(slope[:, :, None, None])
+        self.straight.bias.copy_(offset)  # type: ignore[union-attr]
 
     def forward(self, hidden: Tensor) -> Tensor:
         """What a map stands for."""
+        squares = F.pixel_shuffle(self.straight(hidden), self.factor)
         hidden = self.stages[0](self.enter(hidden))
         for narrow, stage, size in zip(self.narrow, self.stages[1:], self.sizes[1:], strict=True):  # type: ignore[arg-type]
             hidden = stage(F.interpolate(narrow(hidden), size=size, mode="nearest"))
-        return F.pixel_shuffle(self.out(F.silu(hidden)), self.patch)[..., : self.height, : self.wide]
+        patches = F.pixel_shuffle(self.out(F.silu(hidden)), self.patch)
+        return squares[..., : self.height, : self.wide] + patches[..., : self.height, : self.wide]

@@ -76,6 +76,9 @@ class Quantiser(nn.Module):
         slots: S, codes for each vector.
     """
 
+    # Whether codes lie where they lie, within reach of vectors of deviation 1 in each direction.
+    fixed = False
+
     def __init__(self, dim: int, codes: int, slots: int = 1) -> None:
         super().__init__()
         self.dim, self.codes, self.slots = dim, codes, slots

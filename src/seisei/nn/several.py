@@ -25,7 +25,7 @@ class Residual(Quantiser):
         first: Quantiser = parts[0]  # type: ignore[assignment]
         super().__init__(first.dim, first.codes, sum(part.slots for part in parts))  # type: ignore[misc]
         assert all(part.dim == first.dim and part.codes == first.codes for part in parts), "parts that do not fit"
-        self.parts = nn.ModuleList(parts)
+        self.parts, self.fixed = nn.ModuleList(parts), first.fixed
 
     def forward(self, z: Tensor) -> Quantised:
         """See `Quantiser.forward`."""
@@ -64,34 +64,43 @@ class Residual(Quantiser):
 class Grouped(Quantiser):
     """A quantiser for each part of the vector: e = [e_1, …, e_S].
 
+    Dimensions are dealt out one by one, so that each part has a share of those that vary most, wherever these stand.
+
     Arguments:
         parts: quantisers of one number of codes.
     """
+
+    order: Tensor
+    places: Tensor
 
     def __init__(self, parts: list[nn.Module]) -> None:
         kinds: list[Quantiser] = parts  # type: ignore[assignment]
         super().__init__(sum(part.dim for part in kinds), kinds[0].codes, sum(part.slots for part in kinds))
         assert all(part.codes == self.codes for part in kinds), "parts that do not fit"
         self.parts = nn.ModuleList(parts)
-        self.dims = [part.dim for part in kinds]
+        self.dims, self.fixed = [part.dim for part in kinds], kinds[0].fixed
+        self.register_buffer("order", torch.tensor(dealt(self.dims)), persistent=False)
+        self.register_buffer("places", self.order.argsort(), persistent=False)
 
     def forward(self, z: Tensor) -> Quantised:
         """See `Quantiser.forward`."""
-        found: list[Quantised] = [
-            part(each) for part, each in zip(self.parts, torch.split(z, self.dims, 1), strict=True)
-        ]
+        found: list[Quantised] = [part(each) for part, each in zip(self.parts, self._divided(z), strict=True)]
         # The cost is a mean over dimensions.
         cost = sum((f.cost * (d / self.dim) for f, d in zip(found, self.dims, strict=True)), z.new_zeros(len(z)))
-        return Quantised(torch.cat([f.values for f in found], 1), torch.cat([f.codes for f in found], 1), cost)
+        values = torch.cat([f.values for f in found], 1)[:, self.places]
+        return Quantised(values, torch.cat([f.codes for f in found], 1), cost)
 
     def look_up(self, codes: Tensor) -> Tensor:
         """See `Quantiser.look_up`."""
         found = [part.look_up(c) for part, c in zip(self.parts, _divided(codes, self.parts), strict=True)]  # type: ignore[operator]
-        return torch.cat(found, 1)
+        return torch.cat(found, 1)[:, self.places]
+
+    def _divided(self, z: Tensor) -> tuple[Tensor, ...]:
+        return torch.split(z[:, self.order], self.dims, 1)
 
     def start_from(self, z: Tensor) -> None:
         """Each from its part."""
-        for part, each in zip(self.parts, torch.split(z, self.dims, 1), strict=True):
+        for part, each in zip(self.parts, self._divided(z), strict=True):
             part.start_from(each)  # type: ignore[operator]
 
     def settle(self, total: Total | None) -> None:
@@ -102,6 +111,20 @@ class Grouped(Quantiser):
     def enliven(self) -> bool:
         """See `Quantiser.enliven`."""
         return any([part.enliven() for part in self.parts])  # type: ignore[operator]
+
+
+def dealt(dims: list[int]) -> list[int]:
+    """The dimensions of each part, part by part, of vectors whose dimensions are dealt out in turn.
+
+    Example:
+        >>> dealt([2, 3])
+        [0, 2, 1, 3, 4]
+    """
+    hands: list[list[int]] = [[] for _ in dims]
+    for number in range(sum(dims)):
+        open_ = [hand for hand, dim in zip(hands, dims, strict=True) if len(hand) < dim]
+        min(open_, key=len).append(number)
+    return [number for hand in hands for number in hand]
 
 
 def _divided(codes: Tensor, parts: nn.ModuleList) -> tuple[Tensor, ...]:

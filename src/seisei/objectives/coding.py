@@ -1,10 +1,11 @@
 """Pictures through codes and back.
 
-    −log p(x | codes(x)) + β N/(2 ε²) E‖z − e‖²/D
+    −log p(x | codes(x)) + β N/(2 ε²) Σ_l s_l E‖z_l − e_l‖²/D
 
 N is the number of values of a picture, and ε² the mean squared error of the steps before. With a likelihood whose σ is
 learned the first term is worth N/(2 ε²) times the squared error; the second is given the same factor, so that β means
-the same at the start, where a picture is a blur, and at the end. β is the quantiser's own.
+the same at the start and at the end. s_l is what ε² was before the first step as a multiple of E‖z_l − e_l‖²/D, so that
+it means the same for each level l too. β is the quantiser's own.
 
 Reference: *Neural Discrete Representation Learning (van den Oord, Vinyals, Kavukcuoglu, 2017)*, arXiv 1711.00937.
 """
@@ -24,12 +25,13 @@ from seisei.nn.segments import collisions, usage
 from seisei.objectives.base import Loss, Objective, Turn
 from seisei.spec import listed
 
-# Of a value in [0, 1]: where it starts, and a picture that comes back exactly is no reason for an infinite weight.
+# Of a value in [0, 1]: at most where it starts, and a picture that comes back exactly is no reason for an infinite
+# weight.
 FIRST_ERROR, SMALLEST_ERROR = 0.1, 1e-5
+# Pictures that the first error is that of, at most.
+LOOKED_AT = 256
 # How much of the error is that of the steps before.
 REMEMBERED = 0.95
-# The part of training over which the coarser of several levels come to be codes.
-HARDENS = 0.25
 
 
 @listed
@@ -47,13 +49,21 @@ class Coding(Objective):
         self.register_buffer("error", torch.tensor(FIRST_ERROR))
         self._met: Tensor | None = None
 
+    @torch.no_grad()
+    def initialise(self, examples: Batch) -> None:
+        """See `Objective.initialise`; the error is what it is then."""
+        super().initialise(examples)
+        few = next(iter(examples.split(LOOKED_AT)))
+        back = self.model.code(few.visible).likelihood.mean
+        self.error.copy_(_error(few, back).clamp(SMALLEST_ERROR, FIRST_ERROR))
+
     def loss(self, batch: Batch, t: float) -> Loss:
         """The loss; its parts are both terms, in nats, and the mean squared error."""
-        return self.sent(batch, t)[0]
+        return self.sent(batch)[0]
 
-    def sent(self, batch: Batch, t: float) -> tuple[Loss, Tensor]:
+    def sent(self, batch: Batch) -> tuple[Loss, Tensor]:
         """The loss, and what comes back of x, (B, C, H, W)."""
-        coded = self.model.code(batch.visible, min(1.0, t / HARDENS))
+        coded = self.model.code(batch.visible)
         cost = -observed(coded.likelihood.log_prob(batch.x), batch.mask).mean()
         back = coded.likelihood.mean
         error = _error(batch, back.detach())

@@ -102,7 +102,7 @@ class SharpCoding(Coding):
 
     def loss(self, batch: Batch, t: float) -> Loss:
         """What the model descends: before the critic has begun, and while it is new, little or nothing for it."""
-        (total, parts), back = self.sent(batch, t)
+        (total, parts), back = self.sent(batch)
         share = min(1.0, max(0.0, (t - BEGINS) / GROWS - 0.1))
         if not (share and self.weight):
             return Loss(total, parts)

@@ -173,7 +173,8 @@ def _coding(
         decoders.append(Spec(MapDecoder, shape=made, inputs=inputs, factor=times, patch=patch, **dims))
         read, made, dims = map_, map_, {**dims, "width": map_[0]}
     model = Spec(VQVAE, encoders=encoders, quantisers=quantisers, decoders=decoders, head=likelihood)
-    optim = Optim(learning_rate=learning_rate, clip=1000.0)
+    # It starts from the best linear codec, which large steps would undo.
+    optim = Optim(learning_rate=learning_rate, clip=1000.0, warmup=0.1)
     objective = Spec(Coding, model=model)
     if sharp:
         critic = Spec(PatchCritic, shape=list(image.shape), width=width or WIDTH, layers=layers_for(min(plane)))

@@ -1,0 +1,62 @@
+"""What straight lines can say of rows: their principal directions, and the linear map that fits other rows best.
+
+Shapes: rows (N, D).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+# Of the largest variance, the share by which the equations are kept solvable.
+RIDGE = 1e-6
+
+
+class Principal(NamedTuple):
+    """Where rows lie.
+
+    Arguments:
+        middle: their mean, (D,).
+        directions: of unit length, a row each, that of most variance first, (D, D).
+        deviations: standard deviations along them, (D,).
+    """
+
+    middle: Tensor
+    directions: Tensor
+    deviations: Tensor
+
+
+def principal(rows: Tensor) -> Principal:
+    """The principal directions of rows.
+
+    Example:
+        >>> found = principal(torch.tensor([[1.0, 1.0], [-1.0, -1.0], [1.0, 1.0], [-1.0, -1.0]]))
+        >>> found.directions[0].abs().tolist(), found.deviations.tolist()
+        ([0.7071067690849304, 0.7071067690849304], [1.4142135381698608, 0.0])
+    """
+    rows = rows.double()
+    middle = rows.mean(0)
+    apart = rows - middle
+    variances, directions = torch.linalg.eigh(apart.T @ apart / len(rows))
+    deviations = variances.clamp_min(0).sqrt()
+    return Principal(middle.float(), directions.T.flip(0).float(), deviations.flip(0).float())
+
+
+def fitted(given: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """The linear map, (B, A), and the offset, (B,), that make of rows (N, A) rows (N, B) with the least squared error.
+
+    Example:
+        >>> given = torch.randn(50, 3)
+        >>> slope, offset = fitted(given, given @ torch.eye(3, 2) + 1)
+        >>> bool((slope - torch.eye(2, 3)).abs().max() < 1e-3), bool((offset - 1).abs().max() < 1e-3)
+        (True, True)
+    """
+    given, wanted = given.double(), wanted.double()
+    from_, to = given.mean(0), wanted.mean(0)
+    apart = given - from_
+    square = apart.T @ apart
+    square.diagonal().add_(RIDGE * float(square.diagonal().max()) + 1e-12)
+    slope = torch.linalg.solve(square, apart.T @ (wanted - to)).T
+    return slope.float(), (to - slope @ from_).float()
