@@ -12,6 +12,8 @@ from torch import Tensor
 
 # Of the largest variance, the share by which the equations are kept solvable.
 RIDGE = 1e-6
+# Rows that are held in double precision at a time.
+AT_ONCE = 1 << 14
 
 
 class Principal(NamedTuple):
@@ -36,10 +38,8 @@ def principal(rows: Tensor) -> Principal:
         >>> found.directions[0].abs().tolist(), found.deviations.tolist()
         ([0.7071067690849304, 0.7071067690849304], [1.4142135381698608, 0.0])
     """
-    rows = rows.double()
-    middle = rows.mean(0)
-    apart = rows - middle
-    variances, directions = torch.linalg.eigh(apart.T @ apart / len(rows))
+    middle = rows.mean(0, dtype=torch.float64)
+    variances, directions = torch.linalg.eigh(_together(rows, middle, rows, middle) / len(rows))
     deviations = variances.clamp_min(0).sqrt()
     return Principal(middle.float(), directions.T.flip(0).float(), deviations.flip(0).float())
 
@@ -53,10 +53,14 @@ def fitted(given: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
         >>> bool((slope - torch.eye(2, 3)).abs().max() < 1e-3), bool((offset - 1).abs().max() < 1e-3)
         (True, True)
     """
-    given, wanted = given.double(), wanted.double()
-    from_, to = given.mean(0), wanted.mean(0)
-    apart = given - from_
-    square = apart.T @ apart
+    from_, to = given.mean(0, dtype=torch.float64), wanted.mean(0, dtype=torch.float64)
+    square = _together(given, from_, given, from_)
     square.diagonal().add_(RIDGE * float(square.diagonal().max()) + 1e-12)
-    slope = torch.linalg.solve(square, apart.T @ (wanted - to)).T
+    slope = torch.linalg.solve(square, _together(given, from_, wanted, to)).T
     return slope.float(), (to - slope @ from_).float()
+
+
+def _together(a: Tensor, middle: Tensor, b: Tensor, other: Tensor) -> Tensor:
+    """Σ (a_n − middle)(b_n − other)ᵀ, in double precision a part at a time."""
+    parts = zip(torch.split(a, AT_ONCE), torch.split(b, AT_ONCE), strict=True)
+    return torch.stack([(x.double() - middle).T @ (y.double() - other) for x, y in parts]).sum(0)
