@@ -1,7 +1,7 @@
 """How well codes are used, what they keep of pictures, and what a prior over them draws.
 
     python benchmarks/quality_vq.py codebooks     K of 512, 1,024 and 16,384 on clothes and on photographs
-    python benchmarks/quality_vq.py levels        one grid against two, at equal bits, on photographs
+    python benchmarks/quality_vq.py levels        one grid against two, at equal bits, on photographs (`--sheets`)
     python benchmarks/quality_vq.py prior         clothes drawn of a kind, from codes
     python benchmarks/quality_vq.py pixels        nats of a Transformer over pixels, static binarised MNIST
     python benchmarks/quality_vq.py all --full    the settings for a GPU, stated beside those for two cores
@@ -25,11 +25,15 @@ from common import Record, options, shared
 import seisei
 from seisei import catalog
 from seisei.fidelity import classification_accuracy
+from seisei.modalities.files import png_bytes
+from seisei.modalities.pixels import grid
 from seisei.nn.segments import collisions, usage
 from seisei.training.levers import keep_pages, route_float32
 
-RUNS = Path("runs")
-KEPT, PRECISION = False, "fp32"
+RUNS, IMAGES = Path("runs"), Path(__file__).parents[1] / "docs" / "images"
+KEPT, PRECISION, SHEETS = False, "fp32", False
+# Photographs in a sheet.
+SHOWN = 8
 # By data: how they are read, and dials on two cores and for a GPU.
 DATA: dict[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     "clothes": (
@@ -132,6 +136,22 @@ def measure_levels(record: Record, full: bool, quick: bool) -> None:
     both = measure_codec(record, two, f"photographs, two grids, {dials['steps']:,} steps", goals=False)
     alone = measure_codec(record, one, f"photographs, one grid, {dials['steps']:,} steps", goals=False)
     record.add("two grids against one at equal bits, dB", "photographs", both - alone, goal=0.0, better="higher")
+    if SHEETS:
+        (IMAGES / "vq2-grids.png").write_bytes(png_bytes(grids_sheet(one, two)))
+
+
+@torch.no_grad()
+def grids_sheet(one: Any, two: Any) -> Any:
+    """Rows of test photographs, of what one grid and two give back, and of what two do where one is another's."""
+    data, (coarse, fine) = two.data(), two.pipeline.model.segments
+    x = data.batch(data.splits["test"][:: len(data.splits["test"]) // SHOWN][:SHOWN]).x
+    codes = two.pipeline.model.encode(x).split([coarse.length, fine.length], 1)
+    rows = [x, one.pipeline.model.decode(one.pipeline.model.encode(x))]
+    for first, second in ((0, 0), (0, 1), (1, 0)):
+        given = torch.cat([codes[0].roll(first, 0), codes[1].roll(second, 0)], 1)
+        rows.append(two.pipeline.model.decode(given))
+    pictures = (torch.cat(rows).clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    return grid(list(pictures), SHOWN, enlarge=1)
 
 
 def measure_prior(record: Record, full: bool, quick: bool) -> None:
@@ -192,10 +212,11 @@ def main() -> None:
     parser.add_argument("what", nargs="+", choices=[*MEASURES, "all"])
     parser.add_argument("--full", action="store_true", help="the settings for a GPU")
     parser.add_argument("--kept", action="store_true", help="measure the runs that are there")
+    parser.add_argument("--sheets", action="store_true", help="keep pictures of what grids tell in docs/images")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     told = parser.parse_args()
-    global KEPT, PRECISION
-    KEPT, PRECISION = told.kept, told.precision
+    global KEPT, PRECISION, SHEETS
+    KEPT, PRECISION, SHEETS = told.kept, told.precision, told.sheets
     catalog.fill()
     record = Record("quality_vq", told.seed)
     for name, measure in MEASURES.items():

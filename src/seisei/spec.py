@@ -236,13 +236,24 @@ class Spec:
         return self.cls(**{name: _built(value) for name, value in self.arguments.items()})
 
     def override(self, path: str, value: Any) -> Spec:
-        """The same call with one argument changed, found by a dotted path such as ``model.encoder.width``."""
+        """The same call with one argument changed, found by a dotted path such as ``model.encoder.width``.
+
+        A part of a list is found by its number, as in ``model.quantisers.0.revival``.
+        """
         name, _, rest = path.partition(".")
         if name not in self.arguments:
             raise UserError(
                 "E-TRN-02", path, f"{self.cls.__name__} has no {name!r}", did_you_mean(name, self.arguments)
             )
         old = self.arguments[name]
+        if isinstance(old, list) and old and all(isinstance(part, Spec) for part in old):
+            number, _, inner = rest.partition(".")
+            numbers = [str(i) for i in range(len(old))]
+            if number not in numbers or not inner:
+                remedy = did_you_mean(rest, [f"{name}.{i}.{k}" for i in numbers for k in old[int(i)].arguments])
+                raise UserError("E-TRN-02", path, f"{name!r} is a list of {len(old)} parts", remedy)
+            changed = [part.override(inner, value) if str(i) == number else part for i, part in enumerate(old)]
+            return Spec(self.cls, **{**self.arguments, name: changed})
         if rest:
             if not isinstance(old, Spec):
                 raise UserError("E-TRN-02", path, f"{name!r} has no parts", f"set {path.rpartition('.')[0]} itself")

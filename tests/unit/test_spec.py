@@ -15,6 +15,8 @@ from seisei.models.vae import VAE
 from seisei.nn.heads import BernoulliHead, GaussianHead
 from seisei.nn.mlp import MLPDecoder, MLPEncoder
 from seisei.nn.priors import StandardNormal
+from seisei.nn.quantise import AveragedCodes
+from seisei.nn.several import Grouped
 from seisei.objectives.elbo import ELBO
 from seisei.recipes import recipe
 from seisei.schema import Schema
@@ -237,6 +239,21 @@ def test_overrides_by_path() -> None:
     ]:
         with pytest.raises(UserError, match=words):
             spec.override(path, value)
+
+
+def test_parts_of_a_list_are_overridden_by_number() -> None:
+    spec = Spec(Grouped, parts=[Spec(AveragedCodes, dim=2, codes=4)] * 2)
+    new = spec.override("parts.1.revival", "0.5")
+    assert [part.arguments["revival"] for part in new.arguments["parts"]] == [0.3, 0.5]
+    assert [part.arguments["revival"] for part in spec.arguments["parts"]] == [0.3, 0.3]
+    for path, words in [
+        ("parts.2.revival", "'parts' is a list of 2 parts; did you mean 'parts.[01].revival'"),
+        ("parts.1", "'parts' is a list of 2 parts"),
+        ("parts.1.reviva", "did you mean 'revival'"),
+        ("parts", "'parts' is a list of 2 parts"),
+    ]:
+        with pytest.raises(UserError, match=words):
+            spec.override(path, "0.5")
 
 
 def test_names_in_the_catalog_are_unique_and_its_constructors_typed() -> None:
