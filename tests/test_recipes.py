@@ -52,6 +52,7 @@ from seisei.modalities.table import Column, Table
 from seisei.modalities.text import Text
 from seisei.nn.vgg import VGG
 from seisei.objectives.base import Loss, Objective, Turn
+from seisei.objectives.coding import Coding
 from seisei.recipes import RECIPES, recipe
 from seisei.schema import Schema, Stated
 from seisei.spec import CATALOG, Range, Spec, parameters
@@ -402,10 +403,12 @@ def test_losses_are_finite_and_every_parameter_of_a_player_and_no_other_gets_a_g
     objective, batch = objective_of(case), batch_of(case)
     for t in (0.0, 0.5, 1.0):
         assert all(bool(torch.isfinite(loss)) for loss in play(objective, batch, t).values())
-    # One step first: what starts at zero (the second convolution of a block) hides what stands before it.
+    # Two steps first: what starts at zero hides what stands before it, which may have a part that starts at zero too.
     optimizer = torch.optim.SGD(objective.parameters(), lr=1e-5)
-    sum(play(objective, batch).values()).backward()  # type: ignore[union-attr]
-    optimizer.step()
+    for _ in range(2):
+        optimizer.zero_grad()
+        sum(play(objective, batch).values()).backward()  # type: ignore[union-attr]
+        optimizer.step()
     players = {turn.name: set(turn.player.parameters()) for turn in gradient_turns(objective)}
     learned = [parameter for parameter in objective.parameters() if parameter.requires_grad]
     assert set().union(*players.values()) == set(learned)
@@ -428,7 +431,8 @@ def test_the_loss_falls_on_one_batch(case: Case) -> None:
     """Of a game, each player's against another that stands still."""
     for number in range(len(gradient_turns(objective_of(case)))):
         objective, batch = objective_of(case), batch_of(case)
-        objective.initialise(batch)
+        if not isinstance(objective, Coding):  # which would start where noise leaves nothing to learn
+            objective.initialise(batch)
         turn = gradient_turns(objective)[number]
 
         def measured(objective: Objective = objective, batch: Batch = batch, turn: Turn = turn) -> float:

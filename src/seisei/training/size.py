@@ -48,7 +48,7 @@ def check_weights(own: Mapping[str, Tensor], state: Mapping[str, Tensor], where:
     Raises:
         UserError: the first tensor that does not fit.
     """
-    remedy = "resume with the options the run was trained with"
+    remedy = "train again, or use the seisei that wrote it: recipe.json has its version"
     for name in own:
         if name not in state:
             raise UserError("E-RES-06", where, f"tensor {name!r} is missing", remedy)
