@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from seisei.batch import Batch, observed
 from seisei.nn.distributions import Distribution
-from seisei.nn.maps import LEAST, rows_of
+from seisei.nn.maps import rows_of
 from seisei.nn.principal import fitted, principal
 from seisei.nn.quantise import Quantised, Total
 from seisei.nn.segments import Segment
@@ -146,17 +146,17 @@ class VQVAE(nn.Module):
         if told is not None:
             slope, offset = fitted(rows_of(told), rows)
             rows = rows - rows_of(told) @ slope.T - offset
-        middle, directions, deviations = principal(rows * worth)
-        count = min(enter.out_channels, len(directions))
-        into = directions[:count] * worth
+        found = principal(rows * worth)
+        count = min(enter.out_channels, len(found.directions))
+        into = found.directions[:count] * worth
         if self.quantisers[level].fixed:
-            into = into / deviations[:count, None].clamp_min(LEAST * float(deviations[0]) + 1e-6)
+            into = into / found.to_divide_by(count)[:, None]
         else:
-            into = into * (SPREAD / deviations[:count].square().mean().sqrt().clamp_min(1e-6))
+            into = into * (SPREAD / found.deviations[:count].square().mean().sqrt().clamp_min(1e-6))
         enter.weight.zero_()
         enter.bias.zero_()
         enter.weight[:count, :, 0, 0] = torch.cat([into, -(into @ slope)], 1)
-        enter.bias[:count] = -(into @ (offset + middle / worth.clamp_min(1e-6)))
+        enter.bias[:count] = -(into @ (offset + found.middle / worth.clamp_min(1e-6)))
 
     def code(self, x: Tensor) -> Coded:
         """Codes of pictures, (B, C, H, W), and what they leave of them."""

@@ -26,8 +26,6 @@ from seisei.spec import Range, listed
 Factor = Annotated[int, Range(ge=1, le=256)]
 # Channels at most so many times those of the first map.
 WIDEST = 4
-# Components of less than this part of the largest deviation count as that large.
-LEAST = 0.02
 
 
 def halvings(height: int, width: int, factor: int, patch: int) -> list[tuple[int, int]]:
@@ -130,15 +128,14 @@ class MapEncoder(nn.Module):
         """
         straight = self.straight
         every = worth.repeat_interleave(straight.stride[0] ** 2)
-        middle, directions, deviations = principal(_squares(x, straight.stride[0]) * every)
-        count = min(self.outputs, len(directions))
-        # What hardly varies is noise, and is not made large.
-        deviations = deviations[:count].clamp_min(LEAST * float(deviations[0]) + 1e-6)
-        into = directions[:count] / deviations[:, None]
+        found = principal(_squares(x, straight.stride[0]) * every)
+        count = min(self.outputs, len(found.directions))
+        deviations = found.to_divide_by(count)
+        into = found.directions[:count] / deviations[:, None]
         straight.weight.zero_()
         straight.weight[:count] = (into * every).reshape(count, *straight.weight.shape[1:])
         straight.bias.zero_()  # type: ignore[union-attr]
-        straight.bias[:count] = -(into @ middle)  # type: ignore[index]
+        straight.bias[:count] = -(into @ found.middle)  # type: ignore[index]
         return F.pad(deviations, (0, self.outputs - count))
 
 

@@ -12,6 +12,8 @@ from torch import Tensor
 
 # Of the largest variance, the share by which the equations are kept solvable.
 RIDGE = 1e-6
+# The part of the largest deviation that the others are divided by at least.
+LEAST = 0.02
 # Rows that are held in double precision at a time.
 AT_ONCE = 1 << 14
 
@@ -28,6 +30,10 @@ class Principal(NamedTuple):
     middle: Tensor
     directions: Tensor
     deviations: Tensor
+
+    def to_divide_by(self, count: int) -> Tensor:
+        """The first deviations, none all but 0: what hardly varies is noise, and is not to be made large."""
+        return self.deviations[:count].clamp_min(LEAST * float(self.deviations[0]) + 1e-6)
 
 
 def principal(rows: Tensor) -> Principal:

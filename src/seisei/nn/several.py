@@ -84,7 +84,7 @@ class Grouped(Quantiser):
 
     def forward(self, z: Tensor) -> Quantised:
         """See `Quantiser.forward`."""
-        found: list[Quantised] = [part(each) for part, each in zip(self.parts, self._divided(z), strict=True)]
+        found: list[Quantised] = [part(each) for part, each in zip(self.parts, self._hands(z), strict=True)]
         # The cost is a mean over dimensions.
         cost = sum((f.cost * (d / self.dim) for f, d in zip(found, self.dims, strict=True)), z.new_zeros(len(z)))
         values = torch.cat([f.values for f in found], 1)[:, self.places]
@@ -95,12 +95,13 @@ class Grouped(Quantiser):
         found = [part.look_up(c) for part, c in zip(self.parts, _divided(codes, self.parts), strict=True)]  # type: ignore[operator]
         return torch.cat(found, 1)[:, self.places]
 
-    def _divided(self, z: Tensor) -> tuple[Tensor, ...]:
+    def _hands(self, z: Tensor) -> tuple[Tensor, ...]:
+        """The part of z of each quantiser."""
         return torch.split(z[:, self.order], self.dims, 1)
 
     def start_from(self, z: Tensor) -> None:
         """Each from its part."""
-        for part, each in zip(self.parts, self._divided(z), strict=True):
+        for part, each in zip(self.parts, self._hands(z), strict=True):
             part.start_from(each)  # type: ignore[operator]
 
     def settle(self, total: Total | None) -> None:
