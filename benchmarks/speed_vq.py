@@ -40,7 +40,7 @@ from seisei.data.loader import Loader, Order
 from seisei.modalities.image import Image
 from seisei.models.autoregressive import Autoregressive
 from seisei.models.vqvae import VQVAE
-from seisei.nn.quantise import AveragedCodes
+from seisei.nn.codebooks import AveragedCodes
 from seisei.nn.segments import Segment
 from seisei.recipes.vq import vqvae2
 from seisei.schema import Schema

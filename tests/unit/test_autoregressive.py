@@ -15,10 +15,10 @@ from seisei.batch import Batch
 from seisei.modalities.text import SYMBOLS, Text
 from seisei.models.autoregressive import Autoregressive, places_of
 from seisei.models.vqvae import VQVAE
+from seisei.nn.codebooks import AveragedCodes
 from seisei.nn.heads import GaussianHead
 from seisei.nn.maps import MapDecoder, MapEncoder
 from seisei.nn.pixels import PixelCodes
-from seisei.nn.quantise import AveragedCodes
 from seisei.nn.segments import Segment
 from seisei.nn.steering import Steering
 from seisei.nn.stepwise import Stepwise

@@ -15,9 +15,10 @@ from seisei import seeds
 from seisei.batch import Batch
 from seisei.modalities.image import Image
 from seisei.models.vqvae import SPREAD
+from seisei.nn.codebooks import AveragedCodes, LearnedCodes, MappedCodes
 from seisei.nn.grids import FiniteScalar, LookupFree, levels_for
 from seisei.nn.nearest import nearest, smallest
-from seisei.nn.quantise import AveragedCodes, LearnedCodes, MappedCodes, Quantiser, turned
+from seisei.nn.quantise import Quantiser, turned
 from seisei.nn.segments import Segment, collisions, usage
 from seisei.nn.several import Grouped, Residual
 from seisei.recipes import recipe

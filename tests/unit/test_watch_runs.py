@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 import seisei
 from seisei.api import Run
 from seisei.data.digits import digits_source
-from seisei.nn.quantise import LearnedCodes
+from seisei.nn.codebooks import LearnedCodes
 
 STEPS = 400
 

@@ -71,7 +71,7 @@ class VQVAE(nn.Module):
     Example:
         >>> from seisei.nn.heads import GaussianHead
         >>> from seisei.nn.maps import MapDecoder, MapEncoder
-        >>> from seisei.nn.quantise import AveragedCodes
+        >>> from seisei.nn.codebooks import AveragedCodes
         >>> encoder, decoder = MapEncoder([1, 8, 8], 4, 8), MapDecoder([1, 8, 8], 6, 4, 8)
         >>> model = VQVAE([encoder], [AveragedCodes(6, 16)], [decoder], GaussianHead())
         >>> codes = model.encode(torch.zeros(3, 1, 8, 8))

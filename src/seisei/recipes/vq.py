@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 from seisei.errors import UserError
 from seisei.models.vqvae import VQVAE
+from seisei.nn.codebooks import AveragedCodes, LearnedCodes, MappedCodes
 from seisei.nn.grids import FiniteScalar, LookupFree, levels_for
 from seisei.nn.maps import MapDecoder, MapEncoder, map_of
 from seisei.nn.patches import PatchCritic, layers_for
-from seisei.nn.quantise import AveragedCodes, LearnedCodes, MappedCodes
 from seisei.nn.several import Grouped, Residual
 from seisei.objectives.coding import Coding
 from seisei.objectives.sharp import SharpCoding

@@ -1,0 +1,336 @@
+"""Codebooks: quantisers that choose the nearest of K vectors.
+
+They differ in how the vectors are learned: as means of what chose them (`AveragedCodes`), by gradient (`LearnedCodes`),
+or all at once through a linear map (`MappedCodes`).
+
+References: *Neural Discrete Representation Learning (van den Oord, Vinyals, Kavukcuoglu, 2017)*, arXiv 1711.00937;
+    cosine: *Vector-quantized Image Modeling with Improved VQGAN (Yu et al., 2021)*; linear map: *Addressing
+    Representation Collapse in Vector Quantized Models with One Linear Layer (Zhu et al., 2024)*, arXiv 2411.02038.
+
+Shapes: z and e (M, D); codes (M, 1), each below K.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seisei import seeds
+from seisei.nn.distributions import precise
+from seisei.nn.kmeans import first_centres
+from seisei.nn.nearest import nearest
+from seisei.nn.quantise import Quantised, Quantiser, Total, straight, turned
+from seisei.spec import Range, listed
+
+Count = Annotated[int, Range(ge=2, le=1 << 24)]
+Dim = Annotated[int, Range(ge=1, le=65536)]
+Share = Annotated[float, Range(ge=0, le=1)]
+Distance = Literal["euclidean", "cosine"]
+Estimator = Literal["straight-through", "rotation"]
+
+# Codes that are chosen by less than this share of the mean get a new place; at the most, where too few codes are used.
+REVIVAL, SOONEST = 0.3, 0.5
+# Rounds of k-means that codes start with.
+ROUNDS = 10
+# Vectors that this is done with: so many for each code, and no fewer than that.
+ENOUGH, LEAST = 8, 16_384
+# So many codes start far from each other, more of them anywhere.
+FEW = 2048
+# How far apart the halves of a code that is divided lie, in standard deviations of what chose it.
+APART = 0.1
+
+
+class _Vectors(Quantiser):
+    """A quantiser that chooses the nearest of K vectors.
+
+    Arguments:
+        dim: D.
+        codes: K.
+        distance: by which the nearest is found; cosine puts vectors and z on the unit sphere.
+        estimator: of the gradient for z.
+        commitment: β, the weight of ‖z − e‖² for z.
+        learning: the weight of ‖z − e‖² for e.
+    """
+
+    def __init__(
+        self, dim: int, codes: int, distance: Distance, estimator: Estimator, commitment: float, learning: float
+    ) -> None:
+        super().__init__(dim, codes)
+        self.round, self.rotates = distance == "cosine", estimator == "rotation"
+        self.commitment, self.learning = commitment, learning
+
+    def vectors(self) -> Tensor:
+        """The vectors of all codes, (K, D)."""
+        raise NotImplementedError
+
+    def count(self, z: Tensor, codes: Tensor, apart: Tensor) -> None:
+        """Take note of which vectors chose which codes, (M, D) and (M,), and of their squared distances, (M,)."""
+
+    def forward(self, z: Tensor) -> Quantised:
+        """See `Quantiser.forward`."""
+        with torch.autocast(z.device.type, enabled=False):
+            z = precise(z)
+            if self.round:
+                z = F.normalize(z, dim=1)
+            vectors = self.vectors()
+            codes = nearest(z.detach(), vectors.detach())
+            e = F.embedding(codes, vectors)
+            values, apart = straight(z, e.detach())
+            if self.training and torch.is_grad_enabled():
+                self.count(z.detach(), codes, apart.detach())
+            cost = apart * (self.commitment / self.dim)
+            if self.learning:
+                cost = cost + self.learning * (z.detach() - e).square().mean(1)
+            if self.rotates:
+                values = turned(z, e.detach())
+            return Quantised(values, codes.unsqueeze(1), cost)
+
+    def look_up(self, codes: Tensor) -> Tensor:
+        """See `Quantiser.look_up`."""
+        found: Tensor = F.embedding(codes.squeeze(1), self.vectors())
+        return found
+
+
+class _Counted(_Vectors):
+    """A quantiser that knows how often each code is chosen, and can move those that hardly ever are.
+
+    Arguments:
+        decay: γ of the averages over steps.
+        revival: codes chosen by less than this share of the mean are given a new place: half of one that many choose.
+    """
+
+    counts: Tensor
+    errors: Tensor
+    updates: Tensor
+    revival: Tensor
+
+    def __init__(
+        self, dim: int, codes: int, distance: Distance, estimator: Estimator, commitment: float, learning: float,
+        decay: float, revival: float,
+    ) -> None:  # fmt: skip
+        super().__init__(dim, codes, distance, estimator, commitment, learning)
+        self.decay = decay
+        # Averages over steps of the share of all vectors that chose a code, and of its mean squared distance to them.
+        self.register_buffer("counts", torch.full((codes,), 1 / codes))
+        self.register_buffer("errors", torch.full((codes,), 1 / codes))
+        self.register_buffer("updates", torch.zeros((), dtype=torch.long))
+        self.register_buffer("revival", torch.tensor(float(revival)))
+        self._counted: Tensor | None = None
+
+    def kept(self) -> Tensor:
+        """What the vectors of codes are made of, (K, D): moved where codes are."""
+        raise NotImplementedError
+
+    def learn(self, mean: Tensor, move: Tensor) -> None:
+        """What else is learned by counting: of what chose each code the mean, (K, D), and its weight, (K, 1)."""
+
+    @torch.no_grad()
+    def count(self, z: Tensor, codes: Tensor, apart: Tensor) -> None:
+        """Add to what was counted since the last update: by code Σ z, Σ ‖z − e‖² and how many chose it, (K, D + 2)."""
+        sums = z.new_zeros(self.codes, self.dim).index_add_(0, codes, z)
+        squares = z.new_zeros(self.codes).index_add_(0, codes, apart)
+        n = torch.bincount(codes, minlength=self.codes).to(z.dtype)
+        counted = torch.cat([sums, squares.unsqueeze(1), n.unsqueeze(1)], 1)
+        self._counted = counted if self._counted is None else self._counted + counted
+
+    @torch.no_grad()
+    def settle(self, total: Total | None) -> None:
+        """See `Quantiser.settle`."""
+        counted, self._counted = self._counted, None
+        if total is not None and counted is not None:
+            self._settle(total(counted), self.decay)
+
+    def _settle(self, counted: Tensor, decay: float) -> None:
+        sums, squares, n = counted[:, : self.dim], counted[:, self.dim], counted[:, self.dim + 1]
+        every = n.sum().clamp_min(1)
+        share = n / every
+        # e_k moves towards the mean of what chose it by its weight in N_k: the rule above, with no m_k to keep.
+        counts = decay * self.counts + (1 - decay) * share
+        move = ((1 - decay) * share / counts.clamp_min(1e-20)).unsqueeze(1)
+        mean = sums / n.clamp_min(1).unsqueeze(1)
+        self.learn(mean, move)
+        self.errors.lerp_(squares / n.clamp_min(1), move.squeeze(1))
+        self.counts.copy_(counts)
+        self.updates += 1
+        if self.revival:
+            self._revive()
+
+    def _revive(self) -> None:
+        """Codes that are hardly chosen, each with half of one of those that are chosen most."""
+        dead = self.counts < self.revival / self.codes
+        order = self.counts.argsort(descending=True)
+        # No more than there are others to divide, and none that would be dead then.
+        rich = self.counts[order] > 2 * self.revival / self.codes
+        few = min(int(dead.sum()), int(rich.sum()))
+        if not few:
+            return
+        empty, full = dead.nonzero().flatten()[:few], order[:few]
+        noise = torch.randn(few, self.dim, generator=seeds.generator("revival", int(self.updates)))
+        kept = self.kept()
+        step = APART * (self.errors[full] / self.dim).sqrt().unsqueeze(1) * noise.to(kept)
+        kept[empty] = kept[full] - step
+        kept[full] += step
+        for each, part in ((self.counts, 0.5), (self.errors, 1.0)):
+            each[full] *= part
+            each[empty] = each[full]
+
+    @torch.no_grad()
+    def enliven(self) -> bool:
+        """See `Quantiser.enliven`."""
+        if float(self.revival) >= SOONEST:
+            return False
+        self.revival.mul_(2).clamp_(REVIVAL, SOONEST)
+        return True
+
+
+@listed
+class AveragedCodes(_Counted):
+    """Each code's vector is a moving average of the vectors that chose it.
+
+        N_k ← γ N_k + (1 − γ) n_k,   m_k ← γ m_k + (1 − γ) Σ z,   e_k = m_k / N_k
+
+    with n_k the number of vectors z of a step, of all processes, that chose k. It is k-means, a batch at a time: with
+    γ = 0 a step is one of Lloyd's. A code that hardly any vector chooses is given half of one that many do.
+
+    Arguments:
+        dim: D.
+        codes: K.
+        distance: see `_Vectors`.
+        estimator: of the gradient for z.
+        commitment: β, the weight of ‖z − e‖² for z.
+        decay: γ.
+        revival: see `_Counted`.
+    """
+
+    means: Tensor
+
+    def __init__(
+        self,
+        dim: Dim,
+        codes: Count,
+        distance: Distance = "euclidean",
+        estimator: Estimator = "straight-through",
+        commitment: Annotated[float, Range(ge=0, le=1000)] = 0.25,
+        decay: Annotated[float, Range(ge=0, lt=1)] = 0.99,
+        revival: Share = REVIVAL,
+    ) -> None:
+        super().__init__(dim, codes, distance, estimator, commitment, 0.0, decay, revival)
+        self.register_buffer("means", torch.randn(codes, dim) / dim**0.5)
+
+    def vectors(self) -> Tensor:
+        """See `_Vectors.vectors`."""
+        return F.normalize(self.means, dim=1) if self.round else self.means
+
+    def kept(self) -> Tensor:
+        """See `_Counted.kept`."""
+        return self.means
+
+    def learn(self, mean: Tensor, move: Tensor) -> None:
+        """See `_Counted.learn`."""
+        self.means.lerp_(mean, move)
+
+    @torch.no_grad()
+    def start_from(self, z: Tensor) -> None:
+        """Vectors of some rounds of k-means."""
+        z = precise(z)
+        with seeds.seeded("codes", self.codes):
+            z = z[torch.randperm(len(z))[: max(LEAST, ENOUGH * self.codes)].to(z.device)]
+        z = F.normalize(z, dim=1) if self.round else z
+        # Chosen one after the other where that takes no time. Where there are fewer vectors than codes several start at
+        # one, and all but one of them are moved at once.
+        first = z[torch.arange(self.codes, device=z.device) % len(z)]
+        if self.codes <= min(FEW, len(z)):
+            first = first_centres(z, self.codes, seeds.generator("codes", self.codes))
+        self.means.copy_(first)
+        self.counts.fill_(1 / self.codes)
+        self.errors.copy_(z.var(0, correction=0).sum().expand(self.codes))
+        for _ in range(ROUNDS):
+            codes = nearest(z, self.vectors())
+            self.count(z, codes, (z - self.vectors()[codes]).square().sum(1))
+            assert self._counted is not None
+            self._settle(self._counted, 0.0)
+            self._counted = None
+
+
+@listed
+class LearnedCodes(_Counted):
+    """Vectors that are parameters, and descend ‖z − e‖².
+
+    Arguments:
+        dim: D.
+        codes: K.
+        distance: see `_Vectors`.
+        estimator: of the gradient for z.
+        commitment: β, the weight of ‖z − e‖² for z.
+        decay: of what is counted, see `_Counted`.
+        revival: see `_Counted`; 0 leaves all codes where their gradients take them.
+    """
+
+    def __init__(
+        self,
+        dim: Dim,
+        codes: Count,
+        distance: Distance = "euclidean",
+        estimator: Estimator = "straight-through",
+        commitment: Annotated[float, Range(ge=0, le=1000)] = 0.25,
+        decay: Annotated[float, Range(ge=0, lt=1)] = 0.99,
+        revival: Share = 0.0,
+    ) -> None:
+        super().__init__(dim, codes, distance, estimator, commitment, 1.0, decay, revival)
+        self.table = nn.Parameter(torch.randn(codes, dim) / dim**0.5)
+
+    def vectors(self) -> Tensor:
+        """See `_Vectors.vectors`."""
+        return F.normalize(self.table, dim=1) if self.round else self.table
+
+    def kept(self) -> Tensor:
+        """See `_Counted.kept`."""
+        return self.table
+
+    @torch.no_grad()
+    def start_from(self, z: Tensor) -> None:
+        """Vectors of some rounds of k-means."""
+        found = AveragedCodes(self.dim, self.codes, "cosine" if self.round else "euclidean").to(z.device)
+        found.start_from(z)
+        self.table.copy_(found.vectors())
+        self.errors.copy_(found.errors)
+
+
+@listed
+class MappedCodes(_Vectors):
+    """e = W c with random c that never move: all codes move together, so that none is left behind.
+
+    Arguments:
+        dim: D.
+        codes: K.
+        estimator: of the gradient for z.
+        commitment: β, the weight of ‖z − e‖² for z.
+    """
+
+    frozen: Tensor
+
+    def __init__(
+        self,
+        dim: Dim,
+        codes: Count,
+        estimator: Estimator = "straight-through",
+        commitment: Annotated[float, Range(ge=0, le=1000)] = 0.25,
+    ) -> None:
+        super().__init__(dim, codes, "euclidean", estimator, commitment, learning=1.0)
+        self.register_buffer("frozen", torch.randn(codes, dim) / dim**0.5)
+        self.map = nn.Linear(dim, dim, bias=False)
+        nn.init.eye_(self.map.weight)
+
+    def vectors(self) -> Tensor:
+        """See `_Vectors.vectors`."""
+        return self.map(self.frozen)  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def start_from(self, z: Tensor) -> None:
+        """A cloud as wide as that of z, in each direction."""
+        z = precise(z) - precise(z).mean(0)
+        values, directions = torch.linalg.eigh(z.T @ z / len(z))
+        self.map.weight.copy_(directions * (values.clamp_min(0) * self.dim).sqrt() @ directions.T)
