@@ -14,7 +14,8 @@ COLOURS = np.array(
     [[70, 130, 180], [120, 40, 30], [200, 180, 140], [40, 40, 90], [110, 70, 30], [40, 120, 50], [128, 128, 128]],
     np.uint8,
 )
-Map, Pixels = NDArray[np.int64], NDArray[np.uint8]
+Map = NDArray[np.int64]
+Pixels = NDArray[np.uint8]
 
 
 def layout(random: np.random.Generator, side: int) -> Map:

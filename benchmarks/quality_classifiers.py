@@ -241,7 +241,7 @@ def rows(name: str, **changes: Any) -> dict[str, list[Any]]:
     """The columns of a shared table; some are left out, and the target may be made of another column."""
     with gzip.open(shared(f"uci/{name}.csv.gz"), "rt") as file:
         head, *lines = list(csv.reader(file))
-    columns = {c: [line[i] or None for line in lines] for i, c in enumerate(head)}
+    columns: dict[str, list[Any]] = {c: [line[i] or None for line in lines] for i, c in enumerate(head)}
     for column in changes.get("drop", ()):
         del columns[column]
     target, above = changes["target"], changes.get("above")

@@ -33,7 +33,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -47,6 +47,8 @@ from seisei.data.dataset import Dataset, read_dataset
 from seisei.data.loader import Loader, Order
 from seisei.evaluation.kinds import modes, on_mixture
 from seisei.fidelity import classification_accuracy
+from seisei.modalities.label import Label
+from seisei.models.gan import Generator
 from seisei.recipes import recipe
 from seisei.training.engine import Engine, Execution
 from seisei.training.levers import keep_pages, route_float32
@@ -56,7 +58,7 @@ RING = [(math.cos(math.tau * i / 8), math.sin(math.tau * i / 8)) for i in range(
 GRID = [(float(a), float(b)) for a in range(-4, 5, 2) for b in range(-4, 5, 2)]
 # Centres, σ, steps, and the goals: modes, share within 3 σ, reverse KL.
 MIXTURES = {"ring": (RING, 0.01, 10_000, 0.01), "grid": (GRID, 0.05, 25_000, 0.02)}
-POINTS = {"width": 128, "batch": 256, "learning_rate": 2e-3}
+POINTS: dict[str, Any] = {"width": 128, "batch": 256, "learning_rate": 2e-3}
 DRAWN, REACHED = 2500, 0.98
 
 # By set: dials on two cores, dials for a GPU, the goals of label fidelity and of the classification accuracy score.
@@ -69,7 +71,10 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, float], dict[st
         {"lf": 0.92, "cas": 0.90},
     ),
 }
-STACKED = ({"steps": 30_000}, {"steps": 100_000, "batch": 256, "width": 64})
+STACKED: tuple[dict[str, Any], dict[str, Any]] = (
+    {"steps": 30_000},
+    {"steps": 100_000, "batch": 256, "width": 64},
+)
 JUDGED, LESSON = 6000, 60_000
 # Classifiers that are one judge, and whether a mirror image is of the same kind.
 JUDGES = {"mnist": (1, False), "fashion-mnist": (3, True)}
@@ -115,13 +120,15 @@ def measure_points(record: Record, kind: str, seeds_: int, asked: int | None) ->
         hit, share, divergence, seconds = zip(*pool.map(alone, range(seeds_)), strict=True)
     setting = f"{kind} of {len(centres)}, {seeds_} seeds, {steps:,} steps"
     record.add("modes, fewest of the seeds", setting, min(hit), goal=len(centres), better="higher")
-    for name, values, goal, better in (
-        ("share within 3 σ", share, REACHED, "higher"), ("reverse KL", divergence, limit, "lower"),
-    ):  # fmt: skip
+    figures: tuple[tuple[str, tuple[float, ...], float, Literal["higher", "lower"]], ...] = (
+        ("share within 3 σ", share, REACHED, "higher"),
+        ("reverse KL", divergence, limit, "lower"),
+    )
+    for name, values, goal, better in figures:
         worst = min(values) if better == "higher" else max(values)
         error = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else math.nan
         mean = statistics.mean(values)
-        record.add(name, setting, mean, goal=goal, better=better, error=error, worst=worst)  # type: ignore[arg-type]
+        record.add(name, setting, mean, goal=goal, better=better, error=error, worst=worst)
     record.add("minutes a seed, one core", setting, statistics.median(seconds) / 60, goal=5, better="lower")
 
 
@@ -192,7 +199,8 @@ def measure_kinds(record: Record, name: str, full: bool, quick: bool, kept: bool
     record.add("judge right on real test pictures", setting, own, goal=None, better="higher")
     count = 200 if quick else 10_000
     asked = test.y[:count]
-    raw = pipeline.sample(count, seed=record.seed + 1, label=[data.schema.y.names[int(k)] for k in asked])
+    names = cast(Label, data.schema.y).names
+    raw = pipeline.sample(count, seed=record.seed + 1, label=[names[int(k)] for k in asked])
     drawn = torch.stack([data.schema.x.unpack(data.schema.x.pack(picture)) for picture in raw])
     right = float((judge(drawn) == asked).double().mean())
     error = (right * (1 - right) / count) ** 0.5
@@ -234,8 +242,9 @@ def measure_stacked(record: Record, full: bool, quick: bool) -> None:
     record.add("minutes of training", setting, (time.perf_counter() - begun) / 60, goal=120, better="lower")
     keep_pages()
     route_float32(True)
-    judge, model = Judge(single, 50 if quick else JUDGED), run.pipeline.model
+    judge, model = Judge(single, 50 if quick else JUDGED), cast(Generator, run.pipeline.model)
     test = single.subset(single.splits["test"])
+    assert test.y is not None
     own = float((judge(test.batch(torch.arange(len(test))).x) == test.y).double().mean())
     record.add("judge right on real test digits", setting, own, goal=None, better="higher")
 

@@ -17,7 +17,7 @@ pictures of the answers in docs/images.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import facades
 import numpy as np
@@ -86,7 +86,7 @@ def compare(record: Record, name: str, data: Any, kept: bool, full: bool, quick:
         told[kind] = {}
         for score in scores(run.pipeline, dataset, part, judge, record.seed):
             told[kind][score["name"]] = score["value"]
-            better = score["better"] or "lower"
+            better: Literal["higher", "lower"] = score["better"] or "lower"
             record.add(score["name"], setting, score["value"], goal=None, better=better, error=score["error"])
         record.add("minutes of training", setting, minutes(run), goal=60, better="lower")
     mine, twin = told.values()

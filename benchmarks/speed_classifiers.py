@@ -31,7 +31,7 @@ def mnist(seed: int) -> tuple[Any, Any, Any, Any]:
     """Training and test pixels with noise, and their labels."""
     source = idx_source(shared("mnist"), "mnist")
     noise = np.random.default_rng(seed)
-    x = source.array.reshape(len(source.array), -1).astype(np.float32) / 255  # type: ignore[attr-defined]
+    x = source.array.reshape(len(source.array), -1).astype(np.float32) / 255
     x += noise.normal(0, 0.1, x.shape).astype(np.float32)
     y = np.array([record.label for record in source.records])
     train = np.array([record.split == "train" for record in source.records])

@@ -37,6 +37,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -170,7 +171,7 @@ def bare(data: Any, networks: Networks, precision: Precision) -> Steps:
     pictures, layout = data.x[data.splits["train"]], torch.channels_last
     optimizers = {}
     for name, net in (("critic", judge), ("generator", draw)):
-        net.to(memory_format=layout)
+        net.to(memory_format=layout)  # type: ignore[call-overload]
         optimizers[name] = torch.optim.Adam(net.parameters(), lr=dcgan.RATE, betas=dcgan.BETAS, fused=True)
 
     def batches() -> Iterator[Tensor]:
@@ -322,13 +323,13 @@ def main() -> None:
     if arguments.network == "own":
         setting = f"gan with its own networks, {SIZE}×{SIZE}, batch {BATCH}"
         for kind in precisions:
-            makers[f"seisei, {kind}"] = lambda kind=kind: ours(data, gan(data.schema, batch=BATCH), kind, seed)
+            makers[f"seisei, {kind}"] = partial(ours, data, gan(data.schema, batch=BATCH), kind, seed)
     else:
         setting, networks = f"DCGAN {SIZE}×{SIZE}, batch {BATCH}", Networks.first(seed)
         compare(record, f"DCGAN {SIZE}×{SIZE}", data, networks, 2 if arguments.quick else 10)
         for kind in precisions:
-            makers[f"seisei, {kind}"] = lambda kind=kind: ours(data, same_game(networks), kind, seed)
-            makers[f"bare, same levers, {kind}"] = lambda kind=kind: bare(data, networks, kind)
+            makers[f"seisei, {kind}"] = partial(ours, data, same_game(networks), kind, seed)
+            makers[f"bare, same levers, {kind}"] = partial(bare, data, networks, kind)
         makers |= {PEER: lambda: example(data, networks), ALONE: lambda: alone(seed)}
     speeds = measure(makers, steps, rounds)
     for name, values in speeds.items():

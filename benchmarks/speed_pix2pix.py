@@ -26,7 +26,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -123,7 +124,8 @@ class Plain:
 
 
 def plain(data: Dataset, plan: Plan, seed: int) -> Steps:
-    step = Plain(copy.deepcopy(training(data, plan, "fp32", seed).objective))
+    step = Plain(cast(Translation, copy.deepcopy(training(data, plan, "fp32", seed).objective)))
+    assert data.y is not None
     y, x = (stored.float() / 255 for stored in (data.y, data.x))
 
     def run(steps: int) -> None:
@@ -139,12 +141,13 @@ def apart(seed: int, updates: int) -> float:
     data = data_of(64)
     state = training(data, plan_of(64, 8, 4), "fp32", seed)
     state.objective.double()
-    step = Plain(copy.deepcopy(state.objective))
+    step = Plain(cast(Translation, copy.deepcopy(state.objective)))
     # What is read is made wider where it enters; the optimizers are made anew for the wider weights.
     state.engine.place = lambda batch, format: batch.map(lambda part: part.double())  # type: ignore[method-assign]
     worst = 0.0
     for number in range(updates):
         batch = state.loader.at(number)
+        assert batch.y is not None
         state.advance()
         mine = [float(state.moved[player].parts["loss"]) for player in ("critic", "generator")]
         told = step(batch.y.double(), batch.x.double())
@@ -176,7 +179,7 @@ def measure_step(record: Record, quick: bool) -> None:
     there = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     precisions: tuple[Precision, ...] = ("fp32", "bf16") if there else ("fp32",)
     makers: dict[str, Callable[[], Steps]] = {
-        f"seisei, {kind}": lambda kind=kind: ours(data, plan, kind, record.seed) for kind in precisions
+        f"seisei, {kind}": partial(ours, data, plan, kind, record.seed) for kind in precisions
     }
     makers["plain"] = lambda: plain(data, plan, record.seed)
     seconds = measure(makers, *((1, 1) if quick else (4, 7)))

@@ -26,7 +26,7 @@ import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from common import Record, options, shared
@@ -43,13 +43,14 @@ from seisei.training.loop import Training
 BATCH = 64
 PEER = "pythae 0.1.2"
 Steps = Callable[[int], None]
+Network = Literal["mlp", "conv"]
 
 
 def dataset() -> Any:
     return read_dataset(shared("mnist"))
 
 
-def ours(data: Any, network: str) -> Steps:
+def ours(data: Any, network: Network) -> Steps:
     depth = {"mlp": 1, "conv": None}[network]
     width = {"mlp": 512, "conv": None}[network]
     plan = vae(data.schema, latent=16, network=network, width=width, depth=depth, head="bernoulli", batch=BATCH)
@@ -64,7 +65,7 @@ def ours(data: Any, network: str) -> Steps:
     return run
 
 
-def bare(data: Any, network: str, *, tuned: bool) -> Steps:
+def bare(data: Any, network: Network, *, tuned: bool) -> Steps:
     depth = {"mlp": 1, "conv": None}[network]
     width = {"mlp": 512, "conv": None}[network]
     plan = vae(data.schema, latent=16, network=network, width=width, depth=depth, head="bernoulli", batch=BATCH)
@@ -73,7 +74,7 @@ def bare(data: Any, network: str, *, tuned: bool) -> Steps:
     model.to(memory_format=layout)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True if tuned else None)
     pictures = data.x[data.splits["train"]]
-    state = {"step": 0, "order": torch.randperm(len(pictures))}
+    state: dict[str, Any] = {"step": 0, "order": torch.randperm(len(pictures))}
 
     def batch() -> Tensor:
         at = state["step"] * BATCH % (len(pictures) - BATCH)
@@ -123,7 +124,7 @@ def pythae(data: Any, images: int) -> Steps:
     return run
 
 
-def variants(data: Any, network: str, steps: int) -> dict[str, Callable[[], Steps]]:
+def variants(data: Any, network: Network, steps: int) -> dict[str, Callable[[], Steps]]:
     """How to make each variant; none is made here, since a process that measures memory must hold one alone."""
     found: dict[str, Callable[[], Steps]] = {
         "seisei": lambda: ours(data, network),
@@ -151,7 +152,7 @@ def measure(makers: dict[str, Callable[[], Steps]], steps: int, rounds: int) -> 
     return speeds
 
 
-def peak(name: str, network: str) -> float:
+def peak(name: str, network: Network) -> float:
     """Peak memory of a process that makes 50 steps, in MB."""
     command = [sys.executable, __file__, "--peak", name, "--network", network]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
@@ -173,7 +174,8 @@ def main() -> None:
     keep_pages()
     record, data = Record("speed_vae", arguments.seed), dataset()
     rounds = 3 if arguments.quick else 9
-    for network, steps in (("mlp", 150), ("conv", 40)):
+    sizes: tuple[tuple[Network, int], ...] = (("mlp", 150), ("conv", 40))
+    for network, steps in sizes:
         speeds = measure(variants(data, network, steps), steps, rounds)
         setting = f"{network} VAE 28×28, batch {BATCH}"
         for name, values in speeds.items():

@@ -44,7 +44,7 @@ from seisei.nn.codebooks import AveragedCodes
 from seisei.nn.segments import Segment
 from seisei.recipes.vq import vqvae2
 from seisei.schema import Schema
-from seisei.training.engine import Engine, Execution
+from seisei.training.engine import Engine, Execution, Precision
 from seisei.training.levers import keep_pages, route_float32
 from seisei.training.loop import Training
 from seisei.training.plan import Plan
@@ -107,6 +107,10 @@ def draw_peer(batch: int) -> tuple[Work, None]:
 class Plain(nn.Module):
     """Vector quantisation as it is written down: all distances, one-hot averages."""
 
+    embed: Tensor
+    size: Tensor
+    mean: Tensor
+
     def __init__(self, dim: int, codes: int, decay: float = 0.99) -> None:
         super().__init__()
         self.decay = decay
@@ -132,7 +136,7 @@ def step_peer() -> tuple[Work, None]:
     catalog.fill()
     with seeds.seeded(0, "step"):
         model: VQVAE = plan_of_step().objective.build().model.train()
-    plain = nn.ModuleList(Plain(q.dim, q.codes) for q in model.quantisers)  # type: ignore[arg-type, union-attr]
+    plain = nn.ModuleList(Plain(q.dim, q.codes) for q in model.quantisers)  # type: ignore[arg-type]
     optimizer = torch.optim.Adam(
         [*model.encoders.parameters(), *model.enter.parameters(), *model.decoders.parameters()]
     )
@@ -191,9 +195,9 @@ def child(wire: Connection, what: str, arguments: tuple[int, ...]) -> None:
 class Steps:
     """A training's steps, with all that belongs to one."""
 
-    def __init__(self, precision: str) -> None:
+    def __init__(self, precision: Precision) -> None:
         catalog.fill()
-        self.engine = Engine(Execution(device="cpu", precision=precision))  # type: ignore[arg-type]
+        self.engine = Engine(Execution(device="cpu", precision=precision))
         self.training = Training(plan_of_step(), loader(), self.engine, 0)
 
     def __call__(self) -> None:
@@ -225,8 +229,8 @@ def quantise_ours(rows: int, dim: int, codes: int) -> tuple[Work, Tensor]:
 
 
 def draw_ours(batch: int) -> Work:
-    codec = nn.Module()
-    codec.segments = [Segment(16, 16, 1, CODES)]  # type: ignore[assignment]
+    codec: Any = nn.Module()
+    codec.segments = [Segment(16, 16, 1, CODES)]
     model = Autoregressive(codec, width=WIDTH, layers=LAYERS, heads=HEADS).eval()
     return lambda: model.draw(batch)
 
@@ -277,10 +281,11 @@ def main() -> None:
             compared(record, setting, goal, "draw", (batch,), draw_ours(batch), 1 if told.quick else 3)
     if "step" in wanted:
         route_float32(True)
-        for precision in ("bf16", "fp32"):
+        precisions: tuple[Precision, ...] = ("bf16", "fp32")
+        for precision in precisions:
             setting = f"VQ-VAE-2 step at 128×128, batch 8, {precision}"
-            goal = STEP if precision == "bf16" else None
-            compared(record, setting, goal or 1.0, "step", (), Steps(precision), rounds)
+            goal = STEP if precision == "bf16" else 1.0
+            compared(record, setting, goal, "step", (), Steps(precision), rounds)
     if not told.quick:
         record.write(("torch", "numpy", "seisei", "vector-quantize-pytorch", "transformers"), keep_others=True)
 
