@@ -10,7 +10,7 @@ nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,8 @@ from seisei.modalities.pixels import grid
 from seisei.models.style import Stylizer, optimise
 from seisei.nn.colours import luminance, matched, relit
 from seisei.nn.features import StageFeatures, form_level
-from seisei.nn.statistics import LEAST, mean_and_deviation, moments_apart
+from seisei.nn.statistics import LEAST, Moments, Together, moments_apart
+from seisei.nn.tiles import Tiling
 from seisei.nn.vgg import VGG
 from seisei.pipeline import Pipeline
 from seisei.recipes.style import check_encoder
@@ -43,6 +44,8 @@ Score = dict[str, Any]
 TOGETHER, SHOWN = 8, 8
 # Maps that descending on pixels looks at: all of VGG-19's that there are names for, and as many of another network's.
 DEEPEST = 5
+# Sides of the tiles by which larger pictures are looked at and painted, and pixels that neighbours share.
+TILE, OVERLAP = 1024, 128
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ def feedforward(
     if keep_color:
         y = _in_colours_of(y, x)
     with torch.no_grad():
-        made = model.stylize(x, y, strength)
+        made = _by_parts(model, x, y, strength)
     return _painted(model.features, made, x, y, keep_color)
 
 
@@ -155,23 +158,71 @@ def shrunk(pixels: Pixels, longest: int) -> Pixels:
     return resized(pixels, max(1, round(height * scale)), max(1, round(width * scale)), "stretch")
 
 
+def _by_parts(model: Any, content: Tensor, style: Tensor, strength: float) -> Tensor:
+    """What `Stylizer.stylize` makes of a picture: of a large one tile by tile, all by the moments of the whole."""
+    if max(content.shape[2:]) <= TILE:
+        made: Tensor = model.stylize(content, style, strength)
+        return made
+    tiling = _tiling(model.features)
+    own, theirs = (_moments(model.features, picture)[-1] for picture in (content, style))
+
+    def part(tile: Tensor) -> Tensor:
+        found: Tensor = model.stylize_part(tile, own, theirs, strength)
+        return found
+
+    return torch.cat([band.rows for band in tiling.bands(part, content[0])], 1)[None]
+
+
+def _tiling(features: Any) -> Tiling:
+    stride = features.strides[-1]
+    tile, overlap = (-(-side // stride) * stride for side in (TILE, OVERLAP))
+    return Tiling(tile, overlap, stride)
+
+
+def _maps(features: Any, *pictures: Tensor) -> Iterator[list[tuple[Tensor, ...]]]:
+    """The maps of pictures of one size, tile by tile: of each map those of all pictures."""
+    for rows, columns, own in _tiling(features).shares(*pictures[0].shape[2:]):
+        each = [features(picture[..., rows, columns]) for picture in pictures]
+        yield [
+            tuple(found[(..., *(_coarser(side, stride) for side in own))] for found in level)
+            for level, stride in zip(zip(*each, strict=True), features.strides, strict=True)
+        ]
+
+
+def _coarser(side: slice, stride: int) -> slice:
+    return slice(side.start // stride, None if side.stop is None else side.stop // stride)
+
+
+def _moments(features: Any, picture: Tensor) -> list[Moments]:
+    """Means and deviations of the channels of each map."""
+    found = [Together() for _ in features.outputs]
+    for maps in _maps(features, picture):
+        for level, (of,) in zip(found, maps, strict=True):
+            level.add(of, of)
+    return [level.moments for level in found]
+
+
 @torch.no_grad()
 def apart(features: Any, made: Tensor, content: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
     """How far pictures are from their contents and from their styles, (B,) each; see above."""
-    maps, own, theirs = features(made), features(content), features(style)
-    level = form_level(features.strides)
-    (mean, deviation), (its, spread) = mean_and_deviation(own[level]), mean_and_deviation(maps[level])
-    alike = ((own[level] - mean) * (maps[level] - its) / (deviation * spread)).mean((2, 3))
+    form, levels = form_level(features.strides), range(len(features.outputs))
+    own, its, both = [Together() for _ in levels], [Together() for _ in levels], Together()
+    for maps in _maps(features, content, made):
+        for level, (before, after) in enumerate(maps):
+            own[level].add(before, before)
+            its[level].add(after, after)
+        both.add(*maps[form])
+    # How alike the map that says what a picture is of is, channels counting by how much they vary.
+    (_, deviation), (_, spread) = own[form].moments, its[form].moments
     weights = deviation.square().flatten(1)
-    form = 1 - (weights * alike).sum(1) / weights.sum(1)
-    far: list[list[Tensor]] = [[], []]
-    for one, before, aim in zip(maps, own, theirs, strict=True):
-        wanted = mean_and_deviation(aim)
+    alike = (both.covariance / (deviation * spread)).flatten(1)
+    unlike = 1 - (weights * alike).sum(1) / weights.sum(1)
+    left, whole = torch.zeros_like(unlike), torch.zeros_like(unlike)
+    for level, wanted in enumerate(_moments(features, style)):
         scale = wanted[1].square().flatten(1).mean(1).clamp_min(LEAST)
-        for kept, of in zip(far, (one, before), strict=True):
-            kept.append(moments_apart(of, wanted) / scale)
-    left, whole = (torch.stack(each).sum(0) for each in far)
-    return form, left / whole.clamp_min(LEAST)
+        left += moments_apart(its[level].moments, wanted) / scale
+        whole += moments_apart(own[level].moments, wanted) / scale
+    return unlike, left / whole.clamp_min(LEAST)
 
 
 # ---- what a finished run tells

@@ -33,7 +33,7 @@ from seisei.nn.features import StageFeatures, encoder_of, padded
 from seisei.nn.maps import MapEncoder
 from seisei.nn.mirror import MirrorDecoder
 from seisei.nn.mlp import MLPEncoder
-from seisei.nn.statistics import adaptive, gram, grams_apart, mean_and_deviation, moments_apart, variation
+from seisei.nn.statistics import Together, adaptive, gram, grams_apart, mean_and_deviation, moments_apart, variation
 from seisei.nn.vgg import VGG
 from seisei.objectives.style import StyleTransfer
 from seisei.recipes.style import stylize
@@ -58,7 +58,7 @@ def test_statistics_of_a_map_that_is_worked_out_by_hand() -> None:
     assert mean.flatten().tolist() == [3.0, 1.0]
     assert torch.allclose(deviation.flatten(), torch.tensor([math.sqrt(3.5), math.sqrt(3.0)]))
     zero = (torch.zeros(1, 2, 1, 1), torch.zeros(1, 2, 1, 1))
-    assert moments_apart(features, zero).item() == pytest.approx((9 + 3.5 + 1 + 3) / 2)
+    assert moments_apart(mean_and_deviation(features), zero).item() == pytest.approx((9 + 3.5 + 1 + 3) / 2)
     assert grams_apart(features, gram(features)).item() == 0 and grams_apart(0 * features, gram(features)).item() == 1
     assert variation(features[:, :1]).item() == pytest.approx((1 + 3 + 2 + 4) / 4)
 
@@ -197,6 +197,23 @@ def test_padding_reflects_and_is_none_where_none_is_needed() -> None:
     assert wide.shape == (1, 1, 16, 24) and torch.equal(wide[..., 23], x[..., 21])
 
 
+def test_moments_of_parts_are_those_of_the_whole() -> None:
+    one, other = 5 + drawn(2, 3, 9, 8), drawn(2, 3, 9, 8, key="other")
+    own, both = Together(), Together()
+    for rows in (slice(0, 1), slice(1, 7), slice(7, 9)):
+        own.add(one[:, :, rows], one[:, :, rows])
+        both.add(one[:, :, rows], other[:, :, rows])
+    for part, whole in zip(own.moments, mean_and_deviation(one), strict=True):
+        assert torch.allclose(part, whole, rtol=1e-5)
+    apart = [x - x.mean((2, 3), keepdim=True) for x in (one, other)]
+    assert torch.allclose(both.covariance, (apart[0] * apart[1]).mean((2, 3), keepdim=True), atol=1e-6)
+    # A channel that is the same everywhere has no deviation, however large it is.
+    flat = Together()
+    for part in torch.full((1, 1, 4, 4), 1e3).split(2, 2):
+        flat.add(part, part)
+    assert float(flat.covariance) == 0
+
+
 # ---- the model and the objective
 
 
@@ -216,6 +233,23 @@ def test_a_picture_keeps_its_size_and_no_strength_leaves_the_style_out() -> None
     assert not torch.equal(model.stylize(content, one), model.stylize(content, other))
     # A picture in its own style is what comes back of it.
     assert torch.allclose(model.stylize(content, content), model.stylize(content, one, 0.0), atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_large_picture_is_painted_as_if_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Darker to the left: a tile's own moments are not those of the whole.
+    model, content, other = small(), torch.linspace(0, 1, 131) * drawn(1, 3, 150, 131), drawn(1, 3, 40, 90, key="o")
+    whole = model.stylize(content, other, 0.8)
+    wanted = style.apart(model.features, whole, content, other)
+    monkeypatch.setattr(style, "TILE", 64)
+    for overlap, near in ((48, 1e-3), (0, 3e-3)):
+        monkeypatch.setattr(style, "OVERLAP", overlap)
+        made = style._by_parts(model, content, other, 0.8)
+        assert made.shape == whole.shape
+        far = float((made - whole).abs().max())
+        assert far < near, far
+        for found, of in zip(style.apart(model.features, made, content, other), wanted, strict=True):
+            assert torch.allclose(found, of, atol=0.01)
 
 
 def test_the_loss_is_the_papers() -> None:

@@ -246,3 +246,16 @@ def test_a_function_is_called_without_gradients_and_may_change_the_channels() ->
     with pytest.raises(AssertionError):
         tiled(lambda x: x[:, :, 1:], picture, tile=16, overlap=8)
     assert disagreement([Band(picture)]) == 0
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_shares_of_tiles_are_the_whole_once(size: tuple[int, int]) -> None:
+    picture = noise(2, *size)
+    for tiling in (Tiling(16, 8, 4), Tiling(12, 5, 3, 2), Tiling(16, 0, 8)):
+        found = torch.zeros_like(picture)
+        for rows, columns, own in tiling.shares(*size):
+            tile = picture[:, rows, columns]
+            found[:, rows, columns][:, own[0], own[1]] += tile[:, own[0], own[1]]
+            for part in own:
+                assert part.start % tiling.stride == 0 and (part.stop is None or part.stop % tiling.stride == 0)
+        assert torch.equal(found, picture)

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from seisei.batch import Batch
 from seisei.nn.features import REACH, cut, form_level
-from seisei.nn.statistics import LEAST, adaptive, gram, grams_apart, variation
+from seisei.nn.statistics import LEAST, Moments, adaptive, gram, grams_apart, restyled, variation
 from seisei.spec import listed
 
 # Pictures that are looked at before the first step, and those that go through together.
@@ -81,7 +81,11 @@ class Stylizer(nn.Module):
             style: (B, F, h', w').
             strength: one for all, or (B, 1, 1, 1).
         """
-        return content + strength * (adaptive(content, style) - content)
+        return self._towards(content, adaptive(content, style), strength)
+
+    @staticmethod
+    def _towards(content: Tensor, styled: Tensor, strength: float | Tensor) -> Tensor:
+        return content + strength * (styled - content)
 
     def decoded(self, target: Tensor, like: Tensor) -> Tensor:
         """The picture of what `target` gives, cut to the size of another."""
@@ -97,6 +101,18 @@ class Stylizer(nn.Module):
             strength: 0 for what comes back of the content picture alone, 1 for all of the style.
         """
         return self.decoded(self.target(self.features(content)[-1], self.features(style)[-1], strength), content)
+
+    def stylize_part(self, part: Tensor, own: Moments, style: Moments, strength: float = 1.0) -> Tensor:
+        """The same of a part of a content picture.
+
+        Arguments:
+            part: (1, C, h, w).
+            own: moments of the last map of the whole content picture.
+            style: likewise, of the style picture.
+            strength: see `stylize`.
+        """
+        content = self.features(part)[-1]
+        return self.decoded(self._towards(content, restyled(content, own, style), strength), part)
 
 
 def optimise(

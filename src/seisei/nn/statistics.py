@@ -21,6 +21,8 @@ from torch import Tensor
 
 # What the variance of a channel that is the same everywhere counts as: it has no direction to be scaled in.
 LEAST = 1e-10
+# μ and σ of each channel, (B, C, 1, 1) each.
+Moments = tuple[Tensor, Tensor]
 
 
 def gram(features: Tensor) -> Tensor:
@@ -34,7 +36,7 @@ def gram(features: Tensor) -> Tensor:
     return flat @ flat.transpose(1, 2) / flat.shape[2]
 
 
-def mean_and_deviation(features: Tensor) -> tuple[Tensor, Tensor]:
+def mean_and_deviation(features: Tensor) -> Moments:
     """μ and σ of each channel, (B, C, 1, 1) each.
 
     Example:
@@ -46,6 +48,47 @@ def mean_and_deviation(features: Tensor) -> tuple[Tensor, Tensor]:
     return mean, (variance + LEAST).sqrt()
 
 
+class Together:
+    """How each channel of two maps varies together, of maps that come in parts: means and E(x − μ)(x' − μ').
+
+    Example:
+        >>> together, parts = Together(), torch.tensor([[[[1.0, 3.0]]], [[[5.0, 7.0]]]])
+        >>> for part in parts.split(1):
+        ...     together.add(part, part)
+        >>> [round(float(value), 4) for value in (together.means[0], together.covariance)]
+        [4.0, 5.0]
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.means: Moments
+        self._sum: Tensor
+
+    def add(self, one: Tensor, other: Tensor) -> None:
+        """Take note of a part of both, (B, C, h, w)."""
+        means = one.mean((2, 3), keepdim=True), other.mean((2, 3), keepdim=True)
+        found = ((one - means[0]) * (other - means[1])).sum((2, 3), keepdim=True)
+        places = one.shape[2] * one.shape[3]
+        if not self.count:
+            self.count, self.means, self._sum = places, means, found
+            return
+        every = self.count + places
+        apart = [new - old for new, old in zip(means, self.means, strict=True)]
+        self._sum = self._sum + found + apart[0] * apart[1] * (self.count * places / every)
+        one_mean, other_mean = (old + by * (places / every) for old, by in zip(self.means, apart, strict=True))
+        self.count, self.means = every, (one_mean, other_mean)
+
+    @property
+    def covariance(self) -> Tensor:
+        """Of each channel, (B, C, 1, 1)."""
+        return self._sum / self.count
+
+    @property
+    def moments(self) -> Moments:
+        """μ and σ, where both maps are the same one."""
+        return self.means[0], (self.covariance + LEAST).sqrt()
+
+
 def adaptive(content: Tensor, style: Tensor) -> Tensor:
     """AdaIN(content, style): of the content's form, with the style's mean and deviation in each channel.
 
@@ -53,19 +96,19 @@ def adaptive(content: Tensor, style: Tensor) -> Tensor:
         >>> adaptive(torch.tensor([[[[0.0, 2.0]]]]), torch.tensor([[[[10.0, 30.0, 10.0, 30.0]]]])).tolist()
         [[[[10.0, 30.0]]]]
     """
-    (mean, deviation), (theirs, spread) = mean_and_deviation(content), mean_and_deviation(style)
+    return restyled(content, mean_and_deviation(content), mean_and_deviation(style))
+
+
+def restyled(content: Tensor, own: Moments, style: Moments) -> Tensor:
+    """A map, or a part of one whose moments are `own`, with those of a style."""
+    (mean, deviation), (theirs, spread) = own, style
     return spread * ((content - mean) / deviation) + theirs
 
 
-def moments_apart(one: Tensor, other: tuple[Tensor, Tensor]) -> Tensor:
-    """(μ − μ')² + (σ − σ')², the mean over channels, (B,).
-
-    Arguments:
-        one: a map.
-        other: μ' and σ', as `mean_and_deviation` gives them.
-    """
-    mean, deviation = mean_and_deviation(one)
-    return ((mean - other[0]).square() + (deviation - other[1]).square()).flatten(1).mean(1)
+def moments_apart(one: Moments, other: Moments) -> Tensor:
+    """(μ − μ')² + (σ − σ')², the mean over channels, (B,)."""
+    (mean, deviation), (theirs, spread) = one, other
+    return ((mean - theirs).square() + (deviation - spread).square()).flatten(1).mean(1)
 
 
 def grams_apart(one: Tensor, other: Tensor) -> Tensor:

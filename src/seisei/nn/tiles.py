@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -41,6 +42,20 @@ class Band(NamedTuple):
     rows: Tensor
     apart: float = 0.0
     blended: int = 0
+
+
+class Share(NamedTuple):
+    """A tile of a picture.
+
+    Arguments:
+        rows: of the picture.
+        columns: of the picture.
+        own: rows and columns of the tile that no other tile answers for.
+    """
+
+    rows: slice
+    columns: slice
+    own: tuple[slice, slice]
 
 
 def disagreement(bands: Iterable[Band]) -> float:
@@ -107,8 +122,28 @@ class Tiling:
 
     def seams(self, size: int) -> list[int]:
         """Where tiles begin to give way to the next, along a side."""
-        starts = self.starts(size)
-        return [b + (a + self.tile - b - self.blend) // 2 for a, b in zip(starts[:-1], starts[1:], strict=True)]
+        return [b + (a + self.tile - b - self.blend) // 2 for a, b in pairwise(self.starts(size))]
+
+    def shares(self, height: int, width: int) -> list[Share]:
+        """Tiles of a picture, each with what of it is taken from that tile alone.
+
+        Example:
+            >>> [(share.rows, share.own[0]) for share in Tiling(16, 8, 4).shares(24, 16)]
+            [(slice(0, 16, None), slice(0, 12, None)), (slice(8, 24, None), slice(4, None, None))]
+        """
+        sides = []
+        for size in (height, width):
+            starts = self.starts(size)
+            # Where one ends and the next begins: in the middle of what both have.
+            cuts = [b + (a + self.tile - b) // 2 // self.stride * self.stride for a, b in pairwise(starts)]
+            begins, ends = [0, *cuts], [*cuts, None]
+            sides.append(
+                [
+                    (slice(start, start + self.tile), slice(begin - start, None if end is None else end - start))
+                    for start, begin, end in zip(starts, begins, ends, strict=True)
+                ]
+            )
+        return [Share(rows, columns, (down, right)) for rows, down in sides[0] for columns, right in sides[1]]
 
     def bands(self, function: Function, picture: Tensor) -> Iterator[Band]:
         """What a function makes of a picture, some rows at a time, from above.

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from seisei import seeds
 from seisei.batch import Batch
 from seisei.nn.features import REACH, cut
-from seisei.nn.statistics import mean_and_deviation, moments_apart
+from seisei.nn.statistics import Moments, mean_and_deviation, moments_apart
 from seisei.objectives.base import Loss, Objective, Turn
 from seisei.spec import Range, listed
 
@@ -91,7 +91,7 @@ class StyleTransfer(Objective):
         return Loss(total, {"content": apart.content.mean().detach(), "style": apart.style.mean().detach()})
 
 
-def apart_from(maps: list[Tensor], target: Tensor, wanted: list[tuple[Tensor, Tensor]], spreads: Tensor) -> Apart:
+def apart_from(maps: list[Tensor], target: Tensor, wanted: list[Moments], spreads: Tensor) -> Apart:
     """How far pictures with these maps are from a target and from means and deviations.
 
     Arguments:
@@ -101,11 +101,13 @@ def apart_from(maps: list[Tensor], target: Tensor, wanted: list[tuple[Tensor, Te
         spreads: v of pictures, and of each map.
     """
     content = (maps[-1] - target).square().flatten(1).mean(1) / spreads[-1]
-    style = [moments_apart(one, aim) / v for one, aim, v in zip(maps, wanted, spreads[1:], strict=True)]
+    style = [
+        moments_apart(mean_and_deviation(one), aim) / v for one, aim, v in zip(maps, wanted, spreads[1:], strict=True)
+    ]
     return Apart(content, torch.stack(style).sum(0))
 
 
-def _between(content: Tensor, style: Tensor, strength: Tensor) -> tuple[Tensor, Tensor]:
+def _between(content: Tensor, style: Tensor, strength: Tensor) -> Moments:
     """Means and deviations from those of the content, at strength 0, to those of the style, at 1."""
     (mean, deviation), (theirs, spread) = mean_and_deviation(content), mean_and_deviation(style)
     return mean + strength * (theirs - mean), deviation + strength * (spread - deviation)
