@@ -44,8 +44,8 @@ Score = dict[str, Any]
 TOGETHER, SHOWN = 8, 8
 # Maps that descending on pixels looks at: all of VGG-19's that there are names for, and as many of another network's.
 DEEPEST = 5
-# Sides of the tiles by which larger pictures are looked at and painted, and pixels that neighbours share.
-TILE, OVERLAP = 1024, 128
+# Longest sides of the tiles by which larger pictures are looked at and painted, and pixels that neighbours share.
+TILE, OVERLAP = 1536, 128
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def _by_parts(model: Any, content: Tensor, style: Tensor, strength: float) -> Te
     if max(content.shape[2:]) <= TILE:
         made: Tensor = model.stylize(content, style, strength)
         return made
-    tiling = _tiling(model.features)
+    tiling = _tiling(model.features, content)
     own, theirs = (_moments(model.features, picture)[-1] for picture in (content, style))
 
     def part(tile: Tensor) -> Tensor:
@@ -173,15 +173,17 @@ def _by_parts(model: Any, content: Tensor, style: Tensor, strength: float) -> Te
     return torch.cat([band.rows for band in tiling.bands(part, content[0])], 1)[None]
 
 
-def _tiling(features: Any) -> Tiling:
-    stride = features.strides[-1]
-    tile, overlap = (-(-side // stride) * stride for side in (TILE, OVERLAP))
-    return Tiling(tile, overlap, stride)
+def _tiling(features: Any, picture: Tensor) -> Tiling:
+    """Tiles as large as may be that share no more than they must."""
+    stride, longest = features.strides[-1], max(picture.shape[2:])
+    count = max(1, -(-(longest - OVERLAP) // (TILE - OVERLAP)))
+    tile, overlap = (-(-side // stride) * stride for side in ((longest + (count - 1) * OVERLAP) / count, OVERLAP))
+    return Tiling(int(tile), int(overlap) if count > 1 else 0, stride)
 
 
 def _maps(features: Any, *pictures: Tensor) -> Iterator[list[tuple[Tensor, ...]]]:
     """The maps of pictures of one size, tile by tile: of each map those of all pictures."""
-    for rows, columns, own in _tiling(features).shares(*pictures[0].shape[2:]):
+    for rows, columns, own in _tiling(features, pictures[0]).shares(*pictures[0].shape[2:]):
         each = [features(picture[..., rows, columns]) for picture in pictures]
         yield [
             tuple(found[(..., *(_coarser(side, stride) for side in own))] for found in level)

@@ -237,19 +237,22 @@ def test_a_picture_keeps_its_size_and_no_strength_leaves_the_style_out() -> None
 
 @torch.no_grad()
 def test_a_large_picture_is_painted_as_if_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Darker to the left: a tile's own moments are not those of the whole.
+    # Darker to the left: a tile's own moments are not those of the whole. The decoder says more than it does at first.
     model, content, other = small(), torch.linspace(0, 1, 131) * drawn(1, 3, 150, 131), drawn(1, 3, 40, 90, key="o")
+    for parameter in model.decoder.parameters():
+        parameter.mul_(2)
     whole = model.stylize(content, other, 0.8)
     wanted = style.apart(model.features, whole, content, other)
     monkeypatch.setattr(style, "TILE", 64)
-    for overlap, near in ((48, 1e-3), (0, 3e-3)):
-        monkeypatch.setattr(style, "OVERLAP", overlap)
-        made = style._by_parts(model, content, other, 0.8)
-        assert made.shape == whole.shape
-        far = float((made - whole).abs().max())
-        assert far < near, far
-        for found, of in zip(style.apart(model.features, made, content, other), wanted, strict=True):
-            assert torch.allclose(found, of, atol=0.01)
+    monkeypatch.setattr(style, "OVERLAP", 48)
+    made = style._by_parts(model, content, other, 0.8)
+    assert made.shape == whole.shape
+    far = float((made - whole).abs().max())
+    assert far < 1e-2
+    for found, of in zip(style.apart(model.features, made, content, other), wanted, strict=True):
+        assert torch.allclose(found, of, atol=1e-3)
+    own = [model.stylize(content[..., columns], other, 0.8) for columns in (slice(0, 64), slice(64, 131))]
+    assert float((torch.cat(own, 3) - whole).abs().max()) > 10 * far  # mutant: each by its own moments
 
 
 def test_the_loss_is_the_papers() -> None:
