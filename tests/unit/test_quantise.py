@@ -159,6 +159,31 @@ def test_a_code_that_nothing_chooses_is_revived_below_its_threshold_and_not_abov
         assert 0.7 < float(codes.counts.sum()) < 1 + 1e-5
 
 
+def test_a_code_is_worth_as_much_as_examples_choose_it_and_not_as_vectors_do() -> None:
+    codes = AveragedCodes(1, 3, decay=0.0, revival=0.0).train()
+    codes.means.copy_(torch.tensor([[0.0], [1.0], [2.0]]))
+    # Of two examples the first is full of what the second has none of.
+    z = torch.tensor([0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 2.0, 2.0]).unsqueeze(1)
+    codes(z, 2)
+    codes.settle(alone)
+    assert torch.allclose(codes.counts, torch.tensor([3.0, 3.0, 2.0]) / 8)
+    assert torch.allclose(codes.presence, torch.tensor([1.0, 2.0, 1.0]) / 4)
+    codes(z)
+    codes.settle(alone)
+    assert torch.equal(codes.presence, codes.counts)
+
+
+def test_what_is_all_the_same_is_not_divided() -> None:
+    z = torch.cat([torch.full((900, 2), 5.0), noise(100, 2)])
+    codes = AveragedCodes(2, 3, decay=0.5, revival=0.001).train()
+    codes.means.copy_(torch.tensor([[5.0, 5.0], [0.0, 0.0], [99.0, 99.0]]))
+    for _ in range(40):
+        codes(z)
+        codes.settle(alone)
+    chosen = codes(z).codes[:, 0]
+    assert set(chosen[:900].tolist()) == {0} and set(chosen[900:].tolist()) == {1, 2}
+
+
 def test_codes_that_were_left_behind_come_back_when_they_are_enlivened() -> None:
     """Learned codes that nothing chooses have no gradient; an objective asks for more where the watch sees it."""
     z = noise(2000, 3)
@@ -179,7 +204,7 @@ def test_codes_that_were_left_behind_come_back_when_they_are_enlivened() -> None
         assert used > 60 if asked else used == 1, used
         again = LearnedCodes(3, 64)
         again.load_state_dict(codes.state_dict())
-        assert float(again.revival) == float(codes.revival) == pytest.approx(0.3 if asked else 0.0)
+        assert float(again.revival) == float(codes.revival) == pytest.approx(0.35 if asked else 0.0)
     assert codes.enliven() and not codes.enliven()
     assert Residual([AveragedCodes(6, 16), LearnedCodes(6, 16)]).enliven() and not FiniteScalar([3, 3]).enliven()
 

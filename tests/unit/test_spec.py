@@ -244,8 +244,8 @@ def test_overrides_by_path() -> None:
 def test_parts_of_a_list_are_overridden_by_number() -> None:
     spec = Spec(Grouped, parts=[Spec(AveragedCodes, dim=2, codes=4)] * 2)
     new = spec.override("parts.1.revival", "0.5")
-    assert [part.arguments["revival"] for part in new.arguments["parts"]] == [0.3, 0.5]
-    assert [part.arguments["revival"] for part in spec.arguments["parts"]] == [0.3, 0.3]
+    assert [part.arguments["revival"] for part in new.arguments["parts"]] == [None, 0.5]
+    assert [part.arguments["revival"] for part in spec.arguments["parts"]] == [None, None]
     for path, words in [
         ("parts.2.revival", "'parts' is a list of 2 parts; did you mean 'parts.[01].revival'"),
         ("parts.1", "'parts' is a list of 2 parts"),

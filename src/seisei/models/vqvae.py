@@ -168,7 +168,7 @@ class VQVAE(nn.Module):
         codes, costs = [], []
         for level in reversed(range(len(maps))):
             z = self.enter[level](maps[level] if told is None else torch.cat([maps[level], told], 1))
-            found: Quantised = self.quantisers[level](rows_of(z))
+            found: Quantised = self.quantisers[level](rows_of(z), len(x))
             codes.append(found.codes.reshape(len(x), -1))
             costs.append(found.cost.reshape(len(x), -1).mean(1))
             q = found.values.to(z.dtype).reshape(len(x), *z.shape[2:], -1).movedim(3, 1)

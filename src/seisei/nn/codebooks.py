@@ -31,14 +31,18 @@ Share = Annotated[float, Range(ge=0, le=1)]
 Distance = Literal["euclidean", "cosine"]
 Estimator = Literal["straight-through", "rotation"]
 
-# Codes that are chosen by less than this share of the mean get a new place; at the most, where too few codes are used.
-REVIVAL, SOONEST = 0.3, 0.5
+# Codes that fewer examples choose than this share of the mean get a new place: of at most so many codes; of more, where
+# a code meets so few examples that it learns little from less; and at the most, where too few are used.
+REVIVAL, MANY, OF_MANY, SOONEST = 0.35, 4096, 0.5, 0.6
 # Rounds of k-means that codes start with.
 ROUNDS = 10
 # Vectors that this is done with: so many for each code, and no fewer than that.
 ENOUGH, LEAST = 8, 16_384
 # So many codes start far from each other, more of them anywhere.
 FEW = 2048
+# What lies nearer to its code than this share of the mean squared distance is not divided: black is black, and halves
+# of it would be chosen by what the weights are at the moment.
+NARROW = 0.005
 # How far apart the halves of a code that is divided lie, in standard deviations of what chose it.
 APART = 0.1
 
@@ -66,10 +70,10 @@ class _Vectors(Quantiser):
         """The vectors of all codes, (K, D)."""
         raise NotImplementedError
 
-    def count(self, z: Tensor, codes: Tensor, apart: Tensor) -> None:
+    def count(self, z: Tensor, codes: Tensor, apart: Tensor, examples: int | None = None) -> None:
         """Take note of which vectors chose which codes, (M, D) and (M,), and of their squared distances, (M,)."""
 
-    def forward(self, z: Tensor) -> Quantised:
+    def forward(self, z: Tensor, examples: int | None = None) -> Quantised:
         """See `Quantiser.forward`."""
         with torch.autocast(z.device.type, enabled=False):
             z = precise(z)
@@ -80,7 +84,7 @@ class _Vectors(Quantiser):
             e = F.embedding(codes, vectors)
             values, apart = straight(z, e.detach())
             if self.training and torch.is_grad_enabled():
-                self.count(z.detach(), codes, apart.detach())
+                self.count(z.detach(), codes, apart.detach(), examples)
             cost = apart * (self.commitment / self.dim)
             if self.learning:
                 cost = cost + self.learning * (z.detach() - e).square().mean(1)
@@ -94,15 +98,27 @@ class _Vectors(Quantiser):
         return found
 
 
+def usual_revival(codes: int) -> float:
+    """The share of the mean below which one of so many codes gets a new place.
+
+    Example:
+        >>> usual_revival(512), usual_revival(16_384)
+        (0.35, 0.5)
+    """
+    return REVIVAL if codes <= MANY else OF_MANY
+
+
 class _Counted(_Vectors):
     """A quantiser that knows how often each code is chosen, and can move those that hardly ever are.
 
     Arguments:
         decay: γ of the averages over steps.
-        revival: codes chosen by less than this share of the mean are given a new place: half of one that many choose.
+        revival: codes that fewer examples choose than this share of the mean are given a new place: half of one that
+            many choose.
     """
 
     counts: Tensor
+    presence: Tensor
     errors: Tensor
     updates: Tensor
     revival: Tensor
@@ -113,8 +129,11 @@ class _Counted(_Vectors):
     ) -> None:  # fmt: skip
         super().__init__(dim, codes, distance, estimator, commitment, learning)
         self.decay = decay
-        # Averages over steps of the share of all vectors that chose a code, and of its mean squared distance to them.
+        # Averages over steps: the share of all vectors that chose a code, that of examples with such a vector, and a
+        # code's mean squared distance to what chose it. One picture of a sky can choose a code a hundred times, and
+        # what is to be known is how many pictures will.
         self.register_buffer("counts", torch.full((codes,), 1 / codes))
+        self.register_buffer("presence", torch.full((codes,), 1 / codes))
         self.register_buffer("errors", torch.full((codes,), 1 / codes))
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
         self.register_buffer("revival", torch.tensor(float(revival)))
@@ -128,12 +147,19 @@ class _Counted(_Vectors):
         """What else is learned by counting: of what chose each code the mean, (K, D), and its weight, (K, 1)."""
 
     @torch.no_grad()
-    def count(self, z: Tensor, codes: Tensor, apart: Tensor) -> None:
-        """Add to what was counted since the last update: by code Σ z, Σ ‖z − e‖² and how many chose it, (K, D + 2)."""
+    def count(self, z: Tensor, codes: Tensor, apart: Tensor, examples: int | None = None) -> None:
+        """Add to what was counted since the last update: by code Σ z, Σ ‖z − e‖², and how many vectors and how many
+        examples chose it, (K, D + 3).
+        """
         sums = z.new_zeros(self.codes, self.dim).index_add_(0, codes, z)
         squares = z.new_zeros(self.codes).index_add_(0, codes, apart)
         n = torch.bincount(codes, minlength=self.codes).to(z.dtype)
-        counted = torch.cat([sums, squares.unsqueeze(1), n.unsqueeze(1)], 1)
+        present = n
+        if examples is not None:
+            met = torch.zeros(examples, self.codes, dtype=torch.bool, device=z.device)
+            met.scatter_(1, codes.view(examples, -1), True)
+            present = met.sum(0).to(z.dtype)
+        counted = torch.cat([sums, squares.unsqueeze(1), n.unsqueeze(1), present.unsqueeze(1)], 1)
         self._counted = counted if self._counted is None else self._counted + counted
 
     @torch.no_grad()
@@ -144,9 +170,8 @@ class _Counted(_Vectors):
             self._settle(total(counted), self.decay)
 
     def _settle(self, counted: Tensor, decay: float) -> None:
-        sums, squares, n = counted[:, : self.dim], counted[:, self.dim], counted[:, self.dim + 1]
-        every = n.sum().clamp_min(1)
-        share = n / every
+        sums, (squares, n, present) = counted[:, : self.dim], counted[:, self.dim :].unbind(1)
+        share = n / n.sum().clamp_min(1)
         # e_k moves towards the mean of what chose it by its weight in N_k: the rule above, with no m_k to keep.
         counts = decay * self.counts + (1 - decay) * share
         move = ((1 - decay) * share / counts.clamp_min(1e-20)).unsqueeze(1)
@@ -154,17 +179,21 @@ class _Counted(_Vectors):
         self.learn(mean, move)
         self.errors.lerp_(squares / n.clamp_min(1), move.squeeze(1))
         self.counts.copy_(counts)
+        self.presence.lerp_(present / present.sum().clamp_min(1), 1 - decay)
         self.updates += 1
         if self.revival:
             self._revive()
 
     def _revive(self) -> None:
-        """Codes that are hardly chosen, each with half of one of those that are chosen most."""
-        dead = self.counts < self.revival / self.codes
-        order = self.counts.argsort(descending=True)
-        # No more than there are others to divide, and none that would be dead then.
-        rich = self.counts[order] > 2 * self.revival / self.codes
-        few = min(int(dead.sum()), int(rich.sum()))
+        """Codes that hardly any example chooses, each with half of one of those that most do."""
+        dead = self.presence < self.revival / self.codes
+        order = self.presence.argsort(descending=True)
+        # None that would be dead then, and none whose vectors are all but the same.
+        rich = self.presence[order] > 2 * self.revival / self.codes
+        wide = self.errors[order] > NARROW * (self.counts * self.errors).sum()
+        order = order[rich & wide]
+        # No more than there are others to divide.
+        few = min(int(dead.sum()), len(order))
         if not few:
             return
         empty, full = dead.nonzero().flatten()[:few], order[:few]
@@ -173,7 +202,7 @@ class _Counted(_Vectors):
         step = APART * (self.errors[full] / self.dim).sqrt().unsqueeze(1) * noise.to(kept)
         kept[empty] = kept[full] - step
         kept[full] += step
-        for each, part in ((self.counts, 0.5), (self.errors, 1.0)):
+        for each, part in ((self.counts, 0.5), (self.presence, 0.5), (self.errors, 1.0)):
             each[full] *= part
             each[empty] = each[full]
 
@@ -182,7 +211,7 @@ class _Counted(_Vectors):
         """See `Quantiser.enliven`."""
         if float(self.revival) >= SOONEST:
             return False
-        self.revival.mul_(2).clamp_(REVIVAL, SOONEST)
+        self.revival.mul_(2).clamp_(usual_revival(self.codes), SOONEST)
         return True
 
 
@@ -193,7 +222,7 @@ class AveragedCodes(_Counted):
         N_k ← γ N_k + (1 − γ) n_k,   m_k ← γ m_k + (1 − γ) Σ z,   e_k = m_k / N_k
 
     with n_k the number of vectors z of a step, of all processes, that chose k. It is k-means, a batch at a time: with
-    γ = 0 a step is one of Lloyd's. A code that hardly any vector chooses is given half of one that many do.
+    γ = 0 a step is one of Lloyd's. A code that hardly any example chooses is given half of one that many do.
 
     Arguments:
         dim: D.
@@ -202,7 +231,7 @@ class AveragedCodes(_Counted):
         estimator: of the gradient for z.
         commitment: β, the weight of ‖z − e‖² for z.
         decay: γ.
-        revival: see `_Counted`.
+        revival: see `_Counted`; by default 0.35, or 0.5 of more than 4,096 codes.
     """
 
     means: Tensor
@@ -215,9 +244,10 @@ class AveragedCodes(_Counted):
         estimator: Estimator = "straight-through",
         commitment: Annotated[float, Range(ge=0, le=1000)] = 0.25,
         decay: Annotated[float, Range(ge=0, lt=1)] = 0.99,
-        revival: Share = REVIVAL,
+        revival: Share | None = None,
     ) -> None:
-        super().__init__(dim, codes, distance, estimator, commitment, 0.0, decay, revival)
+        share = usual_revival(codes) if revival is None else revival
+        super().__init__(dim, codes, distance, estimator, commitment, 0.0, decay, share)
         self.register_buffer("means", torch.randn(codes, dim) / dim**0.5)
 
     def vectors(self) -> Tensor:
@@ -246,6 +276,7 @@ class AveragedCodes(_Counted):
             first = first_centres(z, self.codes, seeds.generator("codes", self.codes))
         self.means.copy_(first)
         self.counts.fill_(1 / self.codes)
+        self.presence.fill_(1 / self.codes)
         self.errors.copy_(z.var(0, correction=0).sum().expand(self.codes))
         for _ in range(ROUNDS):
             codes = nearest(z, self.vectors())

@@ -74,7 +74,7 @@ class FiniteScalar(Quantiser):
         places = torch.tensor([1, *levels[:-1]]).cumprod(0)
         self.register_buffer("places", places, persistent=False)
 
-    def forward(self, z: Tensor) -> Quantised:
+    def forward(self, z: Tensor, examples: int | None = None) -> Quantised:
         """See `Quantiser.forward`."""
         with torch.autocast(z.device.type, enabled=False):
             z = precise(z)
@@ -125,7 +125,7 @@ class LookupFree(Quantiser):
         self.register_buffer("ones", torch.full((dim,), 0.5))
         self._counted: Tensor | None = None
 
-    def forward(self, z: Tensor) -> Quantised:
+    def forward(self, z: Tensor, examples: int | None = None) -> Quantised:
         """See `Quantiser.forward`."""
         with torch.autocast(z.device.type, enabled=False):
             z = precise(z)

@@ -60,8 +60,13 @@ class Quantiser(nn.Module):
         super().__init__()
         self.dim, self.codes, self.slots = dim, codes, slots
 
-    def forward(self, z: Tensor) -> Quantised:
-        """Codes of z, and their vectors."""
+    def forward(self, z: Tensor, examples: int | None = None) -> Quantised:
+        """Codes of z, and their vectors.
+
+        Arguments:
+            z: (M, D).
+            examples: how many z is of, the rows of one after those of the other; by default each row is one.
+        """
         raise NotImplementedError
 
     def look_up(self, codes: Tensor) -> Tensor:

@@ -27,12 +27,12 @@ class Residual(Quantiser):
         assert all(part.dim == first.dim and part.codes == first.codes for part in parts), "parts that do not fit"
         self.parts, self.fixed = nn.ModuleList(parts), first.fixed
 
-    def forward(self, z: Tensor) -> Quantised:
+    def forward(self, z: Tensor, examples: int | None = None) -> Quantised:
         """See `Quantiser.forward`."""
         z = precise(z)
         rest, codes, cost = z, [], z.new_zeros(len(z))
         for part in self.parts:
-            found: Quantised = part(rest)
+            found: Quantised = part(rest, examples)
             rest = rest - found.values.detach()
             codes.append(found.codes)
             cost = cost + found.cost
@@ -82,9 +82,9 @@ class Grouped(Quantiser):
         self.register_buffer("order", torch.tensor(dealt(self.dims)), persistent=False)
         self.register_buffer("places", self.order.argsort(), persistent=False)
 
-    def forward(self, z: Tensor) -> Quantised:
+    def forward(self, z: Tensor, examples: int | None = None) -> Quantised:
         """See `Quantiser.forward`."""
-        found: list[Quantised] = [part(each) for part, each in zip(self.parts, self._hands(z), strict=True)]
+        found: list[Quantised] = [part(each, examples) for part, each in zip(self.parts, self._hands(z), strict=True)]
         # The cost is a mean over dimensions.
         cost = sum((f.cost * (d / self.dim) for f, d in zip(found, self.dims, strict=True)), z.new_zeros(len(z)))
         values = torch.cat([f.values for f in found], 1)[:, self.places]

@@ -47,7 +47,7 @@ def vqvae(
     steps: Steps = 10_000,
     batch: BatchSize = 64,
     learning_rate: Rate = 1e-3,
-    average: Decay = 0.999,
+    average: Decay = 0.99,
 ) -> Plan:
     """Learn to write a picture as a few whole numbers, and to read it from them.
 
@@ -101,7 +101,7 @@ def vqvae2(
     steps: Steps = 10_000,
     batch: BatchSize = 64,
     learning_rate: Rate = 1e-3,
-    average: Decay = 0.999,
+    average: Decay = 0.99,
 ) -> Plan:
     """Learn codes on several grids: coarse ones for what a picture is of, fine ones for the rest.
 
