@@ -173,15 +173,17 @@ def test_a_code_is_worth_as_much_as_examples_choose_it_and_not_as_vectors_do() -
     assert torch.equal(codes.presence, codes.counts)
 
 
-def test_what_is_all_the_same_is_not_divided() -> None:
+def test_what_is_all_the_same_is_not_divided_and_is_no_measure() -> None:
+    # Black is nine tenths of all, so that nothing else has half of what is a code's share on average.
     z = torch.cat([torch.full((900, 2), 5.0), noise(100, 2)])
-    codes = AveragedCodes(2, 3, decay=0.5, revival=0.001).train()
-    codes.means.copy_(torch.tensor([[5.0, 5.0], [0.0, 0.0], [99.0, 99.0]]))
-    for _ in range(40):
+    codes = AveragedCodes(2, 5, decay=0.9, revival=0.5).train()
+    codes.means.copy_(torch.tensor([[5.0, 5.0], [-0.5, 0.0], [0.5, 0.0], [99.0, 99.0], [-99.0, 99.0]]))
+    codes.errors.copy_(torch.tensor([0.0, 2.0, 2.0, 0.0, 0.0]))
+    for _ in range(60):
         codes(z)
         codes.settle(alone)
     chosen = codes(z).codes[:, 0]
-    assert set(chosen[:900].tolist()) == {0} and set(chosen[900:].tolist()) == {1, 2}
+    assert set(chosen[:900].tolist()) == {0} and set(chosen[900:].tolist()) == {1, 2, 3, 4}
 
 
 def test_codes_that_were_left_behind_come_back_when_they_are_enlivened() -> None:

@@ -113,8 +113,8 @@ class _Counted(_Vectors):
 
     Arguments:
         decay: γ of the averages over steps.
-        revival: codes that fewer examples choose than this share of the mean are given a new place: half of one that
-            many choose.
+        revival: codes that are worth less than this share of the mean are given a new place, half of one that is worth
+            much: of the vectors, and of the examples with such vectors, a code's share, the smaller one.
     """
 
     counts: Tensor
@@ -130,8 +130,8 @@ class _Counted(_Vectors):
         super().__init__(dim, codes, distance, estimator, commitment, learning)
         self.decay = decay
         # Averages over steps: the share of all vectors that chose a code, that of examples with such a vector, and a
-        # code's mean squared distance to what chose it. One picture of a sky can choose a code a hundred times, and
-        # what is to be known is how many pictures will.
+        # code's mean squared distance to what chose it. One picture of a sky can choose a code a hundred times, which
+        # says little of the next picture; and where all pictures choose all codes, how often says more.
         self.register_buffer("counts", torch.full((codes,), 1 / codes))
         self.register_buffer("presence", torch.full((codes,), 1 / codes))
         self.register_buffer("errors", torch.full((codes,), 1 / codes))
@@ -185,13 +185,16 @@ class _Counted(_Vectors):
             self._revive()
 
     def _revive(self) -> None:
-        """Codes that hardly any example chooses, each with half of one of those that most do."""
-        dead = self.presence < self.revival / self.codes
-        order = self.presence.argsort(descending=True)
+        """Codes that hardly anything chooses, each with half of one of those that most does."""
+        # One that few examples choose often, and one that all choose seldom, are both of little use.
+        worth = torch.minimum(self.counts, self.presence)
+        # What cannot be divided is no measure of what the others could have.
+        wide = self.errors > NARROW * (self.counts * self.errors).sum()
+        least = self.revival * (worth * wide).sum() / self.codes
+        dead = worth < least
+        order = worth.argsort(descending=True)
         # None that would be dead then, and none whose vectors are all but the same.
-        rich = self.presence[order] > 2 * self.revival / self.codes
-        wide = self.errors[order] > NARROW * (self.counts * self.errors).sum()
-        order = order[rich & wide]
+        order = order[(worth > 2 * least)[order] & wide[order]]
         # No more than there are others to divide.
         few = min(int(dead.sum()), len(order))
         if not few:
