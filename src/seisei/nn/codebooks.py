@@ -31,8 +31,8 @@ Share = Annotated[float, Range(ge=0, le=1)]
 Distance = Literal["euclidean", "cosine"]
 Estimator = Literal["straight-through", "rotation"]
 
-# Codes that fewer examples choose than this share of the mean get a new place: of at most so many codes; of more, where
-# a code meets so few examples that it learns little from less; and at the most, where too few are used.
+# Codes that are worth less than this share of the mean get a new place: of at most so many codes; of more, where a code
+# meets so few examples that it learns little from less; and at the most, where too few are used.
 REVIVAL, MANY, OF_MANY, SOONEST = 0.35, 4096, 0.5, 0.6
 # Rounds of k-means that codes start with.
 ROUNDS = 10
@@ -71,7 +71,9 @@ class _Vectors(Quantiser):
         raise NotImplementedError
 
     def count(self, z: Tensor, codes: Tensor, apart: Tensor, examples: int | None = None) -> None:
-        """Take note of which vectors chose which codes, (M, D) and (M,), and of their squared distances, (M,)."""
+        """Take note of which vectors chose which codes, (M, D) and (M,), of their squared distances, (M,), and of how
+        many examples they are.
+        """
 
     def forward(self, z: Tensor, examples: int | None = None) -> Quantised:
         """See `Quantiser.forward`."""
@@ -113,8 +115,8 @@ class _Counted(_Vectors):
 
     Arguments:
         decay: γ of the averages over steps.
-        revival: codes that are worth less than this share of the mean are given a new place, half of one that is worth
-            much: of the vectors, and of the examples with such vectors, a code's share, the smaller one.
+        revival: codes that are worth less than this share of the mean are given half of one that is worth much. A code
+            is worth its share of the vectors or of the examples that choose it, whichever is smaller.
     """
 
     counts: Tensor
@@ -225,7 +227,7 @@ class AveragedCodes(_Counted):
         N_k ← γ N_k + (1 − γ) n_k,   m_k ← γ m_k + (1 − γ) Σ z,   e_k = m_k / N_k
 
     with n_k the number of vectors z of a step, of all processes, that chose k. It is k-means, a batch at a time: with
-    γ = 0 a step is one of Lloyd's. A code that hardly any example chooses is given half of one that many do.
+    γ = 0 a step is one of Lloyd's. A code that is worth little is given half of one that is worth much.
 
     Arguments:
         dim: D.
