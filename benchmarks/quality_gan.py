@@ -56,7 +56,7 @@ from seisei.training.loop import Training
 
 RING = [(math.cos(math.tau * i / 8), math.sin(math.tau * i / 8)) for i in range(8)]
 GRID = [(float(a), float(b)) for a in range(-4, 5, 2) for b in range(-4, 5, 2)]
-# Centres, σ, steps, and the goals: modes, share within 3 σ, reverse KL.
+# Centres, σ, steps, and the goal of the reverse KL.
 MIXTURES = {"ring": (RING, 0.01, 10_000, 0.01), "grid": (GRID, 0.05, 25_000, 0.02)}
 POINTS: dict[str, Any] = {"width": 128, "batch": 256, "learning_rate": 2e-3}
 DRAWN, REACHED = 2500, 0.98

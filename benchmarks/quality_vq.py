@@ -89,10 +89,10 @@ def measure_codec(record: Record, run: Any, setting: str, goals: bool) -> float:
     test = data.subset(data.splits["test"])
     codes = torch.as_tensor(pipeline.encode(test))
     for told in usage(codes, pipeline.model.segments):
-        grid = f"{setting}, {len(test):,} pictures"
-        record.add("codes used", grid, told["used"], goal=USED if goals else None, better="higher")
+        where = f"{setting}, {len(test):,} pictures"
+        record.add("codes used", where, told["used"], goal=USED if goals else None, better="higher")
         even = told["perplexity"] / told["codes"]
-        record.add("perplexity, of all codes", grid, even, goal=EVEN if goals else None, better="higher")
+        record.add("perplexity, of all codes", where, even, goal=EVEN if goals else None, better="higher")
     record.add("collisions", setting, collisions(codes), goal=None, better="lower")
     with torch.no_grad():
         error = [

@@ -161,7 +161,7 @@ def peak(name: str, network: Network) -> float:
 def main() -> None:
     parser = options(__doc__ or "")
     parser.add_argument("--peak", default=None)
-    parser.add_argument("--network", default="mlp")
+    parser.add_argument("--network", choices=["mlp", "conv"], default="mlp")
     arguments = parser.parse_args()
     catalog.fill()
     if arguments.peak is not None:

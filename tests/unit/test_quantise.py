@@ -239,7 +239,8 @@ def test_a_codec_starts_where_k_means_of_squares_of_pixels_ends() -> None:
     with torch.no_grad():
         reached = float((codes(squares).values - squares).square().mean())
     model = started("vqvae", x, codes=64, factor=4)
-    assert wrong(model, x) < 1.03 * reached and wrong(model, other) < 1.1 * reached
+    # A square is made of the vectors around too: nearer to the picture, and to pictures that nothing was learned from.
+    assert wrong(model, x) < 0.97 * reached and wrong(model, other) < reached
     # What comes out of the encoder are principal components, each of deviation 1.
     with torch.no_grad():
         h = model.encoders[0](2 * x - 1).movedim(1, 3).flatten(0, 2)
@@ -249,8 +250,37 @@ def test_a_codec_starts_where_k_means_of_squares_of_pixels_ends() -> None:
     assert np.abs(wanted * h[:, :4].double().numpy()).mean(0) == pytest.approx(1.0, abs=1e-2)
 
 
-def test_a_finer_level_starts_with_what_the_coarser_leaves_open() -> None:
+def test_what_is_decoded_starts_without_edges_between_squares() -> None:
     x = smooth(64)
+    rows = {many: started("vqvae", x[:many], codes=64, factor=4) for many in (64, 4)}
+
+    def edges(model: Any) -> float:
+        """How much pictures change from a square to the next, by how much they do inside."""
+        with torch.no_grad():
+            made = model.decode(model.encode(x))
+        changes = made.diff(dim=3).abs().mean((0, 1, 2))
+        return float(changes[3::4].mean() / torch.stack([changes[i::4].mean() for i in range(3)]).mean())
+
+    assert edges(rows[64]) < 1.6 < 2.5 < edges(rows[4])
+    # The closed form, edges repeated; and each square by itself where there are too few to tell what neighbours say.
+    decoder, map_ = rows[64].decoders[0], noise(40, 16, 8, 8, key="maps")
+    wanted = noise(40, 3, 32, 32, key="wanted")
+    decoder.start_from(map_, wanted)
+    around = F.pad(map_, (1, 1, 1, 1), mode="replicate").unfold(2, 3, 1).unfold(3, 3, 1).movedim(1, 3)
+    given = F.pad(around.reshape(-1, 16 * 9).double(), (0, 1), value=1.0)
+    squares = F.pixel_unshuffle(wanted, 4).movedim(1, 3).reshape(-1, 48).double()
+    best = given @ torch.linalg.lstsq(given, squares).solution
+    with torch.no_grad():
+        found = F.pixel_unshuffle(decoder(map_), 4).movedim(1, 3).reshape(-1, 48)
+    assert found == pytest.approx(best.numpy(), abs=1e-3)
+    decoder.start_from(map_[:10], wanted[:10])
+    weight = decoder.straight.weight.detach()
+    assert weight[:, :, 1, 1].abs().max() > 0.01
+    assert weight.abs().sum((0, 1))[[0, 0, 0, 1, 1, 2, 2, 2], [0, 1, 2, 0, 2, 0, 1, 2]].tolist() == [0.0] * 8
+
+
+def test_a_finer_level_starts_with_what_the_coarser_leaves_open() -> None:
+    x = smooth(128)
     two, one = started("vqvae2", x, codes=32, factor=4), started("vqvae", x, codes=76, factor=4)
     assert two.bits == pytest.approx(one.bits, rel=1e-2)
     assert wrong(two, x) < 0.8 * wrong(one, x)
@@ -258,7 +288,7 @@ def test_a_finer_level_starts_with_what_the_coarser_leaves_open() -> None:
         h = [two.encoders[0](2 * x - 1)]
         h.append(two.encoders[1](h[0]))
         top = two.enter[1](h[1])
-        q = two.quantisers[1](top.movedim(1, 3).flatten(0, 2)).values.reshape(64, 4, 4, -1).movedim(3, 1)
+        q = two.quantisers[1](top.movedim(1, 3).flatten(0, 2)).values.reshape(len(x), 4, 4, -1).movedim(3, 1)
         told = two.decoders[1](q)
         z = two.enter[0](torch.cat([h[0], told], 1)).movedim(1, 3).flatten(0, 2)
     assert float(z.var(0).mean().sqrt()) == pytest.approx(SPREAD, rel=1e-2) and z.mean(0).abs().max() < 1e-3

@@ -4,9 +4,11 @@ As in `seisei.nn.conv`, patches are features of the first map, maps are halved w
 start as the identity. Nothing is flattened: a code sees the part of the picture that it stands for, and the size of the
 picture is only a matter of how many codes there are.
 
-Beside the layers goes one linear map of each square by itself, each way. It starts as what a linear map can do best,
+Beside the layers goes one linear map each way: of each square by itself to its vector, and back from the vectors of a
+square and of those around it, since the edges between squares would show. It starts as what a linear map can do best,
 principal components and their least squares, and the layers start at nothing: they learn what is left to be done. Such
-a pair begins where k-means of squares of pixels would end, and is not long in learning what everyone knows.
+a pair begins nearer to pictures than k-means of squares of pixels would end, and is not long in learning what everyone
+knows.
 """
 
 from __future__ import annotations
@@ -26,6 +28,10 @@ from seisei.spec import Range, listed
 Factor = Annotated[int, Range(ge=1, le=256)]
 # Channels at most so many times those of the first map.
 WIDEST = 4
+# Places each way whose vectors a square of pixels is made of by the linear map back: of its own alone edges would show.
+AROUND = 3
+# Squares that the map is fitted to at most, and so many for each number of it at least.
+FITTED, EACH = 1 << 16, 10
 
 
 def halvings(height: int, width: int, factor: int, patch: int) -> list[tuple[int, int]]:
@@ -67,6 +73,11 @@ def _whole(x: Tensor, side: int) -> Tensor:
 def _squares(x: Tensor, side: int) -> Tensor:
     """The values of each square, those of a channel side by side, a row each."""
     return rows_of(F.pixel_unshuffle(_whole(x, side), side))
+
+
+def _around(map_: Tensor, side: int) -> Tensor:
+    """The vectors of the side × side places around each, a row each; edges are repeated."""
+    return F.unfold(F.pad(map_, [side // 2] * 4, mode="replicate"), side).movedim(1, 2).flatten(0, 1)
 
 
 def _nothing(layer: nn.Conv2d) -> nn.Conv2d:
@@ -164,18 +175,25 @@ class MapDecoder(nn.Module):
         self.stages = nn.ModuleList(nn.Sequential(*[ResidualBlock(w) for _ in range(depth)]) for w in widths)
         self.narrow = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(widths[:-1], widths[1:], strict=True))
         self.out = _nothing(nn.Conv2d(widths[-1], channels * patch**2, 3, padding=1))
-        self.straight, self.factor = nn.Conv2d(inputs, channels * factor**2, 1), factor
+        self.straight = nn.Conv2d(inputs, channels * factor**2, AROUND, padding=AROUND // 2, padding_mode="replicate")
+        self.factor = factor
 
     @torch.no_grad()
     def start_from(self, given: Tensor, wanted: Tensor) -> None:
-        """Make the linear map the one that comes nearest to what is wanted.
+        """Make the linear map the one that comes nearest to what is wanted, of each place by itself where there are too
+        few to learn from what their neighbours say.
 
         Arguments:
             given: (B, inputs, ⌈H/factor⌉, ⌈W/factor⌉).
             wanted: (B, C, H, W).
         """
-        slope, offset = fitted(rows_of(given), _squares(wanted, self.factor))
-        self.straight.weight.copy_(slope[:, :, None, None])
+        few = max(1, FITTED // given[0, 0].numel())
+        given, squares = given[:few], _squares(wanted[:few], self.factor)
+        enough = len(squares) >= EACH * given.shape[1] * AROUND**2
+        side = AROUND if enough else 1
+        slope, offset = fitted(_around(given, side), squares)
+        weight = slope.reshape(len(slope), -1, side, side)
+        self.straight.weight.copy_(F.pad(weight, [(AROUND - side) // 2] * 4))
         self.straight.bias.copy_(offset)  # type: ignore[union-attr]
 
     def forward(self, hidden: Tensor) -> Tensor:
