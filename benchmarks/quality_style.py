@@ -1,0 +1,124 @@
+"""How far photographs come in the style of paintings that training has not seen, and what is left of their forms.
+
+    python benchmarks/quality_style.py
+    python benchmarks/quality_style.py --full       the setting for a GPU, stated beside that for two cores
+
+Contents are the photographs of Caltech-101, 128×128, styles are drawn by a program (`paintings`), eight manners, each
+painting in colours of its own. Distances are those of `seisei.style.apart`, in the features of the run itself, means
+over held-out photographs beside held-out paintings: of one network in one pass, of descending on the pixels of a few
+of them, and of the photograph in the painting's colours and nothing else, which is what both are to beat. In fp32
+(bf16 is quicker where the processor has it: `--precision bf16`); `--kept` measures the run that is there; `--sheets`
+keeps a picture of the answers in docs/images.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import paintings
+import torch
+from common import Record, options, shared
+from torch import Tensor
+
+import seisei
+from seisei import catalog
+from seisei.modalities.files import png_bytes
+from seisei.modalities.pixels import grid
+from seisei.models.style import optimise
+from seisei.nn.colours import matched
+from seisei.style import apart
+
+RUNS, IMAGES = Path("runs"), Path(__file__).parents[1] / "docs" / "images"
+PAINTINGS, SIDE, FEW, SHOWN, ROUNDS = 192, 128, 16, 8, 100
+DIALS: tuple[dict[str, Any], dict[str, Any]] = ({}, {"codec_steps": 30_000, "steps": 60_000, "batch": 16})
+# What is left of the way to the style, of what colours alone leave; and of the form at least this share.
+HALF, FORM = 0.5, 0.5
+
+
+def trained(seed: int, precision: str, full: bool, quick: bool) -> Any:
+    folder = RUNS / "paintings"
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, pixels in enumerate(paintings.paintings(16 if quick else PAINTINGS, 2 * SIDE, seed)):
+        # A quarter of each: the contents' size, and strokes as wide as they were drawn.
+        (folder / f"{number:03}.png").write_bytes(png_bytes(pixels[:SIDE, :SIDE].copy()))
+    dials = {**DIALS[full], **({"steps": 10, "codec_steps": 10} if quick else {})}
+    return seisei.train(
+        "stylize", shared("caltech101-128"), style=str(folder), output=RUNS / "benchmark-style", overwrite=True,
+        seed=seed, report=False, precision=precision, **dials,
+    )  # fmt: skip
+
+
+@torch.no_grad()
+def in_one_pass(model: Any, x: Tensor, y: Tensor, strength: float = 1.0) -> Tensor:
+    return torch.cat(
+        [model.stylize(*parts, strength).clamp(0, 1) for parts in zip(x.split(8), y.split(8), strict=True)]
+    )
+
+
+def measure(record: Record, run: Any, quick: bool, sheets: bool) -> None:
+    data, model = run.data(), run.pipeline.model
+    part = data.subset(data.splits["test"][: FEW if quick else None])
+    batch = part.batch(torch.arange(len(part)))
+    assert batch.y is not None
+    x, y = batch.x, batch.y
+    steps = run.recipe["plan"]["steps"]
+    few = torch.arange(len(x))[:: len(x) // FEW][:FEW]
+    ways = {"the painting's colours alone": matched(x, y).clamp(0, 1)}
+    ways |= {f"one pass, strength {a:g}": in_one_pass(model, x, y, a) for a in (0.0, 0.5, 1.0)}
+    slow = [
+        optimise(model.features, *pair, strides=model.features.strides, steps=3 if quick else ROUNDS).clamp(0, 1)
+        for pair in zip(x[few].split(1), y[few].split(1), strict=True)
+    ]
+    # Descending takes half a minute a picture: it is measured on a few, beside what else is made of the same.
+    for chosen, made in ((torch.arange(len(x)), ways), (few, {**every(ways, few), "descending": torch.cat(slow)})):
+        beside = f"{steps:,} steps, {len(chosen)} photographs"
+        told = {
+            way: add(record, f"{way}, {beside}", model.features, of, x[chosen], y[chosen]) for way, of in made.items()
+        }
+        alone = told["the painting's colours alone"][1]
+        way = list(told)[-1]
+        record.add(
+            "style distance", f"{way} ÷ colours alone, {beside}", told[way][1] / alone, goal=HALF, better="lower"
+        )
+        record.add("content distance, goal", f"{way}, {beside}", told[way][0], goal=FORM, better="lower")
+    if sheets:
+        rows = [x[few], y[few], *(of[few] for of in ways.values()), torch.cat(slow)]
+        pixels = (torch.cat([row[:: FEW // SHOWN] for row in rows]).clamp(0, 1) * 255).round().byte()
+        sheet = grid(list(pixels.permute(0, 2, 3, 1).numpy()), SHOWN, enlarge=1)
+        (IMAGES / "style.png").write_bytes(png_bytes(sheet))
+
+
+def every(ways: dict[str, Tensor], chosen: Tensor) -> dict[str, Tensor]:
+    return {way: made[chosen] for way, made in ways.items()}
+
+
+def add(record: Record, setting: str, features: Any, made: Tensor, x: Tensor, y: Tensor) -> tuple[float, float]:
+    parts = zip(made.split(8), x.split(8), y.split(8), strict=True)
+    form, style = (torch.cat(each) for each in zip(*[apart(features, *each) for each in parts], strict=True))
+    for metric, values in (("content distance", form), ("style distance", style)):
+        error = float(values.std() / len(values) ** 0.5)
+        record.add(metric, setting, float(values.mean()), goal=None, better="lower", error=error)
+    return float(form.mean()), float(style.mean())
+
+
+def main() -> None:
+    parser = options(__doc__ or "")
+    parser.add_argument("--full", action="store_true", help="the setting for a GPU")
+    parser.add_argument("--kept", action="store_true", help="measure the run that is there")
+    parser.add_argument("--sheets", action="store_true", help="keep a picture of the answers in docs/images")
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
+    told = parser.parse_args()
+    catalog.fill()
+    record = Record("quality_style", told.seed)
+    if told.kept:
+        run = seisei.load(RUNS / "benchmark-style")
+    else:
+        run = trained(told.seed, told.precision, told.full, told.quick)
+    measure(record, run, told.quick, told.sheets)
+    if not told.quick:
+        record.write()
+
+
+if __name__ == "__main__":
+    main()
