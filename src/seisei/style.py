@@ -27,7 +27,7 @@ from seisei.evaluation.likelihood import mean_and_error
 from seisei.modalities.files import png_bytes, resized
 from seisei.modalities.pixels import grid
 from seisei.models.style import Stylizer, optimise
-from seisei.nn.colours import luminance, matched, relit
+from seisei.nn.colours import luminance, matched, relit, towards
 from seisei.nn.features import StageFeatures, form_level
 from seisei.nn.statistics import LEAST, Moments, Together, moments_apart
 from seisei.nn.tiles import Tiling
@@ -134,12 +134,10 @@ def optimised(
     x, y = _tensor(content), _tensor(style)
     if keep_color:
         y = _in_colours_of(y, x)
-    start = None
-    if seed is not None:
-        start = torch.rand(x.shape, generator=seeds.generator(seed, "canvas"))
+    noise = None if seed is None else torch.randn(x.shape, generator=seeds.generator(seed, "canvas"))
     made = optimise(
         features, x, y, strides=features.strides, strength=strength, weight=weight, smoothness=smoothness, steps=steps,
-        start=start, told=told,
+        noise=noise, told=told,
     )  # fmt: skip
     return _painted(features, made, x, y, keep_color)
 
@@ -163,6 +161,7 @@ def _by_parts(model: Any, content: Tensor, style: Tensor, strength: float) -> Te
     if max(content.shape[2:]) <= TILE:
         made: Tensor = model.stylize(content, style, strength)
         return made
+    content = towards(content, style, strength)
     tiling = _tiling(model.features, content)
     own, theirs = (_moments(model.features, picture)[-1] for picture in (content, style))
 

@@ -27,7 +27,9 @@ from seisei.modalities.files import read_picture, save_png
 from seisei.modalities.image import Image
 from seisei.models.classifier import DiscriminativeClassifier, Network
 from seisei.models.style import Stylizer, optimise
-from seisei.nn.colours import luminance, matched, relit, spread
+from seisei.nn import colours
+from seisei.nn.canvas import Canvas
+from seisei.nn.colours import luminance, matched, relit, spread, towards
 from seisei.nn.conv import ConvEncoder
 from seisei.nn.features import StageFeatures, encoder_of, padded
 from seisei.nn.maps import MapEncoder
@@ -105,6 +107,40 @@ def test_what_has_no_colour_gets_none() -> None:
     assert torch.allclose(matched(torch.full_like(like, 0.3), like)[0, :, 0, 0], like.mean((2, 3))[0], atol=1e-5)
 
 
+def test_colours_go_as_far_as_is_asked_and_of_large_pictures_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture, like = drawn(2, 3, 9, 8), 0.2 + 0.5 * drawn(2, 3, 7, 11, key="like")
+    whole = towards(picture, like, 1.0)
+    assert torch.equal(whole, matched(picture, like).clamp(0, 1)) and torch.equal(towards(picture, like, 0.0), picture)
+    shares = torch.tensor([0.0, 0.5]).view(2, 1, 1, 1)
+    assert torch.allclose(towards(picture, like, shares), torch.lerp(picture, whole, shares))
+    # The other may be grey, and so may the picture.
+    grey = towards(picture, like[:, :1], 1.0)
+    assert torch.allclose(grey, luminance(grey).expand(-1, 3, -1, -1), atol=1e-5)
+    assert torch.equal(towards(picture[:, :1], like, 1.0), matched(picture[:, :1], luminance(like)).clamp(0, 1))
+    monkeypatch.setattr(colours, "AT_ONCE", 10)
+    assert torch.allclose(towards(picture, like, 1.0), whole, atol=1e-6)
+
+
+def test_a_canvas_takes_large_waves_first_in_the_colours_of_the_style() -> None:
+    start = drawn(1, 3, 12, 20)
+    grey = drawn(1, 1, 8, 8, key="grey").expand(-1, 3, -1, -1)
+    canvas = Canvas(start, grey)
+    across = 2 * torch.pi * torch.arange(20.0) / 20
+    heights = [
+        float((canvas(torch.cos(count * across).expand_as(start)) - start).abs().amax()) for count in (1, 2, 3, 5)
+    ]
+    assert [heights[0] / height for height in heights] == pytest.approx([1, 2, 3, 5], rel=1e-4)
+    # A mean counts as the slowest wave does, and white noise becomes neither larger nor smaller.
+    assert float((canvas(torch.ones_like(start)) - start).amax()) == pytest.approx(heights[0], rel=1e-4)
+    noise = torch.randn(1, 1, 12, 20, generator=seeds.generator("canvas")).expand_as(start)
+    assert float((canvas(noise) - start).std()) == pytest.approx(float(noise.std()), rel=0.5)
+    # What the style has no colour for comes a fiftieth as much.
+    wave, red = torch.cos(across).expand_as(start), torch.tensor([1.0, 0.0, -1.0]).view(1, 3, 1, 1)
+    change = canvas(wave * red) - start
+    assert torch.allclose(change, 0.02 * (canvas(wave) - start) * red, atol=1e-5)
+    assert bool(torch.isfinite(Canvas(start, torch.full((1, 3, 2, 2), 0.5))(noise)).all())
+
+
 def test_another_light_leaves_colours() -> None:
     picture, light = drawn(2, 3, 5, 6).double(), drawn(2, 1, 5, 6, key="light").double()
     made = relit(picture, light)
@@ -170,8 +206,8 @@ def test_features_of_any_size(
     features = StageFeatures(network())
     assert (features.channels, features.outputs, features.strides) == (channels, outputs, strides)
     for size in ((40, 24), (17, 31), (5, 3)):
-        for colours in (1, 3):
-            maps = features(drawn(2, colours, *size))
+        for of in (1, 3):
+            maps = features(drawn(2, of, *size))
             whole = [max(2 * strides[-1], -(-side // strides[-1]) * strides[-1]) for side in size]
             assert [tuple(one.shape) for one in maps] == [
                 (2, width, whole[0] // stride, whole[1] // stride)
@@ -262,11 +298,12 @@ def test_the_loss_is_the_papers() -> None:
     )
     model = objective.model
     model.initialise(batch)
-    content, theirs = model.features(batch.x), model.features(batch.y)
+    before, content = model.features(batch.x), model.features(towards(batch.x, batch.y, 1.0))
+    theirs = model.features(batch.y)
     target = adaptive(content[-1], theirs[-1])
     made = model.features(model.decoder(target))
-    wanted = (made[-1] - target).square().mean() / content[-1].var((0, 2, 3), correction=0).mean()
-    for one, aim, own in zip(made, theirs, content, strict=True):
+    wanted = (made[-1] - target).square().mean() / before[-1].var((0, 2, 3), correction=0).mean()
+    for one, aim, own in zip(made, theirs, before, strict=True):
         v = own.var((0, 2, 3), correction=0).mean()
         means = (one.mean((2, 3)) - aim.mean((2, 3))).square().mean()
         deviations = (one.std((2, 3), correction=0) - aim.std((2, 3), correction=0)).square().mean()
@@ -315,8 +352,9 @@ def test_descent_comes_nearer_to_the_style_and_is_the_same_every_time() -> None:
     form, left = style.apart(features, made, content, aim)
     assert 0 < float(form) < 1 and float(left) < 0.8
     assert torch.equal(optimise(features, content, aim, strength=0.0, **options), content)
-    noise = drawn(1, 3, 20, 14, key="noise")
-    assert not torch.equal(optimise(features, content, aim, start=noise, **options), made)
+    noise = torch.randn(1, 3, 20, 14, generator=seeds.generator("noise"))
+    other = optimise(features, content, aim, noise=noise, **options)
+    assert not torch.equal(other, made) and torch.equal(other, optimise(features, content, aim, noise=noise, **options))
 
 
 def test_how_far_is_told_from_none_to_all() -> None:

@@ -7,7 +7,9 @@ With features f_1 … f_L of a network that stays as it is (`seisei.nn.features`
                     G_l* = lerp(G(f_l(c)), G(f_l(s)), a)
 
 a is the strength: 0 gives what the decoder makes of c, or c itself, 1 all of the style. What is weighed is relative to
-its own size, so that λ means the same with every network.
+its own size, so that λ means the same with every network. c is the content picture whose colours have been moved as far
+towards those of s (`seisei.nn.colours.towards`): what the two are to have in common is form, and of features that tell
+colours better than anything else each channel by itself would not find the style's.
 
 References: *Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization (Huang, Belongie, 2017)*, arXiv
     1703.06868; *A Neural Algorithm of Artistic Style (Gatys, Ecker, Bethge, 2015)*, arXiv 1508.06576.
@@ -25,6 +27,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seisei.batch import Batch
+from seisei.nn.canvas import Canvas
+from seisei.nn.colours import towards, with_channels
 from seisei.nn.features import REACH, cut, form_level
 from seisei.nn.statistics import LEAST, Moments, adaptive, gram, grams_apart, restyled, variation
 from seisei.spec import listed
@@ -33,6 +37,8 @@ from seisei.spec import listed
 LOOKED_AT, TOGETHER = 64, 8
 # What a value beyond black or white costs, of its squared distance, for it cannot be shown.
 BEYOND = 100.0
+# Deviation of the noise that a descent may begin with.
+NOISE = 0.2
 # Rows and columns by which a picture is moved: each parity of both, and each of four remainders of either.
 PLACES = ((0, 0), (1, 2), (2, 1), (3, 3))
 
@@ -100,10 +106,11 @@ class Stylizer(nn.Module):
             style: (B, C, H', W').
             strength: 0 for what comes back of the content picture alone, 1 for all of the style.
         """
+        content = towards(content, style, strength)
         return self.decoded(self.target(self.features(content)[-1], self.features(style)[-1], strength), content)
 
     def stylize_part(self, part: Tensor, own: Moments, style: Moments, strength: float = 1.0) -> Tensor:
-        """The same of a part of a content picture.
+        """The same of a part of a content picture whose colours are `towards` the style's already.
 
         Arguments:
             part: (1, C, h, w).
@@ -125,10 +132,11 @@ def optimise(
     weight: float = 10.0,
     smoothness: float = 1.0,
     steps: int = 100,
-    start: Tensor | None = None,
+    noise: Tensor | None = None,
     told: Callable[[int, float], None] | None = None,
 ) -> Tensor:
-    """A content picture in the style of another one, by L-BFGS on its pixels; the same every time.
+    """A content picture in the style of another one, by L-BFGS on what its pixels are made of, waves in the style's
+    colours (`seisei.nn.canvas`); the same every time.
 
     Arguments:
         features: a list of maps of a picture.
@@ -139,7 +147,7 @@ def optimise(
         weight: λ.
         smoothness: κ.
         steps: rounds at most.
-        start: a picture to begin with; by default the content.
+        noise: waves to begin with, normal and (1, C, H, W), on the mean colour; by default the content is begun with.
         told: of the number of times that the loss was computed, and the loss.
 
     Returns:
@@ -153,7 +161,7 @@ def optimise(
         >>> bool((same == 0.5).all())
         True
     """
-    level = form_level(strides)
+    content, level = towards(content, style, strength), form_level(strides)
     # Features that begin as patches look from several places, so that no pattern as wide as a patch escapes them.
     places = PLACES if strides[0] > 1 and min(content.shape[2:]) > 2 * REACH else ()
 
@@ -171,9 +179,11 @@ def optimise(
         wanted = [torch.lerp(gram(c), gram(s), strength) for c, s in zip(own, theirs, strict=True)]
     # What is relative, and smoothness too, only counts as far as the style does: 0 leaves the content as it is.
     smooth = strength * smoothness
-    x = (content if start is None else start).clone(memory_format=torch.contiguous_format).requires_grad_()
+    start = content if noise is None else content.mean((2, 3), keepdim=True).expand_as(content)
+    canvas = Canvas(start, with_channels(style, content.shape[1]))
+    waves = (torch.zeros_like(content) if noise is None else NOISE * noise).contiguous().requires_grad_()
     descent = torch.optim.LBFGS(
-        [x], max_iter=steps, max_eval=2 * steps, history_size=20, tolerance_grad=0.0, tolerance_change=0.0,
+        [waves], max_iter=steps, max_eval=2 * steps, history_size=20, tolerance_grad=0.0, tolerance_change=0.0,
         line_search_fn="strong_wolfe",
     )  # fmt: skip
     count = 0
@@ -182,14 +192,13 @@ def optimise(
         nonlocal count
         descent.zero_grad()
         with torch.enable_grad():
+            x = canvas(waves)
             maps = seen(x)
             loss = (maps[level] - form).square().sum() / size
             apart = [grams_apart(of, aim).mean() for of, aim in zip(maps, wanted, strict=True)]
             loss = loss + weight * torch.stack(apart).mean() + smooth * variation(x).sum()
             loss = loss + BEYOND * (x - x.clamp(0, 1)).square().mean()
         loss.backward()  # type: ignore[no-untyped-call]
-        # Networks whose channels come last give it back so.
-        x.grad = x.grad.contiguous() if x.grad is not None else None
         count += 1
         if told is not None:
             told(count, float(loss.detach()))
@@ -197,5 +206,5 @@ def optimise(
 
     descent.step(closure)  # type: ignore[no-untyped-call]
     # A line search that ends in numbers that are none leaves what it began with.
-    best = x.detach()
+    best = canvas(waves.detach())
     return best.clamp(0, 1) if bool(torch.isfinite(best).all()) else content.clone()

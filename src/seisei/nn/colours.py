@@ -5,8 +5,8 @@ them least:
 
     x' = A (x − μ) + μ',   A = Σ^−½ (Σ^½ Σ' Σ^½)^½ Σ^−½,   so that A Σ Aᵀ = Σ'
 
-`relit` adds to red, green and blue alike what the luminance Y of a picture wants of another's: R − Y and B − Y, which
-are its colour, stay as they are.
+`towards` goes as much of that way as is asked for. `relit` adds to red, green and blue alike what the luminance Y of a
+picture wants of another's: R − Y and B − Y, which are its colour, stay as they are.
 
 Reference: *Preserving Color in Neural Artistic Style Transfer (Gatys, Bethge, Hertzmann, Shechtman, 2016)*, arXiv
     1606.05897.
@@ -23,6 +23,8 @@ from torch import Tensor
 RED, GREEN, BLUE = 0.299, 0.587, 0.114
 # Directions in which colours vary by less than this share of the most are taken for none.
 FLAT = 1e-9
+# Pixels that are held in double precision at a time.
+AT_ONCE = 1 << 18
 
 
 def luminance(picture: Tensor) -> Tensor:
@@ -36,6 +38,19 @@ def luminance(picture: Tensor) -> Tensor:
         return picture
     red, green, blue = (picture[:, at : at + 1] for at in range(3))
     return RED * red + GREEN * green + BLUE * blue
+
+
+def with_channels(x: Tensor, channels: int) -> Tensor:
+    """Grey pictures for a network that knows colour, or pictures in colour for one that knows grey.
+
+    Example:
+        >>> with_channels(torch.zeros(2, 1, 4, 4), 3).shape, with_channels(torch.zeros(2, 3, 4, 4), 1).shape
+        (torch.Size([2, 3, 4, 4]), torch.Size([2, 1, 4, 4]))
+    """
+    if x.shape[1] == channels:
+        return x
+    assert {x.shape[1], channels} == {1, 3}, "neither grey nor colour"
+    return luminance(x) if channels == 1 else x.expand(-1, 3, -1, -1)
 
 
 def relit(picture: Tensor, light: Tensor) -> Tensor:
@@ -60,9 +75,11 @@ def spread(picture: Tensor) -> tuple[Tensor, Tensor]:
         >>> mean.flatten().tolist(), covariance.tolist()
         ([1.0, 1.0], [[[1.0, 0.0], [0.0, 0.0]]])
     """
-    flat = picture.double().flatten(2)
-    mean = flat.mean(2, keepdim=True)
-    return mean, (flat - mean) @ (flat - mean).transpose(1, 2) / flat.shape[2]
+    flat = picture.flatten(2)
+    mean = flat.mean(2, keepdim=True, dtype=torch.float64)
+    # A part at a time: in double precision a large picture would take several times its memory.
+    apart = (part.double() - mean for part in torch.split(flat, AT_ONCE, 2))
+    return mean, torch.stack([part @ part.transpose(1, 2) for part in apart]).sum(0) / flat.shape[2]
 
 
 def matched(picture: Tensor, like: Tensor) -> Tensor:
@@ -81,8 +98,23 @@ def matched(picture: Tensor, like: Tensor) -> Tensor:
     (mean, own), (theirs, wanted) = spread(picture), spread(like)
     root, back = _power(own, 0.5), _power(own, -0.5)
     move: Tensor = back @ _power(root @ wanted @ root, 0.5) @ back
-    flat = move @ (picture.double().flatten(2) - mean) + theirs
-    return flat.reshape(picture.shape).to(picture.dtype)
+    parts = (move @ (part.double() - mean) + theirs for part in torch.split(picture.flatten(2), AT_ONCE, 2))
+    return torch.cat([part.to(picture.dtype) for part in parts], 2).reshape(picture.shape)
+
+
+def towards(picture: Tensor, like: Tensor, share: float | Tensor) -> Tensor:
+    """The picture with its colours so far towards those of another one, within [0, 1].
+
+    Arguments:
+        picture: (B, C, H, W) in [0, 1].
+        like: (B, C', H', W'), grey or in colour, as the picture may be either.
+        share: 0 for its own colours, 1 for the other's; one for all, or (B, 1, 1, 1).
+
+    Example:
+        >>> towards(torch.tensor([[[[0.0, 1.0]]]]), torch.tensor([[[[0.5, 0.5]]]]), 0.5).tolist()
+        [[[[0.25, 0.75]]]]
+    """
+    return picture + share * (matched(picture, with_channels(like, picture.shape[1])).clamp(0, 1) - picture)
 
 
 def _power(matrix: Tensor, exponent: float) -> Tensor:

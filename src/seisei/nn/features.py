@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seisei.nn.colours import luminance
+from seisei.nn.colours import with_channels
 from seisei.nn.conv import ConvEncoder
 from seisei.nn.maps import MapEncoder
 from seisei.spec import Range, listed
@@ -53,19 +53,6 @@ def padded(x: Tensor, stride: int) -> Tensor:
     # What is smaller than what is added to it has no reflection that long.
     mode = "reflect" if down < height and right < width else "replicate"
     return F.pad(x, (0, right, 0, down), mode=mode)
-
-
-def with_channels(x: Tensor, channels: int) -> Tensor:
-    """Grey pictures for a network that knows colour, or pictures in colour for one that knows grey.
-
-    Example:
-        >>> with_channels(torch.zeros(2, 1, 4, 4), 3).shape, with_channels(torch.zeros(2, 3, 4, 4), 1).shape
-        (torch.Size([2, 3, 4, 4]), torch.Size([2, 1, 4, 4]))
-    """
-    if x.shape[1] == channels:
-        return x
-    assert {x.shape[1], channels} == {1, 3}, "neither grey nor colour"
-    return luminance(x) if channels == 1 else x.expand(-1, 3, -1, -1)
 
 
 def cut(x: Tensor, places: Sequence[tuple[int, int]]) -> Tensor:

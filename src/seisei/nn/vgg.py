@@ -20,7 +20,8 @@ from typing import Annotated
 import torch
 from torch import Tensor, nn
 
-from seisei.nn.features import padded, with_channels
+from seisei.nn.colours import with_channels
+from seisei.nn.features import padded
 from seisei.spec import Range, listed
 
 Depth = Annotated[int, Range(ge=1, le=5)]

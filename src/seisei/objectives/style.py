@@ -3,10 +3,11 @@
     t = lerp(f(x), AdaIN(f(x), f(y)), a),   x̂ = g(t)
     E [ ‖f(x̂) − t‖²/v_L + λ Σ_l (‖μ_l(x̂) − μ_l*‖² + ‖σ_l(x̂) − σ_l*‖²)/v_l + (1 − a) ρ ‖x̂ − x‖²/v_0 ]
 
-with the mean and deviation of each channel of each map, μ* and σ* between those of x and those of y as far as a says,
-means over channels and places, and v how much each map varies in training pictures, v_0 the pictures themselves: λ
-means the same with every network of features. a is 1 for one half of the examples and anything from 0 to 1 for the
-other, so that the strength that a person asks for later has been met, and at 0 the picture itself is what is wanted.
+with x's colours as far towards those of y as a says, the mean and deviation of each channel of each map, μ* and σ*
+between those of x and those of y as far as a says, means over channels and places, and v how much each map varies in
+training pictures, v_0 the pictures themselves: λ means the same with every network of features. a is 1 for one half of
+the examples and anything from 0 to 1 for the other, so that the strength that a person asks for later has been met, and
+at 0 the picture itself is what is wanted.
 
 Features that begin as patches of pixels would let g draw a pattern as wide as a patch, which they cannot see. So x̂ and
 x are both moved by some pixels, other ones for each example, before f looks at them.
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 
 from seisei import seeds
 from seisei.batch import Batch
+from seisei.nn.colours import towards
 from seisei.nn.features import REACH, cut
 from seisei.nn.statistics import Moments, mean_and_deviation, moments_apart
 from seisei.objectives.base import Loss, Objective, Turn
@@ -69,12 +71,14 @@ class StyleTransfer(Objective):
         """The loss; its parts are the content's and the style's."""
         x, count = batch.x, len(batch)
         assert batch.y is not None
+        y = batch.y.to(x.dtype)
         strength: Any = x.new_ones(count, 1, 1, 1)
         if self.training:
             drawn = seeds.uniform(count, device=x.device).to(x.dtype)
             strength = (2 * drawn).clamp_max(1).view(-1, 1, 1, 1)
         with torch.no_grad():
-            own, theirs = self.model.features(x), self.model.features(batch.y.to(x.dtype))
+            x = towards(x, y, strength)
+            own, theirs = self.model.features(x), self.model.features(y)
             target = self.model.target(own[-1], theirs[-1], strength)
         made = seen = self.model.decoded(target, x)
         if self.training and self.model.features.strides[0] > 1 and min(x.shape[2:]) > 2 * REACH:
