@@ -163,10 +163,11 @@ def _by_parts(model: Any, content: Tensor, style: Tensor, strength: float) -> Te
         return made
     content = towards(content, style, strength)
     tiling = _tiling(model.features, content)
-    own, theirs = (_moments(model.features, picture)[-1] for picture in (content, style))
+    colours = model.colours(style, content.shape[1])
+    own, theirs = (_moments(model.features, picture) for picture in (content, style))
 
     def part(tile: Tensor) -> Tensor:
-        found: Tensor = model.stylize_part(tile, own, theirs, strength)
+        found: Tensor = model.stylize_part(tile, own, theirs, colours, strength)
         return found
 
     return torch.cat([band.rows for band in tiling.bands(part, content[0])], 1)[None]

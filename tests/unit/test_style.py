@@ -29,7 +29,7 @@ from seisei.models.classifier import DiscriminativeClassifier, Network
 from seisei.models.style import Stylizer, optimise
 from seisei.nn import colours
 from seisei.nn.canvas import Canvas
-from seisei.nn.colours import luminance, matched, relit, spread, towards
+from seisei.nn.colours import luminance, matched, mixed, mixture, relit, spread, towards
 from seisei.nn.conv import ConvEncoder
 from seisei.nn.features import StageFeatures, encoder_of, padded
 from seisei.nn.maps import MapEncoder
@@ -256,25 +256,31 @@ def test_moments_of_parts_are_those_of_the_whole() -> None:
 def small(channels: int = 3) -> Stylizer:
     with seeds.seeded("style"):
         features = StageFeatures(MapEncoder([channels, 16, 16], factor=4, width=4))
-        return Stylizer(features, MirrorDecoder(8, [8, 4], channels=channels, patch=2))
+        return Stylizer(features, MirrorDecoder([8, 4], [8, 4], channels=channels, patch=2))
+
+
+def changing() -> Stylizer:
+    """One that has learned to change something."""
+    model = small()
+    with seeds.seeded("changing"):
+        torch.nn.init.normal_(model.decoder.last.weight, std=0.1)
+    return model
 
 
 @torch.no_grad()
 def test_a_picture_keeps_its_size_and_no_strength_leaves_the_style_out() -> None:
-    model, content = small(), drawn(2, 3, 13, 18)
+    model, content = changing(), drawn(2, 3, 13, 18)
     one, other = drawn(2, 3, 16, 16, key="one"), 0.3 * drawn(2, 3, 9, 30, key="other")
     assert model.stylize(content, one).shape == content.shape
-    assert torch.equal(model.stylize(content, one, 0.0), model.stylize(content, other, 0.0))
-    assert torch.equal(model.stylize(content, one, 0.0), model.decoded(model.features(content)[-1], content))
+    assert torch.equal(model.stylize(content, one, 0.0), content)
     assert not torch.equal(model.stylize(content, one), model.stylize(content, other))
-    # A picture in its own style is what comes back of it.
-    assert torch.allclose(model.stylize(content, content), model.stylize(content, one, 0.0), atol=1e-5)
+    assert not torch.allclose(model.stylize(content, one, 0.5), model.stylize(content, one), atol=1e-2)
 
 
 @torch.no_grad()
 def test_a_large_picture_is_painted_as_if_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     # Darker to the left: a tile's own moments are not those of the whole. The decoder says more than it does at first.
-    model, content, other = small(), torch.linspace(0, 1, 131) * drawn(1, 3, 150, 131), drawn(1, 3, 40, 90, key="o")
+    model, content, other = changing(), torch.linspace(0, 1, 131) * drawn(1, 3, 150, 131), drawn(1, 3, 40, 90, key="o")
     for parameter in model.decoder.parameters():
         parameter.mul_(2)
     whole = model.stylize(content, other, 0.8)
@@ -293,15 +299,17 @@ def test_a_large_picture_is_painted_as_if_at_once(monkeypatch: pytest.MonkeyPatc
 
 def test_the_loss_is_the_papers() -> None:
     objective, batch = (
-        StyleTransfer(small(), weight=7.0).eval(),
+        StyleTransfer(changing(), weight=7.0).eval(),
         Batch(drawn(2, 3, 16, 16), drawn(2, 3, 16, 16, key="s")),
     )
     model = objective.model
     model.initialise(batch)
     before, content = model.features(batch.x), model.features(towards(batch.x, batch.y, 1.0))
     theirs = model.features(batch.y)
-    target = adaptive(content[-1], theirs[-1])
-    made = model.features(model.decoder(target))
+    targets = [adaptive(*each) for each in zip(content, theirs, strict=True)]
+    target = targets[-1]
+    changes = mixed(model.decoder(targets), mixture(batch.y))
+    made = model.features(towards(batch.x, batch.y, 1.0) + changes)
     wanted = (made[-1] - target).square().mean() / before[-1].var((0, 2, 3), correction=0).mean()
     for one, aim, own in zip(made, theirs, before, strict=True):
         v = own.var((0, 2, 3), correction=0).mean()
@@ -309,7 +317,7 @@ def test_the_loss_is_the_papers() -> None:
         deviations = (one.std((2, 3), correction=0) - aim.std((2, 3), correction=0)).square().mean()
         wanted = wanted + 7 * (means + deviations) / v
     assert float(objective.loss(batch, 1.0).total.detach()) == pytest.approx(float(wanted.detach()), rel=1e-4)
-    assert model.spreads[0].item() == pytest.approx(batch.x.var((0, 2, 3), correction=0).mean().item(), rel=1e-5)
+    assert model.spreads[1].item() == pytest.approx(before[1].var((0, 2, 3), correction=0).mean().item(), rel=1e-5)
 
 
 def test_style_loss_falls_and_features_stay() -> None:
@@ -327,7 +335,8 @@ def test_style_loss_falls_and_features_stay() -> None:
         descent.step()
         losses.append(float(objective.eval().loss(batch, 1.0).parts["style"]))
         objective.train()
-    assert losses[-1] < 0.5 * losses[0]
+    # It begins in the colours of the style.
+    assert losses[-1] < 0.75 * losses[0] < 0.75
     assert all(torch.equal(value, before[name]) for name, value in objective.model.features.state_dict().items())
 
 
@@ -509,14 +518,10 @@ def test_both_engines_paint_and_say_so(run: Path, home: Path, capsys: pytest.Cap
     assert np.abs((kept[..., 0] - kept[..., 2]) - (content[..., 0] - content[..., 2]))[inside].max() <= 1
 
 
-def test_no_strength_gives_what_comes_back(run: Path, home: Path) -> None:
-    model = seisei.load(run).pipeline.model
+def test_no_strength_gives_the_picture_itself(run: Path, home: Path) -> None:
     content = read_picture(home / "photos" / "00.png").pixels
     made = style.feedforward(seisei.load(run).pipeline, content, content[::-1].copy(), strength=0.0)
-    x = torch.from_numpy(content.transpose(2, 0, 1).copy() / np.float32(255))[None]
-    with torch.no_grad():
-        back = model.decoded(model.features(x)[-1], x)[0]
-    assert np.abs(made.pixels - back.permute(1, 2, 0).numpy() * 255).max() <= 0.51
+    assert np.array_equal(made.pixels, content)
 
 
 def test_vgg_paints_too(vgg: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,12 +2,13 @@
 
 With features f_1 … f_L of a network that stays as it is (`seisei.nn.features`, `seisei.nn.vgg`):
 
-    feed-forward    g(lerp(f(c), AdaIN(f(c), f(s)), a)),   f = f_L, g a decoder
+    feed-forward    c + a R g(lerp(f_l(c), AdaIN(f_l(c), f_l(s)), a), l = 1 … L),   g a decoder
     optimised       argmin_x ‖f_k(x) − f_k(c)‖²/‖f_k(c) − μ‖² + λ/L Σ_l ‖G_l(x) − G_l*‖²/‖G_l*‖² + a κ TV(x)
                     G_l* = lerp(G(f_l(c)), G(f_l(s)), a)
 
-a is the strength: 0 gives what the decoder makes of c, or c itself, 1 all of the style. What is weighed is relative to
-its own size, so that λ means the same with every network. c is the content picture whose colours have been moved as far
+a is the strength: 0 gives c itself, 1 all of the style. What is weighed is
+relative to its own size, so that λ means the same with every network. R turns changes of red, green and blue into such
+of the colours of s (`seisei.nn.colours.mixture`). c is the content picture whose colours have been moved as far
 towards those of s (`seisei.nn.colours.towards`): what the two are to have in common is form, and of features that tell
 colours better than anything else each channel by itself would not find the style's.
 
@@ -28,9 +29,9 @@ from torch import Tensor, nn
 
 from seisei.batch import Batch
 from seisei.nn.canvas import Canvas
-from seisei.nn.colours import towards, with_channels
+from seisei.nn.colours import mixed, mixture, towards, with_channels
 from seisei.nn.features import REACH, cut, form_level
-from seisei.nn.statistics import LEAST, Moments, adaptive, gram, grams_apart, restyled, variation
+from seisei.nn.statistics import LEAST, Moments, gram, grams_apart, mean_and_deviation, restyled, variation
 from seisei.spec import listed
 
 # Pictures that are looked at before the first step, and those that go through together.
@@ -49,14 +50,14 @@ class Stylizer(nn.Module):
 
     Arguments:
         features: a list of maps of a picture, the finest first; it does not learn.
-        decoder: the last of them to a picture.
+        decoder: these, in the style, to a change of the picture.
 
     Example:
         >>> from seisei.nn.features import StageFeatures
         >>> from seisei.nn.maps import MapEncoder
         >>> from seisei.nn.mirror import MirrorDecoder
         >>> features = StageFeatures(MapEncoder([3, 16, 16], factor=4, width=4))
-        >>> model = Stylizer(features, MirrorDecoder(8, [8, 4], channels=3, patch=2))
+        >>> model = Stylizer(features, MirrorDecoder([8, 4], [8, 4], channels=3, patch=2))
         >>> model.stylize(torch.zeros(2, 3, 17, 13), torch.zeros(2, 3, 9, 30)).shape
         torch.Size([2, 3, 17, 13])
     """
@@ -68,35 +69,52 @@ class Stylizer(nn.Module):
         self.features: Any = features.requires_grad_(False)
         self.decoder: Any = decoder
         outputs: list[int] = features.outputs  # type: ignore[assignment]
-        # How much the values of a picture, and of each map, vary in training pictures: what a distance is measured in.
-        self.register_buffer("spreads", torch.ones(1 + len(outputs)))
+        # How much each map varies in training pictures: what a distance is measured in.
+        self.register_buffer("spreads", torch.ones(len(outputs)))
 
     @torch.no_grad()
     def initialise(self, examples: Batch) -> None:
         """See how much each map varies in training pictures."""
         few = Batch(examples.x[:LOOKED_AT]).split(TOGETHER)
-        found = [[part.x, *self.features(part.x)] for part in few]
+        found = [self.features(part.x) for part in few]
         for level, maps in enumerate(zip(*found, strict=True)):
             self.spreads[level] = torch.cat(maps).var((0, 2, 3), correction=0).mean().clamp_min(LEAST)
 
-    def target(self, content: Tensor, style: Tensor, strength: float | Tensor = 1.0) -> Tensor:
-        """What the decoder reads, of the last maps of both: the content's, as far as the strength says in the style.
+    def target(
+        self,
+        content: list[Tensor],
+        style: list[Moments],
+        strength: float | Tensor = 1.0,
+        own: list[Moments] | None = None,
+    ) -> list[Tensor]:
+        """What the decoder reads: the content's maps, as far as the strength says in the style.
 
         Arguments:
-            content: (B, F, h, w).
-            style: (B, F, h', w').
+            content: (B, F, h, w) each.
+            style: moments of the style's maps.
+            strength: one for all, or (B, 1, 1, 1).
+            own: moments of the content's, where these are maps of a part of it.
+        """
+        own = own or [mean_and_deviation(one) for one in content]
+        styled = (restyled(*each) for each in zip(content, own, style, strict=True))
+        return [one + strength * (other - one) for one, other in zip(content, styled, strict=True)]
+
+    def decoded(self, target: list[Tensor], content: Tensor, colours: Tensor, strength: float | Tensor = 1.0) -> Tensor:
+        """What `target` makes of the content picture, not kept within [0, 1].
+
+        Arguments:
+            target: see there.
+            content: with its colours `towards` the style's.
+            colours: a `mixture` of the style's.
             strength: one for all, or (B, 1, 1, 1).
         """
-        return self._towards(content, adaptive(content, style), strength)
+        changes: Tensor = self.decoder(target)[..., : content.shape[2], : content.shape[3]]
+        return content + strength * mixed(changes, colours)
 
     @staticmethod
-    def _towards(content: Tensor, styled: Tensor, strength: float | Tensor) -> Tensor:
-        return content + strength * (styled - content)
-
-    def decoded(self, target: Tensor, like: Tensor) -> Tensor:
-        """The picture of what `target` gives, cut to the size of another."""
-        made: Tensor = self.decoder(target)
-        return made[..., : like.shape[2], : like.shape[3]]
+    def colours(style: Tensor, channels: int) -> Tensor:
+        """In what colours a picture of so many channels is changed, (B, C, C)."""
+        return mixture(with_channels(style, channels))
 
     def stylize(self, content: Tensor, style: Tensor, strength: float = 1.0) -> Tensor:
         """Each content picture in the style of its style picture, of the content's size.
@@ -104,22 +122,27 @@ class Stylizer(nn.Module):
         Arguments:
             content: (B, C, H, W).
             style: (B, C, H', W').
-            strength: 0 for what comes back of the content picture alone, 1 for all of the style.
+            strength: 0 for the content picture as it is, 1 for all of the style.
         """
-        content = towards(content, style, strength)
-        return self.decoded(self.target(self.features(content)[-1], self.features(style)[-1], strength), content)
+        content, colours = towards(content, style, strength), self.colours(style, content.shape[1])
+        moments = [mean_and_deviation(one) for one in self.features(style)]
+        target = self.target(self.features(content), moments, strength)
+        return self.decoded(target, content, colours, strength).clamp(0, 1)
 
-    def stylize_part(self, part: Tensor, own: Moments, style: Moments, strength: float = 1.0) -> Tensor:
+    def stylize_part(
+        self, part: Tensor, own: list[Moments], style: list[Moments], colours: Tensor, strength: float = 1.0
+    ) -> Tensor:
         """The same of a part of a content picture whose colours are `towards` the style's already.
 
         Arguments:
             part: (1, C, h, w).
-            own: moments of the last map of the whole content picture.
+            own: moments of the maps of the whole content picture.
             style: likewise, of the style picture.
+            colours: of the style picture.
             strength: see `stylize`.
         """
-        content = self.features(part)[-1]
-        return self.decoded(self._towards(content, restyled(content, own, style), strength), part)
+        target = self.target(self.features(part), style, strength, own)
+        return self.decoded(target, part, colours, strength).clamp(0, 1)
 
 
 def optimise(

@@ -17,10 +17,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from seisei.nn.colours import spread
-
-# Of the colour that varies most, the part that any other varies by at least: one that a style lacks can come, slowly.
-LEAST = 0.02
+from seisei.nn.colours import mixed, mixture
 
 
 class Canvas:
@@ -48,13 +45,9 @@ class Canvas:
         pace = (down.unsqueeze(1).square() + across.square()).sqrt().clamp_min(1 / max(height, width))
         # As large in all as they are without.
         self.heights = 1 / (pace * pace.reciprocal().square().mean().sqrt())
-        variances, vectors = torch.linalg.eigh(spread(like)[1])
-        deviations = variances.clamp_min(0).sqrt()
-        shares = (deviations / deviations[..., -1:].clamp_min(1e-6)).clamp_min(LEAST)
-        self.mixture = (vectors @ (shares.unsqueeze(-1) * vectors.transpose(1, 2))).to(start)
+        self.colours = mixture(like).to(start)
 
     def __call__(self, waves: Tensor) -> Tensor:
         """The picture, not kept within [0, 1]."""
         made = torch.fft.irfft2(torch.fft.rfft2(waves) * self.heights, s=waves.shape[2:])
-        painted: Tensor = self.mixture @ made.flatten(2)
-        return self.start + painted.reshape(made.shape)
+        return self.start + mixed(made, self.colours)

@@ -23,6 +23,8 @@ from torch import Tensor
 RED, GREEN, BLUE = 0.299, 0.587, 0.114
 # Directions in which colours vary by less than this share of the most are taken for none.
 FLAT = 1e-9
+# Of the colour that varies most, what any other is taken to vary by: one that a style lacks comes, but seldom.
+SELDOM = 0.02
 # Pixels that are held in double precision at a time.
 AT_ONCE = 1 << 18
 
@@ -100,6 +102,27 @@ def matched(picture: Tensor, like: Tensor) -> Tensor:
     move: Tensor = back @ _power(root @ wanted @ root, 0.5) @ back
     parts = (move @ (part.double() - mean) + theirs for part in torch.split(picture.flatten(2), AT_ONCE, 2))
     return torch.cat([part.to(picture.dtype) for part in parts], 2).reshape(picture.shape)
+
+
+def mixture(like: Tensor) -> Tensor:
+    """What turns changes of red, green and blue into changes of a picture's own colours, (B, C, C): Σ^½, the largest
+    deviation being 1, and any other at least `SELDOM`.
+
+    Example:
+        >>> mixture(torch.tensor([[[[0.0, 1.0]], [[0.5, 0.5]]]])).round(decimals=3).abs().tolist()
+        [[[1.0, 0.0], [0.0, 0.019999999552965164]]]
+    """
+    variances, vectors = torch.linalg.eigh(spread(like)[1])
+    deviations = variances.clamp_min(0).sqrt()
+    shares = (deviations / deviations[..., -1:].clamp_min(1e-6)).clamp_min(SELDOM)
+    found: Tensor = vectors @ (shares.unsqueeze(-1) * vectors.transpose(1, 2))
+    return found.to(like.dtype)
+
+
+def mixed(changes: Tensor, by: Tensor) -> Tensor:
+    """Changes of each pixel, (B, C, H, W), in the colours of a `mixture`."""
+    found: Tensor = by @ changes.flatten(2)
+    return found.reshape(changes.shape)
 
 
 def towards(picture: Tensor, like: Tensor, share: float | Tensor) -> Tensor:

@@ -1,15 +1,15 @@
-"""From a map of features back to a picture of any size: the encoder's sizes and channels, walked the other way.
+"""From maps of features back to a picture of any size: the encoder's sizes and channels, walked the other way.
 
-Borders are reflected, so that no frame of zeros shows in what is made, and maps are enlarged by repeating values, after
-which a convolution blends them: no place of a pattern is treated otherwise than the next. Nothing is normalised: what
-says the style is the mean and deviation that a normalisation would take away.
+What comes out is a change of a picture, none at first. Borders are reflected, so that no frame of zeros shows in what
+is made, and maps are enlarged by repeating values, after which a convolution blends them: no place of a pattern is
+treated otherwise than the next. Nothing is normalised: what says the style is the mean and deviation that a
+normalisation would take away.
 """
 
 from __future__ import annotations
 
 from typing import Annotated
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -27,15 +27,21 @@ def reflecting(inputs: int, outputs: int) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="reflect")
 
 
+def nothing(layer: nn.Conv2d) -> nn.Conv2d:
+    """A layer of which nothing comes out yet."""
+    nn.init.zeros_(layer.weight)
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
 class ReflectingBlock(nn.Module):
     """x + W₂ φ(W₁ φ(x)), see `seisei.nn.conv.ResidualBlock`."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.first, self.second = reflecting(channels, channels), reflecting(channels, channels)
-        nn.init.zeros_(self.second.weight)
-        assert self.second.bias is not None
-        nn.init.zeros_(self.second.bias)
+        nothing(self.second)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same."""
@@ -44,34 +50,40 @@ class ReflectingBlock(nn.Module):
 
 @listed
 class MirrorDecoder(nn.Module):
-    """(B, inputs, H/s, W/s) to (B, channels, H, W) in [0, 1], s being patch · 2^(widths − 1).
+    """Maps (B, inputs_l, H/s_l, W/s_l) to (B, channels, H, W), 0 everywhere before it has learned.
+
+    The coarsest map has s = patch · 2^(widths − 1), and each of the others half the s of the one before: it is what a
+    change of the fine parts of a picture can be told by.
 
     Arguments:
-        inputs: channels of the map that is read.
+        inputs: channels of the maps that are read, the coarsest first.
         widths: channels at each size, the coarsest first.
         channels: of what comes out.
         patch: side of the square of pixels that a value of the finest map ends as.
 
     Example:
-        >>> decoder = MirrorDecoder(16, [16, 8, 4], channels=3, patch=2)
-        >>> decoder(torch.zeros(1, 16, 4, 3)).shape
+        >>> import torch
+        >>> decoder = MirrorDecoder([16, 8], [16, 4], channels=3, patch=4)
+        >>> decoder([torch.zeros(1, 8, 8, 6), torch.zeros(1, 16, 4, 3)]).shape
         torch.Size([1, 3, 32, 24])
     """
 
-    def __init__(self, inputs: Outputs, widths: list[Channels], channels: Channels = 3, patch: Patch = 1) -> None:
+    def __init__(self, inputs: list[Outputs], widths: list[Channels], channels: Channels = 3, patch: Patch = 1) -> None:
         super().__init__()
         self.channels, self.patch = channels, patch
-        self.enter = reflecting(inputs, widths[0])
+        self.enter = reflecting(inputs[0], widths[0])
+        self.beside = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(inputs[1:], widths[1:], strict=True))
         self.stages = nn.ModuleList(ReflectingBlock(width) for width in widths)
         self.narrow = nn.ModuleList(reflecting(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
         self.out = reflecting(widths[-1], DETAIL * patch**2)
-        self.last = reflecting(DETAIL, channels)
+        self.last = nothing(reflecting(DETAIL, channels))
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        """The picture of a map."""
-        hidden = self.stages[0](self.enter(hidden))
-        for narrow, stage in zip(self.narrow, self.stages[1:], strict=True):  # type: ignore[arg-type]
-            hidden = stage(narrow(F.interpolate(F.silu(hidden), scale_factor=2, mode="nearest")))
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        """The change that maps say, the finest first."""
+        hidden = self.stages[0](self.enter(maps[-1]))
+        finer = zip(self.narrow, self.beside, self.stages[1:], maps[-2::-1], strict=True)  # type: ignore[arg-type]
+        for narrow, beside, stage, map_ in finer:
+            hidden = narrow(F.interpolate(F.silu(hidden), scale_factor=2, mode="nearest"))
+            hidden = stage(hidden + beside(map_))
         fine = F.pixel_shuffle(self.out(F.silu(hidden)), self.patch)
-        # Within (0, 1), with a slope everywhere, and by half at 0 as a picture is grey there.
-        return torch.sigmoid(self.last(F.silu(fine)))
+        return self.last(F.silu(fine))  # type: ignore[no-any-return]

@@ -1,13 +1,14 @@
 """What a network for any style learns from: pictures x, and a style picture y beside each.
 
-    t = lerp(f(x), AdaIN(f(x), f(y)), a),   x̂ = g(t)
-    E [ ‖f(x̂) − t‖²/v_L + λ Σ_l (‖μ_l(x̂) − μ_l*‖² + ‖σ_l(x̂) − σ_l*‖²)/v_l + (1 − a) ρ ‖x̂ − x‖²/v_0 ]
+    t_l = lerp(f_l(x), AdaIN(f_l(x), f_l(y)), a),   x̂ = x + a R g(t_1, …, t_L)
+    E [ ‖f_L(x̂) − t_L‖²/v_L + λ Σ_l (‖μ_l(x̂) − μ_l*‖² + ‖σ_l(x̂) − σ_l*‖²)/v_l ]
 
 with x's colours as far towards those of y as a says, the mean and deviation of each channel of each map, μ* and σ*
 between those of x and those of y as far as a says, means over channels and places, and v how much each map varies in
-training pictures, v_0 the pictures themselves: λ means the same with every network of features. a is 1 for one half of
-the examples and anything from 0 to 1 for the other, so that the strength that a person asks for later has been met, and
-at 0 the picture itself is what is wanted.
+training pictures: λ means the same with every network of features. a is 1 for one half of the examples and anything
+from 0 to 1 for the other, so that the strength that a person asks for later has been met. R turns changes into such of
+the colours of y (`seisei.nn.colours.mixture`): g begins at 0 and changes x, which has the style's colours already, and
+at a = 0 leaves it as it is.
 
 Features that begin as patches of pixels would let g draw a pattern as wide as a patch, which they cannot see. So x̂ and
 x are both moved by some pixels, other ones for each example, before f looks at them.
@@ -51,17 +52,15 @@ class StyleTransfer(Objective):
     Arguments:
         model: gives `features`, `target`, `decoded` and `spreads`; its `decoder` learns.
         weight: λ.
-        likeness: ρ.
     """
 
     def __init__(
         self,
         model: nn.Module,
         weight: Annotated[float, Range(ge=0, le=1e6)] = 10.0,
-        likeness: Annotated[float, Range(ge=0, le=1e6)] = 1.0,
     ) -> None:
         super().__init__(model)
-        self.weight, self.likeness = weight, likeness
+        self.weight = weight
 
     def turns(self) -> list[Turn]:
         """The decoder; features stay as they are."""
@@ -77,21 +76,22 @@ class StyleTransfer(Objective):
             drawn = seeds.uniform(count, device=x.device).to(x.dtype)
             strength = (2 * drawn).clamp_max(1).view(-1, 1, 1, 1)
         with torch.no_grad():
+            colours = self.model.colours(y, x.shape[1])
             x = towards(x, y, strength)
-            own, theirs = self.model.features(x), self.model.features(y)
-            target = self.model.target(own[-1], theirs[-1], strength)
-        made = seen = self.model.decoded(target, x)
+            theirs = [mean_and_deviation(one) for one in self.model.features(y)]
+            own = self.model.features(x)
+            target = self.model.target(own, theirs, strength)
+        made = self.model.decoded(target, x, colours, strength)
         if self.training and self.model.features.strides[0] > 1 and min(x.shape[2:]) > 2 * REACH:
             drawn = ((1 + REACH) * seeds.uniform(count, 2, device=x.device)).long().clamp_max(REACH)
             places = [(down, right) for down, right in drawn.tolist()]
-            seen = cut(made, places)
+            made = cut(made, places)
             with torch.no_grad():
                 own = self.model.features(cut(x, places))
-                target = self.model.target(own[-1], theirs[-1], strength)
-        wanted = [_between(c, s, strength) for c, s in zip(own, theirs, strict=True)]
-        apart = apart_from(self.model.features(seen), target, wanted, self.model.spreads)
-        like = (1 - strength.flatten()) * (made - x).square().flatten(1).mean(1) / self.model.spreads[0]
-        total = (apart.content + self.weight * apart.style + self.likeness * like).mean()
+                target = self.model.target(own, theirs, strength)
+        wanted = [_between(mean_and_deviation(c), s, strength) for c, s in zip(own, theirs, strict=True)]
+        apart = apart_from(self.model.features(made), target[-1], wanted, self.model.spreads)
+        total = (apart.content + self.weight * apart.style).mean()
         return Loss(total, {"content": apart.content.mean().detach(), "style": apart.style.mean().detach()})
 
 
@@ -102,16 +102,14 @@ def apart_from(maps: list[Tensor], target: Tensor, wanted: list[Moments], spread
         maps: of what was made.
         target: what the last of them was to be.
         wanted: the mean and deviation that the channels of each were to have.
-        spreads: v of pictures, and of each map.
+        spreads: v of each map.
     """
     content = (maps[-1] - target).square().flatten(1).mean(1) / spreads[-1]
-    style = [
-        moments_apart(mean_and_deviation(one), aim) / v for one, aim, v in zip(maps, wanted, spreads[1:], strict=True)
-    ]
+    style = [moments_apart(mean_and_deviation(one), aim) / v for one, aim, v in zip(maps, wanted, spreads, strict=True)]
     return Apart(content, torch.stack(style).sum(0))
 
 
-def _between(content: Tensor, style: Tensor, strength: Tensor) -> Moments:
+def _between(content: Moments, style: Moments, strength: Tensor) -> Moments:
     """Means and deviations from those of the content, at strength 0, to those of the style, at 1."""
-    (mean, deviation), (theirs, spread) = mean_and_deviation(content), mean_and_deviation(style)
+    (mean, deviation), (theirs, spread) = content, style
     return mean + strength * (theirs - mean), deviation + strength * (spread - deviation)

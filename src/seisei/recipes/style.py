@@ -37,7 +37,6 @@ def stylize(
     features: str | None = None,
     maps: Maps = None,
     style_weight: Weight = 10.0,
-    likeness: Weight = 1.0,
     width: Width = None,
     codec_steps: Steps = 3000,
     steps: Steps = 5000,
@@ -49,16 +48,15 @@ def stylize(
 
     Paper: *Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization (Huang, Belongie, 2017)*.
     Command: seisei train stylize photos/ --style paintings/
-    Duration: half an hour on two cores for pictures of 64×64. Expected: a style loss far below that of the photos as
-    they were; colours and textures of the style on the forms of the content.
+    Duration: half an hour on two cores for pictures of 64×64. Expected: the colours of a style at
+    once, its textures after the first thousand steps, on the forms of the content.
 
     Arguments:
         features: What styles are told by: a run of vqvae, or another with a convolutional encoder; or a .safetensors
             file with VGG-19's weights. Without it a vqvae is trained on the same pictures first.
-        maps: Of the features, the finest first, at most so many: fewer for sharper pictures, more for larger textures;
-            by default 3, of pictures smaller than 128×128 2, of VGG-19 4.
+        maps: Of the features, the finest first, at most so many: more for larger textures; by default 3, of pictures
+            smaller than 128×128 2, of VGG-19 4.
         style_weight: Weight of the style's statistics against the content.
-        likeness: Weight of the picture itself where little of the style is asked for.
         width: Channels of the decoder's finest map; by default the features' own, mirrored.
         codec_steps: Updates of the weights of the vqvae, where it is trained first.
         steps: Updates of the weights of the decoder.
@@ -88,9 +86,9 @@ def stylize(
     known = outline(seen)
     outputs, strides = list(known.outputs), list(known.strides)  # type: ignore[arg-type]
     widths = outputs if width is None else widths_of(width, len(outputs), WIDEST)
-    decoder = Spec(MirrorDecoder, inputs=outputs[-1], widths=widths[::-1], channels=image.channels, patch=strides[0])
+    decoder = Spec(MirrorDecoder, inputs=outputs[::-1], widths=widths[::-1], channels=image.channels, patch=strides[0])
     model = Spec(Stylizer, features=seen, decoder=decoder)
-    objective = Spec(StyleTransfer, model=model, weight=style_weight, likeness=likeness)
+    objective = Spec(StyleTransfer, model=model, weight=style_weight)
     given = {"model.features" if seen.cls is VGG else "model.features.network": source}
     optim = Optim(learning_rate=learning_rate, clip=100.0)
     return Plan(objective, steps, batch, optim, average=average, format="channels_last", given=given)
