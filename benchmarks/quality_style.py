@@ -30,7 +30,7 @@ from seisei.nn.colours import matched
 from seisei.style import apart
 
 RUNS, IMAGES = Path("runs"), Path(__file__).parents[1] / "docs" / "images"
-PAINTINGS, SIDE, FEW, SHOWN, ROUNDS = 192, 128, 16, 8, 100
+PAINTINGS, SIDE, FEW, ROUNDS = 192, 128, 8, 100
 DIALS: tuple[dict[str, Any], dict[str, Any]] = ({"steps": 3000}, {"codec_steps": 30_000, "steps": 60_000, "batch": 16})
 # What is left of the way to the style, of what colours alone leave; and of the form at least this share.
 HALF, FORM = 0.5, 0.5
@@ -51,9 +51,7 @@ def trained(seed: int, precision: str, full: bool, quick: bool) -> Any:
 
 @torch.no_grad()
 def in_one_pass(model: Any, x: Tensor, y: Tensor, strength: float = 1.0) -> Tensor:
-    return torch.cat(
-        [model.stylize(*parts, strength).clamp(0, 1) for parts in zip(x.split(8), y.split(8), strict=True)]
-    )
+    return torch.cat([model.stylize(*parts, strength) for parts in zip(x.split(8), y.split(8), strict=True)])
 
 
 def measure(record: Record, run: Any, quick: bool, sheets: bool) -> None:
@@ -84,8 +82,8 @@ def measure(record: Record, run: Any, quick: bool, sheets: bool) -> None:
         record.add("content distance, goal", f"{way}, {beside}", told[way][0], goal=FORM, better="lower")
     if sheets:
         rows = [x[few], y[few], *(of[few] for of in ways.values()), torch.cat(slow)]
-        pixels = (torch.cat([row[:: FEW // SHOWN] for row in rows]).clamp(0, 1) * 255).round().byte()
-        sheet = grid(list(pixels.permute(0, 2, 3, 1).numpy()), SHOWN, enlarge=1)
+        pixels = (torch.cat(rows) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+        sheet = grid(list(pixels), len(few), enlarge=1)
         (IMAGES / "style.png").write_bytes(png_bytes(sheet))
 
 

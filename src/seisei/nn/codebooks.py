@@ -33,7 +33,7 @@ Estimator = Literal["straight-through", "rotation"]
 
 # Codes that are worth less than this share of the mean get a new place: of at most so many codes; of more, where a code
 # meets so few examples that it learns little from less; and at the most, where too few are used.
-REVIVAL, MANY, OF_MANY, SOONEST = 0.35, 4096, 0.5, 0.6
+REVIVAL, MANY, OF_MANY, SOONEST = 0.35, 4096, 0.55, 0.6
 # Rounds of k-means that codes start with.
 ROUNDS = 10
 # Vectors that this is done with: so many for each code, and no fewer than that.
@@ -105,7 +105,7 @@ def usual_revival(codes: int) -> float:
 
     Example:
         >>> usual_revival(512), usual_revival(16_384)
-        (0.35, 0.5)
+        (0.35, 0.55)
     """
     return REVIVAL if codes <= MANY else OF_MANY
 
@@ -236,7 +236,7 @@ class AveragedCodes(_Counted):
         estimator: of the gradient for z.
         commitment: β, the weight of ‖z − e‖² for z.
         decay: γ.
-        revival: see `_Counted`; by default 0.35, or 0.5 of more than 4,096 codes.
+        revival: see `_Counted`; by default 0.35, or 0.55 of more than 4,096 codes.
     """
 
     means: Tensor
