@@ -54,11 +54,7 @@ class StyleTransfer(Objective):
         weight: λ.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        weight: Annotated[float, Range(ge=0, le=1e6)] = 10.0,
-    ) -> None:
+    def __init__(self, model: nn.Module, weight: Annotated[float, Range(ge=0, le=1e6)] = 10.0) -> None:
         super().__init__(model)
         self.weight = weight
 
