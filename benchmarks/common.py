@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import statistics
 import sys
 import time
 from dataclasses import dataclass, field
@@ -80,6 +81,13 @@ class Record:
         path.write_text(json.dumps(content, indent=1) + "\n")
         print(f"wrote {path.relative_to(Path(__file__).parents[1])}")
         return path
+
+
+def minutes(run: Any) -> float:
+    """What the steps of a run take at the median of its speeds: other work beside a part of it does not count."""
+    told = [event for event in run.folder.events() if event["event"] == "train"]
+    examples = run.recipe["plan"]["batch"] * max(event["step"] for event in told)
+    return examples / statistics.median(event["examples_per_second"] for event in told) / 60  # type: ignore[no-any-return]
 
 
 def hardware() -> str:

@@ -23,7 +23,7 @@ import facades
 import numpy as np
 import torch
 import torch.nn.functional as F
-from common import Record, options, shared
+from common import Record, minutes, options, shared
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -59,13 +59,6 @@ def trained(recipe: str, data: Any, name: str, seed: int, kept: bool, **dials: A
     return seisei.train(
         recipe, data, output=folder, overwrite=True, seed=seed, report=False, precision=PRECISION, **dials
     )
-
-
-def minutes(run: Any) -> float:
-    """What the steps of a run take at the median of its speeds: other work beside a part of it does not count."""
-    told = [event for event in run.folder.events() if event["event"] == "train"]
-    examples = run.recipe["plan"]["batch"] * max(event["step"] for event in told)
-    return examples / float(np.median([event["examples_per_second"] for event in told])) / 60
 
 
 def compare(record: Record, name: str, data: Any, kept: bool, full: bool, quick: bool, sheets: bool) -> Any:

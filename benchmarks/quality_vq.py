@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import Record, options, shared
+from common import Record, minutes, options, shared
 
 import seisei
 from seisei import catalog
@@ -71,16 +71,6 @@ def trained(recipe: str, data: Any, name: str, seed: int, **dials: Any) -> tuple
     keep_pages()
     route_float32(True)
     return run, minutes(run)
-
-
-def minutes(run: Any) -> float:
-    """What the steps of a run took, also of one that was stopped and went on."""
-    batch, found, last = run.recipe["plan"]["batch"], 0.0, 0
-    for event in run.folder.events():
-        if event["event"] == "train":
-            found += (event["step"] - last) * batch / event["examples_per_second"] / 60
-            last = event["step"]
-    return found
 
 
 def measure_codec(record: Record, run: Any, setting: str, goals: bool) -> float:
