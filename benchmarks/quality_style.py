@@ -68,7 +68,7 @@ def measure(record: Record, run: Any, quick: bool, sheets: bool) -> None:
         optimise(model.features, *pair, strides=model.features.strides, steps=3 if quick else ROUNDS).clamp(0, 1)
         for pair in zip(x[few].split(1), y[few].split(1), strict=True)
     ]
-    # Descending takes half a minute a picture: it is measured on a few, beside what else is made of the same.
+    # Descending takes long: it is measured on a few, beside what else is made of the same.
     for chosen, made in ((torch.arange(len(x)), ways), (few, {**every(ways, few), "descending": torch.cat(slow)})):
         beside = f"{steps:,} steps, {len(chosen)} photographs"
         told = {

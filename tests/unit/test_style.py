@@ -35,7 +35,7 @@ from seisei.nn.features import StageFeatures, encoder_of, padded
 from seisei.nn.maps import MapEncoder
 from seisei.nn.mirror import MirrorDecoder
 from seisei.nn.mlp import MLPEncoder
-from seisei.nn.statistics import Together, adaptive, gram, grams_apart, mean_and_deviation, moments_apart, variation
+from seisei.nn.statistics import Together, gram, grams_apart, mean_and_deviation, moments_apart, restyled, variation
 from seisei.nn.vgg import VGG
 from seisei.objectives.style import StyleTransfer
 from seisei.recipes.style import stylize
@@ -73,6 +73,11 @@ def test_statistics_do_not_know_where() -> None:
     for one, other in zip(mean_and_deviation(features), mean_and_deviation(moved), strict=True):
         assert torch.allclose(one, other)
     assert variation(features).tolist() != variation(moved).tolist()
+
+
+def adaptive(content: Tensor, other: Tensor) -> Tensor:
+    """AdaIN(content, other)."""
+    return restyled(content, mean_and_deviation(content), mean_and_deviation(other))
 
 
 def test_a_map_takes_the_statistics_of_the_style_and_keeps_its_form() -> None:

@@ -126,17 +126,16 @@ class Stylizer(nn.Module):
         """
         content, colours = towards(content, style, strength), self.colours(style, content.shape[1])
         moments = [mean_and_deviation(one) for one in self.features(style)]
-        target = self.target(self.features(content), moments, strength)
-        return self.decoded(target, content, colours, strength).clamp(0, 1)
+        return self.stylize_part(content, None, moments, colours, strength)
 
     def stylize_part(
-        self, part: Tensor, own: list[Moments], style: list[Moments], colours: Tensor, strength: float = 1.0
+        self, part: Tensor, own: list[Moments] | None, style: list[Moments], colours: Tensor, strength: float = 1.0
     ) -> Tensor:
-        """The same of a part of a content picture whose colours are `towards` the style's already.
+        """The same of a content picture, or a part of it, whose colours are `towards` the style's already.
 
         Arguments:
-            part: (1, C, h, w).
-            own: moments of the maps of the whole content picture.
+            part: (B, C, h, w).
+            own: moments of the maps of the whole content picture, where this is a part.
             style: likewise, of the style picture.
             colours: of the style picture.
             strength: see `stylize`.

@@ -44,15 +44,21 @@ def widths_of(width: int, count: int, widest: int = 8) -> list[int]:
     return [width * min(2**i, widest) for i in range(count)]
 
 
+def nothing(layer: nn.Conv2d) -> nn.Conv2d:
+    """A layer of which nothing comes out yet."""
+    nn.init.zeros_(layer.weight)
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
 class ResidualBlock(nn.Module):
     """x + W₂ φ(W₁ φ(x)) with 3×3 convolutions; W₂ starts at zero, so that the block starts as the identity."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
+        self.second = nothing(nn.Conv2d(channels, channels, 3, padding=1))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same."""

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seisei.nn.conv import Depth, Patch, ResidualBlock, Width, widths_of
+from seisei.nn.conv import Depth, Patch, ResidualBlock, Width, nothing, widths_of
 from seisei.nn.mlp import Outputs, Shape
 from seisei.nn.principal import fitted, principal
 from seisei.spec import Range, listed
@@ -80,13 +80,6 @@ def _around(map_: Tensor, side: int) -> Tensor:
     return F.unfold(F.pad(map_, [side // 2] * 4, mode="replicate"), side).movedim(1, 2).flatten(0, 1)
 
 
-def _nothing(layer: nn.Conv2d) -> nn.Conv2d:
-    """A layer of which nothing comes out yet."""
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-    return layer
-
-
 @listed
 class MapEncoder(nn.Module):
     """(B, C, H, W) to (B, outputs, ⌈H/factor⌉, ⌈W/factor⌉).
@@ -119,7 +112,7 @@ class MapEncoder(nn.Module):
                 stages += [nn.SiLU(), nn.Conv2d(widths[i - 1], now, 3, stride=2, padding=1)]
             stages += [ResidualBlock(now) for _ in range(depth)]
         self.stages = nn.Sequential(*stages)
-        self.out = _nothing(nn.Conv2d(self.outputs, self.outputs, 1))
+        self.out = nothing(nn.Conv2d(self.outputs, self.outputs, 1))
         self.straight = nn.Conv2d(channels, self.outputs, factor, stride=factor)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -174,7 +167,7 @@ class MapDecoder(nn.Module):
         self.enter = nn.Conv2d(inputs, widths[0], 3, padding=1)
         self.stages = nn.ModuleList(nn.Sequential(*[ResidualBlock(w) for _ in range(depth)]) for w in widths)
         self.narrow = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(widths[:-1], widths[1:], strict=True))
-        self.out = _nothing(nn.Conv2d(widths[-1], channels * patch**2, 3, padding=1))
+        self.out = nothing(nn.Conv2d(widths[-1], channels * patch**2, 3, padding=1))
         self.straight = nn.Conv2d(inputs, channels * factor**2, AROUND, padding=AROUND // 2, padding_mode="replicate")
         self.factor = factor
 

@@ -13,7 +13,7 @@ from typing import Annotated
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seisei.nn.conv import Patch
+from seisei.nn.conv import Patch, nothing
 from seisei.nn.mlp import Outputs
 from seisei.spec import Range, listed
 
@@ -27,21 +27,12 @@ def reflecting(inputs: int, outputs: int) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="reflect")
 
 
-def nothing(layer: nn.Conv2d) -> nn.Conv2d:
-    """A layer of which nothing comes out yet."""
-    nn.init.zeros_(layer.weight)
-    assert layer.bias is not None
-    nn.init.zeros_(layer.bias)
-    return layer
-
-
 class ReflectingBlock(nn.Module):
     """x + W₂ φ(W₁ φ(x)), see `seisei.nn.conv.ResidualBlock`."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first, self.second = reflecting(channels, channels), reflecting(channels, channels)
-        nothing(self.second)
+        self.first, self.second = reflecting(channels, channels), nothing(reflecting(channels, channels))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same."""

@@ -89,18 +89,14 @@ class Together:
         return self.means[0], (self.covariance + LEAST).sqrt()
 
 
-def adaptive(content: Tensor, style: Tensor) -> Tensor:
-    """AdaIN(content, style): of the content's form, with the style's mean and deviation in each channel.
+def restyled(content: Tensor, own: Moments, style: Moments) -> Tensor:
+    """AdaIN: a map, or a part of one whose moments are `own`, with the mean and deviation of a style in each channel.
 
     Example:
-        >>> adaptive(torch.tensor([[[[0.0, 2.0]]]]), torch.tensor([[[[10.0, 30.0, 10.0, 30.0]]]])).tolist()
+        >>> content, style = torch.tensor([[[[0.0, 2.0]]]]), torch.tensor([[[[10.0, 30.0, 10.0, 30.0]]]])
+        >>> restyled(content, mean_and_deviation(content), mean_and_deviation(style)).tolist()
         [[[[10.0, 30.0]]]]
     """
-    return restyled(content, mean_and_deviation(content), mean_and_deviation(style))
-
-
-def restyled(content: Tensor, own: Moments, style: Moments) -> Tensor:
-    """A map, or a part of one whose moments are `own`, with those of a style."""
     (mean, deviation), (theirs, spread) = own, style
     return spread * ((content - mean) / deviation) + theirs
 

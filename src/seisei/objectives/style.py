@@ -84,7 +84,7 @@ class StyleTransfer(Objective):
             made = cut(made, places)
             with torch.no_grad():
                 own = self.model.features(cut(x, places))
-                target = self.model.target(own, theirs, strength)
+                target = self.model.target(own[-1:], theirs[-1:], strength)
         wanted = [_between(mean_and_deviation(c), s, strength) for c, s in zip(own, theirs, strict=True)]
         apart = apart_from(self.model.features(made), target[-1], wanted, self.model.spreads)
         total = (apart.content + self.weight * apart.style).mean()
