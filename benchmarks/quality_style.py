@@ -18,7 +18,7 @@ from typing import Any
 
 import paintings
 import torch
-from common import Record, options, shared
+from common import Record, minutes, options, shared
 from torch import Tensor
 
 import seisei
@@ -61,6 +61,7 @@ def measure(record: Record, run: Any, quick: bool, sheets: bool) -> None:
     assert batch.y is not None
     x, y = batch.x, batch.y
     steps = run.recipe["plan"]["steps"]
+    record.add("minutes of training", f"{steps:,} steps", minutes(run), goal=60, better="lower")
     few = torch.arange(len(x))[:: len(x) // FEW][:FEW]
     ways = {"the painting's colours alone": matched(x, y).clamp(0, 1)}
     ways |= {f"one pass, strength {a:g}": in_one_pass(model, x, y, a) for a in (0.5, 1.0)}
@@ -68,18 +69,15 @@ def measure(record: Record, run: Any, quick: bool, sheets: bool) -> None:
         optimise(model.features, *pair, strides=model.features.strides, steps=3 if quick else ROUNDS).clamp(0, 1)
         for pair in zip(x[few].split(1), y[few].split(1), strict=True)
     ]
-    # Descending takes long: it is measured on a few, beside what else is made of the same.
+    # Descending takes long: it is measured on a few, beside what else is made of the same. The last way is to be good.
     for chosen, made in ((torch.arange(len(x)), ways), (few, {**every(ways, few), "descending": torch.cat(slow)})):
         beside = f"{steps:,} steps, {len(chosen)} photographs"
-        told = {
-            way: add(record, f"{way}, {beside}", model.features, of, x[chosen], y[chosen]) for way, of in made.items()
-        }
-        alone = told["the painting's colours alone"][1]
-        way = list(told)[-1]
-        record.add(
-            "style distance", f"{way} ÷ colours alone, {beside}", told[way][1] / alone, goal=HALF, better="lower"
-        )
-        record.add("content distance, goal", f"{way}, {beside}", told[way][0], goal=FORM, better="lower")
+        far, last = {}, list(made)[-1]
+        for way, of in made.items():
+            goal = FORM if way == last else None
+            far[way] = add(record, f"{way}, {beside}", model.features, of, x[chosen], y[chosen], goal)
+        quotient = far[last] / far["the painting's colours alone"]
+        record.add("style distance", f"{last} ÷ colours alone, {beside}", quotient, goal=HALF, better="lower")
     if sheets:
         rows = [x[few], y[few], *(of[few] for of in ways.values()), torch.cat(slow)]
         pixels = (torch.cat(rows) * 255).round().byte().permute(0, 2, 3, 1).numpy()
@@ -91,13 +89,16 @@ def every(ways: dict[str, Tensor], chosen: Tensor) -> dict[str, Tensor]:
     return {way: made[chosen] for way, made in ways.items()}
 
 
-def add(record: Record, setting: str, features: Any, made: Tensor, x: Tensor, y: Tensor) -> tuple[float, float]:
+def add(
+    record: Record, setting: str, features: Any, made: Tensor, x: Tensor, y: Tensor, form_goal: float | None
+) -> float:
+    """The distance to the style, when both are recorded."""
     parts = zip(made.split(8), x.split(8), y.split(8), strict=True)
     form, style = (torch.cat(each) for each in zip(*[apart(features, *each) for each in parts], strict=True))
-    for metric, values in (("content distance", form), ("style distance", style)):
+    for metric, values, goal in (("content distance", form, form_goal), ("style distance", style, None)):
         error = float(values.std() / len(values) ** 0.5)
-        record.add(metric, setting, float(values.mean()), goal=None, better="lower", error=error)
-    return float(form.mean()), float(style.mean())
+        record.add(metric, setting, float(values.mean()), goal=goal, better="lower", error=error)
+    return float(style.mean())
 
 
 def main() -> None:

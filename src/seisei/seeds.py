@@ -16,6 +16,8 @@ from numbers import Integral
 import torch
 from torch import Tensor
 
+from seisei.errors import UserError
+
 SEED_LIMIT = 2**63
 
 
@@ -30,6 +32,22 @@ def derive(*key: object) -> int:
     plain = tuple(int(part) if isinstance(part, Integral) and not isinstance(part, bool) else part for part in key)
     digest = hashlib.blake2b(repr(plain).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
+
+
+def check(seed: int, code: str, where: str = "--seed") -> None:
+    """Refuse a seed that is out of range.
+
+    Arguments:
+        seed: what was asked for.
+        code: of the error.
+        where: what the error calls it.
+
+    Raises:
+        UserError: with the range.
+    """
+    if not 0 <= seed < SEED_LIMIT:
+        problem = f"{seed} is out of range, wanted 0 to 2^63 - 1"
+        raise UserError(code, where, problem, "choose a seed in the range", found=seed)
 
 
 def generator(*key: object, device: torch.device | str = "cpu") -> torch.Generator:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 import seisei
-from seisei import catalog
+from seisei import catalog, seeds
 from seisei.batch import Batch
 from seisei.capabilities import Conditions, Decides, Translates, offers
 from seisei.data.dataset import Dataset, read_dataset
@@ -29,7 +29,6 @@ from seisei.finish import finish, shown_sheet
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.objectives.base import Objective
-from seisei.pipeline import check_seed
 from seisei.recipes import READS
 from seisei.recipes import recipe as find_recipe
 from seisei.schema import Schema
@@ -159,7 +158,7 @@ def start(request: Request, listeners: Sequence[Listener] = ()) -> RunFolder:
         Stopped: a signal asked to stop; the checkpoint is good.
         DivergenceError: losses stayed non-finite.
     """
-    check_seed(request.seed, "E-TRN-25")
+    seeds.check(request.seed, "E-TRN-25")
     find_recipe(request.recipe)
     if request.keep < 2:
         raise UserError(

@@ -17,7 +17,8 @@ from seisei.data.inputs import read_inputs
 from seisei.errors import UserError
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
-from seisei.pipeline import MOST, Pipeline, spherical, truncated
+from seisei.nn.latents import spherical, truncated
+from seisei.pipeline import MOST, Pipeline
 from seisei.recipes import recipe
 from seisei.schema import Schema
 

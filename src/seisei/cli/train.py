@@ -167,13 +167,12 @@ def score_lines(found: dict[str, Any]) -> list[str]:
 
 
 def _dry_run(request: Request) -> None:
-    from seisei import catalog, session
-    from seisei.pipeline import check_seed
+    from seisei import catalog, seeds, session
     from seisei.training.run import RunFolder
     from seisei.training.size import BYTES_A_PARAMETER, parameters_of
 
     catalog.fill()
-    check_seed(request.seed, "E-TRN-25")
+    seeds.check(request.seed, "E-TRN-25")
     with Display() as display:
         data = request.options.read(
             request.data, request.seed, lambda done, total: display({"event": "reading", "done": done, "total": total})

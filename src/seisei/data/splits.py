@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import torch
 
+from seisei import seeds
 from seisei.errors import UserError
-from seisei.seeds import SEED_LIMIT, derive
 
 PARTS = ("train", "validation", "test")
 
@@ -51,7 +51,7 @@ def split_indices(
         (10, True)
     """
     check_shares(validation, test)
-    _check_seed(seed)
+    seeds.check(seed, "E-TRN-25", "seed")
     parts = [part or "train" for part in given]
     wanted = {"validation": validation, "test": test}
     drawn = {part: share for part, share in wanted.items() if share > 0 and part not in parts}
@@ -86,7 +86,7 @@ def check_shares(validation: float, test: float) -> None:
 
 def _draw(first: dict[bytes, str], drawn: dict[str, float], seed: int) -> dict[bytes, str]:
     """The part of each group: its number in [0, 1) falls into the part's interval."""
-    number = {group: derive(seed, "split", name) / SEED_LIMIT for group, name in first.items()}
+    number = {group: seeds.derive(seed, "split", name) / seeds.SEED_LIMIT for group, name in first.items()}
     place = dict.fromkeys(first, "train")
     start, middle = 0.0, {"train": 1.0}
     for part, share in drawn.items():
@@ -102,10 +102,3 @@ def _draw(first: dict[bytes, str], drawn: dict[str, float], seed: int) -> dict[b
             nearest = min((abs(number[group] - middle[part]), first[group], group) for group in spare)
             place[nearest[2]] = part
     return place
-
-
-def _check_seed(seed: int) -> None:
-    if not 0 <= seed < SEED_LIMIT:
-        raise UserError(
-            "E-TRN-25", "seed", f"{seed} is out of range, wanted 0 to 2^63 - 1", "choose another seed", found=seed
-        )
