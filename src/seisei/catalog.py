@@ -19,6 +19,7 @@ MODULES = (
     "seisei.nn.covariances",
     "seisei.nn.critics",
     "seisei.nn.features",
+    "seisei.nn.filters",
     "seisei.nn.gaps",
     "seisei.nn.gaussians",
     "seisei.nn.grids",

@@ -29,6 +29,7 @@ from seisei.modalities.pixels import grid
 from seisei.models.style import Stylizer, optimise
 from seisei.nn.colours import luminance, matched, relit, towards
 from seisei.nn.features import StageFeatures, form_level
+from seisei.nn.filters import Filters
 from seisei.nn.statistics import LEAST, Moments, Together, moments_apart
 from seisei.nn.tiles import Tiling
 from seisei.nn.vgg import VGG
@@ -63,15 +64,18 @@ class Painted:
     style: float
 
 
-def features_of(source: str | Path) -> Any:
-    """The features that a run's model has, or those of VGG-19 where a file of its weights is named.
+def features_of(source: str | Path | None) -> Any:
+    """The features that a run's model has, those of VGG-19 where a file of its weights is named, or random filters.
 
     Arguments:
-        source: a run of `stylize`, `vqvae` or another with a convolutional encoder; or a .safetensors file.
+        source: a run of `stylize`, `vqvae` or another with a convolutional encoder; a .safetensors file; None for
+            filters.
 
     Raises:
         UserError: no such run or file, or one without features.
     """
+    if source is None:
+        return Filters().eval()
     if is_weights(source):
         network = VGG(depth=DEEPEST)
         network.load_state_dict(weights_of(source, outline(Spec(VGG, depth=DEEPEST)).state_dict(), "VGG-19"))

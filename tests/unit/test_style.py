@@ -32,6 +32,7 @@ from seisei.nn.canvas import Canvas
 from seisei.nn.colours import luminance, matched, mixed, mixture, relit, spread, towards
 from seisei.nn.conv import ConvEncoder
 from seisei.nn.features import StageFeatures, encoder_of, padded
+from seisei.nn.filters import Filters
 from seisei.nn.maps import MapEncoder
 from seisei.nn.mirror import MirrorDecoder
 from seisei.nn.mlp import MLPEncoder
@@ -134,7 +135,7 @@ def test_a_canvas_takes_large_waves_first_in_the_colours_of_the_style() -> None:
     heights = [
         float((canvas(torch.cos(count * across).expand_as(start)) - start).abs().amax()) for count in (1, 2, 3, 5)
     ]
-    assert [heights[0] / height for height in heights] == pytest.approx([1, 2, 3, 5], rel=1e-4)
+    assert [heights[0] / height for height in heights] == pytest.approx([1, 2**0.5, 3**0.5, 5**0.5], rel=1e-4)
     # A mean counts as the slowest wave does, and white noise becomes neither larger nor smaller.
     assert float((canvas(torch.ones_like(start)) - start).amax()) == pytest.approx(heights[0], rel=1e-4)
     noise = torch.randn(1, 1, 12, 20, generator=seeds.generator("canvas")).expand_as(start)
@@ -236,6 +237,39 @@ def test_padding_reflects_and_is_none_where_none_is_needed() -> None:
     assert padded(x, 8) is x
     wide = padded(x[..., :23], 8)
     assert wide.shape == (1, 1, 16, 24) and torch.equal(wide[..., 23], x[..., 21])
+
+
+def test_filters_see_texture_at_every_size_and_no_colour_of_what_is_flat() -> None:
+    features = Filters(count=16, side=5, depth=3)
+    weight = features.weight
+    assert torch.allclose(weight.mean((2, 3)), torch.zeros(16, 3), atol=1e-6)
+    assert torch.allclose(weight.flatten(1).norm(dim=1), torch.ones(16))
+    flat = torch.tensor([0.9, 0.1, 0.4]).view(1, 3, 1, 1).expand(-1, -1, 32, 32)
+    assert all(float(found.abs().max()) < 1e-5 for found in features(flat))
+    # What is twice as strong is seen twice as much, on whatever ground.
+    x = drawn(1, 3, 32, 32)
+    for one, other in zip(features(0.25 * x), features(0.5 * x + 0.3), strict=True):
+        assert torch.allclose(2 * one, other, atol=1e-5)
+    # Moved by the coarsest stride, all maps move, away from the border: a picture inside a flat one.
+    wide = torch.full((1, 3, 96, 96), 0.5)
+    here, there = wide.clone(), wide.clone()
+    here[..., 32:64, 32:64], there[..., 36:68, 36:68] = x, x
+    for level, (one, other) in enumerate(zip(features(here), features(there), strict=True)):
+        by = 4 // 2**level
+        assert torch.allclose(one[..., :-by, :-by], other[..., by:, by:], atol=1e-5)
+    # A wave of eight pixels, enlarged twice, is seen one map later as it was before.
+    across = torch.linspace(0, 8 * torch.pi, 65)[:-1]
+    fine = (0.5 + 0.4 * torch.cos(across)).expand(1, 3, 64, 64)
+    coarse = (0.5 + 0.4 * torch.cos(across / 2 + torch.pi / 64 * 2)).expand(1, 3, 64, 64)
+    one, other = (found.square().mean((0, 2, 3)) for found in (features(fine)[0], features(coarse)[1]))
+    assert float((one - other).abs().max()) < 0.15 * float(one.max())
+
+
+def test_filters_are_the_same_everywhere_and_those_of_a_run_its_own() -> None:
+    features = Filters(count=4, depth=2)
+    assert torch.equal(features.weight, Filters(count=4, depth=2).weight)
+    assert list(features.state_dict()) == ["weight"] and not list(features.parameters())
+    assert [tuple(found.shape) for found in features(drawn(2, 1, 1, 1))] == [(2, 4, 4, 4), (2, 4, 2, 2)]
 
 
 def test_moments_of_parts_are_those_of_the_whole() -> None:
@@ -529,6 +563,21 @@ def test_no_strength_gives_the_picture_itself(run: Path, home: Path) -> None:
     assert np.array_equal(made.pixels, content)
 
 
+def test_nothing_but_two_pictures_is_needed(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    down, right = np.mgrid[:64, :64]
+    disc = ((down - 30) ** 2 + (right - 25) ** 2 < 400)[..., None] * np.array([200, 40, 90]) + 30
+    waves = (np.sin((2 * down + right) / 4)[..., None] * np.array([90, 60, 20]) + 120).round()
+    for name, pixels in (("disc", disc), ("waves", waves)):
+        save_png(home / f"{name}.png", pixels.astype(np.uint8))
+    words = [str(home / "disc.png"), str(home / "waves.png"), "--steps", "20"]
+    main(["stylize", *words, "-o", str(home / "bare.png"), "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert told["engine"] == "optimize" and told["style_distance"] < 0.3
+    main(["stylize", *words, "-o", str(home / "again.png")])
+    assert (home / "bare.png").read_bytes() == (home / "again.png").read_bytes()
+
+
 def test_vgg_paints_too(vgg: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     words = [str(home / "photos" / "00.png"), str(home / "paintings" / "00.png"), "--features", str(vgg)]
@@ -539,7 +588,7 @@ def test_vgg_paints_too(vgg: Path, home: Path, capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("options", "code", "told"),
     [
-        ([], "E-TRL-26", "give --run RUN of `seisei train stylize`, or --features"),
+        (["--engine", "feedforward"], "E-TRL-26", "or choose --engine optimize"),
         (["--engine", "feedforward", "--features", "RUN/network"], "E-TRL-26", "or choose --engine optimize"),
         (["--run", "RUN/network"], "E-TRL-08", "this model cannot stylize"),
         (["--run", "RUN", "--features", "RUN"], "E-GEN-07", "leave one of them out"),

@@ -1,7 +1,7 @@
 """`stylize`: a picture in the style of another one.
 
 By a network that was trained for any style, in one pass, or by descending on the picture's pixels, which takes
-minutes and needs no training of its own: only features that styles are told by.
+minutes and needs no training of its own.
 """
 
 from __future__ import annotations
@@ -49,13 +49,15 @@ def stylize(
     """Paint a picture in the style of another one.
 
     As in: seisei stylize photo.jpg painting.jpg --run RUN -o out.jpg
-    By a run of stylize in one pass, at any size; or with --features by descending on the picture's pixels.
+    By a run of stylize in one pass, at any size; or without one by descending on the picture's pixels, which needs no
+    training at all.
 
     Arguments:
         content: A picture: what is painted.
         style: A picture: how it is painted.
         run: A run of stylize, or the beginning of its name under runs/.
-        features: What styles are told by: a run with a convolutional encoder, or VGG-19's weights in .safetensors.
+        features: What styles are told by: a run with a convolutional encoder, or VGG-19's weights in .safetensors; by
+            default a bank of random filters.
         engine: feedforward is --run's network; optimize descends on pixels, with the features of either.
         strength: How much of the style: 0 for none, 1 for all of it.
         keep_color: The content's colours stay: the style brings its textures alone.
@@ -71,9 +73,6 @@ def stylize(
     """
     if run is not None and features is not None:
         raise UserError("E-GEN-07", "--features", "and --run both say what styles are told by", "leave one of them out")
-    if run is None and features is None:
-        remedy = "give --run RUN of `seisei train stylize`, or --features with a run of vqvae or VGG-19's .safetensors"
-        raise UserError("E-TRL-26", "--run", "is missing, and nothing else tells styles", remedy)
     chosen: Engine = engine or ("optimize" if run is None else "feedforward")
     descent = {"--steps": steps, "--style-weight": style_weight, "--smoothness": smoothness, "--seed": seed}
     if chosen == "feedforward":
@@ -98,7 +97,8 @@ def stylize(
         assert loaded is not None
         painted = styles.feedforward(loaded.pipeline, x, y, strength=strength, keep_color=keep_color)
     else:
-        known = styles.features_of(loaded.path if loaded is not None else _source(features or ""))
+        source = None if features is None else _source(features)
+        known = styles.features_of(source if loaded is None else loaded.path)
         painted = styles.optimised(
             known, x, y, strength=strength, keep_color=keep_color, seed=seed, steps=STEPS if steps is None else steps,
             weight=WEIGHT if style_weight is None else style_weight,

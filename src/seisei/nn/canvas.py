@@ -1,11 +1,12 @@
 """What a picture that is descended on is made of: waves, large ones first, in the colours of another picture.
 
-    x = start + R F⁻¹(F(θ)/max(|ξ|, ξ₁)),   R = Σ^½/√(the largest eigenvalue of Σ)
+    x = start + R F⁻¹(F(θ)/max(|ξ|, ξ₁)^½),   R = Σ^½/√(the largest eigenvalue of Σ)
 
 with F the Fourier transform of the plane, |ξ| how fast a wave is, ξ₁ the slowest there is, and Σ the covariance of the
 other picture's colours. Which pictures there are is the same as with θ for pixels. But a descent, whose steps are short
-where a change of θ changes little, comes to those first that natural pictures are like: their waves are about 1/|ξ|
-high too. On pixels it comes first to a noise that features are deceived by, in all colours of the rainbow.
+where a change of θ changes little, comes to large forms before fine ones, and to the style's colours before others. On
+pixels themselves it comes first to a noise that features are deceived by, in all colours of the rainbow. With 1/|ξ|, as
+high as waves are in natural pictures, the outlines of a texture take hundreds of rounds.
 
 Reference: *Differentiable Image Parameterizations (Mordvintsev, Pezzotti, Schubert, Olah, 2018)*.
 
@@ -44,7 +45,7 @@ class Canvas:
         across = torch.fft.rfftfreq(width, device=start.device)
         pace = (down.unsqueeze(1).square() + across.square()).sqrt().clamp_min(1 / max(height, width))
         # As large in all as they are without.
-        self.heights = 1 / (pace * pace.reciprocal().square().mean().sqrt())
+        self.heights = (pace * pace.reciprocal().mean()).rsqrt()
         self.colours = mixture(like).to(start)
 
     def __call__(self, waves: Tensor) -> Tensor:
