@@ -26,7 +26,7 @@ from seisei.data.dataset import Dataset
 from seisei.evaluation.likelihood import mean_and_error
 from seisei.modalities.files import png_bytes, resized
 from seisei.modalities.pixels import grid
-from seisei.models.style import Stylizer, optimise
+from seisei.models.style import Stylizer, grain, optimise
 from seisei.nn.colours import luminance, matched, relit, towards
 from seisei.nn.features import StageFeatures, form_level
 from seisei.nn.filters import Filters
@@ -171,10 +171,11 @@ def _by_parts(model: Any, content: Tensor, style: Tensor, strength: float) -> Te
     own, theirs = (_moments(model.features, picture) for picture in (content, style))
 
     def part(tile: Tensor) -> Tensor:
-        found: Tensor = model.stylize_part(tile, own, theirs, colours, strength)
+        found: Tensor = model.stylize_part(tile[:, :-1], tile[:, -1:], own, theirs, colours, strength)
         return found
 
-    return torch.cat([band.rows for band in tiling.bands(part, content[0])], 1)[None]
+    both = torch.cat([content, grain(content)], 1)
+    return torch.cat([band.rows for band in tiling.bands(part, both[0])], 1)[None]
 
 
 def _tiling(features: Any, picture: Tensor) -> Tiling:

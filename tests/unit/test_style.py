@@ -26,7 +26,7 @@ from seisei.errors import UserError
 from seisei.modalities.files import read_picture, save_png
 from seisei.modalities.image import Image
 from seisei.models.classifier import DiscriminativeClassifier, Network
-from seisei.models.style import Stylizer, optimise
+from seisei.models.style import Stylizer, grain, optimise
 from seisei.nn import colours
 from seisei.nn.canvas import Canvas
 from seisei.nn.colours import luminance, matched, mixed, mixture, relit, spread, towards
@@ -34,7 +34,7 @@ from seisei.nn.conv import ConvEncoder
 from seisei.nn.features import StageFeatures, encoder_of, padded
 from seisei.nn.filters import Filters
 from seisei.nn.maps import MapEncoder
-from seisei.nn.mirror import MirrorDecoder
+from seisei.nn.mirror import MirrorDecoder, whitened
 from seisei.nn.mlp import MLPEncoder
 from seisei.nn.statistics import Together, gram, grams_apart, mean_and_deviation, moments_apart, restyled, variation
 from seisei.nn.vgg import VGG
@@ -244,12 +244,14 @@ def test_filters_see_texture_at_every_size_and_no_colour_of_what_is_flat() -> No
     weight = features.weight
     assert torch.allclose(weight.mean((2, 3)), torch.zeros(16, 3), atol=1e-6)
     assert torch.allclose(weight.flatten(1).norm(dim=1), torch.ones(16))
-    flat = torch.tensor([0.9, 0.1, 0.4]).view(1, 3, 1, 1).expand(-1, -1, 32, 32)
-    assert all(float(found.abs().max()) < 1e-5 for found in features(flat))
+    colour = torch.tensor([0.9, 0.1, 0.4]).view(1, 3, 1, 1)
+    for found in features(colour.expand(-1, -1, 32, 32)):
+        assert float(found[:, :16].abs().max()) < 1e-5
+        assert torch.allclose(found[:, 16:], (0.3 * (colour - 0.5)).expand_as(found[:, 16:]), atol=1e-6)
     # What is twice as strong is seen twice as much, on whatever ground.
     x = drawn(1, 3, 32, 32)
     for one, other in zip(features(0.25 * x), features(0.5 * x + 0.3), strict=True):
-        assert torch.allclose(2 * one, other, atol=1e-5)
+        assert torch.allclose(2 * one[:, :16], other[:, :16], atol=1e-5)
     # Moved by the coarsest stride, all maps move, away from the border: a picture inside a flat one.
     wide = torch.full((1, 3, 96, 96), 0.5)
     here, there = wide.clone(), wide.clone()
@@ -261,7 +263,7 @@ def test_filters_see_texture_at_every_size_and_no_colour_of_what_is_flat() -> No
     across = torch.linspace(0, 8 * torch.pi, 65)[:-1]
     fine = (0.5 + 0.4 * torch.cos(across)).expand(1, 3, 64, 64)
     coarse = (0.5 + 0.4 * torch.cos(across / 2 + torch.pi / 64 * 2)).expand(1, 3, 64, 64)
-    one, other = (found.square().mean((0, 2, 3)) for found in (features(fine)[0], features(coarse)[1]))
+    one, other = (found.square().mean((0, 2, 3)) for found in (features(fine)[0][:, :16], features(coarse)[1][:, :16]))
     assert float((one - other).abs().max()) < 0.15 * float(one.max())
 
 
@@ -269,7 +271,7 @@ def test_filters_are_the_same_everywhere_and_those_of_a_run_its_own() -> None:
     features = Filters(count=4, depth=2)
     assert torch.equal(features.weight, Filters(count=4, depth=2).weight)
     assert list(features.state_dict()) == ["weight"] and not list(features.parameters())
-    assert [tuple(found.shape) for found in features(drawn(2, 1, 1, 1))] == [(2, 4, 4, 4), (2, 4, 2, 2)]
+    assert [tuple(found.shape) for found in features(drawn(2, 1, 1, 1))] == [(2, 7, 4, 4), (2, 7, 2, 2)]
 
 
 def test_moments_of_parts_are_those_of_the_whole() -> None:
@@ -336,6 +338,19 @@ def test_a_large_picture_is_painted_as_if_at_once(monkeypatch: pytest.MonkeyPatc
     assert float((torch.cat(own, 3) - whole).abs().max()) > 10 * far  # mutant: each by its own moments
 
 
+@torch.no_grad()
+def test_what_is_smooth_gets_its_texture_from_a_grain_that_is_always_the_same() -> None:
+    noise = torch.randn(1, 1, 256, 256, generator=seeds.generator("noise"))
+    for stride in (1, 2, 8):
+        coarse = whitened(noise, torch.zeros(1, 5, 256 // stride, 256 // stride))
+        assert float(coarse.std()) == pytest.approx(1, abs=0.05) and abs(float(coarse.mean())) < 0.15
+    model, flat, like = changing(), torch.full((2, 3, 24, 24), 0.5), drawn(1, 3, 16, 16).expand(2, -1, -1, -1)
+    made = model.stylize(flat, like)
+    assert float(made[..., 8:16, 8:16].std((2, 3)).min()) > 1e-3
+    assert torch.equal(made[0], made[1]) and torch.equal(made, model.stylize(flat, like))
+    assert grain(flat).shape == (2, 1, 24, 24) and float(grain(flat).std()) == pytest.approx(1, abs=0.1)
+
+
 def test_the_loss_is_the_papers() -> None:
     objective, batch = (
         StyleTransfer(changing(), weight=7.0).eval(),
@@ -347,7 +362,8 @@ def test_the_loss_is_the_papers() -> None:
     theirs = model.features(batch.y)
     targets = [adaptive(*each) for each in zip(content, theirs, strict=True)]
     target = targets[-1]
-    changes = mixed(model.decoder(targets), mixture(batch.y))
+    with seeds.seeded("noise"):
+        changes = mixed(model.decoder(targets, torch.randn(2, 1, 16, 16)), mixture(batch.y))
     made = model.features(towards(batch.x, batch.y, 1.0) + changes)
     wanted = (made[-1] - target).square().mean() / before[-1].var((0, 2, 3), correction=0).mean()
     for one, aim, own in zip(made, theirs, before, strict=True):
@@ -355,7 +371,9 @@ def test_the_loss_is_the_papers() -> None:
         means = (one.mean((2, 3)) - aim.mean((2, 3))).square().mean()
         deviations = (one.std((2, 3), correction=0) - aim.std((2, 3), correction=0)).square().mean()
         wanted = wanted + 7 * (means + deviations) / v
-    assert float(objective.loss(batch, 1.0).total.detach()) == pytest.approx(float(wanted.detach()), rel=1e-4)
+    with seeds.seeded("noise"):
+        found = objective.loss(batch, 1.0).total
+    assert float(found.detach()) == pytest.approx(float(wanted.detach()), rel=1e-4)
     assert model.spreads[1].item() == pytest.approx(before[1].var((0, 2, 3), correction=0).mean().item(), rel=1e-5)
 
 
@@ -372,10 +390,11 @@ def test_style_loss_falls_and_features_stay() -> None:
         descent.zero_grad()
         loss.total.backward()
         descent.step()
-        losses.append(float(objective.eval().loss(batch, 1.0).parts["style"]))
+        with seeds.seeded("held out"):
+            losses.append(float(objective.eval().loss(batch, 1.0).parts["style"]))
         objective.train()
     # It begins in the colours of the style.
-    assert losses[-1] < 0.75 * losses[0] < 0.75
+    assert losses[-1] < 0.8 * losses[0] < 0.8
     assert all(torch.equal(value, before[name]) for name, value in objective.model.features.state_dict().items())
 
 
@@ -506,19 +525,35 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(home: Path) -> Path:
-    """A run of a few dozen steps, its codec a stage of it."""
-    options = {"width": 8, "codec_steps": 30, "steps": 60, "batch": 8, "learning_rate": 3e-3}
+    """A run of a few dozen steps."""
+    options = {"width": 8, "steps": 60, "batch": 8, "learning_rate": 3e-3}
     return seisei.train("stylize", home / "photos", style=str(home / "paintings"), output=home / "run", **options).path
+
+
+@pytest.fixture(scope="module")
+def codec(home: Path) -> Path:
+    """Another network of the person's own."""
+    options = {"codes": 16, "factor": 4, "width": 8, "steps": 30, "batch": 8, "report": False}
+    return seisei.train("vqvae", home / "photos", output=home / "codec", **options).path
+
+
+def test_styles_can_be_told_by_a_network_of_ones_own(codec: Path, home: Path, tmp_path: Path) -> None:
+    options = {"features": str(codec), "steps": 3, "batch": 8, "report": False}
+    made = seisei.train("stylize", home / "photos", style=str(home / "paintings"), output=tmp_path / "run", **options)
+    shutil.move(codec, tmp_path / "elsewhere")
+    try:
+        theirs = seisei.load(tmp_path / "elsewhere").pipeline.model.state_dict()
+        ours = made.pipeline.model.features.network.state_dict()
+    finally:
+        shutil.move(tmp_path / "elsewhere", codec)
+    assert all(torch.equal(theirs[name], ours[name]) for name in ours)
 
 
 def test_a_run_tells_how_far_it_came(run: Path) -> None:
     loaded = seisei.load(run)
     assert loaded.verbs == ["stylize", "evaluate"] and loaded.report.exists()
-    assert (run / "figures" / "styles.png").exists() and "reconstruct" in seisei.load(run / "network").verbs
+    assert (run / "figures" / "styles.png").exists() and not (run / "network").exists()
     assert loaded.scores["style distance"] < 0.9 and 0 < loaded.scores["content distance"] < 1.5
-    theirs = seisei.load(run / "network").pipeline.model.state_dict()
-    ours = loaded.pipeline.model.features.network.state_dict()
-    assert all(torch.equal(theirs[name], ours[name]) for name in ours)
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     losses = [line["scores"]["style"] for line in lines if line["event"] == "validation"]
     assert losses[-1] < losses[0]
@@ -531,13 +566,13 @@ def test_a_run_goes_on_with_the_same_styles(run: Path, home: Path, tmp_path: Pat
     assert longer.recipe["options"]["style"] == str((home / "paintings").absolute())
 
 
-def test_both_engines_paint_and_say_so(run: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_both_engines_paint_and_say_so(run: Path, codec: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_png(home / "large.png", np.random.default_rng(1).integers(0, 256, (37, 50, 3), np.uint8))
     words = ["stylize", str(home / "large.png"), str(home / "paintings" / "03.png"), "--overwrite"]
     ways = {
         "a.png": ["--run", str(run)],
         "b.png": ["--run", str(run), "--strength", "0.5", "--keep-color"],
-        "c.jpg": ["--features", str(run / "network"), "--steps", "8"],
+        "c.jpg": ["--features", str(codec), "--steps", "8"],
         "d.webp": ["--run", str(run), "--engine", "optimize", "--steps", "5", "--seed", "3", "--keep-color"],
         "e.png": ["--features", str(run), "--steps", "5", "--size", "25"],
     }
@@ -589,8 +624,8 @@ def test_vgg_paints_too(vgg: Path, home: Path, capsys: pytest.CaptureFixture[str
     ("options", "code", "told"),
     [
         (["--engine", "feedforward"], "E-TRL-26", "or choose --engine optimize"),
-        (["--engine", "feedforward", "--features", "RUN/network"], "E-TRL-26", "or choose --engine optimize"),
-        (["--run", "RUN/network"], "E-TRL-08", "this model cannot stylize"),
+        (["--engine", "feedforward", "--features", "CODEC"], "E-TRL-26", "or choose --engine optimize"),
+        (["--run", "CODEC"], "E-TRL-08", "this model cannot stylize"),
         (["--run", "RUN", "--features", "RUN"], "E-GEN-07", "leave one of them out"),
         (["--run", "RUN", "--steps", "3"], "E-GEN-07", "is for --engine optimize"),
         (["--run", "RUN", "--strength", "1.5"], "E-GEN-07", "out of range"),
@@ -603,13 +638,13 @@ def test_vgg_paints_too(vgg: Path, home: Path, capsys: pytest.CaptureFixture[str
     ],
 )
 def test_what_the_verb_refuses(
-    run: Path, home: Path, options: list[str], code: str, told: str, capsys: pytest.CaptureFixture[str],
+    run: Path, codec: Path, home: Path, options: list[str], code: str, told: str, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.chdir(home)
     (home / "broken.png").write_bytes((home / "photos" / "00.png").read_bytes()[:60])
     ends = {"--content": "photos/00.png", "--style": "paintings/00.png"}
-    words = [word.replace("RUN", str(run)) for word in options]
+    words = [word.replace("RUN", str(run)).replace("CODEC", str(codec)) for word in options]
     while words and words[-2:][0] in ends:
         ends[words[-2]], words = words[-1], words[:-2]
     with pytest.raises(SystemExit) as stopped:

@@ -27,10 +27,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from seisei import seeds
 from seisei.batch import Batch
 from seisei.nn.canvas import Canvas
 from seisei.nn.colours import mixed, mixture, towards, with_channels
-from seisei.nn.features import REACH, cut, form_level
+from seisei.nn.features import REACH, cut, form_level, padded
 from seisei.nn.statistics import LEAST, Moments, gram, grams_apart, mean_and_deviation, restyled, variation
 from seisei.spec import listed
 
@@ -99,16 +100,20 @@ class Stylizer(nn.Module):
         styled = (restyled(*each) for each in zip(content, own, style, strict=True))
         return [one + strength * (other - one) for one, other in zip(content, styled, strict=True)]
 
-    def decoded(self, target: list[Tensor], content: Tensor, colours: Tensor, strength: float | Tensor = 1.0) -> Tensor:
+    def decoded(
+        self, target: list[Tensor], content: Tensor, colours: Tensor, noise: Tensor, strength: float | Tensor = 1.0
+    ) -> Tensor:
         """What `target` makes of the content picture, not kept within [0, 1].
 
         Arguments:
             target: see there.
             content: with its colours `towards` the style's.
             colours: a `mixture` of the style's.
+            noise: (B, 1, H, W).
             strength: one for all, or (B, 1, 1, 1).
         """
-        changes: Tensor = self.decoder(target)[..., : content.shape[2], : content.shape[3]]
+        noise = padded(noise, self.features.strides[-1])
+        changes: Tensor = self.decoder(target, noise)[..., : content.shape[2], : content.shape[3]]
         return content + strength * mixed(changes, colours)
 
     @staticmethod
@@ -126,22 +131,31 @@ class Stylizer(nn.Module):
         """
         content, colours = towards(content, style, strength), self.colours(style, content.shape[1])
         moments = [mean_and_deviation(one) for one in self.features(style)]
-        return self.stylize_part(content, None, moments, colours, strength)
+        return self.stylize_part(content, grain(content), None, moments, colours, strength)
 
     def stylize_part(
-        self, part: Tensor, own: list[Moments] | None, style: list[Moments], colours: Tensor, strength: float = 1.0
-    ) -> Tensor:
+        self, part: Tensor, noise: Tensor, own: list[Moments] | None, style: list[Moments], colours: Tensor,
+        strength: float = 1.0,
+    ) -> Tensor:  # fmt: skip
         """The same of a content picture, or a part of it, whose colours are `towards` the style's already.
 
         Arguments:
             part: (B, C, h, w).
+            noise: the same part of the `grain`, (B, 1, h, w).
             own: moments of the maps of the whole content picture, where this is a part.
             style: likewise, of the style picture.
             colours: of the style picture.
             strength: see `stylize`.
         """
         target = self.target(self.features(part), style, strength, own)
-        return self.decoded(target, part, colours, strength).clamp(0, 1)
+        return self.decoded(target, part, colours, noise, strength).clamp(0, 1)
+
+
+def grain(content: Tensor) -> Tensor:
+    """The noise that a picture's texture is made of where it is smooth itself, (B, 1, H, W): the same for each."""
+    count, _, height, width = content.shape
+    noise = torch.randn(1, 1, height, width, generator=seeds.generator("grain"))
+    return noise.to(content).expand(count, -1, -1, -1)
 
 
 def optimise(

@@ -1,11 +1,11 @@
 """A bank of random filters on a picture and its halvings: features that styles are told by, and that nothing trained.
 
-    x_0 = x,   x_{l+1} = ↓2 (B * x_l),   f_l = max(0, W * x_l),   l = 0 … L − 1
+    x_0 = x,   x_{l+1} = ↓2 (B * x_l),   f_l = max(0, W * x_l) ‖ κ (x_l − ½),   l = 0 … L − 1
 
 W are filters of normal weights, each of mean 0 in each colour and of length 1, the same at every size; B is a binomial
 blur. Of features that one layer makes the Gram matrices say as much of a texture as those of networks that learned from
-a million photographs with names; what matters is that filters of several sizes see it. Flat areas, whatever their
-colour, are 0 in all maps: what colours there are is for `seisei.nn.colours` to say.
+a million photographs with names; what matters is that filters of several sizes see it. Where a picture is flat filters
+see nothing, whatever its colour: so the colours stand beside them, and a Gram matrix says which lines are of which.
 
 The contract is that of `seisei.nn.features`.
 
@@ -30,6 +30,8 @@ Count = Annotated[int, Range(ge=1, le=4096)]
 Side = Annotated[int, Range(ge=2, le=31)]
 # Of a row of four pixels, what each weighs in the one that they become.
 BLUR = (1.0, 3.0, 3.0, 1.0)
+# κ: of 1 colours have more say than lines, and of 0 a green painting may come out grey.
+COLOUR = 0.3
 
 
 @listed
@@ -44,8 +46,8 @@ class Filters(nn.Module):
     Example:
         >>> features = Filters(count=8, depth=3)
         >>> [tuple(found.shape) for found in features(torch.rand(1, 3, 30, 20))], features.strides
-        ([(1, 8, 32, 20), (1, 8, 16, 10), (1, 8, 8, 5)], [1, 2, 4])
-        >>> bool(max(found.abs().max() for found in features(torch.full((1, 1, 16, 16), 0.7))) < 1e-5)
+        ([(1, 11, 32, 20), (1, 11, 16, 10), (1, 11, 8, 5)], [1, 2, 4])
+        >>> bool(max(found[:, :8].abs().max() for found in features(torch.full((1, 1, 16, 16), 0.7))) < 1e-5)
         True
     """
 
@@ -55,7 +57,7 @@ class Filters(nn.Module):
     def __init__(self, count: Count = 64, side: Side = 7, depth: Levels = 5) -> None:
         super().__init__()
         self.channels = 3
-        self.outputs, self.strides = [count] * depth, [2**level for level in range(depth)]
+        self.outputs, self.strides = [count + self.channels] * depth, [2**level for level in range(depth)]
         drawn = torch.randn(count, self.channels, side, side, generator=seeds.generator("filters", count, side))
         drawn = drawn - drawn.mean((2, 3), keepdim=True)
         # A model keeps those that it was trained with, whatever a later random generator draws.
@@ -69,7 +71,8 @@ class Filters(nn.Module):
         x = padded(with_channels(x, self.channels), self.strides[-1])
         maps: list[Tensor] = []
         while True:
-            maps.append(F.relu(F.conv2d(bordered(x, self.weight.shape[2] // 2), self.weight)))
+            seen = F.relu(F.conv2d(bordered(x, self.weight.shape[2] // 2), self.weight))
+            maps.append(torch.cat([seen, COLOUR * (x - 0.5).to(seen)], 1))
             if len(maps) == len(self.outputs):
                 return maps
             x = F.conv2d(bordered(x, len(BLUR) // 2 - 1), self.blur, stride=2, groups=self.channels)

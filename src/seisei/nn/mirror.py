@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -39,6 +40,17 @@ class ReflectingBlock(nn.Module):
         return x + self.second(F.silu(self.first(F.silu(x))))  # type: ignore[no-any-return]
 
 
+def whitened(noise: Tensor, like: Tensor) -> Tensor:
+    """White noise at the size of a map, of the same deviation: means of squares, as much larger as means are smaller.
+
+    Example:
+        >>> whitened(torch.full((1, 1, 8, 4), 0.5), torch.zeros(1, 7, 4, 2)).flatten().tolist()
+        [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
+    """
+    stride = noise.shape[2] // like.shape[2]
+    return F.avg_pool2d(noise, stride) * stride if stride > 1 else noise
+
+
 @listed
 class MirrorDecoder(nn.Module):
     """Maps (B, inputs_l, H/s_l, W/s_l) to (B, channels, H, W), 0 everywhere before it has learned.
@@ -53,26 +65,26 @@ class MirrorDecoder(nn.Module):
         patch: side of the square of pixels that a value of the finest map ends as.
 
     Example:
-        >>> import torch
         >>> decoder = MirrorDecoder([16, 8], [16, 4], channels=3, patch=4)
-        >>> decoder([torch.zeros(1, 8, 8, 6), torch.zeros(1, 16, 4, 3)]).shape
+        >>> decoder([torch.zeros(1, 8, 8, 6), torch.zeros(1, 16, 4, 3)], torch.randn(1, 1, 32, 24)).shape
         torch.Size([1, 3, 32, 24])
     """
 
     def __init__(self, inputs: list[Outputs], widths: list[Channels], channels: Channels = 3, patch: Patch = 1) -> None:
         super().__init__()
         self.channels, self.patch = channels, patch
-        self.enter = reflecting(inputs[0], widths[0])
-        self.beside = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(inputs[1:], widths[1:], strict=True))
+        self.enter = reflecting(inputs[0] + 1, widths[0])
+        self.beside = nn.ModuleList(nn.Conv2d(a + 1, b, 1) for a, b in zip(inputs[1:], widths[1:], strict=True))
         self.stages = nn.ModuleList(ReflectingBlock(width) for width in widths)
         self.narrow = nn.ModuleList(reflecting(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
         self.out = reflecting(widths[-1], DETAIL * patch**2)
         self.last = nothing(reflecting(DETAIL, channels))
 
-    def forward(self, maps: list[Tensor]) -> Tensor:
-        """The change that maps say, the finest first."""
-        hidden = self.stages[0](self.enter(maps[-1]))
-        finer = zip(self.narrow, self.beside, self.stages[1:], maps[-2::-1], strict=True)  # type: ignore[arg-type]
+    def forward(self, maps: list[Tensor], noise: Tensor) -> Tensor:
+        """The change that maps say, the finest first, with noise (B, 1, H, W)."""
+        seen = [torch.cat([one, whitened(noise, one)], 1) for one in maps]
+        hidden = self.stages[0](self.enter(seen[-1]))
+        finer = zip(self.narrow, self.beside, self.stages[1:], seen[-2::-1], strict=True)  # type: ignore[arg-type]
         for narrow, beside, stage, map_ in finer:
             hidden = narrow(F.interpolate(F.silu(hidden), scale_factor=2, mode="nearest"))
             hidden = stage(hidden + beside(map_))

@@ -77,7 +77,8 @@ class StyleTransfer(Objective):
             theirs = [mean_and_deviation(one) for one in self.model.features(y)]
             own = self.model.features(x)
             target = self.model.target(own, theirs, strength)
-        made = self.model.decoded(target, x, colours, strength)
+        noise = seeds.normal(count, 1, *x.shape[2:], device=x.device).to(x.dtype)
+        made = self.model.decoded(target, x, colours, noise, strength)
         if self.training and self.model.features.strides[0] > 1 and min(x.shape[2:]) > 2 * REACH:
             drawn = ((1 + REACH) * seeds.uniform(count, 2, device=x.device)).long().clamp_max(REACH)
             places = [(down, right) for down, right in drawn.tolist()]

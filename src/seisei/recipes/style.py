@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from seisei.errors import UserError
 from seisei.modalities.image import Image
 from seisei.models.style import Stylizer
 from seisei.nn.conv import widths_of
 from seisei.nn.features import StageFeatures, encoder_of
+from seisei.nn.filters import Filters
 from seisei.nn.maps import WIDEST
 from seisei.nn.mirror import MirrorDecoder
 from seisei.nn.vgg import VGG
 from seisei.objectives.style import StyleTransfer
 from seisei.recipes.vaes import BatchSize, Decay, Rate, Steps, Width, picture
-from seisei.recipes.vq import Factor, vqvae
 from seisei.schema import Schema
 from seisei.spec import Range, Spec
 from seisei.training.foreign import is_weights, weights_of
@@ -23,12 +23,13 @@ from seisei.training.plan import Optim, Plan
 from seisei.training.run import RunFolder
 from seisei.training.size import outline
 
-Maps = Annotated[int, Range(ge=1, le=5)] | None
+MOST = 5
+Maps = Annotated[int, Range(ge=1, le=MOST)] | None
 Weight = Annotated[float, Range(ge=0, le=1e6)]
-# Maps of a network of the person's own, of smaller pictures than `LARGE` fewer, so that the last has 16 places across;
-# those of VGG-19; and the width of the network that is trained first.
-OWN, FEWER, LARGE, FOREIGN, WIDTH = 3, 2, 128, 4, 32
-CODES, SLOTS = 1000, 4
+# Places across the last map that is read of a training picture, where that leaves so many maps; and maps of VGG-19.
+ACROSS, LEAST, FOREIGN = 16, 2, 4
+# Filters, and channels of the decoder's finest map, where it is as fine as the picture.
+FILTERS, FINE = 32, 16
 
 
 def stylize(
@@ -38,7 +39,6 @@ def stylize(
     maps: Maps = None,
     style_weight: Weight = 10.0,
     width: Width = None,
-    codec_steps: Steps = 3000,
     steps: Steps = 5000,
     batch: BatchSize = 8,
     learning_rate: Rate = 1e-3,
@@ -53,12 +53,11 @@ def stylize(
 
     Arguments:
         features: What styles are told by: a run of vqvae, or another with a convolutional encoder; or a .safetensors
-            file with VGG-19's weights. Without it a vqvae is trained on the same pictures first.
-        maps: Of the features, the finest first, at most so many: more for larger textures; by default 3, of pictures
-            smaller than 128×128 2, of VGG-19 4.
+            file with VGG-19's weights; by default a bank of random filters.
+        maps: Of the features, the finest first, at most so many: more for larger textures; by default as many as leave
+            the last 16 places across, of VGG-19 4.
         style_weight: Weight of the style's statistics against the content.
-        width: Channels of the decoder's finest map; by default the features' own, mirrored.
-        codec_steps: Updates of the weights of the vqvae, where it is trained first.
+        width: Channels of the decoder's finest map; by default 16 of filters, or the features' own, mirrored.
         steps: Updates of the weights of the decoder.
         batch: Pictures an update, each with a style.
         learning_rate: Of Adam, at its highest.
@@ -71,38 +70,42 @@ def stylize(
     if image.channels not in (1, 3):
         problem = f"have {image.channels} channels, wanted 1 (grey) or 3 (colour)"
         raise UserError("E-TRN-13", "pictures", problem, "give pictures in grey or in colour")
-    own = maps or (OWN if min(image.height, image.width) >= LARGE else FEWER)
-    source: str | Plan
+    side = min(image.height, image.width)
+    given: dict[str, str | Plan] = {}
     if features is None:
-        source = _codec(image, codec_steps, batch, learning_rate)
-        seen = Spec(StageFeatures, network=source.objective.arguments["model"], depth=own)
+        seen, width = Spec(Filters, count=FILTERS, depth=maps or usual_maps(side, 1)), width or FINE
     elif not is_weights(features):
-        source = str(Path(features).resolve())
-        seen = Spec(StageFeatures, network=network_of(features), depth=own)
+        network = network_of(features)
+        finest: Any = outline(Spec(StageFeatures, network=network, depth=1))
+        seen = Spec(StageFeatures, network=network, depth=maps or usual_maps(side, finest.strides[0]))
+        given["model.features.network"] = str(Path(features).resolve())
     else:
-        source, seen = str(Path(features).resolve()), Spec(VGG, depth=maps or FOREIGN)
+        seen = Spec(VGG, depth=maps or FOREIGN)
         # Looked at here, before anything is written.
         weights_of(features, outline(seen).state_dict(), "VGG-19")
+        given["model.features"] = str(Path(features).resolve())
     known = outline(seen)
     outputs, strides = list(known.outputs), list(known.strides)  # type: ignore[arg-type]
     widths = outputs if width is None else widths_of(width, len(outputs), WIDEST)
     decoder = Spec(MirrorDecoder, inputs=outputs[::-1], widths=widths[::-1], channels=image.channels, patch=strides[0])
     model = Spec(Stylizer, features=seen, decoder=decoder)
     objective = Spec(StyleTransfer, model=model, weight=style_weight)
-    given = {"model.features" if seen.cls is VGG else "model.features.network": source}
     optim = Optim(learning_rate=learning_rate, clip=100.0)
     return Plan(objective, steps, batch, optim, average=average, format="channels_last", given=given)
 
 
-def _codec(image: Image, steps: int, batch: int, learning_rate: float) -> Plan:
-    """A small vqvae of the same pictures."""
-    side = min(image.height, image.width)
-    factor: Factor = 8 if side >= LARGE else 4 if side >= 16 else 2
-    # Rounding on a grid leaves no code unused, and several codes a place leave more for features to tell.
-    return vqvae(
-        Schema(image), codes=CODES, quantiser="finite-scalar", slots=SLOTS, together="grouped", factor=factor,
-        width=WIDTH, depth=1, steps=steps, batch=batch, learning_rate=learning_rate,
-    )  # fmt: skip
+def usual_maps(side: int, finest: int) -> int:
+    """How many maps are read of training pictures with this shorter side.
+
+    Arguments:
+        side: in pixels.
+        finest: stride of the finest map; each has twice the one before.
+
+    Example:
+        >>> [usual_maps(side, 1) for side in (28, 64, 128, 512)], usual_maps(128, 2)
+        ([2, 3, 4, 5], 3)
+    """
+    return max(LEAST, min(MOST, (side // ACROSS // finest).bit_length()))
 
 
 def network_of(run: str) -> Spec:
