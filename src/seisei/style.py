@@ -46,7 +46,7 @@ TOGETHER, SHOWN = 8, 8
 # Maps that descending on pixels looks at: all of VGG-19's that there are names for, and as many of another network's.
 DEEPEST = 5
 # Longest sides of the tiles by which larger pictures are looked at and painted, and pixels that neighbours share.
-TILE, OVERLAP = 1536, 128
+TILE, OVERLAP = 1024, 128
 
 
 @dataclass(frozen=True)
