@@ -116,6 +116,17 @@ class Case:
         return f"{self.recipe}, {self.schema}" + "".join(f", {k}={v}" for k, v in told.items())
 
 
+def codec() -> str:
+    """The recipe of a codec, in a folder: weights are by chance in these checks."""
+    folder = Path(tempfile.mkdtemp(prefix="seisei-codec-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    schema = Schema(Image(16, 16))
+    plan = recipe("vqvae")(schema, codes=16, width=8, depth=1, factor=4)
+    for name, told in (("recipe", {"plan": plan.to_json()}), ("schema", schema.to_json())):
+        (folder / f"{name}.json").write_text(json.dumps(told))
+    return str(folder)
+
+
 SMALL = {"latent": 3, "width": 16, "depth": 1, "steps": 20, "batch": 8}
 PRIOR = {"layers": 1, "heads": 2}
 CONV = {"network": "conv", "width": 6, "depth": 1}
@@ -219,6 +230,7 @@ CASES = [
         ("pix2pix", "maps 20×24", {"width": 8, "halvings": 1, "critic": "regions"}),
         ("stylize", "pairs 13×16", {"width": 8}),
         ("stylize", "pairs 13×16", {"width": 4, "features": vgg()}),
+        ("stylize", "pairs 13×16", {"features": codec()}),
         ("colorize", "colour 16×16", {"width": 8, "halvings": 2, "loss": "least-squares"}),
     ]
 ]
