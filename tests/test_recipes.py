@@ -118,8 +118,10 @@ class Case:
 
 def codec() -> str:
     """The recipe of a codec, in a folder: weights are by chance in these checks."""
-    folder = Path(tempfile.mkdtemp(prefix="seisei-codec-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    home = Path(tempfile.mkdtemp(prefix="seisei-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    # The name of a case, the same in every process.
+    (folder := home / "codec").mkdir()
     schema = Schema(Image(16, 16))
     plan = recipe("vqvae")(schema, codes=16, width=8, depth=1, factor=4)
     for name, told in (("recipe", {"plan": plan.to_json()}), ("schema", schema.to_json())):
