@@ -41,6 +41,8 @@ from seisei.training.size import outline
 
 Pixels = NDArray[np.uint8]
 Score = dict[str, Any]
+# A content that is nearer to the style than this, of the style's own variance, has it already.
+SAME = 1e-3
 # Pictures that are scored, together, and that a sheet shows.
 TOGETHER, SHOWN = 8, 8
 # Maps that descending on pixels looks at: all of VGG-19's that there are names for, and as many of another network's.
@@ -229,7 +231,7 @@ def apart(features: Any, made: Tensor, content: Tensor, style: Tensor) -> tuple[
         scale = wanted[1].square().flatten(1).mean(1).clamp_min(LEAST)
         left += moments_apart(its[level].moments, wanted) / scale
         whole += moments_apart(own[level].moments, wanted) / scale
-    return unlike, left / whole.clamp_min(LEAST)
+    return unlike, left / whole.clamp_min(SAME)
 
 
 # ---- what a finished run tells
@@ -287,8 +289,9 @@ def _in_colours_of(style: Tensor, content: Tensor) -> Tensor:
 def _painted(features: Any, made: Tensor, content: Tensor, style: Tensor, keep_color: bool) -> Painted:
     if keep_color:
         made = relit(content, luminance(made)).clamp(0, 1)
-    form, left = apart(features, made, content, style)
-    return Painted(_pixels(made[0]), float(form), float(left))
+    pixels = _pixels(made[0])
+    form, left = apart(features, _tensor(pixels).to(made), content, style)
+    return Painted(pixels, float(form), float(left))
 
 
 def _tensor(pixels: Pixels) -> Tensor:

@@ -424,6 +424,24 @@ def test_descent_comes_nearer_to_the_style_and_is_the_same_every_time() -> None:
     assert not torch.equal(other, made) and torch.equal(other, optimise(features, content, aim, noise=noise, **options))
 
 
+@pytest.mark.parametrize(
+    ("content", "like"), [((1, 1), (20, 20)), ((20, 20), (1, 1)), ((2, 45), (20, 20)), ((33, 1), (1, 33))]
+)
+def test_pictures_of_hardly_any_size_are_painted_too(content: tuple[int, int], like: tuple[int, int]) -> None:
+    features = Filters(count=8, depth=4)
+    pixels = [(255 * drawn(*size, 3, key=size)).byte().numpy() for size in (content, like)]
+    painted = style.optimised(features, *pixels, steps=5)
+    assert painted.pixels.shape == (*content, 3) and math.isfinite(painted.content + painted.style)
+
+
+def test_what_is_flat_takes_a_style_and_gives_one() -> None:
+    features = Filters(count=8, depth=4)
+    flat, like = np.full((32, 32, 3), 120, np.uint8), (255 * waves(1, 32, 0.5)[0]).byte().permute(1, 2, 0).numpy()
+    assert style.optimised(features, flat, like, steps=40).pixels.std() > 0.3 * like.std()
+    assert style.optimised(features, like, flat, steps=20).pixels.std() < 0.1 * like.std()
+    assert style.optimised(features, flat, flat, steps=5).style < 0.1
+
+
 def test_how_far_is_told_from_none_to_all() -> None:
     features, content, aim = small().features, drawn(1, 3, 16, 16), waves(1)
     form, left = style.apart(features, content, content, aim)

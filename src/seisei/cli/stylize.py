@@ -49,8 +49,7 @@ def stylize(
     """Paint a picture in the style of another one.
 
     As in: seisei stylize photo.jpg painting.jpg --run RUN -o out.jpg
-    By a run of stylize in one pass, at any size; or without one by descending on the picture's pixels, which needs no
-    training at all.
+    By a run of stylize in one pass, at any size; without a run by descending on the picture's pixels, untrained.
 
     Arguments:
         content: A picture: what is painted.

@@ -39,8 +39,11 @@ from seisei.spec import listed
 LOOKED_AT, TOGETHER = 64, 8
 # What a value beyond black or white costs, of its squared distance, for it cannot be shown.
 BEYOND = 100.0
-# Deviation of the noise that a descent may begin with.
-NOISE = 0.2
+# A content whose form varies by a smaller share of the style's is taken for one that has so much.
+FORMLESS = 0.01
+# Deviation of the noise that a descent may begin with, and of that upon a content, without which what is flat stays so:
+# no filter sees anything there, and none says which way to go.
+NOISE, FAINT = 0.2, 0.02
 # Rows and columns by which a picture is moved: each parity of both, and each of four remainders of either.
 PLACES = ((0, 0), (1, 2), (2, 1), (3, 3))
 
@@ -151,10 +154,10 @@ class Stylizer(nn.Module):
         return self.decoded(target, part, colours, noise, strength).clamp(0, 1)
 
 
-def grain(content: Tensor) -> Tensor:
-    """The noise that a picture's texture is made of where it is smooth itself, (B, 1, H, W): the same for each."""
+def grain(content: Tensor, channels: int = 1) -> Tensor:
+    """What a texture is made of where a picture is smooth, noise (B, channels, H, W): the same for each."""
     count, _, height, width = content.shape
-    noise = torch.randn(1, 1, height, width, generator=seeds.generator("grain"))
+    noise = torch.randn(1, channels, height, width, generator=seeds.generator("grain"))
     return noise.to(content).expand(count, -1, -1, -1)
 
 
@@ -183,7 +186,8 @@ def optimise(
         weight: λ.
         smoothness: κ.
         steps: rounds at most.
-        noise: waves to begin with, normal and (1, C, H, W), on the mean colour; by default the content is begun with.
+        noise: waves to begin with, normal and (1, C, H, W), on the mean colour; by default it begins with the content,
+            and a faint grain.
         told: of the number of times that the loss was computed, and the loss.
 
     Returns:
@@ -211,13 +215,16 @@ def optimise(
     with torch.no_grad():
         own, theirs = seen(content), features(style)
         form = own[level]
-        size = (form - form.mean((2, 3), keepdim=True)).square().sum().clamp_min(LEAST)
+        # Where the content has next to no form, the style's says what size one would have.
+        own_form, its_form = (maps[level].var((2, 3), correction=0).mean() for maps in (own, theirs))
+        size = form.numel() * torch.maximum(own_form, FORMLESS * its_form).clamp_min(LEAST)
         wanted = [torch.lerp(gram(c), gram(s), strength) for c, s in zip(own, theirs, strict=True)]
     # What is relative, and smoothness too, only counts as far as the style does: 0 leaves the content as it is.
     smooth = strength * smoothness
     start = content if noise is None else content.mean((2, 3), keepdim=True).expand_as(content)
     canvas = Canvas(start, with_channels(style, content.shape[1]))
-    waves = (torch.zeros_like(content) if noise is None else NOISE * noise).contiguous().requires_grad_()
+    waves = strength * FAINT * grain(content, content.shape[1]) if noise is None else NOISE * noise
+    waves = waves.contiguous().requires_grad_()
     descent = torch.optim.LBFGS(
         [waves], max_iter=steps, max_eval=2 * steps, history_size=20, tolerance_grad=0.0, tolerance_change=0.0,
         line_search_fn="strong_wolfe",
