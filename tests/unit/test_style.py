@@ -240,7 +240,7 @@ def test_padding_reflects_and_is_none_where_none_is_needed() -> None:
 
 
 def test_filters_see_texture_at_every_size_and_no_colour_of_what_is_flat() -> None:
-    features = Filters(count=16, side=5, depth=3)
+    features = Filters(count=16, reach=2, depth=3)
     weight = features.weight
     assert torch.allclose(weight.mean((2, 3)), torch.zeros(16, 3), atol=1e-6)
     assert torch.allclose(weight.flatten(1).norm(dim=1), torch.ones(16))

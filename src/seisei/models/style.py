@@ -1,16 +1,16 @@
 """A content picture in the style of another one: by a network that does it for any style, or by descending on pixels.
 
-With features f_1 … f_L of a network that stays as it is (`seisei.nn.features`, `seisei.nn.vgg`):
+With features f_1 … f_L that stay as they are (`seisei.nn.filters`, `seisei.nn.features`, `seisei.nn.vgg`):
 
-    feed-forward    c + a R g(lerp(f_l(c), AdaIN(f_l(c), f_l(s)), a), l = 1 … L),   g a decoder
+    feed-forward    c + a R g(lerp(f_l(c), AdaIN(f_l(c), f_l(s)), a), l = 1 … L; ε),   g a decoder
     optimised       argmin_x ‖f_k(x) − f_k(c)‖²/‖f_k(c) − μ‖² + λ/L Σ_l ‖G_l(x) − G_l*‖²/‖G_l*‖² + a κ TV(x)
                     G_l* = lerp(G(f_l(c)), G(f_l(s)), a)
 
 a is the strength: 0 gives the content picture itself, 1 all of the style. What is weighed is relative to its own size,
-so that λ means the same with every network. R turns changes of red, green and blue into such of the colours of s
-(`seisei.nn.colours.mixture`). c is the content picture whose colours have been moved as far towards those of s
-(`seisei.nn.colours.towards`): what the two are to have in common is form, and of features that tell colours better than
-anything else each channel by itself would not find the style's.
+so that λ means the same with every network. ε is noise, the same for every picture (`grain`). R turns changes of red,
+green and blue into such of the colours of s (`seisei.nn.colours.mixture`). c is the content picture whose colours have
+been moved as far towards those of s (`seisei.nn.colours.towards`): what the two are to have in common is form, and of
+features that tell colours better than anything else each channel by itself would not find the style's.
 
 References: *Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization (Huang, Belongie, 2017)*, arXiv
     1703.06868; *A Neural Algorithm of Artistic Style (Gatys, Ecker, Bethge, 2015)*, arXiv 1508.06576.

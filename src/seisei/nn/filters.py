@@ -27,7 +27,7 @@ from seisei.nn.features import Levels, padded
 from seisei.spec import Range, listed
 
 Count = Annotated[int, Range(ge=1, le=4096)]
-Side = Annotated[int, Range(ge=2, le=31)]
+Reach = Annotated[int, Range(ge=1, le=15)]
 # Of a row of four pixels, what each weighs in the one that they become.
 BLUR = (1.0, 3.0, 3.0, 1.0)
 # κ: of 1 colours have more say than lines, and of 0 a green painting may come out grey.
@@ -40,7 +40,7 @@ class Filters(nn.Module):
 
     Arguments:
         count: of filters.
-        side: of each, in pixels, odd.
+        reach: of each, in pixels from its middle: 3 for one of 7×7.
         depth: L.
 
     Example:
@@ -54,9 +54,9 @@ class Filters(nn.Module):
     weight: Tensor
     blur: Tensor
 
-    def __init__(self, count: Count = 64, side: Side = 7, depth: Levels = 5) -> None:
+    def __init__(self, count: Count = 64, reach: Reach = 3, depth: Levels = 5) -> None:
         super().__init__()
-        self.channels = 3
+        self.channels, self.reach, side = 3, reach, 2 * reach + 1
         self.outputs, self.strides = [count + self.channels] * depth, [2**level for level in range(depth)]
         drawn = torch.randn(count, self.channels, side, side, generator=seeds.generator("filters", count, side))
         drawn = drawn - drawn.mean((2, 3), keepdim=True)
@@ -71,7 +71,7 @@ class Filters(nn.Module):
         x = padded(with_channels(x, self.channels), self.strides[-1])
         maps: list[Tensor] = []
         while True:
-            seen = F.relu(F.conv2d(bordered(x, self.weight.shape[2] // 2), self.weight))
+            seen = F.relu(F.conv2d(bordered(x, self.reach), self.weight))
             maps.append(torch.cat([seen, COLOUR * (x - 0.5).to(seen)], 1))
             if len(maps) == len(self.outputs):
                 return maps

@@ -3,7 +3,8 @@
 What comes out is a change of a picture, none at first. Borders are reflected, so that no frame of zeros shows in what
 is made, and maps are enlarged by repeating values, after which a convolution blends them: no place of a pattern is
 treated otherwise than the next. Nothing is normalised: what says the style is the mean and deviation that a
-normalisation would take away.
+normalisation would take away. Noise is read beside each map: what is smooth would otherwise have no texture but of
+where a value lies among enlarged ones, a weave of rows and columns.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a network for any style learns from: pictures x, and a style picture y beside each.
 
-    t_l = lerp(f_l(x), AdaIN(f_l(x), f_l(y)), a),   x̂ = x + a R g(t_1, …, t_L)
+    t_l = lerp(f_l(x), AdaIN(f_l(x), f_l(y)), a),   x̂ = x + a R g(t_1, …, t_L, ε)
     E [ ‖f_L(x̂) − t_L‖²/v_L + λ Σ_l (‖μ_l(x̂) − μ_l*‖² + ‖σ_l(x̂) − σ_l*‖²)/v_l ]
 
 with x's colours as far towards those of y as a says, the mean and deviation of each channel of each map, μ* and σ*
@@ -8,7 +8,7 @@ between those of x and those of y as far as a says, means over channels and plac
 training pictures: λ means the same with every network of features. a is 1 for one half of the examples and anything
 from 0 to 1 for the other, so that the strength that a person asks for later has been met. R turns changes into such of
 the colours of y (`seisei.nn.colours.mixture`): g begins at 0 and changes x, which has the style's colours already, and
-at a = 0 leaves it as it is.
+at a = 0 leaves it as it is. ε is noise, other noise for each example.
 
 Features that begin as patches of pixels would let g draw a pattern as wide as a patch, which they cannot see. So x̂ and
 x are both moved by some pixels, other ones for each example, before f looks at them.

@@ -49,7 +49,7 @@ def stylize(
     Paper: *Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization (Huang, Belongie, 2017)*.
     Command: seisei train stylize photos/ --style paintings/
     Duration: three quarters of an hour on one core for pictures of 128×128, in bf16. Expected: the colours of a style
-    at once, its textures with the hundreds of steps, on the forms of the content.
+    at once, the direction and grain of its strokes with the hundreds of steps, on the forms of the content.
 
     Arguments:
         features: What styles are told by: a run of vqvae, or another with a convolutional encoder; or a .safetensors
