@@ -274,7 +274,6 @@ def tables() -> dict[str, dict[str, list[Any]]]:
 def curves(record: Record, quick: bool) -> None:
     naive_wins = 0
     for name, columns in list(tables().items())[: 2 if quick else None]:
-        begun = time.perf_counter()
         data = read_dataset(columns, target="class", source="table", seed=record.seed, validation=0.0, test=0.3)
         assert data.y is not None
         test = data.subset(data.splits["test"][:3000])
@@ -305,7 +304,6 @@ def curves(record: Record, quick: bool) -> None:
             -1 if crossing is None else round(crossing, 1), goal=None, better="lower", at_the_end=last,
             curves={who: [[n, round(e, 4), round(s, 4)] for n, e, s in points] for who, points in found.items()},
             stretches=[(s.name, round(s.start), round(s.end), round(s.ahead, 1)) for s in stretches(found)],
-            seconds=round(time.perf_counter() - begun, 1),
         )  # fmt: skip
     record.add("tables with the curves measured", "Ng–Jordan", 2 if quick else len(tables()), goal=8, better="higher")
     record.add(
@@ -334,12 +332,12 @@ def main() -> None:
     catalog.fill()
     keep_pages()
     route_float32(True)
-    record = Record("quality_classifiers", arguments.seed)
+    record = Record("quality_classifiers", arguments.seed, ("torch", "numpy", "seisei", "scikit-learn"))
     for name, part in PARTS.items():
         if arguments.only in (None, name):
             part(record, arguments.quick)
     if not arguments.quick:
-        record.write(("torch", "numpy", "seisei", "scikit-learn"), keep_others=arguments.only is not None)
+        record.write(keep_others=arguments.only is not None)
 
 
 if __name__ == "__main__":

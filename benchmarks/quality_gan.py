@@ -104,10 +104,11 @@ def play_points(kind: str, seed: int, steps: int) -> tuple[int, float, float, fl
     return found.modes.hit, found.quality.value, found.modes.divergence.value, seconds
 
 
-def measure_points(record: Record, kind: str, seeds_: int, asked: int | None) -> None:
+def measure_points(record: Record, kind: str, count: int, asked: int | None) -> None:
     """Every seed in a process of its own, as many at once as there are cores for this one."""
     centres, _, full, limit = MIXTURES[kind]
     steps = asked or full
+    seeds_ = range(record.seed, record.seed + count)
 
     def alone(seed: int) -> list[float]:
         command = [sys.executable, __file__, kind, "--one", "--seed", str(seed), "--steps", str(steps)]
@@ -117,8 +118,8 @@ def measure_points(record: Record, kind: str, seeds_: int, asked: int | None) ->
         return [float(word) for word in told.stdout.split()[-4:]]
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        hit, share, divergence, seconds = zip(*pool.map(alone, range(seeds_)), strict=True)
-    setting = f"{kind} of {len(centres)}, {seeds_} seeds, {steps:,} steps"
+        hit, share, divergence, seconds = zip(*pool.map(alone, seeds_), strict=True)
+    setting = f"{kind} of {len(centres)}, {count} seeds, {steps:,} steps"
     record.add("modes, fewest of the seeds", setting, min(hit), goal=len(centres), better="higher")
     figures: tuple[tuple[str, tuple[float, ...], float, Literal["higher", "lower"]], ...] = (
         ("share within 3 σ", share, REACHED, "higher"),
@@ -128,7 +129,9 @@ def measure_points(record: Record, kind: str, seeds_: int, asked: int | None) ->
         worst = min(values) if better == "higher" else max(values)
         error = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else math.nan
         mean = statistics.mean(values)
-        record.add(name, setting, mean, goal=goal, better=better, error=error, worst=worst)
+        record.add(
+            name, setting, mean, goal=goal, better=better, error=error, worst=worst, each=values, seeds=list(seeds_)
+        )  # fmt: skip
     record.add("minutes a seed, one core", setting, statistics.median(seconds) / 60, goal=5, better="lower")
 
 
@@ -275,7 +278,7 @@ def main() -> None:
     parser = options(__doc__ or "")
     parser.add_argument("what", nargs="+", choices=["ring", "grid", "stacked", "mnist", "fashion", "all"])
     parser.add_argument("--full", action="store_true", help="the settings for a GPU")
-    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=10, help="how many, from --seed on; for ring and grid")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--kept", action="store_true", help="measure the runs on kinds that are there")
     parser.add_argument("--one", action="store_true", help="one training on points, for this script itself")

@@ -10,7 +10,6 @@ unified VAE library in this protocol: VAE 89.78, IWAE (K = 50) 86.82, VampPrior 
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 import time
@@ -95,19 +94,16 @@ def main() -> None:
     finally:
         shutil.rmtree(folder)
     if not arguments.quick:
-        path = record.write(keep_others=arguments.only is not None)
-        total_time(path)
+        total_time(record)
+        record.write(keep_others=True)
 
 
-def total_time(path: Path) -> None:
-    """The minutes of all models together, which belong to the result as much as the nats do."""
-    content = json.loads(path.read_text())
-    models = [r for r in content["results"] if r["setting"] in MODELS]
-    minutes = round(sum(r["minutes_training"] + r["minutes_evaluating"] for r in models), 1)
-    entry = {"metric": "minutes of training and evaluation", "setting": f"{len(models)} models on two cores"}
-    content["results"] = [*models, {**entry, "value": minutes, "goal": 60, "better": "lower"}]
-    path.write_text(json.dumps(content, indent=1) + "\n")
-    print(f"{minutes} minutes in all")
+def total_time(record: Record) -> None:
+    """The minutes of all models together, those of earlier commands included."""
+    models = [entry for entry in record.others() + record.results if entry["setting"] in MODELS]
+    minutes = round(sum(entry["minutes_training"] + entry["minutes_evaluating"] for entry in models), 1)
+    setting = f"{len(models)} models on two cores"
+    record.add("minutes of training and evaluation", setting, minutes, goal=60, better="lower")
 
 
 if __name__ == "__main__":

@@ -78,8 +78,10 @@ def measure_codec(record: Record, run: Any, setting: str, goals: bool) -> float:
     data, pipeline = run.data(), run.pipeline
     test = data.subset(data.splits["test"])
     codes = torch.as_tensor(pipeline.encode(test))
-    for told in usage(codes, pipeline.model.segments):
-        where = f"{setting}, {len(test):,} pictures"
+    levels = usage(codes, pipeline.model.segments)
+    for number, told in enumerate(levels, 1):
+        level = f", level {number} of {len(levels)}" if len(levels) > 1 else ""
+        where = f"{setting}, {len(test):,} pictures{level}"
         record.add("codes used", where, told["used"], goal=USED if goals else None, better="higher")
         even = told["perplexity"] / told["codes"]
         record.add("perplexity, of all codes", where, even, goal=EVEN if goals else None, better="higher")

@@ -50,7 +50,7 @@ def main() -> None:
     arguments = options(__doc__ or "").parse_args()
     warnings.simplefilter("ignore")
     keep_pages()
-    record = Record("speed_classifiers", arguments.seed)
+    record = Record("speed_classifiers", arguments.seed, ("torch", "numpy", "seisei", "scikit-learn"))
     x, y, x_test, y_test = mnist(arguments.seed)
     if arguments.quick:
         x, y = x[:6000], y[:6000]
@@ -87,7 +87,7 @@ def main() -> None:
         difference = abs(accuracy[0] - accuracy[1])
         record.add("difference of accuracies", setting, round(difference, 4), goal=0.001, better="lower")
     if not arguments.quick:
-        record.write(("torch", "numpy", "seisei", "scikit-learn"))
+        record.write()
 
 
 if __name__ == "__main__":

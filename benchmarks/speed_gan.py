@@ -346,7 +346,7 @@ def main() -> None:
                     better="higher", smallest=round(min(ratios), 3), largest=round(max(ratios), 3),
                 )  # fmt: skip
     if not arguments.quick:
-        record.write(("torch", "numpy", "seisei"), keep_others=True)
+        record.write(keep_others=True)
 
 
 if __name__ == "__main__":

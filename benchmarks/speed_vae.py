@@ -172,7 +172,7 @@ def main() -> None:
         print(next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM")))
         return
     keep_pages()
-    record, data = Record("speed_vae", arguments.seed), dataset()
+    record, data = Record("speed_vae", arguments.seed, ("torch", "numpy", "seisei", "pythae")), dataset()
     rounds = 3 if arguments.quick else 9
     sizes: tuple[tuple[Network, int], ...] = (("mlp", 150), ("conv", 40))
     for network, steps in sizes:
@@ -197,7 +197,7 @@ def main() -> None:
                     "peak memory, MB", f"{setting}, {name}", round(peak(name, network), 1), goal=None, better="lower"
                 )
     if not arguments.quick:
-        record.write(("torch", "numpy", "seisei", "pythae"))
+        record.write()
 
 
 if __name__ == "__main__":

@@ -263,7 +263,7 @@ def main() -> None:
     parser.add_argument("what", nargs="+", choices=["quantise", "draw", "step", "all"])
     told = parser.parse_args()
     torch.set_num_threads(1)
-    record = Record("speed_vq", told.seed)
+    record = Record("speed_vq", told.seed, ("torch", "numpy", "seisei", "vector-quantize-pytorch", "transformers"))
     wanted = {"quantise", "draw", "step"} if "all" in told.what else set(told.what)
     keep_pages()
     route_float32(True)
@@ -287,7 +287,7 @@ def main() -> None:
             goal = STEP if precision == "bf16" else 1.0
             compared(record, setting, goal, "step", (), Steps(precision), rounds)
     if not told.quick:
-        record.write(("torch", "numpy", "seisei", "vector-quantize-pytorch", "transformers"), keep_others=True)
+        record.write(keep_others=True)
 
 
 if __name__ == "__main__":

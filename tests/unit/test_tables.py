@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 import torch
 from hypothesis import given, settings
@@ -443,7 +444,6 @@ class Frame:
 
 
 def test_a_data_frame_of_pandas() -> None:
-    pandas = pytest.importorskip("pandas", reason="pandas is not installed, and not needed")
     frame = pandas.DataFrame({"v": NUMBERS, "k": pandas.Categorical([i % 3 for i in range(N)]), "class": CLASSES})
     frame["gap"] = [None if i % 4 == 0 else i for i in range(N)]
     frame["when"] = pandas.date_range("2024-01-01", periods=N)
@@ -452,6 +452,24 @@ def test_a_data_frame_of_pandas() -> None:
     assert data.schema.x.columns[3].form == "%Y-%m-%d" and data.report["columns"][3]["missing"] == 10
     frame.columns = ["v", "v", *frame.columns[2:]]
     assert refused(read_dataset, frame) == ("E-CHK-21", "table: two columns are named 'v'; rename one of them")
+
+
+def test_nullable_columns_of_pandas() -> None:
+    frame = pandas.DataFrame(
+        {
+            "count": pandas.array([None if i % 5 == 0 else i for i in range(N)], dtype="Int64"),
+            "yes": pandas.array([None if i % 7 == 0 else i % 2 == 0 for i in range(N)], dtype="boolean"),
+            "word": pandas.array([None if i % 9 == 0 else f"w{i % 3}" for i in range(N)], dtype="string"),
+            "class": CLASSES,
+        }
+    )
+    plain = {name: [None if cell is pandas.NA else cell for cell in frame[name]] for name in frame.columns}
+    data, want = read_dataset(frame, target="class"), read_dataset(plain, target="class")
+    assert facts(data) == {"count": "number", "yes": "boolean", "word": "category", "class": "target"}
+    assert data.schema == want.schema and torch.equal(data.x.nan_to_num(-1), want.x.nan_to_num(-1))
+    assert [column.get("missing") for column in data.report["columns"]][:3] == [
+        sum(i % n == 0 for i in range(N)) for n in (5, 7, 9)
+    ]
 
 
 @pytest.mark.parametrize(
