@@ -229,3 +229,19 @@ def test_examples_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert not [p for p in ROOT.glob("examples/*") if p.suffix not in (".py", ".md", "") and p.is_file()], (
         "an example wrote beside itself"
     )
+
+
+# ---- images ----
+
+
+def test_every_image_has_its_attribution_and_license() -> None:
+    folder = ROOT / "docs" / "images"
+    rows = {
+        name: row
+        for row in (folder / "README.md").read_text().splitlines()
+        for name in re.findall(r"`([\w.-]+\.(?:png|jpg))`", row.split("|")[1] if row.startswith("|") else "")
+    }
+    assert set(rows) == {path.name for path in folder.iterdir()} - {"README.md"}
+    assert all(re.search(r"CC BY|Apache-2.0|MIT", row) for row in rows.values())
+    showing = [path for path in DOCUMENTS if re.search(r"images/[\w-]+\.(png|jpg)", (ROOT / path).read_text())]
+    assert showing and all("images/README.md" in (ROOT / path).read_text() for path in showing)
