@@ -298,8 +298,8 @@ def test_what_names_the_rows_is_no_feature(name: str, words: list[Any], useless:
 TEN = [str(i) for i in range(9)]
 FAULTS: list[tuple[list[str], str]] = [
     ([*TEN, "x y"], "table:9: column 'c': 'x y' is no number, and 9 of 10 rows have one;"
-     " correct it, or pass --missing 'x y', or --categorical c"),
-    ([*TEN, "3,5"], "table:9: column 'c': '3,5' has a decimal comma; write numbers with a point"),
+     " correct it, or pass --missing 'x y', or --ignore c"),
+    ([*TEN, "3,5"], "table:9: column 'c': '3,5' has a decimal comma; write numbers with a point, or pass --ignore c"),
     (["1", "inf"], "table:1: column 'c': inf is not finite; correct it, or pass --missing inf, or --ignore c"),
     (["1", "-1e999"], "table:1: column 'c': -1e999 overflows; correct it, or pass --missing -1e999, or --ignore c"),
     (["1", "9007199254740993"], "table:1: column 'c': 9007199254740993 has more digits than a number keeps;"
@@ -761,7 +761,7 @@ def test_new_rows_that_do_not_fit(verb: str, fault: str) -> None:
 
 def test_columns_of_new_rows() -> None:
     renamed = {"Age" if name == "age" else name: value for name, value in ROW.items()}
-    assert refused(read_rows, SCHEMA, renamed)[1] == "table: has no column 'age'; rename 'Age'"
+    assert refused(read_rows, SCHEMA, renamed)[1] == "table: has no column 'age'; rename 'Age' to 'age'"
     assert refused(read_rows, SCHEMA, {**ROW, "new": 1, "newer": 2})[1] == (
         "table: column 'new' was not in training (+1 more); remove it"
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import gzip
 import itertools
+import re
 import zlib
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,7 +20,11 @@ from seisei.errors import UserError
 from seisei.modalities.table import number
 
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
-SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+# Excel's own line before the header.
+_SEP = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+# What pandas calls a column without a name when it reads the table that it wrote with its index.
+UNNAMED = "Unnamed: 0"
 LONGEST = 1 << 24
 _LOOKED_AT = 64
 
@@ -71,16 +76,27 @@ def _lines(file: BinaryIO, name: str) -> Iterator[str]:
         except UnicodeDecodeError as error:
             problem = f"byte {error.start + 1} of the line is not UTF-8 (0x{raw[error.start]:02x})"
             raise UserError("E-CHK-21", f"{name}:{line}", problem, "save the file as UTF-8") from None
+        if "\0" in text:
+            problem = "holds zero bytes, which no text in UTF-8 has (UTF-16 has)"
+            raise UserError("E-CHK-21", f"{name}:{line}", problem, "save the file as UTF-8")
         yield text
 
 
 def _read(lines: Iterator[str], name: str, typed: str) -> Read:
     head = list(itertools.islice(lines, _LOOKED_AT))
-    separator = _separator(head, name)
-    rows = _rows(itertools.chain(head, lines), separator, name)
+    said, skipped = _SEP.fullmatch(head[0]) if head else None, 0
+    if said:
+        head, skipped = head[1:], 1
+    separator = said[1] if said else _separator(head, name)
+    rows = _rows(itertools.chain(head, lines), separator, name, skipped)
     first, header = next(rows, (1, []))
     header = [cell.strip() for cell in header]
-    _check_names(header, f"{name}:{first}", typed)
+    _check_spaces(head, header, f"{name}:{first}")
+    # An index that was written without a name, and a comma at the end of every line.
+    index, trailing = len(header) > 1 and not header[0], len(header) > 2 and not header[-1]
+    if index:
+        header[0] = UNNAMED
+    _check_names(header[:-1] if trailing else header, f"{name}:{first}", typed)
     known: list[dict[str, int]] = [{} for _ in header]
     places = [array("i") for _ in header]
     numbers = array("q")
@@ -94,21 +110,49 @@ def _read(lines: Iterator[str], name: str, typed: str) -> Read:
         for (append, words), cell in zip(columns, row, strict=True):
             append(words.setdefault(cell.strip(), len(words)))
     usual = "\t" if ".tsv" in name.lower() else ","
-    notes = [] if separator == usual else [f"{name}: cells are separated by {SEPARATORS[separator]}"]
+    marks = SEPARATORS.get(separator, repr(separator))
+    notes = [] if separator == usual else [f"{name}: cells are separated by {marks}"]
+    if index and not _counts_rows(known[0], places[0]):
+        raise _unnamed(f"{name}:{first}", 1)
+    if trailing:
+        if set(known[-1]) - {""}:
+            raise _unnamed(f"{name}:{first}", len(header))
+        header, known, places = header[:-1], known[:-1], places[:-1]
+        notes.append(f"{name}: every line ends with a separator; the empty column after it is left out")
     return header, [list(words) for words in known], places, numbers, notes
 
 
-def _rows(lines: Iterable[str], separator: str, name: str) -> Iterator[tuple[int, list[str]]]:
-    """Each row and the line on which it begins; empty lines are none."""
+def _rows(lines: Iterable[str], separator: str, name: str, skipped: int = 0) -> Iterator[tuple[int, list[str]]]:
+    """Each row and the line on which it begins, after so many that were skipped; empty lines are none."""
     reader = csv.reader(lines, delimiter=separator, strict=True)
-    line = 1
+    line = skipped + 1
     try:
         for row in reader:
             if row:
                 yield line, row
-            line = reader.line_num + 1
+            line = skipped + reader.line_num + 1
     except csv.Error as error:
-        raise UserError("E-CHK-21", f"{name}:{line}", str(error), "fix the row or its quotes") from None
+        problem, remedy = str(error), "fix the row or its quotes"
+        if "new-line character" in problem:
+            problem, remedy = "lines end with CR alone, as on old Macs", "save the file with Unix or Windows line ends"
+        raise UserError("E-CHK-21", f"{name}:{line}", problem, remedy) from None
+
+
+def _counts_rows(words: dict[str, int], places: Sequence[int]) -> bool:
+    """Whether a column is 0, 1, 2, … or 1, 2, 3, …"""
+    column = list(words)
+    return any(
+        len(column) == len(places) and all(word == str(row + start) for row, word in enumerate(column))
+        for start in (0, 1)
+    )
+
+
+def _check_spaces(head: list[str], header: list[str], where: str) -> None:
+    """Refuse lines that nothing but spaces divides, all into as many pieces."""
+    pieces = {len(line.split()) for line in head if line.strip()}
+    if len(header) == 1 and len(pieces) == 1 and len(head) > 1 and (count := pieces.pop()) > 1:
+        problem = f"the cells seem to be separated by spaces: {count} pieces in every line, and one cell"
+        raise UserError("E-CHK-21", where, problem, "separate them by commas or tabs", found=1, wanted=count)
 
 
 def _separator(head: list[str], name: str) -> str:
@@ -130,10 +174,14 @@ def check_header(names: Sequence[str], where: str) -> None:
     """
     for place, name in enumerate(names):
         if not name.strip():
-            remedy = "name it, or write the table without its index"
-            raise UserError("E-CHK-21", where, f"column {place + 1} has no name", remedy)
+            raise _unnamed(where, place + 1)
         if name in names[:place]:
             raise UserError("E-CHK-21", where, f"two columns are named {name!r}", "rename one of them", found=name)
+
+
+def _unnamed(where: str, number: int) -> UserError:
+    remedy = "name it, or write the table without its index"
+    return UserError("E-CHK-21", where, f"column {number} has no name", remedy)
 
 
 def _check_names(header: list[str], where: str, typed: str) -> None:

@@ -6,14 +6,15 @@
 - *date*: every word has the same one of `FORMS`. Where a day may as well be a month in the whole column, it is refused.
 - *category*: all else.
 
-Where nearly every row has a number (or a date), the other words are faults, not categories. What only tells rows apart,
-an id, is not modelled.
+Where nearly every row has a number (or a date), the other words are faults, not categories; so are numbers and dates in
+a spelling that is not read (`seisei.data.spelling`). What only tells rows apart, an id, is not modelled.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from shlex import quote
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 
 from seisei.data.cells import Cells
 from seisei.data.source import natural
+from seisei.data.spelling import SPELLINGS, compact_dates, date_fault
 from seisei.errors import UserError
 from seisei.modalities.table import MISSING, PAIRS, Kind, canonical, days, decimals, number
 
@@ -36,9 +38,12 @@ FORMS = [
 NEARLY_ALL = 0.9
 # A category with more levels than this, in more than half of the rows, is an id.
 MANY = 1000
+# So many different numbers among other words are a column of numbers.
+MOST_OTHERS = 10
+# Words that an error lists.
+MOST_SHOWN = 8
 _NAME_OF_ID = re.compile(r"(?:^|[^A-Za-z])(?i:id|index)$|[a-z](?:Id|ID)$|^Unnamed: \d+$")
 _LIKE_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?!\d)")
-_COMMA = re.compile(r"[+-]?\d+,\d+")
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,7 @@ class Recognised:
         decimals: digits that the numbers need after the point.
         form: of the dates.
         useless: why it is not modelled, where it is not.
+        note: what else the person may want to know.
     """
 
     name: str
@@ -62,6 +68,7 @@ class Recognised:
     decimals: int = 0
     form: str = ""
     useless: str = ""
+    note: str = ""
 
 
 def recognise(
@@ -96,8 +103,9 @@ def recognise(
 
     total, numeric = int(counts[present].sum()), all(number(word) is not None for word in words)
     if not categorical and words:
-        if pair := _pair({canonical(word) for word in words}):
-            return column("boolean", lambda word: float(pair.index(canonical(word))), levels=pair)
+        if pair := _pair(words, counts[present].tolist()):
+            lower = [word.lower() for word in pair]
+            return column("boolean", lambda word: float(lower.index(canonical(word).lower())), levels=pair)
         if numeric:
             if useless := _id_by_name(name, words, total):
                 return column("number", float, useless=useless)
@@ -105,7 +113,7 @@ def recognise(
                 if problem := _overflow(word):
                     remedy = f"correct it, or pass --missing {quote(word)}, or --ignore {quote(name)}"
                     raise fault(place, problem, remedy)
-            return column("number", float, decimals=max(map(decimals, words)))
+            return column("number", float, decimals=max(map(decimals, words)), note=compact_dates(name, words))
         forms = _forms(words)
         if len(forms) > 1:
             remedy = f"write dates as 2024-12-31, or pass --ignore {quote(name)}"
@@ -113,6 +121,9 @@ def recognise(
         if forms:
             return column("date", lambda word: days(word, forms[0]) or 0.0, form=forms[0])
         _check_nearly(name, words, counts[present].tolist(), fault)
+        if dates := date_fault(words, counts[present].tolist()):
+            place, problem, remedy = dates
+            raise fault(place, problem, f"{remedy}, or pass --ignore {quote(name)}")
     as_level = canonical if numeric else str
     levels = tuple(sorted({as_level(word) for word in words}, key=float if numeric else natural))
     useless = _id_by_levels(len(levels), total)
@@ -136,10 +147,17 @@ def _empty(words: Sequence[str], counts: NDArray[np.int64], missing: Collection[
     return empty
 
 
-def _pair(words: set[str]) -> tuple[str, str] | None:
-    lower = {word.lower(): word for word in words}
-    found = next((pair for pair in PAIRS if len(words) == 2 and set(pair) == lower.keys()), None)
-    return (lower[found[0]], lower[found[1]]) if found else None
+def _pair(words: list[str], rows: Sequence[int]) -> tuple[str, str] | None:
+    """The two words of a boolean in the spelling that most rows have; None where words say more or other than that."""
+    spellings: dict[str, Counter[str]] = {}
+    for word, count in zip(words, rows, strict=True):
+        spellings.setdefault(canonical(word).lower(), Counter())[canonical(word)] += count
+    found = next((pair for pair in PAIRS if set(pair) == spellings.keys()), None)
+    return (_commonest(spellings[found[0]]), _commonest(spellings[found[1]])) if found else None
+
+
+def _commonest(spellings: Counter[str]) -> str:
+    return max(sorted(spellings), key=lambda word: spellings[word])
 
 
 def _id_by_name(name: str, words: list[str], total: int) -> str:
@@ -181,16 +199,19 @@ def _check_nearly(
 ) -> None:
     """Refuse a column that is nearly one of numbers, or of dates; `rows` is how many have each word."""
     total = sum(rows)
+    # As categories it may be an id, which is refused too.
+    instead = f"--{'ignore' if _id_by_levels(len(words), total) else 'categorical'} {quote(name)}"
 
     def nearly(fits: Sequence[bool]) -> int:
         have = sum(count for count, fit in zip(rows, fits, strict=True) if fit)
         return have if have >= NEARLY_ALL * total else 0
 
     numbers = [number(word) is not None for word in words]
-    commas = [_COMMA.fullmatch(word) is not None for word in words]
-    if any(commas) and nearly([a or b for a, b in zip(numbers, commas, strict=True)]):
-        place = commas.index(True)
-        raise fault(place, f"{words[place]!r} has a decimal comma", "write numbers with a point")
+    for spelling in SPELLINGS:
+        odd = [spelling.fits(word) for word in words]
+        if any(odd) and nearly([a or b for a, b in zip(numbers, odd, strict=True)]) and spelling.is_meant(words, total):
+            place = odd.index(True)
+            raise fault(place, spelling.problem(words[place]), f"{spelling.write}, or pass {instead}")
     kinds = [("number", numbers)]
     like = next((word for word in words if _LIKE_DATE.match(word)), "")
     kinds += [("date", [days(word, form) is not None for word in words]) for form in _forms([like])]
@@ -198,5 +219,13 @@ def _check_nearly(
         if have := nearly(fits):
             place = fits.index(False)
             problem = f"{words[place]!r} is no {kind}, and {have:,} of {total:,} rows have one"
-            remedy = f"correct it, or pass --missing {quote(words[place])}, or --categorical {quote(name)}"
+            remedy = f"correct it, or pass --missing {quote(words[place])}, or {instead}"
             raise fault(place, problem, remedy)
+    # Fewer numbers than that are still no categories where they are many and differ.
+    have, others = sum(count for count, fit in zip(rows, numbers, strict=True) if fit), numbers.count(False)
+    if sum(numbers) > max(MOST_OTHERS, others) and have * 2 > total:
+        strange = [word for word, fit in zip(words, numbers, strict=True) if not fit]
+        shown, more = ", ".join(map(repr, strange[:MOST_SHOWN])), ", …" if len(strange) > MOST_SHOWN else ""
+        problem = f"{have:,} of {total:,} values are numbers, these are not: {shown}{more}"
+        marks = " ".join(f"--missing {quote(word)}" for word in strange[:MOST_SHOWN]) + (" …" if more else "")
+        raise fault(numbers.index(False), problem, f"correct them, or pass {marks}, or {instead}")

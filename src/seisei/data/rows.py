@@ -14,7 +14,7 @@ from seisei.data.examples import Dataset
 from seisei.data.roles import Unseen
 from seisei.errors import UserError, did_you_mean, nearest
 from seisei.modalities.label import Label
-from seisei.modalities.table import MISSING, Column, RowCodes, Table, canonical
+from seisei.modalities.table import MISSING, Column, RowCodes, Table, canonical, same_truth
 from seisei.schema import Schema
 
 Labels = Literal["ignore", "want", "need"]
@@ -74,8 +74,9 @@ def _check_columns(sheet: Sheet, table: Table, label: Any, codes: RowCodes, extr
     absent = [name for name in table.names if name not in sheet.columns]
     if absent:
         problem = f"has no column {', '.join(map(repr, absent[:5]))}" + (", …" if len(absent) > 5 else "")
-        close = nearest(absent[0], unknown)
-        remedy = f"rename {close!r}" if close else "add it, with empty cells where nothing is known"
+        other_case = next((name for name in unknown if name.casefold() == absent[0].casefold()), None)
+        close = other_case or nearest(absent[0], unknown)
+        remedy = f"rename {close!r} to {absent[0]!r}" if close else "add it, with empty cells where nothing is known"
         raise UserError(codes.columns, sheet.root, problem, remedy, found=list(sheet.columns), wanted=list(table.names))
     if unknown and extra == "refuse":
         problem = f"column {unknown[0]!r} was not in training" + (f" (+{len(unknown) - 1} more)" * (len(unknown) > 1))
@@ -124,6 +125,7 @@ def _labels(sheet: Sheet, table: Table, label: Label, codes: RowCodes, wanted: L
                 raise UserError(codes.label, where, problem, "write the class into it")
             continue
         name = word if word in label.names else canonical(word)
+        name = same_truth(name, label.names) or name
         if name not in label.names:
             problem, remedy = f"column {label.column!r}: no class {word!r}", did_you_mean(word, label.names)
             raise UserError(codes.label, where, problem, remedy, found=word, wanted=list(label.names))

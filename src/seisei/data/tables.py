@@ -27,6 +27,7 @@ from seisei.data.roles import (
     with_unlabelled,
 )
 from seisei.data.source import CAPTIONS
+from seisei.data.spelling import formulas
 from seisei.data.splits import split_indices
 from seisei.errors import UserError
 from seisei.modalities.given import Given
@@ -98,7 +99,8 @@ def table_of(sheet: Sheet, asked: Asked, *, validation: float = 0.1, test: float
     fitted = {one.name: _fit(sheet, one, splits["train"].numpy(), asked) for one in found}
     used |= {name: "dropped" for name, one in fitted.items() if one.column is None}
     notes += [f"column {name!r} is left out: {one.why}" for name, one in fitted.items() if one.why]
-    notes += [one.note for one in fitted.values() if one.note]
+    notes += [note for name, cells in sheet.columns.items() if (note := formulas(name, cells.words))]
+    notes += [note for one in fitted.values() for note in (one.found.note, one.note) if note]
     told = {name: one for name, one in fitted.items() if name in asked.conditions}
     modelled = {name: one for name, one in fitted.items() if one.column is not None and name not in told}
     if not modelled:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -327,6 +327,17 @@ def canonical(word: str) -> str:
     """
     found = _WHOLE.fullmatch(word)
     return found[1] if found else word
+
+
+def same_truth(word: str, names: Sequence[str]) -> str | None:
+    """The one of two names, such as Yes and No, that a word is in another case; None where they are no such pair.
+
+    Example:
+        >>> same_truth("YES", ("No", "Yes")), same_truth("YES", ("maybe", "Yes"))
+        ('Yes', None)
+    """
+    lower = {name.lower(): name for name in names}
+    return lower.get(word.lower()) if any(set(pair) == lower.keys() for pair in PAIRS) else None
 
 
 def days(word: str, form: str = "") -> float | None:
