@@ -133,6 +133,17 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return (f"did you mean '{close}'? " if close else "") + f"choose from: {', '.join(names)}"
 
 
+def half_character(text: str) -> str | None:
+    r"""The first half of a surrogate pair that stands alone, as JSON writes it: no file in UTF-8 can hold it.
+
+    Example:
+        >>> half_character("a\ud800b"), half_character("ab")
+        ('\\ud800', None)
+    """
+    found = next((c for c in text if "\ud800" <= c <= "\udfff"), None)
+    return None if found is None else f"\\u{ord(found):04x}"
+
+
 def printable(text: str) -> str:
     """The text with control characters and undecodable bytes escaped, so that a file name cannot forge a line of a log.
 

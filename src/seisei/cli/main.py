@@ -5,6 +5,7 @@ Nothing here loads torch: a verb does, when it runs, and so does the help of one
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -12,7 +13,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from cyclopts import App, Group
 from cyclopts.config import Dict
@@ -25,6 +26,7 @@ from seisei.cli.errors import error_json, error_line, only_offered, translate, u
 from seisei.cli.options import data_options, everywhere, execution_options, run_options
 from seisei.cli.signature import Command, argument_help, command, description
 from seisei.errors import SeiseiError, Stopped, UserError, did_you_mean
+from seisei.paths import shortened
 from seisei.recipes import RECIPES, recipe
 from seisei.spec import parameters
 
@@ -75,17 +77,27 @@ def main(tokens: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         print(f"seisei {verb}: stopped".replace(" :", ":"), file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None
+    except OSError as error:
+        if debug or error.errno not in (errno.ENAMETOOLONG, errno.ELOOP):
+            _ours(error, verb, debug)
+        where = shortened(str(error.filename or verb or "seisei"))
+        _fail(UserError("E-GEN-06", where, f"is no path ({error.strerror})", "check the path"), verb, 2, words)
     except MemoryError as error:
         out = UserError("E-GEN-18", verb or "seisei", "ran out of memory", "use a smaller --batch, --size or -n")
         out.__cause__ = error
         _fail(out, verb, 3, words)
     except Exception as error:
-        if debug:
-            raise
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        ours = UserError("E-GEN-99", "bug in seisei", said, "run it again with --debug and report what it prints")
-        print(error_line(ours, verb), file=sys.stderr)
-        raise SystemExit(OURS) from None
+        _ours(error, verb, debug)
+
+
+def _ours(error: Exception, verb: str, debug: bool) -> NoReturn:
+    """A fault of the program itself."""
+    if debug:
+        raise error
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    ours = UserError("E-GEN-99", "bug in seisei", said, "run it again with --debug and report what it prints")
+    print(error_line(ours, verb), file=sys.stderr)
+    raise SystemExit(OURS) from None
 
 
 def _fail(error: SeiseiError, verb: str, code: int, words: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from seisei.data.source import SPLITS, ArraySource, Record, classes_of, identity_of
 from seisei.data.store import memory
 from seisei.errors import UserError
+from seisei.paths import check_regular
 
 MOST_CHANNELS = 64
 _PICTURES = {"", "x", "image", "images", "data", "picture", "pictures", "arr_0"}
@@ -40,7 +41,7 @@ def arrays_source(given: Any, typed: str | None = None, *, max_bytes: int | None
         path = Path(given)
         facts = path.stat()
         identity, kind = identity_of(str(path.resolve()), facts.st_size, facts.st_mtime_ns), f"arrays ({path.suffix})"
-        given = read_npy(path, where) if path.suffix == ".npy" else read_npz(path, where, max_bytes or half_of_memory())
+        given = read_npy(path, where) if path.suffix.lower() == ".npy" else read_npz(path, where, max_bytes or half_of_memory())
     parts = _parts(given, where)
     arrays, records, notes, levels = [], list[Record](), list[str](), []
     for split, (pictures, labels) in parts.items():
@@ -217,6 +218,7 @@ def read_npy(path: Path, where: str) -> NDArray[Any]:
     Raises:
         UserError: it is not one, or its header promises more than is there.
     """
+    check_regular(path, where)
     with open(path, "rb") as file:
         _check_header(file, path.stat().st_size, where)
     try:
@@ -234,6 +236,7 @@ def read_npz(path: Path, where: str, max_bytes: int) -> dict[str, NDArray[Any]]:
         UserError: it is damaged, or would take more than `max_bytes`.
     """
     arrays: dict[str, NDArray[Any]] = {}
+    check_regular(path, where)
     try:
         with zipfile.ZipFile(path) as archive:
             members = [m for m in archive.infolist() if m.filename.endswith(".npy")]

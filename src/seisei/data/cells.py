@@ -19,6 +19,7 @@ from seisei.data.delimited import check_header, read_delimited
 from seisei.data.parquet import read_parquet
 from seisei.errors import UserError
 from seisei.modalities.table import MISSING, word_of
+from seisei.paths import check_regular
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ def read_sheet(given: Any) -> Sheet:
     """
     if isinstance(given, (str, os.PathLike)):
         path, typed = Path(given), os.fspath(given)
+        check_regular(path, typed)
         if not path.is_file():
             absent = UserError("E-CHK-01", typed, "no such file", "check the path")
             raise UserError("E-CHK-02", typed, "is a folder", "name a table in it") if path.is_dir() else absent

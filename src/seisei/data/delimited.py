@@ -18,6 +18,7 @@ from typing import BinaryIO, cast
 from seisei.data.arrays import half_of_memory
 from seisei.errors import UserError
 from seisei.modalities.table import number
+from seisei.paths import check_regular
 
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
@@ -47,6 +48,7 @@ def read_delimited(path: Path, typed: str) -> Read:
     Raises:
         UserError: the file cannot be read, or a row has more or fewer cells than the header.
     """
+    check_regular(path, typed)
     try:
         if not path.stat().st_size:
             raise UserError("E-CHK-07", typed, "0 bytes", "re-copy or remove it", found=0)

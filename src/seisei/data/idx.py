@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from seisei.data.source import SPLITS, ArraySource, Record, classes_of, identity_of
 from seisei.errors import UserError
+from seisei.paths import below, check_regular
 
 IMAGES = re.compile(r"(?P<before>.*?)(?P<split>train|t10k|test|valid|val)?[-.]?images[-.]idx3[-.]ubyte(\.gz)?$")
 # The most that deflate can gain; a header that claims more is lying.
@@ -35,7 +36,7 @@ def idx_source(path: Path, typed: str | None = None) -> ArraySource:
     Raises:
         UserError: a length in a header that the file does not bear out, or labels that are not as many as the pictures.
     """
-    files = [path] if path.is_file() else sorted((f for f in path.rglob("*") if f.is_file() and is_idx(f)), key=_place)
+    files = [path] if path.is_file() else sorted((f for f in below(path).files if is_idx(f)), key=_place)
     arrays, records, stamps = [], list[Record](), []
     for file in files:
         images = read_idx(file, 3)
@@ -79,6 +80,7 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     Raises:
         UserError: another type or number of dimensions, or more claimed than there is.
     """
+    check_regular(path, path.name)
     present = path.stat().st_size
     if present == 0:
         raise UserError("E-CHK-07", path.name, "0 bytes", "re-copy it", found=0)

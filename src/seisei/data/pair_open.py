@@ -18,6 +18,7 @@ from seisei.data.parquet import parquet_source, picture_columns
 from seisei.data.scan import first_of, survey
 from seisei.data.source import Source
 from seisei.errors import UserError
+from seisei.paths import below
 
 # A picture that is at least so many times as wide as high may be two of them.
 WIDE = 1.5
@@ -67,9 +68,9 @@ def open_pairs(
         return table_pairs(path, typed, columns, follow_outside=follow_outside)
     form = kind_of(given, source)
     if form == "arrays":
-        return _not_files(array_pairs(only_array(path), typed, bits=bits), layout, columns)
+        return _not_files(_passed(array_pairs(only_array(path), typed, bits=bits), path), layout, columns)
     if form in ("parquet", "hub"):
-        return _in_parquet(hub_folder(typed) if form == "hub" else path, typed, layout, column, columns)
+        return _passed(_in_parquet(hub_folder(typed) if form == "hub" else path, typed, layout, column, columns), path)
     if form == "folder":
         return _in_folder(path, typed, layout, columns, follow_outside)
     if form == "picture":
@@ -126,6 +127,7 @@ def _in_folder(path: Path, typed: str, layout: Layout, columns: Columns, follow_
             return _with_rest(described, walk)
         sided = folder_pairs(path, typed, walk, must=not found)
         if sided is not None:
+            sided.notes += walk.notes
             return sided
         named = tables_in(path, typed, loose, columns, follow_outside=follow_outside)
         if named is not None:
@@ -139,7 +141,15 @@ def _with_rest(pairs: PairSource, walk: Walk) -> PairSource:
     left = [name for name in walk.names if name not in used]
     if left:
         pairs.notes.append(f"{len(left):,} pictures are in no row and are not used, such as {left[0]}")
+    pairs.notes += walk.notes
     pairs.ignored = Counter({suffix: n for suffix, n in walk.ignored.items() if suffix not in SUFFIXES})
+    return pairs
+
+
+def _passed(pairs: PairSource, path: Path) -> PairSource:
+    """With what was passed over in a folder."""
+    if path.is_dir():
+        pairs.notes += below(path).notes
     return pairs
 
 

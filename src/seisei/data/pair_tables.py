@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from seisei.data.pair_source import SIDES, PairSource, Side, no_pairs
 from seisei.data.parquet import ParquetSource, parquet_source, picture_columns
 from seisei.data.source import SPLITS, Record, identity_of
 from seisei.errors import UserError, did_you_mean
+from seisei.paths import exists
 
 Columns = tuple[str | None, str | None]
 Names = tuple[str, str]
@@ -70,7 +72,7 @@ def tables_in(
     tables = [_read(path, name) for name in names]
     named = asked != (None, None)
     fit = [t for t in tables if len(t.of_pictures) > 1 or (named and set(asked) & set(t.columns))]
-    described = [t for t in fit if t.name.rpartition("/")[2] in METADATA]
+    described = [t for t in fit if t.name.rpartition("/")[2].lower() in METADATA]
     chosen = described or fit
     if len(chosen) > 1 and not described:
         listed = ", ".join(table.name for table in chosen)
@@ -85,7 +87,7 @@ def tables_in(
 
 def loose_tables(path: Path) -> list[str]:
     """The tables in a folder itself, those of metadata aside."""
-    found = [p.name for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.name not in METADATA]
+    found = [p.name for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.name.lower() not in METADATA]
     return sorted(name for name in found if not name.startswith("."))
 
 
@@ -197,8 +199,12 @@ def _file(root: Path, table: str, line: int, fields: dict[str, Any], column: str
     if not isinstance(cell, str) or not cell.strip():
         raise UserError("E-CHK-18", where, f"names no picture in {column}", "name it, or remove the row")
     folder = table.rpartition("/")[0]
-    name = os.path.normpath(os.path.join(folder, cell.strip()))
-    if not (root / name).exists():
+    # Accents may be written in two ways, and folders be apart by backslashes.
+    written = [cell.strip(), cell.strip().replace("\\", "/")]
+    ways = [unicodedata.normalize(form, way) for way in written for form in ("NFC", "NFD")]
+    names = [os.path.normpath(os.path.join(folder, way)) for way in (cell.strip(), *ways)]
+    name = next((name for name in names if exists(root / name)), None)
+    if name is None:
         problem = f"names {cell.strip()}, which is not there"
         raise UserError("E-CHK-21", where, problem, "add the picture or remove the row")
     if not follow_outside and not (root / name).resolve().is_relative_to(root.resolve()):

@@ -13,6 +13,7 @@ from seisei.data.arrays import half_of_memory
 from seisei.data.source import CAPTIONS, SPLITS, Record, identity_of, natural, split_of
 from seisei.errors import UserError, did_you_mean
 from seisei.modalities.table import word_of
+from seisei.paths import below, check_regular
 
 LABELS = ("label", "labels", "class", "class_name", "category", "fine_label")
 
@@ -100,10 +101,18 @@ def parquet_source(path: Path, typed: str | None = None, *, column: str | None =
 
 
 def parquet_files(path: Path) -> list[Path]:
-    """The file itself, or all below a folder in natural order."""
+    """The file itself, or all below a folder in natural order.
+
+    Raises:
+        UserError: a named pipe or a device.
+    """
+    check_regular(path)
     if path.is_file():
         return [path]
-    return sorted(path.rglob("*.parquet"), key=lambda file: natural(str(file.relative_to(path))))
+    found = [file for file in below(path).files if file.suffix.lower() == ".parquet"]
+    for file in found:
+        check_regular(file, file.relative_to(path))
+    return sorted(found, key=lambda file: natural(str(file.relative_to(path))))
 
 
 def _is_plain(kind: Any) -> bool:
@@ -118,6 +127,7 @@ def holds_pictures(path: Path) -> bool:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    check_regular(path)
     try:
         schema = pq.read_schema(path)
     except (pa.ArrowException, OSError):
@@ -151,6 +161,7 @@ def read_parquet(path: Path, typed: str) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    check_regular(path, typed)
     try:
         with pq.ParquetFile(path) as opened:
             rows, columns = opened.metadata.num_rows, opened.metadata.num_columns
