@@ -294,11 +294,19 @@ def test_data_in_a_folder_whose_name_is_not_utf8(tmp_path: Path) -> None:
     assert error.value.code == "E-CHK-16" and "p\\udce9" in str(error.value)
 
 
+def make_deep(depth: int) -> Path:
+    deep = Path("deep")
+    deep.mkdir()
+    for _ in range(depth):  # `makedirs` would call itself
+        deep = Path(f"{deep}/d")
+        deep.mkdir()
+    return deep
+
+
 @pytest.mark.parametrize("depth", [900, 1500])
 def test_folders_nested_deeper_than_the_stack(depth: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    deep = Path("deep/" + "/".join(["d"] * depth))
-    os.makedirs(deep)
+    deep = make_deep(depth)
     for i in range(12):
         save_png(deep / f"{i}.png", image(i))
     found = read_dataset("deep", validation=0.2, test=0.2)
@@ -307,8 +315,7 @@ def test_folders_nested_deeper_than_the_stack(depth: int, tmp_path: Path, monkey
 
 def test_texts_in_folders_nested_deeper_than_the_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    deep = Path("deep/" + "/".join(["d"] * 900))
-    os.makedirs(deep)
+    deep = make_deep(900)
     (deep / "a.txt").write_text("".join(f"{i}\n" for i in range(30)))
     assert len(read_dataset("deep")) == 30
 
@@ -381,7 +388,7 @@ def test_fields_of_a_wrong_kind_leave_the_list_of_runs_whole(
 
 def test_checkpoints_of_odd_names_leave_the_list_of_runs_whole(tmp_path: Path) -> None:
     write_listed(tmp_path / "R", {"scores": [GOOD]})
-    for name in ("step-x", "step-" + "9" * 5000 if False else "step-9x", "other"):
+    for name in ("step-x", "step-9x", "other"):
         (tmp_path / "R" / "checkpoints" / name).mkdir(parents=True)
     assert api.runs(tmp_path)[0]["state"] == "step 0 of 5"
 
@@ -396,7 +403,7 @@ def test_labels_of_thousands_of_digits(tmp_path: Path) -> None:
     rows = "".join(f"{i}.png,{labels[i % 5]}\n" for i in range(20))
     (data / "metadata.csv").write_text("file_name,label\n" + rows)
     found = read_dataset(str(data), labels=True, validation=0.2, test=0.2)
-    assert found.schema.y is not None and tuple(found.schema.y.names) == ("x", "09", "9", "10", "9" * 5000)
+    assert found.schema.y is not None and tuple(found.schema.y.names) == ("09", "9", "10", "9" * 5000, "x")
 
 
 def test_tables_with_labels_of_thousands_of_digits(tmp_path: Path) -> None:
@@ -551,7 +558,7 @@ def test_labels_of_stylegan(tmp_path: Path) -> None:
     assert read_dataset(str(data), labels=True).report["classes"] == {"0": 7, "1": 7, "2": 6}
     (data / "dataset.json").write_text(json.dumps({"labels": None}))
     assert read_dataset(str(data), labels=None).report["classes"] == {}
-    (data / "dataset.json").write_text(json.dumps({"labels": [[name, [i, 0.5]] for i, name in enumerate(names)]}))
+    (data / "dataset.json").write_text(json.dumps({"labels": [[name, [i, i / 2]] for i, name in enumerate(names)]}))
     assert read_dataset(str(data), conditions=["y0", "y1"]).y is not None
     (data / "dataset.json").write_text(json.dumps({"labels": [["nowhere.png", 3]]}))
     with pytest.raises(UserError, match="dataset.json: label 0: names nowhere.png, which is not there"):

@@ -91,10 +91,11 @@ def list_(folder: Path = RUNS, *, json: bool = False) -> None:
 
 def _row(run: dict[str, Any]) -> tuple[str, ...]:
     name = Path(run["run"]).name
-    if "trouble" in run:
+    if "recipe" not in run:
         return name, "", "", str(run["trouble"]), "", ""
-    scores = "\n".join(f"{short(k)} {v:.4g}" for k, v in list(run["scores"].items())[:3])
-    return name, run["recipe"], run["data"], run["state"], scores, ", ".join(run["verbs"])
+    scores = [f"{short(k)} {'–' if v is None else format(v, '.4g')}" for k, v in list(run["scores"].items())[:3]]
+    scores += [run["trouble"]] if "trouble" in run else []
+    return name, run["recipe"], run["data"], run["state"], "\n".join(scores), ", ".join(run["verbs"])
 
 
 def short(score: str) -> str:

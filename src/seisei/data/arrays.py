@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from seisei.data.source import SPLITS, ArraySource, Record, classes_of, identity_of
 from seisei.data.store import memory
-from seisei.errors import UserError
+from seisei.errors import UserError, half_character
 from seisei.paths import check_regular
 
 MOST_CHANNELS = 64
@@ -188,6 +188,10 @@ def _label_list(values: NDArray[Any], where: str) -> list[Any]:
         problem = f"labels of shape {values.shape} and type {values.dtype}, wanted one whole number or text each"
         raise UserError("E-TRN-12", where, problem, "give class numbers, names, or a vector of numbers each")
     listed: list[Any] = values.tolist()
+    for place, each in enumerate(listed):
+        if isinstance(each, str) and (half := half_character(each)) is not None:
+            problem = f"label {place} holds {half}, half of a character"
+            raise UserError("E-TRN-12", where, problem, "write the whole character, or remove it")
     return listed
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from seisei.data.arrays import half_of_memory
-from seisei.errors import UserError
+from seisei.errors import UserError, half_character
 from seisei.modalities.table import number
 from seisei.paths import check_regular
 
@@ -177,6 +177,9 @@ def check_header(names: Sequence[str], where: str) -> None:
     for place, name in enumerate(names):
         if not name.strip():
             raise _unnamed(where, place + 1)
+        if (half := half_character(name)) is not None:
+            problem = f"the name of column {place + 1} holds {half}, half of a character"
+            raise UserError("E-CHK-21", where, problem, "write the whole character, or remove it")
         if name in names[:place]:
             raise UserError("E-CHK-21", where, f"two columns are named {name!r}", "rename one of them", found=name)
 

@@ -152,11 +152,12 @@ def _kind_of_file(path: Path, typed: str) -> str:
 
 def _kind_of_folder(path: Path, typed: str) -> str:
     check_no_run(path, typed)
-    names = [file.name for file in below(path, strict=False).files]
+    files = below(path, strict=False).files
+    names = [file.name for file in files]
     suffixes = Counter(os.path.splitext(name)[1].lower() for name in names)
     if any(suffix in READ for suffix in suffixes):
         return "folder"
-    if any(is_idx(Path(name)) for name in names):
+    if any(map(is_idx, files)):
         return "idx"
     if suffixes[".parquet"]:
         return "parquet"

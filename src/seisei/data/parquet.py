@@ -201,14 +201,23 @@ def _read_columns(
             groups = [meta.row_group(g).num_rows for g in range(meta.num_row_groups)]
     except (pa.ArrowException, OSError) as error:
         raise _damaged(file, error) from None
-    columns = {role: table.column(n).to_pylist() for role, n in roles.items() if n is not None and table is not None}
+    columns = {role: _listed(table, n, file) for role, n in roles.items() if n is not None and table is not None}
     if plain and table is not None:
-        each = [[(n, word_of(value, file.name)) for value in table.column(n).to_pylist()] for n in plain]
+        each = [[(n, word_of(value, file.name)) for value in _listed(table, n, file)] for n in plain]
         columns["facts"] = list(zip(*each, strict=True))
     names = _class_names(columns, features.get(roles["label"] or "", {}))
     if "label" in columns:
         columns["label"] = [_label(v, names) for v in columns["label"]]
     return chosen, names, columns, groups
+
+
+def _listed(table: Any, column: str, file: Path) -> list[Any]:
+    try:
+        values: list[Any] = table.column(column).to_pylist()
+    except UnicodeDecodeError as error:
+        problem = f"{column!r} holds what is not UTF-8 (0x{error.object[error.start]:02x})"
+        raise UserError("E-CHK-21", file.name, problem, "save it as text in UTF-8") from None
+    return values
 
 
 def _features(metadata: dict[bytes, bytes] | None) -> dict[str, Any]:
