@@ -15,7 +15,7 @@ from seisei.data.digits import digits_source
 from seisei.data.folder import READ, folder_source, picture_source
 from seisei.data.hub import hub_source
 from seisei.data.idx import idx_source, is_idx
-from seisei.data.parquet import holds_pictures, parquet_source
+from seisei.data.parquet import holds_pictures, image_lists, parquet_source
 from seisei.data.source import Source
 from seisei.data.texts import is_text
 from seisei.errors import UserError, did_you_mean, half_character
@@ -105,7 +105,7 @@ def open_as(kind: str, given: Any, *, column: str | None = None, follow_outside:
         "hub": lambda: hub_source(typed, column=column),
         "idx": lambda: idx_source(path, typed),
         "picture": lambda: picture_source(path, typed),
-        "parquet": lambda: parquet_source(path, typed, column=column),
+        "parquet": lambda: parquet_source(path, typed, column=column, follow_outside=follow_outside),
     }
     opened = openers[kind]()
     if kind in ("arrays", "idx", "parquet") and path.is_dir():
@@ -131,7 +131,12 @@ def _kind_of_file(path: Path, typed: str) -> str:
     if suffix in (".npz", ".npy"):
         return "arrays"
     if suffix == ".parquet":
-        return "parquet" if holds_pictures(path) else TABLE
+        if holds_pictures(path):
+            return "parquet"
+        if lists := image_lists(path):
+            problem = f"column {lists[0]!r} holds lists of images, wanted one image in each row"
+            raise UserError("E-CHK-04", typed, problem, "write a row for each image", found=lists)
+        return TABLE
     if is_delimited(path):
         return TABLE
     if is_idx(path):

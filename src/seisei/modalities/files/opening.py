@@ -145,7 +145,7 @@ def damaged(file: BinaryIO, where: object, size: int, reason: str) -> UserError:
         problem = f"ends after {size} bytes, before the picture does"
     else:
         problem = f"is damaged ({reason.strip()}; {size} bytes)"
-    return UserError("E-CHK-06", where, problem, "re-copy it or pass --skip-bad 1%", found=size, wanted=wanted)
+    return UserError("E-CHK-06", where, problem, "re-copy it or remove it", found=size, wanted=wanted)
 
 
 def _wanted_bytes(file: BinaryIO, size: int) -> int | None:
