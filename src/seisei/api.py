@@ -449,7 +449,7 @@ def _scores(folder: RunFolder) -> tuple[dict[str, float | None], str | None]:
     kept, wrong = dict[str, float | None](), list[str]()
     for place, score in enumerate(listed):
         name = score.get("name") if isinstance(score, dict) else None
-        value = score.get("value") if isinstance(score, dict) else ""
+        value: Any = score.get("value") if isinstance(score, dict) else ""
         if isinstance(name, str) and (value is None or type(value) in (int, float)):
             kept[name] = value
         else:

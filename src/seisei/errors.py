@@ -64,7 +64,8 @@ class UserError(SeiseiError, ValueError):
         found: object = None,
         wanted: object = None,
     ) -> None:
-        self.code, self.where, self.problem, self.remedy = code, printable(str(where)), printable(problem), remedy
+        self.code, self.where, self.problem = code, printable(str(where)), printable(problem)
+        self.remedy = printable(remedy)  # it may name columns and classes, which are other people's
         self.found, self.wanted = found, wanted
         super().__init__(f"{self.where}: {self.problem}; {self.remedy}")
 

@@ -156,7 +156,7 @@ def below(root: Path, *, strict: bool = True) -> Below:
                     found.runs.append(path.relative_to(root).as_posix())
                 else:
                     folders.append(path)
-            elif not is_clutter(entry.name) and not entry.is_dir():
+            elif not is_clutter(entry.name) and not os.path.isdir(path):
                 found.files.append(path)
         waiting += reversed(folders)
     return found

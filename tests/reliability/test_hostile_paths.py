@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import socket
@@ -14,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from seisei import api
 from seisei.cli.main import main
@@ -565,3 +567,107 @@ def test_labels_of_stylegan(tmp_path: Path) -> None:
         read_dataset(str(data))
     (data / "dataset.json").write_text(json.dumps({"name": "mine"}))
     assert read_dataset(str(data), labels=None).report["classes"] == {"00000": 8, "00001": 8, "00002": 4}
+
+
+def idx_bytes(kind: int, shape: tuple[int, ...], values: bytes) -> bytes:
+    return bytes((0, 0, kind, len(shape))) + b"".join(n.to_bytes(4, "big") for n in shape) + values
+
+
+def idx_images(kind: int = 8) -> bytes:
+    pixels = np.stack([image(i) for i in range(20)])
+    values = pixels.tobytes() if kind == 8 else (pixels / 255).astype(">f4").tobytes()
+    return idx_bytes(kind, (20, 8, 8), values)
+
+
+LABELS = bytes(i % 2 + 3 for i in range(20))
+WIDE = b"".join(int(v).to_bytes(4, "big") for i in range(20) for v in (i % 2 + 3, 70000, i))
+
+
+@pytest.mark.parametrize("images, labels, content, form", [
+    ("qmnist-train-images-idx3-ubyte", "qmnist-train-labels-idx2-int", idx_bytes(12, (20, 3), WIDE), 8),
+    ("train-images-idx3-float", "train-labels-idx1-ubyte", idx_bytes(8, (20,), LABELS), 13),
+    ("train-images", "train-labels", idx_bytes(8, (20,), LABELS), 8),
+    ("images.idx", "labels.idx", idx_bytes(8, (20,), LABELS), 8),
+    ("train-images-idx3-ubyte", "train-labels-idx1-double",
+     idx_bytes(14, (20,), np.frombuffer(LABELS, np.uint8).astype(">f8").tobytes()), 8),
+])  # fmt: skip
+@pytest.mark.parametrize("packed", [False, True])
+def test_idx_files_of_other_types_and_names(
+    images: str, labels: str, content: bytes, form: int, packed: bool, tmp_path: Path
+) -> None:
+    for name, each in ((images, idx_images(form)), (labels, content)):
+        (tmp_path / f"{name}{'.gz' * packed}").write_bytes(gzip.compress(each) if packed else each)
+    (tmp_path / "README").write_text("about it")
+    for given in (tmp_path, tmp_path / f"{images}{'.gz' * packed}"):
+        found = read_dataset(given, labels=True)
+        assert found.report["classes"] == {"3": 10, "4": 10} and found.schema.x.levels == 256
+        assert torch.equal(found.x[:, 0], torch.from_numpy(np.stack([image(i) for i in range(20)])))
+
+
+def test_idx_labels_that_belong_to_no_images_are_noted(tmp_path: Path) -> None:
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx_images())
+    (tmp_path / "answers").write_bytes(idx_bytes(8, (20,), LABELS))
+    notes = read_dataset(tmp_path, labels=None).report["notes"]
+    assert any(note.startswith("answers is not read: labels are named as the images") for note in notes)
+
+
+def parquet_of_paths(folder: Path, names: list[str]) -> Path:
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    cells = pa.array([{"bytes": None, "path": name} for name in names], kind)
+    pq.write_table(pa.table({"image": cells, "label": [i % 2 for i in range(len(names))]}), folder / "t.parquet")
+    return folder / "t.parquet"
+
+
+def test_images_that_a_parquet_file_names(tmp_path: Path) -> None:
+    flat(tmp_path / "data")
+    (tmp_path / "table").mkdir()
+    table = parquet_of_paths(tmp_path / "data", [f"./{i}.png" for i in range(20)])
+    found = read_dataset(table, labels=True)
+    assert len(found) == 20 and torch.equal(found.x[3, 0], torch.from_numpy(image(3)))
+    save_png(tmp_path / "data" / "3.png", image(1003))  # nothing that was kept may hide this
+    assert torch.equal(read_dataset(table, labels=True).x[3, 0], torch.from_numpy(image(1003)))
+    table = parquet_of_paths(tmp_path / "table", [f"../data/{i}.png" for i in range(20)])
+    with pytest.raises(UserError, match="t.parquet:0: names ../data/0.png, which lies outside") as error:
+        read_dataset(table)
+    assert error.value.code == "E-CHK-15" and error.value.remedy == "pass --follow-outside"
+    assert len(read_dataset(table, follow_outside=True)) == 20
+    table = parquet_of_paths(tmp_path / "data", ["nowhere.png", *(f"{i}.png" for i in range(19))])
+    with pytest.raises(UserError, match="t.parquet:0: names nowhere.png, which is not there"):
+        read_dataset(table)
+
+
+def test_lists_of_images_in_parquet(tmp_path: Path) -> None:
+    cells = [[{"bytes": png_bytes(image(i)), "path": None}] for i in range(4)]
+    pq.write_table(pa.table({"images": cells, "label": [0, 1, 0, 1]}), tmp_path / "t.parquet")
+    with pytest.raises(UserError, match="column 'images' holds lists of images, wanted one image in each row"):
+        read_dataset(tmp_path / "t.parquet")
+
+
+def test_the_number_of_faulty_files_to_skip_is_the_one_that_works(tmp_path: Path) -> None:
+    flat(tmp_path / "data")
+    whole = (tmp_path / "data" / "0.png").read_bytes()
+    for name, content in {"a": whole[:40], "b": b"<html>", "c": b"", "d": b"version https://git-lfs"}.items():
+        (tmp_path / "data" / f"{name}.png").write_bytes(content)
+    with pytest.raises(UserError) as error:
+        read_dataset(tmp_path / "data")
+    skip = error.value.remedy.rpartition("--skip-bad ")[2]
+    assert skip == "4"
+    assert len(read_dataset(tmp_path / "data", skip_bad=skip)) == 20
+    with pytest.raises(UserError) as error:
+        read_dataset(tmp_path / "data", skip_bad=3)
+    assert error.value.remedy.endswith("or pass --skip-bad 4")
+    for i in range(20):
+        (tmp_path / "data" / f"{i}.png").write_bytes(b"x")
+    with pytest.raises(UserError) as error:
+        read_dataset(tmp_path / "data")
+    assert "--skip-bad" not in error.value.remedy  # nothing would be left
+
+
+def test_the_number_of_faulty_pairs_to_skip_is_the_one_that_works(tmp_path: Path) -> None:
+    sided(tmp_path / "data")
+    (tmp_path / "data" / "a" / "0.png").unlink()
+    (tmp_path / "data" / "b" / "1.png").write_bytes(b"")
+    with pytest.raises(UserError) as error:
+        read_dataset(tmp_path / "data", pairs="folders")
+    assert error.value.remedy.endswith(" or pass --skip-bad 2") and error.value.remedy.count("--skip-bad") == 1
+    assert len(read_dataset(tmp_path / "data", pairs="folders", skip_bad=2)) == 10

@@ -25,6 +25,7 @@ from seisei.cli.config import Settings, read_config
 from seisei.cli.errors import error_json, error_line, only_offered, translate, unknown
 from seisei.cli.options import data_options, everywhere, execution_options, run_options
 from seisei.cli.signature import Command, argument_help, command, description
+from seisei.cli.terminal import echo, echo_json, tell
 from seisei.errors import SeiseiError, Stopped, UserError, did_you_mean
 from seisei.paths import shortened
 from seisei.recipes import RECIPES, recipe
@@ -75,7 +76,7 @@ def main(tokens: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         raise SystemExit(BROKEN_PIPE) from None
     except KeyboardInterrupt:
-        print(f"seisei {verb}: stopped".replace(" :", ":"), file=sys.stderr)
+        tell(f"seisei {verb}: stopped".replace(" :", ":"))
         raise SystemExit(INTERRUPTED) from None
     except OSError as error:
         if debug or error.errno not in (errno.ENAMETOOLONG, errno.ELOOP):
@@ -96,7 +97,7 @@ def _ours(error: Exception, verb: str, debug: bool) -> NoReturn:
         raise error
     said = " ".join(f"{type(error).__name__}: {error}".split())
     ours = UserError("E-GEN-99", "bug in seisei", said, "run it again with --debug and report what it prints")
-    print(error_line(ours, verb), file=sys.stderr)
+    tell(error_line(ours, verb))
     raise SystemExit(OURS) from None
 
 
@@ -104,11 +105,11 @@ def _fail(error: SeiseiError, verb: str, code: int, words: Sequence[str]) -> Non
     if "--debug" in words:
         traceback.print_exception(error)
     if "--json" in words:
-        print(error_json(error, verb), file=sys.stderr)
+        echo_json(error_json(error, verb), to=sys.stderr)
     elif isinstance(error, Stopped):
-        print(f"seisei {verb}: {error}", file=sys.stderr)
+        tell(f"seisei {verb}: {error}")
     else:
-        print(error_line(error, verb), file=sys.stderr)
+        tell(error_line(error, verb))
     raise SystemExit(code) from None
 
 
@@ -191,11 +192,9 @@ def _list_recipes(values: dict[str, Any]) -> None:
         names = ", ".join(sorted(RECIPES))
         raise UserError("E-TRN-01", "RECIPE", "is missing", f"choose from: {names}; as in: seisei train vae digits")
     if values.get("json"):
-        import json
-
-        print(json.dumps({name: summary for name, (_, summary) in RECIPES.items()}))
+        echo_json({name: summary for name, (_, summary) in RECIPES.items()})
     else:
-        print(_recipe_list().partition("\n")[2])
+        echo(*_recipe_list().splitlines()[1:])
 
 
 def _train_app(words: list[str]) -> tuple[App, Command]:

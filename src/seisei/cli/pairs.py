@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from seisei.cli.output import Target, plain, target
 from seisei.cli.results import load, origin, out
+from seisei.cli.terminal import echo, echo_json, tell
 from seisei.errors import UserError
 
 if TYPE_CHECKING:
@@ -90,9 +89,7 @@ def translate(
     path = _one(place, made()) if one else place.write_all(made())
     far = [(name, by) for name, by in apart if by > APART]
     for name, by in far[:5]:
-        print(
-            f"note: {name}: neighbouring tiles differ by {by:.1%} of the range of values; raise --tile", file=sys.stderr
-        )
+        tell(f"note: {name}: neighbouring tiles differ by {by:.1%} of the range of values; raise --tile")
     _say(path, told, len(apart), json)
 
 
@@ -127,8 +124,8 @@ def _truths(truths: Originals, names: list[str]) -> dict[str, Callable[[], Pictu
 def _say(path: Path, told: list[dict[str, float]], count: int, json: bool) -> None:
     means = {key: sum(one[key] for one in told) / len(told) for key in told[0]} if told else {}
     if json:
-        print(json_.dumps({"path": str(path), "pictures": count, **means}))
+        echo_json({"path": str(path), "pictures": count, **means})
         return
-    print(path)
+    echo(path)
     for key, value in means.items():
-        print(f"  {key}  {value:.4g}, the mean over {len(told):,} pictures")
+        echo(f"  {key}  {value:.4g}, the mean over {len(told):,} pictures")

@@ -41,7 +41,11 @@ def arrays_source(given: Any, typed: str | None = None, *, max_bytes: int | None
         path = Path(given)
         facts = path.stat()
         identity, kind = identity_of(str(path.resolve()), facts.st_size, facts.st_mtime_ns), f"arrays ({path.suffix})"
-        given = read_npy(path, where) if path.suffix.lower() == ".npy" else read_npz(path, where, max_bytes or half_of_memory())
+        given = (
+            read_npy(path, where)
+            if path.suffix.lower() == ".npy"
+            else read_npz(path, where, max_bytes or half_of_memory())
+        )
     parts = _parts(given, where)
     arrays, records, notes, levels = [], list[Record](), list[str](), []
     for split, (pictures, labels) in parts.items():

@@ -111,9 +111,8 @@ def folder_source(path: Path, typed: str | None = None, *, follow_outside: bool 
         notes.append("the folders " + ", ".join(sorted(tops)) + " are the splits")
     elif len({SPLITS[top.casefold()] for top in named}) > 1 and not labelled:
         others = sorted(tops - set(named)) or ["pictures outside of them"]
-        told = ", ".join(named)
-        notes.append(f"{told} are taken for classes, because of {', '.join(others[:3])}: give a folder of only the former, "
-                     "if they are splits")  # fmt: skip
+        told = f"{', '.join(named)} are taken for classes, because of {', '.join(others[:3])}"
+        notes.append(f"{told}: give a folder of only the former, if they are splits")
     stamp = identity_of(str(path.resolve()), sorted(walk.files), sorted(rows.items()), [str(f) for f in walk.faults])
     classes = classes_of(record.label for record in records)
     return FolderSource(typed or str(path), path, records, classes, stamp, walk.faults, walk.ignored, notes)
@@ -203,14 +202,14 @@ def _visit(walk: Walk, folder: Path, prefix: str, above: tuple[Path, ...]) -> li
             walk.faults.append(UserError("E-CHK-17", name, problem, "rename one", found=[twin, name]))
             continue
         try:
-            found = _enter(walk, entry, name, above)
+            visit = _enter(walk, entry, name, above)
         except OSError as error:
             walk.faults.append(_unreadable(name, Path(entry.path), error))
             continue
-        if found is not None and is_run(entry.path):
+        if visit is not None and is_run(entry.path):
             walk.runs.append(name)
-        elif found is not None:
-            inner.append(found)
+        elif visit is not None:
+            inner.append(visit)
     return inner
 
 

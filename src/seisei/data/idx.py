@@ -74,7 +74,8 @@ def idx_source(path: Path, typed: str | None = None) -> ArraySource:
         shapes = ", ".join(
             f"{f.name} {a.shape[2]}x{a.shape[1]} {a.dtype.name}" for f, a in zip(files, arrays, strict=True)
         )
-        raise UserError("E-CHK-19", typed or path, f"sizes or types differ: {shapes}", "name one of the files")
+        what = "sizes" if len({a.shape[1:] for a in arrays}) != 1 else "types"
+        raise UserError("E-CHK-19", typed or path, f"{what} differ: {shapes}", "name one of the files")
     array = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
     root = typed or str(path)
     pixels, levels, rule = as_pictures(array, root)

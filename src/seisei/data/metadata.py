@@ -154,6 +154,9 @@ def _lines(path: Path, table: str) -> list[str]:
         return path.read_text("utf-8-sig").splitlines(keepends=True)
     except UnicodeDecodeError as error:
         raise UserError("E-CHK-21", table, f"is not UTF-8 at byte {error.start}", "save it as UTF-8") from None
+    except PermissionError:
+        mode = path.stat().st_mode & 0o777
+        raise UserError("E-CHK-05", table, f"permission denied (mode {mode:03o})", "chmod u+r") from None
     except OSError as error:
         remedy = "make it readable, or remove it"
         raise UserError("E-CHK-05", table, (error.strerror or "cannot be read").lower(), remedy) from None

@@ -70,7 +70,11 @@ def open_pairs(
     if form == "arrays":
         return _not_files(_passed(array_pairs(only_array(path), typed, bits=bits), path), layout, columns)
     if form in ("parquet", "hub"):
-        return _passed(_in_parquet(hub_folder(typed) if form == "hub" else path, typed, layout, column, columns), path)
+        return _passed(
+            _in_parquet(
+                hub_folder(typed) if form == "hub" else path, typed, layout, column, columns, follow_outside
+            ), path,
+        )  # fmt: skip
     if form == "folder":
         return _in_folder(path, typed, layout, columns, follow_outside)
     if form == "picture":
@@ -102,13 +106,15 @@ def _not_files(pairs: PairSource, layout: Layout, columns: Columns) -> PairSourc
     return pairs
 
 
-def _in_parquet(path: Path, typed: str, layout: Layout, column: str | None, columns: Columns) -> PairSource:
+def _in_parquet(
+    path: Path, typed: str, layout: Layout, column: str | None, columns: Columns, follow_outside: bool
+) -> PairSource:
     found = picture_columns(path)
     if layout == "folders":
         raise no_pairs(typed, f"a table with the columns of pictures {', '.join(found) or 'none'}")
     if layout == "columns" or (layout == "found" and column is None and len(found) != 1):
-        return parquet_pairs(path, typed, columns)
-    return _beside(parquet_source(path, typed, column=column), layout)
+        return parquet_pairs(path, typed, columns, follow_outside=follow_outside)
+    return _beside(parquet_source(path, typed, column=column, follow_outside=follow_outside), layout)
 
 
 def _in_folder(path: Path, typed: str, layout: Layout, columns: Columns, follow_outside: bool) -> PairSource:

@@ -91,17 +91,18 @@ def loose_tables(path: Path) -> list[str]:
     return sorted(name for name in found if not name.startswith("."))
 
 
-def parquet_pairs(path: Path, typed: str, asked: Columns) -> PairSource:
+def parquet_pairs(path: Path, typed: str, asked: Columns, *, follow_outside: bool = False) -> PairSource:
     """The pairs in two columns of parquet files; see `table_pairs`.
 
     Raises:
         UserError: the files do not have two columns of pictures, or are damaged.
     """
     first, second = chosen_columns(typed, picture_columns(path), asked)
-    sources = [parquet_source(path, typed, column=name) for name in (first, second)]
+    sources = [parquet_source(path, typed, column=name, follow_outside=follow_outside) for name in (first, second)]
     one = sources[0]
     sides = _cells(sources[0]), _cells(sources[1])
-    stamp = identity_of("pairs", *(source.identity for source in sources))
+    known = [source.identity for source in sources]
+    stamp = None if None in known else identity_of("pairs", *known)
     note = f"{SIDES[0]} is in column {first!r}, {SIDES[1]} in {second!r}"
     return PairSource("columns", typed, one.records, sides, stamp, notes=[note])
 
