@@ -6,12 +6,14 @@ import gzip
 import json
 import os
 import socket
+import struct
 import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -671,3 +673,84 @@ def test_the_number_of_faulty_pairs_to_skip_is_the_one_that_works(tmp_path: Path
         read_dataset(tmp_path / "data", pairs="folders")
     assert error.value.remedy.endswith(" or pass --skip-bad 2") and error.value.remedy.count("--skip-bad") == 1
     assert len(read_dataset(tmp_path / "data", pairs="folders", skip_bad=2)) == 10
+
+
+# ---- depths and pages
+
+
+def test_files_of_one_bit_are_black_and_white(tmp_path: Path) -> None:
+    for i in range(12):
+        PIL.Image.fromarray(image(i) > 127).save(tmp_path / f"{i}.{['png', 'tif'][i % 2]}")
+    found = read_dataset(tmp_path)
+    assert found.schema.x.levels == 2 and found.schema.x.channels == 1
+    assert torch.equal(found.x[0, 0], torch.from_numpy((image(0) > 127).astype(np.uint8)))
+    assert read_dataset(tmp_path, size=16).schema.x.levels == 256  # resized it has greys
+    save_png(tmp_path / "12.png", image(12))
+    assert read_dataset(tmp_path).schema.x.levels == 256
+
+
+def test_one_bit_files_kept_in_a_file_are_the_same(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for i in range(12):
+        PIL.Image.fromarray(image(i) > 127).save(tmp_path / "data" / f"{i}.png")
+    plain = read_dataset(tmp_path / "data")
+    for _ in range(2):
+        kept = read_dataset(tmp_path / "data", memory_limit=0, cache=tmp_path / "cache")
+        assert not kept.in_memory and kept.schema == plain.schema and kept.fingerprint == plain.fingerprint
+
+
+def tif(path: Path, values: np.ndarray) -> None:
+    """A TIFF of one strip, whose values may be signed or floating point."""
+    kind = {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
+    height, width = values.shape
+    body = values.tobytes()
+    tags = [(256, width), (257, height), (258, values.dtype.itemsize * 8), (259, 1), (262, 1), (273, 8), (277, 1),
+            (278, height), (279, len(body)), (339, kind)]  # fmt: skip
+    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", tag, 4, 1, v) for tag, v in tags)
+    path.write_bytes(b"II*\0" + struct.pack("<I", 8 + len(body)) + body + directory + bytes(4))
+
+
+@pytest.mark.parametrize("build", [sided, flat])
+def test_signed_values_are_called_so_and_the_remedy_works(build: Callable[[Path], None], tmp_path: Path) -> None:
+    build(tmp_path / "data")
+    pairs = "folders" if build is sided else None
+    for path in (tmp_path / "data").rglob("*.png"):
+        values = image(len(str(path))).astype(np.int16) * 20 - 1000
+        tif(path.with_suffix(".tif"), values)
+        path.unlink()
+    with pytest.raises(UserError, match="signed values -[0-9]+ to [0-9]+, wanted unsigned") as error:
+        read_dataset(tmp_path / "data", pairs=pairs)
+    told = "in its own units" if pairs else "scale the values to 0 … 1"
+    assert "float32" in error.value.remedy and told in error.value.remedy
+    for path in (tmp_path / "data").rglob("*.tif"):
+        values = image(int(path.stem) + 50 * (path.parent.name == "b")).astype(np.float32) * 20 - 1000
+        tif(path, values if pairs else (values + 1000) / 5100)
+    assert len(read_dataset(tmp_path / "data", pairs=pairs)) == (12 if pairs else 20)
+
+
+def test_floating_point_out_of_range_is_not_told_to_become_whole_numbers(tmp_path: Path) -> None:
+    tif(tmp_path / "x.tif", image(0).astype(np.float32) / 100)
+    with pytest.raises(UserError, match="floating-point values 0.* to 2.*, wanted 0 to 1; scale the values to 0 … 1"):
+        read_dataset(tmp_path)
+
+
+def test_pages_are_counted(tmp_path: Path) -> None:
+    pages = [PIL.Image.fromarray(image(i)) for i in range(5)]
+    pages[0].save(tmp_path / "stack.tif", save_all=True, append_images=pages[1:])
+    pages[0].save(tmp_path / "moving.gif", save_all=True, append_images=pages[1:])
+    for name, what in (("stack.tif", "pages"), ("moving.gif", "frames")):
+        with pytest.raises(UserError, match=f"{name}: 5 {what}, wanted 1; save each {what[:-1]} as a file of its own"):
+            originals(str(tmp_path / name))[0]
+
+
+def test_what_becomes_of_transparency_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pixels = np.stack([image(i) for i in range(4)], -1)
+    PIL.Image.fromarray(np.tile(pixels, (3, 3, 1))).save("content.png")
+    save_png("style.png", np.tile(image(9), (3, 3)))
+    main(["stylize", "content.png", "style.png", "-o", "out.png", "--steps", "1"])
+    assert "content.png: the result is opaque: transparency over #ffffff" in capsys.readouterr().err
+    main(["stylize", "style.png", "style.png", "-o", "other.png", "--steps", "1"])
+    assert "opaque" not in capsys.readouterr().err

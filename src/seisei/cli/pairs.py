@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seisei.cli.output import Target, plain, target
-from seisei.cli.results import load, origin, out
+from seisei.cli.results import load, origin, out, transparent
 from seisei.cli.terminal import echo, echo_json, tell
 from seisei.errors import UserError
 
@@ -66,6 +66,7 @@ def translate(
     place = target(output, out(loaded, f"translate-{plain(input)}"), suffixes=suffixes, overwrite=overwrite)
     marks = {**origin(loaded), **({"seed": str(seed)} if noisy else {})}
     apart: list[tuple[str, float]] = []
+    opaque: list[str] = []
     told: list[dict[str, float]] = []
     given = originals(input, max_pixels=max_pixels)
     truth_of = {} if compare is None else _truths(originals(compare, max_pixels=max_pixels), given.names)
@@ -75,6 +76,7 @@ def translate(
         from seisei.translations import compared
 
         for name, picture in given:
+            opaque.extend(transparent(name, picture.conversions))
             for number in range(n):
                 answer = loaded.pipeline.translate(
                     picture, name, seed=seed, number=number, convert=convert, tile=tile, overlap=overlap
@@ -87,6 +89,7 @@ def translate(
                 yield f"{base}-{number + 1}{file.suffix}" if n > 1 else f"{base}{file.suffix}", file.content
 
     path = _one(place, made()) if one else place.write_all(made())
+    tell(*opaque[:5], *([f"note: … and {len(opaque) - 5:,} more"] if len(opaque) > 5 else [])) if opaque else None
     far = [(name, by) for name, by in apart if by > APART]
     for name, by in far[:5]:
         tell(f"note: {name}: neighbouring tiles differ by {by:.1%} of the range of values; raise --tile")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,12 @@ def file_names(names: list[str]) -> list[str]:
         taken.add(tried.casefold())
         found.append(f"{tried}.png")
     return found
+
+
+def transparent(name: str, conversions: Iterable[str]) -> list[str]:
+    """A note where an image was transparent: what is made of it is opaque."""
+    over = next((done for done in conversions if done.startswith("transparency over")), None)
+    return [] if over is None else [f"note: {name}: the result is opaque: {over}"]
 
 
 def say(path: Path, json: bool) -> None:

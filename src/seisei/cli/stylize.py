@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from seisei.cli.output import plain, target
-from seisei.cli.results import load, origin, out
+from seisei.cli.results import load, origin, out, transparent
 from seisei.cli.runs import find_run
 from seisei.cli.terminal import echo, echo_json, redraw, tell
 from seisei.errors import UserError
@@ -135,7 +135,10 @@ def _pictures(content: str, style: str, longest: int | None, max_pixels: int, *,
 
     if not Path(content).exists():
         raise UserError("E-*-09", content, "no such file", "check the path")
-    x = read_picture(content, where=content, max_pixels=max_pixels).pixels
+    read = read_picture(content, where=content, max_pixels=max_pixels)
+    x = read.pixels
+    for note in transparent(content, read.conversions):
+        tell(note)
     try:
         y = read_picture(style, where=style, max_pixels=max_pixels).pixels
     except UserError as error:

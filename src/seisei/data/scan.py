@@ -15,7 +15,7 @@ import numpy as np
 
 from seisei.data.source import ArraySource, Source
 from seisei.errors import UserError
-from seisei.modalities.files import MAX_PIXELS, Picture, measure, read_picture
+from seisei.modalities.files import MAX_PIXELS, Picture, is_bilevel, measure, read_picture
 from seisei.modalities.pixels import WHITE, Colour
 
 T = TypeVar("T")
@@ -190,6 +190,21 @@ def survey(source: Source, progress: Progress | None = None) -> Counter[tuple[in
             return None
 
     return Counter(s for s in in_threads(size, len(source.records), progress) if s is not None)
+
+
+def bilevel(source: Source) -> bool:
+    """Whether every image of a source is a file of one bit a pixel; those that cannot be read are not counted."""
+    if isinstance(source, ArraySource):
+        return False
+    found = False
+    for index in range(len(source.records)):  # ends at the first that is not, which of most sources is the first
+        try:
+            if not is_bilevel(source.read(index)):
+                return False
+        except UserError:  # the scan will say so
+            continue
+        found = True
+    return found
 
 
 def in_threads(work: Callable[[int], T], count: int, progress: Progress | None = None) -> Iterator[T]:
