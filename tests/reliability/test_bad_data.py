@@ -137,7 +137,7 @@ FILES: dict[str, tuple[Build, str, str, str, str]] = {
     "1x1": (file("s.png", png(1, 1, b"\0\0")), "E-CHK-10", "s.png", "is 1x1 pixels, wanted at least 8x8", "--min-size"),
     "7 high": (file("s.png", encoded(GREY[:7], "PNG")), "E-CHK-10", "s.png", "64x7", "--min-size"),
     "animated gif": (file("a.gif", frames("GIF")), "E-CHK-11", "a.gif", "3 frames", "--frames first"),
-    "pages of tiff": (file("a.tiff", frames("TIFF")), "E-CHK-11", "a.tiff", "3 frames", "--frames first"),
+    "pages of tiff": (file("a.tiff", frames("TIFF")), "E-CHK-11", "a.tiff", "3 pages", "--frames first"),
     "animated png": (file("a.png", frames("PNG")), "E-CHK-11", "a.png", "3 frames", "--frames first"),
     "animated webp": (file("a.webp", frames("WEBP")), "E-CHK-11", "a.webp", "3 frames", "--frames first"),
     "lab": (file("l.tif", encoded(COLOUR, "TIFF", "LAB")), "E-CHK-12", "l.tif", "mode LAB", "save it as"),

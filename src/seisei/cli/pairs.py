@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -112,12 +113,17 @@ def _one(place: Target, files: Iterator[tuple[str, bytes]]) -> Path:
     return place.write(content)
 
 
+def _alike(name: str) -> str:
+    """What the name of an image and of its truth have in common, accents written in one way."""
+    return unicodedata.normalize("NFC", str(_base(name)))
+
+
 def _truths(truths: Originals, names: list[str]) -> dict[str, Callable[[], Picture]]:
     """What reads the truth of each picture: the one of its name, the suffix aside."""
-    there = {str(_base(name)): index for index, name in enumerate(truths.names)}
+    there = {_alike(name): index for index, name in enumerate(truths.names)}
     found: dict[str, Callable[[], Picture]] = {}
     for name in names:
-        index = there.get(str(_base(name)), there.get(Path(name).stem) if len(names) == 1 else None)
+        index = there.get(_alike(name), there.get(_alike(Path(name).name)) if len(names) == 1 else None)
         if index is None:
             raise UserError("E-TRL-23", name, "has no truth of its name", "add it, or leave --compare out")
         found[name] = partial(truths.__getitem__, index)

@@ -203,7 +203,9 @@ def _json_rows(path: Path, table: str) -> Iterator[tuple[int, dict[str, Any]]]:
             fields = json.loads(line)
             half = half_character(json.dumps(fields, ensure_ascii=False))
         except (ValueError, RecursionError) as error:
-            raise UserError("E-CHK-21", f"{table}:{number}", f"is not JSON ({error})", "fix the line") from None
+            # Of a number of thousands of digits Python says how a programmer would go on.
+            said = str(error).partition(" for integer")[0]
+            raise UserError("E-CHK-21", f"{table}:{number}", f"is not JSON ({said})", "fix the line") from None
         if half is not None:
             problem = f"holds {half}, half of a character"
             raise UserError("E-CHK-21", f"{table}:{number}", problem, "write the whole character, or remove it")

@@ -104,16 +104,14 @@ def check_range(values: NDArray[Any], limit: int, where: object, *, deep: bool =
     low, high = values.min(initial=0), values.max(initial=0)
     if low >= 0 and high <= limit:
         return
-    if limit == 1:
-        kind, wanted, remedy = "floating-point", "0 to 1", "scale the values to 0 … 1"
-    elif low < 0:
-        kind, wanted = "signed", "unsigned, 0 to 65535"
-        remedy = "scale the values to 0 … 1 and save it as float32"
-    else:
-        kind, wanted, remedy = "whole", f"0 to {limit}", "scale the values to 0 … 1 and save it as float32"
-    if deep:
+    if not (low > -np.inf and high < np.inf):
+        remedy = "replace what is not a number and save it as float32 again"
+    elif deep:
         remedy = "save it as float32, which is kept in its own units"
-    problem = f"{kind} values {low:g} to {high:g}, wanted {wanted}"
+    else:
+        remedy = "scale the values to 0 … 1 and save it as float32"
+    kind = "signed values" if low < 0 and values.dtype.kind == "i" else "values"
+    problem = f"{kind} {low:g} to {high:g}, wanted 0 to {limit}"
     raise UserError("E-CHK-12", where, problem, remedy, found=[float(low), float(high)], wanted=[0, limit])
 
 
