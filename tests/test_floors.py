@@ -14,7 +14,7 @@ SRC = Path(__file__).parents[1] / "src"
 # From the bottom. Names on one line do not know each other; the longest name that fits decides.
 FLOORS = [
     "errors batch",
-    "seeds",
+    "seeds paths",
     "spec capabilities",
     "nn modalities schema",
     "models objectives data",

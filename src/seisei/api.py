@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
+from types import NoneType
 from typing import Any, Literal
 
 import torch
@@ -407,24 +408,55 @@ def runs(folder: str | Path = "runs") -> list[dict[str, Any]]:
 
 
 def _summary(folder: RunFolder) -> dict[str, Any]:
+    """What one run is; what is wrong with its files is its ``trouble``, and nothing to the other runs."""
     try:
         recipe = folder.read("recipe.json")
-        steps = recipe["plan"]["steps"]
-        made = [int(p.name.removeprefix("step-")) for p in folder.checkpoints.paths()]
-        scores = folder.read("scores.json")["scores"] if (folder.path / "scores.json").is_file() else []
+        name, steps = str(recipe["recipe"]), recipe["plan"]["steps"]
+        data, verbs = recipe["data"]["path"], recipe.get("verbs")
         kind = recipe["plan"]["objective"]["arguments"]["model"]["class"]
-    except (UserError, KeyError, TypeError) as error:
-        return {"run": str(folder.path), "trouble": str(error)}
-    step = max(made, default=0)
-    return {
+        known = isinstance(recipe["recipe"], str) and isinstance(steps, int) and isinstance(data, (str, NoneType))
+        if not known or not (verbs is None or (isinstance(verbs, list) and all(isinstance(v, str) for v in verbs))):
+            raise TypeError
+        step = max((int(p.name.removeprefix("step-")) for p in folder.checkpoints.paths()), default=0)
+        changed = datetime.fromtimestamp(folder.path.stat().st_mtime).isoformat(timespec="minutes")
+    except (UserError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        said = str(error) if isinstance(error, UserError) else "recipe.json is not as seisei wrote it"
+        return {"run": str(folder.path), "trouble": said}
+    scores, trouble = _scores(folder)
+    found = {
         "run": str(folder.path),
-        "recipe": recipe["recipe"],
-        "data": Path(recipe["data"]["path"] or "arrays").name,
+        "recipe": name,
+        "data": Path(data or "arrays").name,
         "state": "finished" if step >= steps else f"step {step} of {steps}",
-        "scores": {s["name"]: s["value"] for s in scores},
-        "verbs": recipe.get("verbs") or _verbs_of(kind),
-        "changed": datetime.fromtimestamp(folder.path.stat().st_mtime).isoformat(timespec="minutes"),
+        "scores": scores,
+        "verbs": verbs or _verbs_of(kind),
+        "changed": changed,
     }
+    return found if trouble is None else {**found, "trouble": trouble}
+
+
+def _scores(folder: RunFolder) -> tuple[dict[str, float | None], str | None]:
+    """The scores of a run by name, and what is wrong with those that are left out."""
+    if not (folder.path / "scores.json").exists():
+        return {}, None
+    try:
+        found = folder.read("scores.json")
+    except UserError as error:
+        return {}, str(error)
+    listed = found.get("scores") if isinstance(found, dict) else None
+    if not isinstance(listed, list):
+        return {}, f"{folder.path / 'scores.json'} holds no list of scores"
+    kept, wrong = dict[str, float | None](), list[str]()
+    for place, score in enumerate(listed):
+        name = score.get("name") if isinstance(score, dict) else None
+        value: Any = score.get("value") if isinstance(score, dict) else ""
+        if isinstance(name, str) and (value is None or type(value) in (int, float)):
+            kept[name] = value
+        else:
+            wrong.append(repr(name) if isinstance(name, str) else f"number {place + 1}")
+    if not wrong:
+        return kept, None
+    return kept, f"scores.json: {', '.join(wrong)} of its {len(listed)} scores cannot be read"
 
 
 def _verbs_of(kind: str) -> list[str]:

@@ -64,7 +64,8 @@ class UserError(SeiseiError, ValueError):
         found: object = None,
         wanted: object = None,
     ) -> None:
-        self.code, self.where, self.problem, self.remedy = code, printable(str(where)), printable(problem), remedy
+        self.code, self.where, self.problem = code, printable(str(where)), printable(problem)
+        self.remedy = printable(remedy)  # it may name columns and classes, which are other people's
         self.found, self.wanted = found, wanted
         super().__init__(f"{self.where}: {self.problem}; {self.remedy}")
 
@@ -131,6 +132,17 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     names = sorted(known)
     close = nearest(word, names)
     return (f"did you mean '{close}'? " if close else "") + f"choose from: {', '.join(names)}"
+
+
+def half_character(text: str) -> str | None:
+    r"""The first half of a surrogate pair that stands alone, as JSON writes it: no file in UTF-8 can hold it.
+
+    Example:
+        >>> half_character("a\ud800b"), half_character("ab")
+        ('\\ud800', None)
+    """
+    found = next((c for c in text if "\ud800" <= c <= "\udfff"), None)
+    return None if found is None else f"\\u{ord(found):04x}"
 
 
 def printable(text: str) -> str:

@@ -31,6 +31,7 @@ from seisei.modalities.label import Label
 from seisei.modalities.table import Table
 from seisei.nn.columns import RowFeatures
 from seisei.nn.inception import check_channels, loaded
+from seisei.paths import check_regular
 from seisei.pipeline import BATCH, Pipeline
 from seisei.recipes.classification import discriminative
 from seisei.recipes.vaes import autoencoder
@@ -136,6 +137,7 @@ def _weights(path: Path) -> bytes:
             f"torch.load({path.name!r}, weights_only=True), {path.with_suffix('.safetensors').name!r})"
         )
         raise UserError("E-EVA-26", path, "is a pickle, wanted a .safetensors file", remedy)
+    check_regular(path, code="E-EVA-25")
     try:
         if (size := path.stat().st_size) > LARGEST:
             raise UserError("E-EVA-27", path, f"{size:,} bytes are too many for Inception-v3", "give its weights only")

@@ -309,7 +309,7 @@ def test_a_bad_profile_is_noted_and_ignored() -> None:
 def test_first_frame_only_where_asked() -> None:
     frames = [PIL.Image.fromarray(np.full((8, 8), v, np.uint8)) for v in (10, 200)]
     content = file_of(frames[0], "TIFF", save_all=True, append_images=frames[1:])
-    with pytest.raises(UserError, match="2 frames; pass --frames first") as caught:
+    with pytest.raises(UserError, match="2 pages, wanted 1; .* or pass --frames first") as caught:
         read_picture(content)
     assert caught.value.code == "E-CHK-11"
     picture = read_picture(content, frames="first")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_
 import shlex
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 from seisei.cli.options import data_options
 from seisei.cli.progress import Display
 from seisei.cli.signature import dashed
+from seisei.cli.terminal import echo_json, shown
 from seisei.spec import parameters
 
 
@@ -39,7 +39,7 @@ def check(path: str, *, seed: int = 0, json: bool = False, **options: Any) -> No
         why = "if each picture is two of one size side by side, as their widths allow: see seisei check --pairs beside"
         found["advice"].append({"command": f"seisei train pix2pix {shlex.quote(path)}", "why": why})
     if json:
-        print(json_.dumps(found, ensure_ascii=False))
+        echo_json(found)
         return
     _print_check(found)
 
@@ -65,22 +65,22 @@ def _print_check(found: dict[str, Any]) -> None:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in check_rows(found):
-        table.add_row(Text(name), Text(value))
+        table.add_row(Text(shown(name)), Text("\n".join(map(shown, value))))
     console.print(table)
     console.print(Text("\nwhat suits it", "bold"))
     for entry in found["advice"]:
-        console.print(Text(f"  {entry['command']}", "cyan"), soft_wrap=True)
-        console.print(Text(f"      {entry['why']}"), soft_wrap=True)
+        console.print(Text(shown(f"  {entry['command']}"), "cyan"), soft_wrap=True)
+        console.print(Text(shown(f"      {entry['why']}")), soft_wrap=True)
 
 
-def check_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
-    """The report on some data, as lines of a table."""
+def check_rows(found: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    """The report on some data, as rows of a table: what each tells of, and its lines."""
     skipped, leaks = found["skipped"], found["duplicates_across_splits"]
     left_out = [f"{s['name']}: {s['problem']}" for s in skipped[:20]]
     left_out += [f"… {len(skipped) - 20} more"] if len(skipped) > 20 else []
     given = ", as the data say" if found["splits_given"] else ""
     own = OWN_ROWS[found["noun"]](found)
-    rows = [
+    rows: list[tuple[str, str | list[str]]] = [
         ("data", f"{found['root']} ({found['kind']})"),
         (f"{found['noun']}s", f"{found['kept']:,} of {found['total']:,}" if skipped else f"{found['kept']:,}"),
         *own.before,
@@ -90,17 +90,17 @@ def check_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("duplicates", f"{found['duplicates']:,}" if found["duplicates"] else "none"),
         ("", f"{leaks:,} lie in several parts" if leaks else ""),
         *own.after,
-        ("notes", "\n".join(found["notes"])),
-        ("left out", "\n".join(left_out)),
+        ("notes", found["notes"]),
+        ("left out", left_out),
     ]  # fmt: skip
-    return [(name, value) for name, value in rows if value]
+    return [(name, [value] if isinstance(value, str) else value) for name, value in rows if value]
 
 
 class Own(NamedTuple):
     """The lines that only one modality has, before what all have and after it."""
 
-    before: list[tuple[str, str]]
-    after: list[tuple[str, str]]
+    before: list[tuple[str, str | list[str]]]
+    after: list[tuple[str, str | list[str]]]
 
 
 def _of_pictures(found: dict[str, Any]) -> Own:
@@ -110,13 +110,13 @@ def _of_pictures(found: dict[str, Any]) -> Own:
     if found["different_sizes"] > 8:
         sizes += f" and {found['different_sizes'] - 8:,} more"
     levels = "black and white" if image["levels"] == 2 else f"{image['levels']} levels"
-    before = [
+    before: list[tuple[str, str | list[str]]] = [
         ("sizes", sizes),
         ("modes", _counted(found["modes"])),
         ("used as", f"{image['width']}×{image['height']} {colour}, {levels} ({found.get('size_rule', '')})"),
         ("captions", f"{found['captions']:,}" if found["captions"] else ""),
     ]
-    after = [
+    after: list[tuple[str, str | list[str]]] = [
         ("converted", _counted(found["conversions"])),
         ("warnings", _counted(found["warnings"])),
         ("ignored", _counted(found["ignored"])),
@@ -129,7 +129,7 @@ def _of_rows(found: dict[str, Any]) -> Own:
     width = max(len(column["name"]) for column in columns[:MOST_COLUMNS])
     lines = [f"{column['name'].ljust(width)}  {_column(column, found)}" for column in columns[:MOST_COLUMNS]]
     lines += [f"… {len(columns) - MOST_COLUMNS} more"] if len(columns) > MOST_COLUMNS else []
-    return Own([("columns", "\n".join(lines))], [])
+    return Own([("columns", lines)], [])
 
 
 def _of_texts(found: dict[str, Any]) -> Own:

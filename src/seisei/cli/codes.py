@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seisei.errors import UserError
+from seisei.paths import check_regular
 
 SUFFIXES = (".npz", ".csv", ".parquet")
 LARGEST = 4 << 30
@@ -83,6 +84,7 @@ def read_codes(path: Path) -> Codes:
         raise UserError(
             "E-DEC-14", path, f"is no file of codes, wanted {wanted}", "give the file that `seisei encode` made"
         )
+    check_regular(path, code="E-DEC-11")
     try:
         size = path.stat().st_size
         if not size:

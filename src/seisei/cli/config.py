@@ -14,6 +14,7 @@ import yaml
 
 from seisei.cli.signature import Command
 from seisei.errors import UserError, did_you_mean
+from seisei.paths import check_regular
 from seisei.spec import checked
 
 LARGEST = 1 << 20
@@ -95,6 +96,7 @@ def _parse(path: Path) -> tuple[Any, dict[str, int]]:
             f"is {path.suffix or 'without suffix'}, wanted .yaml, .toml or .json",
             "rename or convert it",
         )
+    check_regular(path, code="E-TRN-03")
     try:
         data = path.read_bytes()
         text = data.decode("utf-8-sig")

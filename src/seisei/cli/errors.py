@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
+from typing import Any
 
 from cyclopts.exceptions import (
     CoercionError,
@@ -67,15 +67,15 @@ def error_line(error: BaseException, verb: str) -> str:
     return f"seisei {verb}: error: {text}" if verb else f"seisei: error: {text}"
 
 
-def error_json(error: SeiseiError, verb: str) -> str:
+def error_json(error: SeiseiError, verb: str) -> dict[str, Any]:
     """The same for programs."""
     if isinstance(error, UserError):
-        said = {**error.to_json(verb), "code": code_of(error, verb)}
+        said: dict[str, Any] = {**error.to_json(verb), "code": code_of(error, verb)}
         if notes := getattr(error, "__notes__", None):
             said["more"] = list(notes)
     else:
         said = {"code": "E-GEN-75", "problem": str(error)}
-    return json.dumps({"error": {**said, "exit_code": error.exit_code}}, ensure_ascii=False, default=str)
+    return {"error": {**said, "exit_code": error.exit_code}}
 
 
 def translate(error: CycloptsError, known: Command) -> UserError:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json as json_
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from seisei.cli.output import target
 from seisei.cli.results import load
 from seisei.cli.rows import TABLES, table_bytes
+from seisei.cli.terminal import echo, echo_json, shown, tell
 from seisei.errors import UserError
 
 if TYPE_CHECKING:
@@ -74,16 +74,16 @@ def predict(
         place.write(table_bytes(rows, place.path.suffix.lower()))
     if json:
         known = {"accuracy": float(found.right().mean())} if found.known else {}
-        print(json_.dumps({"classes": list(found.names), **known, "predictions": rows}, ensure_ascii=False))
+        echo_json({"classes": list(found.names), **known, "predictions": rows})
         return
     _print(rows)
     if len(rows) > SHOWN:
-        print(f"… {len(rows) - SHOWN:,} more" + ("" if place else ": write them all with -o labels.csv"))
+        echo(f"… {len(rows) - SHOWN:,} more" + ("" if place else ": write them all with -o labels.csv"))
     if found.known:
         right = found.right()
-        print(f"\n{right.mean():.2%} of {len(right):,} labels are right")
+        echo("", f"{right.mean():.2%} of {len(right):,} labels are right")
     if place is not None:
-        print(place.path)
+        echo(place.path)
 
 
 def compare(
@@ -137,16 +137,16 @@ def compare(
         curves={"quick": None, "all": True, "none": False}[curves],
         seed=seed,
         command=["seisei", "compare", *runs, *words],
-        tell=lambda what: print(what, file=sys.stderr),
+        tell=tell,
     )
     found = json_.loads((page.parent / "comparison.json").read_text("utf-8"))
     if json:
-        print(json_.dumps({**found, "page": str(page)}, ensure_ascii=False))
+        echo_json({**found, "page": str(page)})
         return
     names = list(dict.fromkeys(score["name"] for model in found["models"] for score in model["scores"]))
     rows = [{"model": model["title"], **{name: _score(model, name) for name in names}} for model in found["models"]]
     _print(rows)
-    print(f"\n{page}")
+    echo("", page)
 
 
 def _score(model: dict[str, Any], name: str) -> str:
@@ -179,10 +179,10 @@ def _rows(
 
 def _print(rows: list[dict[str, Any]]) -> None:
     heads = list(rows[0])
-    lines = [heads, *([_shown(row[head]) for head in heads] for row in rows[:SHOWN])]
+    lines = [list(map(shown, heads)), *([shown(_shown(row[head])) for head in heads] for row in rows[:SHOWN])]
     widths = [max(len(line[j]) for line in lines) for j in range(len(heads))]
     for line in lines:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def _shown(value: Any) -> str:

@@ -5,6 +5,7 @@ Nothing here loads torch: a verb does, when it runs, and so does the help of one
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -12,7 +13,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from cyclopts import App, Group
 from cyclopts.config import Dict
@@ -24,7 +25,9 @@ from seisei.cli.config import Settings, read_config
 from seisei.cli.errors import error_json, error_line, only_offered, translate, unknown
 from seisei.cli.options import data_options, everywhere, execution_options, run_options
 from seisei.cli.signature import Command, argument_help, command, description
+from seisei.cli.terminal import echo, echo_json, tell
 from seisei.errors import SeiseiError, Stopped, UserError, did_you_mean
+from seisei.paths import shortened
 from seisei.recipes import RECIPES, recipe
 from seisei.spec import parameters
 
@@ -73,30 +76,40 @@ def main(tokens: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         raise SystemExit(BROKEN_PIPE) from None
     except KeyboardInterrupt:
-        print(f"seisei {verb}: stopped".replace(" :", ":"), file=sys.stderr)
+        tell(f"seisei {verb}: stopped".replace(" :", ":"))
         raise SystemExit(INTERRUPTED) from None
+    except OSError as error:
+        if debug or error.errno not in (errno.ENAMETOOLONG, errno.ELOOP):
+            _ours(error, verb, debug)
+        where = shortened(str(error.filename or verb or "seisei"))
+        _fail(UserError("E-GEN-06", where, f"is no path ({error.strerror})", "check the path"), verb, 2, words)
     except MemoryError as error:
         out = UserError("E-GEN-18", verb or "seisei", "ran out of memory", "use a smaller --batch, --size or -n")
         out.__cause__ = error
         _fail(out, verb, 3, words)
     except Exception as error:
-        if debug:
-            raise
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        ours = UserError("E-GEN-99", "bug in seisei", said, "run it again with --debug and report what it prints")
-        print(error_line(ours, verb), file=sys.stderr)
-        raise SystemExit(OURS) from None
+        _ours(error, verb, debug)
+
+
+def _ours(error: Exception, verb: str, debug: bool) -> NoReturn:
+    """A fault of the program itself."""
+    if debug:
+        raise error
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    ours = UserError("E-GEN-99", "bug in seisei", said, "run it again with --debug and report what it prints")
+    tell(error_line(ours, verb))
+    raise SystemExit(OURS) from None
 
 
 def _fail(error: SeiseiError, verb: str, code: int, words: Sequence[str]) -> None:
     if "--debug" in words:
         traceback.print_exception(error)
     if "--json" in words:
-        print(error_json(error, verb), file=sys.stderr)
+        echo_json(error_json(error, verb), to=sys.stderr)
     elif isinstance(error, Stopped):
-        print(f"seisei {verb}: {error}", file=sys.stderr)
+        tell(f"seisei {verb}: {error}")
     else:
-        print(error_line(error, verb), file=sys.stderr)
+        tell(error_line(error, verb))
     raise SystemExit(code) from None
 
 
@@ -179,11 +192,9 @@ def _list_recipes(values: dict[str, Any]) -> None:
         names = ", ".join(sorted(RECIPES))
         raise UserError("E-TRN-01", "RECIPE", "is missing", f"choose from: {names}; as in: seisei train vae digits")
     if values.get("json"):
-        import json
-
-        print(json.dumps({name: summary for name, (_, summary) in RECIPES.items()}))
+        echo_json({name: summary for name, (_, summary) in RECIPES.items()})
     else:
-        print(_recipe_list().partition("\n")[2])
+        echo(*_recipe_list().splitlines()[1:])
 
 
 def _train_app(words: list[str]) -> tuple[App, Command]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,6 +9,7 @@ from seisei.cli import codes
 from seisei.cli.output import plain, target
 from seisei.cli.results import load, out, say
 from seisei.cli.rows import table_bytes
+from seisei.cli.terminal import echo, echo_json, shown
 from seisei.cli.train import score_lines
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def encode(
     found = codes.Codes(loaded.pipeline.encode(data), data.names, loaded.pipeline.digest, _labels(loaded, data))
     say(place.write(codes.to_bytes(found, place.path.suffix.lower())), json)
     if loaded.pipeline.bits is not None and not json:
-        print(f"{found.z.shape[1]:,} codes a picture, {loaded.pipeline.bits:,.0f} bits")
+        echo(f"{found.z.shape[1]:,} codes a picture, {loaded.pipeline.bits:,.0f} bits")
 
 
 def score(
@@ -108,24 +108,23 @@ def score(
             bits, bits_error = mean_and_error(found.bits)
             mean |= {"bits": bits, "bits_error": _finite(bits_error)}
         told = {"bound": found.bound, "samples": samples, "meaning": found.meaning, "mean": mean, "scores": rows}
-        print(json_.dumps(told))
+        echo_json(told)
         return
-    width = max(len("name"), *(len(row["name"]) for row in rows[:SHOWN]))
+    width = max(len("name"), *(len(shown(row["name"])) for row in rows[:SHOWN]))
     heads = {"nats": "nats", "nats_joint": "with its label", bits_per: f"bits per {found.per}"}
-    print("  ".join([f"{'name'.ljust(width)}", *(heads[key].rjust(14) for key in columns)]))
+    echo("  ".join([f"{'name'.ljust(width)}", *(heads[key].rjust(14) for key in columns)]))
     for row in rows[:SHOWN]:
-        shown = ((_digits(row[key], 4) or "–").rjust(14) for key in columns)
-        print("  ".join([row["name"].ljust(width), *shown]))
+        cells = ((_digits(row[key], 4) or "–").rjust(14) for key in columns)
+        echo("  ".join([shown(row["name"]).ljust(width), *cells]))
     if len(rows) > SHOWN:
-        print(f"… {len(rows) - SHOWN:,} more" + ("" if place else ": write them all with -o scores.csv"))
-    summary = f"\nmean of {len(rows):,}: {nats:.3f} ± {error:.3f} nats"
+        echo(f"… {len(rows) - SHOWN:,} more" + ("" if place else ": write them all with -o scores.csv"))
+    summary = f"mean of {len(rows):,}: {nats:.3f} ± {error:.3f} nats"
     if found.bits is not None:
         bits, bits_error = mean_and_error(found.bits)
         summary += f", {bits:.4f} ± {bits_error:.4f} bits per {found.per}"
-    print(summary)
-    print(found.meaning)
+    echo("", summary, found.meaning)
     if place is not None:
-        print(place.path)
+        echo(place.path)
 
 
 def evaluate(
@@ -170,9 +169,9 @@ def evaluate(
         write_report(loaded.path)
     # What its distances are measured in, which score_lines tells where they come first.
     told = [f"  {score['note']}" for score in found["scores"][1:] if score["name"] == "Fréchet distance"]
-    print(json_.dumps(found, ensure_ascii=False) if json else "\n".join(score_lines(found) + told))
+    echo_json(found) if json else echo(*score_lines(found), *told)
     if save and not json:
-        print(loaded.report)
+        echo(loaded.report)
 
 
 def _labels(run: Run, data: Dataset) -> list[str] | None:

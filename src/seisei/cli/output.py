@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seisei.errors import ResourceError, UserError
+from seisei.paths import check_name
 
 # The codes for: the folder is absent or cannot be written, something is there, the format does not fit.
 SHARED = ("E-*-15", "E-*-16", "E-*-17")
@@ -69,6 +70,7 @@ def target(
         UserError: the folder is absent or cannot be written, something is there, the format does not fit.
     """
     path = default if given is None else given
+    check_name(path, codes[0], "-o")
     if given is None and not overwrite:
         path = _free(path)
     if suffixes and path.suffix.lower() not in suffixes:

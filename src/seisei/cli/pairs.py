@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json as json_
-import sys
+import unicodedata
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seisei.cli.output import Target, plain, target
-from seisei.cli.results import load, origin, out
+from seisei.cli.results import load, origin, out, transparent
+from seisei.cli.terminal import echo, echo_json, tell
 from seisei.errors import UserError
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def translate(
     place = target(output, out(loaded, f"translate-{plain(input)}"), suffixes=suffixes, overwrite=overwrite)
     marks = {**origin(loaded), **({"seed": str(seed)} if noisy else {})}
     apart: list[tuple[str, float]] = []
+    opaque: list[str] = []
     told: list[dict[str, float]] = []
     given = originals(input, max_pixels=max_pixels)
     truth_of = {} if compare is None else _truths(originals(compare, max_pixels=max_pixels), given.names)
@@ -76,6 +77,7 @@ def translate(
         from seisei.translations import compared
 
         for name, picture in given:
+            opaque.extend(transparent(name, picture.conversions))
             for number in range(n):
                 answer = loaded.pipeline.translate(
                     picture, name, seed=seed, number=number, convert=convert, tile=tile, overlap=overlap
@@ -88,11 +90,10 @@ def translate(
                 yield f"{base}-{number + 1}{file.suffix}" if n > 1 else f"{base}{file.suffix}", file.content
 
     path = _one(place, made()) if one else place.write_all(made())
+    tell(*opaque[:5], *([f"note: … and {len(opaque) - 5:,} more"] if len(opaque) > 5 else [])) if opaque else None
     far = [(name, by) for name, by in apart if by > APART]
     for name, by in far[:5]:
-        print(
-            f"note: {name}: neighbouring tiles differ by {by:.1%} of the range of values; raise --tile", file=sys.stderr
-        )
+        tell(f"note: {name}: neighbouring tiles differ by {by:.1%} of the range of values; raise --tile")
     _say(path, told, len(apart), json)
 
 
@@ -112,12 +113,17 @@ def _one(place: Target, files: Iterator[tuple[str, bytes]]) -> Path:
     return place.write(content)
 
 
+def _alike(name: str) -> str:
+    """What the name of an image and of its truth have in common, accents written in one way."""
+    return unicodedata.normalize("NFC", str(_base(name)))
+
+
 def _truths(truths: Originals, names: list[str]) -> dict[str, Callable[[], Picture]]:
     """What reads the truth of each picture: the one of its name, the suffix aside."""
-    there = {str(_base(name)): index for index, name in enumerate(truths.names)}
+    there = {_alike(name): index for index, name in enumerate(truths.names)}
     found: dict[str, Callable[[], Picture]] = {}
     for name in names:
-        index = there.get(str(_base(name)), there.get(Path(name).stem) if len(names) == 1 else None)
+        index = there.get(_alike(name), there.get(_alike(Path(name).name)) if len(names) == 1 else None)
         if index is None:
             raise UserError("E-TRL-23", name, "has no truth of its name", "add it, or leave --compare out")
         found[name] = partial(truths.__getitem__, index)
@@ -127,8 +133,8 @@ def _truths(truths: Originals, names: list[str]) -> dict[str, Callable[[], Pictu
 def _say(path: Path, told: list[dict[str, float]], count: int, json: bool) -> None:
     means = {key: sum(one[key] for one in told) / len(told) for key in told[0]} if told else {}
     if json:
-        print(json_.dumps({"path": str(path), "pictures": count, **means}))
+        echo_json({"path": str(path), "pictures": count, **means})
         return
-    print(path)
+    echo(path)
     for key, value in means.items():
-        print(f"  {key}  {value:.4g}, the mean over {len(told):,} pictures")
+        echo(f"  {key}  {value:.4g}, the mean over {len(told):,} pictures")

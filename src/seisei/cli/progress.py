@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
+from seisei.cli.terminal import shown
+
 Event = dict[str, Any]
 
 
@@ -21,7 +23,8 @@ class Display:
     def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False)
         self.live = self.console.is_terminal
-        columns = (TextColumn("{task.description}"), BarColumn(30), TextColumn("{task.fields[facts]}"))
+        said, facts = (TextColumn(f"{{task.{name}}}", markup=False) for name in ("description", "fields[facts]"))
+        columns = (said, BarColumn(30), facts)
         self.bar = Progress(*columns, console=self.console, transient=True, disable=not self.live, refresh_per_second=4)
         self.task: TaskID | None = None
         self.first, self.steps, self.begun, self.told = 0, 1, time.monotonic(), 0
@@ -45,7 +48,7 @@ class Display:
 
     def say(self, text: str, style: str = "") -> None:
         """A line that stays."""
-        self.bar.console.print(Text(text, style), soft_wrap=True)
+        self.bar.console.print(Text(shown(text), style), soft_wrap=True)
 
     # ---- one method for each kind of event ----
 
@@ -117,6 +120,7 @@ class Display:
     def _show(self, text: str, done: float, total: float, facts: str) -> None:
         if not self.live:
             return
+        text, facts = shown(text), shown(facts)
         if self.task is None:
             self.task = self.bar.add_task(text, facts="")
         self.bar.update(self.task, description=text, completed=done, total=max(1, total), facts=facts)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json as json_
-import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seisei.cli.runs import find_run
+from seisei.cli.terminal import echo, echo_json, tell
 
 if TYPE_CHECKING:
     from seisei.api import Run
@@ -21,7 +21,7 @@ def load(given: str, verb: str) -> Run:
 
     loaded = api.load(find_run(given))
     for note in loaded.pipeline.notes:
-        print(f"note: {note}", file=sys.stderr)
+        tell(f"note: {note}")
     if verb != "evaluate":
         loaded.pipeline.need(verb)
     return loaded
@@ -76,6 +76,12 @@ def file_names(names: list[str]) -> list[str]:
     return found
 
 
+def transparent(name: str, conversions: Iterable[str]) -> list[str]:
+    """A note where an image was transparent: what is made of it is opaque."""
+    over = next((done for done in conversions if done.startswith("transparency over")), None)
+    return [] if over is None else [f"note: {name}: the result is opaque: {over}"]
+
+
 def say(path: Path, json: bool) -> None:
     """Print where the result is."""
-    print(json_.dumps({"path": str(path)}) if json else path)
+    echo_json({"path": str(path)}) if json else echo(path)

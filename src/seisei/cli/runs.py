@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json as json_
 from pathlib import Path
 from typing import Any
 
+from seisei.cli.terminal import echo, echo_json, shown
 from seisei.errors import UserError, nearest
 
 RUNS = Path("runs")
@@ -72,10 +72,10 @@ def list_(folder: Path = RUNS, *, json: bool = False) -> None:
         raise UserError("E-*-02", folder, "is a file, wanted a folder of runs", "give the folder that holds the runs")
     found = api.runs(folder)
     if json:
-        print(json_.dumps(found, ensure_ascii=False))
+        echo_json(found)
         return
     if not found:
-        print(f"no runs in {folder}/ yet: start with `seisei train vae digits`")
+        echo(f"no runs in {folder}/ yet: start with `seisei train vae digits`")
         return
     from rich.console import Console
     from rich.table import Table
@@ -85,16 +85,18 @@ def list_(folder: Path = RUNS, *, json: bool = False) -> None:
     for name in ("run", "recipe", "data", "state", "scores", "can"):
         table.add_column(name, overflow="fold")
     for run in found:
-        table.add_row(*map(Text, _row(run)))
+        table.add_row(*(Text("\n".join(map(shown, lines))) for lines in _row(run)))
     Console(highlight=False).print(table)
 
 
-def _row(run: dict[str, Any]) -> tuple[str, ...]:
+def _row(run: dict[str, Any]) -> tuple[list[str], ...]:
+    """The cells of a run, each by its lines."""
     name = Path(run["run"]).name
-    if "trouble" in run:
-        return name, "", "", str(run["trouble"]), "", ""
-    scores = "\n".join(f"{short(k)} {v:.4g}" for k, v in list(run["scores"].items())[:3])
-    return name, run["recipe"], run["data"], run["state"], scores, ", ".join(run["verbs"])
+    if "recipe" not in run:
+        return [name], [], [], [str(run["trouble"])], [], []
+    scores = [f"{short(k)} {'–' if v is None else format(v, '.4g')}" for k, v in list(run["scores"].items())[:3]]
+    scores += [run["trouble"]] if "trouble" in run else []
+    return [name], [run["recipe"]], [run["data"]], [run["state"]], scores, [", ".join(run["verbs"])]
 
 
 def short(score: str) -> str:
@@ -121,4 +123,4 @@ def report(run: str, *, json: bool = False) -> None:
         write_report(loaded.path)
     else:
         loaded.write_report()
-    print(json_.dumps({"report": str(loaded.report)}) if json else loaded.report)
+    echo_json({"report": str(loaded.report)}) if json else echo(loaded.report)

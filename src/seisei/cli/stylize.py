@@ -6,14 +6,14 @@ minutes and needs no training of its own.
 
 from __future__ import annotations
 
-import json as json_
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from seisei.cli.output import plain, target
-from seisei.cli.results import load, origin, out
+from seisei.cli.results import load, origin, out, transparent
 from seisei.cli.runs import find_run
+from seisei.cli.terminal import echo, echo_json, redraw, tell
 from seisei.errors import UserError
 from seisei.spec import Range
 
@@ -135,32 +135,35 @@ def _pictures(content: str, style: str, longest: int | None, max_pixels: int, *,
 
     if not Path(content).exists():
         raise UserError("E-*-09", content, "no such file", "check the path")
-    x = read_picture(content, where=content, max_pixels=max_pixels).pixels
+    read = read_picture(content, where=content, max_pixels=max_pixels)
+    x = read.pixels
+    for note in transparent(content, read.conversions):
+        tell(note)
     try:
         y = read_picture(style, where=style, max_pixels=max_pixels).pixels
     except UserError as error:
         raise UserError("E-TRL-24", style, error.problem, error.remedy.partition(" or pass ")[0]) from error
     small = x if longest is None else shrunk(x, longest)
     if small.shape != x.shape and not said:
-        print(f"note: {content}: shrunk to {small.shape[1]}×{small.shape[0]}; pass --size for another", file=sys.stderr)
+        tell(f"note: {content}: shrunk to {small.shape[1]}×{small.shape[0]}; pass --size for another")
     return small, shrunk(y, max(small.shape[:2]))
 
 
 def _progress(count: int, loss: float) -> None:
     if sys.stderr.isatty() and count % 5 == 0:
-        print(f"\r{count:5,} looks, loss {loss:.4g} ", end="", file=sys.stderr, flush=True)
+        redraw(f"{count:5,} looks, loss {loss:.4g} ")
 
 
 def _cleared() -> None:
     if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        redraw("")
 
 
 def _say(path: Path, painted: Painted, engine: str, json: bool) -> None:
     if json:
         told = {"content_distance": painted.content, "style_distance": painted.style}
-        print(json_.dumps({"path": str(path), "engine": engine, **told}))
+        echo_json({"path": str(path), "engine": engine, **told})
         return
-    print(path)
-    print(f"  style distance    {painted.style:.3f}  of the content picture's, lower is nearer")
-    print(f"  content distance  {painted.content:.3f}  0 for its form, 1 for nothing of it")
+    echo(path)
+    echo(f"  style distance    {painted.style:.3f}  of the content picture's, lower is nearer")
+    echo(f"  content distance  {painted.content:.3f}  0 for its form, 1 for nothing of it")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_
 import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from seisei.cli.options import data_options, execution_options, run_options
 from seisei.cli.progress import Display
 from seisei.cli.runs import find_run, newest_run, short
+from seisei.cli.terminal import echo, echo_json
 from seisei.errors import UserError
 from seisei.spec import parameters
 
@@ -119,11 +119,11 @@ def _carry_out(work: Callable[[Sequence[Any]], Run], as_json: bool) -> None:
     with display or nullcontext():
         run = work([display] if display else [])
     if main:
-        print(json_.dumps({"run": str(run.path), "scores": run.scores}) if as_json else summary(run))
+        echo_json({"run": str(run.path), "scores": run.scores}) if as_json else echo(*summary(run))
 
 
-def summary(run: Run) -> str:
-    """The run's folder, its scores, and what to type next."""
+def summary(run: Run) -> list[str]:
+    """Lines: the run's folder, its scores, and what to type next."""
     lines = [str(run.path)]
     if (run.path / "scores.json").is_file():
         found = run.folder.read("scores.json")
@@ -145,7 +145,7 @@ def summary(run: Run) -> str:
     lines += ["", "next:", *(f"  {commands[verb]}" for verb in commands if verb in run.verbs)]
     if run.report.is_file():
         lines.append(f"  open {run.report}")
-    return "\n".join(lines)
+    return lines
 
 
 def score_lines(found: dict[str, Any]) -> list[str]:
@@ -195,7 +195,7 @@ def _dry_run(request: Request) -> None:
         "data": {k: data.report[k] for k in _SHOWN if k in data.report},
         "seed": request.seed,
     }
-    print(json_.dumps(found, indent=2, ensure_ascii=False))
+    echo_json(found, indent=2)
 
 
 def _take(values: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:

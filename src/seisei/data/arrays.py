@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from seisei.data.source import SPLITS, ArraySource, Record, classes_of, identity_of
 from seisei.data.store import memory
-from seisei.errors import UserError
+from seisei.errors import UserError, half_character
+from seisei.paths import check_regular
 
 MOST_CHANNELS = 64
 _PICTURES = {"", "x", "image", "images", "data", "picture", "pictures", "arr_0"}
@@ -40,7 +41,11 @@ def arrays_source(given: Any, typed: str | None = None, *, max_bytes: int | None
         path = Path(given)
         facts = path.stat()
         identity, kind = identity_of(str(path.resolve()), facts.st_size, facts.st_mtime_ns), f"arrays ({path.suffix})"
-        given = read_npy(path, where) if path.suffix == ".npy" else read_npz(path, where, max_bytes or half_of_memory())
+        given = (
+            read_npy(path, where)
+            if path.suffix.lower() == ".npy"
+            else read_npz(path, where, max_bytes or half_of_memory())
+        )
     parts = _parts(given, where)
     arrays, records, notes, levels = [], list[Record](), list[str](), []
     for split, (pictures, labels) in parts.items():
@@ -187,6 +192,10 @@ def _label_list(values: NDArray[Any], where: str) -> list[Any]:
         problem = f"labels of shape {values.shape} and type {values.dtype}, wanted one whole number or text each"
         raise UserError("E-TRN-12", where, problem, "give class numbers, names, or a vector of numbers each")
     listed: list[Any] = values.tolist()
+    for place, each in enumerate(listed):
+        if isinstance(each, str) and (half := half_character(each)) is not None:
+            problem = f"label {place} holds {half}, half of a character"
+            raise UserError("E-TRN-12", where, problem, "write the whole character, or remove it")
     return listed
 
 
@@ -217,6 +226,7 @@ def read_npy(path: Path, where: str) -> NDArray[Any]:
     Raises:
         UserError: it is not one, or its header promises more than is there.
     """
+    check_regular(path, where)
     with open(path, "rb") as file:
         _check_header(file, path.stat().st_size, where)
     try:
@@ -234,6 +244,7 @@ def read_npz(path: Path, where: str, max_bytes: int) -> dict[str, NDArray[Any]]:
         UserError: it is damaged, or would take more than `max_bytes`.
     """
     arrays: dict[str, NDArray[Any]] = {}
+    check_regular(path, where)
     try:
         with zipfile.ZipFile(path) as archive:
             members = [m for m in archive.infolist() if m.filename.endswith(".npy")]

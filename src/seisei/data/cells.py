@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from seisei.data.delimited import check_header, read_delimited
 from seisei.data.parquet import read_parquet
-from seisei.errors import UserError
+from seisei.errors import UserError, half_character
 from seisei.modalities.table import MISSING, word_of
+from seisei.paths import check_regular
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ def read_sheet(given: Any) -> Sheet:
     """
     if isinstance(given, (str, os.PathLike)):
         path, typed = Path(given), os.fspath(given)
+        check_regular(path, typed)
         if not path.is_file():
             absent = UserError("E-CHK-01", typed, "no such file", "check the path")
             raise UserError("E-CHK-02", typed, "is a folder", "name a table in it") if path.is_dir() else absent
@@ -122,7 +124,8 @@ def _is_arrow(given: Any) -> bool:
 def _from_memory(given: Any, root: str, name: str) -> Sheet:
     headed = [(str(key), column) for key, column in _columns(given, root)]
     check_header([key for key, _ in headed], root)
-    columns = {key: _cells(_values(column), f"{root}: column {key!r}") for key, column in headed}
+    wheres = {key: f"{root}: column {key!r}" for key, _ in headed}
+    columns = {key: _cells(_values(column, wheres[key]), wheres[key]) for key, column in headed}
     lengths = {key: len(cells.places) for key, cells in columns.items()}
     if len(set(lengths.values())) > 1:
         found = ", ".join(f"{key!r} {length}" for key, length in list(lengths.items())[:5])
@@ -153,14 +156,18 @@ def _is_declared(column: Any) -> bool:
     return str(getattr(column, "dtype", "")) == "category" or str(getattr(column, "type", "")).startswith("dictionary")
 
 
-def _values(column: Any) -> list[Any]:
+def _values(column: Any, where: str) -> list[Any]:
     """What a column holds; NumPy's own scalars where it can, since those of single precision know their digits."""
     if hasattr(column, "detach"):
         column = column.detach().cpu().numpy()
     short = str(getattr(column, "type", "")) in ("float", "halffloat")
     if hasattr(column, "to_numpy") and (short or hasattr(column, "dtype")):
         column = column.to_numpy()
-    return list(column.to_pylist() if hasattr(column, "to_pylist") else column)
+    try:
+        return list(column.to_pylist() if hasattr(column, "to_pylist") else column)
+    except UnicodeDecodeError as error:
+        problem = f"holds what is not UTF-8 (0x{error.object[error.start]:02x})"
+        raise UserError("E-CHK-21", where, problem, "save it as text in UTF-8") from None
 
 
 def sheet_of(root: str, names: list[str], rows: Sequence[Mapping[str, str]]) -> Sheet:
@@ -173,6 +180,11 @@ def _cells(values: list[Any], where: str) -> Cells:
     known: dict[str, int] = {}
     every = (known.setdefault(word_of(value, where), len(known)) for value in values)
     places, words = np.fromiter(every, np.int32, len(values)), list(known)
+    for number, word in enumerate(words):
+        if (half := half_character(word)) is not None:
+            row = int(np.argmax(places == number))
+            problem = f"row {row} holds {half}, half of a character"
+            raise UserError("E-CHK-21", where, problem, "write the whole character, or remove it")
     # Times have all their digits here; those that are zero in the whole column are not shown.
     for tail in (".000000", " 00:00:00"):
         if all(word.endswith(tail) or word in MISSING for word in words):

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from seisei.data.arrays import half_of_memory
-from seisei.errors import UserError
+from seisei.errors import UserError, half_character
 from seisei.modalities.table import number
+from seisei.paths import check_regular
 
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
@@ -47,6 +48,7 @@ def read_delimited(path: Path, typed: str) -> Read:
     Raises:
         UserError: the file cannot be read, or a row has more or fewer cells than the header.
     """
+    check_regular(path, typed)
     try:
         if not path.stat().st_size:
             raise UserError("E-CHK-07", typed, "0 bytes", "re-copy or remove it", found=0)
@@ -175,6 +177,9 @@ def check_header(names: Sequence[str], where: str) -> None:
     for place, name in enumerate(names):
         if not name.strip():
             raise _unnamed(where, place + 1)
+        if (half := half_character(name)) is not None:
+            problem = f"the name of column {place + 1} holds {half}, half of a character"
+            raise UserError("E-CHK-21", where, problem, "write the whole character, or remove it")
         if name in names[:place]:
             raise UserError("E-CHK-21", where, f"two columns are named {name!r}", "rename one of them", found=name)
 

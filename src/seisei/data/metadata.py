@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+import posixpath
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seisei.data.source import CAPTIONS, SPLITS
-from seisei.errors import UserError, did_you_mean
+from seisei.data.source import CAPTIONS, SPLITS, composed
+from seisei.errors import UserError, did_you_mean, half_character
 from seisei.modalities.table import word_of
+from seisei.paths import check_regular
 
+# In any case: Metadata.CSV is what some programs make of it.
 METADATA = ("metadata.csv", "metadata.jsonl")
+STYLEGAN = "dataset.json"
+# What tables end in that are none of these, and may be meant as such.
+TABLES = {".csv", ".tsv", ".jsonl", ".xlsx"}
+_SEPARATORS = (",", ";", "\t")
 LABELS = ("label", "class", "category")
 
 
@@ -39,7 +46,7 @@ def read_metadata(root: Path, table: str, names: set[str], faults: list[UserErro
     Raises:
         UserError: the table cannot be read at all.
     """
-    path, folder = root / table, table.rpartition("/")[0]
+    path, find = root / table, _finder(table, names)
     rows: dict[str, Row] = {}
     for line, fields in rows_of(path, table, "file_name"):
         file_name = fields.get("file_name")
@@ -48,8 +55,8 @@ def read_metadata(root: Path, table: str, names: set[str], faults: list[UserErro
             raise UserError(
                 "E-CHK-21", f"{table}:{line}", "has no file_name", f"name the picture's column file_name; {remedy}"
             )
-        name = f"{folder}/{file_name}" if folder else file_name
-        if name not in names:
+        name = find(file_name)
+        if name is None:
             problem = f"names {file_name}, which is not there"
             faults.append(UserError("E-CHK-21", f"{table}:{line}", problem, "add the picture or remove the row"))
         elif name in rows:
@@ -57,8 +64,65 @@ def read_metadata(root: Path, table: str, names: set[str], faults: list[UserErro
         else:
             split = SPLITS.get((_text(fields, ("split",)) or "").lower())
             facts = tuple((key, word_of(value, f"{table}:{line}")) for key, value in fields.items() if _plain(value))
-            rows[name] = Row(_text(fields, LABELS), _text(fields, CAPTIONS), split, facts)
+            label = _text(fields, LABELS)
+            rows[name] = Row(None if label is None else composed(label), _text(fields, CAPTIONS), split, facts)
     return rows
+
+
+def read_stylegan(root: Path, table: str, names: set[str], faults: list[UserError]) -> dict[str, Row] | None:
+    """The labels in a ``dataset.json`` as StyleGAN's tools write it, None where it is something else.
+
+    A label is a number, or a vector of them, which becomes the columns y0, y1, …; there may be none at all.
+
+    Arguments:
+        root: see `read_metadata`, as for the others.
+        table: its name below the root.
+        names: the pictures that there are.
+        faults: entries that name no picture are entered here.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    try:
+        content = json.loads("".join(_lines(root / table, table)))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError("E-CHK-21", table, f"is not JSON ({error})", "fix it, or remove it") from None
+    if not isinstance(content, dict) or "labels" not in content:
+        return None
+    entries, find, rows = content["labels"] or [], _finder(table, names), dict[str, Row]()
+    for place, entry in enumerate(entries if isinstance(entries, list) else [entries]):
+        where = f"{table}: label {place}"
+        if not (isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], str)):
+            raise UserError("E-CHK-21", where, "is no name with a label", 'write ["0/img.png", 3] for each picture')
+        name, label = find(entry[0]), entry[1]
+        if name is None:
+            problem = f"names {entry[0]}, which is not there"
+            faults.append(UserError("E-CHK-21", where, problem, "add the picture or remove the entry"))
+        elif isinstance(label, list):
+            rows[name] = Row(facts=tuple((f"y{i}", word_of(v, where)) for i, v in enumerate(label)))
+        else:
+            rows[name] = Row(None if label is None else str(label))
+    return rows
+
+
+def _finder(table: str, names: set[str]) -> Callable[[str], str | None]:
+    """What finds the picture that a table names, relative to where it lies.
+
+    Accents may be written in two ways, folders be apart by backslashes, and the name begin with ``./``.
+    """
+    folder = table.rpartition("/")[0]
+    known = {composed(name): name for name in names}
+
+    def find(written: str) -> str | None:
+        for way in (written, written.replace("\\", "/")):
+            name = posixpath.normpath(posixpath.join(folder, composed(way.strip())))
+            if name in known:
+                return known[name]
+        return None
+
+    return find
 
 
 def rows_of(path: Path, table: str, needed: str | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -85,14 +149,33 @@ def _text(fields: dict[str, Any], names: tuple[str, ...]) -> str | None:
 
 
 def _lines(path: Path, table: str) -> list[str]:
+    check_regular(path, table)
     try:
         return path.read_text("utf-8-sig").splitlines(keepends=True)
     except UnicodeDecodeError as error:
         raise UserError("E-CHK-21", table, f"is not UTF-8 at byte {error.start}", "save it as UTF-8") from None
+    except PermissionError:
+        mode = path.stat().st_mode & 0o777
+        raise UserError("E-CHK-05", table, f"permission denied (mode {mode:03o})", "chmod u+r") from None
+    except OSError as error:
+        remedy = "make it readable, or remove it"
+        raise UserError("E-CHK-05", table, (error.strerror or "cannot be read").lower(), remedy) from None
+
+
+def _separator(lines: list[str], needed: str | None) -> str:
+    """What the header is divided by: into the column that is needed, else into the most columns."""
+    headers = {}
+    for separator in _SEPARATORS:
+        try:
+            headers[separator] = [cell.strip() for cell in next(csv.reader(lines[:64], delimiter=separator), [])]
+        except csv.Error:
+            headers[separator] = []
+    return max(_SEPARATORS, key=lambda separator: (needed in headers[separator], len(headers[separator])))
 
 
 def _csv_rows(path: Path, table: str, needed: str | None) -> Iterator[tuple[int, dict[str, Any]]]:
-    reader = csv.reader(_lines(path, table), strict=True)
+    lines = _lines(path, table)
+    reader = csv.reader(lines, strict=True, delimiter=_separator(lines, needed))
     try:
         header = [name.strip() for name in next(reader, [])]
         if needed is not None and needed not in header:
@@ -118,8 +201,14 @@ def _json_rows(path: Path, table: str) -> Iterator[tuple[int, dict[str, Any]]]:
             continue
         try:
             fields = json.loads(line)
+            half = half_character(json.dumps(fields, ensure_ascii=False))
         except (ValueError, RecursionError) as error:
-            raise UserError("E-CHK-21", f"{table}:{number}", f"is not JSON ({error})", "fix the line") from None
+            # Of a number of thousands of digits Python says how a programmer would go on.
+            said = str(error).partition(" for integer")[0]
+            raise UserError("E-CHK-21", f"{table}:{number}", f"is not JSON ({said})", "fix the line") from None
+        if half is not None:
+            problem = f"holds {half}, half of a character"
+            raise UserError("E-CHK-21", f"{table}:{number}", problem, "write the whole character, or remove it")
         if not isinstance(fields, dict):
             raise UserError(
                 "E-CHK-21", f"{table}:{number}", "is not an object", 'write {"file_name": ...} on each line'

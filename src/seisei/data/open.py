@@ -15,10 +15,11 @@ from seisei.data.digits import digits_source
 from seisei.data.folder import READ, folder_source, picture_source
 from seisei.data.hub import hub_source
 from seisei.data.idx import idx_source, is_idx
-from seisei.data.parquet import holds_pictures, parquet_source
+from seisei.data.parquet import holds_pictures, image_lists, parquet_source
 from seisei.data.source import Source
 from seisei.data.texts import is_text
-from seisei.errors import UserError, did_you_mean
+from seisei.errors import UserError, did_you_mean, half_character
+from seisei.paths import below, check_no_run, check_regular, exists
 
 SOURCES = ("arrays", "digits", "folder", "hub", "idx", "parquet", "table", "text")
 TABLE, TEXT = "table", "text"
@@ -77,8 +78,11 @@ def kind_of(given: Any, source: str | None = None) -> str:
     path = Path(typed)
     if source == "digits" or (source is None and typed == "digits" and not os.path.lexists(path)):
         return "digits"
-    if not path.exists():
+    if not exists(path):
         raise _absent(path, typed)
+    if half_character(typed):
+        raise UserError("E-CHK-16", typed, "its name is not UTF-8", "rename it")
+    check_regular(path, typed)
     try:
         return source or (_kind_of_folder(path, typed) if path.is_dir() else _kind_of_file(path, typed))
     except PermissionError:
@@ -101,9 +105,12 @@ def open_as(kind: str, given: Any, *, column: str | None = None, follow_outside:
         "hub": lambda: hub_source(typed, column=column),
         "idx": lambda: idx_source(path, typed),
         "picture": lambda: picture_source(path, typed),
-        "parquet": lambda: parquet_source(path, typed, column=column),
+        "parquet": lambda: parquet_source(path, typed, column=column, follow_outside=follow_outside),
     }
-    return openers[kind]()
+    opened = openers[kind]()
+    if kind in ("arrays", "idx", "parquet") and path.is_dir():
+        opened.notes.extend(below(path).notes)
+    return opened
 
 
 def _absent(path: Path, typed: str) -> UserError:
@@ -124,7 +131,12 @@ def _kind_of_file(path: Path, typed: str) -> str:
     if suffix in (".npz", ".npy"):
         return "arrays"
     if suffix == ".parquet":
-        return "parquet" if holds_pictures(path) else TABLE
+        if holds_pictures(path):
+            return "parquet"
+        if lists := image_lists(path):
+            problem = f"column {lists[0]!r} holds lists of images, wanted one image in each row"
+            raise UserError("E-CHK-04", typed, problem, "write a row for each image", found=lists)
+        return TABLE
     if is_delimited(path):
         return TABLE
     if is_idx(path):
@@ -144,16 +156,13 @@ def _kind_of_file(path: Path, typed: str) -> str:
 
 
 def _kind_of_folder(path: Path, typed: str) -> str:
-    suffixes: Counter[str] = Counter()
-    names = []
-    for _, folders, files in os.walk(path):
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        shown = [f for f in files if not f.startswith(".")]
-        names += shown
-        suffixes.update(os.path.splitext(f)[1].lower() for f in shown)
+    check_no_run(path, typed)
+    files = below(path, strict=False).files
+    names = [file.name for file in files]
+    suffixes = Counter(os.path.splitext(name)[1].lower() for name in names)
     if any(suffix in READ for suffix in suffixes):
         return "folder"
-    if any(is_idx(Path(name)) for name in names):
+    if any(map(is_idx, files)):
         return "idx"
     if suffixes[".parquet"]:
         return "parquet"
@@ -177,7 +186,11 @@ def only_array(path: Path) -> Path:
     """The file of arrays that a path names, or that is the only one below it."""
     if path.is_file():
         return path
-    return next(p for p in sorted(path.rglob("*")) if p.suffix in (".npz", ".npy"))
+    files = [file for file in below(path).files if file.suffix.lower() in (".npz", ".npy")]
+    if len(files) != 1:
+        problem = f"holds {len(files)} files of arrays" if files else "holds no file of arrays"
+        raise UserError("E-CHK-04", path, problem, "name one of them" if files else "give a .npz or .npy file")
+    return files[0]
 
 
 def _other(typed: str, kind: str) -> UserError:

@@ -106,7 +106,7 @@ def _pictures(given: Any) -> Any:
 
 
 def _in_file(path: Path, where: str) -> Any:
-    if path.suffix == ".npy":
+    if path.suffix.lower() == ".npy":
         return _many(read_npy(path, where), where)
     arrays = read_npz(path, where, half_of_memory())
     if len(arrays) != 1:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from seisei.data import store
-from seisei.data.scan import Progress, scan, survey
+from seisei.data.scan import Progress, bilevel, scan, survey
 from seisei.data.source import ArraySource, Source, identity_of
 from seisei.errors import UserError
 from seisei.modalities.image import Image
@@ -21,7 +21,7 @@ from seisei.modalities.pixels import Fit, with_channels
 # Pictures of one size are taken as they are up to the first; others are brought to at most the second, unless the user
 # says otherwise.
 LARGEST_KEPT, LARGEST_CHOSEN = 256, 64
-_CACHE_FORMAT = 1
+_CACHE_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,9 @@ def choose(source: Source, wishes: Wishes) -> tuple[Image, str]:
     height, width, fit, rule = fitted(sizes, wishes, LARGEST_KEPT, LARGEST_CHOSEN)
     if isinstance(source, ArraySource):
         return Image(height, width, wishes.channels or source.array.shape[3], source.levels, fit=fit), rule
-    return Image(height, width, wishes.channels or 3, fit=fit), rule
+    # Of another size they would have greys.
+    levels = 2 if fit is None and bilevel(source) else 256
+    return Image(height, width, wishes.channels or 3, levels, fit=fit), rule
 
 
 def fitted(sizes: Counter[tuple[int, int]], wishes: Wishes, kept: int, chosen: int) -> tuple[int, int, Fit | None, str]:

@@ -18,6 +18,7 @@ from seisei.data.parquet import parquet_source, picture_columns
 from seisei.data.scan import first_of, survey
 from seisei.data.source import Source
 from seisei.errors import UserError
+from seisei.paths import below
 
 # A picture that is at least so many times as wide as high may be two of them.
 WIDE = 1.5
@@ -67,9 +68,13 @@ def open_pairs(
         return table_pairs(path, typed, columns, follow_outside=follow_outside)
     form = kind_of(given, source)
     if form == "arrays":
-        return _not_files(array_pairs(only_array(path), typed, bits=bits), layout, columns)
+        return _not_files(_passed(array_pairs(only_array(path), typed, bits=bits), path), layout, columns)
     if form in ("parquet", "hub"):
-        return _in_parquet(hub_folder(typed) if form == "hub" else path, typed, layout, column, columns)
+        return _passed(
+            _in_parquet(
+                hub_folder(typed) if form == "hub" else path, typed, layout, column, columns, follow_outside
+            ), path,
+        )  # fmt: skip
     if form == "folder":
         return _in_folder(path, typed, layout, columns, follow_outside)
     if form == "picture":
@@ -101,13 +106,15 @@ def _not_files(pairs: PairSource, layout: Layout, columns: Columns) -> PairSourc
     return pairs
 
 
-def _in_parquet(path: Path, typed: str, layout: Layout, column: str | None, columns: Columns) -> PairSource:
+def _in_parquet(
+    path: Path, typed: str, layout: Layout, column: str | None, columns: Columns, follow_outside: bool
+) -> PairSource:
     found = picture_columns(path)
     if layout == "folders":
         raise no_pairs(typed, f"a table with the columns of pictures {', '.join(found) or 'none'}")
     if layout == "columns" or (layout == "found" and column is None and len(found) != 1):
-        return parquet_pairs(path, typed, columns)
-    return _beside(parquet_source(path, typed, column=column), layout)
+        return parquet_pairs(path, typed, columns, follow_outside=follow_outside)
+    return _beside(parquet_source(path, typed, column=column, follow_outside=follow_outside), layout)
 
 
 def _in_folder(path: Path, typed: str, layout: Layout, columns: Columns, follow_outside: bool) -> PairSource:
@@ -126,6 +133,7 @@ def _in_folder(path: Path, typed: str, layout: Layout, columns: Columns, follow_
             return _with_rest(described, walk)
         sided = folder_pairs(path, typed, walk, must=not found)
         if sided is not None:
+            sided.notes += walk.notes
             return sided
         named = tables_in(path, typed, loose, columns, follow_outside=follow_outside)
         if named is not None:
@@ -139,7 +147,15 @@ def _with_rest(pairs: PairSource, walk: Walk) -> PairSource:
     left = [name for name in walk.names if name not in used]
     if left:
         pairs.notes.append(f"{len(left):,} pictures are in no row and are not used, such as {left[0]}")
+    pairs.notes += walk.notes
     pairs.ignored = Counter({suffix: n for suffix, n in walk.ignored.items() if suffix not in SUFFIXES})
+    return pairs
+
+
+def _passed(pairs: PairSource, path: Path) -> PairSource:
+    """With what was passed over in a folder."""
+    if path.is_dir():
+        pairs.notes += below(path).notes
     return pairs
 
 

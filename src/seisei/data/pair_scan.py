@@ -145,7 +145,7 @@ def _check(source: PairSource, wishes: PairWishes, found: Scan, rooms: Sequence[
     """Refuse too many faults, nothing at all, and sides that are mixed."""
     found.faults.sort(key=lambda fault: fault.where)
     if len(found.faults) > tolerated(wishes.plain.skip_bad, found.total):
-        raise first_of(found.faults)
+        raise first_of(found.faults, left=len(found.kept))
     if not found.kept:
         raise UserError("E-CHK-03", source.root, "0 pairs could be read", "put at least one pair in it", found=0)
     for room in rooms:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from seisei.data.pair_source import SIDES, PairSource, Side, no_pairs
 from seisei.data.parquet import ParquetSource, parquet_source, picture_columns
 from seisei.data.source import SPLITS, Record, identity_of
 from seisei.errors import UserError, did_you_mean
+from seisei.paths import exists
 
 Columns = tuple[str | None, str | None]
 Names = tuple[str, str]
@@ -70,7 +72,7 @@ def tables_in(
     tables = [_read(path, name) for name in names]
     named = asked != (None, None)
     fit = [t for t in tables if len(t.of_pictures) > 1 or (named and set(asked) & set(t.columns))]
-    described = [t for t in fit if t.name.rpartition("/")[2] in METADATA]
+    described = [t for t in fit if t.name.rpartition("/")[2].lower() in METADATA]
     chosen = described or fit
     if len(chosen) > 1 and not described:
         listed = ", ".join(table.name for table in chosen)
@@ -85,21 +87,22 @@ def tables_in(
 
 def loose_tables(path: Path) -> list[str]:
     """The tables in a folder itself, those of metadata aside."""
-    found = [p.name for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.name not in METADATA]
+    found = [p.name for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.name.lower() not in METADATA]
     return sorted(name for name in found if not name.startswith("."))
 
 
-def parquet_pairs(path: Path, typed: str, asked: Columns) -> PairSource:
+def parquet_pairs(path: Path, typed: str, asked: Columns, *, follow_outside: bool = False) -> PairSource:
     """The pairs in two columns of parquet files; see `table_pairs`.
 
     Raises:
         UserError: the files do not have two columns of pictures, or are damaged.
     """
     first, second = chosen_columns(typed, picture_columns(path), asked)
-    sources = [parquet_source(path, typed, column=name) for name in (first, second)]
+    sources = [parquet_source(path, typed, column=name, follow_outside=follow_outside) for name in (first, second)]
     one = sources[0]
     sides = _cells(sources[0]), _cells(sources[1])
-    stamp = identity_of("pairs", *(source.identity for source in sources))
+    known = [source.identity for source in sources]
+    stamp = None if None in known else identity_of("pairs", *known)
     note = f"{SIDES[0]} is in column {first!r}, {SIDES[1]} in {second!r}"
     return PairSource("columns", typed, one.records, sides, stamp, notes=[note])
 
@@ -197,8 +200,12 @@ def _file(root: Path, table: str, line: int, fields: dict[str, Any], column: str
     if not isinstance(cell, str) or not cell.strip():
         raise UserError("E-CHK-18", where, f"names no picture in {column}", "name it, or remove the row")
     folder = table.rpartition("/")[0]
-    name = os.path.normpath(os.path.join(folder, cell.strip()))
-    if not (root / name).exists():
+    # Accents may be written in two ways, and folders be apart by backslashes.
+    written = [cell.strip(), cell.strip().replace("\\", "/")]
+    ways = [unicodedata.normalize(form, way) for way in written for form in ("NFC", "NFD")]
+    names = [os.path.normpath(os.path.join(folder, way)) for way in (cell.strip(), *ways)]
+    name = next((name for name in names if exists(root / name)), None)
+    if name is None:
         problem = f"names {cell.strip()}, which is not there"
         raise UserError("E-CHK-21", where, problem, "add the picture or remove the row")
     if not follow_outside and not (root / name).resolve().is_relative_to(root.resolve()):

@@ -13,6 +13,7 @@ from seisei.data.arrays import half_of_memory
 from seisei.data.source import CAPTIONS, SPLITS, Record, identity_of, natural, split_of
 from seisei.errors import UserError, did_you_mean
 from seisei.modalities.table import word_of
+from seisei.paths import below, check_regular, exists
 
 LABELS = ("label", "labels", "class", "class_name", "category", "fine_label")
 
@@ -32,11 +33,12 @@ class ParquetSource:
     kind: str = "parquet"
     faults: list[UserError] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
+    follow_outside: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _groups: OrderedDict[tuple[int, int], Any] = field(default_factory=OrderedDict, repr=False)
 
-    def read(self, index: int) -> bytes:
-        """The bytes of the picture's file."""
+    def read(self, index: int) -> bytes | Path:
+        """The bytes of the image's file; where a row has only its path, that, from where the parquet file lies."""
         file, group, row = self.places[index]
         with self._lock:  # pictures are read about in order, so a few row groups suffice
             if (file, group) not in self._groups:
@@ -45,11 +47,25 @@ class ParquetSource:
                     self._groups.popitem(last=False)
             cell = self._groups[file, group][row].as_py()
         content = cell.get("bytes") if isinstance(cell, dict) else cell
+        if not content and isinstance(cell, dict) and isinstance(cell.get("path"), str) and cell["path"]:
+            return self._beside(index, self.files[file].parent, cell["path"])
         if not content:
             raise UserError(
                 "E-CHK-07", self.records[index].name, f"has no bytes in {self.column!r}", "remove the row", found=0
             )
         return bytes(content)
+
+    def _beside(self, index: int, folder: Path, written: str) -> Path:
+        """An image that is a file of its own."""
+        name = self.records[index].name
+        path = next((p for p in (folder / written, folder / written.replace("\\", "/")) if exists(p)), None)
+        if path is None:
+            remedy = "add the file, or write the bytes of each image into the table"
+            raise UserError("E-CHK-05", name, f"names {written}, which is not there, and has no bytes", remedy)
+        if not self.follow_outside and not path.resolve().is_relative_to(folder.resolve()):
+            problem = f"names {written}, which lies outside the folder of the table"
+            raise UserError("E-CHK-15", name, problem, "pass --follow-outside")
+        return path
 
     def _load(self, file: int, group: int) -> Any:
         import pyarrow as pa
@@ -62,13 +78,16 @@ class ParquetSource:
             raise _damaged(self.files[file], error) from None
 
 
-def parquet_source(path: Path, typed: str | None = None, *, column: str | None = None) -> ParquetSource:
+def parquet_source(
+    path: Path, typed: str | None = None, *, column: str | None = None, follow_outside: bool = False
+) -> ParquetSource:
     """The pictures of one file, or of a folder of files whose names, or whose folders' names, tell the split.
 
     Arguments:
         path: a file or a folder.
         typed: what the user called it.
         column: which column holds the pictures, where several do.
+        follow_outside: read images that rows name by a path that leads outside the table's folder.
 
     Raises:
         UserError: no column of pictures, several, or a damaged file.
@@ -78,10 +97,11 @@ def parquet_source(path: Path, typed: str | None = None, *, column: str | None =
     records, places, notes, stamps = list[Record](), list[tuple[int, int, int]](), list[str](), []
     classes: tuple[str, ...] | None = None
     found: str | None = None
+    inside = True
     for number, file in enumerate(files):
         name = file.name if file == path else file.relative_to(path).as_posix()
         split = None if len(files) == 1 else split_of(name)
-        found, names, columns, groups = _read_columns(file, typed, column or found)
+        found, names, columns, groups, holds_bytes = _read_columns(file, typed, column or found)
         if columns.get("label") is not None:
             ordered = tuple(sorted(set(columns["label"]) - {None}, key=natural)) if names is None else names
             classes = tuple(dict.fromkeys((*(classes or ()), *ordered)))
@@ -92,18 +112,31 @@ def parquet_source(path: Path, typed: str | None = None, *, column: str | None =
             records.append(Record(f"{name}:{i}", label, where, caption, facts or ()))
         places += [(number, group, row) for group, rows in enumerate(groups) for row in range(rows)]
         stamps.append((str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns))
+        inside &= holds_bytes
     if not records:
         raise UserError("E-CHK-03", typed, "0 rows", "put at least one picture in it", found=0)
     notes.append(f"pictures in column {found!r}")
     assert found is not None
-    return ParquetSource(typed, files, found, records, places, classes, identity_of(stamps, found), notes)
+    # Of images that are files of their own, this does not see when they change.
+    stamp = identity_of(stamps, found) if inside else None
+    return ParquetSource(
+        typed, files, found, records, places, classes, stamp, notes, follow_outside=follow_outside
+    )  # fmt: skip
 
 
 def parquet_files(path: Path) -> list[Path]:
-    """The file itself, or all below a folder in natural order."""
+    """The file itself, or all below a folder in natural order.
+
+    Raises:
+        UserError: a named pipe or a device.
+    """
+    check_regular(path)
     if path.is_file():
         return [path]
-    return sorted(path.rglob("*.parquet"), key=lambda file: natural(str(file.relative_to(path))))
+    found = [file for file in below(path).files if file.suffix.lower() == ".parquet"]
+    for file in found:
+        check_regular(file, file.relative_to(path))
+    return sorted(found, key=lambda file: natural(str(file.relative_to(path))))
 
 
 def _is_plain(kind: Any) -> bool:
@@ -118,6 +151,7 @@ def holds_pictures(path: Path) -> bool:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    check_regular(path)
     try:
         schema = pq.read_schema(path)
     except (pa.ArrowException, OSError):
@@ -151,6 +185,7 @@ def read_parquet(path: Path, typed: str) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    check_regular(path, typed)
     try:
         with pq.ParquetFile(path) as opened:
             rows, columns = opened.metadata.num_rows, opened.metadata.num_columns
@@ -164,8 +199,10 @@ def read_parquet(path: Path, typed: str) -> Any:
 
 def _read_columns(
     file: Path, typed: str, column: str | None
-) -> tuple[str, tuple[str, ...] | None, dict[str, list[Any]], list[int]]:
-    """The column of pictures, the classes' names, the small columns by role, and the rows in each row group."""
+) -> tuple[str, tuple[str, ...] | None, dict[str, list[Any]], list[int], bool]:
+    """The column of images, the classes' names, the small columns by role, the rows in each row group; and whether the
+    file says that every image's bytes are in it.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -188,16 +225,52 @@ def _read_columns(
             wanted = sorted({*plain, *(n for n in roles.values() if n is not None)})
             table = opened.read(columns=wanted) if wanted else None
             groups = [meta.row_group(g).num_rows for g in range(meta.num_row_groups)]
+            whole = _holds_bytes(meta, chosen)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(file, error) from None
-    columns = {role: table.column(n).to_pylist() for role, n in roles.items() if n is not None and table is not None}
+    columns = {role: _listed(table, n, file) for role, n in roles.items() if n is not None and table is not None}
     if plain and table is not None:
-        each = [[(n, word_of(value, file.name)) for value in table.column(n).to_pylist()] for n in plain]
+        each = [[(n, word_of(value, file.name)) for value in _listed(table, n, file)] for n in plain]
         columns["facts"] = list(zip(*each, strict=True))
     names = _class_names(columns, features.get(roles["label"] or "", {}))
     if "label" in columns:
         columns["label"] = [_label(v, names) for v in columns["label"]]
-    return chosen, names, columns, groups
+    return chosen, names, columns, groups, whole
+
+
+def _holds_bytes(meta: Any, column: str) -> bool:
+    """Whether no row lacks its bytes, by the counts of each row group."""
+    for group in range(meta.num_row_groups):
+        for place in range(meta.num_columns):
+            part = meta.row_group(group).column(place)
+            if part.path_in_schema == f"{column}.bytes":
+                stated = part.statistics
+                if stated is None or not stated.has_null_count or stated.null_count:
+                    return False
+    return True
+
+
+def image_lists(path: Path) -> list[str]:
+    """The columns of a parquet file whose cells are lists of images."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        schema = pq.read_schema(path)
+    except (pa.ArrowException, OSError):
+        return []
+    lists = [field for field in schema if pa.types.is_list(field.type) or pa.types.is_large_list(field.type)]
+    inner = pa.schema([pa.field(field.name, field.type.value_type) for field in lists])
+    return _picture_columns(inner, {})
+
+
+def _listed(table: Any, column: str, file: Path) -> list[Any]:
+    try:
+        values: list[Any] = table.column(column).to_pylist()
+    except UnicodeDecodeError as error:
+        problem = f"{column!r} holds what is not UTF-8 (0x{error.object[error.start]:02x})"
+        raise UserError("E-CHK-21", file.name, problem, "save it as text in UTF-8") from None
+    return values
 
 
 def _features(metadata: dict[bytes, bytes] | None) -> dict[str, Any]:

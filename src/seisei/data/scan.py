@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ import numpy as np
 
 from seisei.data.source import ArraySource, Source
 from seisei.errors import UserError
-from seisei.modalities.files import MAX_PIXELS, Picture, measure, read_picture
+from seisei.modalities.files import MAX_PIXELS, Picture, is_bilevel, measure, read_picture
 from seisei.modalities.pixels import WHITE, Colour
 
 T = TypeVar("T")
@@ -133,7 +134,7 @@ def scan(
             found.kept.append(index)
     found.faults.sort(key=lambda fault: fault.where)
     if len(found.faults) > allowed:
-        raise first_of(found.faults)
+        raise first_of(found.faults, left=len(found.kept))
     if not found.kept:
         raise UserError("E-CHK-03", source.root, "0 pictures could be read", "put at least one picture in it", found=0)
     return found
@@ -160,11 +161,18 @@ def tolerated(skip_bad: str | int | None, total: int) -> int:
     return math.floor(round(total * value / 100, 9)) if text.endswith("%") else int(value)
 
 
-def first_of(faults: list[UserError]) -> UserError:
-    """The first fault, saying how many more there are; the next four are its notes."""
+def first_of(faults: list[UserError], left: int = 0) -> UserError:
+    """The first fault, saying how many more there are; the next four are its notes.
+
+    Arguments:
+        faults: all there are.
+        left: how many examples are without fault; where there are any, so many faults may be skipped.
+    """
     first, more = faults[0], len(faults) - 1
     problem = first.problem + (f" (+{more} more)" if more else "")
-    error = UserError(first.code, first.where, problem, first.remedy, found=first.found, wanted=first.wanted)
+    remedy = re.sub(r",? or pass --skip-bad \S+", "", first.remedy)
+    remedy += f" or pass --skip-bad {len(faults)}" if left else ""
+    error = UserError(first.code, first.where, problem, remedy, found=first.found, wanted=first.wanted)
     for fault in faults[1:5]:
         error.add_note(str(fault))
     return error
@@ -182,6 +190,21 @@ def survey(source: Source, progress: Progress | None = None) -> Counter[tuple[in
             return None
 
     return Counter(s for s in in_threads(size, len(source.records), progress) if s is not None)
+
+
+def bilevel(source: Source) -> bool:
+    """Whether every image of a source is a file of one bit a pixel; those that cannot be read are not counted."""
+    if isinstance(source, ArraySource):
+        return False
+    found = False
+    for index in range(len(source.records)):  # ends at the first that is not, which of most sources is the first
+        try:
+            if not is_bilevel(source.read(index)):
+                return False
+        except UserError:  # the scan will say so
+            continue
+        found = True
+    return found
 
 
 def in_threads(work: Callable[[int], T], count: int, progress: Progress | None = None) -> Iterator[T]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -129,7 +130,23 @@ def natural(text: str) -> list[tuple[int, str]]:
         ['class 2', 'class 10']
     """
     parts = re.split(r"(\d+)", text)
-    return [(int(p), "") if i % 2 else (-1, p.casefold()) for i, p in enumerate(parts)] + [(-1, text)]
+    return [_number(p) if i % 2 else (-1, p.casefold()) for i, p in enumerate(parts)] + [(-1, text)]
+
+
+def _number(digits: str) -> tuple[int, str]:
+    """Sorts as the number does: by how many digits it has, then by these. `int` refuses thousands of them."""
+    plain = "".join(str(unicodedata.decimal(c)) for c in digits).lstrip("0")
+    return len(plain), plain
+
+
+def composed(name: str) -> str:
+    r"""A name as most systems write it: macOS writes é as e and an accent, which is another string.
+
+    Example:
+        >>> len("e\u0301"), len(composed("e\u0301"))
+        (2, 1)
+    """
+    return unicodedata.normalize("NFC", name)
 
 
 def classes_of(labels: Iterable[str | None]) -> tuple[str, ...] | None:

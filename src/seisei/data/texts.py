@@ -18,8 +18,9 @@ from seisei.data.examples import Dataset, digest, duplicates, fingerprint
 from seisei.data.source import split_of
 from seisei.data.splits import PARTS, check_shares, split_indices
 from seisei.data.store import memory
-from seisei.errors import UserError
+from seisei.errors import UserError, half_character
 from seisei.modalities.text import Text
+from seisei.paths import Below, below, check_regular
 from seisei.schema import Schema
 
 SUFFIXES = (".txt", ".txt.gz")
@@ -160,7 +161,8 @@ def _pieces(given: Any, window: int | None) -> tuple[list[Piece], list[str]]:
     if not isinstance(given, (str, os.PathLike)):
         return _of_list(list(given), window), []
     path, found, empty = Path(given), list[Piece](), 0
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file() and is_text(p))
+    lying = Below([path]) if path.is_file() else below(path)
+    files = sorted(file for file in lying.files if path.is_file() or is_text(file))
     most = memory() // 8
     if (size := sum(file.stat().st_size for file in files)) > most:
         problem = f"holds {size / 1e9:.1f} GB of text, wanted at most {most / 1e9:.1f}"
@@ -178,7 +180,8 @@ def _pieces(given: Any, window: int | None) -> tuple[list[Piece], list[str]]:
                 found.append(Piece(f"{name}:{number}", line, part))
             else:
                 empty += 1
-    return found, [f"{empty:,} empty line{'s are' if empty > 1 else ' is'} left out"] if empty else []
+    notes = [f"{empty:,} empty line{'s are' if empty > 1 else ' is'} left out"] if empty else []
+    return found, lying.notes + notes
 
 
 def _of_list(given: Sequence[Any], window: int | None) -> list[Piece]:
@@ -186,6 +189,9 @@ def _of_list(given: Sequence[Any], window: int | None) -> list[Piece]:
     for number, text in enumerate(given):
         if not isinstance(text, str):
             raise UserError("E-CHK-13", f"text {number}", f"is a {type(text).__name__}", "give texts as str")
+        if (half := half_character(text)) is not None:
+            problem = f"holds {half}, half of a character"
+            raise UserError("E-CHK-21", f"text {number}", problem, "write the whole character, or remove it")
         content = text.encode()
         step = window or max(1, len(content))
         for at in range(0, max(1, len(content)), step):
@@ -196,6 +202,7 @@ def _of_list(given: Sequence[Any], window: int | None) -> list[Piece]:
 
 def _content(file: Path, name: str) -> bytes:
     """All of a file, known to be UTF-8, without a mark of the order of bytes."""
+    check_regular(file, name)
     try:
         with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as opened:
             content: bytes = opened.read()

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from seisei.errors import UserError
 from seisei.evaluation.canvas import Point
+from seisei.paths import check_regular
 
 _ABSENT = object()
 NATS = {"ELBO", "IWAE", "JointBound", "MaximumLikelihood"}  # objectives whose losses are nats per example
@@ -47,10 +49,11 @@ class Run:
 
     def _json(self, name: str) -> dict[str, Any]:
         try:
+            check_regular(self.folder / name)
             found = json.loads((self.folder / name).read_bytes())
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError, RecursionError) as error:  # a UserError of what is no file among them
             self.faults.append(f"{name} could not be read ({type(error).__name__}).")
             return {}
         if not isinstance(found, dict) or too_deep(found):
@@ -60,10 +63,11 @@ class Run:
 
     def _log(self, name: str) -> Iterator[dict[str, Any]]:
         try:
+            check_regular(self.folder / name)
             lines = (self.folder / name).read_bytes().splitlines()
         except FileNotFoundError:
             return
-        except OSError as error:
+        except (OSError, UserError) as error:
             self.faults.append(f"{name} could not be read ({type(error).__name__}).")
             return
         for place, line in enumerate(lines, 1):

@@ -16,6 +16,7 @@ from seisei.errors import UserError
 from seisei.evaluation.canvas import clip
 from seisei.evaluation.contrast import Score, Triple
 from seisei.evaluation.record import as_dict, as_dicts, as_float, as_list, as_whole, too_deep
+from seisei.paths import check_regular
 
 KINDS = {  # how a classifier reaches a label: its name, its formula, what that means
     "discriminant": (
@@ -161,6 +162,7 @@ class Comparison:
             UserError: there is no such file, or it is not a JSON object.
         """
         path, remedy = folder / "comparison.json", "make it with seisei compare"
+        check_regular(path, code="E-*-02")
         try:
             facts = json.loads(path.read_bytes())
         except FileNotFoundError:

@@ -292,7 +292,11 @@ def word_of(value: Any, where: object = "row") -> str:
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, (str, Number, np.bool_)) or str(value) in MISSING:
-        return str(value).strip()
+        try:
+            return str(value).strip()
+        except ValueError:  # a whole number of thousands of digits
+            problem = "holds a whole number of more digits than Python writes"
+            raise UserError("E-CHK-13", where, problem, "give it as a word") from None
     raise UserError("E-CHK-13", where, f"holds a {type(value).__name__}", "give numbers, words, dates or None")
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from seisei.errors import UserError
+from seisei.paths import check_regular
 from seisei.training.tensors import PICKLES, from_bytes
 
 # VGG-19 with its classifier has half of that; missing tensors that an error names.
@@ -58,6 +59,7 @@ def _bytes(path: Path, what: str) -> bytes:
             f"torch.load({path.name!r}, weights_only=True), {path.with_suffix('.safetensors').name!r})"
         )
         raise UserError("E-*-03", path, "is a pickle, wanted a .safetensors file", remedy)
+    check_regular(path, code="E-*-01")
     try:
         if (size := path.stat().st_size) > LARGEST:
             raise UserError("E-*-07", path, f"{size:,} bytes are too many for {what}", "give its weights only")

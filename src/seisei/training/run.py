@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from seisei.errors import ResourceError, UserError
+from seisei.paths import check_name, check_regular
 from seisei.training.checkpoint import FULL, Checkpoints
 from seisei.training.tensors import PICKLES, replace_bytes
 
@@ -47,6 +48,7 @@ class RunFolder:
         if output is None:
             plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-")[:80]
             output = _unused(Path("runs") / f"{datetime.now():%Y-%m-%d-%H%M%S}-{plain}")
+        check_name(output, "E-TRN-21", "--output")
         if output.exists() and not output.is_dir():
             raise UserError("E-TRN-20", output, "is a file, wanted a folder", "choose another --output")
         if output.is_dir() and any(path.name != ".lock" for path in output.iterdir()):
@@ -130,6 +132,7 @@ class RunFolder:
         Raises:
             UserError: it is missing or damaged.
         """
+        check_regular(self.path / name, code="E-*-02")
         try:
             return json.loads((self.path / name).read_bytes())
         except (OSError, ValueError, RecursionError) as error:
@@ -169,12 +172,13 @@ class RunFolder:
     def events(self) -> Iterator[dict[str, Any]]:
         """What was logged; a last line that was cut off is left out."""
         path = self.path / "log.jsonl"
+        check_regular(path, code="E-*-02")
         if path.exists():
             with open(path, encoding="utf-8", errors="replace") as file:
                 for line in file:
                     try:
                         event = json.loads(line)
-                    except ValueError:
+                    except (ValueError, RecursionError):
                         continue
                     if isinstance(event, dict):
                         yield event

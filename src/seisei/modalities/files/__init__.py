@@ -2,7 +2,7 @@
 
 from seisei.modalities.files.opening import FORMATS, MAX_PIXELS
 from seisei.modalities.files.originals import Original
-from seisei.modalities.files.reading import Picture, measure, read_picture
+from seisei.modalities.files.reading import Picture, is_bilevel, measure, read_picture
 from seisei.modalities.files.resizing import resized
 from seisei.modalities.files.writing import Encoded, encoded, png_bytes, save_png
 
@@ -13,6 +13,7 @@ __all__ = [
     "Original",
     "Picture",
     "encoded",
+    "is_bilevel",
     "measure",
     "png_bytes",
     "read_picture",

@@ -92,14 +92,27 @@ def from_deep(values: NDArray[Any], where: object, conversions: list[str]) -> Pi
     return np.rint(values.astype(np.float64) * (255 / limit)).astype(np.uint8)
 
 
-def check_range(values: NDArray[Any], limit: int, where: object) -> None:
-    """Refuse values outside of 0 … limit, or that are no numbers."""
+def check_range(values: NDArray[Any], limit: int, where: object, *, deep: bool = False) -> None:
+    """Refuse values outside of 0 … limit, or that are no numbers.
+
+    Arguments:
+        values: of an image.
+        limit: the largest that may be.
+        where: what an error calls the image.
+        deep: whether floating point is kept in its own units here, see `read_picture`.
+    """
     low, high = values.min(initial=0), values.max(initial=0)
-    if not (low >= 0 and high <= limit):
-        problem = f"values {low:g} to {high:g}, wanted 0 to {limit}"
-        raise UserError(
-            "E-CHK-12", where, problem, "save it as 8-bit or 16-bit", found=[float(low), float(high)], wanted=[0, limit]
-        )
+    if low >= 0 and high <= limit:
+        return
+    if not (low > -np.inf and high < np.inf):
+        remedy = "replace what is not a number and save it as float32 again"
+    elif deep:
+        remedy = "save it as float32, which is kept in its own units"
+    else:
+        remedy = "scale the values to 0 … 1 and save it as float32"
+    kind = "signed values" if low < 0 and values.dtype.kind == "i" else "values"
+    problem = f"{kind} {low:g} to {high:g}, wanted 0 to {limit}"
+    raise UserError("E-CHK-12", where, problem, remedy, found=[float(low), float(high)], wanted=[0, limit])
 
 
 def _in_srgb(picture: pillow.Image, profile: bytes | None, conversions: list[str], notes: list[str]) -> Pixels:

@@ -52,7 +52,7 @@ def numbers(values: NDArray[Any], where: object, conversions: list[str]) -> NDAr
     if values.dtype == np.uint8:
         return values
     if values.dtype.kind in "iu":
-        check_range(values, 65535, where)
+        check_range(values, 65535, where, deep=True)
         return np.ascontiguousarray(values, np.uint16)
     with np.errstate(over="ignore"):
         kept = np.ascontiguousarray(values, np.float32)

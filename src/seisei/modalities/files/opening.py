@@ -17,6 +17,7 @@ import PIL.Image as pillow
 from PIL import UnidentifiedImageError
 
 from seisei.errors import UserError
+from seisei.paths import check_regular
 
 MAX_PIXELS = 64_000_000
 # Listed one by one: Pillow also opens EPS, by running an interpreter, and rare formats are seldom checked by anyone.
@@ -62,6 +63,7 @@ def opened(raw: Any, where: object) -> Iterator[BinaryIO]:
         problem = f"is a {type(raw).__name__}, wanted a path, the bytes of a file, a PIL picture or an array"
         raise UserError("E-*-14", where, problem, "give one of those")
     try:
+        check_regular(raw, where)
         if not stat.S_ISREG(os.stat(raw).st_mode):
             raise UserError("E-CHK-05", where, "is not a file", "give a picture file")
         file = open(raw, "rb")
@@ -143,7 +145,7 @@ def damaged(file: BinaryIO, where: object, size: int, reason: str) -> UserError:
         problem = f"ends after {size} bytes, before the picture does"
     else:
         problem = f"is damaged ({reason.strip()}; {size} bytes)"
-    return UserError("E-CHK-06", where, problem, "re-copy it or pass --skip-bad 1%", found=size, wanted=wanted)
+    return UserError("E-CHK-06", where, problem, "re-copy it or remove it", found=size, wanted=wanted)
 
 
 def _wanted_bytes(file: BinaryIO, size: int) -> int | None:

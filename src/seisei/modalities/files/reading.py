@@ -142,6 +142,18 @@ def measure(raw: Any, *, where: object | None = None, deep: bool = False) -> tup
         return upright((picture.height, picture.width), orientation_of(picture, []) if turned else 1)
 
 
+def is_bilevel(raw: Any, *, where: object | None = None) -> bool:
+    """Whether a file's header says that it has one bit a pixel: black and white.
+
+    Raises:
+        UserError: the header cannot be read.
+    """
+    if isinstance(raw, np.ndarray):
+        return False
+    with without_pillow_warnings(), opened(raw, where or "picture") as file:
+        return open_picture(file, where or "picture", None).mode == "1"
+
+
 def _checked_and_decoded(picture: pillow.Image, asked: _Asked, file: BinaryIO | None) -> Picture:
     mode, conversions, notes = picture.mode, list[str](), list[str]()
     height, width = picture.height, picture.width
@@ -161,7 +173,7 @@ def _checked_and_decoded(picture: pillow.Image, asked: _Asked, file: BinaryIO | 
     except Exception as error:
         there = file.seek(0, os.SEEK_END) if file else 0
         raise damaged(file or io.BytesIO(), asked.where, there, str(error)) from None
-    _check_frames(count, asked, conversions)
+    _check_frames(count, asked, conversions, pages=picture.format == "TIFF")
     orientation = orientation_of(picture, notes)
     pixels: NDArray[Any] | None = None
     if asked.deep:
@@ -180,7 +192,7 @@ def _from_tiff(file: BinaryIO, layout: Layout, asked: _Asked) -> Picture:
     """What Pillow would reduce or refuse."""
     conversions, notes = list[str](), list[str]()
     _check_size(layout.height, layout.width, asked, layout.channels)
-    _check_frames(layout.pages, asked, conversions)
+    _check_frames(layout.pages, asked, conversions, pages=True)
     try:
         values = read_values(file, layout, asked.where)
     except MemoryError:
@@ -212,10 +224,11 @@ def _check_size(height: int, width: int, asked: _Asked, channels: int = 1) -> No
         raise UserError("E-CHK-10", asked.where, problem, "lower --min-size or remove it", found=found, wanted=wanted)
 
 
-def _check_frames(count: int, asked: _Asked, conversions: list[str]) -> None:
+def _check_frames(count: int, asked: _Asked, conversions: list[str], *, pages: bool) -> None:
     if count > 1 and asked.frames is None:
-        remedy = "pass --frames first or remove it"
-        raise UserError("E-CHK-11", asked.where, f"{count} frames", remedy, found=count, wanted=1)
+        what, each = ("pages", "save each page") if pages else ("frames", "save each frame")
+        remedy = f"{each} as a file of its own or pass --frames first"
+        raise UserError("E-CHK-11", asked.where, f"{count} {what}, wanted 1", remedy, found=count, wanted=1)
     if count > 1:
         conversions.append("first frame taken")
 

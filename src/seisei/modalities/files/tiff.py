@@ -157,7 +157,7 @@ def read_values(file: BinaryIO, layout: Layout, where: object) -> NDArray[Any]:
         raise
     except Exception as error:
         reason = f"is damaged ({str(error).strip() or type(error).__name__})"
-        raise UserError("E-CHK-06", where, reason, "re-copy it or pass --skip-bad 1%") from None
+        raise UserError("E-CHK-06", where, reason, "re-copy it or remove it") from None
     return np.concatenate(parts, axis=2) if layout.planes else parts[0]
 
 
@@ -172,7 +172,7 @@ def _check(layout: Layout, size: int, where: object) -> None:
         raise UserError("E-CHK-12", where, problem, "save it uncompressed", found=layout.predictor, wanted=[1, 2, 3])
     end = max((offset + count for offset, count in layout.places), default=0)
     if end > size:
-        problem, remedy = f"ends after {size} of ~{end} bytes", "re-copy it or pass --skip-bad 1%"
+        problem, remedy = f"ends after {size} of ~{end} bytes", "re-copy it or remove it"
         raise UserError("E-CHK-06", where, problem, remedy, found=size, wanted=end)
     down, across = (-(-n // side) for n, side in zip((layout.height, layout.width), layout.tile, strict=True))
     wanted = down * across * (layout.channels if layout.planes else 1)
@@ -181,7 +181,7 @@ def _check(layout: Layout, size: int, where: object) -> None:
     there = sum(count for _, count in layout.places)
     if len(layout.places) != wanted or (ratio is not None and declared > there * ratio):
         problem = f"declares {declared} bytes of pixels and has {there} in {len(layout.places)} of {wanted} pieces"
-        raise UserError("E-CHK-06", where, problem, "re-copy it or pass --skip-bad 1%", found=there, wanted=declared)
+        raise UserError("E-CHK-06", where, problem, "re-copy it or remove it", found=there, wanted=declared)
 
 
 def _plane(file: BinaryIO, layout: Layout, places: tuple[tuple[int, int], ...]) -> NDArray[Any]:
