@@ -1,0 +1,39 @@
+"""The watch over samples of images: sheets that report how much energy they have at the highest frequencies.
+
+The value is that of samples over that of held-out images, with its error, for brightness and for color. Of 8,000 pairs
+of 64 and 300 images, drawn from the same real ones (emoji and photographs at 16 to 64 pixels, clothes, digits), none
+had a value less two errors above 1.23; of a GAN whose samples show a grid it is 6.8 and more from the beginning.
+"""
+
+from __future__ import annotations
+
+from seisei.training.history import Event, Finding, History
+
+HIGH_FREQUENCY = "high_frequency"
+# Before this part of the training nothing is settled; so many times the energy is too much.
+EARLY, TOO_MUCH = 0.2, 1.5
+
+
+def checkerboard(history: History) -> Finding | None:
+    """Samples have a pattern of single pixels that images do not have."""
+    sheets = [event for event in history.all("samples") if isinstance(event.get(HIGH_FREQUENCY), dict)][-2:]
+    if len(sheets) < 2 or float(sheets[0].get("t", 0)) < EARLY:
+        return None
+    certain = [_least(event) for event in sheets]
+    component = max(certain[-1], key=lambda name: certain[-1][name])
+    if min(max(least.values()) for least in certain) <= TOO_MUCH:
+        return None
+    value, error = sheets[-1][HIGH_FREQUENCY][component]
+    of = " of color" if component == "color" else ""
+    numbers = f"samples have {value:.1f} ± {error:.1f} times the high-frequency energy{of} of held-out images"
+    cause = "a network that makes pixels in patches or by strides treats them unequally, and nothing has evened it out"
+    advice = "train longer; if it stays, make pixels one by one: --set objective.model.decoder.patch=1"
+    return Finding("warning", "checkerboard artifacts in samples", numbers, cause, advice)
+
+
+def _least(event: Event) -> dict[str, float]:
+    """What each component's ratio is at least, two errors below; nothing is known of one without an error."""
+    found = {"brightness": 0.0}
+    for name, (value, error) in event[HIGH_FREQUENCY].items():
+        found[name] = 0.0 if value is None or error is None else float(value) - 2 * float(error)
+    return found
