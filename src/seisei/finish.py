@@ -20,7 +20,7 @@ from seisei.evaluation.classification import Predictions, calibration
 from seisei.evaluation.estimates import Floats
 from seisei.evaluation.likelihood import mean_and_error
 from seisei.evaluation.report import write_report
-from seisei.evaluation.spectrum import energy_ratios, high_frequency_energy, high_frequency_ratio
+from seisei.evaluation.spectrum import CHECKERBOARD, energy_ratios, high_frequency_energy, high_frequency_ratio
 from seisei.fidelity import FEWEST, Fidelity, classification_accuracy, fidelity
 from seisei.fidelity import inception as inception_of
 from seisei.modalities.files import png_bytes
@@ -106,7 +106,7 @@ class Sheets:
         return next(self.data.splits[name] for name in ("validation", "test", "train") if len(self.data.splits[name]))
 
     def _measured(self, samples: Tensor) -> dict[str, Any]:
-        """The high-frequency energy of samples over that of held-out images, with its error."""
+        """The high-frequency energy of samples against that of held-out images, each ratio with its error."""
         if self._held_out is None:
             self._held_out = high_frequency_energy(self.data.batch(spread(self._rows, COMPARED)).x)
         if not bool(torch.isfinite(samples).all()):
@@ -242,7 +242,7 @@ def evaluate(
 
 
 def spectral(pipeline: Pipeline, part: Dataset, drawn: Sequence[Any] = (), seed: int = 0) -> list[dict[str, Any]]:
-    """The high-frequency energy ratio of the images that a model makes.
+    """The high-frequency energy of the images that a model makes, against that of real ones.
 
     Of samples where it samples, of its answers where it translates, else of its reconstructions; nothing of a model
     that makes no images, and of images too small to have high frequencies.
@@ -270,14 +270,16 @@ def spectral(pipeline: Pipeline, part: Dataset, drawn: Sequence[Any] = (), seed:
     else:
         return []
     scores = []
-    for component, ratio in high_frequency_ratio(made, there).items():
-        of = " of color" if component == "color" else ""
-        note = f"energy{of} above ¾ of the Nyquist frequency, {what} over {others}: well above 1 is a checkerboard"
-        entry = {"name": f"high-frequency energy ratio{of}", "value": ratio.value}
+    ends = "well above 1 is a checkerboard or noise"
+    for name, ratio in high_frequency_ratio(made, there).items():
+        of = " of color" if name == "color" else ""
+        note = f"energy{of} above ¾ of the Nyquist frequency, {what} over {others}: {ends}, well below 1 blur"
+        if name == CHECKERBOARD:
+            note = f"the same relative to the energy in the octave below: {ends}, in blurred images too"
+        title = "checkerboard ratio" if name == CHECKERBOARD else f"high-frequency energy ratio{of}"
         error = ratio.error if np.isfinite(ratio.error) else None
-        scores.append(
-            {**entry, "error": error, "unit": "", "better": "nearer to 1", "note": f"{note} or noise, well below blur"}
-        )
+        score = {"name": title, "value": ratio.value, "error": error, "unit": "", "better": "nearer to 1", "note": note}
+        scores.append(score)
     return scores
 
 

@@ -34,7 +34,7 @@ def test_what_alternates_has_the_energy_of_its_amplitude(shape: tuple[int, int])
     height, width = shape
     stripes = 0.1 * (-1.0) ** np.indices(shape)[1]
     x = 0.3 + np.stack([board(height, width), board(height, width, 0.2), stripes, stripes * 0])[:, None]
-    assert np.allclose(high_frequency_energy(x), [[0.01], [0.04], [0.01], [0]], atol=1e-12)
+    assert np.allclose(high_frequency_energy(x)[:, 0], [[0.01, 0], [0.04, 0], [0.01, 0], [0, 0]], atol=1e-12)
     boards = high_frequency_ratio(x[1:2], x[:1])["brightness"]
     assert boards.value == pytest.approx((0.04 + UNSEEN) / (0.01 + UNSEEN))
 
@@ -53,8 +53,23 @@ def test_noise_is_as_fine_as_itself_and_a_checkerboard_adds_its_energy(shape: tu
 
 def test_the_error_is_the_spread_of_fresh_samples() -> None:
     ratios = [high_frequency_ratio(noise(20, 1, 8, 8, 2 * i), noise(40, 1, 8, 8, 2 * i + 1)) for i in range(200)]
-    spread = np.std([found["brightness"].value for found in ratios])
-    assert np.mean([found["brightness"].error for found in ratios]) == pytest.approx(spread, rel=0.15)
+    for name in ("brightness", "checkerboard"):
+        spread = np.std([found[name].value for found in ratios])
+        assert np.mean([found[name].error for found in ratios]) == pytest.approx(spread, rel=0.15)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_lattice_shows_on_blurred_images_too(shape: tuple[int, int]) -> None:
+    """A wave in the octave below with a checkerboard, both far fainter than those of the images compared with."""
+    height, width = shape
+    wave = np.cos(np.pi * np.indices(shape)[1] / 2)  # half the Nyquist frequency: of energy ½
+    sharp = 0.5 + (0.2 * wave + board(*shape, 0.04))[None, None]
+    soft = 0.5 + (0.02 * wave + board(*shape, 0.02))[None, None]
+    found = high_frequency_ratio(soft, sharp)
+    assert found["brightness"].value == pytest.approx((0.02**2 + UNSEEN) / (0.04**2 + UNSEEN), rel=1e-3)
+    own, other = (0.02**2 + UNSEEN) / (0.02**2 / 2 + UNSEEN), (0.04**2 + UNSEEN) / (0.2**2 / 2 + UNSEEN)
+    assert found["checkerboard"].value == pytest.approx(own / other, rel=1e-3) and own / other > 20
+    assert high_frequency_ratio(0.5 + 0.3 * (sharp - 0.5), sharp)["checkerboard"].value == pytest.approx(1, rel=0.1)
 
 
 def test_color_is_measured_beside_brightness() -> None:
@@ -62,18 +77,18 @@ def test_color_is_measured_beside_brightness() -> None:
     colored[0, 0] += board(16, 16, 0.114)
     colored[0, 2] -= board(16, 16, 0.299)  # as bright everywhere
     difference, other = 0.114, 0.114 / 2 + 0.299
-    assert np.allclose(high_frequency_energy(colored), [[0, difference**2 + other**2]], atol=1e-12)
+    assert np.allclose(high_frequency_energy(colored)[:, :, 0], [[0, difference**2 + other**2]], atol=1e-12)
     grey = np.repeat(0.5 + board(16, 16)[None, None], 3, 1)
-    assert np.allclose(high_frequency_energy(grey), [[0.01, 0]], atol=1e-12)
+    assert np.allclose(high_frequency_energy(grey)[:, :, 0], [[0.01, 0]], atol=1e-12)
     several = np.concatenate([grey[:, :1], 0 * grey[:, :1]], 1)  # two channels that are no colors
-    assert np.allclose(high_frequency_energy(several), [[0.005]], atol=1e-12)
+    assert np.allclose(high_frequency_energy(several)[:, :, 0], [[0.005]], atol=1e-12)
 
 
 def test_what_is_constant_smooth_or_unseen_is_as_fine_as_the_same() -> None:
     flat = np.full((3, 3, 16, 16), 0.7)
-    assert [found.value for found in high_frequency_ratio(flat, flat).values()] == [1.0, 1.0]
+    assert [found.value for found in high_frequency_ratio(flat, flat).values()] == [1.0, 1.0, 1.0]
     slope = np.linspace(0, 1, 16)[None, None, None].repeat(16, 2)
-    assert high_frequency_energy(slope).max() < 1e-4
+    assert high_frequency_energy(slope)[..., 0].max() < 1e-4
     faint = high_frequency_ratio(flat + board(16, 16, LEVEL), flat)["brightness"].value
     assert faint == pytest.approx(2)  # one level of 8 bits, as much as counts as nothing
 
@@ -99,7 +114,7 @@ def test_numbers_and_errors_of_any_kind_of_array() -> None:
     with pytest.raises(ValueError, match="and images of shape"):
         high_frequency_ratio(x, x[:, :1])
     with pytest.raises(ValueError, match="no images"):
-        energy_ratios(np.zeros((0, 1)), np.zeros((3, 1)))
+        energy_ratios(np.zeros((0, 1, 2)), np.zeros((3, 1, 2)))
 
 
 def sheet(step: int, t: float, **ratios: tuple[float | None, float | None]) -> dict[str, Any]:

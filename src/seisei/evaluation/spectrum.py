@@ -16,7 +16,9 @@ times the band's share of all frequencies, and a checkerboard, or stripes, of ±
 from one edge of the image to the opposite one out of it.
 
 Color is looked at beside brightness: real images have little of it that changes from pixel to pixel, and a pattern of
-colors shows there first.
+colors shows there first. Images that are blurred have less of everything fine, and a faint lattice on them may still be
+below what sharp images have: so the energy is also measured in that of the octave below, ⅜ to ¾ of the Nyquist
+frequency, whose share in images falls steeply with frequency, however blurred they are.
 """
 
 from __future__ import annotations
@@ -34,75 +36,76 @@ from seisei.evaluation.signal import LEVEL, Pictures
 BAND = 0.75
 # Of what an image has in the band, that of a pattern of ± one level of 8 bits, which nobody sees, counts as nothing.
 UNSEEN = LEVEL**2
-COMPONENTS = ("brightness", "color")
+COMPONENTS, CHECKERBOARD = ("brightness", "color"), "checkerboard"
 # Images transformed at a time.
 AT_ONCE = 64
 
 
 def high_frequency_energy(images: Pictures) -> Floats:
-    """The energy of each image above three quarters of the Nyquist frequency.
+    """The energy of each image above three quarters of the Nyquist frequency, and in the octave below that.
 
     Arguments:
         images: (N, C, H, W), values in [0, 1]; RGB where there are three channels.
 
     Returns:
-        (N, 2) of RGB: of the brightness 0.299 R + 0.587 G + 0.114 B, and of R − G and (R + G) / 2 − B, added up. Else
-        (N, 1): the mean over channels. 0 in a direction of less than four pixels.
+        (N, 2, 2) of RGB: of the brightness 0.299 R + 0.587 G + 0.114 B, and of R − G and (R + G) / 2 − B, added up;
+        the highest frequencies first. Else (N, 1, 2): the mean over channels. 0 in a direction of less than four
+        pixels.
 
     Example:
         >>> board = 0.5 + 0.1 * (-1.0) ** np.indices((1, 1, 8, 8)).sum(0)
         >>> high_frequency_energy(board).round(4).tolist(), high_frequency_energy(np.ones((1, 1, 8, 8))).tolist()
-        ([[0.01]], [[0.0]])
+        ([[[0.01, 0.0]]], [[[0.0, 0.0]]])
     """
     if images.ndim != 4 or not all(images.shape[1:]):
         raise ValueError(f"images of shape {tuple(images.shape)}, wanted (N, C, H, W)")
-    height, width = images.shape[2:]
-    down, across = (
-        np.abs(np.fft.fftfreq(side)) >= BAND / 2 if side >= 4 else np.zeros(side, bool) for side in (height, width)
-    )
-    band = down[:, None] | across[None]
-    window = np.outer(
-        *(
-            0.5 - 0.5 * np.cos(2 * np.pi * np.arange(side) / side) if side >= 4 else np.ones(side)
-            for side in (height, width)
-        )
-    )
+    sides = images.shape[2:]
+    window = np.outer(*(_window(side) for side in sides))
     window /= math.sqrt(float(np.square(window).mean()))
-    found = [np.zeros((0, 2 if images.shape[1] == 3 else 1))]
+    # In shares of the Nyquist frequency; of sides of less than four pixels nothing is high.
+    frequencies = [2 * np.abs(np.fft.fftfreq(side)) if side >= 4 else np.zeros(side) for side in sides]
+    highest = np.maximum(frequencies[0][:, None], frequencies[1][None])
+    bands = [highest >= BAND, (highest >= BAND / 2) & (highest < BAND)]
+    found = [np.zeros((0, 2 if images.shape[1] == 3 else 1, 2))]
     for start in range(0, len(images), AT_ONCE):
         x = _values(images[start : start + AT_ONCE])
         middle = (x * window).sum((2, 3), keepdims=True) / window.sum()
-        transformed = np.fft.fft2((x - middle) * window)[:, :, band] / (height * width)
-        if x.shape[1] != 3:
-            found.append(np.square(np.abs(transformed)).sum(2).mean(1, keepdims=True))
-            continue
-        red, green, blue = transformed.swapaxes(0, 1)
-        parts = (0.299 * red + 0.587 * green + 0.114 * blue, red - green, (red + green) / 2 - blue)
-        bright, first, second = (np.square(np.abs(part)).sum(1) for part in parts)
-        found.append(np.stack([bright, first + second], 1))
+        f = np.fft.fft2((x - middle) * window) / math.prod(sides)
+        if x.shape[1] == 3:
+            red, green, blue = f.swapaxes(0, 1)
+            parts = (0.299 * red + 0.587 * green + 0.114 * blue, red - green, (red + green) / 2 - blue)
+            bright, first, second = (np.square(np.abs(part)) for part in parts)
+            power = np.stack([bright, first + second], 1)
+        else:
+            power = np.square(np.abs(f)).mean(1, keepdims=True)
+        found.append(np.stack([power[:, :, band].sum(2) for band in bands], 2))
     return np.concatenate(found)
 
 
 def energy_ratios(of: Floats, to: Floats) -> dict[str, Estimate]:
-    """The mean energy of some images over that of others, each component by itself.
+    """How the energies of some images compare with those of others.
 
     Arguments:
-        of: what `high_frequency_energy` gives of them, (N, K), at least one.
-        to: the same of what they are compared with, (M, K).
+        of: what `high_frequency_energy` gives of them, (N, K, 2), at least one.
+        to: the same of what they are compared with, (M, K, 2).
 
     Returns:
-        By the name of the component; the error is that of both choices of images, infinite of a single one.
+        "brightness" and, of RGB, "color": the mean energy at the highest frequencies over that of the others.
+        "checkerboard": the same of that energy over the energy in the octave below, all components added up, so that it
+        does not matter how blurred images are. Errors are of both choices of images, infinite of a single one.
 
     Example:
-        >>> found = energy_ratios(np.array([[0.02], [0.04]]), np.array([[0.01], [0.01]]))["brightness"]
-        >>> round(found.value, 2), round(found.error, 2)
-        (3.0, 1.0)
+        >>> some, others = np.array([[[0.02, 0.01]], [[0.04, 0.03]]]), np.full((2, 1, 2), 0.01)
+        >>> {name: (round(r.value, 2), round(r.error, 2)) for name, r in energy_ratios(some, others).items()}
+        {'brightness': (2.99, 1.0), 'checkerboard': (1.5, 0.25)}
     """
+    parts = {COMPONENTS[i]: (of[:, i, 0], to[:, i, 0]) for i in range(of.shape[1])}
     found = {}
-    for i in range(of.shape[1]):
-        (a, da), (b, db) = (_mean(energies[:, i]) for energies in (of, to))
-        found[COMPONENTS[i]] = Estimate(a / b, a / b * math.hypot(da / a, db / b))
-    return found
+    for name, pair in parts.items():
+        (a, da), (b, db) = map(_mean, pair)
+        found[name] = Estimate(a / b, a / b * math.hypot(da / a, db / b))
+    (a, da), (b, db) = (_quotient(*np.moveaxis(energies.sum(1), 1, 0)) for energies in (of, to))
+    return {**found, CHECKERBOARD: Estimate(a / b, a / b * math.hypot(da / a, db / b))}
 
 
 def high_frequency_ratio(samples: Pictures, held_out: Pictures) -> dict[str, Estimate]:
@@ -133,6 +136,16 @@ def _values(images: Pictures) -> Floats:
     if not np.isfinite(values).all():
         raise ValueError("images hold values that are not finite")
     return values
+
+
+def _window(side: int) -> Floats:
+    return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(side) / side) if side >= 4 else np.ones(side)
+
+
+def _quotient(energies: Floats, others: Floats) -> tuple[float, float]:
+    """The mean of some energies over that of others of the same images, and its error."""
+    quotient = _mean(energies)[0] / _mean(others)[0]
+    return quotient, _mean(energies - quotient * others)[1] / _mean(others)[0]
 
 
 def _mean(energies: Floats) -> tuple[float, float]:
