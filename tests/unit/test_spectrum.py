@@ -62,14 +62,15 @@ def test_the_error_is_the_spread_of_fresh_samples() -> None:
 def test_a_lattice_shows_on_blurred_images_too(shape: tuple[int, int]) -> None:
     """A wave in the octave below with a checkerboard, both far fainter than those of the images compared with."""
     height, width = shape
-    wave = np.cos(np.pi * np.indices(shape)[1] / 2)  # half the Nyquist frequency: of energy ½
+    wave = np.cos(np.pi * np.indices(shape)[1] / 2)  # half the Nyquist frequency, of energy ½
     sharp = 0.5 + (0.2 * wave + board(*shape, 0.04))[None, None]
     soft = 0.5 + (0.02 * wave + board(*shape, 0.02))[None, None]
     found = high_frequency_ratio(soft, sharp)
     assert found["brightness"].value == pytest.approx((0.02**2 + UNSEEN) / (0.04**2 + UNSEEN), rel=1e-3)
     own, other = (0.02**2 + UNSEEN) / (0.02**2 / 2 + UNSEEN), (0.04**2 + UNSEEN) / (0.2**2 / 2 + UNSEEN)
-    assert found["checkerboard"].value == pytest.approx(own / other, rel=1e-3) and own / other > 20
-    assert high_frequency_ratio(0.5 + 0.3 * (sharp - 0.5), sharp)["checkerboard"].value == pytest.approx(1, rel=0.1)
+    assert found["checkerboard"].value == pytest.approx(own / other, rel=0.02) and own / other > 20
+    fainter = high_frequency_ratio(0.5 + 0.3 * (sharp - 0.5), sharp)["checkerboard"].value
+    assert fainter == pytest.approx(1, rel=0.1)
 
 
 def test_color_is_measured_beside_brightness() -> None:

@@ -97,7 +97,7 @@ def energy_ratios(of: Floats, to: Floats) -> dict[str, Estimate]:
     Example:
         >>> some, others = np.array([[[0.02, 0.01]], [[0.04, 0.03]]]), np.full((2, 1, 2), 0.01)
         >>> {name: (round(r.value, 2), round(r.error, 2)) for name, r in energy_ratios(some, others).items()}
-        {'brightness': (2.99, 1.0), 'checkerboard': (1.5, 0.25)}
+        {'brightness': (3.0, 1.0), 'checkerboard': (1.5, 0.25)}
     """
     parts = {COMPONENTS[i]: (of[:, i, 0], to[:, i, 0]) for i in range(of.shape[1])}
     found = {}
