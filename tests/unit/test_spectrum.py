@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from seisei import session
+from seisei.data.dataset import read_dataset
 from seisei.evaluation.signal import LEVEL
 from seisei.evaluation.spectrum import UNSEEN, energy_ratios, high_frequency_energy, high_frequency_ratio
+from seisei.finish import spectral
+from seisei.modalities.image import Image
+from seisei.pipeline import Pipeline
+from seisei.recipes import recipe as find_recipe
+from seisei.schema import Schema
+from seisei.session import Request
 from seisei.training.watch import Watch
 
 SHAPES = [(16, 16), (28, 28), (8, 12), (64, 32)]
@@ -150,3 +159,95 @@ def test_the_watch_waits_and_takes_back() -> None:
     assert "checkerboard artifacts" in watch.standing
     watch.look(sheet(9, 0.9, **good))
     assert "checkerboard artifacts" not in watch.standing
+
+
+def fresh(recipe: str, side: int, channels: int, **dials: Any) -> tuple[Any, Any]:
+    """The decoder of a recipe's default, and 64 images of it before the first step, spread over 0 to 1."""
+    schema = Schema(Image(side, side, channels))
+    plan = find_recipe(recipe)(schema, **dials)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        decoder = plan.objective.arguments["model"].arguments["decoder"].build()
+        made = decoder(torch.randn(64, 64 if recipe == "gan" else 32))
+    return decoder, (0.5 + 0.1 * (made - made.mean()) / made.std()).clamp(0, 1)
+
+
+@pytest.mark.parametrize("side", [16, 32, 64])
+@pytest.mark.parametrize("recipe", ["gan", "vae"])
+def test_a_default_network_starts_without_a_checkerboard(recipe: str, side: int) -> None:
+    decoder, images = fresh(recipe, side, 3)
+    highest, below = high_frequency_energy(images).sum(1).mean(0)
+    assert highest < 0.7 * below
+    if recipe == "gan":
+        assert decoder.patch == 1 and decoder.enlarging == "bilinear"
+        return
+    weights = decoder.out.weight.unflatten(0, (-1, decoder.patch**2))
+    assert torch.equal(weights, weights[:, :1].expand_as(weights)), "pixels of a patch start with the same weights"
+    with torch.no_grad():
+        decoder.out.reset_parameters()  # as it was
+        made = decoder(torch.randn(64, 32))
+    highest, below = high_frequency_energy((0.5 + 0.1 * made / made.std()).clamp(0, 1)).sum(1).mean(0)
+    assert highest > below
+
+
+def test_images_of_one_channel_and_small_are_drawn_as_before() -> None:
+    decoder, _ = fresh("gan", 28, 1)
+    assert decoder.patch == 4 and decoder.enlarging == "nearest"
+
+
+def colored(folder: Path, n: int = 48, side: int = 16) -> Path:
+    """Blobs in color, two classes of them."""
+    y, x = np.indices((side, side)) / side
+    images, random = [], np.random.default_rng(0)
+    for _ in range(n):
+        blob = np.exp(-((y - random.uniform(0.3, 0.7)) ** 2 + (x - random.uniform(0.3, 0.7)) ** 2) / 0.05)
+        images.append(blob[..., None] * random.uniform(0.3, 1, 3) + 0.02 * random.standard_normal((side, side, 3)))
+    path = folder / "blobs.npz"
+    whole = (np.clip(images, 0, 1) * 255).round().astype(np.uint8)
+    np.savez(path, x=whole, y=np.arange(n) % 2)
+    return path
+
+
+NAMES = ["high-frequency energy ratio", "high-frequency energy ratio of color", "checkerboard ratio"]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "dials"),
+    [
+        ("gan", {"width": 8}),
+        ("cgan", {"width": 8}),
+        ("vae", {"width": 8, "condition": "label"}),
+        ("autoencoder", {"width": 8}),
+        ("vqvae", {"width": 8, "codes": 8}),
+    ],
+)
+def test_every_run_that_makes_images_measures_them(recipe: str, dials: dict[str, Any], tmp_path: Path) -> None:
+    data = colored(tmp_path)
+    dials = {**dials, "steps": 2, "batch": 8}
+    run = session.start(Request(recipe, data, output=tmp_path / "run", dials=dials, report=False))
+    sheets = [event for event in run.events() if event["event"] == "samples"]
+    if recipe in ("gan", "cgan", "vae"):
+        assert {event["t"] for event in sheets} == {0.5, 1.0}
+        assert all(set(event["high_frequency"]) == {"brightness", "color", "checkerboard"} for event in sheets)
+        assert all(value > 0 < error for value, error in sheets[-1]["high_frequency"].values())
+    pipeline, whole = Pipeline.load(run.path), read_dataset(data, labels=True)
+    part = whole.subset(torch.arange(30))
+    scores = spectral(pipeline, part)
+    assert [score["name"] for score in scores] == NAMES
+    what = "samples over held-out" if sheets else "reconstructions over their"
+    assert what in scores[0]["note"] and {score["better"] for score in scores} == {"nearer to 1"}
+    # What is measured of real images is 1, and a checkerboard shows.
+    real = list(whole.batch(torch.arange(30)).x.mul(255).round().byte().permute(0, 2, 3, 1).numpy())
+    if sheets:
+        assert [score["value"] for score in spectral(pipeline, part, real)] == [1.0, 1.0, 1.0]
+        lattice = (40 * (np.indices((16, 16)).sum(0) % 2))[..., None]
+        spoiled = [np.clip(image.astype(int) + lattice, 0, 255).astype(np.uint8) for image in real]
+        assert spectral(pipeline, part, spoiled)[0]["value"] > 5 < spectral(pipeline, part, spoiled)[2]["value"]
+
+
+def test_a_model_of_rows_and_an_image_of_a_few_pixels_have_no_high_frequencies(tmp_path: Path) -> None:
+    table = {"a": [float(i) for i in range(60)], "b": [float(i % 7) for i in range(60)]}
+    dials = {"steps": 1, "batch": 8}
+    run = session.start(Request("gan", table, output=tmp_path / "rows", dials=dials, report=False))
+    assert spectral(Pipeline.load(run.path), read_dataset(table)) == []
+    assert "high_frequency" not in "".join(map(str, run.events()))
