@@ -31,8 +31,13 @@ def checkerboard(history: History) -> Finding | None:
         return None
     value, error = sheets[-1][HIGH_FREQUENCY][component]
     numbers = f"samples have {value:.1f} ± {error:.1f} times the {NAMES[component]} of held-out images"
-    cause = "a network that makes pixels in patches or by strides treats them unequally, and nothing has evened it out"
-    advice = "train longer; if it stays, make pixels one by one: --set objective.model.decoder.patch=1"
+    cause = (
+        "pixels that are made in patches, or by strides, have different weights, and nothing has evened them out yet"
+    )
+    advice = (
+        "look at the sheets in samples/ and train longer; where a decoder makes patches "
+        "(objective.model.decoder.patch in recipe.json is above 1), --set objective.model.decoder.patch=1 makes none"
+    )
     return Finding("warning", "checkerboard artifacts in samples", numbers, cause, advice)
 
 
