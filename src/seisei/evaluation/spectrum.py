@@ -38,7 +38,7 @@ BAND = 0.75
 UNSEEN = LEVEL**2
 COMPONENTS, CHECKERBOARD = ("brightness", "color"), "checkerboard"
 # Images transformed at a time.
-AT_ONCE = 64
+AT_ONCE = 16
 
 
 def high_frequency_energy(images: Pictures) -> Floats:
