@@ -17,8 +17,10 @@ from seisei.batch import Batch
 from seisei.capabilities import Conditions, Encodes, Samples, Stylizes, Translates
 from seisei.data.dataset import Dataset
 from seisei.evaluation.classification import Predictions, calibration
+from seisei.evaluation.estimates import Floats
 from seisei.evaluation.likelihood import mean_and_error
 from seisei.evaluation.report import write_report
+from seisei.evaluation.spectrum import CHECKERBOARD, energy_ratios, high_frequency_energy, high_frequency_ratio
 from seisei.fidelity import FEWEST, Fidelity, classification_accuracy, fidelity
 from seisei.fidelity import inception as inception_of
 from seisei.modalities.files import png_bytes
@@ -28,13 +30,15 @@ from seisei.modalities.pixels import grid, shown
 from seisei.pipeline import Pipeline
 from seisei.schema import Schema, Stated
 from seisei.training.run import RunFolder
-from seisei.translations import Judge, sheet_of
+from seisei.translations import Judge, answered, sheet_of
 from seisei.translations import scores as translated
 
 SHEET, SHEET_ROWS, WALKS = 64, 8, 3
 SCORED, SCORE_SAMPLES, DRAWN, PAIRS = 1000, 64, 2000, 16
 # Classes that get a column each in a grid; more go on in rows of so many pictures. Rows of a table that are drawn.
 COLUMNS, ACROSS, ROWS = 16, 10, 12
+# Held-out images whose high-frequency energy samples are measured against while a model trains, at most.
+COMPARED = 512
 
 
 def only_draws(pipeline: Pipeline) -> bool:
@@ -51,8 +55,8 @@ def conditions_for(model: nn.Module, schema: Schema, n: int) -> Tensor | None:
     return torch.arange(n) % schema.y.classes if isinstance(schema.y, Label) else None
 
 
-def sample_sheet(model: nn.Module, schema: Schema) -> bytes | None:
-    """A grid of samples as PNG, None for a model that does not sample; the caller fixes the randomness.
+def sheet_samples(model: nn.Module, schema: Schema) -> tuple[Tensor, int | None] | None:
+    """Samples for a grid and its columns, None for a model that samples no images; the caller fixes the randomness.
 
     Of classes that are few enough each has a column.
     """
@@ -64,18 +68,51 @@ def sample_sheet(model: nn.Module, schema: Schema) -> bytes | None:
     )
     n = SHEET if columns is None else columns * max(1, SHEET // columns)
     device = next(itertools.chain(model.parameters(), model.buffers())).device
-    return png_bytes(grid(model.sample(n, None if y is None else y[:n].to(device)), columns))
+    return model.sample(n, None if y is None else y[:n].to(device)), columns
 
 
-def shown_sheet(model: nn.Module, data: Dataset) -> bytes | None:
-    """What is looked at during training: samples, or what is made of held-out pictures, above the truths."""
-    if not isinstance(model, (Translates, Stylizes)):
-        return sample_sheet(model, data.schema)
-    device = next(itertools.chain(model.parameters(), model.buffers())).device
-    chosen = spread(next(data.splits[name] for name in ("validation", "test", "train") if len(data.splits[name])))
-    if isinstance(model, Stylizes):
-        return style.sheet(model, data.batch(chosen).map(lambda x: x.to(device)))
-    return translation_sheet(model, data.batch(chosen).map(lambda x: x.to(device)), data.schema)
+def sample_sheet(model: nn.Module, schema: Schema) -> bytes | None:
+    """A grid of samples as PNG, see `sheet_samples`."""
+    drawn = sheet_samples(model, schema)
+    return None if drawn is None else png_bytes(grid(*drawn))
+
+
+class Sheets:
+    """What is looked at during training: samples, or what is made of held-out pictures, above the truths.
+
+    Arguments:
+        data: what is trained on.
+    """
+
+    def __init__(self, data: Dataset) -> None:
+        self.data = data
+        self._held_out: Floats | None = None
+
+    def __call__(self, model: nn.Module) -> tuple[bytes, dict[str, Any]] | None:
+        """A sheet as PNG, and what is measured of its samples; None for a model that makes no pictures."""
+        data = self.data
+        if not isinstance(model, (Translates, Stylizes)):
+            drawn = sheet_samples(model, data.schema)
+            return None if drawn is None else (png_bytes(grid(*drawn)), self._measured(drawn[0]))
+        device = next(itertools.chain(model.parameters(), model.buffers())).device
+        batch = data.batch(spread(self._rows)).map(lambda x: x.to(device))
+        if isinstance(model, Stylizes):
+            return style.sheet(model, batch), {}
+        return translation_sheet(model, batch, data.schema), {}
+
+    @property
+    def _rows(self) -> Tensor:
+        """Of the first part that has examples, the held-out ones first."""
+        return next(self.data.splits[name] for name in ("validation", "test", "train") if len(self.data.splits[name]))
+
+    def _measured(self, samples: Tensor) -> dict[str, Any]:
+        """The high-frequency energy of samples against that of held-out images, each ratio with its error."""
+        if self._held_out is None:
+            self._held_out = high_frequency_energy(self.data.batch(spread(self._rows, COMPARED)).x)
+        if not bool(torch.isfinite(samples).all()):
+            return {}
+        found = energy_ratios(high_frequency_energy(samples.float().clamp(0, 1)), self._held_out)
+        return {"high_frequency": {name: [ratio.value, ratio.error] for name, ratio in found.items()}}
 
 
 def spread(rows: Tensor, count: int = SHEET_ROWS) -> Tensor:
@@ -185,7 +222,9 @@ def evaluate(
     if "stylize" in pipeline.verbs:
         scores += style.scores(pipeline, part)
     if only_draws(pipeline) or seen is not None:
-        scores += (drawn or fidelity(pipeline, data, split=split, most=most, seed=seed, seen=seen)).scores
+        drawn = drawn or fidelity(pipeline, data, split=split, most=most, seed=seed, seen=seen)
+        scores += drawn.scores
+    scores += spectral(pipeline, part, [] if drawn is None else drawn.drawn, seed)
     if thorough and only_draws(pipeline) and pipeline.conditional and isinstance(data.schema.y, Label):
         made, real = classification_accuracy(pipeline, data, split=split, most=most, seed=seed)
         note = f"a classifier that learns from drawn {pipeline.schema.x.noun}s alone; from as many real ones"
@@ -200,6 +239,57 @@ def evaluate(
         "step": pipeline.card["step"],
         "scores": scores,
     }
+
+
+def spectral(pipeline: Pipeline, part: Dataset, drawn: Sequence[Any] = (), seed: int = 0) -> list[dict[str, Any]]:
+    """The high-frequency energy of the images that a model makes, against that of real ones.
+
+    Of samples where it samples, of its answers where it translates, else of its reconstructions; nothing of a model
+    that makes no images, and of images too small to have high frequencies.
+
+    Arguments:
+        pipeline: the model.
+        part: held-out examples that are compared with.
+        drawn: samples of the same conditions, where there are some already.
+        seed: of what is sampled.
+    """
+    image = pipeline.schema.x
+    if not isinstance(image, Image) or min(image.height, image.width) < 4 or not len(part):
+        return []
+    if "translate" in pipeline.verbs:
+        made, there = answered(pipeline.model, pipeline.batches(part, 32), seed)
+        what, others = "answers", "the truths"
+    elif "sample" in pipeline.verbs:
+        there = torch.cat([b.x for b in pipeline.batches(part)])
+        what, others = "samples", "held-out images"
+        made = torch.stack([image.encode(p) for p in drawn or _some_samples(pipeline, part, seed)])
+    elif isinstance(pipeline.model, Encodes):
+        there = torch.cat([b.x for b in pipeline.batches(part)])
+        made = torch.stack([image.encode(p) for p in pipeline.reconstruct(part)])
+        what, others = "reconstructions", "their images"
+    else:
+        return []
+    scores = []
+    ends = "well above 1 is a checkerboard or noise"
+    for name, ratio in high_frequency_ratio(made, there).items():
+        of = " of color" if name == "color" else ""
+        note = f"energy{of} above ¾ of the Nyquist frequency, {what} over {others}: {ends}, well below 1 blur"
+        if name == CHECKERBOARD:
+            note = f"the same relative to the energy in the octave below: {ends}, in blurred images too"
+        title = "checkerboard ratio" if name == CHECKERBOARD else f"high-frequency energy ratio{of}"
+        error = ratio.error if np.isfinite(ratio.error) else None
+        score = {"name": title, "value": ratio.value, "error": error, "unit": "", "better": "nearer to 1", "note": note}
+        scores.append(score)
+    return scores
+
+
+def _some_samples(pipeline: Pipeline, part: Dataset, seed: int) -> list[Any]:
+    """Samples of the classes of held-out examples: as many, or a sheet of a model that draws code after code."""
+    n = min(len(part), SHEET) if getattr(pipeline.model, "steers", False) else len(part)
+    end, names = pipeline.schema.y, None
+    if pipeline.conditional and isinstance(end, Label) and part.y is not None and bool((part.y >= 0).all()):
+        names = [end.decode(one) for one in part.y[spread(torch.arange(len(part)), n)]]
+    return pipeline.sample(n, seed=seed, label=names)
 
 
 def classification(told: Predictions, *, split: str, noun: str) -> dict[str, Any]:

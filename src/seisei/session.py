@@ -25,7 +25,7 @@ from seisei.data.roles import OWN
 from seisei.data.store import memory
 from seisei.data.styles import with_styles
 from seisei.errors import UserError
-from seisei.finish import finish, shown_sheet
+from seisei.finish import Sheets, finish
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.objectives.base import Objective
@@ -385,6 +385,7 @@ def _train(
             _tell(listeners, begin)
             if checkpoint is None:
                 saving.save(training, must=True)
+            sheets = Sheets(data)
             hooks: list[Hook] = [
                 Divergence(journal),
                 Logging(journal, every.log),
@@ -397,7 +398,7 @@ def _train(
                     None if judge is None else _said_by(judge),
                 ),
                 *([Countering(journal, 3 * every.check)] if recipe.get("auto_remedy") else []),
-                Sampling(journal, run, every.check, lambda objective: shown_sheet(objective.model, data)),
+                Sampling(journal, run, every.check, lambda objective: sheets(objective.model)),
                 saving,
             ]
             fit(training, hooks, recover(run, journal))

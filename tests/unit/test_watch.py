@@ -88,6 +88,17 @@ def answered(heed: list[float], chequered: float = 1.1, colour: float = 0.9) -> 
     ]  # fmt: skip
 
 
+def sheets(brightness: list[float], color: list[float], error: float = 0.1) -> Events:
+    """Sheets of samples, measured."""
+    return [
+        {
+            "event": "samples", "step": i + 1, "t": (i + 1) / len(color), "file": "",
+            "high_frequency": {"brightness": [a, error * a], "color": [b, error * b]},
+        }
+        for i, (a, b) in enumerate(zip(brightness, color, strict=True))
+    ]  # fmt: skip
+
+
 FALLING = [100 * math.exp(-i / 10) + 20 + (i % 3) for i in range(40)]
 HEALTHY = {
     "train": train(FALLING),
@@ -104,6 +115,8 @@ HEALTHY = {
     "codes that come back": coded([0.9, 0.3, 0.1, 0.2, 0.35, 0.6, *[0.97] * 4]),
     "more codes than there are things to tell": coded([0.06] * 10, expected=0.07),
     "answers that heed what is given": answered([0.05, *[0.7] * 9]),
+    "samples that are coarse, then as fine as images": sheets([9.0, 3.0, *[1.1] * 8], [30.0, 9.0, *[1.3] * 8]),
+    "samples of which few are known": sheets([2.5] * 10, [6.0] * 10, error=0.4),
     "collapsed at the start, as all are": checks([90, 60, 45, 40, 38, 37, 36, 35, 35, 35], [0.0] * 8, 0)[:1],
 }
 BROKEN = {
@@ -119,6 +132,7 @@ BROKEN = {
     "ignored input": (answered([0.5, *[0.1] * 9]), 4),
     "chequered answers": (answered([0.8] * 10, chequered=2.5), 3),
     "colour collapse": (answered([0.8] * 10, colour=0.2), 3),
+    "checkerboard artifacts": (sheets([1.5] * 10, [8.0] * 10), 3),
     "overfitting": (checks([90, 60, 50, 45, 46, 50, 56, 60, 66], [0.8] * 8, 8), 7),
 }
 

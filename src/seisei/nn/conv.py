@@ -52,6 +52,22 @@ def nothing(layer: nn.Conv2d) -> nn.Conv2d:
     return layer
 
 
+@torch.no_grad()
+def evened(layer: nn.Conv2d, patch: int) -> None:
+    """Give the pixels of each patch the same weights, those of its first.
+
+    Example:
+        >>> layer = nn.Conv2d(2, 3 * 4, 3)
+        >>> evened(layer, 2)
+        >>> squares = F.pixel_shuffle(layer(torch.randn(1, 2, 6, 6)), 2).unfold(2, 2, 2).unfold(3, 2, 2)
+        >>> bool((squares == squares[..., :1, :1]).all())
+        True
+    """
+    assert layer.bias is not None
+    for values in (layer.weight, layer.bias):
+        values.copy_(values[:: patch**2].repeat_interleave(patch**2, 0))
+
+
 class ResidualBlock(nn.Module):
     """x + W₂ φ(W₁ φ(x)) with 3×3 convolutions; W₂ starts at zero, so that the block starts as the identity."""
 
@@ -135,6 +151,9 @@ class ConvDecoder(nn.Module):
             own, which shows as a grid where nothing averages over pictures.
         enlarging: how a map becomes one of twice the size: each value four times, or by the line between neighbours,
             which leaves no edges for a grid to stand on.
+        even: whether the pixels of a patch start with the same weights. Random ones differ from pixel to pixel, and
+            weave a lattice into every image, which is long to unlearn (*Checkerboard artifact free sub-pixel
+            convolution (Aitken et al., 2017)*).
     """
 
     def __init__(
@@ -148,6 +167,7 @@ class ConvDecoder(nn.Module):
         classes: Classes = 0,
         detail: Detail = 0,
         enlarging: Literal["nearest", "bilinear"] = "nearest",
+        even: bool = False,
     ) -> None:
         super().__init__()
         channels, self.height, self.wide = shape
@@ -162,6 +182,8 @@ class ConvDecoder(nn.Module):
         self.narrow = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(widths[:-1], widths[1:], strict=True))
         self.stages = nn.ModuleList(nn.Sequential(*[ResidualBlock(w) for _ in range(depth)]) for w in widths)
         self.out = nn.Conv2d(widths[-1], (detail or channels) * patch**2, 3, padding=1)
+        if even:
+            evened(self.out, patch)
         self.fine = nn.Sequential(nn.SiLU(), nn.Conv2d(detail, detail, 3, padding=1), nn.SiLU()) if detail else None
         self.last = nn.Conv2d(detail, channels, 3, padding=1) if detail else None
 

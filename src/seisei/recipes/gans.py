@@ -35,7 +35,7 @@ PENALTIES: dict[str, tuple[bool, bool, float, int]] = {
     "relativistic": (True, True, 0.0, 1),
 }
 FEATURES = 128
-# Channels of the generator's map at full size; pictures with a longer side than that are drawn without patches.
+# Channels of the generator's map at full size after patches; images with a longer side than that are large.
 DETAIL, LARGE = 12, 32
 MOST_GAMMA = 3.0
 # The share of γ that is left at the end: where modes may be narrow points, and of large pictures, which it leaves soft.
@@ -221,11 +221,12 @@ def _players(
         dims = {"width": width or 512, "depth": 2 if depth is None else depth}
         decoder = Spec(MLPDecoder, shape=shape, latent=latent, classes=classes, **dims)
         return decoder, Spec(MLPEncoder, shape=shape, outputs=FEATURES, **dims), Spec(PictureView), format
-    # Smaller patches cost several times as much; a map at full size removes the grid that these leave. In large ones
-    # in colour it does not, and these are drawn without patches, by maps of fewer channels (docs/log.md).
+    # Smaller patches cost several times as much; a map at full size removes the grid that these leave in small images
+    # of one channel. In large ones, and in color of any size, it does not: these are drawn without patches, by maps of
+    # fewer channels, each enlarged bilinearly (docs/log.md).
     dims = {"width": width or 32, "depth": 1 if depth is None else depth, "patch": 4}
     trunk = Spec(ConvEncoder, shape=shape, outputs=FEATURES, **dims)
     drawing: dict[str, Any] = {**dims, "detail": DETAIL}
-    if _large(image):
+    if _large(image) or image.channels > 1:
         drawing = {**dims, "width": max(4, 3 * dims["width"] // 8), "patch": 1, "enlarging": "bilinear"}
     return Spec(ConvDecoder, shape=shape, latent=latent, classes=classes, **drawing), trunk, Spec(PictureView), format

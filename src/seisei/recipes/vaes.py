@@ -181,6 +181,8 @@ def ends(
         dims["patch"] = 2 if max(image.height, image.width) <= 32 else 4
     channels, *plane = image.shape
     encoder = Spec(encode, shape=[channels, *plane], outputs=outputs, **dims)
+    if network == "conv":
+        dims["even"] = True
     decoder = Spec(decode, shape=[channels * per_value, *plane], latent=latent, **dims)
     return encoder, decoder, likelihood, format
 

@@ -212,12 +212,12 @@ class Countering:
 
 @dataclass
 class Sampling:
-    """A grid of samples every few steps, always from the same noise."""
+    """A grid of samples every few steps, always from the same noise, and what is measured of them."""
 
     journal: Journal
     run: RunFolder
     every: int
-    draw: Callable[[Objective], bytes | None]
+    draw: Callable[[Objective], tuple[bytes, dict[str, Any]] | None]
 
     def __call__(self, training: Training) -> None:
         """Draw when it is time."""
@@ -227,15 +227,17 @@ class Sampling:
         if objective is None:
             return
         with torch.no_grad(), seeds.seeded(training.seed, "samples"):
-            picture = self.draw(objective)
-        if picture is not None:
+            drawn = self.draw(objective)
+        if drawn is not None:
+            picture, measured = drawn
             name = f"samples/step-{training.step:08d}.png"
             try:
                 self.run.write(name, picture)
             except ResourceError as error:
                 self.journal.write({"event": "trouble", "step": training.step, "what": str(error)})
                 return
-            self.journal.write({"event": "samples", "step": training.step, "file": name})
+            event = {"event": "samples", "step": training.step, "t": training.step / training.plan.steps}
+            self.journal.write({**event, "file": name, **measured})
 
 
 @dataclass

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from seisei.training.history import Event, Finding, History
 from seisei.training.watch_codes import codebook_collapse, silent_level
 from seisei.training.watch_games import copying_critic, critic_wins, mode_collapse, starved_generator
+from seisei.training.watch_images import checkerboard
 from seisei.training.watch_pairs import chequered, ignored_input, pale
 
 Rule = Callable[[History], Finding | None]
@@ -109,6 +110,7 @@ RULES: dict[str, Rule] = {
     "ignored input": ignored_input,
     "chequered answers": chequered,
     "colour collapse": pale,
+    "checkerboard artifacts": checkerboard,
 }
 
 
