@@ -15,7 +15,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -43,6 +43,8 @@ from seisei.capabilities import (
     Scores,
     offers,
 )
+from seisei.data.dataset import Dataset
+from seisei.data.loader import Loader, Order
 from seisei.errors import UserError
 from seisei.modalities.given import Given
 from seisei.modalities.image import Image
@@ -56,11 +58,13 @@ from seisei.objectives.coding import Coding
 from seisei.recipes import RECIPES, recipe
 from seisei.schema import Schema, Stated
 from seisei.spec import CATALOG, Range, Spec, parameters
+from seisei.training.checkpoint import Checkpoint
 from seisei.training.engine import Engine, Execution
+from seisei.training.loop import Training
 from seisei.training.move import Move
 from seisei.training.plan import Plan
 from seisei.training.size import outline
-from seisei.training.tensors import to_bytes
+from seisei.training.tensors import from_bytes, to_bytes
 
 catalog.fill()
 KINDS = Label(("cat", "dog", "owl"))
@@ -299,18 +303,26 @@ def stored(schema: str, count: int = 8) -> Tensor:
     return torch.from_numpy(np.rint(values * (image.levels - 1)).astype(np.uint8))
 
 
+def packed_y(case: Case, count: int) -> Tensor | None:
+    """What goes with the examples of `stored`, as data sets hold it."""
+    y = SCHEMAS[case.schema].y
+    if y is None or isinstance(y, Label):
+        return None if y is None else torch.arange(count) % 3
+    if isinstance(y, Stated):
+        return y.told(None, count)
+    seen = stored(case.schema, max(8, count))[:count].amax(1, keepdim=True)
+    return (seen > 80).to(torch.uint8) + (seen > 160).to(torch.uint8) if isinstance(y, LabelMap) else seen
+
+
 def batch_of(case: Case, count: int = 8) -> Batch:
     schema = SCHEMAS[case.schema]
-    y = None if schema.y is None else torch.arange(count) % 3
-    if isinstance(schema.y, Stated):
-        y = schema.y.unpack(schema.y.told(None, count))
-    if isinstance(schema.y, LabelMap):
-        seen = stored(case.schema, max(8, count))[:count].amax(1, keepdim=True)
-        y = schema.y.unpack((seen > 80).to(torch.uint8) + (seen > 160).to(torch.uint8))
-    if isinstance(schema.y, Image):
-        y = schema.y.unpack(stored(case.schema, max(8, count))[:count].amax(1, keepdim=True))
+    y = packed_y(case, count)
     packed = stored(case.schema, max(8, count))[:count]
-    return Batch(schema.x.unpack(packed), y, schema.x.observed(packed))
+    return Batch(
+        schema.x.unpack(packed),
+        None if y is None or schema.y is None else schema.y.unpack(y),
+        schema.x.observed(packed),
+    )
 
 
 def fitted(case: Case, count: int = 60) -> nn.Module:
@@ -506,6 +518,62 @@ def test_micro_batches_move_the_weights_as_the_batch_does(case: Case) -> None:
         assert float(loss) == pytest.approx(float(results[0][0]), rel=1e-4)
         # Adam divides by the gradient's own size: where that is rounding alone, so is the step.
         assert np.mean([bool(torch.allclose(v, results[0][1][k], atol=1e-4)) for k, v in state.items()]) > 0.9
+
+
+# ---- stopping and going back ----
+
+
+def formats(case: Case) -> list[str]:
+    """The memory formats that make a difference to a model: four-dimensional weights have several."""
+    weights = outline(plan_of(case).objective).state_dict().values()
+    return ["contiguous", "channels_last"] if any(weight.dim() == 4 for weight in weights) else ["contiguous"]
+
+
+EVERY_FORMAT = [(case, layout) for case in CASES for layout in formats(case)]
+every_format = pytest.mark.parametrize(("case", "layout"), EVERY_FORMAT, ids=str)
+
+
+def training_of(case: Case, layout: str) -> Training:
+    """A training of the case, in batches of 4 of 12 examples."""
+    plan = replace(plan_of(case), format=layout, batch=4, steps=8)  # type: ignore[arg-type]
+    x, indices = stored(case.schema, 12)[:12], torch.arange(12)
+    data = Dataset(SCHEMAS[case.schema], x, packed_y(case, 12), [], {"train": indices}, "", {})
+    return Training(plan, Loader(data, Order(indices, batch=4, seed=0)), Engine(Execution()), 0)
+
+
+def advanced(training: Training, steps: int) -> Checkpoint:
+    """What a checkpoint holds after so many steps more, as it is read from disk."""
+    for _ in range(steps):
+        training.advance()
+    tensors, state = training.state()
+    read = {name: from_bytes(to_bytes(values), name) for name, values in tensors.items()}
+    return Checkpoint(training.step, Path("step"), read, json.loads(json.dumps(state)))
+
+
+def same_bits(one: Checkpoint, other: Checkpoint) -> bool:
+    return one.state == other.state and all(
+        to_bytes(values) == to_bytes(other.tensors[name]) for name, values in one.tensors.items()
+    )
+
+
+@every_format
+def test_resumed_or_rolled_back_it_comes_to_the_same_bits(case: Case, layout: str) -> None:
+    whole = training_of(case, layout)
+    early, end = advanced(whole, 2), advanced(whole, 3)
+    whole.restore(early)  # a roll-back: the same training goes back to a checkpoint
+    assert same_bits(advanced(whole, 3), end)
+    resumed = training_of(case, layout)
+    resumed.restore(early)
+    assert same_bits(advanced(resumed, 0), early)
+    assert same_bits(advanced(resumed, 3), end)
+
+
+def test_moments_in_another_memory_format_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The power of the test above: what is restored is contiguous, as it is on disk."""
+    monkeypatch.setattr("seisei.training.move.like", lambda target, value: value.clone())
+    case = next(c for c in CASES if c.recipe == "vae" and c.dials.get("network") == "conv")
+    with pytest.raises(AssertionError):
+        test_resumed_or_rolled_back_it_comes_to_the_same_bits(case, "channels_last")
 
 
 # ---- capabilities ----

@@ -16,9 +16,10 @@ from seisei.errors import DivergenceError
 from seisei.objectives.base import Loss
 from seisei.objectives.elbo import ELBO
 from seisei.training.checkpoint import read
-from seisei.training.loop import Training
+from seisei.training.hooks import Divergence
+from seisei.training.loop import RollBack, Training
 from seisei.training.run import RunFolder
-from seisei.training.tensors import all_finite
+from seisei.training.tensors import all_finite, to_bytes
 
 BAD = [math.nan, math.inf, -math.inf, 1e38]
 Patch = pytest.MonkeyPatch
@@ -236,6 +237,29 @@ def test_a_rolled_back_run_resumes_to_the_same_bits(tmp_path: Path, monkeypatch:
         train(tmp_path / "run", listeners=[stop_at(50)])
     run = session.resume(tmp_path / "run")
     assert finished(run) == finished(whole) and told(run) == told(whole)
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
+def test_going_back_at_the_same_rate_comes_to_the_same_bits(layout: str, tmp_path: Path, monkeypatch: Patch) -> None:
+    """A roll-back without a reason, and without its halved rate: nothing has happened."""
+    changes = {"dials": {"network": "conv", "width": 4, "steps": 12}, "overrides": {"format": layout}}
+    whole = train(tmp_path / "whole", **changes)
+    look = Divergence.__call__
+
+    def and_back(hook: Divergence, training: Training) -> None:
+        look(hook, training)
+        if training.step == 6 and not training.rollbacks:
+            training.rate_factor = 2.0
+            raise RollBack
+
+    monkeypatch.setattr(Divergence, "__call__", and_back)
+    run = train(tmp_path / "run", **changes)
+    (back,) = events(run, "rollback")
+    assert (back["from"], back["step"], back["rate_factor"]) == (6, 5, 1.0)
+    one, other = (r.checkpoints.newest()[0].tensors for r in (run, whole))
+    assert {group: to_bytes(values) for group, values in one.items()} == {
+        group: to_bytes(values) for group, values in other.items()
+    }
 
 
 def test_with_the_check_taken_out_the_weights_are_spoiled(tmp_path: Path, monkeypatch: Patch, now: list[int]) -> None:

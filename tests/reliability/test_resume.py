@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import STEPS, ended, finished, forked, told, train
+from tiny import STEPS, ended, finished, forked, stop_at, told, train
 
 from seisei import session
 from seisei.errors import Stopped, UserError
@@ -80,6 +80,18 @@ def test_a_run_stopped_three_times_too(stopped: Any, whole: RunFolder) -> None:
     session.resume(run.path)
     assert finished(run) == finished(whole)
     assert told(run) == told(whole)
+
+
+CONV = {"dials": {"network": "conv", "width": 4, "steps": 12}, "overrides": {"format": "channels_last"}}
+
+
+def test_a_convolutional_run_resumes_to_the_same_bits(tmp_path: Path) -> None:
+    """Its weights are channels_last in memory and contiguous on disk."""
+    whole = train(tmp_path / "whole", **CONV)
+    with pytest.raises(Stopped):
+        train(tmp_path / "run", listeners=[stop_at(5)], **CONV)
+    run = session.resume(tmp_path / "run")
+    assert finished(run) == finished(whole) and told(run) == told(whole)
 
 
 def _forget(group: str, kind: str) -> Any:

@@ -265,13 +265,17 @@ def whole(tensor: Tensor) -> Tensor:
 
 
 def like(target: Tensor, value: Tensor) -> Tensor:
-    """A copy of a whole tensor, on the target's device and sharded as the target is."""
-    value = value.to(target.device, target.dtype, copy=True)
+    """A copy of a whole tensor, on the target's device, in its memory format, and sharded as it is.
+
+    A fused optimizer goes through a parameter and its moments side by side in memory: in another format each weight
+    would get the moments of another.
+    """
     if hasattr(target, "device_mesh"):
         from torch.distributed.tensor import distribute_tensor
 
+        value = value.to(target.device, target.dtype, copy=True)
         return distribute_tensor(value, target.device_mesh, target.placements)  # type: ignore[no-any-return, attr-defined]
-    return value
+    return torch.empty_like(target).copy_(value)
 
 
 def _place() -> tuple[int, int, int]:

@@ -110,10 +110,12 @@ class Training:
         one = loader.data.batch(loader.order.some(1)).x
         few = LOOKED_AT_BYTES // (one.numel() * one.element_size())
         self.objective.initialise(loader.data.batch(loader.order.some(max(1, min(LOOKED_AT, few)))))
-        format = torch.channels_last if plan.format == "channels_last" else torch.contiguous_format
+        # Sharding takes contiguous parameters only.
+        self.format = "contiguous" if engine.sharded else plan.format
+        format = torch.channels_last if self.format == "channels_last" else torch.contiguous_format
         self.objective.to(engine.device, memory_format=format)  # type: ignore[call-overload]
         self.moves: list[Move | Sweeping] = [
-            Sweeping(turn, loader, engine, plan.format)
+            Sweeping(turn, loader, engine, self.format)
             if turn.sweep
             else Move(engine, self.objective, turn, plan, seed)
             for turn in self.objective.turns()
@@ -152,7 +154,7 @@ class Training:
         """Make one step: every player whose turn it is moves once."""
         start = time.perf_counter()
         step, t = self.step, self.step / self.plan.steps
-        batch = self.engine.place(self.loader.at(step), self.plan.format)
+        batch = self.engine.place(self.loader.at(step), self.format)
         gathered = time.perf_counter()
         # The rate is that of the middle of the step, so that neither the first nor the last is of size 0.
         self.rate = learning_rate(self.plan.optim, (step + 0.5) / self.plan.steps) * self.rate_factor
