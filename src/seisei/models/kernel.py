@@ -13,7 +13,7 @@ count, so that labels spread from row to row through where rows are dense, and n
 
 h is chosen by the likelihood of each row under all others of its class. A value that is missing, in the row that is
 looked at or in the one that is kept, is integrated out; a kept row that lacks it says of it what its class says as a
-whole (all rows, where it has no label).
+whole (all rows, where it has no label, or where its class has no value of it).
 
 References: *On Estimation of a Probability Density Function and Mode (Parzen, 1962)*; categories: *Multivariate Binary
     Discrimination by the Kernel Method (Aitchison, Aitken, 1976)*; leaving one out: *A Kernel Method for Binary Data
@@ -89,13 +89,22 @@ class KernelDensity(nn.Module):
 
     def log_probs(self, batch: Batch) -> Tensor:
         """log p(x | y) for every y, (B, C)."""
+        return self._log_probs(batch, False)
+
+    def _log_probs(self, batch: Batch, ratios: bool) -> Tensor:
         x, observed = self.columns.rows(batch)
+        x = x.to(self.x.dtype)
         found = []
         at_once = max(1, ROOM // self.rows)
         for start in range(0, len(x), at_once):
             part = slice(start, start + at_once)
-            found.append(self._by_class(self._bumps(x[part], None if observed is None else observed[part])))
+            bumps = self._bumps(x[part], None if observed is None else observed[part], ratios)
+            found.append(self._by_class(bumps))
         return torch.cat(found) if found else x.new_zeros(0, self.classes)
+
+    def log_ratios(self, batch: Batch) -> Tensor:
+        """log p(x | y) for every y up to what all classes share, (B, C): without what would drown the differences."""
+        return self._log_probs(batch, True)
 
     def log_prob(self, batch: Batch, *, samples: int = 1) -> Tensor:
         """log p(x | y), of the density's one class where there is one, (B,); exact."""
@@ -142,22 +151,29 @@ class KernelDensity(nn.Module):
                 rows[lacking, j] = self.x[have[(gap[lacking] * len(have)).long()], j]
         return rows
 
-    def _bumps(self, x: Tensor, observed: Tensor | None) -> Tensor:
-        """The log of every kept row's bump at x, (B, R)."""
+    def _bumps(self, x: Tensor, observed: Tensor | None, ratios: bool = False) -> Tensor:
+        """The log of every kept row's bump at x, (B, R); of ratios up to ½ ‖x‖²/h², which all bumps share."""
         columns, kept = self.columns, self.seen[self.owner <= self.classes]
+        h = self.width.square()
+        # About the middle of the rows, so that squares of large numbers are not subtracted from each other.
+        middle = self._middle()
         if observed is None and not columns.categories and bool(kept.all()):
-            square = squared_distances(x, self.x)
-            return -0.5 * square / self.width.square() - columns.width * (self.width.log() + 0.5 * LOG_2PI)
+            x, rows = x - middle, self.x - middle
+            if ratios:
+                return (x @ rows.T - 0.5 * rows.square().sum(1)) / h
+            square = squared_distances(x, rows)
+            return -0.5 * square / h - columns.width * (self.width.log() + 0.5 * LOG_2PI)
         seen = torch.ones_like(x) if observed is None else observed.to(x.dtype)
         mean, variance = self._marginals()
         j = columns.numbers
         have = self.seen[:, j]
-        centre = torch.where(have, self.x[:, j], mean)
-        spread = torch.where(have, self.width.square(), variance)
+        centre = torch.where(have, self.x[:, j], mean) - middle[j]
+        spread = torch.where(have, h, variance)
         some = seen[:, j]
-        y = x[:, j] * some
+        y = (x[:, j] - middle[j]) * some
         constant = centre.square() / spread + spread.log() + LOG_2PI
-        found = -0.5 * (y.square() @ (1 / spread).T + some @ constant.T) + y @ (centre / spread).T
+        slope = 1 / spread - 1 / h if ratios else 1 / spread
+        found = -0.5 * (y.square() @ slope.T + some @ constant.T) + y @ (centre / spread).T
         shares = self._shares()
         for place, levels in zip(columns.categories, columns.levels, strict=True):
             mine, theirs = x[:, place].long(), self.x[:, place].long()
@@ -178,27 +194,36 @@ class KernelDensity(nn.Module):
             parts.append(torch.logsumexp(each, 1) if len(of) else bumps.new_full((len(bumps),), -1e30))
         return torch.stack(parts, 1) - count.where(count > 0, 1).to(bumps.dtype).log()
 
+    def _middle(self) -> Tensor:
+        """The mean of the values of each column that the kept rows have, (D,); of none, and of categories, anything."""
+        kept = self.seen & (self.owner <= self.classes).unsqueeze(1)
+        return torch.where(kept, self.x, 0.0).sum(0) / kept.sum(0).clamp_min(1)
+
     def _groups(self) -> Tensor:
         """Which kept rows are of each class, and, last, of any or none: 1 or 0, (C + 1, R)."""
         classes = torch.arange(self.classes + 1, device=self.owner.device).unsqueeze(1)
         return ((self.owner == classes) | ((classes == self.classes) & (self.owner <= self.classes))).to(self.x.dtype)
 
     def _marginals(self) -> tuple[Tensor, Tensor]:
-        """The mean and the variance of each number in each kept row's class, (R, d)."""
+        """The mean and the variance of each number in each kept row's class, (R, d): of all rows if it has none."""
         j, member = self.columns.numbers, self._groups()
-        seen = self.seen[:, j].to(self.x.dtype)
-        x, count = self.x[:, j] * seen, (member @ seen).clamp_min(1)
+        seen, middle = self.seen[:, j].to(self.x.dtype), self._middle()[j]
+        x, have = (self.x[:, j] - middle) * seen, member @ seen
+        count = have.clamp_min(1)
         mean = member @ x / count
-        variance = (member @ x.square() / count - mean.square()).clamp_min(0) + self.width.square()
+        variance = (member @ x.square() / count - mean.square()).clamp_min(0)
+        mean, variance = (torch.where(have > 0, own, own[-1]) for own in (mean, variance))
         owner = self.owner.clamp_max(self.classes)
-        return mean[owner], variance[owner]
+        return mean[owner] + middle, variance[owner] + self.width.square()
 
     def _shares(self) -> dict[int, Tensor]:
         """The log shares of each category in each class, and, last, in all rows: (L, C + 1) by column."""
         member, found = self._groups(), {}
         for place, levels in zip(self.columns.categories, self.columns.levels, strict=True):
             one = torch.nn.functional.one_hot(self.x[:, place].long(), levels).to(self.x.dtype)
-            count = (member @ (one * self.seen[:, place].unsqueeze(1))).T + 1
+            count = (member @ (one * self.seen[:, place].unsqueeze(1))).T
+            # A class that has no value of it has the shares of all rows.
+            count = torch.where(count.sum(0) > 0, count, count[:, -1:]) + 1
             found[place] = (count / count.sum(0)).log()
         return found
 
@@ -270,7 +295,7 @@ class KernelDensity(nn.Module):
         if not j:
             return 1.0
         mean, _ = self._marginals()
-        x = torch.where(self.seen[:count][:, j], self.x[:count][:, j], mean[:count])
+        x = torch.where(self.seen[:count][:, j], self.x[:count][:, j], mean[:count]) - self._middle()[j]
         asked = torch.randperm(count, generator=seeds.generator(self.seed, "asked"))[:ASKED]
         square = squared_distances(x[asked], x)
         square[torch.arange(len(asked)), asked] = math.inf

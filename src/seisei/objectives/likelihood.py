@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import torch
@@ -15,6 +16,37 @@ from seisei.spec import Range, listed
 
 # How many examples a sweep's loss is measured on, where the sweep does not give it.
 MEASURED = 2048
+# A round that changes the mean log-likelihood of an example by less, in nats or as a share of it, is the last.
+STILL = 1e-7
+
+
+class Progress:
+    """How far rounds of fitting have come: whether another one would change anything.
+
+    Example:
+        >>> progress = Progress()
+        >>> for loss in (3.0, 2.5, 2.5):
+        ...     progress.add(loss)
+        >>> progress.rounds, progress.ended, progress.unfinished
+        (3, True, None)
+    """
+
+    def __init__(self) -> None:
+        self.rounds, self.loss, self.gain, self.ended = 0, math.nan, math.nan, False
+
+    def add(self, loss: float | None) -> None:
+        """Take in a round: the loss before it, None where it was a closed form."""
+        self.rounds += 1
+        self.gain, self.loss = (0.0, math.nan) if loss is None else (self.loss - loss, loss)
+        self.ended = loss is None or abs(self.gain) <= STILL * max(1.0, abs(loss))
+
+    @property
+    def unfinished(self) -> str | None:
+        """What to say of rounds that were too few, None where they were enough."""
+        if self.ended:
+            return None
+        gain = "" if math.isnan(self.gain) else f": the last one gained {self.gain:.2g} nats an example"
+        return f"the fit did not converge in {self.rounds} round{'s' * (self.rounds != 1)}{gain}"
 
 
 def label_loss(model: nn.Module, batch: Batch) -> Loss:
