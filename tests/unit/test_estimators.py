@@ -24,7 +24,7 @@ from seisei.estimators import DiscriminantClassifier, DiscriminativeClassifier, 
 from seisei.models.linear import Planes
 from seisei.objectives import likelihood
 
-# Rounds are few here so that tests are quick, and three clusters of 50 rows go on for long; a test of its own looks at it.
+# Few rounds keep tests quick, and three clusters of 50 rows go on for long; one test looks at convergence itself.
 pytestmark = pytest.mark.filterwarnings("ignore:the fit did not converge")
 IRIS, KIND = load_iris(return_X_y=True)
 DENSITIES = ["gaussian", "linear", "naive", "mixture", "ppca-mixture", "kde"]
@@ -252,7 +252,7 @@ def test_far_along_a_ray_the_class_is_that_of_the_largest_slope() -> None:
 
 @pytest.mark.parametrize("model", PLACED, ids=repr)
 def test_ties_go_to_the_first_class(model: Any) -> None:
-    """Two classes of the same rows: whatever rounding makes of it, the label is the first of the highest probability."""
+    """Two classes of the same rows: whatever rounding does, the label is the first of the highest probability."""
     x = np.random.default_rng(0).normal(size=(60, 3))
     model = clone(model).fit(np.concatenate([x, x]), np.repeat([0, 1], 60))
     if hasattr(model, "predict_proba"):
@@ -360,3 +360,25 @@ def test_numbers_of_any_size_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     for model in (DiscriminantClassifier(), DiscriminativeClassifier()):
         with pytest.warns(ConvergenceWarning, match="did not converge in 2 rounds; scale the columns"):
             model.fit(IRIS, KIND)
+
+
+# ---- the width of kernels ----
+
+
+@pytest.mark.parametrize("rows", ["rounded", "copied"])
+def test_the_width_of_kernels_bears_rows_that_repeat(rows: str) -> None:
+    """Whole numbers, or each row four times: not far from the best width, which is found by trying."""
+    draw = np.random.default_rng(0)
+    y = draw.integers(0, 2, 1200)
+    each = [draw.normal(size=(1200, 4)) + 0.5 * y[:, None] for _ in range(2)]
+    if rows == "rounded":
+        x, later, kind = each[0].round(), each[1].round(), y
+    else:
+        x, later, kind = np.repeat(each[0][:300], 4, 0), each[1], np.repeat(y[:300], 4)
+
+    def loss(bandwidth: float) -> float:
+        model = GenerativeClassifier("kde", bandwidth=bandwidth).fit(x, kind)
+        return -float(model.predict_log_proba(later)[np.arange(1200), y].mean())
+
+    best = min(loss(h) for h in (0.3, 0.5, 0.8, 1.2))
+    assert loss(0.0) < best + 0.02 < loss(0.25)

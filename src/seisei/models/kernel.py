@@ -11,7 +11,8 @@ other rows' bumps give it,
 round after round: expectation-maximisation of the likelihood of every row under the others. Of those only the nearest
 count, so that labels spread from row to row through where rows are dense, and not across gaps.
 
-h is chosen by the likelihood of each row under all others of its class. A value that is missing, in the row that is
+h is chosen by the likelihood of each row under all others of its class. There a value that was rounded stands for all
+that round to it, evenly, and a row does not count for its copies: both would be likelier the smaller h is. A value that is missing, in the row that is
 looked at or in the one that is kept, is integrated out; a kept row that lacks it says of it what its class says as a
 whole (all rows, where it has no label, or where its class has no value of it).
 
@@ -297,18 +298,26 @@ class KernelDensity(nn.Module):
         mean, _ = self._marginals()
         x = torch.where(self.seen[:count][:, j], self.x[:count][:, j], mean[:count]) - self._middle()[j]
         asked = torch.randperm(count, generator=seeds.generator(self.seed, "asked"))[:ASKED]
+        repeats = squared_distances(x[asked], x)
+        repeats = repeats <= 1e-6 * repeats.mean()
+        width = _cells(x)
+        u = torch.rand(x.shape, generator=seeds.generator(self.seed, "cells"), dtype=torch.float64).to(x) - 0.5
+        x = x + width * u
         square = squared_distances(x[asked], x)
         square[torch.arange(len(asked)), asked] = math.inf
         if not bool((self.owner[:count] == self.classes).any()):
             square.masked_fill_(self.owner[asked].unsqueeze(1) != self.owner[:count], math.inf)
         known, d = square.isfinite(), len(j)
-        same = square <= 1e-6 * square[known].mean().nan_to_num()
-        nearest = square.masked_fill(same, math.inf).min(1).values
+        nearest = square.masked_fill(repeats, math.inf).min(1).values
         nearest = nearest[nearest.isfinite()]
         if not len(nearest):
             return 1.0
-        # No smaller h can be best, since each row's own likelihood still grows with it; but for rows that repeat
-        # another, as rounding makes them, for which it would vanish.
+        # Rows that repeat the one that is left out though nothing was rounded are copies, and left out with it: under
+        # them it would be the likelier the smaller h is.
+        if float(width.square().mean(0).sum()) / 6 < 0.01 * float(nearest.mean()):
+            square.masked_fill_(repeats, math.inf)
+            known = square.isfinite()
+        # No smaller h can be best, since each row's own likelihood still grows with it.
         least = math.sqrt(float(nearest.mean()) / d)
         most = max(2 * least, math.sqrt(float(square[known].mean()) / d))
         square = square[known.any(1)]
@@ -319,3 +328,18 @@ class KernelDensity(nn.Module):
         steps = math.ceil(4 * math.log10(most / least))
         best = max((least * 10 ** (step / 4) for step in range(steps + 1)), key=likelihood)
         return max((max(least, best * 10 ** (step / 20)) for step in range(-5, 6)), key=likelihood)
+
+
+def _cells(x: Tensor) -> Tensor:
+    """How wide the values are that would have been rounded to each of x, column by column, (N, d).
+
+    A value stands for all that is nearer to it than to its neighbours in its column; where nothing was rounded that is
+    next to nothing.
+    """
+    width = torch.zeros_like(x)
+    for j in range(x.shape[1]):
+        values, place = torch.unique(x[:, j], return_inverse=True)
+        if len(values) > 1:
+            gaps = values.diff()
+            width[:, j] = torch.minimum(torch.cat([gaps[:1], gaps]), torch.cat([gaps, gaps[-1:]]))[place]
+    return width
