@@ -45,7 +45,8 @@ from seisei.nn.covariances import Full, Tied
 from seisei.nn.gaussians import Diagonal, Gaussians
 from seisei.nn.lowrank import LowRank
 from seisei.nn.mlp import mlp
-from seisei.objectives.likelihood import Progress, label_loss
+from seisei.objectives.base import Progress
+from seisei.objectives.likelihood import label_loss
 
 Array = NDArray[Any]
 CHUNK = 4096

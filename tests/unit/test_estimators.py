@@ -22,7 +22,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from seisei.estimators import DiscriminantClassifier, DiscriminativeClassifier, GenerativeClassifier
 from seisei.models.linear import Planes
-from seisei.objectives import likelihood
+from seisei.objectives import base
 
 # Few rounds keep tests quick, and three clusters of 50 rows go on for long; one test looks at convergence itself.
 pytestmark = pytest.mark.filterwarnings("ignore:the fit did not converge")
@@ -334,11 +334,11 @@ def test_fitting_with_gaps_ends_when_it_has_converged_and_says_when_it_has_not(d
         warnings.simplefilter("error")
         model = GenerativeClassifier(density, **options).fit(holes, kind)
     assert 1 < model.n_iter_ < 500
-    STILL, likelihood.STILL = likelihood.STILL, 1e-13
+    STILL, base.STILL = base.STILL, 1e-13
     try:
         far = GenerativeClassifier(density, **{**options, "rounds": 3000}).fit(holes, kind)
     finally:
-        likelihood.STILL = STILL
+        base.STILL = STILL
     assert np.abs(model.predict_proba(holes) - far.predict_proba(holes)).max() < 1e-3
     with pytest.warns(ConvergenceWarning, match="did not converge in 3 rounds.*nats an example; raise rounds=3"):
         GenerativeClassifier(density, **options, rounds=3).fit(holes, kind)

@@ -104,8 +104,9 @@ def _header(run: Run, name: str) -> str:
     speed = sorted(as_floats(run.all("train"), "examples_per_second"))
     state = f"{'Finished' if ends else 'Not finished: still going, or stopped,'} at step {run.step:,}"
     state += f" of {total:,}" if total else ""
-    if run.swept and ends and run.step == total:
-        state = f"{count_of(total, 'round')} over all examples"
+    converged = bool(run.all("converged"))
+    if run.swept and ends and total and (run.step == total or converged):
+        state = f"{count_of(run.step, 'round')} over all examples" + ", converged" * (converged and run.step > 1)
     facts = {
         "Data": ", ".join(filter(None, [_data_name(run), _examples(run), _shape(run), _classes(run)])),
         "Training": state if run.events else "",

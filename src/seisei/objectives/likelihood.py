@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated
 
 import torch
@@ -10,43 +9,12 @@ from torch import Tensor, nn
 
 from seisei.batch import Batch, Examples
 from seisei.nn.gaps import hide
-from seisei.objectives.base import Loss, Objective, Turn
+from seisei.objectives.base import Loss, Objective, Swept, Turn
 from seisei.objectives.elbo import ELBO
 from seisei.spec import Range, listed
 
 # How many examples a sweep's loss is measured on, where the sweep does not give it.
 MEASURED = 2048
-# A round that changes the mean log-likelihood of an example by less, in nats or as a share of it, is the last.
-STILL = 1e-7
-
-
-class Progress:
-    """How far rounds of fitting have come: whether another one would change anything.
-
-    Example:
-        >>> progress = Progress()
-        >>> for loss in (3.0, 2.5, 2.5):
-        ...     progress.add(loss)
-        >>> progress.rounds, progress.ended, progress.unfinished
-        (3, True, None)
-    """
-
-    def __init__(self) -> None:
-        self.rounds, self.loss, self.gain, self.ended = 0, math.nan, math.nan, False
-
-    def add(self, loss: float | None) -> None:
-        """Take in a round: the loss before it, None where it was a closed form."""
-        self.rounds += 1
-        self.gain, self.loss = (0.0, math.nan) if loss is None else (self.loss - loss, loss)
-        self.ended = loss is None or abs(self.gain) <= STILL * max(1.0, abs(loss))
-
-    @property
-    def unfinished(self) -> str | None:
-        """What to say of rounds that were too few, None where they were enough."""
-        if self.ended:
-            return None
-        gain = "" if math.isnan(self.gain) else f": the last one gained {self.gain:.2g} nats an example"
-        return f"the fit did not converge in {self.rounds} round{'s' * (self.rounds != 1)}{gain}"
 
 
 def label_loss(model: nn.Module, batch: Batch) -> Loss:
@@ -102,12 +70,12 @@ class Fitting(Objective):
         """One, a sweep."""
         return [Turn("model", self.model, self.loss, sweep=self._sweep)]
 
-    def _sweep(self, examples: Examples) -> Loss:
+    def _sweep(self, examples: Examples) -> Swept:
         found = self.model.sweep(examples)
         if found is not None:
-            return Loss(-found, {})
+            return Swept(-found, {})
         measured = self.loss(next(iter(examples())).map(lambda tensor: tensor[:MEASURED]), 1.0)
-        return Loss(measured.total, {})
+        return Swept(measured.total, {}, closed=True)
 
 
 @listed
@@ -163,7 +131,7 @@ class JointBound(Objective):
             Turn("model", self.model, self.loss),
         ]
 
-    def _count(self, examples: Examples) -> Loss:
+    def _count(self, examples: Examples) -> Swept:
         self.model.count(examples)
         entropy = -(self.model.log_prior.exp() * self.model.log_prior).sum()
-        return Loss(entropy, {})
+        return Swept(entropy, {}, closed=True)
