@@ -166,13 +166,13 @@ def _rows(
     for i, (name, label) in enumerate(zip(names, found.labels, strict=True)):
         row: dict[str, Any] = {"name": name, "label": found.names[label]}
         if sure is not None:
-            row["probability"] = round(float(sure[i, label]), 6)
+            row["probability"] = float(sure[i, label])
             if reject is not None and sure[i, label] < reject:
                 row["label"] = None
             for place, c in enumerate(np.argsort(-sure[i], kind="stable")[: top or 0], 1):
-                row |= {f"label {place}": found.names[c], f"probability {place}": round(float(sure[i, c]), 6)}
+                row |= {f"label {place}": found.names[c], f"probability {place}": float(sure[i, c])}
             if proba:
-                row |= {f"p({each})": round(float(p), 6) for each, p in zip(found.names, sure[i], strict=True)}
+                row |= {f"p({each})": float(p) for each, p in zip(found.names, sure[i], strict=True)}
         rows.append(row)
     return rows
 

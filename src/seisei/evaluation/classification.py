@@ -89,8 +89,8 @@ class Calibration:
         """The bins that hold something."""
         used = self.count > 0
         return {
-            "confidence": self.confidence[used].round(6).tolist(),
-            "accuracy": self.accuracy[used].round(6).tolist(),
+            "confidence": self.confidence[used].tolist(),
+            "accuracy": self.accuracy[used].tolist(),
             "count": self.count[used].tolist(),
             "error": self.error,
         }

@@ -12,9 +12,9 @@ round after round: expectation-maximisation of the likelihood of every row under
 count, so that labels spread from row to row through where rows are dense, and not across gaps.
 
 h is chosen by the likelihood of each row under all others of its class. There a value that was rounded stands for all
-that round to it, evenly, and a row does not count for its copies: both would be likelier the smaller h is. A value that is missing, in the row that is
-looked at or in the one that is kept, is integrated out; a kept row that lacks it says of it what its class says as a
-whole (all rows, where it has no label, or where its class has no value of it).
+that round to it, evenly, and a row does not count for its copies: both would be likelier the smaller h is. A value that
+is missing, in the row that is looked at or in the one that is kept, is integrated out; a kept row that lacks it says of
+it what its class says as a whole (all rows, where it has no label, or where its class has no value of it).
 
 References: *On Estimation of a Probability Density Function and Mode (Parzen, 1962)*; categories: *Multivariate Binary
     Discrimination by the Kernel Method (Aitchison, Aitken, 1976)*; leaving one out: *A Kernel Method for Binary Data
