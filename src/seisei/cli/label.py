@@ -73,15 +73,17 @@ def predict(
     if place is not None:
         place.write(table_bytes(rows, place.path.suffix.lower()))
     if json:
-        known = {"accuracy": float(found.right().mean())} if found.known else {}
+        known = {"accuracy": found.accuracy().value} if found.known else {}
         print(json_.dumps({"classes": list(found.names), **known, "predictions": rows}, ensure_ascii=False))
         return
     _print(rows)
     if len(rows) > SHOWN:
         print(f"… {len(rows) - SHOWN:,} more" + ("" if place else ": write them all with -o labels.csv"))
     if found.known:
-        right = found.right()
-        print(f"\n{right.mean():.2%} of {len(right):,} labels are right")
+        right, (name, majority) = found.accuracy(), found.majority()
+        span = f"(95 % interval {right.low:.2%} to {right.high:.2%})"
+        always = f"always saying {name!r} is right on {majority:.2%}"
+        print(f"\n{right.value:.2%} of {len(rows):,} labels are right {span}; {always}")
     if place is not None:
         print(place.path)
 

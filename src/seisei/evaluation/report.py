@@ -238,9 +238,8 @@ def _scores(run: Run) -> str:
     split = f"On the {esc(run.scores['split'])} split. " if run.scores.get("split") else ""
     head = '<thead><tr><th scope="col">Score</th><th scope="col" class="figure">Value</th>'
     head += '<th scope="col">Unit</th><th scope="col">Better</th></tr></thead>'
-    table = (
-        f'<table class="scores"><caption>{split}± is one standard error.</caption>{head}<tbody>{rows}</tbody></table>'
-    )
+    caption = f"<caption>{split}± is one standard error; in brackets is a 95\u00a0% interval.</caption>"
+    table = f'<table class="scores">{caption}{head}<tbody>{rows}</tbody></table>'
     if not rows:
         table = missing("This run has not been scored yet: <code>seisei evaluate</code> does it.")
     checks = run.all("validation")
@@ -495,8 +494,11 @@ SECTIONS: list[Section] = [
 
 
 def _value(score: dict[str, Any]) -> str:
-    """A score with its error, both to the error's second digit; what rounding alone left is nothing."""
-    value = as_float(score.get("value"))
+    """A score with its error, both to the error's second digit, or between the ends of its interval; what rounding
+    alone left is nothing."""
+    value, low, high = (as_float(score.get(key)) for key in ("value", "low", "high"))
+    if low <= value <= high:
+        return f"{number(value, 3)} ({number(low, 3)} to {number(high, 3)})"
     return with_error(0.0 if abs(value) < 1e-12 else value, as_float(score.get("error")))
 
 

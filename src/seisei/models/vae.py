@@ -147,7 +147,7 @@ class VAE(nn.Module):
         total: Tensor | None = None
         for start in range(0, samples, DRAWN):
             # Drawn in parts that do not depend on how many examples there are: an example's noise is then its own.
-            for z in q.draws(min(DRAWN, samples - start)).split(at_once, 1):
+            for z in torch.split(q.draws(min(DRAWN, samples - start)), at_once, 1):
                 part = torch.logsumexp(self._log_weights(batch, z, q, log_prior), 1)
                 total = part if total is None else torch.logaddexp(total, part)
         assert total is not None

@@ -78,7 +78,7 @@ class Progress:
     @property
     def unfinished(self) -> str | None:
         """What to say of rounds that were too few, None where they were enough."""
-        if self.ended:
+        if self.ended or not self.rounds:
             return None
         gain = "" if math.isnan(self.gain) else f": the last one gained {self.gain:.2g} nats an example"
         return f"the fit did not converge in {self.rounds} round{'s' * (self.rounds != 1)}{gain}"

@@ -143,7 +143,7 @@ class Training:
     @property
     def unfinished(self) -> list[str]:
         """What to say of sweeps that did not converge."""
-        found = [move.unfinished for move in self.moves if isinstance(move, Sweeping)]
+        found = [move.unfinished for move in self._swept]
         return [what for what in found if what is not None]
 
     def judge(self, value: float) -> bool:
@@ -158,6 +158,11 @@ class Training:
     def _optimized(self) -> list[Move]:
         """The moves that have an optimizer, whose state a checkpoint keeps."""
         return [move for move in self.moves if isinstance(move, Move)]
+
+    @property
+    def _swept(self) -> list[Sweeping]:
+        """The moves that have none."""
+        return [move for move in self.moves if isinstance(move, Sweeping)]
 
     def advance(self) -> None:
         """Make one step: every player whose turn it is moves once."""
@@ -219,7 +224,7 @@ class Training:
         plain = {name: getattr(self, name) for name in ("step", "seed", "rate_factor", "skipped", "rollbacks")}
         made_by = {"torch": torch.__version__, "threads": torch.get_num_threads(), "levers": self.engine.levers}
         best = None if self.best is None else list(self.best)
-        swept = {m.turn.name: m.progress.to_json() for m in self.moves if isinstance(m, Sweeping)}
+        swept = {m.turn.name: m.progress.to_json() for m in self._swept}
         return tensors, {
             **plain,
             "best": best,
@@ -255,11 +260,10 @@ class Training:
             self.meter.restore(state["meter"], self.engine.device)
             seed, best = int(state["seed"]), state.get("best")
             self.best = None if best is None else (float(best[0]), int(best[1]))
-            for move in self.moves:
-                if isinstance(move, Sweeping):
-                    move.progress = Progress.from_json(state.get("swept", {}).get(move.turn.name, {}))
+            for sweeping in self._swept:
+                sweeping.progress = Progress.from_json(state.get("swept", {}).get(sweeping.turn.name, {}))
             self.ended = self.step > 0 and self.converged
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             remedy = "resume from another checkpoint with --step"
             raise UserError("E-RES-19", f"{name}/state.json", f"lacks {error}", remedy) from error
         if seed != self.seed:
