@@ -96,3 +96,12 @@ def test_files_hold_every_digit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     rows = list(csv.DictReader(Path("s.csv").read_text().splitlines()))
     assert np.array_equal([float(row["nats"]) for row in rows], scores.nats)
     assert "probability" in capsys.readouterr().out
+
+
+def test_a_row_that_single_precision_cannot_square_has_probabilities(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    columns = {"a": draw.normal(size=60).tolist(), "b": draw.normal(size=60).tolist(), "kind": ["x", "y"] * 30}
+    options: dict[str, Any] = {"target": "kind", "batch": 16, "steps": 5, "report": False}
+    run = seisei.train("generative", columns, density="vae", output=tmp_path / "run", **options)
+    found = run.predict({"a": [1e25, -1e29, 0.0], "b": [0.0, 1e29, 1e15]})
+    assert found.log_posterior is not None and np.allclose(np.exp(found.log_posterior).sum(1), 1)

@@ -176,7 +176,9 @@ class GenerativeClassifier(nn.Module):
             found = self._log_probs(moved, samples or self.samples)
             total = found if total is None else torch.logaddexp(total, found)
         assert total is not None
-        return total - math.log(len(self.moves)) + self.log_prior
+        joint = total - math.log(len(self.moves)) + self.log_prior
+        # So far away that single precision has no number for its square, an example is as unlikely as can be.
+        return torch.where(joint.isnan(), -math.inf, joint)
 
     def _log_probs(self, batch: Batch, samples: int) -> Tensor:
         """log p(x | y) for every y, of pictures where they are, (B, C)."""
@@ -207,7 +209,9 @@ class GenerativeClassifier(nn.Module):
         if len(self.moves) == 1 and hasattr(self.density, "log_ratios"):
             ratios: Tensor = self.density.log_ratios(batch)
             return (ratios + self.log_prior).log_softmax(1)
-        return self.log_joint(batch, samples=samples).log_softmax(1)
+        joint = self.log_joint(batch, samples=samples)
+        # Of an example that no class has a likelihood for only p(y) is left.
+        return torch.where(joint.isfinite().any(1, keepdim=True), joint, self.log_prior.to(joint)).log_softmax(1)
 
     def log_prob(self, batch: Batch, *, samples: int | None = None) -> Tensor:
         """log p(x) = log Σ_y p(x, y), (B,)."""
