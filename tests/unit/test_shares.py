@@ -13,7 +13,8 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score
 import seisei
 from seisei.cli.train import score_lines
 from seisei.evaluation.classification import Predictions
-from seisei.evaluation.estimates import mean_of_shares, share_of, wilson
+from seisei.evaluation.contrast import wilson
+from seisei.evaluation.estimates import mean_of_shares, share_of
 from seisei.evaluation.report import write_report
 
 

@@ -21,12 +21,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from seisei.evaluation.contrast import wilson
+
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
-
-
-# Of a normal density 95 % lie within so many standard deviations.
-CONFIDENT = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -49,18 +47,6 @@ class Estimate:
         """As plain data: an error that is not known is None; ends where there are any."""
         found = {"value": self.value, "error": self.error if math.isfinite(self.error) else None}
         return found if self.low is None else {**found, "low": self.low, "high": self.high}
-
-
-def wilson(p: float, n: int, z: float = CONFIDENT) -> tuple[float, float]:
-    """Both ends of Wilson's interval of a proportion p of n examples.
-
-    Example:
-        >>> [round(end, 4) for end in wilson(1.0, 10)], [round(end, 4) for end in wilson(0.5, 100)]
-        ([0.7225, 1.0], [0.4038, 0.5962])
-    """
-    middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    # Rounding may leave p just outside where it is an end itself.
-    return min(p, (middle - half) / (1 + z * z / n)), max(p, (middle + half) / (1 + z * z / n))
 
 
 def features_of(least: int, **named: ArrayLike) -> list[Floats]:

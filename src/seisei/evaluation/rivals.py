@@ -14,8 +14,7 @@ from typing import Any
 
 from seisei.errors import UserError
 from seisei.evaluation.canvas import clip
-from seisei.evaluation.contrast import Score, Triple
-from seisei.evaluation.estimates import wilson
+from seisei.evaluation.contrast import Score, Triple, wilson
 from seisei.evaluation.record import as_dict, as_dicts, as_float, as_list, as_whole, too_deep
 
 KINDS = {  # how a classifier reaches a label: its name, its formula, what that means
