@@ -227,10 +227,8 @@ class _Of:
             u = torch.rand(shape, generator=seeds.generator(self.seed, "hidden"))
             # A pixel is hidden in all of its colours.
             u = u[:, :1].expand(shape) if len(shape) == 4 else u
-            right = self.pipeline.predict(self.part, seed=self.seed, keep=u >= share).right()
-            found.append(
-                {"share": share, "accuracy": float(right.mean()), "error": float(right.std() / len(right) ** 0.5)}
-            )
+            right = self.pipeline.predict(self.part, seed=self.seed, keep=u >= share).accuracy()
+            found.append({"share": share, "accuracy": right.value, "error": right.error})
         return found
 
     def learning(self, data: Dataset) -> list[dict[str, float]]:

@@ -7,17 +7,25 @@
 They hold to scikit-learn's contract, so that they go into its pipelines, searches and cross-validations. What they are
 made of is what `seisei train` makes; nothing is written to disk. A NaN is a missing value: the generative classifier
 integrates it out, the others take the column's mean in its place, and are told where training rows had gaps.
+
+What a model computes with is less the mean of each column in fitting, in units of a power of 2 near the columns' common
+spread, taken in float64 before any rounding to float32: a column may count from anywhere, and in any unit. The answers
+are in the units of the columns.
 """
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -37,16 +45,93 @@ from seisei.nn.covariances import Full, Tied
 from seisei.nn.gaussians import Diagonal, Gaussians
 from seisei.nn.lowrank import LowRank
 from seisei.nn.mlp import mlp
+from seisei.objectives.base import Progress
 from seisei.objectives.likelihood import label_loss
 
 Array = NDArray[Any]
 CHUNK = 4096
+# From so many columns on float32 stays float32, which is twice as fast; with fewer all is computed in float64.
+LARGE = 256
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where the numbers of fitting lie, and how far apart: what a model computes with is (x − centre)/scale.
+
+    Arguments:
+        centre: of each column, (D,); 0 of one without values, and of categories.
+        scale: a power of 2 near the root of the mean variance of the columns.
+        numbers: which columns are numbers, (D,).
+        dtype: of the result.
+    """
+
+    centre: Array
+    scale: float
+    numbers: Array
+    dtype: torch.dtype
+
+    @classmethod
+    def of(cls, X: Array, numbers: Array) -> _Place:
+        """The place of these rows, NaN where a value is missing."""
+        count, top = np.zeros(X.shape[1]), 0.0
+        first, second = np.zeros(X.shape[1]), np.zeros(X.shape[1])
+        chunks = [slice(start, start + CHUNK) for start in range(0, len(X), CHUNK)]
+        for part in chunks:
+            top = max(top, float(np.nanmax(np.abs(X[part][:, numbers]), initial=0.0)))
+        # Sums and squares of half the largest float64 would overflow; a power of 2 changes no digit.
+        unit = math.ldexp(1.0, math.frexp(top)[1]) if top > 1e100 else 1.0
+        for part in chunks:
+            rows = np.where(numbers, X[part], np.nan).astype(np.float64) / unit
+            count, first = count + (~np.isnan(rows)).sum(0), first + np.nansum(rows, 0)
+        n = count.clip(1)
+        mean, farthest = first / n, 0.0
+        for part in chunks:
+            rows = np.abs(np.where(numbers, X[part], np.nan).astype(np.float64) / unit - mean)
+            farthest = max(farthest, float(np.nanmax(rows, initial=0.0)))
+        small = math.ldexp(1.0, math.frexp(farthest)[1]) if farthest else 1.0
+        for part in chunks:
+            rows = (np.where(numbers, X[part], np.nan).astype(np.float64) / unit - mean) / small
+            second += np.nansum(np.square(rows), 0)
+        variance = (second / n)[count > 0]
+        spread = math.sqrt(float(variance.mean())) if len(variance) else 0.0
+        scale = math.ldexp(1.0, round(math.log2(spread))) * small * unit if spread else 1.0
+        wide = X.shape[1] >= LARGE and X.dtype == np.float32
+        return cls(mean * unit, scale, numbers, torch.float32 if wide else torch.float64)
+
+    @property
+    def farthest(self) -> float:
+        """The largest number whose square a model may meet."""
+        return 1e12 if self.dtype == torch.float32 else 1e100
+
+    def put(self, X: Array) -> tuple[Tensor, Array]:
+        """Rows as a model sees them, and by what each was shortened, (N,).
+
+        A row beyond all that arithmetic can square is moved towards the centre of the data, along its own ray: there
+        all that is squared has long outgrown the rest, and which class is likeliest is decided.
+        """
+        found, shortened = torch.empty(X.shape, dtype=self.dtype), np.ones(len(X))
+        for start in range(0, len(X), CHUNK):
+            part = slice(start, start + CHUNK)
+            # Halves, since the difference of the largest numbers overflows.
+            half = X[part].astype(np.float64) / 2 - self.centre / 2
+            far = np.nanmax(np.abs(np.where(self.numbers, half, 0.0)), 1, initial=0.0)
+            limit = self.farthest * self.scale / 2
+            by = np.where(far > limit, far / limit, 1.0).clip(1.0, 1e300)
+            standard = half / by[:, None] / (self.scale / 2)
+            rows = np.where(self.numbers, standard, X[part])
+            found[part], shortened[part] = torch.from_numpy(rows), by
+        return found, shortened
+
+    def back(self, x: Array) -> Array:
+        """Rows that a model drew, in the units of the columns."""
+        return np.where(self.numbers, x * self.scale + self.centre, x)
 
 
 class _Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """What the three have in common: from arrays to batches, and from class numbers to labels."""
 
     _model: Any
+    _place: _Place
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -55,25 +140,28 @@ class _Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _read(self, X: Any, y: Any) -> tuple[Tensor, Tensor]:
         """Arrays as tensors; `classes_` and the categories are settled here."""
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
+        with np.errstate(over="ignore", invalid="ignore"):  # It adds all of them up, which may overflow.
+            X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
         check_classification_targets(y)
         self.classes_, numbers = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"Classifier can't train when only one class is present: {self.classes_[0]!r}")
         self._levels = {int(j): np.unique(X[~np.isnan(X[:, j]), j]) for j in self._categorical()}
-        return self._tensor(X), torch.as_tensor(numbers, dtype=torch.long)
+        columns = np.array([j not in self._levels for j in range(X.shape[1])])
+        self._place = _Place.of(X, columns)
+        return self._put(X)[0], torch.as_tensor(numbers, dtype=torch.long)
 
     def _categorical(self) -> Sequence[int]:
         return getattr(self, "categorical", None) or ()
 
-    def _tensor(self, X: Array) -> Tensor:
-        """Rows with each category as its number; one that was not seen in fitting counts as missing."""
+    def _put(self, X: Array) -> tuple[Tensor, Array]:
+        """See `_Place.put`; with each category as its number; one that was not seen in fitting counts as missing."""
         if self._levels:
             X = X.copy()
             for j, levels in self._levels.items():
                 place = np.searchsorted(levels, X[:, j]).clip(0, max(0, len(levels) - 1))
                 X[:, j] = np.where(levels[place] == X[:, j], place, np.nan) if len(levels) else np.nan
-        return torch.from_numpy(np.require(X, requirements=["C", "W"]))
+        return self._place.put(X)
 
     def _sizes(self, width: int) -> Sizes:
         if not self._levels:
@@ -86,10 +174,12 @@ class _Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             part = slice(start, start + size)
             yield _batch(x[part], None if y is None else y[part], complete)
 
-    def _asked(self, X: Any) -> Tensor:
+    def _asked(self, X: Any) -> tuple[Tensor, Array]:
+        """New rows, and by what each was shortened."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan", reset=False)
-        return self._tensor(X).to(self._dtype)
+        with np.errstate(over="ignore", invalid="ignore"):
+            X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan", reset=False)
+        return self._put(X)
 
     def _each(self, x: Tensor, answer: Any) -> Array:
         with torch.no_grad():
@@ -101,7 +191,7 @@ class _Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> Array:
         """The class of each row, (N,)."""
-        x = self._asked(X)
+        x, _ = self._asked(X)
         labels: Array = self.classes_[self._each(x, self._model.decide)]
         return labels
 
@@ -113,19 +203,28 @@ class _Filling(_Classifier):
     """
 
     def _fitted_tensor(self, x: Tensor) -> Tensor:
-        """Training rows, whose means and gaps are kept."""
-        gaps = x.isnan()
-        self._means = torch.where(gaps, 0.0, x).sum(0) / (~gaps).sum(0).clamp_min(1)
-        self._gappy = gaps.any(0)
+        """Training rows, whose gaps are kept."""
+        self._gappy = x.isnan().any(0)
         return self._filled(x)
 
     def _filled(self, x: Tensor) -> Tensor:
         gaps = x.isnan()
-        whole = torch.where(gaps, self._means.to(x.dtype), x)
-        return torch.cat([whole, gaps[:, self._gappy].to(x.dtype)], 1)
+        # The mean of a column is 0 here.
+        return torch.cat([torch.where(gaps, 0.0, x), gaps[:, self._gappy].to(x.dtype)], 1)
 
-    def _asked(self, X: Any) -> Tensor:
-        return self._filled(super()._asked(X))
+    def _asked(self, X: Any) -> tuple[Tensor, Array]:
+        x, shortened = super()._asked(X)
+        return self._filled(x), shortened
+
+    def _strength(self, strength: float) -> float:
+        """A regularisation of weights per unit of the columns as one of weights per unit of what the model sees."""
+        return min(max(strength / self._place.scale / self._place.scale, 1e-10 * strength), 1e10 * strength)
+
+
+def _settled(unfinished: str | None) -> None:
+    """Say that a fit did not converge."""
+    if unfinished is not None:
+        warnings.warn(unfinished, ConvergenceWarning, stacklevel=3)
 
 
 def _one_of(name: str, value: Any, choices: tuple[str, ...]) -> None:
@@ -138,7 +237,7 @@ class _Probabilistic(_Classifier):
 
     def predict_log_proba(self, X: Any) -> Array:
         """log p(y | x) of every class, (N, C)."""
-        return self._each(self._asked(X), self._model.log_posterior).astype(np.float64)
+        return self._each(self._asked(X)[0], self._model.log_posterior).astype(np.float64)
 
     def predict_proba(self, X: Any) -> Array:
         """p(y | x) of every class, (N, C)."""
@@ -185,17 +284,22 @@ class DiscriminantClassifier(_Filling):
         features: nn.Module = RowFeatures(x.shape[1])
         if self.method == "kernel":
             count = min(self.landmarks, len(x))
-            features = Landmarks(features, features.outputs, count, self.gamma, seed)  # type: ignore[arg-type]
+            gamma = min(self.gamma * self._place.scale * self._place.scale, 1e300)
+            features = Landmarks(features, features.outputs, count, gamma, seed)  # type: ignore[arg-type]
         kind: Any = "perceptron" if self.method == "perceptron" else "margin"
-        planes = Planes(features, features.outputs, len(self.classes_), kind, self.strength, seed)  # type: ignore[arg-type]
-        self._dtype = x.dtype
+        # A kernel has no unit.
+        strength = self.strength if self.method == "kernel" else self._strength(self.strength)
+        planes = Planes(features, features.outputs, len(self.classes_), kind, strength, seed)  # type: ignore[arg-type]
         self._model = Discriminant(planes).to(x.dtype)
         self._model.sweep(lambda: self._batches(x, numbers))
+        _settled(self._model.unfinished)
         return self
 
     def decision_function(self, X: Any) -> Array:
         """The score of every class, (N, C); of two classes, how far on the second's side, (N,)."""
-        scores = self._each(self._asked(X), self._model.surface)
+        x, shortened = self._asked(X)
+        with np.errstate(over="ignore"):
+            scores = self._each(x, self._model.surface) * shortened[:, None].astype(np.float64)
         return scores if scores.shape[1] > 2 else scores[:, 1] - scores[:, 0]
 
 
@@ -249,11 +353,12 @@ class DiscriminativeClassifier(_Filling, _Probabilistic):
         x = self._fitted_tensor(x)
         seed, classes = self._seed(), len(self.classes_)
         reader = RowFeatures(x.shape[1])
-        self._dtype = x.dtype
         if self.network == "linear":
-            planes = Planes(reader, reader.outputs, classes, "logistic", self.strength, seed)
+            strength = self._strength(self.strength)
+            planes = Planes(reader, reader.outputs, classes, "logistic", strength, seed)
             self._model = Discriminative(planes).to(x.dtype)
             self._model.sweep(lambda: self._batches(x, numbers))
+            _settled(self._model.unfinished)
             return self
         with seeds.seeded(seed, "weights"):
             layers = mlp(reader.outputs, classes, self.width, self.depth)
@@ -287,7 +392,8 @@ class GenerativeClassifier(_Probabilistic):
         shrinkage: share of the way from each covariance to a round one of the same trace.
         borrowed: rows of a round cloud that are added to each Gaussian, where there are few.
         prior: of the classes: as in the data, or uniform.
-        rounds: of expectation-maximisation, where one is not enough.
+        rounds: of expectation-maximisation at most, where one is not enough; it ends where the likelihood stands still,
+            and warns where it does not.
         kernels: rows that kde keeps.
         bandwidth: of kde; 0 chooses it by the likelihood of each row under the others.
         categorical: the places of columns whose values are categories.
@@ -309,7 +415,7 @@ class GenerativeClassifier(_Probabilistic):
         shrinkage: float = 1e-6,
         borrowed: float = 0.0,
         prior: Literal["data", "uniform"] = "data",
-        rounds: int = 30,
+        rounds: int = 500,
         kernels: int = 10_000,
         bandwidth: float = 0.0,
         categorical: Sequence[int] | None = None,
@@ -333,22 +439,23 @@ class GenerativeClassifier(_Probabilistic):
         _one_of("prior", self.prior, ("data", "uniform"))
         x, numbers = self._read(X, y)
         classes, sizes, seed = len(self.classes_), self._sizes(x.shape[1]), self._seed()
-        self._dtype = x.dtype
-        rounds = 1
+        scale = self._place.scale
         if self.density == "kde":
-            density: nn.Module = KernelDensity(classes, sizes, min(self.kernels, len(x)), self.bandwidth, seed=seed).to(
-                x.dtype
-            )
+            width = min(self.bandwidth / scale, 1e100)
+            density: nn.Module = KernelDensity(classes, sizes, min(self.kernels, len(x)), width, seed=seed).to(x.dtype)
         else:
             many = self.density in ("mixture", "ppca-mixture")
             k = self.components if many else 1
             part = self._gaussians(classes * k, len(Columns(sizes).numbers), x.dtype)
             density = Mixture(classes, k, sizes, part, seed=seed)
-            rounds = self.rounds if many or _lacks(x) else 1
         self._model = Generative(density, classes, self.prior)
         whole = list(self._batches(x, numbers))
-        for _ in range(rounds):
-            self._model.sweep(lambda: whole)
+        progress = Progress()
+        while not progress.ended and progress.rounds < self.rounds:
+            found = self._model.sweep(lambda: whole)
+            progress.add(None if found is None else -float(found))
+        self.n_iter_ = progress.rounds
+        _settled(progress.unfinished and f"{progress.unfinished}; raise rounds={self.rounds}")
         return self
 
     def _gaussians(self, count: int, dim: int, dtype: torch.dtype) -> Gaussians:
@@ -361,11 +468,23 @@ class GenerativeClassifier(_Probabilistic):
 
     def predict_joint_log_proba(self, X: Any) -> Array:
         """log p(x, y) of every class, (N, C)."""
-        return self._each(self._asked(X), self._model.log_joint).astype(np.float64)
+        x, shortened = self._asked(X)
+        return self._in_units(self._each(x, self._model.log_joint), x, shortened)
 
     def score_samples(self, X: Any) -> Array:
         """log p(x), (N,): outliers have the lowest."""
-        return self._each(self._asked(X), self._model.log_prob).astype(np.float64)
+        x, shortened = self._asked(X)
+        return self._in_units(self._each(x, self._model.log_prob), x, shortened)
+
+    def _in_units(self, found: Array, x: Tensor, shortened: Array) -> Array:
+        """Log-densities in the units of the columns, of rows that were shortened by so much."""
+        there = (~x[:, torch.from_numpy(self._place.numbers)].isnan()).sum(1).numpy()
+        more, volume = shortened, there * math.log(self._place.scale)
+        if found.ndim == 2:
+            more, volume = more[:, None], volume[:, None]
+        with np.errstate(over="ignore"):
+            # So far out a log-density is its square alone; beyond the largest number it is minus infinity.
+            return np.where(more > 1, found.astype(np.float64) * more * more, found) - volume
 
     def sample(self, n_samples: int = 1, *, label: Any = None, random_state: Any = None) -> tuple[Array, Array]:
         """New rows and their labels: of this label, or of labels drawn from p(y)."""
@@ -378,7 +497,7 @@ class GenerativeClassifier(_Probabilistic):
                 y = self._model.draw_labels(n_samples)
             else:
                 y = torch.full((n_samples,), int(np.searchsorted(self.classes_, label)))
-            x = self._model.density.sample(n_samples, y).numpy().astype(np.float64)
+            x = self._place.back(self._model.density.sample(n_samples, y).numpy().astype(np.float64))
         for j, levels in self._levels.items():
             x[:, j] = levels[x[:, j].astype(int)]
         return x, self.classes_[y.numpy()]

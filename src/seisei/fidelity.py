@@ -23,7 +23,7 @@ from seisei.batch import Batch
 from seisei.data.dataset import Dataset
 from seisei.errors import UserError
 from seisei.evaluation.distances import frechet_distance, kernel_distance
-from seisei.evaluation.estimates import Estimate
+from seisei.evaluation.estimates import Estimate, share_of
 from seisei.evaluation.kinds import modes, within_classes
 from seisei.evaluation.neighbours import copied, nearest, neighbourhoods
 from seisei.modalities.image import Image
@@ -257,8 +257,7 @@ def classification_accuracy(
         with torch.enable_grad():
             classifier = _classifier(replace(lesson, splits={"train": torch.arange(len(known))}), seed, steps)
         told = torch.cat([classifier.decide(batch) for batch in pipeline.batches(part)])
-        share = float((told == part.y)[part.y >= 0].double().mean())  # type: ignore[operator, index]
-        found.append(Estimate(share, float(np.sqrt(share * (1 - share) / len(part)))))
+        found.append(share_of((told == part.y)[part.y >= 0].numpy()))  # type: ignore[operator, index]
     return found[0], found[1]
 
 
@@ -299,9 +298,7 @@ def _by_classes(
             divergence = Estimate(hit.corrected, hit.divergence.error)
             kinds.append(_score("reverse KL of kinds", divergence, f"drawn from real shares, {judge}", "lower", "nats"))
         return kinds
-    right = (told == asked).double()
-    share = float(right.mean())
-    as_asked = Estimate(share, float(np.sqrt(share * (1 - share) / len(right))))
+    as_asked = share_of((told == asked).numpy())
     kinds = [_score("label fidelity", as_asked, f"drawn as asked for, {judge}", "higher", "share")]
     counts = torch.bincount(asked, minlength=2)
     if int(counts[counts > 0].min()) >= EACH:
@@ -323,5 +320,4 @@ def _read(features: Callable[[Batch], Tensor], batches: list[Batch]) -> Found:
 
 
 def _score(name: str, found: Estimate, note: str, better: str = "lower", unit: str = "") -> Score:
-    error = found.error if np.isfinite(found.error) else None
-    return {"name": name, "value": found.value, "error": error, "unit": unit, "better": better, "note": note}
+    return {"name": name, **found.to_json(), "unit": unit, "better": better, "note": note}

@@ -191,7 +191,14 @@ def evaluate(
 
     told = told or predictions(pipeline, part, seed)
     if told is not None:
-        add("accuracy", told.right(), "share", "higher", "labels that are right")
+        name, majority = told.majority()
+        classes = len(np.unique(told.truth))  # type: ignore[arg-type]
+        about = {"unit": "share", "better": "higher"}
+        note = f"labels that are right; always saying {name!r} is right on {majority:.1%}"
+        scores.append({"name": "accuracy", **told.accuracy().to_json(), **about, "note": note, "chance": majority})
+        note = f"the mean over classes of the share that is right; {1 / classes:.1%} without looking"
+        balanced = told.balanced_accuracy().to_json()
+        scores.append({"name": "balanced accuracy", **balanced, **about, "note": note, "chance": 1 / classes})
         if told.log_posterior is not None:
             add("log-loss", told.log_loss(), "nats", "lower", "−log p(true label | x)")
             add("Brier score", told.brier(), "squared error", "lower", "of the probabilities of all classes")
@@ -228,8 +235,8 @@ def evaluate(
     if thorough and only_draws(pipeline) and pipeline.conditional and isinstance(data.schema.y, Label):
         made, real = classification_accuracy(pipeline, data, split=split, most=most, seed=seed)
         note = f"a classifier that learns from drawn {pipeline.schema.x.noun}s alone; from as many real ones"
-        add("classification accuracy score", [made.value], "share", "higher", f"{note} {real.value:.1%}")
-        scores[-1]["error"] = made.error
+        about = {"unit": "share", "better": "higher", "note": f"{note} {real.value:.1%}"}
+        scores.append({"name": "classification accuracy score", **made.to_json(), **about})
     noun = pipeline.schema.x.noun
     return {
         "split": split,

@@ -8,7 +8,7 @@ training cannot disturb training, and two processes, or micro-batches, draw what
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from numbers import Integral
@@ -81,12 +81,35 @@ class Draws:
         return self._slice(torch.rand(self.total, *shape, generator=self.generator, device=device), count)
 
 
-_draws: ContextVar[Draws | None] = ContextVar("draws", default=None)
+class Keyed:
+    """Noise of examples that depends on each one's own key: not on its place, nor on what else is in its batch.
+
+    Arguments:
+        seed: of all of it.
+        keys: of the examples, one each.
+        device: where the noise is wanted.
+    """
+
+    def __init__(self, seed: int, keys: Sequence[object], device: torch.device | str = "cpu") -> None:
+        self.generators, self.device = [generator(seed, "keyed", key) for key in keys], device
+
+    def normal(self, count: int, *shape: int) -> Tensor:
+        """Standard normal noise (count, *shape)."""
+        assert count == len(self.generators), "noise of other examples than those with a key"
+        return torch.stack([torch.randn(*shape, generator=own) for own in self.generators]).to(self.device)
+
+    def uniform(self, count: int, *shape: int) -> Tensor:
+        """Uniform noise in [0, 1), (count, *shape)."""
+        assert count == len(self.generators), "noise of other examples than those with a key"
+        return torch.stack([torch.rand(*shape, generator=own) for own in self.generators]).to(self.device)
+
+
+_draws: ContextVar[Draws | Keyed | None] = ContextVar("draws", default=None)
 
 
 @contextmanager
-def drawing(draws: Draws) -> Iterator[None]:
-    """Inside, `normal` and `uniform` draw from the step's noise."""
+def drawing(draws: Draws | Keyed) -> Iterator[None]:
+    """Inside, `normal` and `uniform` draw from the step's noise, or from each example's own."""
     token = _draws.set(draws)
     try:
         yield
@@ -97,9 +120,8 @@ def drawing(draws: Draws) -> Iterator[None]:
 def normal(count: int, *shape: int, device: torch.device | str = "cpu") -> Tensor:
     """Standard normal noise per example: (count, *shape).
 
-    Inside a training step it is a function of (seed, step, position in the batch); elsewhere it comes from torch's
-    global
-    randomness, which `seeded` fixes.
+    Inside a training step it is a function of (seed, step, position in the batch), where an example is scored one of
+    (seed, example); elsewhere it comes from torch's global randomness, which `seeded` fixes.
     """
     draws = _draws.get()
     return draws.normal(count, *shape) if draws is not None else torch.randn(count, *shape, device=device)

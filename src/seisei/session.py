@@ -267,6 +267,9 @@ def resume(
             raise UserError(
                 "E-RES-23", path, f"finished at {checkpoint.step}", f"raise --steps above {checkpoint.step}"
             )
+        if checkpoint is not None and _converged(checkpoint.state) and _complete(run, recipe):
+            problem = f"converged at step {checkpoint.step}: another one changes nothing"
+            raise UserError("E-RES-23", path, problem, "use it as it is, or train anew with other options")
         dataset = _data_again(path, data, options, seed, before, accept_new_data, _scan_progress(told))
         _fits(plan, dataset, engine)
         for note in engine.notes + notes + ([] if checkpoint is None else _changes(checkpoint.state, engine)):
@@ -298,6 +301,12 @@ def _data_again(
         problem = f"the data changed: {dataset.report['splits']} now, {then} when the run began"
         raise UserError("E-RES-15", given, problem, "restore them, or pass --accept-new-data")
     return dataset
+
+
+def _converged(state: dict[str, Any]) -> bool:
+    """Whether a checkpoint is of a run that learned by sweeps alone and has converged."""
+    swept = state.get("swept")
+    return bool(swept) and state.get("converged") is True
 
 
 def _complete(run: RunFolder, recipe: dict[str, Any]) -> bool:
@@ -402,6 +411,11 @@ def _train(
                 saving,
             ]
             fit(training, hooks, recover(run, journal))
+            if training.converged:
+                journal.write({"event": "converged", "step": training.step})
+            for what in training.unfinished:
+                rounds = "; raise --steps" if "--steps" not in what and plan.steps == training.step else ""
+                journal.write({"event": "note", "step": training.step, "what": what + rounds})
             journal.write({"event": "end", "step": training.step, "seconds": round(time.perf_counter() - begun, 1)})
         # The other processes are not needed for the report, and leave.
         if engine.is_main and recipe["report"]:

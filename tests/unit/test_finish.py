@@ -78,7 +78,7 @@ def test_a_density_of_pictures_leaves_a_column_for_each_class(tmp_path: Path) ->
     assert called["classes"] == labels and called["examples"] == matrix.sum() == scores["examples"]
     accuracy, *_, density = [score["value"] for score in scores["scores"]]
     assert matrix.trace() / matrix.sum() == pytest.approx(accuracy) and np.isfinite(density)
-    assert called["calibration"]["error"] == pytest.approx(scores["scores"][3]["value"])
+    assert called["calibration"]["error"] == pytest.approx(scores["scores"][4]["value"])
     found = page(run)
     there = [section["id"] for section in found.all("section")]
     assert there == ["samples", "scores", "confusion", "calibration", "watch", "data", "reproduce"]
@@ -131,8 +131,8 @@ def test_labels_that_are_not_known_are_not_judged(tmp_path: Path) -> None:
     assert data.y is not None
     half = replace(data, y=torch.where(torch.arange(60) < 30, data.y, -1))
     found = evaluate(pipeline, half, split="test", samples=1, most=100)
-    assert found["scores"][:4] == known["scores"][:4], "accuracy, log-loss, Brier score and calibration error"
-    assert found["scores"][4] != known["scores"][4], "how likely an example is needs no label"
+    assert found["scores"][:5] == known["scores"][:5], "both accuracies, log-loss, Brier score and calibration error"
+    assert found["scores"][5] != known["scores"][5], "how likely an example is needs no label"
     assert predictions(pipeline, replace(data, y=torch.full((60,), -1))) is None
 
 

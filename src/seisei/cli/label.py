@@ -73,15 +73,17 @@ def predict(
     if place is not None:
         place.write(table_bytes(rows, place.path.suffix.lower()))
     if json:
-        known = {"accuracy": float(found.right().mean())} if found.known else {}
+        known = {"accuracy": found.accuracy().value} if found.known else {}
         echo_json({"classes": list(found.names), **known, "predictions": rows})
         return
     _print(rows)
     if len(rows) > SHOWN:
         echo(f"… {len(rows) - SHOWN:,} more" + ("" if place else ": write them all with -o labels.csv"))
     if found.known:
-        right = found.right()
-        echo("", f"{right.mean():.2%} of {len(right):,} labels are right")
+        right, (name, majority) = found.accuracy(), found.majority()
+        span = f"(95 % interval {right.low:.2%} to {right.high:.2%})"
+        always = f"always saying {name!r} is right on {majority:.2%}"
+        echo("", f"{right.value:.2%} of {len(rows):,} labels are right {span}; {always}")
     if place is not None:
         echo(place.path)
 
@@ -166,13 +168,13 @@ def _rows(
     for i, (name, label) in enumerate(zip(names, found.labels, strict=True)):
         row: dict[str, Any] = {"name": name, "label": found.names[label]}
         if sure is not None:
-            row["probability"] = round(float(sure[i, label]), 6)
+            row["probability"] = float(sure[i, label])
             if reject is not None and sure[i, label] < reject:
                 row["label"] = None
             for place, c in enumerate(np.argsort(-sure[i], kind="stable")[: top or 0], 1):
-                row |= {f"label {place}": found.names[c], f"probability {place}": round(float(sure[i, c]), 6)}
+                row |= {f"label {place}": found.names[c], f"probability {place}": float(sure[i, c])}
             if proba:
-                row |= {f"p({each})": round(float(p), 6) for each, p in zip(found.names, sure[i], strict=True)}
+                row |= {f"p({each})": float(p) for each, p in zip(found.names, sure[i], strict=True)}
         rows.append(row)
     return rows
 

@@ -100,7 +100,7 @@ def score(
         for i, name in enumerate(data.names)
     ]
     if place is not None:
-        place.write(table_bytes([{k: _digits(v, 6) for k, v in row.items()} for row in rows], ".csv"))
+        place.write(table_bytes(rows, ".csv"))
     (nats, error) = mean_and_error(found.nats)
     if json:
         mean: dict[str, float | None] = {"nats": nats, "nats_error": _finite(error)}

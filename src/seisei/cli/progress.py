@@ -107,6 +107,10 @@ class Display:
     def _trouble(self, event: Event) -> None:
         self.say(f"trouble: {event['what']}", "yellow")
 
+    def _converged(self, event: Event) -> None:
+        if event["step"] > 1:
+            self.say(f"converged in {event['step']:,} rounds")
+
     def _note(self, event: Event) -> None:
         self.say(f"note: {event['what']}", "cyan")
 

@@ -153,6 +153,8 @@ def score_lines(found: dict[str, Any]) -> list[str]:
     rows = []
     for score in found["scores"]:
         error = "" if score.get("error") is None else f" ± {score['error']:.2g}"
+        if score.get("low") is not None:
+            error = f" ({score['low']:.4g} to {score['high']:.4g})"
         rows.append(
             (
                 short(score["name"]),
@@ -163,6 +165,8 @@ def score_lines(found: dict[str, Any]) -> list[str]:
     widths = [max(len(row[i]) for row in rows) for i in range(2)] if rows else []
     lines = [f"{found['examples']:,} {found.get('noun', 'picture')}s of {found['split']}, step {found['step']:,}:"]
     lines += [f"  {name.ljust(widths[0])}  {value.ljust(widths[1])}  {better}" for name, value, better in rows]
+    if any(score.get("low") is not None for score in found["scores"]):
+        lines.append("  (from … to …) is a 95 % interval, ± one standard error")
     return lines + [f"  {score['note']}" for score in found["scores"][:1] if score.get("note")]
 
 

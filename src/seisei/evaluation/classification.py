@@ -1,6 +1,10 @@
 """How good labels and their probabilities are: accuracy, log-loss, Brier score, calibration, confusion.
 
-References: proper scores: *Strictly Proper Scoring Rules, Prediction, and Estimation (Gneiting, Raftery, 2007)*; the
+Accuracy is worth what it is above the share of the most frequent class, which is right without looking; balanced
+accuracy, the mean over classes of the share of their examples that is right, is worth what it is above 1/C.
+
+References: balanced accuracy: *The Balanced Accuracy and Its Posterior Distribution (Brodersen, Ong, Stephan, Buhmann,
+    2010)*; proper scores: *Strictly Proper Scoring Rules, Prediction, and Estimation (Gneiting, Raftery, 2007)*; the
     calibration error: *On Calibration of Modern Neural Networks (Guo, Pleiss, Sun, Weinberger, 2017)*.
 """
 
@@ -11,6 +15,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from seisei.evaluation.estimates import Estimate, mean_of_shares, share_of
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
@@ -41,6 +47,22 @@ class Predictions:
         """1 where the label is right, (N,)."""
         assert self.truth is not None
         return np.asarray(self.labels == self.truth, np.float64)
+
+    def accuracy(self) -> Estimate:
+        """The share of labels that are right."""
+        return share_of(self.right())
+
+    def balanced_accuracy(self) -> Estimate:
+        """The mean, over the classes that there are, of the share of their examples that is right."""
+        assert self.truth is not None
+        right = self.right()
+        return mean_of_shares([share_of(right[self.truth == c]) for c in np.unique(self.truth)])
+
+    def majority(self) -> tuple[str, float]:
+        """The most frequent class, and the share of examples that it is right of when it is always said."""
+        assert self.truth is not None
+        counts = np.bincount(self.truth, minlength=len(self.names))
+        return self.names[int(counts.argmax())], float(counts.max() / counts.sum())
 
     def log_loss(self) -> Floats:
         """−log p(true class | x) in nats, (N,)."""
@@ -89,8 +111,8 @@ class Calibration:
         """The bins that hold something."""
         used = self.count > 0
         return {
-            "confidence": self.confidence[used].round(6).tolist(),
-            "accuracy": self.accuracy[used].round(6).tolist(),
+            "confidence": self.confidence[used].tolist(),
+            "accuracy": self.accuracy[used].tolist(),
             "count": self.count[used].tolist(),
             "error": self.error,
         }

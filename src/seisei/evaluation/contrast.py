@@ -10,6 +10,20 @@ from itertools import combinations
 from seisei.evaluation.canvas import Point
 
 Triple = tuple[float, float, float]  # a place, a value, how far that may be off
+# Of a normal density 95 % lie within so many standard deviations.
+CONFIDENT = 1.959963984540054
+
+
+def wilson(p: float, n: int, z: float = CONFIDENT) -> tuple[float, float]:
+    """Both ends of Wilson's interval of a proportion p of n examples.
+
+    Example:
+        >>> [round(end, 4) for end in wilson(1.0, 10)], [round(end, 4) for end in wilson(0.5, 100)]
+        ([0.7225, 1.0], [0.4038, 0.5962])
+    """
+    middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    # Rounding may leave p just outside where it is an end itself.
+    return min(p, (middle - half) / (1 + z * z / n)), max(p, (middle + half) / (1 + z * z / n))
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,25 @@
 Every number that is said of drawn examples comes with its standard error: an exact one where there is one, else that of
 a bootstrap over examples. The errors are those of the examples given; how much another training run would differ, they
 do not say.
+
+A proportion p of n examples has Wilson's interval beside it, those q for which (p − q)² ≤ z² q(1 − q)/n,
+
+    (p + z²/2n ± z √(p(1 − p)/n + z²/4n²)) / (1 + z²/n)
+
+which stays within 0 and 1 and has a width at both ends, where √(p(1 − p)/n) is 0 (*Probable Inference, the Law of
+Succession, and Statistical Inference (Wilson, 1927)*). Its standard error is half of the interval with z = 1.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from seisei.evaluation.contrast import wilson
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
@@ -19,10 +29,24 @@ Whole = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and its standard error, in the same units."""
+    """A number and its standard error, in the same units.
+
+    Arguments:
+        value: the number.
+        error: its standard error.
+        low: the lower end of the 95 % interval of a proportion.
+        high: the upper end.
+    """
 
     value: float
     error: float
+    low: float | None = None
+    high: float | None = None
+
+    def to_json(self) -> dict[str, float | None]:
+        """As plain data: an error that is not known is None; ends where there are any."""
+        found = {"value": self.value, "error": self.error if math.isfinite(self.error) else None}
+        return found if self.low is None else {**found, "low": self.low, "high": self.high}
 
 
 def features_of(least: int, **named: ArrayLike) -> list[Floats]:
@@ -55,7 +79,26 @@ def labels_of(given: ArrayLike, name: str, classes: int | None = None) -> Whole:
     return labels
 
 
-def share_of(flags: NDArray[np.bool_]) -> Estimate:
-    """Of how many examples something is true."""
-    p = float(flags.mean())
-    return Estimate(p, math.sqrt(p * (1 - p) / len(flags)))
+def share_of(flags: NDArray[np.bool_] | Floats) -> Estimate:
+    """Of how many examples something is true.
+
+    Example:
+        >>> found = share_of(np.ones(10, bool))
+        >>> found.value, round(found.error, 3), round(found.low, 3), found.high
+        (1.0, 0.045, 0.722, 1.0)
+    """
+    p, n = float(flags.mean()), len(flags)
+    low, high = wilson(p, n, 1.0)
+    return Estimate(p, (high - low) / 2, *wilson(p, n))
+
+
+def mean_of_shares(shares: Sequence[Estimate]) -> Estimate:
+    """The mean of proportions of different examples.
+
+    Its ends are as far away as those of the proportions are together: the square roots of sums of squares (*Interval
+    Estimation for the Difference between Independent Proportions (Newcombe, 1998)*).
+    """
+    value, n = sum(s.value for s in shares) / len(shares), len(shares)
+    below = math.hypot(*(s.value - s.low for s in shares if s.low is not None)) / n
+    above = math.hypot(*(s.high - s.value for s in shares if s.high is not None)) / n
+    return Estimate(value, math.hypot(*(s.error for s in shares)) / n, max(0.0, value - below), min(1.0, value + above))

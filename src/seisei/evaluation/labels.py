@@ -150,5 +150,7 @@ def percents(score: dict[str, Any]) -> dict[str, Any]:
     """A score whose unit is a share, in percent; any other as it is."""
     if score.get("unit") != "share":
         return score
-    known = {key: 100 * as_float(score.get(key)) for key in ("value", "error") if score.get(key) is not None}
+    known = {
+        key: 100 * as_float(score.get(key)) for key in ("value", "error", "low", "high") if score.get(key) is not None
+    }
     return {**score, **known, "unit": "%"}

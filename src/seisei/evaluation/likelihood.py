@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import blake2b
 
 import numpy as np
 import torch
@@ -49,12 +51,30 @@ class Likelihood:
         return f"importance-weighted lower bound, K = {self.samples}: the true log-likelihood is at least this"
 
 
+@contextmanager
+def own_noise(batch: Batch, seed: int) -> Iterator[None]:
+    """Inside, the noise of each example depends on the seed and on what is seen of the example alone.
+
+    An image is then as likely, and of the same class, wherever it stands and whatever stands beside it.
+    """
+    seen = batch.visible.detach().float().cpu().flatten(1).contiguous().numpy()
+    masks = [b""] * len(batch)
+    if batch.mask is not None:
+        masks = [row.tobytes() for row in batch.mask.expand_as(batch.x).flatten(1).cpu().numpy()]
+    # A zero is the same with either sign.
+    keys = [
+        blake2b((row + 0.0).tobytes() + mask, digest_size=16).digest() for row, mask in zip(seen, masks, strict=True)
+    ]
+    with seeds.drawing(seeds.Keyed(seed, keys, batch.x.device)):
+        yield
+
+
 @torch.no_grad()
 def likelihoods(model: Scores, batches: Iterable[Batch], *, samples: int, seed: int) -> NDArray[np.float64]:
-    """log p(x | y) of every example in nats, (N,); the noise of a batch depends on the seed and its number alone."""
+    """log p(x | y) of every example in nats, (N,); the noise of each depends on the seed and the example alone."""
     values = []
-    for number, batch in enumerate(batches):
-        with seeds.seeded(seed, "likelihood", number):
+    for batch in batches:
+        with own_noise(batch, seed):
             values.append(model.log_prob(batch, samples=samples).double())
     return torch.cat(values).numpy()
 

@@ -104,8 +104,9 @@ def _header(run: Run, name: str) -> str:
     speed = sorted(as_floats(run.all("train"), "examples_per_second"))
     state = f"{'Finished' if ends else 'Not finished: still going, or stopped,'} at step {run.step:,}"
     state += f" of {total:,}" if total else ""
-    if run.swept and ends and run.step == total:
-        state = f"{count_of(total, 'round')} over all examples"
+    converged = bool(run.all("converged"))
+    if run.swept and ends and total and (run.step == total or converged):
+        state = f"{count_of(run.step, 'round')} over all examples" + ", converged" * (converged and run.step > 1)
     facts = {
         "Data": ", ".join(filter(None, [_data_name(run), _examples(run), _shape(run), _classes(run)])),
         "Training": state if run.events else "",
@@ -237,9 +238,8 @@ def _scores(run: Run) -> str:
     split = f"On the {esc(run.scores['split'])} split. " if run.scores.get("split") else ""
     head = '<thead><tr><th scope="col">Score</th><th scope="col" class="figure">Value</th>'
     head += '<th scope="col">Unit</th><th scope="col">Better</th></tr></thead>'
-    table = (
-        f'<table class="scores"><caption>{split}± is one standard error.</caption>{head}<tbody>{rows}</tbody></table>'
-    )
+    caption = f"<caption>{split}± is one standard error; in brackets is a 95\u00a0% interval.</caption>"
+    table = f'<table class="scores">{caption}{head}<tbody>{rows}</tbody></table>'
     if not rows:
         table = missing("This run has not been scored yet: <code>seisei evaluate</code> does it.")
     checks = run.all("validation")
@@ -494,8 +494,11 @@ SECTIONS: list[Section] = [
 
 
 def _value(score: dict[str, Any]) -> str:
-    """A score with its error, both to the error's second digit; what rounding alone left is nothing."""
-    value = as_float(score.get("value"))
+    """A score with its error, both to the error's second digit, or between the ends of its interval; what rounding
+    alone left is nothing."""
+    value, low, high = (as_float(score.get(key)) for key in ("value", "low", "high"))
+    if low <= value <= high:
+        return f"{number(value, 3)} ({number(low, 3)} to {number(high, 3)})"
     return with_error(0.0 if abs(value) < 1e-12 else value, as_float(score.get("error")))
 
 

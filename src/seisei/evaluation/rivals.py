@@ -14,7 +14,7 @@ from typing import Any
 
 from seisei.errors import UserError
 from seisei.evaluation.canvas import clip
-from seisei.evaluation.contrast import Score, Triple
+from seisei.evaluation.contrast import Score, Triple, wilson
 from seisei.evaluation.record import as_dict, as_dicts, as_float, as_list, as_whole, too_deep
 from seisei.paths import check_regular
 
@@ -82,7 +82,8 @@ class Rival:
         if not total:
             return None
         right = sum(row[i] for i, row in enumerate(matrix)) / total
-        return Score("accuracy", right, math.sqrt(right * (1 - right) / total), "share", "higher")
+        low, high = wilson(right, total, 1.0)
+        return Score("accuracy", right, (high - low) / 2, "share", "higher")
 
     @property
     def bins(self) -> list[tuple[float, float, int]]:

@@ -46,6 +46,11 @@ class DiscriminantClassifier(nn.Module):
         """The class, (B,)."""
         return torch.argmax(self.surface(batch), 1)
 
+    @property
+    def unfinished(self) -> str | None:
+        """What to say of a fit that did not converge."""
+        return getattr(self.surface, "unfinished", None)
+
     def sweep(self, examples: Examples) -> None:
         """Fit the surface to all examples."""
         self.surface.sweep(examples)
@@ -68,8 +73,13 @@ class DiscriminativeClassifier(nn.Module):
         return torch.log_softmax(self.trunk(batch), 1)
 
     def decide(self, batch: Batch) -> Tensor:
-        """The likeliest class, (B,)."""
-        return torch.argmax(self.trunk(batch), 1)
+        """The likeliest class, the first where several are, (B,)."""
+        return likeliest(self.log_posterior(batch))
+
+    @property
+    def unfinished(self) -> str | None:
+        """What to say of a fit that did not converge."""
+        return getattr(self.trunk, "unfinished", None)
 
     def sweep(self, examples: Examples) -> None:
         """Fit the trunk to all examples, where it is one that is fitted in one go."""
@@ -110,7 +120,8 @@ class GenerativeClassifier(nn.Module):
 
     Arguments:
         density: gives `log_prob(batch)`, the log of p(x | y) or a bound on it, and `sample(n, y)`; one that has
-            `log_probs(batch)` gives all classes at once.
+            `log_probs(batch)` gives all classes at once, one that has `log_ratios(batch)` gives them up to what all
+            classes share, which the posterior does not need.
         classes: C.
         prior: p(y): the shares of the classes in training, or uniform.
         shape: of one x, where the density works on rows of its values; nothing leaves what it draws as it is.
@@ -165,7 +176,9 @@ class GenerativeClassifier(nn.Module):
             found = self._log_probs(moved, samples or self.samples)
             total = found if total is None else torch.logaddexp(total, found)
         assert total is not None
-        return total - math.log(len(self.moves)) + self.log_prior
+        joint = total - math.log(len(self.moves)) + self.log_prior
+        # So far away that single precision has no number for its square, an example is as unlikely as can be.
+        return torch.where(joint.isnan(), -math.inf, joint)
 
     def _log_probs(self, batch: Batch, samples: int) -> Tensor:
         """log p(x | y) for every y, of pictures where they are, (B, C)."""
@@ -193,20 +206,20 @@ class GenerativeClassifier(nn.Module):
 
     def log_posterior(self, batch: Batch, *, samples: int | None = None) -> Tensor:
         """log p(y | x), (B, C)."""
-        return self.log_joint(batch, samples=samples).log_softmax(1)
+        if len(self.moves) == 1 and hasattr(self.density, "log_ratios"):
+            ratios: Tensor = self.density.log_ratios(batch)
+            return (ratios + self.log_prior).log_softmax(1)
+        joint = self.log_joint(batch, samples=samples)
+        # Of an example that no class has a likelihood for only p(y) is left.
+        return torch.where(joint.isfinite().any(1, keepdim=True), joint, self.log_prior.to(joint)).log_softmax(1)
 
     def log_prob(self, batch: Batch, *, samples: int | None = None) -> Tensor:
         """log p(x) = log Σ_y p(x, y), (B,)."""
         return torch.logsumexp(self.log_joint(batch, samples=samples), 1)
 
     def decide(self, batch: Batch) -> Tensor:
-        """argmax_y p(x | y) p(y), (B,)."""
-        simple = batch.mask is None and len(self.moves) == 1
-        planes = getattr(self.density, "linear", lambda: None)() if simple else None
-        if planes is not None:
-            weight, bias = planes
-            return torch.argmax(batch.x.flatten(1).to(weight) @ weight + bias + self.log_prior.to(bias), 1)
-        return self.log_joint(batch).argmax(1)
+        """The likeliest class by `log_posterior`, the first where several are, (B,)."""
+        return likeliest(self.log_posterior(batch))
 
     def draw_labels(self, n: int) -> Tensor:
         """n classes drawn from p(y)."""
@@ -246,6 +259,11 @@ class GenerativeClassifier(nn.Module):
         """Each picture at a place drawn by chance, the same one in every round."""
         chance = seeds.generator("places")
         return (self._at(batch, torch.rand(len(batch), generator=chance)) for batch in batches)
+
+
+def likeliest(log_posterior: Tensor) -> Tensor:
+    """The class of the highest probability, (B,): of what is told, so that the first is chosen where two are equal."""
+    return log_posterior.double().exp().argmax(1)
 
 
 def _roll(x: Tensor, move: tuple[int, int]) -> Tensor:

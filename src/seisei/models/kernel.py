@@ -11,9 +11,10 @@ other rows' bumps give it,
 round after round: expectation-maximisation of the likelihood of every row under the others. Of those only the nearest
 count, so that labels spread from row to row through where rows are dense, and not across gaps.
 
-h is chosen by the likelihood of each row under all others of its class. A value that is missing, in the row that is
-looked at or in the one that is kept, is integrated out; a kept row that lacks it says of it what its class says as a
-whole (all rows, where it has no label).
+h is chosen by the likelihood of each row under all others of its class. There a value that was rounded stands for all
+that round to it, evenly, and a row does not count for its copies: both would be likelier the smaller h is. A value that
+is missing, in the row that is looked at or in the one that is kept, is integrated out; a kept row that lacks it says of
+it what its class says as a whole (all rows, where it has no label, or where its class has no value of it).
 
 References: *On Estimation of a Probability Density Function and Mode (Parzen, 1962)*; categories: *Multivariate Binary
     Discrimination by the Kernel Method (Aitchison, Aitken, 1976)*; leaving one out: *A Kernel Method for Binary Data
@@ -89,13 +90,22 @@ class KernelDensity(nn.Module):
 
     def log_probs(self, batch: Batch) -> Tensor:
         """log p(x | y) for every y, (B, C)."""
+        return self._log_probs(batch, False)
+
+    def _log_probs(self, batch: Batch, ratios: bool) -> Tensor:
         x, observed = self.columns.rows(batch)
+        x = x.to(self.x.dtype)
         found = []
         at_once = max(1, ROOM // self.rows)
         for start in range(0, len(x), at_once):
             part = slice(start, start + at_once)
-            found.append(self._by_class(self._bumps(x[part], None if observed is None else observed[part])))
+            bumps = self._bumps(x[part], None if observed is None else observed[part], ratios)
+            found.append(self._by_class(bumps))
         return torch.cat(found) if found else x.new_zeros(0, self.classes)
+
+    def log_ratios(self, batch: Batch) -> Tensor:
+        """log p(x | y) for every y up to what all classes share, (B, C): without what would drown the differences."""
+        return self._log_probs(batch, True)
 
     def log_prob(self, batch: Batch, *, samples: int = 1) -> Tensor:
         """log p(x | y), of the density's one class where there is one, (B,); exact."""
@@ -142,22 +152,29 @@ class KernelDensity(nn.Module):
                 rows[lacking, j] = self.x[have[(gap[lacking] * len(have)).long()], j]
         return rows
 
-    def _bumps(self, x: Tensor, observed: Tensor | None) -> Tensor:
-        """The log of every kept row's bump at x, (B, R)."""
+    def _bumps(self, x: Tensor, observed: Tensor | None, ratios: bool = False) -> Tensor:
+        """The log of every kept row's bump at x, (B, R); of ratios up to ½ ‖x‖²/h², which all bumps share."""
         columns, kept = self.columns, self.seen[self.owner <= self.classes]
+        h = self.width.square()
+        # About the middle of the rows, so that squares of large numbers are not subtracted from each other.
+        middle = self._middle()
         if observed is None and not columns.categories and bool(kept.all()):
-            square = squared_distances(x, self.x)
-            return -0.5 * square / self.width.square() - columns.width * (self.width.log() + 0.5 * LOG_2PI)
+            x, rows = x - middle, self.x - middle
+            if ratios:
+                return (x @ rows.T - 0.5 * rows.square().sum(1)) / h
+            square = squared_distances(x, rows)
+            return -0.5 * square / h - columns.width * (self.width.log() + 0.5 * LOG_2PI)
         seen = torch.ones_like(x) if observed is None else observed.to(x.dtype)
         mean, variance = self._marginals()
         j = columns.numbers
         have = self.seen[:, j]
-        centre = torch.where(have, self.x[:, j], mean)
-        spread = torch.where(have, self.width.square(), variance)
+        centre = torch.where(have, self.x[:, j], mean) - middle[j]
+        spread = torch.where(have, h, variance)
         some = seen[:, j]
-        y = x[:, j] * some
+        y = (x[:, j] - middle[j]) * some
         constant = centre.square() / spread + spread.log() + LOG_2PI
-        found = -0.5 * (y.square() @ (1 / spread).T + some @ constant.T) + y @ (centre / spread).T
+        slope = 1 / spread - 1 / h if ratios else 1 / spread
+        found = -0.5 * (y.square() @ slope.T + some @ constant.T) + y @ (centre / spread).T
         shares = self._shares()
         for place, levels in zip(columns.categories, columns.levels, strict=True):
             mine, theirs = x[:, place].long(), self.x[:, place].long()
@@ -178,27 +195,36 @@ class KernelDensity(nn.Module):
             parts.append(torch.logsumexp(each, 1) if len(of) else bumps.new_full((len(bumps),), -1e30))
         return torch.stack(parts, 1) - count.where(count > 0, 1).to(bumps.dtype).log()
 
+    def _middle(self) -> Tensor:
+        """The mean of the values of each column that the kept rows have, (D,); of none, and of categories, anything."""
+        kept = self.seen & (self.owner <= self.classes).unsqueeze(1)
+        return torch.where(kept, self.x, 0.0).sum(0) / kept.sum(0).clamp_min(1)
+
     def _groups(self) -> Tensor:
         """Which kept rows are of each class, and, last, of any or none: 1 or 0, (C + 1, R)."""
         classes = torch.arange(self.classes + 1, device=self.owner.device).unsqueeze(1)
         return ((self.owner == classes) | ((classes == self.classes) & (self.owner <= self.classes))).to(self.x.dtype)
 
     def _marginals(self) -> tuple[Tensor, Tensor]:
-        """The mean and the variance of each number in each kept row's class, (R, d)."""
+        """The mean and the variance of each number in each kept row's class, (R, d): of all rows if it has none."""
         j, member = self.columns.numbers, self._groups()
-        seen = self.seen[:, j].to(self.x.dtype)
-        x, count = self.x[:, j] * seen, (member @ seen).clamp_min(1)
+        seen, middle = self.seen[:, j].to(self.x.dtype), self._middle()[j]
+        x, have = (self.x[:, j] - middle) * seen, member @ seen
+        count = have.clamp_min(1)
         mean = member @ x / count
-        variance = (member @ x.square() / count - mean.square()).clamp_min(0) + self.width.square()
+        variance = (member @ x.square() / count - mean.square()).clamp_min(0)
+        mean, variance = (torch.where(have > 0, own, own[-1]) for own in (mean, variance))
         owner = self.owner.clamp_max(self.classes)
-        return mean[owner], variance[owner]
+        return mean[owner] + middle, variance[owner] + self.width.square()
 
     def _shares(self) -> dict[int, Tensor]:
         """The log shares of each category in each class, and, last, in all rows: (L, C + 1) by column."""
         member, found = self._groups(), {}
         for place, levels in zip(self.columns.categories, self.columns.levels, strict=True):
             one = torch.nn.functional.one_hot(self.x[:, place].long(), levels).to(self.x.dtype)
-            count = (member @ (one * self.seen[:, place].unsqueeze(1))).T + 1
+            count = (member @ (one * self.seen[:, place].unsqueeze(1))).T
+            # A class that has no value of it has the shares of all rows.
+            count = torch.where(count.sum(0) > 0, count, count[:, -1:]) + 1
             found[place] = (count / count.sum(0)).log()
         return found
 
@@ -270,20 +296,28 @@ class KernelDensity(nn.Module):
         if not j:
             return 1.0
         mean, _ = self._marginals()
-        x = torch.where(self.seen[:count][:, j], self.x[:count][:, j], mean[:count])
+        x = torch.where(self.seen[:count][:, j], self.x[:count][:, j], mean[:count]) - self._middle()[j]
         asked = torch.randperm(count, generator=seeds.generator(self.seed, "asked"))[:ASKED]
+        repeats = squared_distances(x[asked], x)
+        repeats = repeats <= 1e-6 * repeats.mean()
+        width = _cells(x)
+        u = torch.rand(x.shape, generator=seeds.generator(self.seed, "cells"), dtype=torch.float64).to(x) - 0.5
+        x = x + width * u
         square = squared_distances(x[asked], x)
         square[torch.arange(len(asked)), asked] = math.inf
         if not bool((self.owner[:count] == self.classes).any()):
             square.masked_fill_(self.owner[asked].unsqueeze(1) != self.owner[:count], math.inf)
         known, d = square.isfinite(), len(j)
-        same = square <= 1e-6 * square[known].mean().nan_to_num()
-        nearest = square.masked_fill(same, math.inf).min(1).values
+        nearest = square.masked_fill(repeats, math.inf).min(1).values
         nearest = nearest[nearest.isfinite()]
         if not len(nearest):
             return 1.0
-        # No smaller h can be best, since each row's own likelihood still grows with it; but for rows that repeat
-        # another, as rounding makes them, for which it would vanish.
+        # Rows that repeat the one that is left out though nothing was rounded are copies, and left out with it: under
+        # them it would be the likelier the smaller h is.
+        if float(width.square().mean(0).sum()) / 6 < 0.01 * float(nearest.mean()):
+            square.masked_fill_(repeats, math.inf)
+            known = square.isfinite()
+        # No smaller h can be best, since each row's own likelihood still grows with it.
         least = math.sqrt(float(nearest.mean()) / d)
         most = max(2 * least, math.sqrt(float(square[known].mean()) / d))
         square = square[known.any(1)]
@@ -294,3 +328,18 @@ class KernelDensity(nn.Module):
         steps = math.ceil(4 * math.log10(most / least))
         best = max((least * 10 ** (step / 4) for step in range(steps + 1)), key=likelihood)
         return max((max(least, best * 10 ** (step / 20)) for step in range(-5, 6)), key=likelihood)
+
+
+def _cells(x: Tensor) -> Tensor:
+    """How wide the values are that would have been rounded to each of x, column by column, (N, d).
+
+    A value stands for all that is nearer to it than to its neighbours in its column; where nothing was rounded that is
+    next to nothing.
+    """
+    width = torch.zeros_like(x)
+    for j in range(x.shape[1]):
+        values, place = torch.unique(x[:, j], return_inverse=True)
+        if len(values) > 1:
+            gaps = values.diff()
+            width[:, j] = torch.minimum(torch.cat([gaps[:1], gaps]), torch.cat([gaps, gaps[-1:]]))[place]
+    return width

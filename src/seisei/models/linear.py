@@ -94,6 +94,8 @@ class Planes(nn.Module):
 
     weight: Tensor
     bias: Tensor
+    # What to say of a fit that did not converge.
+    unfinished: str | None = None
 
     def __init__(
         self,
@@ -124,10 +126,14 @@ class Planes(nn.Module):
             rows.append(self.features(batch)[batch.y >= 0].cpu())
             labels.append(batch.y[batch.y >= 0].cpu())
         estimator = self._estimator()
-        with warnings.catch_warnings():
-            # That the last digits still moved after so many rounds changes no class.
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
             estimator.fit(torch.cat(rows).numpy(), torch.cat(labels).numpy())
+        names = {warning.category.__name__ for warning in caught}
+        self.unfinished = None
+        if "ConvergenceWarning" in names:
+            turns = int(np.max(estimator.n_iter_))
+            self.unfinished = f"the fit did not converge in {turns:,} rounds; scale the columns, or raise strength"
         self.weight.zero_()
         self.bias.fill_(-1e30)  # a class without rows is never chosen
         found = np.asarray(estimator.classes_)

@@ -7,6 +7,10 @@ where the covariance is diagonal; with several of low rank, a mixture of probabi
 Missing values are integrated out, in training as in use. A row without a label belongs to every class with its
 posterior probability: learning from labelled and unlabelled rows is one likelihood.
 
+The likelihood says nothing of a column j in a class c that has no value of it. There p(x_j | c) is that of all values
+that there are, N(x_j; m_j, s_j²) with their mean and variance, or their shares, independent of the other columns; of a
+column without any value in fitting it is the same for all classes, so that the posterior does not depend on it.
+
 References: *Mixtures of Probabilistic Principal Component Analysers (Tipping, Bishop, 1999)*; unlabelled rows: *Text
     Classification from Labeled and Unlabeled Documents using EM (Nigam, McCallum, Thrun, Mitchell, 2000)*.
 
@@ -23,7 +27,8 @@ from torch import Tensor, nn
 from seisei import seeds
 from seisei.batch import Batch, Examples
 from seisei.nn.columns import Categories, Columns, Sizes
-from seisei.nn.gaussians import EVERY, Gaussians
+from seisei.nn.distributions import LOG_2PI
+from seisei.nn.gaussians import EVERY, FLAT, Gaussians
 from seisei.nn.kmeans import kmeans
 from seisei.spec import Range, listed
 
@@ -49,6 +54,9 @@ class Mixture(nn.Module):
     log_prob_is_bound = False
     log_weight: Tensor
     started: Tensor
+    unseen: Tensor
+    pooled_mean: Tensor
+    pooled_variance: Tensor
 
     def __init__(
         self,
@@ -68,6 +76,10 @@ class Mixture(nn.Module):
         weight = torch.full((classes, components), 1 / components, dtype=numbers.dtype)
         self.register_buffer("log_weight", weight.log())
         self.register_buffer("started", torch.zeros((), dtype=torch.bool))
+        # The numbers of which a class has no value, and the mean and variance of all values that there are.
+        self.register_buffer("unseen", torch.zeros(classes, numbers.dim, dtype=torch.bool))
+        self.register_buffer("pooled_mean", torch.zeros(numbers.dim, dtype=numbers.dtype))
+        self.register_buffer("pooled_variance", torch.ones(numbers.dim, dtype=numbers.dtype))
 
     # ---- what it says
 
@@ -82,13 +94,19 @@ class Mixture(nn.Module):
         found = self.log_probs(batch)
         return found[:, 0] if batch.y is None else found.gather(1, batch.y.unsqueeze(1)).squeeze(1)
 
-    def linear(self) -> tuple[Tensor, Tensor] | None:
-        """Weights (D, C) and biases (C,) that give log p(x | y) up to what all classes share, where planes divide them.
-
-        None where they do not, or where x holds more than numbers.
-        """
-        found = getattr(self.numbers, "linear", lambda: None)()
-        return found if self.components == 1 and not self.columns.categories else None
+    def log_ratios(self, batch: Batch) -> Tensor:
+        """log p(x | y) for every y up to what all classes share, (B, C), without what would drown the differences."""
+        of = getattr(self.numbers, "log_ratios", None)
+        if of is None or self.components > 1 or bool(self.unseen.any()):
+            return self.log_probs(batch)
+        x, observed = self.columns.rows(batch)
+        x = x.to(self.numbers.dtype)
+        numbers, categories = self.columns.number(x), self.columns.category(x)
+        assert numbers is not None and categories is not None
+        found: Tensor = of(numbers, self.columns.number(observed))
+        if self.columns.categories:
+            found = found + self.categories.log_prob(categories, self.columns.category(observed))
+        return found
 
     def sample(self, n: int, y: Tensor | None = None, *, temperature: float = 1.0) -> Tensor:
         """n rows, of these classes; a temperature scales what lies between a draw and its component's mean."""
@@ -98,6 +116,10 @@ class Mixture(nn.Module):
         k = (seeds.uniform(n, 1, device=device).to(reached.dtype) > reached[:, :-1]).sum(1)
         components = y * self.components + k
         numbers, centre = self.numbers.sample(components), self.numbers.mean[components]
+        if bool(self.unseen.any()):
+            unseen, own = self.unseen[y], seeds.normal(n, self.numbers.dim, device=device).to(numbers.dtype)
+            numbers = torch.where(unseen, self.pooled_mean + self.pooled_variance.sqrt() * own, numbers)
+            centre = torch.where(unseen, self.pooled_mean, centre)
         noise = seeds.uniform(n, len(self.columns.levels), device=device).to(numbers.dtype)
         return self.columns.join(torch.lerp(centre, numbers, temperature), self.categories.sample(components, noise))
 
@@ -108,10 +130,23 @@ class Mixture(nn.Module):
         assert numbers is not None and categories is not None
         found = self.log_weight.flatten()[at].expand(len(x), -1)
         if columns.numbers:
-            found = found + self.numbers.log_prob(numbers, columns.number(observed), at)
+            found = found + self._of_numbers(numbers, columns.number(observed), at)
         if columns.categories:
             found = found + self.categories.log_prob(categories, columns.category(observed), at)
         return found
+
+    def _of_numbers(self, x: Tensor, observed: Tensor | None, at: slice) -> Tensor:
+        """log p of the numbers given the component, (B, m): of those that its class has no value of by all values."""
+        if not bool(self.unseen.any()):
+            return self.numbers.log_prob(x, observed, at)
+        seen = torch.ones_like(x, dtype=torch.bool) if observed is None else observed
+        scaled = (x - self.pooled_mean).square() / self.pooled_variance
+        pooled = -0.5 * (scaled + self.pooled_variance.log() + LOG_2PI)
+        parts, k = [], self.components
+        for c in range(*(i // k for i in at.indices(self.numbers.count)[:2])):
+            part = self.numbers.log_prob(x, seen & ~self.unseen[c], slice(c * k, (c + 1) * k))
+            parts.append(part + (pooled * (seen & self.unseen[c])).sum(1, keepdim=True))
+        return torch.cat(parts, 1)
 
     # ---- how it learns
 
@@ -124,18 +159,23 @@ class Mixture(nn.Module):
             log_prior: log p(y), (C,), for rows without a label.
 
         Returns:
-            The mean of log p(x | y), or of log p(x) where y is unknown, before the round; None where some rows did not
-            need it, since nothing had to be expected of them.
+            The mean of log p(x | y), or of log p(x) where y is unknown, before the round; None where nothing had to be
+            expected of any row: the maximum is then reached in one round.
         """
         if not bool(self.started):
             self._begin(examples)
         moments, counts = self.numbers.moments(), torch.zeros_like(self.categories.log_p)
-        weight, total, rows = torch.zeros_like(self.log_weight).flatten(), self.log_weight.new_zeros(()), 0
-        every = True
+        weight = torch.zeros_like(self.log_weight).flatten()
+        # A sum of many rows in single precision would not show what a late round gains.
+        total, rows = torch.zeros((), dtype=torch.float64, device=weight.device), 0
+        every, closed = True, self.components == 1
+        coverage = _Coverage(self.classes, self.columns, weight.device)
         for batch in examples():
             x, observed = self.columns.rows(batch)
             x = x.to(self.numbers.dtype)
             y = torch.zeros(len(x), dtype=torch.long, device=x.device) if batch.y is None else batch.y
+            coverage.add(observed, y)
+            closed = closed and observed is None and bool((y >= 0).all())
             if self.components == 1 and self.numbers.pooled and bool((y >= 0).all()):
                 r = nn.functional.one_hot(y, self.classes).to(x)
                 self._gather(x, observed, r, EVERY, moments, counts)
@@ -148,17 +188,61 @@ class Mixture(nn.Module):
                 if c < 0 or self.components > 1:
                     joint = self._components(some, seen, at)
                     joint = joint + log_prior.to(joint).repeat_interleave(self.components) if c < 0 else joint
-                    total = total + torch.logsumexp(joint, 1).sum()
+                    total += torch.logsumexp(joint, 1).double().sum()
                     r = joint.softmax(1)
                 else:
                     r, every = some.new_ones(len(some), 1), False
                 self._gather(some, seen, r, at, moments, counts)
                 weight[at] += r.sum(0)
                 rows += len(some)
+        if not closed and not every:
+            total, rows = self._total(examples, log_prior)
         if self.columns.numbers:
             self.numbers.update(moments)
-        self._share(counts, weight)
-        return total / max(1, rows) if every else None
+        lacking = coverage.lacking()
+        self.unseen.copy_(lacking[:, self.columns.numbers])
+        if bool(self.unseen.any()):
+            self._pool(examples)
+        self._share(self._lent(counts, lacking[:, self.columns.categories]), weight)
+        return None if closed else (total / max(1, rows)).to(self.log_weight.dtype)
+
+    def _total(self, examples: Examples, log_prior: Tensor) -> tuple[Tensor, int]:
+        """The sum of log p(x | y), or of log p(x) where y is unknown, and how many rows there are."""
+        total, rows = torch.zeros((), dtype=torch.float64, device=self.log_weight.device), 0
+        for batch in examples():
+            found = self.log_probs(batch)
+            y = torch.zeros(len(found), dtype=torch.long, device=found.device) if batch.y is None else batch.y
+            own = found.gather(1, y.clamp_min(0).unsqueeze(1)).squeeze(1)
+            total += torch.where(y < 0, torch.logsumexp(found + log_prior.to(found), 1), own).double().sum()
+            rows += len(found)
+        return total, rows
+
+    def _pool(self, examples: Examples) -> None:
+        """Take the mean and the variance of all values of each number; of one without any the average variance."""
+        count, first, second = (torch.zeros_like(self.pooled_mean) for _ in range(3))
+        # About a point near all means, so that squares of large numbers are not subtracted from each other.
+        centre = self.numbers.mean.mean(0)
+        for batch in examples():
+            x, observed = self.columns.rows(batch)
+            numbers, there = self.columns.number(x.to(self.numbers.dtype)), self.columns.number(observed)
+            assert numbers is not None
+            weight = torch.ones_like(numbers) if there is None else there.to(numbers.dtype)
+            centred = (numbers - centre) * weight
+            count, first, second = count + weight.sum(0), first + centred.sum(0), second + centred.square().sum(0)
+        n = count.clamp_min(1)
+        variance = (second / n - (first / n).square()).clamp_min(0)
+        average = variance.sum() / (count > 0).sum().clamp_min(1)
+        average = torch.where(average > 0, average, torch.ones_like(average))
+        self.pooled_mean.copy_(torch.where(count > 0, centre + first / n, 0.0))
+        self.pooled_variance.copy_(torch.maximum(torch.where(count > 0, variance, average), FLAT * average))
+
+    def _lent(self, counts: Tensor, lacking: Tensor) -> Tensor:
+        """Counts of categories, (M, S), where a class that lacks a column, (C, J), has those of all rows."""
+        if not bool(lacking.any()):
+            return counts
+        levels = torch.tensor(self.categories.levels, device=counts.device)
+        lacks = lacking.repeat_interleave(self.components, 0).repeat_interleave(levels, 1)
+        return torch.where(lacks, counts.sum(0), counts)
 
     def _gather(
         self, x: Tensor, observed: Tensor | None, r: Tensor, at: slice, moments: list[Tensor], counts: Tensor
@@ -197,7 +281,8 @@ class Mixture(nn.Module):
                 if not bool(rows.any()):
                     continue
                 if self.columns.numbers:
-                    self.numbers.begin(m, numbers[rows])
+                    some = numbers[rows]
+                    self.numbers.begin(m, some if seen is None else _spread(some, seen[rows], numbers))
                 weight[m] = rows.sum()
                 if self.columns.categories:
                     r = x.new_ones(int(rows.sum()), 1)
@@ -231,3 +316,33 @@ class Mixture(nn.Module):
 
 def _some(observed: Tensor | None, chosen: Tensor) -> Tensor | None:
     return None if observed is None else observed[chosen]
+
+
+def _spread(rows: Tensor, seen: Tensor, of: Tensor) -> Tensor:
+    """Rows of a cluster; a column of which it has no value varies as in its class, and not at all about the mean."""
+    empty = ~seen.any(0)
+    sign = 1 - 2 * (torch.arange(len(rows), device=rows.device) % 2).to(rows.dtype).unsqueeze(1)
+    return torch.where(empty, rows + sign * of.std(0, correction=0), rows)
+
+
+class _Coverage:
+    """Of which columns a class has values, in rows with its label or with none: gathered batch by batch."""
+
+    def __init__(self, classes: int, columns: Columns, device: torch.device) -> None:
+        self.classes, self.columns = classes, columns
+        self.rows = torch.zeros(classes + 1, dtype=torch.bool, device=device)
+        self.seen = torch.zeros(classes + 1, columns.width, dtype=torch.bool, device=device)
+
+    def add(self, observed: Tensor | None, y: Tensor) -> None:
+        """Take in these rows."""
+        owner = torch.where(y < 0, self.classes, y)
+        self.rows[owner] = True
+        if observed is None:
+            self.seen[owner] = True
+            return
+        for c in torch.unique(owner).tolist():
+            self.seen[c] |= observed[owner == c].any(0)
+
+    def lacking(self) -> Tensor:
+        """Columns that a class has no value of, (C, D); a class without any row is none that lacks a column."""
+        return ~(self.seen[:-1] | self.seen[-1]) & self.rows[:-1].unsqueeze(1)

@@ -24,6 +24,8 @@ from seisei.spec import listed
 
 # A network far from its optimum can ask for any σ; beyond e^±8 nothing but overflow is gained.
 SMALLEST_LOG_STD, LARGEST_LOG_STD = -8.0, 8.0
+# Latents of an example that are drawn at once.
+DRAWN = 256
 
 
 @listed
@@ -123,12 +125,10 @@ class VAE(nn.Module):
 
     def log_weights(self, batch: Batch, samples: int) -> Tensor:
         """log w_k = log p(x, z_k | y) − log q(z_k | x, y) with z_k ~ q: (B, K)."""
-        return self._log_weights(
-            batch, samples, self.posterior(batch.visible, batch.y, batch.mask), self.prior_given(batch.y)
-        )
+        q = self.posterior(batch.visible, batch.y, batch.mask)
+        return self._log_weights(batch, q.draws(samples), q, self.prior_given(batch.y))
 
-    def _log_weights(self, batch: Batch, samples: int, q: Normal, log_prior: LogDensity) -> Tensor:
-        z = q.draws(samples)
+    def _log_weights(self, batch: Batch, z: Tensor, q: Normal, log_prior: LogDensity) -> Tensor:
         log_p = self.likelihood(z, batch.y).log_prob(batch.x.unsqueeze(1))
         if batch.mask is not None:
             log_p = log_p.where(batch.mask.expand_as(batch.x).unsqueeze(1), log_p.new_zeros(()))
@@ -145,9 +145,11 @@ class VAE(nn.Module):
         q, log_prior = self.posterior(batch.visible, batch.y, batch.mask), self.prior_given(batch.y)
         at_once = max(1, min(samples, 2000 // max(1, len(batch))))
         total: Tensor | None = None
-        for start in range(0, samples, at_once):
-            part = torch.logsumexp(self._log_weights(batch, min(at_once, samples - start), q, log_prior), 1)
-            total = part if total is None else torch.logaddexp(total, part)
+        for start in range(0, samples, DRAWN):
+            # Drawn in parts that do not depend on how many examples there are: an example's noise is then its own.
+            for z in torch.split(q.draws(min(DRAWN, samples - start)), at_once, 1):
+                part = torch.logsumexp(self._log_weights(batch, z, q, log_prior), 1)
+                total = part if total is None else torch.logaddexp(total, part)
         assert total is not None
         return total - math.log(samples)
 

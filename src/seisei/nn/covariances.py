@@ -9,7 +9,7 @@ from torch import Tensor
 
 from seisei import seeds
 from seisei.nn.distributions import LOG_2PI
-from seisei.nn.gaussians import EVERY, Count, Dimension, Gaussians, Precision, Rows, Share, by_pattern
+from seisei.nn.gaussians import EVERY, LEAST, Count, Dimension, Gaussians, Precision, Rows, Share, by_pattern
 from seisei.spec import listed
 
 
@@ -140,16 +140,24 @@ class Full(Gaussians):
         """L of covariances of n rows, after what was borrowed and shrunk."""
         one = torch.eye(self.dim, dtype=self.dtype, device=covariance.device)
         if self.borrowed:
-            covariance = self._lent(covariance, n[:, None, None], average * one)
-        own = covariance.diagonal(dim1=-2, dim2=-1).mean(-1)[:, None, None].clamp_min(1e-12)
+            variance = covariance.diagonal(dim1=-2, dim2=-1)
+            own = n[:, None, None] * covariance / (n[:, None, None] + self.borrowed)
+            lent = self._lent(variance, n.unsqueeze(1), average)
+            covariance = own + torch.diag_embed(lent - own.diagonal(dim1=-2, dim2=-1))
+        variance = covariance.diagonal(dim1=-2, dim2=-1)
         if self.shrinkage:
-            covariance = (1 - self.shrinkage) * covariance + self.shrinkage * own * one
+            goal = self._goal(variance, average)
+            covariance = (1 - self.shrinkage) * covariance + self.shrinkage * torch.diag_embed(goal)
+        # A number that never changes has no density: its variance stays above rounding's, alike in all components.
+        least = LEAST - covariance.diagonal(dim1=-2, dim2=-1)
+        covariance = covariance + torch.diag_embed(least.clamp_min(0))
+        own = covariance.diagonal(dim1=-2, dim2=-1).mean(-1)[:, None, None]
         factor, trouble = torch.linalg.cholesky_ex(covariance)
         # Numbers that depend on each other have no density: the least that arithmetic can bear is added.
-        least = 1e-10 if self.dtype == torch.float64 else 1e-5
-        while bool(trouble.any()) and least < 100:  # beyond, it is not finite, and stays so
-            factor, trouble = torch.linalg.cholesky_ex(covariance + least * own * one)
-            least *= 10
+        added = 1e-10 if self.dtype == torch.float64 else 1e-5
+        while bool(trouble.any()) and added < 100:  # beyond, it is not finite, and stays so
+            factor, trouble = torch.linalg.cholesky_ex(covariance + added * own * one)
+            added *= 10
         return torch.as_tensor(factor)
 
     def sample(self, components: Tensor) -> Tensor:
@@ -168,9 +176,8 @@ class Tied(Full):
 
     Example:
         >>> part = Tied(3, 2)
-        >>> weight, bias = part.linear()
-        >>> weight.shape, bias.shape
-        (torch.Size([2, 3]), torch.Size([3]))
+        >>> part.log_ratios(torch.zeros(4, 2, dtype=torch.float64)).shape
+        torch.Size([4, 3])
     """
 
     pooled = True
@@ -189,10 +196,23 @@ class Tied(Full):
         square = z.square().sum(1, keepdim=True) - 2 * z @ means.T + means.square().sum(1)
         return square.clamp_min(0)
 
-    def linear(self) -> tuple[Tensor, Tensor]:
-        """(d, M) weights C⁻¹μ_m and (M,) biases −½ μ_mᵀC⁻¹μ_m: log N up to what all components share."""
-        weight = torch.cholesky_solve(self.mean.T, self.factor[0])
-        return weight, -0.5 * (self.mean.T * weight).sum(0)
+    def log_ratios(self, x: Tensor, observed: Tensor | None = None) -> Tensor:
+        """log N of every component up to what all share, (B, M): μ_mᵀC⁻¹x − ½ μ_mᵀC⁻¹μ_m about the mean of all means.
+
+        The square that all share is left out: far away it is so large that no digit of the differences is left in it.
+        """
+        centre = self.mean.mean(0)
+        x, mean = x - centre, self.mean - centre
+        if observed is None or bool(observed.all()):
+            weight = torch.cholesky_solve(mean.T, self.factor[0])
+            return x @ weight - 0.5 * (mean.T * weight).sum(0)
+        found = []
+        for rows, patterns, which in by_pattern(observed, len(mean) * self.dim + self.dim**2):
+            _, inverse = _observed_factor(self.factor @ self.factor.mT, patterns)
+            weight = inverse[:, 0] @ mean.T  # (u, d, M), 0 where nothing was seen
+            linear = torch.einsum("bd,bdm->bm", x[rows] * observed[rows], weight[which])
+            found.append(linear - 0.5 * (mean.T * weight).sum(1)[which])
+        return torch.cat(found) if found else x.new_zeros(0, len(mean))
 
     def gather(self, x: Tensor, observed: Tensor | None, r: Tensor, at: slice, moments: list[Tensor]) -> None:
         """Add these rows to the moments; the second ones of all components are one sum, about the mean of all means."""

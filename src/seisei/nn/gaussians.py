@@ -35,6 +35,8 @@ Precision = Literal["single", "double"]
 EVERY = slice(None)
 # Numbers that a table for each row and component may take at once.
 ROOM = 1 << 25
+# A variance below this share of the average is that of a constant; none is below the second, in units of x.
+FLAT, LEAST = 1e-6, 1e-12
 
 
 class Gaussians(nn.Module, ABC):
@@ -44,7 +46,9 @@ class Gaussians(nn.Module, ABC):
         count: M.
         dim: d.
         shrinkage: share of the way from each covariance to the isotropic one of the same trace: what keeps a
-            covariance of few rows, or of pixels that never change, invertible.
+            covariance of few rows, or of pixels that never change, invertible. Up to 1e-6 it is a floor and nothing
+            more: then, and for what never changes in a component, the trace is the average over all components, since
+            otherwise the component with the largest trace would get every row in which a constant has changed.
         borrowed: rows of a round cloud, as wide as all components are on average, that are added to each: what keeps
             one of few rows from being sure of itself.
         precision: of the arithmetic.
@@ -87,7 +91,13 @@ class Gaussians(nn.Module, ABC):
         """One draw of each of these components: (n,) to (n, d)."""
 
     def _lent(self, variance: Tensor, n: Tensor, average: Tensor) -> Tensor:
-        """Variances of n rows after `borrowed` rows of the average variance were added."""
+        """Variances of n rows after `borrowed` rows of the average variance were added.
+
+        What never changes in a component would otherwise vary the more the fewer its rows are, and decide by that.
+        """
+        if not self.borrowed:
+            return variance
+        n = torch.where(variance > FLAT * average, n, n.mean())
         return (n * variance + self.borrowed * average) / (n + self.borrowed)
 
     def _spread(self, x: Tensor) -> Tensor:
@@ -97,7 +107,14 @@ class Gaussians(nn.Module, ABC):
 
     def _shrunk(self, variance: Tensor, average: Tensor) -> Tensor:
         # A number that never changes has no density: its variance stays above rounding's.
-        return ((1 - self.shrinkage) * variance + self.shrinkage * average).clamp_min(1e-12)
+        return ((1 - self.shrinkage) * variance + self.shrinkage * average).clamp_min(LEAST)
+
+    def _goal(self, variance: Tensor, average: Tensor) -> Tensor:
+        """What each variance (m, d) is shrunk to: its component's average, or that of all (see `shrinkage`)."""
+        own = variance.mean(1, keepdim=True)
+        if self.shrinkage <= FLAT:
+            return average.expand_as(variance)
+        return torch.where(variance > FLAT * average, own, average)
 
 
 @listed
@@ -165,9 +182,10 @@ class Diagonal(Gaussians):
         n = total[alive].unsqueeze(1)
         shift = first[alive] / n
         variance = (second[alive] / n - shift.square()).clamp_min(0)
-        variance = self._lent(variance, n, (n * variance).sum() / (n.sum() * self.dim))
+        average = (n * variance).sum() / (n.sum() * self.dim).clamp_min(1e-12)
+        variance = self._lent(variance, n, average)
         self.mean[alive] += shift
-        self.variance[alive] = self._shrunk(variance, variance.mean(1, keepdim=True))
+        self.variance[alive] = self._shrunk(variance, self._goal(variance, average))
 
     def sample(self, components: Tensor) -> Tensor:
         """μ + √v ε."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from seisei import seeds
 from seisei.nn.distributions import LOG_2PI
-from seisei.nn.gaussians import EVERY, Count, Dimension, Gaussians, Precision, Rows, Share, by_pattern
+from seisei.nn.gaussians import EVERY, FLAT, Count, Dimension, Gaussians, Precision, Rows, Share, by_pattern
 from seisei.spec import Range, listed
 
 
@@ -25,7 +25,8 @@ class LowRank(Gaussians):
         count: M.
         dim: d.
         rank: q.
-        shrinkage: see `Gaussians`; here it bounds σ² from below by this share of the average variance.
+        shrinkage: see `Gaussians`; here it bounds σ² from below by this share of the average variance: the component's
+            own, or, of a floor, that of all.
         borrowed: see `Gaussians`; here they add to σ² alone.
         precision: of the arithmetic.
     """
@@ -160,7 +161,8 @@ class LowRank(Gaussians):
             self.mean[m] += shift
             self.weight[m] = new
             left = self._lent(left.clamp_min(0), n, average)
-            self.noise[m] = torch.maximum(left, (self.shrinkage * trace / self.dim).clamp_min(1e-12))
+            own = average if self.shrinkage <= FLAT else trace / self.dim
+            self.noise[m] = torch.maximum(left, (self.shrinkage * own).clamp_min(1e-12))
 
     def sample(self, components: Tensor) -> Tensor:
         """μ + W z + σ ε."""

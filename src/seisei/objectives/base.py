@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -23,6 +24,66 @@ class Loss(NamedTuple):
     parts: dict[str, Tensor]
 
 
+class Swept(NamedTuple):
+    """What a sweep reports.
+
+    Arguments:
+        total: see `Loss`.
+        parts: see `Loss`.
+        closed: whether it was a closed form, after which another sweep changes nothing.
+    """
+
+    total: Tensor
+    parts: dict[str, Tensor]
+    closed: bool = False
+
+
+# A round that changes the mean log-likelihood of an example by less, in nats or as a share of it, is the last.
+STILL = 1e-7
+
+
+class Progress:
+    """How far rounds of fitting have come: whether another one would change anything.
+
+    Example:
+        >>> progress = Progress()
+        >>> for loss in (3.0, 2.5, 2.5):
+        ...     progress.add(loss)
+        >>> progress.rounds, progress.ended, progress.unfinished
+        (3, True, None)
+    """
+
+    def __init__(self) -> None:
+        self.rounds, self.loss, self.gain, self.ended = 0, math.nan, math.nan, False
+
+    def add(self, loss: float | None) -> None:
+        """Take in a round: the loss before it, None where it was a closed form."""
+        self.rounds += 1
+        self.gain, self.loss = (0.0, math.nan) if loss is None else (self.loss - loss, loss)
+        self.ended = loss is None or abs(self.gain) <= STILL * max(1.0, abs(loss))
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        gain, loss = (None if math.isnan(value) else value for value in (self.gain, self.loss))
+        return {"rounds": self.rounds, "loss": loss, "gain": gain, "ended": self.ended}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Progress:
+        """What `to_json` wrote; of nothing, the beginning."""
+        found, gain, loss = cls(), data.get("gain"), data.get("loss")
+        found.rounds, found.ended = int(data.get("rounds", 0)), bool(data.get("ended", False))
+        found.gain, found.loss = (math.nan if value is None else float(value) for value in (gain, loss))
+        return found
+
+    @property
+    def unfinished(self) -> str | None:
+        """What to say of rounds that were too few, None where they were enough."""
+        if self.ended or not self.rounds:
+            return None
+        gain = "" if math.isnan(self.gain) else f": the last one gained {self.gain:.2g} nats an example"
+        return f"the fit did not converge in {self.rounds} round{'s' * (self.rounds != 1)}{gain}"
+
+
 @dataclass(frozen=True)
 class Turn:
     """One player moving once. Everything but an adversarial game has one turn.
@@ -35,7 +96,7 @@ class Turn:
         pace: what the learning rate is multiplied with at its moves.
         sweep: moves the player by a rule of its own, a closed form or a round of expectation-maximisation, instead of
             by the gradient of its loss. It is given all training examples, as often as it asks for them, and answers
-            with its loss.
+            with its loss. Where all turns are sweeps, training ends when the loss has converged.
         settle: called after each move, with what sums a tensor over all processes, or with None where the move was not
             taken: for what a player learns by counting what it met.
     """
@@ -45,7 +106,7 @@ class Turn:
     loss: Callable[[Batch, float], Loss]
     every: int = 1
     pace: Callable[[], float] = lambda: 1.0
-    sweep: Callable[[Examples], Loss] | None = None
+    sweep: Callable[[Examples], Swept] | None = None
     settle: Callable[[Callable[[Tensor], Tensor] | None], None] | None = None
 
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from seisei import seeds
 from seisei.batch import Batch, Examples
-from seisei.objectives.base import Loss, Objective, Turn
+from seisei.objectives.base import Loss, Objective, Swept, Turn
 from seisei.spec import Range, listed
 
 
@@ -45,7 +45,7 @@ class CodeLikelihood(Objective):
             return [learning]
         return [Turn("prior", nn.Identity(), self.loss, every=10**12, sweep=self._count), learning]
 
-    def _count(self, examples: Examples) -> Loss:
+    def _count(self, examples: Examples) -> Swept:
         self.model.count(examples)
         entropy = -(self.model.log_prior.exp() * self.model.log_prior).sum()
-        return Loss(entropy, {})
+        return Swept(entropy, {}, closed=True)

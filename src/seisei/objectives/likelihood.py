@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from seisei.batch import Batch, Examples
 from seisei.nn.gaps import hide
-from seisei.objectives.base import Loss, Objective, Turn
+from seisei.objectives.base import Loss, Objective, Swept, Turn
 from seisei.objectives.elbo import ELBO
 from seisei.spec import Range, listed
 
@@ -70,12 +70,12 @@ class Fitting(Objective):
         """One, a sweep."""
         return [Turn("model", self.model, self.loss, sweep=self._sweep)]
 
-    def _sweep(self, examples: Examples) -> Loss:
+    def _sweep(self, examples: Examples) -> Swept:
         found = self.model.sweep(examples)
         if found is not None:
-            return Loss(-found, {})
+            return Swept(-found, {})
         measured = self.loss(next(iter(examples())).map(lambda tensor: tensor[:MEASURED]), 1.0)
-        return Loss(measured.total, {})
+        return Swept(measured.total, {}, closed=True)
 
 
 @listed
@@ -131,7 +131,7 @@ class JointBound(Objective):
             Turn("model", self.model, self.loss),
         ]
 
-    def _count(self, examples: Examples) -> Loss:
+    def _count(self, examples: Examples) -> Swept:
         self.model.count(examples)
         entropy = -(self.model.log_prior.exp() * self.model.log_prior).sum()
-        return Loss(entropy, {})
+        return Swept(entropy, {}, closed=True)

@@ -11,11 +11,12 @@ from seisei.capabilities import Believes, Joins
 from seisei.data.dataset import Dataset
 from seisei.errors import UserError
 from seisei.evaluation.classification import Predictions
-from seisei.evaluation.likelihood import Likelihood, bits_per_dimension, likelihoods
+from seisei.evaluation.likelihood import Likelihood, bits_per_dimension, likelihoods, own_noise
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.modalities.table import Table
 from seisei.modalities.text import Text
+from seisei.models.classifier import likeliest
 from seisei.pipeline.artifact import BATCH, Artifact
 
 
@@ -42,10 +43,10 @@ class Telling(Artifact):
             if keep is not None:
                 seen = keep[number * BATCH : number * BATCH + len(batch)]
                 batch = Batch(batch.x, batch.y, seen if batch.mask is None else seen & batch.mask)
-            with seeds.seeded(seed, "predict", number):
+            with own_noise(batch, seed):
                 if believes:
                     posterior.append(model.log_posterior(batch).double())
-                    labels.append(posterior[-1].argmax(1))
+                    labels.append(likeliest(posterior[-1]))
                 else:
                     labels.append(model.decide(batch))
         return Predictions(
@@ -87,8 +88,8 @@ class Telling(Artifact):
     def _joint(self, model: Joins, data: Dataset, samples: int, seed: int, bound: bool) -> Likelihood:
         """log p(x), and log p(x, y) of the examples' own labels."""
         parts = []
-        for number, batch in enumerate(self.batches(data)):
-            with seeds.seeded(seed, "likelihood", number):
+        for batch in self.batches(data):
+            with own_noise(batch, seed):
                 parts.append(model.log_joint(batch, samples=samples).double())
         each = torch.cat(parts)
         joint = None
@@ -107,5 +108,5 @@ class Telling(Artifact):
     def _volumes(self, data: Dataset) -> Tensor:
         """Of every row, the sum of the log scales of its numbers that are there, (N,)."""
         assert isinstance(self.schema.x, Table)
-        scales = torch.tensor([c.scale if c.kind in ("number", "date") else 1.0 for c in self.schema.x.columns])
-        return self.schema.x.observed(data.x).double() @ scales.double().log()
+        scales = [c.scale if c.kind in ("number", "date") else 1.0 for c in self.schema.x.columns]
+        return self.schema.x.observed(data.x).double() @ torch.tensor(scales, dtype=torch.float64).log()

@@ -31,12 +31,13 @@ from seisei.training.plan import Optim, Plan
 Strength = Annotated[float, Range(gt=0, le=1e9)]
 Rounds = Annotated[int, Range(ge=1, le=10**9)] | None
 Density = Literal["auto", "gaussian", "linear", "naive", "mixture", "ppca-mixture", "kde", "vae"]
-# Components and rounds of fitting where a person says nothing.
+# Components, and rounds of fitting at most, where a person says nothing: it ends when it has converged.
+ROUNDS = 200
 DEFAULTS: dict[str, tuple[int, int]] = {
     "gaussian": (1, 1),
     "linear": (1, 1),
     "naive": (1, 1),
-    "mixture": (3, 30),
+    "mixture": (3, ROUNDS),
     "ppca-mixture": (5, 20),
 }
 # From so many numbers on single precision is chosen: it is twice as fast, and shrinkage covers its rounding.
@@ -172,7 +173,8 @@ def generative(
         head: What a pixel's likelihood is in vae; auto is bernoulli, which tells classes apart best.
         reach: Pixels by which a picture may lie elsewhere: all places are summed over.
         gaps: Share of training examples of which vae sees a part only, so that it answers better when some is missing.
-        steps: Rounds of fitting, or updates of the weights of vae; by default what the density needs.
+        steps: Rounds of fitting at most, which end when it has converged, or updates of the weights of vae; by default
+            what the density needs.
         batch: Examples an update of vae.
         learning_rate: Of vae, at its highest.
         average: Decay of the moving average of vae's weights.
@@ -195,8 +197,8 @@ def generative(
     k = components or k
     numbers = _gaussians(density, classes * k, len(Columns(sizes).numbers), rank, borrowed)
     inner = Spec(Mixture, classes=classes, components=k, sizes=sizes, numbers=numbers)
-    # One Gaussian each of complete rows is fitted in one round; cells that are missing take more.
-    rounds = 20 if isinstance(schema.x, Table) and rounds == 1 else rounds
+    # One Gaussian each of complete rows with labels is fitted in one round; what is missing takes more.
+    rounds = ROUNDS if rounds == 1 else rounds
     return _fitted(_bayes(schema, inner, prior, reach), steps or rounds)
 
 

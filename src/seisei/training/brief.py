@@ -23,7 +23,7 @@ def trained(plan: Plan, data: Dataset, rows: Tensor, seed: int = 0) -> nn.Module
     plan = plan.override("batch", min(plan.batch, len(rows)))
     with Engine(Execution(device="cpu")) as engine, Loader(data, Order(rows, batch=plan.batch, seed=seed)) as loader:
         training = Training(plan, loader, engine, seed)
-        while training.step < plan.steps:
+        while not training.done:
             training.advance()
         shown = training.shown()
     return None if shown is None else shown.model.eval()

@@ -64,7 +64,7 @@ class Logging:
 
     def __call__(self, training: Training) -> None:
         """Log when it is time."""
-        if training.step % self.every and training.step != training.plan.steps:
+        if training.step % self.every and not training.done:
             return
         seconds = max(1e-9, training.waited + training.worked)
         speed = {
@@ -138,7 +138,7 @@ class Validation:
 
     def __call__(self, training: Training) -> None:
         """Validate when it is time."""
-        if training.step % self.every and training.step != training.plan.steps:
+        if training.step % self.every and not training.done:
             return
         found = self._look(training)
         self._decide(training, found)
@@ -198,7 +198,7 @@ class Countering:
 
     def __call__(self, training: Training) -> None:
         """Look when it is time."""
-        if training.step % self.every or training.step == training.plan.steps:
+        if training.step % self.every or training.done:
             return
         standing = self.journal.watch.standing
         asked = {finding.counter: rule for rule, finding in standing.items() if finding.counter}
@@ -221,7 +221,7 @@ class Sampling:
 
     def __call__(self, training: Training) -> None:
         """Draw when it is time."""
-        if training.step % self.every and training.step != training.plan.steps:
+        if training.step % self.every and not training.done:
             return
         objective = training.shown()
         if objective is None:

@@ -20,7 +20,7 @@ from seisei import seeds
 from seisei.data.loader import Loader
 from seisei.errors import UserError
 from seisei.nn.average import Average
-from seisei.objectives.base import Objective
+from seisei.objectives.base import Objective, Progress
 from seisei.training.checkpoint import Checkpoint
 from seisei.training.engine import Engine, like, whole
 from seisei.training.move import Move, Moved, Sweeping
@@ -137,6 +137,17 @@ class Training:
         """Whether this was the last step."""
         return self.step >= self.plan.steps or self.ended
 
+    @property
+    def converged(self) -> bool:
+        """Whether all that is learned is learned by sweeps, of which another one would change nothing."""
+        return all(isinstance(move, Sweeping) and move.progress.ended for move in self.moves)
+
+    @property
+    def unfinished(self) -> list[str]:
+        """What to say of sweeps that did not converge."""
+        found = [move.unfinished for move in self._swept]
+        return [what for what in found if what is not None]
+
     def judge(self, value: float) -> bool:
         """Take in how good the weights are, lower being better: whether they are the best so far."""
         if self.best is None or value < self.best[0]:
@@ -150,6 +161,11 @@ class Training:
         """The moves that have an optimizer, whose state a checkpoint keeps."""
         return [move for move in self.moves if isinstance(move, Move)]
 
+    @property
+    def _swept(self) -> list[Sweeping]:
+        """The moves that have none."""
+        return [move for move in self.moves if isinstance(move, Sweeping)]
+
     def advance(self) -> None:
         """Make one step: every player whose turn it is moves once."""
         start = time.perf_counter()
@@ -161,6 +177,7 @@ class Training:
         now = [m for m in self.moves if step % m.turn.every == 0]
         self.moved = {m.turn.name: m(batch, t, self.rate, step) for m in now}
         self.step += 1
+        self.ended = self.ended or self.converged
         if self.average is not None:
             self.average.update(self.step)
         for name, moved in self.moved.items():
@@ -209,7 +226,15 @@ class Training:
         plain = {name: getattr(self, name) for name in ("step", "seed", "rate_factor", "skipped", "rollbacks")}
         made_by = {"torch": torch.__version__, "threads": torch.get_num_threads(), "levers": self.engine.levers}
         best = None if self.best is None else list(self.best)
-        return tensors, {**plain, "best": best, "meter": self.meter.to_json(self.engine), **made_by}
+        swept = {m.turn.name: m.progress.to_json() for m in self._swept}
+        return tensors, {
+            **plain,
+            "best": best,
+            "swept": swept,
+            "converged": self.step > 0 and self.converged,
+            "meter": self.meter.to_json(self.engine),
+            **made_by,
+        }
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Take over a checkpoint.
@@ -237,7 +262,10 @@ class Training:
             self.meter.restore(state["meter"], self.engine.device)
             seed, best = int(state["seed"]), state.get("best")
             self.best = None if best is None else (float(best[0]), int(best[1]))
-        except (KeyError, TypeError, ValueError) as error:
+            for sweeping in self._swept:
+                sweeping.progress = Progress.from_json(state.get("swept", {}).get(sweeping.turn.name, {}))
+            self.ended = self.step > 0 and self.converged
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             remedy = "resume from another checkpoint with --step"
             raise UserError("E-RES-19", f"{name}/state.json", f"lacks {error}", remedy) from error
         if seed != self.seed:

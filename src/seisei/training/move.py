@@ -13,7 +13,7 @@ from seisei import seeds
 from seisei.batch import Batch
 from seisei.data.loader import Loader
 from seisei.errors import UserError
-from seisei.objectives.base import Loss, Objective, Turn
+from seisei.objectives.base import Loss, Objective, Progress, Turn
 from seisei.training.engine import Engine, like, whole
 from seisei.training.optim import build_optimizers
 from seisei.training.plan import Plan
@@ -176,13 +176,21 @@ class Sweeping:
     def __init__(self, turn: Turn, loader: Loader, engine: Engine, format: str) -> None:
         assert turn.sweep is not None
         self.turn, self.rule, self.examples = turn, turn.sweep, len(loader.order.indices)
+        self.progress = Progress()
         self.every_example = lambda: (engine.place(batch, format) for batch in loader.everything())
 
     @torch.no_grad()
     def __call__(self, batch: Batch, t: float, rate: float, step: int) -> Moved:
         """Move once. A loss that is not finite says that it went wrong, and comes too late to undo it."""
-        total, terms = self.rule(self.every_example)
-        return Moved({"loss": total, **terms}, bool(torch.isfinite(total)))
+        swept = self.rule(self.every_example)
+        self.progress.add(None if swept.closed else float(swept.total))
+        return Moved({"loss": swept.total, **swept.parts}, bool(torch.isfinite(swept.total)))
+
+    @property
+    def unfinished(self) -> str | None:
+        """What to say of a fit that did not converge."""
+        own: str | None = getattr(self.turn.player, "unfinished", None)
+        return own or self.progress.unfinished
 
     def first_bad(self) -> str | None:
         """The first of the player's tensors that is not finite."""
