@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json as json_
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from seisei.cli.output import target
 from seisei.cli.results import load
 from seisei.cli.rows import TABLES, table_bytes
+from seisei.cli.streams import tell
 from seisei.errors import UserError
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def compare(
         curves={"quick": None, "all": True, "none": False}[curves],
         seed=seed,
         command=["seisei", "compare", *runs, *words],
-        tell=lambda what: print(what, file=sys.stderr),
+        tell=tell,
     )
     found = json_.loads((page.parent / "comparison.json").read_text("utf-8"))
     if json:

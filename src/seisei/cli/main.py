@@ -5,7 +5,7 @@ Nothing here loads torch: a verb does, when it runs, and so does the help of one
 
 from __future__ import annotations
 
-import os
+import errno
 import sys
 import traceback
 import warnings
@@ -24,7 +24,8 @@ from seisei.cli.config import Settings, read_config
 from seisei.cli.errors import error_json, error_line, only_offered, translate, unknown
 from seisei.cli.options import data_options, everywhere, execution_options, run_options
 from seisei.cli.signature import Command, argument_help, command, description
-from seisei.errors import SeiseiError, Stopped, UserError, did_you_mean
+from seisei.cli.streams import secure, switch_off, tell
+from seisei.errors import ResourceError, SeiseiError, Stopped, UserError, did_you_mean
 from seisei.recipes import RECIPES, recipe
 from seisei.spec import parameters
 
@@ -45,6 +46,8 @@ GROUPS: dict[str, dict[str, Callable[..., None]]] = {
 }  # fmt: skip
 VERBS = [verb for verbs in GROUPS.values() for verb in verbs]
 INTERRUPTED, BROKEN_PIPE, OURS = 130, 141, 1
+# A full or broken disk, or a terminal that is gone, under the redirected output.
+OUTPUT_LOST = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
 
 
 def main(tokens: Sequence[str] | None = None) -> None:
@@ -56,6 +59,7 @@ def main(tokens: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: with the exit code, unless all went well.
     """
+    secure()
     words = list(sys.argv[1:] if tokens is None else tokens)
     verb = words[0] if words and words[0] in VERBS else ""
     debug = "--debug" in words
@@ -65,38 +69,44 @@ def main(tokens: Sequence[str] | None = None) -> None:
                 # Libraries warn on stderr, which is for what a person can act on.
                 warnings.simplefilter("ignore")
             _dispatch(verb, words)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except SeiseiError as error:
         _fail(error, verb, error.exit_code, words)
     except BrokenPipeError:
         # The reader of our output has gone; what Python flushes at exit must go nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        switch_off(sys.stdout)
         raise SystemExit(BROKEN_PIPE) from None
     except KeyboardInterrupt:
-        print(f"seisei {verb}: stopped".replace(" :", ":"), file=sys.stderr)
+        tell(f"seisei {verb}: stopped".replace(" :", ":"))
         raise SystemExit(INTERRUPTED) from None
     except MemoryError as error:
         out = UserError("E-GEN-18", verb or "seisei", "ran out of memory", "use a smaller --batch, --size or -n")
         out.__cause__ = error
         _fail(out, verb, 3, words)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in OUTPUT_LOST and error.filename is None:
+            # Files are written by functions that say which one it was: this is the result itself.
+            switch_off(sys.stdout)
+            problem = f"cannot be written ({error.strerror})"
+            _fail(ResourceError("E-GEN-19", "standard output", problem, "free some space"), verb, 3, words)
         if debug:
             raise
         said = " ".join(f"{type(error).__name__}: {error}".split())
         ours = UserError("E-GEN-99", "bug in seisei", said, "run it again with --debug and report what it prints")
-        print(error_line(ours, verb), file=sys.stderr)
+        tell(error_line(ours, verb))
         raise SystemExit(OURS) from None
 
 
 def _fail(error: SeiseiError, verb: str, code: int, words: Sequence[str]) -> None:
     if "--debug" in words:
-        traceback.print_exception(error)
+        tell("".join(traceback.format_exception(error)), end="")
     if "--json" in words:
-        print(error_json(error, verb), file=sys.stderr)
+        tell(error_json(error, verb))
     elif isinstance(error, Stopped):
-        print(f"seisei {verb}: {error}", file=sys.stderr)
+        tell(f"seisei {verb}: {error}")
     else:
-        print(error_line(error, verb), file=sys.stderr)
+        tell(error_line(error, verb))
     raise SystemExit(code) from None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from seisei.cli.output import Target, plain, target
 from seisei.cli.results import load, origin, out
+from seisei.cli.streams import tell
 from seisei.errors import UserError
 
 if TYPE_CHECKING:
@@ -90,9 +90,7 @@ def translate(
     path = _one(place, made()) if one else place.write_all(made())
     far = [(name, by) for name, by in apart if by > APART]
     for name, by in far[:5]:
-        print(
-            f"note: {name}: neighbouring tiles differ by {by:.1%} of the range of values; raise --tile", file=sys.stderr
-        )
+        tell(f"note: {name}: neighbouring tiles differ by {by:.1%} of the range of values; raise --tile")
     _say(path, told, len(apart), json)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json as json_
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seisei.cli.runs import find_run
+from seisei.cli.streams import tell
 
 if TYPE_CHECKING:
     from seisei.api import Run
@@ -21,7 +21,7 @@ def load(given: str, verb: str) -> Run:
 
     loaded = api.load(find_run(given))
     for note in loaded.pipeline.notes:
-        print(f"note: {note}", file=sys.stderr)
+        tell(f"note: {note}")
     if verb != "evaluate":
         loaded.pipeline.need(verb)
     return loaded

@@ -6,6 +6,7 @@ import json as json_
 from pathlib import Path
 from typing import Any
 
+from seisei.cli.streams import console
 from seisei.errors import UserError, nearest
 
 RUNS = Path("runs")
@@ -77,7 +78,6 @@ def list_(folder: Path = RUNS, *, json: bool = False) -> None:
     if not found:
         print(f"no runs in {folder}/ yet: start with `seisei train vae digits`")
         return
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -86,7 +86,7 @@ def list_(folder: Path = RUNS, *, json: bool = False) -> None:
         table.add_column(name, overflow="fold")
     for run in found:
         table.add_row(*map(Text, _row(run)))
-    Console(highlight=False).print(table)
+    console().print(table)
 
 
 def _row(run: dict[str, Any]) -> tuple[str, ...]:
@@ -107,18 +107,22 @@ def short(score: str) -> str:
 def report(run: str, *, json: bool = False) -> None:
     """Write the report of a run anew.
 
-    Its scores are computed first where it has none.
+    Its scores and figures are made first where they are not all there, as when the training was killed while it made
+    them.
 
     Arguments:
         run: A run's folder, or the beginning of its name under runs/.
         json: Print the path as JSON.
     """
     from seisei import api
+    from seisei.cli.progress import shown_progress
     from seisei.evaluation.report import write_report
+    from seisei.finish import finished
 
     loaded = api.load(find_run(run))
-    if (loaded.path / "scores.json").is_file():
+    if finished(loaded.folder, loaded.pipeline.card["step"]):
         write_report(loaded.path)
     else:
-        loaded.write_report()
+        with shown_progress("computing scores"):
+            loaded.write_report()
     print(json_.dumps({"report": str(loaded.report)}) if json else loaded.report)

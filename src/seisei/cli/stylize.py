@@ -7,13 +7,13 @@ minutes and needs no training of its own.
 from __future__ import annotations
 
 import json as json_
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from seisei.cli.output import plain, target
 from seisei.cli.results import load, origin, out
 from seisei.cli.runs import find_run
+from seisei.cli.streams import shown, tell
 from seisei.errors import UserError
 from seisei.spec import Range
 
@@ -142,18 +142,18 @@ def _pictures(content: str, style: str, longest: int | None, max_pixels: int, *,
         raise UserError("E-TRL-24", style, error.problem, error.remedy.partition(" or pass ")[0]) from error
     small = x if longest is None else shrunk(x, longest)
     if small.shape != x.shape and not said:
-        print(f"note: {content}: shrunk to {small.shape[1]}×{small.shape[0]}; pass --size for another", file=sys.stderr)
+        tell(f"note: {content}: shrunk to {small.shape[1]}×{small.shape[0]}; pass --size for another")
     return small, shrunk(y, max(small.shape[:2]))
 
 
 def _progress(count: int, loss: float) -> None:
-    if sys.stderr.isatty() and count % 5 == 0:
-        print(f"\r{count:5,} looks, loss {loss:.4g} ", end="", file=sys.stderr, flush=True)
+    if shown() and count % 5 == 0:
+        tell(f"\r{count:5,} looks, loss {loss:.4g} ", end="")
 
 
 def _cleared() -> None:
-    if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    if shown():
+        tell("\r\x1b[K", end="")
 
 
 def _say(path: Path, painted: Painted, engine: str, json: bool) -> None:

@@ -6,7 +6,6 @@ written is looked at before any work starts.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +13,7 @@ from seisei.cli import codes
 from seisei.cli.output import SAMPLE, plain, target
 from seisei.cli.results import PNG, file_names, load, origin, out, pngs, say, sheet
 from seisei.cli.rows import TABLES, TEXTS, table_bytes, text_bytes
+from seisei.cli.streams import tell
 from seisei.errors import UserError
 
 # How a file's name says what was asked of the drawing.
@@ -136,7 +136,7 @@ def reconstruct(
     if len(data) > most:
         import torch
 
-        print(f"the first {most} of {len(data):,} pictures; all of them with --separate", file=sys.stderr)
+        tell(f"the first {most} of {len(data):,} pictures; all of them with --separate")
         data = data.subset(torch.arange(most))
     image, width = loaded.pipeline.image, min(8, len(data))
     originals = [image.decode(x) for batch in loaded.pipeline.batches(data) for x in batch.x]

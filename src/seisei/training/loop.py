@@ -128,12 +128,19 @@ class Training:
         # The best value of what `Objective.decides` names, and its step; whether nothing got better for too long.
         self.best: tuple[float, int] | None = None
         self.ended = False
+        # Seconds of earlier sittings, and when this one began.
+        self._before, self._begun = 0.0, time.perf_counter()
         self._shown: Objective | None = None
 
     @property
     def done(self) -> bool:
         """Whether this was the last step."""
         return self.step >= self.plan.steps or self.ended
+
+    @property
+    def seconds(self) -> float:
+        """How long it took so far, earlier sittings included."""
+        return self._before + time.perf_counter() - self._begun
 
     def judge(self, value: float) -> bool:
         """Take in how good the weights are, lower being better: whether they are the best so far."""
@@ -207,6 +214,7 @@ class Training:
         plain = {name: getattr(self, name) for name in ("step", "seed", "rate_factor", "skipped", "rollbacks")}
         made_by = {"torch": torch.__version__, "threads": torch.get_num_threads(), "levers": self.engine.levers}
         best = None if self.best is None else list(self.best)
+        plain["seconds"] = round(self.seconds, 1)
         return tensors, {**plain, "best": best, "meter": self.meter.to_json(self.engine), **made_by}
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -235,6 +243,8 @@ class Training:
             self.meter.restore(state["meter"], self.engine.device)
             seed, best = int(state["seed"]), state.get("best")
             self.best = None if best is None else (float(best[0]), int(best[1]))
+            # What a sitting spent before it went back to a checkpoint is spent all the same.
+            self._before += max(0.0, float(state.get("seconds", 0.0)) - self.seconds)
         except (KeyError, TypeError, ValueError) as error:
             remedy = "resume from another checkpoint with --step"
             raise UserError("E-RES-19", f"{name}/state.json", f"lacks {error}", remedy) from error
