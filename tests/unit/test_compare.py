@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         train(recipe, data, here / recipe, report=False)
     page = compare([here / "generative", here / "discriminant"], here / "out", seed=3, tell=told.append)
     assert page == here / "out" / "compare.html" and page.is_file()
-    assert [line.rpartition(": ")[2] for line in told] == ["scores", "learning curve"] * 2
+    assert [line.rpartition(": ")[2] for line in told] == ["scores", "learning curve", "surface"] * 2
     torch.set_num_threads(before)
     return here
 
