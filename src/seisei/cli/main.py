@@ -24,7 +24,7 @@ from seisei.cli.config import Settings, read_config
 from seisei.cli.errors import error_json, error_line, only_offered, translate, unknown
 from seisei.cli.options import data_options, everywhere, execution_options, run_options
 from seisei.cli.signature import Command, argument_help, command, description
-from seisei.cli.streams import secure, switch_off, tell
+from seisei.cli.streams import console, secure, switch_off, tell
 from seisei.errors import ResourceError, SeiseiError, Stopped, UserError, did_you_mean
 from seisei.recipes import RECIPES, recipe
 from seisei.spec import parameters
@@ -136,7 +136,7 @@ def _dispatch(verb: str, words: list[str]) -> None:
 
 def build() -> tuple[App, dict[str, Command]]:
     """The program, and each of its commands by name."""
-    app = App(name="seisei", help=ABOUT, help_format="plaintext", version=seisei.__version__)
+    app = App(name="seisei", console=console(), help=ABOUT, help_format="plaintext", version=seisei.__version__)
     app["--help"].group = app["--version"].group = Group("Everywhere", sort_key=9)
     commands = {}
     for number, (title, verbs) in enumerate(GROUPS.items()):
@@ -210,7 +210,7 @@ def _train_app(words: list[str]) -> tuple[App, Command]:
         raise UserError(
             "E-TRN-01", name, "no such recipe", did_you_mean(name, RECIPES), found=name, wanted=sorted(RECIPES)
         )
-    app, inner = App(name="seisei"), App(name="train")
+    app, inner = App(name="seisei", console=console()), App(name="train")
     app.command(inner)
     function = recipe(name)
     settings = Settings()
