@@ -260,7 +260,7 @@ def test_torchrun_starts_any_run_unchanged(tmp_path: Path, runs: Path) -> None:
 @pytest.mark.slow
 def test_under_torchrun_too_the_one_that_is_left_says_who_died(tmp_path: Path) -> None:
     """torchrun terminates it within a tenth of a second, before it knows."""
-    job = json.dumps([{**LONG, "output": str(tmp_path / "run")}])
+    job = json.dumps([{**LONG, "output": str(tmp_path / "run"), "patience": 1.0}])
     start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(DRIVER), job]
     whole = subprocess.Popen(
         start, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment(0, 1, 0)

@@ -8,7 +8,7 @@ Example:
     ...     with part("scores"), part("likelihood"):
     ...         tick(1, 2)
     >>> said
-    [('scores: likelihood', 1, 2)]
+    [('scores', 0, 0), ('scores: likelihood', 0, 0), ('scores: likelihood', 1, 2)]
 """
 
 from __future__ import annotations

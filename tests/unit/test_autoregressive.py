@@ -457,6 +457,6 @@ def test_values_outside_of_the_range_have_the_codes_of_the_nearest_inside() -> N
     x = torch.tensor([-3.0, -0.01, 0.5, 1.2]).reshape(1, 1, 2, 2)
     codec = PixelCodes([1, 2, 2], 5)
     assert codec.encode(x).tolist() == [[0, 0, 2, 4]]
-    assert [a.tolist() for a in codec.allowed(x, torch.ones_like(x))] == [
+    assert [a.tolist() for a in codec.allowed(x, torch.ones_like(x, dtype=torch.bool))] == [
         [[[i == code for i in range(5)] for code in (0, 0, 2, 4)]]
     ]
