@@ -83,7 +83,7 @@ class Checkpoints:
         }
         files[MANIFEST] = _json({"format": FORMAT, "step": step, "files": listing})
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(exist_ok=True)
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir()
             for name, data in files.items():
