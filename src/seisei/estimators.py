@@ -110,6 +110,17 @@ class _Place:
         all that is squared has long outgrown the rest, and which class is likeliest is decided.
         """
         found, shortened = torch.empty(X.shape, dtype=self.dtype), np.ones(len(X))
+        # Where the columns lie near 0 for their spread float32 loses no digit, and is quicker.
+        near = float(np.abs(self.centre).max(initial=0.0)) <= 8 * self.scale
+        if self.dtype == torch.float32 and near and self.numbers.all() and 1e-18 < self.scale < 1e18:
+            x = torch.from_numpy(np.require(X, np.float32, "W"))
+            torch.sub(x, torch.from_numpy(self.centre).float(), out=found).div_(self.scale)
+            # Not so where a row is far away; a gap is no number, and tells nothing.
+            if (
+                float(found.nan_to_num(0.0).abs().max() if bool(found.sum().isnan()) else found.abs().max())
+                < self.farthest
+            ):
+                return found, shortened
         for start in range(0, len(X), CHUNK):
             part = slice(start, start + CHUNK)
             # Halves, since the difference of the largest numbers overflows.

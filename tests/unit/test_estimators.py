@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import norm
 from sklearn.base import clone
 from sklearn.datasets import load_iris, load_wine
@@ -20,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from seisei.estimators import DiscriminantClassifier, DiscriminativeClassifier, GenerativeClassifier
+from seisei.estimators import DiscriminantClassifier, DiscriminativeClassifier, GenerativeClassifier, _batch
 from seisei.models.linear import Planes
 from seisei.objectives import base
 
@@ -382,3 +383,21 @@ def test_the_width_of_kernels_bears_rows_that_repeat(rows: str) -> None:
 
     best = min(loss(h) for h in (0.3, 0.5, 0.8, 1.2))
     assert loss(0.0) < best + 0.02 < loss(0.25)
+
+
+@pytest.mark.parametrize("density", ["gaussian", "linear", "naive", "kde"])
+def test_wide_rows_stay_float32_and_lose_nothing_by_it(density: Any) -> None:
+    """From 256 columns on all is computed in float32, after centering in float64."""
+    draw = np.random.default_rng(0)
+    y = draw.integers(0, 2, 120)
+    x = (draw.normal(size=(120, 260)) + 0.4 * y[:, None]).astype(np.float32)
+    whole = GenerativeClassifier(density, shrinkage=0.1).fit(x.astype(np.float64), y)
+    model = GenerativeClassifier(density, shrinkage=0.1).fit(x, y)
+    assert model._model.density.log_probs(_batch(model._asked(x)[0])).dtype == torch.float32
+    assert np.abs(model.predict_proba(x) - whole.predict_proba(x)).max() < 1e-3
+    moved = x + np.float32(1000)
+    there = GenerativeClassifier(density, shrinkage=0.1).fit(moved, y)
+    here = GenerativeClassifier(density, shrinkage=0.1).fit(moved.astype(np.float64) - 1000, y)
+    assert np.abs(there.predict_proba(moved) - here.predict_proba(moved.astype(np.float64) - 1000)).max() < 1e-3
+    far = np.concatenate([x[:2] * np.float32(1e30), np.full((1, 260), np.finfo("f4").max, np.float32)])
+    assert np.isfinite(model.predict_proba(far)).all() and not np.isnan(model.score_samples(far)).any()

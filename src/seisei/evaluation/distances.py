@@ -148,7 +148,7 @@ def kernel_distance(real: Floats, drawn: Floats, *, subsets: int = 10, seed: int
 
     Example:
         >>> kernel_distance(np.zeros((30, 1)), np.ones((20, 1)))
-        Estimate(value=7.0, error=0.0)
+        Estimate(value=7.0, error=0.0, low=None, high=None)
     """
     if subsets < 2:
         raise ValueError(f"{subsets} subsets, wanted 2 or more")
