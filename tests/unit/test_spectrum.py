@@ -146,6 +146,17 @@ def test_the_watch_speaks_of_two_sheets_with_too_much() -> None:
     assert "2.9 ± 0.5 times the high-frequency energy of held-out" in grey[0]["evidence"]
 
 
+def test_a_lattice_on_blurred_samples_is_a_note() -> None:
+    faint = {"brightness": (0.09, 0.01), "color": (0.23, 0.02), "checkerboard": (14.4, 0.6)}
+    (finding,) = spoken(sheet(500, 0.2, **faint), sheet(600, 0.25, **faint))
+    assert finding["severity"] == "note" and "14.4 ± 0.6 times" in finding["evidence"]
+    less = {**faint, "checkerboard": (2.1, 0.1)}
+    assert not spoken(*(sheet(i, 0.3 + i / 10, **less) for i in range(3)))
+    strong = {**faint, "color": (8.0, 0.6)}
+    (finding,) = spoken(sheet(500, 0.2, **strong), sheet(600, 0.25, **strong))
+    assert finding["severity"] == "warning" and "of color" in finding["evidence"]
+
+
 def test_the_watch_waits_and_takes_back() -> None:
     bad, good = {"brightness": (3.0, 0.1), "color": (9.0, 1.0)}, {"brightness": (1.1, 0.1), "color": (1.2, 0.3)}
     assert not spoken(sheet(1, 0.1, **bad), sheet(2, 0.19, **bad), sheet(3, 0.3, **good))  # too early
