@@ -3,7 +3,7 @@
 Each value is that of samples over that of held-out images, with its error, see `seisei.evaluation.spectrum`. Of 8,000
 pairs of 64 and 300 images, drawn from the same real ones (emoji and photographs at 16 to 64 pixels, clothes, digits),
 none had a value less two errors above 1.2. Of a GAN of emoji at 32 pixels that showed a grid the largest was 6.8 and
-more from a quarter of the training on, of a VAE with a faint lattice 13.
+more from a quarter of the training on, of a VAE with a faint lattice 10.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ EARLY = 0.2
 NAMES = {
     "brightness": "high-frequency energy",
     "color": "high-frequency energy of color",
-    "checkerboard": "high-frequency energy, relative to the octave below,",
+    "checkerboard": "high-frequency energy, beside as much in the octave below,",
 }
 TOO_MUCH = {"brightness": 1.5, "color": 1.5, "checkerboard": 2.0}
 
