@@ -288,7 +288,7 @@ def spectral(pipeline: Pipeline, part: Dataset, drawn: Sequence[Any] = (), seed:
         of = " of color" if name == "color" else ""
         note = f"energy{of} above ¾ of the Nyquist frequency, {what} over {others}: {ends}, well below 1 blur"
         if name == CHECKERBOARD:
-            note = f"the same relative to the energy in the octave below: {ends}, in blurred images too"
+            note = f"the same beside as much energy in the octave below: {ends}, in blurred images too"
         title = "checkerboard ratio" if name == CHECKERBOARD else f"high-frequency energy ratio{of}"
         error = ratio.error if np.isfinite(ratio.error) else None
         score = {"name": title, "value": ratio.value, "error": error, "unit": "", "better": "nearer to 1", "note": note}

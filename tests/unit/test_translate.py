@@ -162,6 +162,7 @@ def test_held_out_answers_are_scored_beside_what_nobody_had_to_learn(folder: Pat
     run = seisei.load(folder / "run")
     found = {score["name"]: score for score in run.evaluate()["scores"]}
     assert {"L1", "PSNR", "SSIM", "Fréchet distance", "L1 of the mean colour", "L1 of the picture given"} <= set(found)
+    assert "answers over the truths" in found["high-frequency energy ratio"]["note"] and "checkerboard ratio" in found
     dataset = read_dataset(folder / "data", pairs="found")
     part = dataset.subset(dataset.splits["test"])
     again = scores(run.pipeline, dataset, part, Judge(dataset))

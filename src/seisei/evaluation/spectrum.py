@@ -91,8 +91,9 @@ def energy_ratios(of: Floats, to: Floats) -> dict[str, Estimate]:
 
     Returns:
         "brightness" and, of RGB, "color": the mean energy at the highest frequencies over that of the others.
-        "checkerboard": the same of that energy over the energy in the octave below, all components added up, so that it
-        does not matter how blurred images are. Errors are of both choices of images, infinite of a single one.
+        "checkerboard": their energy at the highest frequencies over what the others would have beside as much energy in
+        the octave below, all components added up, so that it does not matter how blurred images are. Errors are of both
+        choices of images, infinite of a single one.
 
     Example:
         >>> some, others = np.array([[[0.02, 0.01]], [[0.04, 0.03]]]), np.full((2, 1, 2), 0.01)
@@ -104,8 +105,14 @@ def energy_ratios(of: Floats, to: Floats) -> dict[str, Estimate]:
     for name, pair in parts.items():
         (a, da), (b, db) = map(_mean, pair)
         found[name] = Estimate(a / b, a / b * math.hypot(da / a, db / b))
-    (a, da), (b, db) = (_quotient(*np.moveaxis(energies.sum(1), 1, 0)) for energies in (of, to))
-    return {**found, CHECKERBOARD: Estimate(a / b, a / b * math.hypot(da / a, db / b))}
+    (high, below), (other_high, other_below) = (np.moveaxis(energies.sum(1), 1, 0) for energies in (of, to))
+    share = float(other_high.mean() / other_below.mean()) if other_below.any() else 0.0
+    there, wanted = float(high.mean()) + UNSEEN, share * float(below.mean()) + UNSEEN
+    value = there / wanted
+    own = _mean(high - value * share * below)[1] / there
+    theirs = _mean(other_high - share * other_below)[1] * float(below.mean()) / wanted
+    theirs = theirs / float(other_below.mean()) if other_below.any() else 0.0
+    return {**found, CHECKERBOARD: Estimate(value, value * math.hypot(own, theirs))}
 
 
 def high_frequency_ratio(samples: Pictures, held_out: Pictures) -> dict[str, Estimate]:
@@ -140,12 +147,6 @@ def _values(images: Pictures) -> Floats:
 
 def _window(side: int) -> Floats:
     return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(side) / side) if side >= 4 else np.ones(side)
-
-
-def _quotient(energies: Floats, others: Floats) -> tuple[float, float]:
-    """The mean of some energies over that of others of the same images, and its error."""
-    quotient = _mean(energies)[0] / _mean(others)[0]
-    return quotient, _mean(energies - quotient * others)[1] / _mean(others)[0]
 
 
 def _mean(energies: Floats) -> tuple[float, float]:
