@@ -386,16 +386,21 @@ def load(path: str | Path) -> Run:
     return Run(path)
 
 
-def check(data: Any, *, seed: int = 0, **options: Any) -> dict[str, Any]:
-    """What is in the data, what is broken, and which recipes and dials suit them; nothing is written.
+def check(data: Any, *, seed: int = 0, listeners: Sequence[Listener] = (), **options: Any) -> dict[str, Any]:
+    """What is in the data, what is broken, and which recipes and options suit them; nothing is written.
+
+    Pairs are looked for where no option says what the data are.
+
+    Arguments:
+        data: a path, a name, or arrays in memory.
+        seed: of the division into parts.
+        listeners: told how far reading has come.
+        options: fields of `DataOptions`.
 
     Raises:
         UserError: more is broken than `skip_bad` allows.
     """
-    from seisei.recipes.advice import advice
-
-    found = DataOptions(**options).read(data, seed)
-    return {**found.report, "advice": advice(found)}
+    return session.look(data, DataOptions(**options), seed, listeners)
 
 
 def runs(folder: str | Path = "runs") -> list[dict[str, Any]]:
