@@ -35,7 +35,7 @@ from seisei.recipes.advice import advice
 from seisei.recipes.effect import refuse_unread
 from seisei.recipes.unread import refuse_unread_data, refuse_unread_execution, refuse_unread_loop
 from seisei.schema import Schema
-from seisei.shell import joined
+from seisei.shell import joined, quoted
 from seisei.spec import arguments_for
 from seisei.training.checkpoint import Checkpoint, room_for
 from seisei.training.engine import Device, Engine, Execution
@@ -554,7 +554,7 @@ def _finish(run: RunFolder, data: Dataset, judge: Judge | None, listeners: Seque
         with Stopping(), listening(lambda *work: _tell(listeners, _work(*work))), part("computing scores"):
             finish(run, data, judge)
     except Asked as error:
-        name = shlex.quote(str(run.path))
+        name = quoted(run.path)
         message = f"stopped while scores were computed; the training is done: compute them with: seisei report {name}"
         raise Stopped(message, error.exit_code) from None
 
