@@ -106,7 +106,7 @@ def probes(annotation: Any, value: Any) -> Iterator[Any]:
 
     Example:
         >>> list(probes(Literal["a", "b"], "a")), list(probes(bool, True)), list(probes(int | None, 3))
-        (['b'], [False], [None, 4, 6, 2, 1])
+        (['b'], [False], [None, 4, 6, 1, 1])
     """
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
