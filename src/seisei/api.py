@@ -210,7 +210,7 @@ class Run:
         See `Pipeline.translate`; `given` is a picture's path, a folder, anything else with pictures, or an array.
         """
         self.pipeline.need("translate")
-        if seed and not self.pipeline.model.noise:
+        if seed > 0 and not self.pipeline.model.noise:
             raise _unread("seed", "has no effect: this model was trained without --noise", found=seed)
         found = []
         for name, picture in originals(given, max_pixels=max_pixels):

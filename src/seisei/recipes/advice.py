@@ -23,6 +23,8 @@ Suggestions = Iterator[Suggestion]
 CLASS_NAMES = ("class", "diagnosis", "label", "outcome", "species", "target", "y")
 
 
+# Bytes of a piece of running text, and how few of them are no advice.
+WINDOW, FEWEST_PIECES = 256, 4
 # Options of data that only some recipes heed, and which; the target is named by each command itself.
 HEEDED = {
     "conditions": ("cgan", "prior", "vqvae+prior"),
@@ -175,13 +177,15 @@ def _for_rows(data: Dataset) -> Suggestions:
 def _for_texts(data: Dataset) -> Suggestions:
     text, count = data.schema.x, len(data.splits["train"])
     assert isinstance(text, Text)
-    dials = ["--steps", str(3000 if count < 5_000 else 10_000), *_batch(count, 64)]
+    steps = ["--steps", str(3000 if count < 5_000 else 10_000)]
     kind = "pieces of running text" if text.running else "lines"
     why = f"{count:,} training {kind} of at most {text.length:,} bytes: new texts, and how likely a text is"
-    yield ["train", "prior", *dials], why
-    if not text.running:
+    yield ["train", "prior", *steps, *_batch(count, 64)], why
+    # At least so many are for training; there are more that overlap.
+    pieces = data.report["text_bytes"] // WINDOW * count // len(data)
+    if not text.running and pieces >= FEWEST_PIECES:
         why = "where lines go on in the next: learn from pieces of the text as it runs"
-        yield ["train", "prior", *dials, "--window", "256"], why
+        yield ["train", "prior", *steps, *_batch(pieces, 64), "--window", str(WINDOW)], why
 
 
 def _candidates(data: Dataset) -> list[tuple[str, int]]:
