@@ -305,7 +305,7 @@ def test_check_of_a_table(here: Path, seisei: Callable[..., str], monkeypatch: p
         "seisei train generative t.csv --target paid",
         "35 training rows of 2 columns, 2 classes: labels with their probabilities, empty cells allowed, likelihoods,"
         " new rows",
-        "seisei train discriminative t.csv --target paid",
+        "seisei train discriminative t.csv --target paid --batch 32",
         "where only the class is wanted, and there are many rows",
     ]
     found = json.loads(seisei("check", "t.csv", "--ignore", "id", "--ignore", "kind", "--missing", "7", "--json"))

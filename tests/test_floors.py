@@ -13,7 +13,7 @@ import pytest
 SRC = Path(__file__).parents[1] / "src"
 # From the bottom. Names on one line do not know each other; the longest name that fits decides.
 FLOORS = [
-    "errors batch progress",
+    "errors batch progress shell",
     "seeds paths",
     "spec capabilities",
     "nn modalities schema",

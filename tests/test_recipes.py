@@ -915,7 +915,8 @@ def test_every_dial_turns_something(name: str) -> None:
     other = {"pix2pix": "maps 20×24", "colorize": "colour 16×16", "stylize": "pairs 13×16"}
     schema = SCHEMAS[other.get(name, "grey 8×8")]
     for dial in parameters(recipe(name)).values():
-        if dial.name in ("schema", "codec", "features"):  # the last two are runs, and have tests of their own
+        # What is told by runs has tests of its own: a codec, features, and priors, for codecs of several grids.
+        if dial.name in ("schema", "codec", "features", "priors"):
             continue
         now = {**start, **beside.get(dial.name, {})}
         others: list[Any] = []

@@ -25,14 +25,20 @@ from seisei.data.originals import originals
 from seisei.errors import UserError, did_you_mean
 from seisei.evaluation.classification import Predictions
 from seisei.evaluation.likelihood import Likelihood
-from seisei.finish import evaluate, finish, judge_of
+from seisei.finish import evaluate, finish, judge_of, only_draws
 from seisei.modalities.files import MAX_PIXELS, png_bytes, read_picture
+from seisei.modalities.image import Image
+from seisei.modalities.label import Label
 from seisei.modalities.pixels import grid
+from seisei.modalities.table import Table
 from seisei.nn.steering import Steering
 from seisei.pipeline import Asked, Latents, Pipeline, Pixels
 from seisei.session import DataOptions, Request
 from seisei.training.engine import Execution
 from seisei.training.run import Listener, RunFolder
+
+# Importance samples behind each likelihood, where nothing else is said.
+SAMPLES = 100
 
 
 class Run:
@@ -98,6 +104,16 @@ class Run:
             verb: what they are for: errors are numbered by it.
             options: see `seisei.data.inputs.read_inputs`.
         """
+        image, table = isinstance(self.pipeline.schema.x, Image), isinstance(self.pipeline.schema.x, Table)
+        of_images = {"resize": resize, "convert": options.get("convert")}
+        limit = options.get("max_pixels", MAX_PIXELS)
+        of_images["max_pixels"] = None if limit == MAX_PIXELS else limit
+        of_tables = {"unseen": None if options.get("unseen") == "refuse" else options.get("unseen")}
+        for given_options, fits, what in ((of_images, image, "images"), (of_tables, table, "rows of a table")):
+            for name, value in given_options.items():
+                if value and not fits:
+                    problem = f"is for {what}, and this model is of {self.pipeline.schema.x.noun}s"
+                    raise _unread(name, problem, found=value)
         labels = "need" if self.pipeline.conditional else "want" if self.pipeline.classes else "ignore"
         return read_inputs(self.pipeline.schema, given, resize=resize, verb=verb, **{"labels": labels, **options})
 
@@ -194,6 +210,8 @@ class Run:
         See `Pipeline.translate`; `given` is a picture's path, a folder, anything else with pictures, or an array.
         """
         self.pipeline.need("translate")
+        if seed > 0 and not self.pipeline.model.noise:
+            raise _unread("seed", "has no effect: this model was trained without --noise", found=seed)
         found = []
         for name, picture in originals(given, max_pixels=max_pixels):
             options: dict[str, Any] = {"seed": seed, "convert": convert, "tile": tile, "overlap": overlap}
@@ -243,14 +261,17 @@ class Run:
         """Pictures on the way between seeds (whole numbers), or between pictures (anything `read` takes)."""
         self.pipeline.need("interpolate")
         if isinstance(ends, (list, tuple)) and all(isinstance(e, int) for e in ends):
+            if resize is not None:
+                raise _unread("resize", "is for images as ends, and these are seeds", found=resize)
             z: Tensor | Latents = self.pipeline.prior_latents(ends)
         else:
             z = self.pipeline.encode(self.read(ends, resize=resize))
         return self.pipeline.interpolate(z, steps=steps, path=path, label=label)
 
-    def score(self, given: Any, *, samples: int = 100, seed: int = 0, resize: Resize | None = None) -> Likelihood:
+    def score(self, given: Any, *, samples: int = SAMPLES, seed: int = 0, resize: Resize | None = None) -> Likelihood:
         """The log-likelihood of every picture, or a bound on it."""
         self.pipeline.need("score")
+        self.check_samples(samples)
         return self.pipeline.score(self.read(given, resize=resize, verb="score"), samples=samples, seed=seed)
 
     def predict(self, given: Any, *, seed: int = 0, **options: Any) -> Predictions:
@@ -263,7 +284,7 @@ class Run:
         data: Any = None,
         *,
         split: str = "test",
-        samples: int = 100,
+        samples: int = SAMPLES,
         most: int = 10_000,
         seed: int = 0,
         thorough: bool = False,
@@ -291,10 +312,26 @@ class Run:
             raise UserError(
                 "E-EVA-20", "--samples", f"{min(samples, most)} is out of range, wanted >= 1", "choose a larger number"
             )
+        self.check_samples(samples)
+        known = isinstance(dataset.schema.y, Label)
+        if thorough and not (only_draws(self.pipeline) and self.pipeline.conditional and known):
+            problem = "is for models that draw examples of a class and give no likelihood, such as those of cgan"
+            raise _unread("thorough", problem, found=thorough)
         return evaluate(
             self.pipeline, dataset, split=split, samples=samples, most=most, seed=seed, thorough=thorough,
             inception=inception, judge=None if data is not None else judge_of(self.folder, self.pipeline, dataset),
         )  # fmt: skip
+
+    def check_samples(self, samples: int) -> None:
+        """Refuse a number of importance samples for a model that draws none.
+
+        Raises:
+            UserError: it is not the usual one.
+        """
+        model: Any = self.pipeline.model
+        drawn = bool(getattr(model, "log_prob_is_bound", False)) and not getattr(model, "by_codes", False)
+        if samples != SAMPLES and not drawn:
+            raise _unread("samples", "has no effect: nothing is drawn for the scores of this model", found=samples)
 
     def data(self, given: Any = None) -> Dataset:
         """The run's data set, read as in training.
@@ -314,6 +351,11 @@ class Run:
         """Evaluate, draw the figures and write the report anew."""
         finish(self.folder, self.data(data))
         return self.report
+
+
+def _unread(name: str, problem: str, found: object) -> UserError:
+    """An option that changes nothing."""
+    return UserError("E-GEN-07", f"--{name.replace('_', '-')}", problem, "leave it out", found=found)
 
 
 def _steering(top_k: int | None, top_p: float | None, min_p: float | None, guidance: float | None) -> Steering | None:
@@ -386,16 +428,21 @@ def load(path: str | Path) -> Run:
     return Run(path)
 
 
-def check(data: Any, *, seed: int = 0, **options: Any) -> dict[str, Any]:
-    """What is in the data, what is broken, and which recipes and dials suit them; nothing is written.
+def check(data: Any, *, seed: int = 0, listeners: Sequence[Listener] = (), **options: Any) -> dict[str, Any]:
+    """What is in the data, what is broken, and which recipes and options suit them; nothing is written.
+
+    Pairs are looked for where no option says what the data are.
+
+    Arguments:
+        data: a path, a name, or arrays in memory.
+        seed: of the division into parts.
+        listeners: told how far reading has come.
+        options: fields of `DataOptions`.
 
     Raises:
         UserError: more is broken than `skip_bad` allows.
     """
-    from seisei.recipes.advice import advice
-
-    found = DataOptions(**options).read(data, seed)
-    return {**found.report, "advice": advice(found)}
+    return session.look(data, DataOptions(**options), seed, listeners)
 
 
 def runs(folder: str | Path = "runs") -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +31,7 @@ from seisei.pipeline import Pipeline
 from seisei.plane import Plane, plane_of, surfaces
 from seisei.progress import part as work
 from seisei.session import DataOptions
+from seisei.shell import joined
 from seisei.training.brief import trained
 from seisei.training.plan import Plan
 from seisei.training.run import RunFolder
@@ -139,7 +139,7 @@ def compare(
         "classes": list(label.names),
         "noun": part.schema.x.noun,
     }
-    words = shlex.join(command or ["seisei", "compare", *map(str, paths)])
+    words = joined(command or ["seisei", "compare", *map(str, paths)])
     content = {"data": about, "seed": seed, "seisei": seisei.__version__, "command": words, "models": models}
     page = _write(output, {**content, "left_out": left}, files)
     if stopped is not None:

@@ -15,9 +15,10 @@ are in the units of the columns.
 
 from __future__ import annotations
 
+import inspect
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -238,6 +239,27 @@ def _settled(unfinished: str | None) -> None:
         warnings.warn(unfinished, ConvergenceWarning, stacklevel=3)
 
 
+def _warn_unread(estimator: BaseEstimator, choice: str, read: Mapping[str, Sequence[str]]) -> None:
+    """Warn of parameters that are not as they are by default and that the choice made does not read.
+
+    Arguments:
+        estimator: with its parameters.
+        choice: the parameter that decides.
+        read: by the values of that parameter, what is read beside those that all read.
+    """
+    chosen = getattr(estimator, choice)
+    for name, parameter in inspect.signature(type(estimator)).parameters.items():
+        readers = [value for value, names in read.items() if name in names]
+        value = getattr(estimator, name)
+        if readers and chosen not in readers and value is not parameter.default and value != parameter.default:
+            wanted = " or ".join(repr(each) for each in readers)
+            warnings.warn(
+                f"{name}={value!r} has no effect with {choice}={chosen!r}: it is used only with {choice}={wanted}",
+                UserWarning,
+                stacklevel=3,
+            )
+
+
 def _one_of(name: str, value: Any, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise ValueError(f"{name}={value!r} is not one of {', '.join(choices)}")
@@ -289,6 +311,8 @@ class DiscriminantClassifier(_Filling):
     def fit(self, X: Any, y: Any) -> DiscriminantClassifier:
         """Fit to rows (N, D) and their labels (N,)."""
         _one_of("method", self.method, ("perceptron", "linear", "kernel"))
+        kernel = ("strength", "landmarks", "gamma")
+        _warn_unread(self, "method", {"perceptron": (), "linear": ("strength",), "kernel": kernel})
         x, numbers = self._read(X, y)
         x = self._fitted_tensor(x)
         seed = self._seed()
@@ -360,6 +384,8 @@ class DiscriminativeClassifier(_Filling, _Probabilistic):
     def fit(self, X: Any, y: Any) -> DiscriminativeClassifier:
         """Fit to rows (N, D) and their labels (N,)."""
         _one_of("network", self.network, ("linear", "mlp"))
+        descent = ("width", "depth", "steps", "batch", "learning_rate", "weight_decay")
+        _warn_unread(self, "network", {"linear": ("strength",), "mlp": descent})
         x, numbers = self._read(X, y)
         x = self._fitted_tensor(x)
         seed, classes = self._seed(), len(self.classes_)
@@ -448,7 +474,20 @@ class GenerativeClassifier(_Probabilistic):
         """Fit to rows (N, D), NaN where a value is missing, and their labels (N,)."""
         _one_of("density", self.density, ("gaussian", "linear", "naive", "mixture", "ppca-mixture", "kde"))
         _one_of("prior", self.prior, ("data", "uniform"))
+        gaussian = ("shrinkage", "borrowed")
         x, numbers = self._read(X, y)
+        # Rows with gaps take rounds for one Gaussian too.
+        rounds_of = ("rounds",) if _lacks(x) else ()
+        _warn_unread(
+            self,
+            "density",
+            {
+                **dict.fromkeys(("gaussian", "linear", "naive"), (*gaussian, *rounds_of)),
+                "mixture": (*gaussian, "components", "rounds"),
+                "ppca-mixture": (*gaussian, "components", "rank", "rounds"),
+                "kde": ("kernels", "bandwidth"),
+            },
+        )
         classes, sizes, seed = len(self.classes_), self._sizes(x.shape[1]), self._seed()
         scale = self._place.scale
         if self.density == "kde":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -20,6 +19,7 @@ from seisei.batch import Batch
 from seisei.capabilities import Conditions, Decides, Translates, offers
 from seisei.data.dataset import Dataset, read_dataset
 from seisei.data.loader import Loader, Order
+from seisei.data.pair_open import layout_of
 from seisei.data.roles import OWN
 from seisei.data.store import memory
 from seisei.data.styles import with_styles
@@ -31,7 +31,11 @@ from seisei.objectives.base import Objective
 from seisei.progress import listening, part
 from seisei.recipes import READS
 from seisei.recipes import recipe as find_recipe
+from seisei.recipes.advice import advice
+from seisei.recipes.effect import refuse_unread
+from seisei.recipes.unread import refuse_unread_data, refuse_unread_execution, refuse_unread_loop
 from seisei.schema import Schema
+from seisei.shell import joined, quoted
 from seisei.spec import arguments_for
 from seisei.training.checkpoint import Checkpoint, room_for
 from seisei.training.engine import Device, Engine, Execution
@@ -52,10 +56,12 @@ from seisei.training.loop import Hook, Training, fit
 from seisei.training.plan import Plan
 from seisei.training.run import Listener, RunFolder
 from seisei.training.signals import Asked, Signals, Stopping
-from seisei.training.size import fits, outline
+from seisei.training.size import BYTES_A_PARAMETER, fits, outline, parameters_of
 from seisei.training.watch import RULES, Watch
 from seisei.translations import READERS, Judge, answered
 
+# Of the report on the data, in a dry run.
+DESCRIBED = ("root", "kind", "kept", "image", "given", "columns", "classes", "splits", "fingerprint")
 # Held-out examples that a validation looks at, at most, and values of them at a time.
 VALIDATED, SEEN = 2048, 1 << 23
 
@@ -91,6 +97,11 @@ class DataOptions:
     bits: Literal[8] | None = None
     label_map: bool = False
     style: str | None = None
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What is not as it is by default."""
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) != f.default}
 
     def kept(self) -> dict[str, Any]:
         """As plain data; what is a path leads there from any folder."""
@@ -146,17 +157,40 @@ class Request:
     command: Sequence[str] | None = None
 
 
+# Options by which data are no pairs, or are said to be such and how.
+TOLD = ("pairs", "source", "style", "target", "ignore", "categorical", "missing", "unlabelled", "conditions", "window")
+
+
+def look(data: Any, options: DataOptions, seed: int = 0, listeners: Sequence[Listener] = ()) -> dict[str, Any]:
+    """The report on some data, with ``advice``: which recipes and options suit them. Nothing is written.
+
+    Raises:
+        UserError: more is broken than `skip_bad` allows.
+    """
+    layout = None if options.said.keys() & set(TOLD) else layout_of(data)
+    if layout in ("folders", "columns", "arrays"):
+        options = replace(options, pairs="found" if layout == "arrays" else layout)  # type: ignore[arg-type]
+    found = options.read(data, seed, _scan_progress(listeners))
+    advised = advice(found, options.said)
+    if layout == "beside":
+        why = "if each picture is two of one size side by side, as their widths allow: see seisei check --pairs beside"
+        advised.append({"command": joined(["seisei", "train", "pix2pix", found.report["root"]]), "why": why})
+    return {**found.report, "advice": advised}
+
+
 def plan_for(request: Request, schema: Schema) -> tuple[Plan, dict[str, Any]]:
     """The plan that a request comes to for data of this schema, and the dials with their defaults filled in.
 
     Raises:
-        UserError: an unknown recipe, dial or path, or a value that does not fit.
+        UserError: an unknown recipe, option or path, a value that does not fit, or one that changes nothing.
     """
     function = find_recipe(request.recipe)
     full = arguments_for(function, {**request.dials, "schema": schema}, "--")
-    plan = function(**full)
+    plan = first = function(**full)
+    refuse_unread(function, schema, request.dials)
     for path, value in request.overrides.items():
         plan = plan.override(path, value)
+    refuse_unread_loop(first, plan, request.overrides, schema)
     full.pop("schema")
     return plan, full
 
@@ -169,19 +203,10 @@ def start(request: Request, listeners: Sequence[Listener] = ()) -> RunFolder:
         Stopped: a signal asked to stop; the checkpoint is good.
         DivergenceError: losses stayed non-finite.
     """
-    seeds.check(request.seed, "E-TRN-25")
-    find_recipe(request.recipe)
-    if request.keep < 2:
-        raise UserError(
-            "E-TRN-07", "--keep", f"{request.keep} is out of range, wanted >= 2", "keep at least 2 checkpoints"
-        )
-    catalog.fill()
+    check(request)
     with Engine(request.execution) as engine:
         told = listeners if engine.is_main else ()
-        request = replace(request, options=_as_given(request))
-        data = request.options.read(request.data, request.seed, _scan_progress(told))
-        plan, dials = plan_for(request, data.schema)
-        _fits(plan, data, engine)
+        request, data, plan, dials = prepare(request, engine, told)
         for note in engine.notes:
             _tell(told, {"event": "note", "what": note})
         name = f"{request.recipe}-{_data_name(request.data)}"
@@ -204,11 +229,68 @@ def start(request: Request, listeners: Sequence[Listener] = ()) -> RunFolder:
             "on_disk_full": request.on_disk_full,
             "auto_remedy": request.auto_remedy,
             "watch": list(RULES),
-            "command": shlex.join(request.command or _command(request)),
+            "command": joined(request.command or _command(request)),
             "versions": versions(),
             "hardware": hardware(engine),
         }
         return _staged(run, described, plan, data, engine, told, None)
+
+
+def check(request: Request) -> None:
+    """Refuse what cannot be meant, before any data are read.
+
+    Raises:
+        UserError: a seed that is none, an unknown recipe, too few checkpoints.
+    """
+    seeds.check(request.seed, "E-TRN-25")
+    find_recipe(request.recipe)
+    if request.keep < 2:
+        raise UserError(
+            "E-TRN-07", "--keep", f"{request.keep} is out of range, wanted >= 2", "keep at least 2 checkpoints"
+        )
+
+
+def prepare(
+    request: Request, engine: Engine, listeners: Sequence[Listener] = ()
+) -> tuple[Request, Dataset, Plan, dict[str, Any]]:
+    """All that comes before anything is written: the request as it is understood, the data, the plan, its options.
+
+    Raises:
+        UserError: anything wrong with the request or the data.
+    """
+    catalog.fill()
+    said = request.options.said
+    request = replace(request, options=_as_given(request))
+    data = request.options.read(request.data, request.seed, _scan_progress(listeners))
+    plan, dials = plan_for(request, data.schema)
+    build, full = find_recipe(request.recipe), {**dials, "schema": data.schema}
+    refuse_unread_data(request.recipe, build, full, plan, said)
+    refuse_unread_execution(plan, request.execution, engine.world, request.auto_remedy)
+    _fits(plan, data, engine)
+    return request, data, plan, dials
+
+
+def dry_run(request: Request, listeners: Sequence[Listener] = ()) -> dict[str, Any]:
+    """What `start` would train, by the same way up to the first step; nothing is written.
+
+    Raises:
+        UserError: whatever `start` would refuse.
+    """
+    check(request)
+    with Engine(request.execution) as engine:
+        request, data, plan, dials = prepare(request, engine, listeners if engine.is_main else ())
+        RunFolder.replaces(request.output, overwrite=request.overwrite)
+        _given(replace(plan, given={path: run for path, run in plan.given.items() if isinstance(run, str)}))
+        count = parameters_of(plan.objective)
+        return {
+            "recipe": request.recipe,
+            "dials": dials,
+            "plan": plan.to_json(),
+            "parameters": count,
+            "training_bytes": BYTES_A_PARAMETER * count,
+            "data": {name: data.report[name] for name in DESCRIBED if name in data.report},
+            "seed": request.seed,
+        }
 
 
 # How pictures are made alike: what a person leaves open is as it was for the codec.
@@ -472,7 +554,7 @@ def _finish(run: RunFolder, data: Dataset, judge: Judge | None, listeners: Seque
         with Stopping(), listening(lambda *work: _tell(listeners, _work(*work))), part("computing scores"):
             finish(run, data, judge)
     except Asked as error:
-        name = shlex.quote(str(run.path))
+        name = quoted(run.path)
         message = f"stopped while scores were computed; the training is done: compute them with: seisei report {name}"
         raise Stopped(message, error.exit_code) from None
 

@@ -300,7 +300,7 @@ def test_check(refused: Any, place: Path) -> None:
     refused(["check", "digits", "--validation", "1.5"], "E-GEN-07", "--validation", "1.5")
     refused(["check"], "E-GEN-03", "PATH", "seisei check PATH")
     refused(["check", "digits", "--sise", "8"], "E-GEN-02", "--sise", "--size")
-    refused(["check", "digits", "--skip-bad", "some"], "E-GEN-06", "--skip-bad", "some")
+    refused(["check", cli_runs.pictures(), "--skip-bad", "some"], "E-GEN-06", "--skip-bad", "some")
 
 
 # ---- train ----

@@ -97,7 +97,7 @@ def test_columns_of_metadata_are_conditions(tmp_path: Path) -> None:
     assert [str(v) for v in first.values()] == [line[1], line[3], line[2], line[4]]
     # A condition that changes makes other data of them, and so does which columns are given.
     assert read_dataset(tmp_path, conditions=["place"], labels=None).fingerprint != data.fingerprint
-    told = [entry["command"] for entry in advice(data, "--conditions place")]
+    told = [entry["command"] for entry in advice(data, {"conditions": ["place"]})]
     assert any("train cgan" in command and command.endswith("--conditions place") for command in told)
     error = refused(read_dataset, tmp_path, conditions=["brightnes"], labels=None)
     assert error.code == "E-CHK-04" and "did you mean 'brightness'" in str(error)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from seisei.cli.options import data_options
 from seisei.cli.progress import Display
-from seisei.cli.signature import dashed
 from seisei.cli.streams import console
 from seisei.cli.terminal import echo_json, shown
-from seisei.spec import parameters
 
 
 def check(path: str, *, seed: int = 0, json: bool = False, **options: Any) -> None:
@@ -25,35 +21,14 @@ def check(path: str, *, seed: int = 0, json: bool = False, **options: Any) -> No
         json: Print the report as JSON.
         options: how data are read.
     """
-    from seisei.data.pair_open import layout_of
-    from seisei.recipes.advice import advice
-    from seisei.session import DataOptions
+    import seisei
 
-    layout = layout_of(path) if options.get("pairs") is None and options.get("source") is None else None
-    if layout in ("folders", "columns"):
-        options["pairs"] = layout
     with Display() as display:
-        read = DataOptions(**options).read
-        data = read(path, seed, lambda done, total: display({"event": "reading", "done": done, "total": total}))
-    found = {**data.report, "advice": advice(data, _typed(options))}
-    if layout == "beside":
-        why = "if each picture is two of one size side by side, as their widths allow: see seisei check --pairs beside"
-        found["advice"].append({"command": f"seisei train pix2pix {shlex.quote(path)}", "why": why})
+        found = seisei.check(path, seed=seed, listeners=[display], **options)
     if json:
         echo_json(found)
         return
     _print_check(found)
-
-
-def _typed(options: dict[str, Any]) -> str:
-    """The options that are not what they are by default, less the target, which a command names itself."""
-    words: list[str] = []
-    for name, default in ((n, p.default) for n, p in parameters(data_options).items()):
-        value = options.get(name, default)
-        if value != default and name != "target":
-            for each in value if isinstance(value, list) else [value]:
-                words += [dashed(name)] if each is True else [dashed(name), str(each)]
-    return shlex.join(words)
 
 
 def _print_check(found: dict[str, Any]) -> None:

@@ -89,6 +89,7 @@ def score(
     loaded = load(run, "score")
     place = None if output is None else target(output, output, suffixes=(".csv",), overwrite=overwrite)
     data = loaded.read(input, resize=resize, convert=convert, max_pixels=max_pixels, verb="score", unseen=unseen)
+    loaded.check_samples(samples)
     found = loaded.pipeline.score(data, samples=samples, seed=seed)
     bits_per = f"bits_per_{found.per}"
     names = (

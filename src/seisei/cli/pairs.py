@@ -62,6 +62,9 @@ def translate(
         problem = f"{n} is out of range, wanted 1 to 1000" if noisy else f"{n} answers of a model that has one"
         remedy = "choose a number in the range" if noisy else "train with --noise latent for several"
         raise UserError("E-TRL-19", "-n", problem, remedy, found=n)
+    if seed > 0 and not noisy:
+        problem = "has no effect: this model was trained without --noise"
+        raise UserError("E-GEN-07", "--seed", problem, "leave it out", found=seed)
     one = Path(input).is_file() and n == 1 and output is not None and output.suffix != ""
     suffixes = (output.suffix.lower(),) if one and output is not None else ()
     place = target(output, out(loaded, f"translate-{plain(input)}"), suffixes=suffixes, overwrite=overwrite)

@@ -12,14 +12,13 @@ from seisei.cli.progress import Display
 from seisei.cli.runs import find_run, newest_run, short
 from seisei.cli.terminal import echo, echo_json
 from seisei.errors import UserError
+from seisei.shell import quoted
 from seisei.spec import parameters
 
 if TYPE_CHECKING:
     from seisei.api import Run
     from seisei.session import Request
 
-# Of the report on the data, in a dry run.
-_SHOWN = ("root", "kind", "kept", "image", "columns", "classes", "splits", "fingerprint")
 # Options of a run that the command line sees to itself.
 _OWN = ("set", "config", "dry_run")
 
@@ -128,14 +127,14 @@ def summary(run: Run) -> list[str]:
     if (run.path / "scores.json").is_file():
         found = run.folder.read("scores.json")
         lines += ["", *score_lines(found)]
-    here = str(run.path)
+    here = quoted(run.path)
     commands = {
         "sample": f"seisei sample {here} -n 64 --seed 1",
         "interpolate": f"seisei interpolate {here} --from 3 --to 7",
         "translate": f"seisei translate {here} PICTURES",
         "stylize": f"seisei stylize CONTENT STYLE --run {here}",
     }
-    given = run.recipe["data"]["path"] or "INPUT"
+    given = quoted(run.recipe["data"]["path"] or "INPUT")
     if "predict" in run.verbs:
         commands = {"predict": f"seisei predict {here} {given}", "sample": commands["sample"]}
     elif "translate" in run.verbs or "stylize" in run.verbs:
@@ -144,7 +143,7 @@ def summary(run: Run) -> list[str]:
         commands = {"reconstruct": f"seisei reconstruct {here} {given}", "encode": f"seisei encode {here} {given}"}
     lines += ["", "next:", *(f"  {commands[verb]}" for verb in commands if verb in run.verbs)]
     if run.report.is_file():
-        lines.append(f"  open {run.report}")
+        lines.append(f"  open {quoted(run.report)}")
     return lines
 
 
@@ -171,34 +170,10 @@ def score_lines(found: dict[str, Any]) -> list[str]:
 
 
 def _dry_run(request: Request) -> None:
-    from seisei import catalog, seeds, session
-    from seisei.training.run import RunFolder
-    from seisei.training.size import BYTES_A_PARAMETER, parameters_of
+    from seisei import session
 
-    catalog.fill()
-    seeds.check(request.seed, "E-TRN-25")
     with Display() as display:
-        data = request.options.read(
-            request.data, request.seed, lambda done, total: display({"event": "reading", "done": done, "total": total})
-        )
-    plan, dials = session.plan_for(request, data.schema)
-    count = parameters_of(plan.objective)
-    if (
-        request.output is not None
-        and request.output.is_dir()
-        and any(request.output.iterdir())
-        and not request.overwrite
-    ):
-        RunFolder.create(request.output, request.recipe)  # refuses, with its own words
-    found = {
-        "recipe": request.recipe,
-        "dials": dials,
-        "plan": plan.to_json(),
-        "parameters": count,
-        "training_bytes": BYTES_A_PARAMETER * count,
-        "data": {k: data.report[k] for k in _SHOWN if k in data.report},
-        "seed": request.seed,
-    }
+        found = session.dry_run(request, [display])
     echo_json(found, indent=2)
 
 

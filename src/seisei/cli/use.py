@@ -17,6 +17,7 @@ from seisei.cli.terminal import tell
 from seisei.errors import UserError
 
 # How a file's name says what was asked of the drawing.
+MOST = 32  # pictures of a grid of reconstructions
 SHORT = {"truncation": "w", "top_k": "k", "top_p": "p", "min_p": "m", "guidance": "g"}
 
 
@@ -65,6 +66,7 @@ def sample(
         raise UserError(
             "E-GEN-07", "--columns", f"{columns} is out of range, wanted >= 1", "choose a number in the range"
         )
+    _in_a_grid(separate, columns=columns)
     names = label[0] if label and len(label) == 1 else label
     kind = f"-{plain(label[0])}" if label and len(label) == 1 else ""
     warmth = f"-t{temperature:g}" if temperature != 1 else ""
@@ -100,7 +102,7 @@ def reconstruct(
     *,
     output: Path | None = None,
     separate: bool = False,
-    most: int = 32,
+    most: int = MOST,
     resize: Literal["crop", "pad", "stretch"] | None = None,
     convert: bool = False,
     max_pixels: int = 64_000_000,
@@ -124,6 +126,7 @@ def reconstruct(
         json: Print the path as JSON.
     """
     loaded = load(run, "reconstruct")
+    _in_a_grid(separate, most=None if most == MOST else most)
     name = f"reconstruct-{plain(input)}"
     place = target(
         output, out(loaded, name if separate else f"{name}.png"), suffixes=() if separate else PNG, overwrite=overwrite
@@ -190,6 +193,8 @@ def interpolate(
     if any(whole) and not all(whole):
         problem = f"{ends[whole.index(True)]} is a seed and {ends[whole.index(False)]} is none"
         raise UserError("E-INT-21", "--from and --to", problem, "give seeds only, or picture files only")
+    if all(whole) and resize is not None:
+        raise UserError("E-GEN-07", "--resize", "is for images as ends, and these are seeds", "leave it out")
     place = target(
         output,
         out(loaded, f"interpolate-{'-'.join(plain(e) for e in ends)[:80]}.png"),
@@ -315,6 +320,7 @@ def decode(
         json: Print the path as JSON.
     """
     loaded = load(run, "decode")
+    _in_a_grid(separate, columns=columns)
     name = f"decode-{plain(str(input))}"
     place = target(
         output, out(loaded, name if separate else f"{name}.png"), suffixes=() if separate else PNG, overwrite=overwrite
@@ -334,6 +340,14 @@ def decode(
         say(place.write_all(pngs(file_names(names), pictures, origin(loaded))), json)
     else:
         say(place.write(sheet(pictures, columns, origin(loaded))), json)
+
+
+def _in_a_grid(separate: bool, **options: int | None) -> None:
+    """Refuse what is for a grid where each picture becomes a file."""
+    for name, value in options.items():
+        if separate and value is not None:
+            problem = "is for a grid, and --separate makes a file of each image"
+            raise UserError("E-GEN-07", f"--{name}", problem, "leave one of the two out", found=value)
 
 
 def _is_whole(text: str) -> bool:

@@ -31,6 +31,7 @@ from seisei.modalities.files import MAX_PIXELS
 from seisei.modalities.label import Label
 from seisei.modalities.pixels import Fit
 from seisei.schema import Modality, Schema
+from seisei.shell import quoted
 
 __all__ = ["Dataset", "read_dataset"]
 
@@ -126,6 +127,7 @@ def read_dataset(
         of_tables = {"target": target, "ignore": ignore, "categorical": categorical, "missing": missing}
         others = {**of_tables, "unlabelled": unlabelled, "conditions": conditions, "window": window}
         _refuse(others, "other data, and these are read as pairs of pictures")
+        _refuse_of_files(given, source, column=column, follow_outside=follow_outside, frames=frames)
         return read_pairs(
             given, layout=pairs, direction=direction, **of_pairs, source=source, column=column, size=size,
             channels=channels, fit=fit, validation=validation, test=test, seed=seed, skip_bad=skip_bad,
@@ -140,17 +142,29 @@ def read_dataset(
     picture = {"size": size, "channels": channels, "fit": fit, "skip_bad": skip_bad, "frames": frames, "column": column}
     if form != TEXT:
         _refuse({"window": window}, "texts, and these data are none")
+    if form in (TABLE, TEXT):
+        limits: dict[str, Any] = {
+            "max_pixels": max_pixels != MAX_PIXELS and max_pixels,
+            "min_size": min_size != MIN_SIZE and min_size,
+        }
+        limits |= {"follow_outside": follow_outside, "memory": memory_limit and memory_limit // 1_000_000}
+        _refuse(limits, f"images, and these data are a {form}")
     if form == TABLE:
         _refuse(picture, "pictures, and these data are a table")
         if labels and target is None:
             raise UserError("E-TRN-12", "--target", "is missing", "name the column of the labels")
         return read_table(given, table, validation=validation, test=test, seed=seed)
+    if form in ("folder", "parquet", "hub") and target is not None:
+        remedy = f"name it with --conditions {quoted(target)}, or put each class in its own sub-folder"
+        _refuse({"target": target}, "tables, and these data are images", remedy)
     tabular = {"target": target, "ignore": ignore, **({} if conditions else {"categorical": categorical})}
     _refuse({**tabular, "missing": missing}, "tables, and these data are none")
     if form == TEXT:
         of_others = {**picture, "unlabelled": unlabelled, "conditions": conditions}
         _refuse(of_others, "pictures or tables, and these data are texts")
         return read_texts(given, window=window, validation=validation, test=test, seed=seed)
+    files = {"column": column, "follow_outside": follow_outside, "frames": frames, "skip_bad": skip_bad}
+    _refuse_of_files(given, source, **files)
     opened = open_as(form, given, column=column, follow_outside=follow_outside)
     if opened.kind == PICTURE:
         raise UserError("E-CHK-02", opened.root, "is one picture, wanted a folder of pictures", "give its folder")
@@ -203,6 +217,25 @@ def _y(
         remedy = "add a metadata.csv with the columns file_name and those that are to be given"
         raise UserError("E-TRN-12", source.root, "no table says anything of these pictures", remedy)
     return conditions_of(sheet, named, train)
+
+
+# What is read of images in files only, by the forms that hold such; there are forms that hold none, such as arrays.
+OF_FILES = {
+    "column": ("parquet", "hub"),
+    "follow_outside": ("folder", TABLE),
+    "frames": ("folder", "picture", "parquet", "hub", TABLE),
+    "skip_bad": ("folder", "picture", "parquet", "hub", TABLE),
+}
+_CALLED = {"column": "parquet files", "follow_outside": "folders"}
+
+
+def _refuse_of_files(given: Any, source: str | None, **options: Any) -> None:
+    """Refuse what is for images in files of another form than these data have."""
+    form = kind_of(given, source)
+    for name, value in options.items():
+        if form not in OF_FILES[name]:
+            what = {"folder": "a folder of files", "picture": "one file", "parquet": "a parquet file"}.get(form, form)
+            _refuse({name: value}, f"{_CALLED.get(name, 'image files')}, and these data are {what}")
 
 
 def _refuse(options: dict[str, Any], reason: str, remedy: str = "leave it out") -> None:

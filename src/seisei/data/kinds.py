@@ -17,7 +17,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from seisei.data.source import natural
 from seisei.data.spelling import SPELLINGS, compact_dates, date_fault
 from seisei.errors import UserError
 from seisei.modalities.table import MISSING, PAIRS, Kind, canonical, days, decimals, number
+from seisei.shell import quoted
 
 FORMS = [
     date + time
@@ -111,24 +111,24 @@ def recognise(
                 return column("number", float, useless=useless)
             for place, word in enumerate(words):
                 if problem := _overflow(word):
-                    remedy = f"correct it, or pass --missing {quote(word)}, or --ignore {quote(name)}"
+                    remedy = f"correct it, or pass --missing {quoted(word)}, or --ignore {quoted(name)}"
                     raise fault(place, problem, remedy)
             return column("number", float, decimals=max(map(decimals, words)), note=compact_dates(name, words))
         forms = _forms(words)
         if len(forms) > 1:
-            remedy = f"write dates as 2024-12-31, or pass --ignore {quote(name)}"
+            remedy = f"write dates as 2024-12-31, or pass --ignore {quoted(name)}"
             raise fault(0, f"in {words[0]!r} and every other row a day may be a month", remedy)
         if forms:
             return column("date", lambda word: days(word, forms[0]) or 0.0, form=forms[0])
         _check_nearly(name, words, counts[present].tolist(), fault)
         if dates := date_fault(words, counts[present].tolist()):
             place, problem, remedy = dates
-            raise fault(place, problem, f"{remedy}, or pass --ignore {quote(name)}")
+            raise fault(place, problem, f"{remedy}, or pass --ignore {quoted(name)}")
     as_level = canonical if numeric else str
     levels = tuple(sorted({as_level(word) for word in words}, key=float if numeric else natural))
     useless = _id_by_levels(len(levels), total)
     if useless and categorical:
-        remedy = f"drop it or declare it --ignore {quote(name)}"
+        remedy = f"drop it or declare it --ignore {quoted(name)}"
         problem = f"column {name!r}: {len(levels):,} levels"
         raise UserError("E-CHK-23", rows[0].rpartition(":")[0], problem, remedy, found=len(levels))
     known = {level: float(place) for place, level in enumerate(levels)}
@@ -200,7 +200,7 @@ def _check_nearly(
     """Refuse a column that is nearly one of numbers, or of dates; `rows` is how many have each word."""
     total = sum(rows)
     # As categories it may be an id, which is refused too.
-    instead = f"--{'ignore' if _id_by_levels(len(words), total) else 'categorical'} {quote(name)}"
+    instead = f"--{'ignore' if _id_by_levels(len(words), total) else 'categorical'} {quoted(name)}"
 
     def nearly(fits: Sequence[bool]) -> int:
         have = sum(count for count, fit in zip(rows, fits, strict=True) if fit)
@@ -219,7 +219,7 @@ def _check_nearly(
         if have := nearly(fits):
             place = fits.index(False)
             problem = f"{words[place]!r} is no {kind}, and {have:,} of {total:,} rows have one"
-            remedy = f"correct it, or pass --missing {quote(words[place])}, or {instead}"
+            remedy = f"correct it, or pass --missing {quoted(words[place])}, or {instead}"
             raise fault(place, problem, remedy)
     # Fewer numbers than that are still no categories where they are many and differ.
     have, others = sum(count for count, fit in zip(rows, numbers, strict=True) if fit), numbers.count(False)
@@ -227,5 +227,5 @@ def _check_nearly(
         strange = [word for word, fit in zip(words, numbers, strict=True) if not fit]
         shown, more = ", ".join(map(repr, strange[:MOST_SHOWN])), ", …" if len(strange) > MOST_SHOWN else ""
         problem = f"{have:,} of {total:,} values are numbers, these are not: {shown}{more}"
-        marks = " ".join(f"--missing {quote(word)}" for word in strange[:MOST_SHOWN]) + (" …" if more else "")
+        marks = " ".join(f"--missing {quoted(word)}" for word in strange[:MOST_SHOWN]) + (" …" if more else "")
         raise fault(numbers.index(False), problem, f"correct them, or pass {marks}, or {instead}")

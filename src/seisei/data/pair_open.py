@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from seisei.data.folder import Walk, folder_source, walk_through
 from seisei.data.hub import hub_folder
@@ -83,20 +83,25 @@ def open_pairs(
     raise no_pairs(typed, what)
 
 
-def layout_of(given: Any) -> Layout | None:
-    """How pairs are laid out in files that nobody said hold any; None where they do not look so.
+def layout_of(given: Any) -> str | None:
+    """How pairs are laid out in data that nobody said hold any; None where they do not look so.
 
-    Two folders, or two columns of a table, are meant as pairs; pictures that are wide enough to be two may be such.
+    Two folders, two columns of a table, or two arrays of such names, are meant as pairs; pictures that are wide enough
+    to be two may be such.
+
+    Returns:
+        The layout of `PairSource`.
     """
-    if not isinstance(given, (str, os.PathLike)) or not Path(given).exists():
-        return None
     try:
-        if kind_of(given, None) not in ("folder", "parquet"):
+        if isinstance(given, (str, os.PathLike)):
+            if not Path(given).exists() or kind_of(given, None) not in ("folder", "parquet", "arrays"):
+                return None
+        elif not isinstance(given, dict):
             return None
         found = open_pairs(given)
     except UserError:
         return None  # as pictures they are read next, and what is wrong with those is said then
-    return cast(Layout, found.layout) if found.records else None
+    return found.layout if found.records else None
 
 
 def _not_files(pairs: PairSource, layout: Layout, columns: Columns) -> PairSource:

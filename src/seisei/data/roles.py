@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from shlex import quote
 from typing import Literal
 
 import numpy as np
@@ -17,6 +16,7 @@ from seisei.data.source import SPLITS
 from seisei.errors import UserError, did_you_mean
 from seisei.modalities.label import Label
 from seisei.modalities.table import MISSING
+from seisei.shell import quoted
 
 SPLIT, OWN = "split", "own"
 MOST_CLASSES = 50
@@ -54,7 +54,7 @@ def check_names(sheet: Sheet, asked: Asked) -> None:
                 where = f"--{option} {name}"
                 raise UserError("E-TRN-07", where, "is ignored too", "leave one of the two out", found=name)
     if asked.conditions and asked.target is not None:
-        remedy = f"name it with --conditions {quote(asked.target)} too, or leave one of the two out"
+        remedy = f"name it with --conditions {quoted(asked.target)} too, or leave one of the two out"
         raise UserError("E-TRN-07", "--target", "and --conditions both say what is given", remedy)
     if asked.unlabelled is not None and asked.target is None:
         raise UserError("E-TRN-12", "--unlabelled", "no column has the labels", "name it with --target")
@@ -97,7 +97,7 @@ def target_of(sheet: Sheet, asked: Asked, own: int) -> tuple[Label | None, NDArr
     name = asked.target
     if name is None:
         return None, np.zeros(len(sheet), np.int64)
-    option, where = f"--target {quote(name)}", f"column {name!r}"
+    option, where = f"--target {quoted(name)}", f"column {name!r}"
     declared = is_declared(name, sheet, asked)
     found = recognise(name, sheet.columns[name], sheet.names, missing=asked.missing, categorical=declared)
     values = found.values

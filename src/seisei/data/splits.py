@@ -11,6 +11,8 @@ from seisei import seeds
 from seisei.errors import UserError
 
 PARTS = ("train", "validation", "test")
+# Of validation and of test, where nothing else is said.
+SHARE = 0.1
 
 
 def split_indices(
@@ -54,6 +56,10 @@ def split_indices(
     seeds.check(seed, "E-TRN-25", "seed")
     parts = [part or "train" for part in given]
     wanted = {"validation": validation, "test": test}
+    for part, share in wanted.items():
+        if part in parts and share not in (SHARE, 0):
+            problem = f"has no effect: the data have a {part} part of their own, {parts.count(part):,} {noun}s"
+            raise UserError("E-TRN-08", f"--{part}", problem, "leave it out", found=share)
     drawn = {part: share for part, share in wanted.items() if share > 0 and part not in parts}
     first: dict[bytes, str] = {}
     for name, group, part in zip(names, groups, parts, strict=True):

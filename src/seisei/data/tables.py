@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -34,6 +33,7 @@ from seisei.modalities.given import Given
 from seisei.modalities.table import Column, Table
 from seisei.modalities.text import Text
 from seisei.schema import Modality, Schema
+from seisei.shell import quoted
 
 # Categories that a report lists by name, and rows of conditions that a schema keeps.
 MOST_NAMED, MOST_KEPT = 50, 64
@@ -161,8 +161,8 @@ def conditions_of(sheet: Sheet, asked: Asked, train: Tensor) -> tuple[Given | Te
         if found.kind == "category" and not declared and (found.useless or name in CAPTIONS):
             if len(asked.conditions) > 1:
                 problem = f"is a text, and {len(asked.conditions) - 1} more conditions are named"
-                remedy = f"leave out the others, or declare it --categorical {quote(name)}"
-                raise UserError("E-TRN-12", f"--conditions {quote(name)}", problem, remedy)
+                remedy = f"leave out the others, or declare it --categorical {quoted(name)}"
+                raise UserError("E-TRN-12", f"--conditions {quoted(name)}", problem, remedy)
             return _texts(sheet, found, train)
         told[name] = _fit(sheet, found, train.numpy(), asked)
     return _given(sheet, told, train)
@@ -172,7 +172,7 @@ def _given(sheet: Sheet, told: dict[str, Fitted], train: Tensor) -> tuple[Given,
     """What the given columns say: every row must say it."""
     for name, one in told.items():
         if one.column is None:
-            raise UserError("E-TRN-12", f"--conditions {quote(name)}", one.why, "choose another column")
+            raise UserError("E-TRN-12", f"--conditions {quoted(name)}", one.why, "choose another column")
         _check_full(sheet, name, one.values)
     y = torch.from_numpy(np.stack([one.values for one in told.values()], axis=1))
     kept = _some(train)
@@ -265,7 +265,7 @@ def _standard(sheet: Sheet, one: Recognised, there: NDArray[np.float64]) -> Colu
         mean, scale = float(there.mean()), float(there.std())
     if not (math.isfinite(mean) and 0 < scale < math.inf):
         problem = f"column {one.name!r}: values from {low:g} to {high:g} overflow"
-        raise UserError("E-CHK-22", sheet.root, problem, f"scale them, or pass --ignore {quote(one.name)}")
+        raise UserError("E-CHK-22", sheet.root, problem, f"scale them, or pass --ignore {quoted(one.name)}")
     return Column(one.name, one.kind, (), mean, scale, one.decimals, one.form, low, high)
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import shlex
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -36,6 +35,7 @@ from seisei.evaluation.page import (
     write_page,
 )
 from seisei.evaluation.record import Run, as_dict, as_dicts, as_float, as_floats, as_list, as_whole, points, step_of
+from seisei.shell import quoted
 
 FROM_ZERO = {"Speed", "Waiting for data", "Learning rate", "Active units"}  # headings of curves
 UNITS = {  # of parts and scores
@@ -459,11 +459,11 @@ def _data(run: Run) -> str:
 
 def _reproduce(run: Run) -> str:
     folder = run.folder.resolve()
-    shown = shlex.quote(str(folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder))
+    shown = quoted(str(folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder))
     command = run.recipe.get("command")
     lines = [("Train again", str(command))] if command else []
     lines += [] if run.all("end") else [("Resume", f"seisei resume {shown}")]
-    given = shlex.quote(str(as_dict(run.recipe.get("data")).get("path") or "INPUT"))
+    given = quoted(str(as_dict(run.recipe.get("data")).get("path") or "INPUT"))
     lines += [("Draw samples", f"seisei sample {shown}")] if "sample" in run.verbs or not run.verbs else []
     lines += [("Tell classes", f"seisei predict {shown} {given}")] if "predict" in run.verbs else []
     commands = "".join(f"<p class='quiet'>{title}</p><pre><code>{esc(line)}</code></pre>" for title, line in lines)

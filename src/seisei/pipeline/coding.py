@@ -34,6 +34,7 @@ class Coding(Artifact):
         """
         self.need("decode")
         if isinstance(self.model, Codifies):
+            self.labels(len(latents), label)
             return self._decoded(self._codes(np.asarray(latents), self.model), None)
         z = torch.as_tensor(np.asarray(latents, np.float32))
         width = self.latent_size

@@ -110,7 +110,9 @@ class Drawing(Coding):
     def _check_steering(self, steering: Steering) -> None:
         if not getattr(self.model, "steers", False):
             problem = "this model does not draw one code after the other"
-            raise UserError("E-SMP-10", "--top-k, --top-p, --min-p, --guidance", problem, "use --temperature instead")
+            turned = {"--top-k": steering.top_k, "--top-p": steering.top_p, "--min-p": steering.min_p}
+            option = next((name for name, value in turned.items() if value is not None), "--guidance")
+            raise UserError("E-SMP-10", option, problem, "use --temperature instead")
         for option, value, limits in (
             ("--top-k", steering.top_k, Range(ge=1)),
             ("--top-p", steering.top_p, Range(gt=0, le=1)),

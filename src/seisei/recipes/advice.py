@@ -2,84 +2,127 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from shlex import quote
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from seisei.data.dataset import Dataset
 from seisei.data.roles import MOST_CLASSES
+from seisei.data.styles import Styled
 from seisei.modalities.given import Given
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.modalities.labelmap import LabelMap
 from seisei.modalities.table import Table
 from seisei.modalities.text import Text
+from seisei.shell import joined
 
 Advice = list[dict[str, str]]
+# The words of a command, without the program and the data, and why.
+Suggestion = tuple[list[str], str]
+Suggestions = Iterator[Suggestion]
 CLASS_NAMES = ("class", "diagnosis", "label", "outcome", "species", "target", "y")
 
 
-def advice(data: Dataset, options: str = "") -> Advice:
+# Bytes of a piece of running text, and how few of them are no advice.
+WINDOW, FEWEST_PIECES = 256, 4
+# Options of data that only some recipes heed, and which; the target is named by each command itself.
+HEEDED = {
+    "conditions": ("cgan", "prior", "vqvae+prior"),
+    "categorical": ("cgan", "prior", "vqvae+prior"),
+    "unlabelled": ("check", "generative"),
+    "style": ("stylize",),
+    "pairs": ("pix2pix",),
+}
+
+
+def advice(data: Dataset, said: Mapping[str, Any] | None = None) -> Advice:
     """Commands to start with, each with its reason.
 
     Arguments:
         data: what was looked at.
-        options: how it was read, as typed; the commands repeat them.
+        said: options of reading that are not what they are by default; the commands repeat them.
 
     Returns:
         Dictionaries with ``command`` and ``why``.
     """
-    adviser = _for_pairs if getattr(data.schema.y, "noun", None) == "picture" else ADVISERS[type(data.schema.x)]
-    found = adviser(data)
-    return [{**entry, "command": f"{entry['command']} {options}".rstrip()} for entry in found]
-
-
-def _for_pictures(data: Dataset) -> Advice:
-    image = data.schema.x
-    assert isinstance(image, Image)
-    where, count = str(data.report["root"]), len(data.splits["train"])
-    latent = 16 if image.values <= 256 else 32 if image.values <= 1024 else 64 if image.values <= 12_288 else 128
-    steps = 3000 if count < 5_000 else 10_000 if count < 50_000 else 20_000
-    batch = min(64, 1 << max(0, count.bit_length() - 1))
-    size = f"{image.width}×{image.height}"
-    dials = f"--latent {latent} --steps {steps}" + (f" --batch {batch}" if batch < 64 else "")
-    found = [
-        {
-            "command": f"seisei train vae {where} {dials}",
-            "why": f"{count} training pictures of {size}: {latent} numbers a picture, new pictures and a likelihood",
-        }
-    ]
-    if isinstance(data.schema.y, Label):
-        why = f"{data.schema.y.classes} kinds were found: choose the kind when sampling"
-        found.append({"command": f"seisei train vae {where} {dials} --condition label", "why": why})
-        why = f"tells the {data.schema.y.classes} kinds apart, draws each, and says how likely a picture is"
-        found.append({"command": f"seisei train generative {where}", "why": why})
-    if not isinstance(data.schema.y, Text):
-        found.append(_game(data, image, where, count))
-    found.append(_codes(data, where, steps))
-    if count < 500:
-        why = f"{count} pictures are few for drawing new ones; an autoencoder compresses them, and less can go wrong"
-        found.append({"command": f"seisei train autoencoder {where} {dials}", "why": why})
+    styled = isinstance(data, Styled)
+    paired = getattr(data.schema.y, "noun", None) == "picture"
+    adviser = _for_styles if styled else _for_pairs if paired else ADVISERS[type(data.schema.x)]
+    where, found = str(data.report["root"]), []
+    for words, why in adviser(data):
+        verb, recipe, rest = words[0], words[1] if words[0] == "train" else "check", words[1 + (words[0] == "train") :]
+        # Rows without a class are of no use to what learns from those that have one.
+        if "unlabelled" in (said or {}) and recipe in ("discriminant", "discriminative"):
+            continue
+        start = ["seisei", verb, *([recipe] if verb == "train" else []), where]
+        found.append({"command": joined([*start, *rest, *_repeated(recipe, said or {})]), "why": why})
     return found
 
 
-def _for_pairs(data: Dataset) -> Advice:
+def _repeated(recipe: str, said: Mapping[str, Any]) -> list[str]:
+    """The options as they are typed, less those that this recipe would refuse."""
+    words: list[str] = []
+    for name, value in said.items():
+        of_table = name == "categorical" and "conditions" not in said
+        if name == "target" or (name in HEEDED and recipe not in HEEDED[name] and not of_table):
+            continue
+        for each in value if isinstance(value, list) else [value]:
+            words += [f"--{name.replace('_', '-')}"] + ([] if each is True else [str(each)])
+    return words
+
+
+def _batch(count: int, usual: int) -> list[str]:
+    """The batch where there are fewer examples than the usual one has."""
+    fit = min(usual, 1 << max(0, count.bit_length() - 1))
+    return [] if fit == usual else ["--batch", str(fit)]
+
+
+def _for_pictures(data: Dataset) -> Suggestions:
+    image = data.schema.x
+    assert isinstance(image, Image)
+    count = len(data.splits["train"])
+    latent = 16 if image.values <= 256 else 32 if image.values <= 1024 else 64 if image.values <= 12_288 else 128
+    steps = 3000 if count < 5_000 else 10_000 if count < 50_000 else 20_000
+    size = f"{image.width}×{image.height}"
+    dials = ["--latent", str(latent), "--steps", str(steps), *_batch(count, 64)]
+    why = f"{count} training pictures of {size}: {latent} numbers a picture, new pictures and a likelihood"
+    yield ["train", "vae", *dials], why
+    if isinstance(data.schema.y, Label):
+        why = f"{data.schema.y.classes} kinds were found: choose the kind when sampling"
+        yield ["train", "vae", *dials, "--condition", "label"], why
+        why = f"tells the {data.schema.y.classes} kinds apart, draws each, and says how likely a picture is"
+        yield ["train", "generative"], why
+    if not isinstance(data.schema.y, Text):
+        yield _game(data, image, count)
+    yield _codes(data, steps, count)
+    if count < 500:
+        why = f"{count} pictures are few for drawing new ones; an autoencoder compresses them, and less can go wrong"
+        yield ["train", "autoencoder", *dials], why
+
+
+def _for_pairs(data: Dataset) -> Suggestions:
     """For pairs of pictures."""
-    image, end, where = data.schema.x, data.schema.y, quote(str(data.report["root"]))
+    image, end = data.schema.x, data.schema.y
     assert isinstance(image, Image)
     count, side = len(data.splits["train"]), max(image.height, image.width)
     batch = min(8 if side <= 128 else 4, 1 << max(0, count.bit_length() - 1))
-    dials = f"--steps {5_000 if count < 1_000 else 20_000} --batch {batch}"
+    dials = ["--steps", str(5_000 if count < 1_000 else 20_000), "--batch", str(batch)]
     why = f"{count:,} training pairs of {image.width}×{image.height}: makes of one side the other"
-    found = [{"command": f"seisei train pix2pix {where} {dials}", "why": why}]
+    few = f"; {count} are few: what it has not seen it will not know" if count < 100 else ""
+    yield ["train", "pix2pix", *dials], why + few
     if isinstance(end, LabelMap):
         why = f"the critic says of each pixel which of the {len(end.colours)} classes it shows"
-        found.append({"command": f"seisei train pix2pix {where} {dials} --critic regions", "why": why})
-    if count < 100:
-        found[0]["why"] += f"; {count} are few: what it has not seen it will not know"
-    return found
+        yield ["train", "pix2pix", *dials, "--critic", "regions"], why
 
 
-def _game(data: Dataset, image: Image, where: str, count: int) -> dict[str, str]:
+def _for_styles(data: Dataset) -> Suggestions:
+    """For contents and styles."""
+    count, kept = len(data.splits["train"]), data.report["styles"]["kept"]
+    why = f"{count:,} training images beside {kept:,} styles: any image in the style of any other, in one pass"
+    yield ["train", "stylize", *_batch(count, 8)], why
+
+
+def _game(data: Dataset, image: Image, count: int) -> Suggestion:
     """A game's dials for so many pictures of this size."""
     end, chosen = data.schema.y, ""
     if isinstance(end, Label):
@@ -88,64 +131,61 @@ def _game(data: Dataset, image: Image, where: str, count: int) -> dict[str, str]
         chosen = f", for the {', '.join(end.table.names)} that you choose"
     steps = 5_000 if count < 2_000 else 10_000 if count < 20_000 else 20_000
     batch = min(32 if max(image.height, image.width) > 64 else 64, 1 << max(0, count.bit_length() - 1))
-    dials = f"--steps {steps}" + (f" --batch {batch}" if batch < 64 else "")
+    dials = ["--steps", str(steps), *(["--batch", str(batch)] if batch < 64 else [])]
     if image.values > 12_288:
         # Slopes cost as much as all else together.
-        dials += " --set objective.share=0.25"
+        dials += ["--set", "objective.share=0.25"]
     why = f"sharper new pictures than a vae's, without a likelihood{chosen}"
     if count < 2_000:
         why += f"; {count} are few, so that they are changed before the critic sees them"
-    return {"command": f"seisei train {'cgan' if chosen else 'gan'} {where} {dials}", "why": why}
+    return ["train", "cgan" if chosen else "gan", *dials], why
 
 
-def _codes(data: Dataset, where: str, steps: int) -> dict[str, str]:
+def _codes(data: Dataset, steps: int, count: int) -> Suggestion:
     """Codes, and a Transformer over them."""
-    end, told, chosen = data.schema.y, "", ""
+    end, told, chosen = data.schema.y, [], ""
     if end is not None:
-        told = " --condition label"
+        told = ["--condition", "label"]
         kind = "text" if isinstance(end, Text) else "kind" if isinstance(end, Label) else "values"
         chosen = f", of the {kind} that you choose"
     why = f"a picture as a few whole numbers, new pictures from them{chosen}, holes filled, a likelihood"
-    return {"command": f"seisei train vqvae+prior {where} --codec-steps {steps} --steps {steps}{told}", "why": why}
+    dials = ["--codec-steps", str(steps), "--steps", str(steps), *_batch(count, 64)]
+    return ["train", "vqvae+prior", *dials, *told], why
 
 
-def _for_rows(data: Dataset) -> Advice:
-    table, label, where = data.schema.x, data.schema.y, quote(str(data.report["root"]))
+def _for_rows(data: Dataset) -> Suggestions:
+    table, label, count = data.schema.x, data.schema.y, len(data.splits["train"])
     assert isinstance(table, Table)
     if isinstance(label, Label):
-        rest = f"{where} --target {quote(label.column)}"
-        rows = f"{len(data.splits['train']):,} training rows of {len(table.columns)} columns, {label.classes} classes"
+        rows = f"{count:,} training rows of {len(table.columns)} columns, {label.classes} classes"
         why = f"{rows}: labels with their probabilities, empty cells allowed, likelihoods, new rows"
-        less = "where only the class is wanted, and there are many rows"
-        return [
-            {"command": f"seisei train generative {rest}", "why": why},
-            {"command": f"seisei train discriminative {rest}", "why": less},
-        ]
-    if isinstance(label, Given):
+        yield ["train", "generative", "--target", label.column], why
+        why = "where only the class is wanted, and there are many rows"
+        yield ["train", "discriminative", "--target", label.column, *_batch(count, 64)], why
+    elif isinstance(label, Given):
         why = f"new rows for the {', '.join(label.table.names)} that you choose"
-        return [{"command": f"seisei train cgan {where}", "why": why}]
-    found = _candidates(data)
-    if not found:
+        yield ["train", "cgan", *_batch(count, 64)], why
+    elif found := _candidates(data):
+        listed = ", ".join(f"{name} ({different})" for name, different in found[:6])
+        why = f"to tell classes, name the column that has them; it may be: {listed}"
+        yield ["check", "--target", found[0][0]], why
+    else:
         why = f"no column has at most {MOST_CLASSES} different values: name the one that tells the class"
-        return [{"command": f"seisei check {where} --target COLUMN", "why": why}]
-    listed = ", ".join(f"{name} ({different})" for name, different in found[:6])
-    why = f"to tell classes, name the column that has them; it may be: {listed}"
-    return [{"command": f"seisei check {where} --target {quote(found[0][0])}", "why": why}]
+        yield ["check", "--target", "COLUMN"], why
 
 
-def _for_texts(data: Dataset) -> Advice:
-    text, where, count = data.schema.x, quote(str(data.report["root"])), len(data.splits["train"])
+def _for_texts(data: Dataset) -> Suggestions:
+    text, count = data.schema.x, len(data.splits["train"])
     assert isinstance(text, Text)
-    steps = 3000 if count < 5_000 else 10_000
-    batch = min(64, 1 << max(0, count.bit_length() - 1))
-    dials = f"--steps {steps}" + (f" --batch {batch}" if batch < 64 else "")
+    steps = ["--steps", str(3000 if count < 5_000 else 10_000)]
     kind = "pieces of running text" if text.running else "lines"
     why = f"{count:,} training {kind} of at most {text.length:,} bytes: new texts, and how likely a text is"
-    found = [{"command": f"seisei train prior {where} {dials}", "why": why}]
-    if not text.running:
+    yield ["train", "prior", *steps, *_batch(count, 64)], why
+    # At least so many are for training; there are more that overlap.
+    pieces = data.report["text_bytes"] // WINDOW * count // len(data)
+    if not text.running and pieces >= FEWEST_PIECES:
         why = "where lines go on in the next: learn from pieces of the text as it runs"
-        found.append({"command": f"seisei train prior {where} {dials} --window 256", "why": why})
-    return found
+        yield ["train", "prior", *steps, *_batch(pieces, 64), "--window", str(WINDOW)], why
 
 
 def _candidates(data: Dataset) -> list[tuple[str, int]]:
@@ -164,4 +204,4 @@ def _candidates(data: Dataset) -> list[tuple[str, int]]:
     return [(name, different) for _, name, different in sorted(ranked)]
 
 
-ADVISERS: dict[type, Callable[[Dataset], Advice]] = {Image: _for_pictures, Table: _for_rows, Text: _for_texts}
+ADVISERS: dict[type, Callable[[Dataset], Suggestions]] = {Image: _for_pictures, Table: _for_rows, Text: _for_texts}

@@ -23,7 +23,7 @@ from seisei.nn.mlp import MLPDecoder, MLPEncoder
 from seisei.nn.priors import StandardNormal
 from seisei.nn.rows import RowHead
 from seisei.objectives.likelihood import Fitting, JointBound, MaximumLikelihood
-from seisei.recipes.vaes import BatchSize, Decay, Depth, Head, Rate, Width, ends, picture
+from seisei.recipes.vaes import BatchSize, Decay, Depth, Head, Rate, Width, ends, naming_classes, picture
 from seisei.schema import Schema
 from seisei.spec import Range, Spec
 from seisei.training.plan import Optim, Plan
@@ -61,7 +61,8 @@ def discriminant(
     Arguments:
         method: perceptron, linear for the widest margin between planes, kernel for the widest margin of a curved
             surface.
-        strength: Of the regularisation: larger for wider margins that let more rows lie on the wrong side.
+        strength: Of the regularisation: larger for wider margins that let more rows lie on the wrong side; the
+            perceptron has none.
         landmarks: Training rows that the kernel compares with; all of them where there are fewer.
         gamma: How fast the kernel falls with the squared distance; 0 takes one over the data's spread.
     """
@@ -69,8 +70,10 @@ def discriminant(
     inputs = features.build().outputs
     if method == "kernel":
         features, inputs = Spec(Landmarks, features=features, inputs=inputs, count=landmarks, gamma=gamma), landmarks
-    kind = "perceptron" if method == "perceptron" else "margin"
-    surface = Spec(Planes, features=features, inputs=inputs, classes=classes, method=kind, strength=strength)
+    if method == "perceptron":
+        surface = Spec(Planes, features=features, inputs=inputs, classes=classes, method="perceptron")
+    else:
+        surface = Spec(Planes, features=features, inputs=inputs, classes=classes, method="margin", strength=strength)
     return _fitted(Spec(DiscriminantClassifier, surface=surface), 1)
 
 
@@ -192,7 +195,8 @@ def generative(
         return Plan(objective, steps or 3000, batch, optim, average=average, format=format)
     if density == "kde":
         inner = Spec(KernelDensity, classes=classes, sizes=sizes, rows=kernels, bandwidth=bandwidth)
-        return _fitted(_bayes(schema, inner, prior, reach), steps or 1)
+        # Its rounds, where rows lack a label, are its own.
+        return _fitted(_bayes(schema, inner, prior, reach), 1)
     k, rounds = DEFAULTS[density]
     k = components or k
     numbers = _gaussians(density, classes * k, len(Columns(sizes).numbers), rank, borrowed)
@@ -251,8 +255,7 @@ def _reading(schema: Schema) -> tuple[int, Sizes, Spec]:
         UserError: x is neither a picture nor a row, or there are no classes.
     """
     if not isinstance(schema.y, Label) or schema.y.classes < 2:
-        remedy = "name the column with --target, or put each kind of picture in its own sub-folder"
-        raise UserError("E-TRN-12", "data", "no classes to tell apart, wanted at least 2", remedy)
+        raise UserError("E-TRN-12", "data", "no classes to tell apart, wanted at least 2", naming_classes(schema))
     if isinstance(schema.x, Table):
         sizes: Sizes = list(schema.x.sizes)
         return schema.y.classes, sizes, Spec(RowFeatures, sizes=sizes, missing=True)

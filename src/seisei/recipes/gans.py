@@ -17,7 +17,19 @@ from seisei.nn.mlp import MLPDecoder, MLPEncoder
 from seisei.nn.priors import StandardNormal
 from seisei.nn.views import PictureView, RowView
 from seisei.objectives.adversarial import Adversarial
-from seisei.recipes.vaes import BatchSize, Decay, Depth, Latent, Network, Rate, Steps, Width, picture, plain_or_conv
+from seisei.recipes.vaes import (
+    BatchSize,
+    Decay,
+    Depth,
+    Latent,
+    Network,
+    Rate,
+    Steps,
+    Width,
+    naming_classes,
+    picture,
+    plain_or_conv,
+)
 from seisei.schema import Schema
 from seisei.spec import Range, Spec
 from seisei.training.plan import Optim, Plan
@@ -133,8 +145,9 @@ def cgan(
     elif isinstance(schema.y, Label) and schema.y.classes > 1:
         classes = schema.y.classes
     else:
-        remedy = "name the column with --target, put each kind of picture in its own sub-folder, or train gan"
-        raise UserError("E-TRN-12", "data", "no kinds to choose from, wanted at least 2", remedy)
+        given = "" if isinstance(schema.x, Table) else ", or name one of its columns with --conditions"
+        remedy = f"{naming_classes(schema)}{given}, or train gan"
+        raise UserError("E-TRN-12", "data", "no classes to choose from, wanted at least 2", remedy)
     return _game(
         schema, classes, latent, network, width, depth, loss, penalty, augment, normalise, _balance(schema, balance),
         steps, batch, learning_rate, average,

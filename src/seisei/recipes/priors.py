@@ -15,12 +15,13 @@ from seisei.nn.pixels import MOST_VALUES, PixelCodes
 from seisei.nn.symbols import SymbolCodes
 from seisei.nn.transformer import Dropout, Heads, Layers
 from seisei.objectives.codes import CodeLikelihood
-from seisei.recipes.vaes import BatchSize, Decay, Rate, Steps, picture
+from seisei.recipes.vaes import BatchSize, Decay, Rate, Steps, naming_classes, picture
 from seisei.recipes.vq import Codes, Factor, Kind, vqvae
 from seisei.schema import Schema
 from seisei.spec import Range, Spec
 from seisei.training.plan import Optim, Plan
 from seisei.training.run import RunFolder
+from seisei.training.size import outline
 
 Width = Annotated[int, Range(ge=16, le=16384)]
 # Each code is a step of drawing. Pixels of few levels make one together, of so many values.
@@ -144,6 +145,9 @@ def _over(
         near = [h for h in range(1, width + 1) if width % h == 0 and width // h % 2 == 0]
         remedy = f"choose --heads {min(near, key=lambda h: abs(h - heads))}" if near else "choose an even --width"
         raise UserError("E-TRN-08", "--heads", f"{heads} heads do not divide a width of {width} evenly", remedy)
+    if priors == "each" and len(outline(codec).segments) == 1:  # type: ignore[arg-type]
+        problem = "is for the codes of several grids, and these are of one"
+        raise UserError("E-TRN-08", "--priors each", problem, "give a run of vqvae2 with --codec, or leave it out")
     classes, text = _told(schema) if condition == "label" else (0, 0)
     model = Spec(
         Autoregressive, codec=codec, width=width, layers=layers, heads=heads, classes=classes, dropout=dropout,
@@ -199,8 +203,12 @@ def _told(schema: Schema) -> tuple[int, int]:
         return schema.y.size, 0
     if isinstance(schema.y, Label) and schema.y.classes > 1:
         return schema.y.classes, 0
-    remedy = "put each kind in a sub-folder, or add a metadata.csv with a label column"
-    raise UserError("E-TRN-12", "--condition label", "no kinds to choose from, wanted at least 2", remedy)
+    problem, remedy = "no classes to choose from, wanted at least 2", naming_classes(schema)
+    if isinstance(schema.x, Image):
+        remedy += ", or name one of its columns with --conditions"
+    elif isinstance(schema.x, Text):
+        remedy = "leave it out: lines of text have no labels"
+    raise UserError("E-TRN-12", "--condition label", problem, remedy)
 
 
 def _codec(run: str, schema: Schema) -> Spec:

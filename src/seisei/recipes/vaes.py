@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from seisei.errors import UserError
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
+from seisei.modalities.table import Table
 from seisei.models.vae import VAE, Autoencoder
 from seisei.nn.conv import ConvDecoder, ConvEncoder
 from seisei.nn.heads import BernoulliHead, GaussianHead, LogisticMixtureHead
@@ -144,10 +145,16 @@ def picture(schema: Schema) -> Image:
     return schema.x
 
 
+def naming_classes(schema: Schema) -> str:
+    """How a person gives classes for data like these, as a remedy."""
+    if isinstance(schema.x, Table):
+        return "name the column with --target"
+    return "put each class in its own sub-folder, or add a metadata.csv with the columns file_name and label"
+
+
 def _classes(schema: Schema) -> int:
     if not isinstance(schema.y, Label):
-        remedy = "put each kind in a sub-folder, or add a metadata.csv with a label column"
-        raise UserError("E-TRN-12", "--condition label", "the pictures have no labels", remedy)
+        raise UserError("E-TRN-12", "--condition label", "the images have no labels", naming_classes(schema))
     if schema.y.classes < 2:
         raise UserError("E-TRN-12", "--condition label", "1 class found, wanted at least 2", "leave out --condition")
     return schema.y.classes

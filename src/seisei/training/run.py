@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -15,6 +14,7 @@ from typing import Any
 
 from seisei.errors import ResourceError, UserError
 from seisei.paths import check_name, check_regular
+from seisei.shell import quoted
 from seisei.training.checkpoint import FULL, Checkpoints
 from seisei.training.lock import Lock, unwritable
 from seisei.training.tensors import PICKLES, replace_bytes
@@ -47,13 +47,7 @@ class RunFolder:
         if output is None:
             plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-")[:80]
             output = _unused(Path("runs") / f"{datetime.now():%Y-%m-%d-%H%M%S}-{plain}")
-        check_name(output, "E-TRN-21", "--output")
-        if output.exists() and not output.is_dir():
-            raise UserError("E-TRN-20", output, "is a file, wanted a folder", "choose another --output")
-        if output.is_dir() and any(path.name != ".lock" for path in output.iterdir()):
-            if not overwrite:
-                remedy = f"resume it with `seisei resume {output}`, pass --overwrite, or choose another --output"
-                raise UserError("E-TRN-20", output, "is not empty", remedy)
+        if cls.replaces(output, overwrite=overwrite):
             _empty(output)
         try:
             output.mkdir(parents=True, exist_ok=True)
@@ -63,6 +57,25 @@ class RunFolder:
         except OSError as error:
             raise unwritable(output, error, "choose another --output") from error
         return cls(output)
+
+    @staticmethod
+    def replaces(output: Path | None, *, overwrite: bool = False) -> bool:
+        """Whether a folder for a new run is there, with something to replace in it.
+
+        Raises:
+            UserError: it is a file, or is not empty and may not be overwritten.
+        """
+        if output is None:
+            return False
+        check_name(output, "E-TRN-21", "--output")
+        if output.exists() and not output.is_dir():
+            raise UserError("E-TRN-20", output, "is a file, wanted a folder", "choose another --output")
+        if not output.is_dir() or all(path.name == ".lock" for path in output.iterdir()):
+            return False
+        if not overwrite:
+            remedy = f"resume it with `seisei resume {quoted(output)}`, pass --overwrite, or choose another --output"
+            raise UserError("E-TRN-20", output, "is not empty", remedy)
+        return True
 
     @classmethod
     def open(cls, path: str | Path) -> RunFolder:
@@ -102,7 +115,7 @@ class RunFolder:
     @property
     def resume_command(self) -> str:
         """What to type to go on with this run."""
-        return f"seisei resume {shlex.quote(str(self.part_of or self.path))}"
+        return f"seisei resume {quoted(str(self.part_of or self.path))}"
 
     def write(self, name: str, content: dict[str, Any] | bytes) -> None:
         """Write a file of the run, complete or not at all.
