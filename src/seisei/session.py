@@ -181,7 +181,8 @@ def start(request: Request, listeners: Sequence[Listener] = ()) -> RunFolder:
         request = replace(request, options=_as_given(request))
         data = request.options.read(request.data, request.seed, _scan_progress(told))
         plan, dials = plan_for(request, data.schema)
-        _fits(plan, data, engine)
+        plan, notes = fitted(plan, data, engine.world)
+        _fits(plan, data)
         for note in engine.notes:
             _tell(told, {"event": "note", "what": note})
         name = f"{request.recipe}-{_data_name(request.data)}"
@@ -208,7 +209,7 @@ def start(request: Request, listeners: Sequence[Listener] = ()) -> RunFolder:
             "versions": versions(),
             "hardware": hardware(engine),
         }
-        return _staged(run, described, plan, data, engine, told, None)
+        return _staged(run, described, plan, data, engine, told, None, notes)
 
 
 # How pictures are made alike: what a person leaves open is as it was for the codec.
@@ -282,13 +283,15 @@ def resume(
             problem = f"converged at step {checkpoint.step}: another one changes nothing"
             raise UserError("E-RES-23", path, problem, "use it as it is, or train anew with other options")
         dataset = _data_again(path, data, options, seed, before, accept_new_data, _scan_progress(told))
-        _fits(plan, dataset, engine)
+        # As it was, unless the data are fewer now.
+        plan, batches = fitted(plan, dataset, engine.world)
+        _fits(plan, dataset)
         for note in engine.notes + notes + ([] if checkpoint is None else _changes(checkpoint.state, engine)):
             _tell(told, {"event": "note", "what": note})
-        if steps is not None or accept_new_data:
+        if steps is not None or accept_new_data or batches:
             recipe = {**recipe, "plan": plan.to_json()}
             recipe["data"] = {**before, "fingerprint": dataset.fingerprint, "report": dataset.report}
-        return _staged(run, recipe, plan, dataset, engine, told, checkpoint)
+        return _staged(run, recipe, plan, dataset, engine, told, checkpoint, batches)
 
 
 def _data_again(
@@ -342,9 +345,9 @@ def _tell(listeners: Sequence[Listener], event: dict[str, Any]) -> None:
 
 def _staged(
     run: RunFolder, recipe: dict[str, Any], plan: Plan, data: Dataset, engine: Engine, listeners: Sequence[Listener],
-    checkpoint: Checkpoint | None,
+    checkpoint: Checkpoint | None, notes: Mapping[str, str],
 ) -> RunFolder:  # fmt: skip
-    """Train what a plan needs first, each in a folder of the run, and then the plan itself."""
+    """Train what a plan needs first, each in a folder of the run, and then the plan itself; `notes` see `fitted`."""
     given = dict(plan.given)
     for path, first in plan.stages.items():
         name = path.rpartition(".")[2]
@@ -356,8 +359,8 @@ def _staged(
         engine.same("E-DST-12", str(stage.path), -1 if began is None else began.step)
         told = {**recipe, "recipe": name, "dials": {}, "overrides": {}, "plan": first.to_json()}
         if began is None or began.step < first.steps or not _complete(stage, told):
-            _train(stage, told, first, data, engine, listeners, began)
-    return _train(run, recipe, replace(plan, given=given), data, engine, listeners, checkpoint)
+            _train(stage, told, first, data, engine, listeners, began, notes.get(path))
+    return _train(run, recipe, replace(plan, given=given), data, engine, listeners, checkpoint, notes.get(""))
 
 
 def _announce(run: RunFolder, recipe: dict[str, Any], plan: Plan, data: Dataset) -> None:
@@ -370,7 +373,7 @@ def _announce(run: RunFolder, recipe: dict[str, Any], plan: Plan, data: Dataset)
 
 def _train(
     run: RunFolder, recipe: dict[str, Any], plan: Plan, data: Dataset, engine: Engine, listeners: Sequence[Listener],
-    checkpoint: Checkpoint | None,
+    checkpoint: Checkpoint | None, note: str | None = None,
 ) -> RunFolder:  # fmt: skip
     """Train from the beginning, or from a checkpoint, to the end."""
     run.checkpoints.keep, seed = int(recipe["keep"]), int(recipe["seed"])
@@ -403,6 +406,8 @@ def _train(
                 "world": engine.world,
             }
             _tell(listeners, begin)
+            if note is not None:
+                journal.write({"event": "note", "step": training.step, "what": note})
             if checkpoint is None:
                 saving.save(training, must=True)
             sheets = Sheets(data)
@@ -558,7 +563,43 @@ def _weights(data: Dataset, balance: float) -> Tensor | None:
     return torch.bincount(y).double()[y] ** -balance
 
 
-def _fits(plan: Plan, data: Dataset, engine: Engine) -> None:
+def fitted(plan: Plan, data: Dataset, world: int = 1) -> tuple[Plan, dict[str, str]]:
+    """The plan with batches that the data fill, those of its stages too.
+
+    Arguments:
+        plan: as it was asked for.
+        data: with the examples to train on.
+        world: how many processes share a batch.
+
+    Returns:
+        The plan, and a sentence for each batch that was made smaller, by the path of its stage, "" for the plan itself.
+
+    Raises:
+        UserError: a batch that does not divide into equal parts, or fewer examples than parts.
+    """
+    parts, count, noun = world * plan.micro, len(data.splits["train"]), data.schema.x.noun
+    notes, given = {}, dict(plan.given)
+    for path, first in plan.stages.items():
+        given[path], inner = fitted(first, data, world)
+        notes |= {path: note for name, note in inner.items() if not name}
+    plan = replace(plan, given=given)
+    if count < parts:
+        problem = f"{count} training {noun}s are fewer than {world} processes of {plan.micro} parts"
+        raise UserError("E-TRN-10", "--batch", problem, f"add {noun}s, or use fewer processes", found=count)
+    if plan.batch > count:
+        fit = count - count % parts
+        notes[""] = f"batches of {fit:,}, not {plan.batch:,}: there are {count:,} training {noun}s"
+        return plan.override("batch", fit), notes
+    if plan.batch % parts:
+        counts = [n for n in range(1, plan.batch + 1) if plan.batch % (n * plan.micro) == 0][:8]
+        problem = f"{plan.batch} does not divide by {world} processes of {plan.micro} parts"
+        raise UserError(
+            "E-DST-02", "--batch", problem, f"use a number of processes among: {', '.join(map(str, counts))}"
+        )
+    return plan, notes
+
+
+def _fits(plan: Plan, data: Dataset) -> None:
     """Refuse what cannot work, with numbers."""
     fits(plan.objective, memory())
     model, kinds = outline(plan.objective).model, _kinds(data)
@@ -568,17 +609,6 @@ def _fits(plan: Plan, data: Dataset, engine: Engine) -> None:
         problem = f"{without:,} {data.schema.x.noun}s have no label, and this model must be told that of each"
         remedy = "label them, leave out --unlabelled, or train generative, which learns from them too"
         raise UserError("E-TRN-12", "data", problem, remedy, found=without, wanted=0)
-    count, world = len(data.splits["train"]), engine.world
-    if plan.batch > count:
-        fit = 1 << (count.bit_length() - 1)
-        problem = f"{count} training {data.schema.x.noun}s are fewer than one batch of {plan.batch}"
-        raise UserError("E-TRN-10", "--batch", problem, f"use --batch {fit} or less", found=count, wanted=plan.batch)
-    if plan.batch % (world * plan.micro):
-        counts = [n for n in range(1, plan.batch + 1) if plan.batch % (n * plan.micro) == 0][:8]
-        problem = f"{plan.batch} does not divide by {world} processes of {plan.micro} parts"
-        raise UserError(
-            "E-DST-02", "--batch", problem, f"use a number of processes among: {', '.join(map(str, counts))}"
-        )
 
 
 def _scan_progress(listeners: Sequence[Listener]) -> Callable[[int, int], None] | None:

@@ -132,7 +132,7 @@ def evaluate(
     run: str,
     *,
     data: str | None = None,
-    split: str = "test",
+    split: str | None = None,
     samples: int = 100,
     most: int = 10_000,
     seed: int = 0,
@@ -148,7 +148,7 @@ def evaluate(
     Arguments:
         run: A run's folder, or the beginning of its name under runs/.
         data: Other data than those of the run.
-        split: The part of the data.
+        split: The part of the data; by default test, or validation where test is empty.
         samples: Importance samples behind each likelihood.
         most: Pictures looked at, at most.
         seed: Of the noise.
