@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ import numpy as np
 import pytest
 
 import seisei
+from seisei import session
 from seisei.capabilities import VERBS
+from seisei.cli.main import main
 from seisei.cli.train import score_lines
 from seisei.compare import compare
 from seisei.errors import UserError
 from seisei.recipes import RECIPES, recipe
+from seisei.session import DataOptions
 from seisei.spec import parameters
 
 SMALL: dict[str, Any] = {
@@ -138,3 +142,134 @@ def test_classifiers_of_a_few_examples_are_compared(name: str, parts: str, tmp_p
     page = compare([run.path, run.path], tmp_path / "page", split=split)
     content = json.loads((page.parent / "comparison.json").read_text(), parse_constant=pytest.fail)
     assert content["data"]["split"] == (split or "test") and len(content["models"]) == 2
+
+
+# ---- batches ----
+
+
+def table(path: Path, count: int) -> Path:
+    lines = [f"{i},{(i * 7) % 5},{'ab'[i % 2]}" for i in range(count)]
+    path.write_text("\n".join(["one,two,kind", *lines]) + "\n")
+    return path
+
+
+def text(path: Path, count: int) -> Path:
+    path.write_text("".join(f"line {i}\n" for i in range(count)))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "options"),
+    [
+        ("vae", "images", {}),
+        ("vae", "images", {"batch": 5000}),
+        ("cgan", "images", {"batch": 5000}),
+        ("vqvae+prior", "images", {"batch": 5000}),
+        ("pix2pix", "pairs", {}),
+        ("discriminative", "table", {"target": "kind"}),
+        ("gan", "table", {"ignore": ["kind"], "batch": 100}),
+        ("prior", "text", {}),
+    ],
+    ids=str,
+)
+def test_a_batch_larger_than_the_data_becomes_the_largest_that_fits(
+    name: str, form: str, options: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kinds = {"table": table, "text": text}
+    if form in kinds:
+        data = str(kinds[form](tmp_path / ("data.csv" if form == "table" else "data.txt"), 8))
+    else:
+        data = data_for(name, tmp_path, 8)
+    words = [w for k, v in {**small(name), **options}.items() for w in (f"--{k}".replace("_", "-"), str(v).strip("[]'"))]
+    main(["train", name, data, *words, "-o", str(tmp_path / "run")])
+    shown = capsys.readouterr().err
+    run = seisei.load(tmp_path / "run")
+    count = run.recipe["data"]["report"]["splits"]["train"]
+    asked = options.get("batch", {"pix2pix": 8}.get(name, 64))
+    noun = {"images": "picture", "pairs": "picture", "table": "row", "text": "text"}[form]
+    said = f"batches of {count}, not {asked:,}: there are {count} training {noun}s"
+    assert f"note: {said}" in shown and shown.count(said) == 1 + (name == "vqvae+prior")  # once in each stage
+    assert [e["what"] for e in run.folder.events() if e["event"] == "note"] == [said]
+    assert said.removeprefix("batches") in run.report.read_text()
+    assert run.recipe["plan"]["batch"] == count < asked
+    assert all(stage["batch"] == count for stage in run.recipe["plan"]["given"].values())
+
+    again = seisei.resume(run.path, steps=run.recipe["plan"]["steps"] + 1)
+    assert again.recipe["plan"]["batch"] == count
+    assert [e["what"] for e in run.folder.events() if e["event"] == "note"] == [said]
+
+
+def test_a_batch_that_fits_is_left_alone_and_a_dry_run_says_what_will_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = data_for("vae", tmp_path, 8)
+    main(["train", "vae", data, "--batch", "3", "--dry-run"])
+    told = capsys.readouterr()
+    assert json.loads(told.out)["plan"]["batch"] == 3 and "note" not in told.err
+    main(["train", "vae", data, "--batch", "8", "--dry-run"])
+    told = capsys.readouterr()
+    count = json.loads(told.out)["data"]["splits"]["train"]
+    assert count < 8 and json.loads(told.out)["plan"]["batch"] == count
+    assert f"batches of {count}, not 8: there are {count} training pictures" in told.err
+
+
+def test_a_batch_is_cut_into_equal_parts_for_processes_and_micro_batches(tmp_path: Path) -> None:
+    data = DataOptions(validation=0, test=0).read(data_for("vae", tmp_path, 11), 0)
+    plan = recipe("vae")(data.schema, batch=64).override("micro", 2)
+    assert session.fitted(plan, data, 2)[0].batch == 8 and session.fitted(plan, data, 5)[0].batch == 10
+    with pytest.raises(UserError, match="11 training pictures are fewer than 6 processes of 2 parts") as caught:
+        session.fitted(plan, data, 6)
+    assert caught.value.code == "E-TRN-10"
+
+
+# ---- advice ----
+
+
+@pytest.mark.parametrize("given", [[], ["--validation", "0"], ["--test", "0"]], ids=" ".join)
+@pytest.mark.parametrize("form", ["images", "pairs", "table", "text", "windows"])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_what_is_advised_for_too_few_examples_works(
+    count: int, form: str, given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = {"images": "vae", "pairs": "pix2pix", "table": "gan"}.get(form, "prior")
+    own = {"windows": ["--window", "16"], "table": ["--ignore", "kind"]}.get(form, [])
+    if form == "table":
+        data = str(table(tmp_path / "data.csv", count))
+    elif form == "text":
+        data = str(text(tmp_path / "data.txt", count))
+    elif form == "windows":
+        (tmp_path / "data.txt").write_text("abcdefghijklmnop" * count)
+        data = str(tmp_path / "data.txt")
+    else:
+        data = data_for(name, tmp_path, count)
+    parts, needed = dict(zip(given[::2], given[1::2], strict=True)), 2 if form == "table" else 1
+    dials = [word for k, v in small(name).items() for word in (f"--{k}".replace("_", "-"), str(v))]
+
+    def line() -> str:
+        """What an attempt says; nothing where it trains."""
+        words = [*own, *dials, *(word for pair in parts.items() for word in pair)]
+        try:
+            main(["train", name, data, *words, "--no-report", "-o", str(tmp_path / "run")])
+        except SystemExit as ended:
+            assert ended.code == 2
+            return capsys.readouterr().err.splitlines()[-1]
+        return ""
+
+    told = line()
+    assert bool(told) == (count < needed + 2 - len(parts))
+    if count < needed:
+        assert told.endswith("add rows")
+    elif told:
+        advised = dict(re.findall(r"(--validation|--test) (0)", told.partition("pass ")[2]))
+        assert advised and not advised.keys() & parts.keys()
+        parts |= advised
+        assert not line()
+
+
+def test_one_score_has_no_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = data_for("vae", tmp_path, 4)
+    run = seisei.train("vae", data, output=tmp_path / "run", report=False, **small("vae"))
+    np.savez(tmp_path / "one.npz", x=images(1))
+    main(["score", str(run.path), str(tmp_path / "one.npz"), "--samples", "2"])
+    shown = capsys.readouterr().out
+    assert "mean of 1: " in shown and "nan" not in shown and "±" not in shown

@@ -331,6 +331,8 @@ def _some_samples(pipeline: Pipeline, part: Dataset, seed: int) -> list[Any]:
     if pipeline.conditional and isinstance(end, Label) and part.y is not None and bool((part.y >= 0).all()):
         names = [end.decode(one) for one in part.y[spread(torch.arange(len(part)), n)]]
     return pipeline.sample(n, seed=seed, label=names)
+
+
 def unscored(pipeline: Pipeline) -> dict[str, Any]:
     """What `evaluate` says where nothing was held out."""
     why = "nothing was held out, with --validation 0 and --test 0"

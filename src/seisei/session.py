@@ -585,7 +585,8 @@ def fitted(plan: Plan, data: Dataset, world: int = 1) -> tuple[Plan, dict[str, s
     plan = replace(plan, given=given)
     if count < parts:
         problem = f"{count} training {noun}s are fewer than {world} processes of {plan.micro} parts"
-        raise UserError("E-TRN-10", "--batch", problem, f"add {noun}s, or use fewer processes", found=count)
+        remedy = "use fewer processes" if world > 1 else f"--set micro={count} or less"
+        raise UserError("E-TRN-10", "--batch", problem, remedy, found=count, wanted=parts)
     if plan.batch > count:
         fit = count - count % parts
         notes[""] = f"batches of {fit:,}, not {plan.batch:,}: there are {count:,} training {noun}s"
