@@ -273,3 +273,94 @@ def test_one_score_has_no_error(tmp_path: Path, capsys: pytest.CaptureFixture[st
     main(["score", str(run.path), str(tmp_path / "one.npz"), "--samples", "2"])
     shown = capsys.readouterr().out
     assert "mean of 1: " in shown and "nan" not in shown and "±" not in shown
+
+
+# ---- classes that are in one part only ----
+
+
+def rows_of(path: Path, *parts: tuple[str, str]) -> str:
+    """A table whose column y are the letters given for each part."""
+    told = [(part, letter) for part, letters in parts for letter in letters]
+    lines = [f"{i * 7 % 13},{i * 5 % 11 + (letter == 'q') * 9},{letter},{part}" for i, (part, letter) in enumerate(told)]
+    path.write_text("\n".join(["a,b,y,split", *lines]) + "\n")
+    return str(path)
+
+
+CLASSIFIERS: list[tuple[str, dict[str, Any]]] = [
+    ("discriminant", {"method": "linear"}),
+    ("discriminative", {"network": "mlp", "steps": 3}),
+    ("discriminative", {"network": "linear", "steps": 1}),
+    ("generative", {"density": "gaussian"}),
+    ("generative", {"density": "kde"}),
+]
+every_classifier = pytest.mark.parametrize(("name", "dials"), CLASSIFIERS, ids=str)
+
+
+@every_classifier
+def test_a_class_in_held_out_rows_only_is_said_and_not_scored_by_its_probability(
+    name: str, dials: dict[str, Any], tmp_path: Path
+) -> None:
+    data = rows_of(tmp_path / "rows.csv", ("train", "pq" * 8), ("validation", "pq"), ("test", "ppqqr"))
+    run = seisei.train(name, data, target="y", output=tmp_path / "run", **dials)
+    assert [event["what"] for event in run.folder.events() if event["event"] == "note"][-1] == (
+        "class 'r' is in held-out rows only: the model cannot know it"
+    )
+    for found in (run.folder.read("scores.json"), run.evaluate()):
+        assert "log-loss" not in {score["name"] for score in found["scores"]}
+        assert {score["name"]: score["value"] for score in found["scores"]}["accuracy"] <= 0.8
+        if name != "discriminant":
+            assert {"scores": "log-loss", "why": "class 'r' is in test and not in training"} in found["left_out"]
+        assert all(abs(score["value"]) < 1e6 for score in found["scores"])
+    assert "Class &#x27;r&#x27; is in held-out rows only" in run.report.read_text()
+
+
+@every_classifier
+def test_a_test_part_of_one_class_and_a_class_of_one_row_are_scored(
+    name: str, dials: dict[str, Any], tmp_path: Path
+) -> None:
+    data = rows_of(tmp_path / "rows.csv", ("train", "pq" * 8 + "r"), ("validation", "pq"), ("test", "pppp"))
+    run = seisei.train(name, data, target="y", output=tmp_path / "run", **dials)
+    found = run.folder.read("scores.json")
+    sound(found | {"left_out": []}, "")
+    assert run.scores["accuracy"] in (0, 0.25, 0.5, 0.75, 1)
+    assert ("log-loss" in run.scores) == (name != "discriminant")
+
+
+@every_classifier
+def test_training_rows_of_one_class_are_refused_and_the_advice_works(
+    name: str, dials: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [word for k, v in dials.items() for word in (f"--{k}", str(v))]
+    given = rows_of(tmp_path / "rows.csv", ("train", "p" * 8), ("validation", "pq"), ("test", "pq"))
+    rest = ["--target", "y", *words, "--no-report", "-o"]
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", name, given, *rest, str(tmp_path / "run")])
+    assert "all training rows are of one class, wanted at least 2; put some of another class into train" in (
+        capsys.readouterr().err
+    )
+    assert not (tmp_path / "run").exists()
+    # Without a column that divides them, so that the one row of another class is held out.
+    lines = [f"{i * 7 % 13},{i * 5 % 11},{'q' if i == 5 else 'p'}" for i in range(9)]
+    (tmp_path / "drawn.csv").write_text("\n".join(["a,b,y", *lines]) + "\n")
+    for seed in range(100):
+        parts = DataOptions(target="y").read(tmp_path / "drawn.csv", seed)
+        if len(set(parts.y[parts.splits["train"]].tolist())) == 1:  # type: ignore[index]
+            break
+    drawn = ["train", name, str(tmp_path / "drawn.csv"), "--seed", str(seed)]
+    with pytest.raises(SystemExit, match="2"):
+        main([*drawn, *rest, str(tmp_path / "run")])
+    assert capsys.readouterr().err.rstrip().endswith("; add rows or pass --validation 0 --test 0")
+    main([*drawn, "--validation", "0", "--test", "0", *rest, str(tmp_path / "run")])
+
+
+def test_rows_without_any_label_are_refused_and_a_part_without_labels_is_said(tmp_path: Path) -> None:
+    (tmp_path / "none.csv").write_text("a,b,y\n" + "".join(f"{i},{i * 5 % 7},\n" for i in range(9)))
+    with pytest.raises(UserError) as caught:
+        seisei.train("discriminative", str(tmp_path / "none.csv"), target="y", output=tmp_path / "run")
+    assert caught.value.code.startswith("E-") and not (tmp_path / "run").exists()
+    data = rows_of(tmp_path / "rows.csv", ("train", "pq" * 8), ("validation", "pq"), ("test", "pq"))
+    run = seisei.train("discriminative", data, target="y", output=tmp_path / "run", report=False, steps=2)
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n3,4\n")
+    found = run.evaluate(str(tmp_path / "other.csv"))
+    assert found["scores"] == [] and found["left_out"] == [{"scores": "accuracy", "why": "no label is known of 2 test rows"}]
+    sound(found, str(found))

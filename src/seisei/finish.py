@@ -55,6 +55,27 @@ def held_out(data: Dataset) -> str | None:
     return next((name for name in ("test", "validation") if len(data.splits.get(name, ()))), None)
 
 
+def unlearned(data: Dataset, part: Dataset | None = None) -> list[str]:
+    """The classes of examples that are not among those of training, as far as these are known: none can be told."""
+    train, label = data.splits.get("train"), data.schema.y
+    if train is None or not len(train) or data.y is None or not isinstance(label, Label):
+        return []
+    y = data.y if part is None or part.y is None else part.y
+    met = set(y[y >= 0].tolist()) - set(data.y[train].tolist())
+    return [label.names[number] for number in sorted(met)]
+
+
+def listed(classes: Sequence[str]) -> str:
+    """The names of classes in a sentence, a few of them.
+
+    Example:
+        >>> listed(["cat"]), listed(["cat", "owl"])
+        ("class 'cat' is", "classes 'cat', 'owl' are")
+    """
+    some = ", ".join(map(repr, classes[:5])) + (", …" if len(classes) > 5 else "")
+    return f"class{'es' if len(classes) > 1 else ''} {some} {'are' if len(classes) > 1 else 'is'}"
+
+
 def looked_at(data: Dataset) -> Tensor:
     """The examples that figures show: of what was held out, else those of training."""
     return data.splits[held_out(data) or "train"]
@@ -219,7 +240,11 @@ def evaluate(
         balanced = told.balanced_accuracy().to_json()
         scores.append({"name": "balanced accuracy", **balanced, **about, "note": note, "chance": 1 / classes})
         if told.log_posterior is not None:
-            add("log-loss", told.log_loss(), "nats", "lower", "−log p(true label | x)")
+            strange = unlearned(data, part)
+            if strange:
+                left.append({"scores": "log-loss", "why": f"{listed(strange)} in {split} and not in training"})
+            else:
+                add("log-loss", told.log_loss(), "nats", "lower", "−log p(true label | x)")
             add("Brier score", told.brier(), "squared error", "lower", "of the probabilities of all classes")
             add(
                 "calibration error",
@@ -267,7 +292,7 @@ def evaluate(
         note = f"a classifier that learns from drawn {pipeline.schema.x.noun}s alone; from as many real ones"
         about = {"unit": "share", "better": "higher", "note": f"{note} {real.value:.1%}"}
         scores.append({"name": "classification accuracy score", **made.to_json(), **about})
-    # A class that training had none of has no probability: the mean of its logarithm is not a number to show.
+    # No probability at all, as of a class that training had none of: its logarithm's mean is not a number to show.
     lost = [score["name"] for score in scores if not np.isfinite(score["value"])]
     if lost:
         left.append({"scores": ", ".join(lost), "why": "not finite: the model gives some examples no probability"})

@@ -24,7 +24,7 @@ from seisei.data.roles import OWN
 from seisei.data.store import memory
 from seisei.data.styles import with_styles
 from seisei.errors import Stopped, UserError
-from seisei.finish import Sheets, finish
+from seisei.finish import Sheets, finish, listed, unlearned
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.objectives.base import Objective
@@ -406,8 +406,9 @@ def _train(
                 "world": engine.world,
             }
             _tell(listeners, begin)
-            if note is not None:
-                journal.write({"event": "note", "step": training.step, "what": note})
+            for what in [note] + ([_without_training(data)] if checkpoint is None else []):
+                if what is not None:
+                    journal.write({"event": "note", "step": training.step, "what": what})
             if checkpoint is None:
                 saving.save(training, must=True)
             sheets = Sheets(data)
@@ -585,7 +586,7 @@ def fitted(plan: Plan, data: Dataset, world: int = 1) -> tuple[Plan, dict[str, s
     plan = replace(plan, given=given)
     if count < parts:
         problem = f"{count} training {noun}s are fewer than {world} processes of {plan.micro} parts"
-        remedy = "use fewer processes" if world > 1 else f"--set micro={count} or less"
+        remedy = "use fewer processes" if world > 1 else "pass --set micro=1"
         raise UserError("E-TRN-10", "--batch", problem, remedy, found=count, wanted=parts)
     if plan.batch > count:
         fit = count - count % parts
@@ -605,11 +606,33 @@ def _fits(plan: Plan, data: Dataset) -> None:
     fits(plan.objective, memory())
     model, kinds = outline(plan.objective).model, _kinds(data)
     without = 0 if kinds is None else int((kinds < 0).sum())
+    _classes_to_learn(data, model)
     told = isinstance(model, Conditions) and bool(model.classes) and not isinstance(model, Decides)
     if without and (told or plan.balance):
         problem = f"{without:,} {data.schema.x.noun}s have no label, and this model must be told that of each"
         remedy = "label them, leave out --unlabelled, or train generative, which learns from them too"
         raise UserError("E-TRN-12", "data", problem, remedy, found=without, wanted=0)
+
+
+def _classes_to_learn(data: Dataset, model: Any) -> None:
+    """Refuse to tell apart what all training examples are of one kind of."""
+    kinds = _kinds(data)
+    if kinds is None or not isinstance(model, Decides):
+        return
+    train = data.splits["train"]
+    if len(set(kinds[train][kinds[train] >= 0].tolist())) > 1:
+        return
+    problem = f"all training {data.schema.x.noun}s are of one class, wanted at least 2"
+    parts = " ".join(f"--{name} 0" for name in ("validation", "test") if len(data.splits[name]))
+    given = data.report.get("splits_given", False)
+    remedy = "put some of another class into train" if given or not parts else f"add {data.schema.x.noun}s or pass {parts}"
+    raise UserError("E-TRN-12", "data", problem, remedy, found=1, wanted=2)
+
+
+def _without_training(data: Dataset) -> str | None:
+    """A sentence where there are classes of which none is for training."""
+    found = unlearned(data)
+    return f"{listed(found)} in held-out {data.schema.x.noun}s only: the model cannot know it" if found else None
 
 
 def _scan_progress(listeners: Sequence[Listener]) -> Callable[[int, int], None] | None:
