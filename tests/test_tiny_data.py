@@ -113,7 +113,10 @@ def test_every_recipe_trains_reports_and_is_used_on_a_few_examples(name: str, pa
     assert bool(checks) == bool(held_out["validation"])
     assert all(value is not None for event in checks for value in event.get("scores", {}).values())
 
-    run = seisei.resume(run.path, steps=run.recipe["plan"]["steps"] + 1)
+    try:
+        run = seisei.resume(run.path, steps=run.recipe["plan"]["steps"] + 1)
+    except UserError as error:
+        assert "converged" in str(error) and run.recipe["swept"]
     found = json.loads((run.path / "scores.json").read_text())
     sound(found, run.report.read_text())
     if split is None:
@@ -180,7 +183,9 @@ def test_a_batch_larger_than_the_data_becomes_the_largest_that_fits(
         data = str(kinds[form](tmp_path / ("data.csv" if form == "table" else "data.txt"), 8))
     else:
         data = data_for(name, tmp_path, 8)
-    words = [w for k, v in {**small(name), **options}.items() for w in (f"--{k}".replace("_", "-"), str(v).strip("[]'"))]
+    words = [
+        w for k, v in {**small(name), **options}.items() for w in (f"--{k}".replace("_", "-"), str(v).strip("[]'"))
+    ]
     main(["train", name, data, *words, "-o", str(tmp_path / "run")])
     shown = capsys.readouterr().err
     run = seisei.load(tmp_path / "run")
@@ -281,7 +286,9 @@ def test_one_score_has_no_error(tmp_path: Path, capsys: pytest.CaptureFixture[st
 def rows_of(path: Path, *parts: tuple[str, str]) -> str:
     """A table whose column y are the letters given for each part."""
     told = [(part, letter) for part, letters in parts for letter in letters]
-    lines = [f"{i * 7 % 13},{i * 5 % 11 + (letter == 'q') * 9},{letter},{part}" for i, (part, letter) in enumerate(told)]
+    lines = [
+        f"{i * 7 % 13},{i * 5 % 11 + (letter == 'q') * 9},{letter},{part}" for i, (part, letter) in enumerate(told)
+    ]
     path.write_text("\n".join(["a,b,y,split", *lines]) + "\n")
     return str(path)
 
@@ -362,5 +369,29 @@ def test_rows_without_any_label_are_refused_and_a_part_without_labels_is_said(tm
     run = seisei.train("discriminative", data, target="y", output=tmp_path / "run", report=False, steps=2)
     (tmp_path / "other.csv").write_text("a,b\n1,2\n3,4\n")
     found = run.evaluate(str(tmp_path / "other.csv"))
-    assert found["scores"] == [] and found["left_out"] == [{"scores": "accuracy", "why": "no label is known of 2 test rows"}]
+    assert found["scores"] == [] and found["left_out"] == [
+        {"scores": "accuracy", "why": "no label is known of 2 test rows"}
+    ]
     sound(found, str(found))
+
+
+# ---- names ----
+
+
+SHARED = {
+    "colorize": {"L1", "PSNR", "SSIM"}, "pix2pix": {"L1", "PSNR", "SSIM"}, "discriminant": {"accuracy"},
+    "discriminative": {"accuracy"}, "generative": {"accuracy"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_what_a_validation_and_a_score_have_in_common_by_name_is_the_same_quantity(name: str, tmp_path: Path) -> None:
+    data = data_for(name, tmp_path, 40)
+    options: dict[str, Any] = {"style": data} if name == "stylize" else {}
+    run = seisei.train(name, data, output=tmp_path / "run", report=False, validation=0.25, **small(name), **options)
+    found = {s["name"]: s["value"] for s in run.evaluate(split="validation", samples=2)["scores"]}
+    (event,) = [e for e in run.folder.events() if e["event"] == "validation" and e["step"] == run.pipeline.card["step"]]
+    names = found.keys() & event["scores"].keys()
+    assert names == SHARED.get(name, set())
+    for each in names:
+        assert event["scores"][each] == pytest.approx(found[each], rel=1e-3, abs=1e-4), each

@@ -207,8 +207,8 @@ def fidelity(
         ours, theirs = _read(seen.features, pipeline.batches(real)), _read(seen.features, drawn)
         scores = _distances(ours, theirs, f"in {seen.source}, of {len(real):,} {pipeline.schema.x.noun}s each", seed)
         plain = frechet_distance(ours, theirs, resamples=2).value
-        left = ", of which a third or more is left" if len(real) < ours.shape[1] else ""
-        scores[0]["note"] += f"; {plain:.4g} before the bias of few is taken off{left}"
+        rest = ", of which a third or more is left" if len(real) < ours.shape[1] else ""
+        scores[0]["note"] += f"; {plain:.4g} before the bias of few is taken off{rest}"
     found: list[int] = []
     if data.fingerprint == pipeline.card.get("data", {}).get("fingerprint") and split != "train":
         training = _read(read.features, pipeline.batches(data.subset(data.splits["train"][:TRAINING])))

@@ -579,10 +579,10 @@ def fitted(plan: Plan, data: Dataset, world: int = 1) -> tuple[Plan, dict[str, s
         UserError: a batch that does not divide into equal parts, or fewer examples than parts.
     """
     parts, count, noun = world * plan.micro, len(data.splits["train"]), data.schema.x.noun
-    notes, given = {}, dict(plan.given)
+    notes, given = dict[str, str](), dict(plan.given)
     for path, first in plan.stages.items():
         given[path], inner = fitted(first, data, world)
-        notes |= {path: note for name, note in inner.items() if not name}
+        notes |= {path: inner[""]} if inner else {}
     plan = replace(plan, given=given)
     if count < parts:
         problem = f"{count} training {noun}s are fewer than {world} processes of {plan.micro} parts"
@@ -625,7 +625,9 @@ def _classes_to_learn(data: Dataset, model: Any) -> None:
     problem = f"all training {data.schema.x.noun}s are of one class, wanted at least 2"
     parts = " ".join(f"--{name} 0" for name in ("validation", "test") if len(data.splits[name]))
     given = data.report.get("splits_given", False)
-    remedy = "put some of another class into train" if given or not parts else f"add {data.schema.x.noun}s or pass {parts}"
+    remedy = "put some of another class into train"
+    if parts and not given:
+        remedy = f"add {data.schema.x.noun}s or pass {parts}"
     raise UserError("E-TRN-12", "data", problem, remedy, found=1, wanted=2)
 
 

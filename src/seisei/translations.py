@@ -232,14 +232,18 @@ class Judge:
         return len(pieces(truths)) >= FEWEST
 
     def brief(self, answers: Tensor, truths: Tensor) -> dict[str, float]:
-        """What the watch is told of held-out answers; how like truths they look of enough pieces of pictures only."""
+        """What the watch is told of held-out answers; how like truths they look of enough pieces of pictures only.
+
+        What has the name of one of `scores` is the same quantity.
+        """
         answers, truths = answers.cpu(), truths.cpu()
-        found = {"SSIM": float(ssim(answers, truths).mean())}
+        measures = {"L1": absolute, "PSNR": psnr, "SSIM": ssim}
+        found = {name: float(measure(answers, truths).mean()) for name, measure in measures.items()}
         if self.reads(truths):
             # Of as many pictures each time: what few make it too large by stays the same.
             far = self.distance(answers, truths, resamples=2).value
             found["Fréchet distance, biased"] = far
-            found["balance"] = float(absolute(answers, truths).mean()) * max(far, 1e-6) ** WORTH
+            found["balance"] = found["L1"] * max(far, 1e-6) ** WORTH
         return {
             **found,
             "chequered": ratio(checkerboard(answers), checkerboard(truths)),
@@ -284,7 +288,8 @@ def answered(model: Any, batches: Iterable[Batch], seed: int = 0) -> tuple[Tenso
 def scores(pipeline: Pipeline, data: Dataset, part: Dataset, judge: Judge, seed: int = 0) -> list[Score]:
     """How far answers are from the truths of a part of the data, and how like truths they look.
 
-    Of fewer than 20 pairs there is no Fréchet distance: two clouds of so few points have no shape to compare. The same of answers that nobody had to learn stands beside it.
+    Of fewer than 20 pairs there is no Fréchet distance: so few points have no shape to compare. The same of answers
+    that nobody had to learn stands beside it.
 
     Arguments:
         pipeline: the model; it translates.

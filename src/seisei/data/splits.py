@@ -65,7 +65,8 @@ def split_indices(
     if not first:
         raise UserError("E-TRN-10", where, f"0 {noun}s to train on, wanted at least {least}", f"add {noun}s", found=0)
     if len(first) < least:
-        problem = f"{len(first)} different {noun}{'s leave' if len(first) > 1 else ' leaves'} {' or '.join(drawn)} empty, wanted at least {least}"
+        some = f"{len(first)} different {noun}{'s leave' if len(first) > 1 else ' leaves'}"
+        problem = f"{some} {' or '.join(drawn)} empty, wanted at least {least}"
         options = without(drawn, len(first), train)
         remedy = f"add {noun}s" + (f" or pass {options}" if options else "")
         raise UserError("E-TRN-11", where, problem, remedy, found=len(first), wanted=least)

@@ -43,6 +43,8 @@ UNITS = {  # of parts and scores
     "label_loss": "nats per example",
     "error": "mean squared error",
     "PSNR": "dB",
+    "PSNR of color": "dB",
+    "PSNR of the mean error": "dB",
     "used": "share of all codes",
     "perplexity": "share of all codes",
     "collisions": "share of examples whose codes another has",
