@@ -498,9 +498,10 @@ def _said_by(
     """What a judge says; where it is asked for the first time, the log says so: training it takes a while."""
 
     def said(objective: Objective, batches: list[Batch]) -> dict[str, float]:
-        if not any(event.get("event") == "judge" for event in journal.run.events()):
+        answers, truths = answered(objective.model, batches)
+        if judge.reads(truths) and not any(event.get("event") == "judge" for event in journal.run.events()):
             journal.write({"event": "judge", "step": step(), "networks": READERS, "steps": judge.steps})
-        return judge.brief(*answered(objective.model, batches))
+        return judge.brief(answers, truths)
 
     return said
 
