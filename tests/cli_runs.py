@@ -67,7 +67,7 @@ def pictures(count: int = 40) -> Path:
 @functools.cache
 def pairs(count: int = 20) -> Path:
     """Grey pictures of a few tones, and beside each one in colour."""
-    folder, noise = home() / "pairs", np.random.default_rng(0)
+    folder, noise = home() / ("pairs" if count == 20 else f"pairs-{count}"), np.random.default_rng(0)
     for side in "ab":
         (folder / side).mkdir(parents=True)
     for i in range(count):

@@ -25,7 +25,7 @@ from seisei.data.originals import originals
 from seisei.errors import UserError, did_you_mean
 from seisei.evaluation.classification import Predictions
 from seisei.evaluation.likelihood import Likelihood
-from seisei.finish import evaluate, finish, judge_of, only_draws
+from seisei.finish import evaluate, finish, held_out, judge_of, only_draws
 from seisei.modalities.files import MAX_PIXELS, png_bytes, read_picture
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
@@ -283,7 +283,7 @@ class Run:
         self,
         data: Any = None,
         *,
-        split: str = "test",
+        split: str | None = None,
         samples: int = SAMPLES,
         most: int = 10_000,
         seed: int = 0,
@@ -294,7 +294,8 @@ class Run:
 
         Arguments:
             data: other data than the run's own.
-            split: the part of them.
+            split: the part of them; by default test, or validation where test is empty, or all of other data where both
+                are.
             samples: importance samples behind each likelihood.
             most: examples looked at, at most.
             seed: of the noise.
@@ -305,8 +306,12 @@ class Run:
             UserError: an unknown part, data that are gone, or weights that are not those of Inception-v3.
         """
         dataset = self.data(data)
-        if split not in dataset.splits or not len(dataset.splits[split]):
-            there = [name for name, part in dataset.splits.items() if len(part)]
+        there = [name for name, part in dataset.splits.items() if len(part)]
+        split = split or held_out(dataset) or ("train" if data is not None else None)
+        if split is None:
+            problem, remedy = "nothing was held out of these data", "name other data with --data, or pass --split train"
+            raise UserError("E-EVA-10", "--split", problem, remedy, wanted=there)
+        if split not in there:
             raise UserError("E-EVA-10", "--split", f"{split!r} is not there", did_you_mean(split, there), wanted=there)
         if samples < 1 or most < 1:
             raise UserError(

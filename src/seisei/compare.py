@@ -22,7 +22,7 @@ from seisei.errors import Stopped, UserError
 from seisei.evaluation.classification import calibration
 from seisei.evaluation.comparison import write_comparison
 from seisei.evaluation.estimates import share_of
-from seisei.finish import evaluate
+from seisei.finish import evaluate, held_out
 from seisei.modalities.files import png_bytes
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
@@ -55,7 +55,7 @@ def compare(
     output: Path,
     *,
     data: Any = None,
-    split: str = "test",
+    split: str | None = None,
     most: int = 2000,
     axes: tuple[str, str] | None = None,
     curves: bool | None = None,
@@ -69,7 +69,7 @@ def compare(
         paths: of their runs.
         output: a folder, made where it is not there.
         data: what to compare on; by default what the runs were trained on, which must be the same.
-        split: the part of it.
+        split: the part of it; by default test, or validation where test is empty.
         most: examples looked at, at most.
         axes: two columns of a table for the plane that is drawn.
         curves: whether learning curves are made; by default for models that train in a few seconds.
@@ -94,6 +94,7 @@ def compare(
         pipeline.need("predict")
     _same(pipelines, paths, anyway=data is not None)
     own = _own(paths[0], needed=data is None)
+    split = split or (None if own is None else held_out(own)) or "test"
     part = _held_out(own, split) if data is None and own is not None else _other(pipelines[0], data)
     part = part.subset(torch.arange(min(most, len(part))))
     dataset = part if own is None else own

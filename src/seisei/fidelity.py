@@ -72,11 +72,13 @@ class Fidelity:
         scores: as `finish.evaluate` gives them.
         nearest: of each drawn example the number of the nearest training example, empty where those are not known.
         drawn: what was drawn, as a person knows it.
+        left_out: ``scores`` that so few examples do not give, and ``why``.
     """
 
     scores: list[Score]
     nearest: list[int] = field(default_factory=list)
     drawn: list[Any] = field(default_factory=list)
+    left_out: list[dict[str, str]] = field(default_factory=list)
 
 
 def reader(data: Dataset, seed: int = 0) -> Reader:
@@ -187,9 +189,9 @@ def fidelity(
     if len(real) < FEWEST:
         noun = pipeline.schema.x.noun
         problem = f"{len(real)} {noun}s, wanted at least {FEWEST} to compare what is drawn with"
-        raise UserError(
-            "E-EVA-24", f"--split {split}", problem, "choose a larger part, as --split train, or more --data"
-        )
+        larger = [name for name, rows in data.splits.items() if min(most, len(rows)) >= FEWEST]
+        remedy = f"choose a larger part: --split {larger[0]}" if larger else f"give --data with more {noun}s"
+        raise UserError("E-EVA-24", f"--split {split}", problem, remedy, found=len(real), wanted=FEWEST)
     with torch.enable_grad():
         read = reader(data, seed)
     label = data.schema.y
@@ -205,17 +207,21 @@ def fidelity(
         ours, theirs = _read(seen.features, pipeline.batches(real)), _read(seen.features, drawn)
         scores = _distances(ours, theirs, f"in {seen.source}, of {len(real):,} {pipeline.schema.x.noun}s each", seed)
         plain = frechet_distance(ours, theirs, resamples=2).value
-        left = ", of which a third or more is left" if len(real) < ours.shape[1] else ""
-        scores[0]["note"] += f"; {plain:.4g} before the bias of few is taken off{left}"
+        rest = ", of which a third or more is left" if len(real) < ours.shape[1] else ""
+        scores[0]["note"] += f"; {plain:.4g} before the bias of few is taken off{rest}"
     found: list[int] = []
     if data.fingerprint == pipeline.card.get("data", {}).get("fingerprint") and split != "train":
         training = _read(read.features, pipeline.batches(data.subset(data.splits["train"][:TRAINING])))
         note = "drawn examples nearer to a training example than held-out ones are; ½ where nothing is copied"
         scores.append(_score("copies", copied(y, training, x), note, "lower", "share"))
         found = data.splits["train"][torch.from_numpy(nearest(y, training)[0])].tolist()
+    left: list[dict[str, str]] = []
     if read.posterior is not None and isinstance(label, Label):
         scores += _by_classes(read.posterior, pipeline, real, drawn, x, y, asked, read.source)
-    return Fidelity(scores, found, raw)
+        if asked is not None and "Fréchet distance inside classes" not in {score["name"] for score in scores}:
+            why = f"wanted at least {EACH} {split} {pipeline.schema.x.noun}s of each class"
+            left.append({"scores": "Fréchet distance inside classes", "why": why})
+    return Fidelity(scores, found, raw, left)
 
 
 @torch.no_grad()

@@ -36,6 +36,8 @@ from seisei.translations import Judge, answered, sheet_of
 from seisei.translations import scores as translated
 
 SHEET, SHEET_ROWS, WALKS = 64, 8, 3
+# What comes of comparing what is drawn with held-out examples.
+DISTANCES = "Fréchet distance, kernel distance, precision, recall, density, coverage"
 SCORED, SCORE_SAMPLES, DRAWN, PAIRS = 1000, 64, 2000, 16
 # Classes that get a column each in a grid; more go on in rows of so many pictures. Rows of a table that are drawn.
 COLUMNS, ACROSS, ROWS = 16, 10, 12
@@ -46,6 +48,37 @@ COMPARED = 512
 def only_draws(pipeline: Pipeline) -> bool:
     """Whether nothing says how likely an example is, so that what is drawn has to be compared with the data."""
     return "sample" in pipeline.verbs and "score" not in pipeline.verbs
+
+
+def held_out(data: Dataset) -> str | None:
+    """The part that a finished run is scored on: test, else validation; None where nothing was held out."""
+    return next((name for name in ("test", "validation") if len(data.splits.get(name, ()))), None)
+
+
+def unlearned(data: Dataset, part: Dataset | None = None) -> list[str]:
+    """The classes of examples that are not among those of training, as far as these are known: none can be told."""
+    train, label = data.splits.get("train"), data.schema.y
+    if train is None or not len(train) or data.y is None or not isinstance(label, Label):
+        return []
+    y = data.y if part is None or part.y is None else part.y
+    met = set(y[y >= 0].tolist()) - set(data.y[train].tolist())
+    return [label.names[number] for number in sorted(met)]
+
+
+def listed(classes: Sequence[str]) -> str:
+    """The names of classes in a sentence, a few of them.
+
+    Example:
+        >>> listed(["cat"]), listed(["cat", "owl"])
+        ("class 'cat' is", "classes 'cat', 'owl' are")
+    """
+    some = ", ".join(map(repr, classes[:5])) + (", …" if len(classes) > 5 else "")
+    return f"class{'es' if len(classes) > 1 else ''} {some} {'are' if len(classes) > 1 else 'is'}"
+
+
+def looked_at(data: Dataset) -> Tensor:
+    """The examples that figures show: of what was held out, else those of training."""
+    return data.splits[held_out(data) or "train"]
 
 
 def conditions_for(model: nn.Module, schema: Schema, n: int) -> Tensor | None:
@@ -179,12 +212,17 @@ def evaluate(
         inception: the weights of Inception-v3, to compare what the model draws in its features.
         judge: of pictures of pictures, where one has been asked already.
 
+    Returns:
+        The scores, and as ``left_out`` which could not be computed on so few examples, and why.
+
     Raises:
-        UserError: too few examples; or weights that are none, or for a model that does not draw pictures.
+        UserError: too few examples for --inception; or weights that are none, or for a model that draws no pictures.
     """
     seen = None if inception is None else inception_of(inception, pipeline)
     part = data.subset(data.splits[split][:most])
     scores: list[dict[str, Any]] = []
+    left: list[dict[str, str]] = []
+    noun, count = pipeline.schema.x.noun, f"{len(part):,} {split} {pipeline.schema.x.noun}{'s' * (len(part) != 1)}"
 
     def add(name: str, values: Any, unit: str, better: str, note: str = "") -> None:
         value, error = mean_and_error(np.asarray(values, np.float64))
@@ -202,7 +240,11 @@ def evaluate(
         balanced = told.balanced_accuracy().to_json()
         scores.append({"name": "balanced accuracy", **balanced, **about, "note": note, "chance": 1 / classes})
         if told.log_posterior is not None:
-            add("log-loss", told.log_loss(), "nats", "lower", "−log p(true label | x)")
+            strange = unlearned(data, part)
+            if strange:
+                left.append({"scores": "log-loss", "why": f"{listed(strange)} in {split} and not in training"})
+            else:
+                add("log-loss", told.log_loss(), "nats", "lower", "−log p(true label | x)")
             add("Brier score", told.brier(), "squared error", "lower", "of the probabilities of all classes")
             add(
                 "calibration error",
@@ -228,29 +270,40 @@ def evaluate(
         add("reconstruction error", squared, "mean squared error, of values in 0 … 1", "lower")
         peak = -10 * np.log10(np.maximum(squared, 1e-10))
         add("reconstruction PSNR", peak, "dB", "higher", "the mean over pictures")
+    if "predict" in pipeline.verbs and told is None:
+        left.append({"scores": "accuracy", "why": f"no label is known of {count}"})
     if "translate" in pipeline.verbs:
         with work("outputs beside their truths"):
             scores += translated(pipeline, data, part, judge or Judge(data, seed), seed)
+        if len(part) < FEWEST:
+            left.append({"scores": "Fréchet distance", "why": f"{count}, wanted at least {FEWEST}"})
     if "stylize" in pipeline.verbs:
         with work("styles"):
             scores += style.scores(pipeline, part)
-    if only_draws(pipeline) or seen is not None:
+    if seen is None and only_draws(pipeline) and len(part) < FEWEST:
+        left.append({"scores": DISTANCES, "why": f"{count}, wanted at least {FEWEST}"})
+    elif only_draws(pipeline) or seen is not None:
         drawn = drawn or fidelity(pipeline, data, split=split, most=most, seed=seed, seen=seen)
         scores += drawn.scores
+        left += drawn.left_out
     scores += spectral(pipeline, part, [] if drawn is None else drawn.drawn, seed)
     if thorough and only_draws(pipeline) and pipeline.conditional and isinstance(data.schema.y, Label):
         made, real = classification_accuracy(pipeline, data, split=split, most=most, seed=seed)
         note = f"a classifier that learns from drawn {pipeline.schema.x.noun}s alone; from as many real ones"
         about = {"unit": "share", "better": "higher", "note": f"{note} {real.value:.1%}"}
         scores.append({"name": "classification accuracy score", **made.to_json(), **about})
-    noun = pipeline.schema.x.noun
+    # No probability at all, as of a class that training had none of: its logarithm's mean is not a number to show.
+    lost = [score["name"] for score in scores if not np.isfinite(score["value"])]
+    if lost:
+        left.append({"scores": ", ".join(lost), "why": "not finite: the model gives some examples no probability"})
     return {
         "split": split,
         "examples": len(part),
         "noun": noun,
         "seed": seed,
         "step": pipeline.card["step"],
-        "scores": scores,
+        "scores": [score for score in scores if score["name"] not in lost],
+        "left_out": left,
     }
 
 
@@ -305,6 +358,13 @@ def _some_samples(pipeline: Pipeline, part: Dataset, seed: int) -> list[Any]:
     return pipeline.sample(n, seed=seed, label=names)
 
 
+def unscored(pipeline: Pipeline) -> dict[str, Any]:
+    """What `evaluate` says where nothing was held out."""
+    why = "nothing was held out, with --validation 0 and --test 0"
+    about = {"split": None, "examples": 0, "noun": pipeline.schema.x.noun, "seed": 0, "step": pipeline.card["step"]}
+    return {**about, "scores": [], "left_out": [{"scores": "all scores", "why": why}]}
+
+
 def classification(told: Predictions, *, split: str, noun: str) -> dict[str, Any]:
     """What classes were taken for which, and how sure of it the model was, as plain data."""
     sure = None if told.log_posterior is None else calibration(told).to_json()
@@ -336,11 +396,11 @@ def samples(pipeline: Pipeline, run: RunFolder, seed: int = 0) -> None:
 def figures(pipeline: Pipeline, run: RunFolder, data: Dataset, seed: int = 0) -> None:
     """What the report shows: samples, reconstructions beside originals, an interpolation, a map of the latents."""
     if "translate" in pipeline.verbs:
-        few = spread(data.splits["test" if len(data.splits["test"]) else "validation"], PAIRS)
+        few = spread(looked_at(data), PAIRS)
         with torch.no_grad(), seeds.seeded(seed, "figures"):
             run.write("figures/translations.png", translation_sheet(pipeline.model, data.batch(few), data.schema))
     if "stylize" in pipeline.verbs:
-        few = spread(data.splits["test" if len(data.splits["test"]) else "validation"])
+        few = spread(looked_at(data))
         run.write("figures/styles.png", style.sheet(pipeline.model, data.batch(few)))
     if "sample" in pipeline.verbs:
         samples(pipeline, run, seed)
@@ -355,8 +415,7 @@ def figures(pipeline: Pipeline, run: RunFolder, data: Dataset, seed: int = 0) ->
 def through_codes(pipeline: Pipeline, run: RunFolder, data: Dataset) -> None:
     """Reconstructions beside originals, an interpolation between two of them, a map of the latents."""
     image = pipeline.image
-    held_out = data.splits["test"]
-    few = data.subset(held_out[:PAIRS])
+    few = data.subset(looked_at(data)[:PAIRS])
     originals = [image.decode(x) for b in pipeline.batches(few) for x in b.x]
     back = pipeline.reconstruct(few)
     half = max(1, len(few) // 2)
@@ -424,22 +483,23 @@ def finish(run: RunFolder, data: Dataset, judge: Judge | None = None) -> None:
     """
     pipeline = Pipeline.load(run.path)
     judge = judge or judge_of(run, pipeline, data)
-    split = "test" if len(data.splits["test"]) else "validation"
-    with work("classes"):
-        told = predictions(pipeline, data.subset(data.splits[split][:SCORED]))
-    enough = len(data.splits[split]) >= FEWEST
-    drawn = None
-    if only_draws(pipeline) and enough:
-        with work("samples beside held-out examples"):
-            drawn = fidelity(pipeline, data, split=split, most=SCORED)
-    if enough or not only_draws(pipeline):
+    split = held_out(data)
+    told, drawn = None, None
+    if split is None:
+        run.write("scores.json", unscored(pipeline))
+    else:
+        with work("classes"):
+            told = predictions(pipeline, data.subset(data.splits[split][:SCORED]))
+        if only_draws(pipeline) and len(data.splits[split]) >= FEWEST:
+            with work("samples beside held-out examples"):
+                drawn = fidelity(pipeline, data, split=split, most=SCORED)
         scores = evaluate(
             pipeline, data, split=split, samples=SCORE_SAMPLES, most=SCORED, told=told, drawn=drawn, judge=judge
         )
         run.write("scores.json", scores)
     if drawn is not None:
         nearest_sheet(pipeline, run, data, drawn)
-    if told is not None:
+    if told is not None and split is not None:
         noun = pipeline.schema.x.noun
         run.write("figures/classification.json", classification(told, split=split, noun=noun))
     with work("figures"):

@@ -24,7 +24,7 @@ from seisei.data.roles import OWN
 from seisei.data.store import memory
 from seisei.data.styles import with_styles
 from seisei.errors import Stopped, UserError
-from seisei.finish import Sheets, finish
+from seisei.finish import Sheets, finish, listed, unlearned
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.objectives.base import Objective
@@ -206,7 +206,7 @@ def start(request: Request, listeners: Sequence[Listener] = ()) -> RunFolder:
     check(request)
     with Engine(request.execution) as engine:
         told = listeners if engine.is_main else ()
-        request, data, plan, dials = prepare(request, engine, told)
+        request, data, plan, dials, notes = prepare(request, engine, told)
         for note in engine.notes:
             _tell(told, {"event": "note", "what": note})
         name = f"{request.recipe}-{_data_name(request.data)}"
@@ -233,7 +233,7 @@ def start(request: Request, listeners: Sequence[Listener] = ()) -> RunFolder:
             "versions": versions(),
             "hardware": hardware(engine),
         }
-        return _staged(run, described, plan, data, engine, told, None)
+        return _staged(run, described, plan, data, engine, told, None, notes)
 
 
 def check(request: Request) -> None:
@@ -252,8 +252,8 @@ def check(request: Request) -> None:
 
 def prepare(
     request: Request, engine: Engine, listeners: Sequence[Listener] = ()
-) -> tuple[Request, Dataset, Plan, dict[str, Any]]:
-    """All that comes before anything is written: the request as it is understood, the data, the plan, its options.
+) -> tuple[Request, Dataset, Plan, dict[str, Any], dict[str, str]]:
+    """All that comes before anything is written: the request as understood, the data, the plan, its options, notes.
 
     Raises:
         UserError: anything wrong with the request or the data.
@@ -266,8 +266,9 @@ def prepare(
     build, full = find_recipe(request.recipe), {**dials, "schema": data.schema}
     refuse_unread_data(request.recipe, build, full, plan, said)
     refuse_unread_execution(plan, request.execution, engine.world, request.auto_remedy)
-    _fits(plan, data, engine)
-    return request, data, plan, dials
+    plan, notes = fitted(plan, data, engine.world)
+    _fits(plan, data)
+    return request, data, plan, dials, notes
 
 
 def dry_run(request: Request, listeners: Sequence[Listener] = ()) -> dict[str, Any]:
@@ -278,7 +279,10 @@ def dry_run(request: Request, listeners: Sequence[Listener] = ()) -> dict[str, A
     """
     check(request)
     with Engine(request.execution) as engine:
-        request, data, plan, dials = prepare(request, engine, listeners if engine.is_main else ())
+        told = listeners if engine.is_main else ()
+        request, data, plan, dials, notes = prepare(request, engine, told)
+        for note in notes.values():
+            _tell(told, {"event": "note", "what": note})
         RunFolder.replaces(request.output, overwrite=request.overwrite)
         _given(replace(plan, given={path: run for path, run in plan.given.items() if isinstance(run, str)}))
         count = parameters_of(plan.objective)
@@ -364,13 +368,15 @@ def resume(
             problem = f"converged at step {checkpoint.step}: another one changes nothing"
             raise UserError("E-RES-23", path, problem, "use it as it is, or train anew with other options")
         dataset = _data_again(path, data, options, seed, before, accept_new_data, _scan_progress(told))
-        _fits(plan, dataset, engine)
+        # As it was, unless the data are fewer now.
+        plan, batches = fitted(plan, dataset, engine.world)
+        _fits(plan, dataset)
         for note in engine.notes + notes + ([] if checkpoint is None else _changes(checkpoint.state, engine)):
             _tell(told, {"event": "note", "what": note})
-        if steps is not None or accept_new_data:
+        if steps is not None or accept_new_data or batches:
             recipe = {**recipe, "plan": plan.to_json()}
             recipe["data"] = {**before, "fingerprint": dataset.fingerprint, "report": dataset.report}
-        return _staged(run, recipe, plan, dataset, engine, told, checkpoint)
+        return _staged(run, recipe, plan, dataset, engine, told, checkpoint, batches)
 
 
 def _data_again(
@@ -424,9 +430,9 @@ def _tell(listeners: Sequence[Listener], event: dict[str, Any]) -> None:
 
 def _staged(
     run: RunFolder, recipe: dict[str, Any], plan: Plan, data: Dataset, engine: Engine, listeners: Sequence[Listener],
-    checkpoint: Checkpoint | None,
+    checkpoint: Checkpoint | None, notes: Mapping[str, str],
 ) -> RunFolder:  # fmt: skip
-    """Train what a plan needs first, each in a folder of the run, and then the plan itself."""
+    """Train what a plan needs first, each in a folder of the run, and then the plan itself; `notes` see `fitted`."""
     given = dict(plan.given)
     for path, first in plan.stages.items():
         name = path.rpartition(".")[2]
@@ -438,8 +444,8 @@ def _staged(
         engine.same("E-DST-12", str(stage.path), -1 if began is None else began.step)
         told = {**recipe, "recipe": name, "dials": {}, "overrides": {}, "plan": first.to_json()}
         if began is None or began.step < first.steps or not _complete(stage, told):
-            _train(stage, told, first, data, engine, listeners, began)
-    return _train(run, recipe, replace(plan, given=given), data, engine, listeners, checkpoint)
+            _train(stage, told, first, data, engine, listeners, began, notes.get(path))
+    return _train(run, recipe, replace(plan, given=given), data, engine, listeners, checkpoint, notes.get(""))
 
 
 def _announce(run: RunFolder, recipe: dict[str, Any], plan: Plan, data: Dataset) -> None:
@@ -452,7 +458,7 @@ def _announce(run: RunFolder, recipe: dict[str, Any], plan: Plan, data: Dataset)
 
 def _train(
     run: RunFolder, recipe: dict[str, Any], plan: Plan, data: Dataset, engine: Engine, listeners: Sequence[Listener],
-    checkpoint: Checkpoint | None,
+    checkpoint: Checkpoint | None, note: str | None = None,
 ) -> RunFolder:  # fmt: skip
     """Train from the beginning, or from a checkpoint, to the end."""
     run.checkpoints.keep, seed = int(recipe["keep"]), int(recipe["seed"])
@@ -485,6 +491,9 @@ def _train(
                 "world": engine.world,
             }
             _tell(listeners, begin)
+            for what in [note] + ([_without_training(data)] if checkpoint is None else []):
+                if what is not None:
+                    journal.write({"event": "note", "step": training.step, "what": what})
             if checkpoint is None:
                 saving.save(training, must=True)
             sheets = Sheets(data)
@@ -574,9 +583,10 @@ def _said_by(
     """What a judge says; where it is asked for the first time, the log says so: training it takes a while."""
 
     def said(objective: Objective, batches: list[Batch]) -> dict[str, float]:
-        if not any(event.get("event") == "judge" for event in journal.run.events()):
+        answers, truths = answered(objective.model, batches)
+        if judge.reads(truths) and not any(event.get("event") == "judge" for event in journal.run.events()):
             journal.write({"event": "judge", "step": step(), "networks": READERS, "steps": judge.steps})
-        return judge.brief(*answered(objective.model, batches))
+        return judge.brief(answers, truths)
 
     return said
 
@@ -640,27 +650,77 @@ def _weights(data: Dataset, balance: float) -> Tensor | None:
     return torch.bincount(y).double()[y] ** -balance
 
 
-def _fits(plan: Plan, data: Dataset, engine: Engine) -> None:
-    """Refuse what cannot work, with numbers."""
-    fits(plan.objective, memory())
-    model, kinds = outline(plan.objective).model, _kinds(data)
-    without = 0 if kinds is None else int((kinds < 0).sum())
-    told = isinstance(model, Conditions) and bool(model.classes) and not isinstance(model, Decides)
-    if without and (told or plan.balance):
-        problem = f"{without:,} {data.schema.x.noun}s have no label, and this model must be told that of each"
-        remedy = "label them, leave out --unlabelled, or train generative, which learns from them too"
-        raise UserError("E-TRN-12", "data", problem, remedy, found=without, wanted=0)
-    count, world = len(data.splits["train"]), engine.world
+def fitted(plan: Plan, data: Dataset, world: int = 1) -> tuple[Plan, dict[str, str]]:
+    """The plan with batches that the data fill, those of its stages too.
+
+    Arguments:
+        plan: as it was asked for.
+        data: with the examples to train on.
+        world: how many processes share a batch.
+
+    Returns:
+        The plan, and a sentence for each batch that was made smaller, by the path of its stage, "" for the plan itself.
+
+    Raises:
+        UserError: a batch that does not divide into equal parts, or fewer examples than parts.
+    """
+    parts, count, noun = world * plan.micro, len(data.splits["train"]), data.schema.x.noun
+    notes, given = dict[str, str](), dict(plan.given)
+    for path, first in plan.stages.items():
+        given[path], inner = fitted(first, data, world)
+        notes |= {path: inner[""]} if inner else {}
+    plan = replace(plan, given=given)
+    if count < parts:
+        problem = f"{count} training {noun}s are fewer than {world} processes of {plan.micro} parts"
+        remedy = "use fewer processes" if world > 1 else "pass --set micro=1"
+        raise UserError("E-TRN-10", "--batch", problem, remedy, found=count, wanted=parts)
     if plan.batch > count:
-        fit = 1 << (count.bit_length() - 1)
-        problem = f"{count} training {data.schema.x.noun}s are fewer than one batch of {plan.batch}"
-        raise UserError("E-TRN-10", "--batch", problem, f"use --batch {fit} or less", found=count, wanted=plan.batch)
-    if plan.batch % (world * plan.micro):
+        fit = count - count % parts
+        notes[""] = f"batches of {fit:,}, not {plan.batch:,}: there are {count:,} training {noun}s"
+        return plan.override("batch", fit), notes
+    if plan.batch % parts:
         counts = [n for n in range(1, plan.batch + 1) if plan.batch % (n * plan.micro) == 0][:8]
         problem = f"{plan.batch} does not divide by {world} processes of {plan.micro} parts"
         raise UserError(
             "E-DST-02", "--batch", problem, f"use a number of processes among: {', '.join(map(str, counts))}"
         )
+    return plan, notes
+
+
+def _fits(plan: Plan, data: Dataset) -> None:
+    """Refuse what cannot work, with numbers."""
+    fits(plan.objective, memory())
+    model, kinds = outline(plan.objective).model, _kinds(data)
+    without = 0 if kinds is None else int((kinds < 0).sum())
+    _classes_to_learn(data, model)
+    told = isinstance(model, Conditions) and bool(model.classes) and not isinstance(model, Decides)
+    if without and (told or plan.balance):
+        problem = f"{without:,} {data.schema.x.noun}s have no label, and this model must be told that of each"
+        remedy = "label them, leave out --unlabelled, or train generative, which learns from them too"
+        raise UserError("E-TRN-12", "data", problem, remedy, found=without, wanted=0)
+
+
+def _classes_to_learn(data: Dataset, model: Any) -> None:
+    """Refuse to tell apart what all training examples are of one kind of."""
+    kinds = _kinds(data)
+    if kinds is None or not isinstance(model, Decides):
+        return
+    train = data.splits["train"]
+    if len(set(kinds[train][kinds[train] >= 0].tolist())) > 1:
+        return
+    problem = f"all training {data.schema.x.noun}s are of one class, wanted at least 2"
+    parts = " ".join(f"--{name} 0" for name in ("validation", "test") if len(data.splits[name]))
+    given = data.report.get("splits_given", False)
+    remedy = "put some of another class into train"
+    if parts and not given:
+        remedy = f"add {data.schema.x.noun}s or pass {parts}"
+    raise UserError("E-TRN-12", "data", problem, remedy, found=1, wanted=2)
+
+
+def _without_training(data: Dataset) -> str | None:
+    """A sentence where there are classes of which none is for training."""
+    found = unlearned(data)
+    return f"{listed(found)} in held-out {data.schema.x.noun}s only: the model cannot know it" if found else None
 
 
 def _scan_progress(listeners: Sequence[Listener]) -> Callable[[int, int], None] | None:

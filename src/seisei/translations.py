@@ -48,6 +48,8 @@ READERS, LEARNED, WIDTH, STEPS, LESSON, DEPTH = 3, 1000, 16, 600, 32, 3
 # The side of a piece, and how many there are along a side of a picture, at most.
 SIDE, ACROSS = 32, 4
 RESAMPLES = 30
+# Pairs, or in a validation, which compares weights on the same ones, pieces of them, that a Fréchet distance is of.
+FEWEST = 20
 # Of two models that with half the Fréchet distance is as good as the other while its L1 is a twentieth larger.
 WORTH = math.log(1.05) / math.log(2)
 # The readers of a run lie in its folder, and beside them what they are of; more bytes than this are not theirs.
@@ -225,15 +227,25 @@ class Judge:
         # All are asked about the same pictures, whose choice is what the error is of.
         return Estimate(float(np.mean([one.value for one in found])), float(np.mean([one.error for one in found])))
 
+    def reads(self, truths: Tensor) -> bool:
+        """Whether there are enough pieces of truths for a distance in a validation, so that readers are needed."""
+        return len(pieces(truths)) >= FEWEST
+
     def brief(self, answers: Tensor, truths: Tensor) -> dict[str, float]:
-        """What the watch is told of held-out answers."""
+        """What the watch is told of held-out answers; how like truths they look of enough pieces of pictures only.
+
+        What has the name of one of `scores` is the same quantity.
+        """
         answers, truths = answers.cpu(), truths.cpu()
-        # Of as many pictures each time: what few make it too large by stays the same.
-        far = self.distance(answers, truths, resamples=2).value
+        measures = {"L1": absolute, "PSNR": psnr, "SSIM": ssim}
+        found = {name: float(measure(answers, truths).mean()) for name, measure in measures.items()}
+        if self.reads(truths):
+            # Of as many pictures each time: what few make it too large by stays the same.
+            far = self.distance(answers, truths, resamples=2).value
+            found["Fréchet distance, biased"] = far
+            found["balance"] = found["L1"] * max(far, 1e-6) ** WORTH
         return {
-            "SSIM": float(ssim(answers, truths).mean()),
-            "Fréchet distance": far,
-            "balance": float(absolute(answers, truths).mean()) * max(far, 1e-6) ** WORTH,
+            **found,
             "chequered": ratio(checkerboard(answers), checkerboard(truths)),
             "colour": ratio(colourfulness(answers), colourfulness(truths)),
         }
@@ -276,7 +288,8 @@ def answered(model: Any, batches: Iterable[Batch], seed: int = 0) -> tuple[Tenso
 def scores(pipeline: Pipeline, data: Dataset, part: Dataset, judge: Judge, seed: int = 0) -> list[Score]:
     """How far answers are from the truths of a part of the data, and how like truths they look.
 
-    The same of answers that nobody had to learn stands beside it.
+    Of fewer than 20 pairs there is no Fréchet distance: so few points have no shape to compare. The same of answers
+    that nobody had to learn stands beside it.
 
     Arguments:
         pipeline: the model; it translates.
@@ -291,12 +304,15 @@ def scores(pipeline: Pipeline, data: Dataset, part: Dataset, judge: Judge, seed:
         _score("L1", _mean(absolute(made, truths)), "values in 0 … 1", "lower", away),
         _score("PSNR", _mean(psnr(made, truths)), "dB", "higher", "the mean over pictures"),
         _score("SSIM", _mean(ssim(made, truths)), "", "higher", "how alike light, contrast and structure are, up to 1"),
-        _score("Fréchet distance", judge.distance(made, truths, seed), "", "lower", NOTE),
     ]
+    enough = len(part) >= FEWEST
+    if enough:
+        found.append(_score("Fréchet distance", judge.distance(made, truths, seed), "", "lower", NOTE))
     for name, other in _without_training(pipeline, data, part, truths).items():
         note = f"of {name}, for comparison"
         found.append(_score(f"L1 of {name}", _mean(absolute(other, truths)), "values in 0 … 1", "", note))
-        found.append(_score(f"Fréchet distance of {name}", judge.distance(other, truths, seed), "", "", note))
+        if enough:
+            found.append(_score(f"Fréchet distance of {name}", judge.distance(other, truths, seed), "", "", note))
     return found
 
 

@@ -322,7 +322,7 @@ TRAIN: list[tuple[str, list[str], tuple[str, ...]]] = [
     ("E-TRN-07", ["vae", "digits", "--device", "gpu"], ("--device", "did you mean 'cpu'")),
     ("E-TRN-07", ["vae", "digits", "--keep", "1"], ("--keep", "2")),
     ("E-TRN-07", ["vae", "digits", "--set", "objective.beta=-1"], ("beta", ">= 0")),
-    ("E-TRN-10", ["vae", "digits", "--batch", "5000"], ("--batch", "5000", "1024")),
+    ("E-TRN-10", ["vae", "digits", "--set", "micro=5000"], ("--batch", "5000", "--set micro=")),
     ("E-TRN-25", ["vae", "digits", "--seed", "-1"], ("--seed", "2^63")),
     ("E-GEN-03", ["vae"], ("DATA", "seisei train vae DATA")),
     ("E-GEN-03", ["vae", "digits", "--latent"], ("--latent", "needs a value")),

@@ -132,7 +132,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     random = np.random.default_rng(0)
     for side in "ab":
         (place / "data" / side).mkdir(parents=True)
-    for i in range(40):
+    for i in range(100):
         grey = np.full((16, 16), 255, np.uint8)
         y, x = random.integers(0, 9, 2)
         grey[y : y + 6, x : x + 6] = random.integers(0, 200)
@@ -141,7 +141,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (place / "data" / "b" / f"{i:02}.png").write_bytes(png_bytes(colour))
     seisei.train(
         "pix2pix", place / "data", output=place / "run", width=8, halvings=1, steps=40, batch=4, patience=0.1,
-        learning_rate=0.3,
+        learning_rate=0.3, validation=0.3, test=0.3,
     )  # fmt: skip
     return place
 
@@ -163,7 +163,7 @@ def test_held_out_answers_are_scored_beside_what_nobody_had_to_learn(folder: Pat
     found = {score["name"]: score for score in run.evaluate()["scores"]}
     assert {"L1", "PSNR", "SSIM", "Fréchet distance", "L1 of the mean colour", "L1 of the picture given"} <= set(found)
     assert "answers over the truths" in found["high-frequency energy ratio"]["note"] and "checkerboard ratio" in found
-    dataset = read_dataset(folder / "data", pairs="found")
+    dataset = read_dataset(folder / "data", pairs="found", validation=0.3, test=0.3)
     part = dataset.subset(dataset.splits["test"])
     again = scores(run.pipeline, dataset, part, Judge(dataset))
     assert next(s["value"] for s in again if s["name"] == "L1") == pytest.approx(found["L1"]["value"])
@@ -237,7 +237,7 @@ def test_truths_are_compared_and_a_missing_one_is_named(
 ) -> None:
     words = ["translate", folder / "run", folder / "data" / "a"]
     text = called(capsys, *words, "-o", tmp_path / "out", "--compare", folder / "data" / "b")
-    assert "the mean over 40 pictures" in text and "SSIM" in text
+    assert "the mean over 100 pictures" in text and "SSIM" in text
     few = tmp_path / "few"
     few.mkdir()
     (few / "00.png").write_bytes((folder / "data" / "b" / "00.png").read_bytes())

@@ -93,7 +93,7 @@ def compare(
     runs: list[str],
     *,
     data: str | None = None,
-    split: str = "test",
+    split: str | None = None,
     most: int = 2000,
     axes: list[str] | None = None,
     curves: Literal["quick", "all", "none"] = "quick",
@@ -110,7 +110,7 @@ def compare(
     Arguments:
         runs: Two or more runs of the same data: folders, or the beginnings of their names under runs/.
         data: Other data than those of the runs, with labels.
-        split: The part of the data.
+        split: The part of the data; by default test, or validation where test is empty.
         most: Examples looked at, at most.
         axes: A column of the plane that is drawn; twice, for its two axes.
         curves: Learning curves of models that train in seconds, of all, or of none.

@@ -120,10 +120,10 @@ def score(
         echo("  ".join([shown(row["name"]).ljust(width), *cells]))
     if len(rows) > SHOWN:
         echo(f"… {len(rows) - SHOWN:,} more" + ("" if place else ": write them all with -o scores.csv"))
-    summary = f"mean of {len(rows):,}: {nats:.3f} ± {error:.3f} nats"
+    summary = f"mean of {len(rows):,}: {nats:.3f}{_give_or_take(error, 3)} nats"
     if found.bits is not None:
         bits, bits_error = mean_and_error(found.bits)
-        summary += f", {bits:.4f} ± {bits_error:.4f} bits per {found.per}"
+        summary += f", {bits:.4f}{_give_or_take(bits_error, 4)} bits per {found.per}"
     echo("", summary, found.meaning)
     if place is not None:
         echo(place.path)
@@ -133,7 +133,7 @@ def evaluate(
     run: str,
     *,
     data: str | None = None,
-    split: str = "test",
+    split: str | None = None,
     samples: int = 100,
     most: int = 10_000,
     seed: int = 0,
@@ -149,7 +149,7 @@ def evaluate(
     Arguments:
         run: A run's folder, or the beginning of its name under runs/.
         data: Other data than those of the run.
-        split: The part of the data.
+        split: The part of the data; by default test, or validation where test is empty.
         samples: Importance samples behind each likelihood.
         most: Pictures looked at, at most.
         seed: Of the noise.
@@ -185,6 +185,11 @@ def _labels(run: Run, data: Dataset) -> list[str] | None:
 def _digits(value: Any, count: int) -> str:
     """A number with so many decimals, nothing for None, a name as it is."""
     return value if isinstance(value, str) else "" if value is None else f"{value:.{count}f}"
+
+
+def _give_or_take(error: float, count: int) -> str:
+    """A standard error after its number; nothing where there is none, as of one example."""
+    return "" if error != error else f" ± {error:.{count}f}"
 
 
 def _finite(value: float) -> float | None:

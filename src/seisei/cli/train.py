@@ -162,11 +162,13 @@ def score_lines(found: dict[str, Any]) -> list[str]:
             )
         )
     widths = [max(len(row[i]) for row in rows) for i in range(2)] if rows else []
-    lines = [f"{found['examples']:,} {found.get('noun', 'picture')}s of {found['split']}, step {found['step']:,}:"]
+    noun = found.get("noun", "picture") + "s" * (found["examples"] != 1)
+    lines = [f"{found['examples']:,} {noun} of {found['split']}, step {found['step']:,}:"] if found["split"] else []
     lines += [f"  {name.ljust(widths[0])}  {value.ljust(widths[1])}  {better}" for name, value, better in rows]
     if any(score.get("low") is not None for score in found["scores"]):
         lines.append("  (from … to …) is a 95 % interval, ± one standard error")
-    return lines + [f"  {score['note']}" for score in found["scores"][:1] if score.get("note")]
+    lines += [f"  {score['note']}" for score in found["scores"][:1] if score.get("note")]
+    return lines + [f"  left out: {left['scores']}: {left['why']}" for left in found.get("left_out", [])]
 
 
 def _dry_run(request: Request) -> None:

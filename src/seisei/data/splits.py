@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 
@@ -25,6 +25,7 @@ def split_indices(
     seed: int = 0,
     where: str = "data",
     noun: str = "picture",
+    train: int = 1,
 ) -> dict[str, torch.Tensor]:
     """Which examples are in which part, in their order.
 
@@ -42,6 +43,7 @@ def split_indices(
         seed: another seed draws another division.
         where: what an error calls the data.
         noun: what an error calls an example.
+        train: different examples that are needed to train on.
 
     Raises:
         UserError: a share out of range, too few pictures, or a part that stays empty.
@@ -65,17 +67,29 @@ def split_indices(
     for name, group, part in zip(names, groups, parts, strict=True):
         if part == "train":
             first[group] = min(first.get(group, name), name)
-    least = len(drawn) + 1
+    least = len(drawn) + train
     if not first:
         raise UserError("E-TRN-10", where, f"0 {noun}s to train on, wanted at least {least}", f"add {noun}s", found=0)
     if len(first) < least:
-        problem = f"{len(first)} different {noun}s leave {' or '.join(drawn)} empty, wanted at least {least}"
-        raise UserError(
-            "E-TRN-11", where, problem, f"add {noun}s or pass --validation 0", found=len(first), wanted=least
-        )
-    place = _draw(first, drawn, seed)
+        some = f"{len(first)} different {noun}{'s leave' if len(first) > 1 else ' leaves'}"
+        problem = f"{some} {' or '.join(drawn)} empty, wanted at least {least}"
+        options = without(drawn, len(first), train)
+        remedy = f"add {noun}s" + (f" or pass {options}" if options else "")
+        raise UserError("E-TRN-11", where, problem, remedy, found=len(first), wanted=least)
+    place = _draw(first, drawn, seed, train)
     parts = [place[group] if part == "train" else part for group, part in zip(groups, parts, strict=True)]
     return {part: torch.tensor([i for i, p in enumerate(parts) if p == part], dtype=torch.int64) for part in PARTS}
+
+
+def without(drawn: Iterable[str], count: int, train: int = 1) -> str:
+    """The options by which so few examples suffice: the first parts that must be given up; none where nothing helps.
+
+    Example:
+        >>> without(["validation", "test"], 2), without(["validation", "test"], 1), without(["test"], 1, train=2)
+        ('--validation 0', '--validation 0 --test 0', '')
+    """
+    parts = list(drawn)
+    return " ".join(f"--{part} 0" for part in parts[: len(parts) + train - count] if count >= train)
 
 
 def check_shares(validation: float, test: float) -> None:
@@ -90,7 +104,7 @@ def check_shares(validation: float, test: float) -> None:
             raise UserError("E-TRN-07", option, problem, "choose smaller shares", found=share, wanted="0 <= share < 1")
 
 
-def _draw(first: dict[bytes, str], drawn: dict[str, float], seed: int) -> dict[bytes, str]:
+def _draw(first: dict[bytes, str], drawn: dict[str, float], seed: int, train: int) -> dict[bytes, str]:
     """The part of each group: its number in [0, 1) falls into the part's interval."""
     number = {group: seeds.derive(seed, "split", name) / seeds.SEED_LIMIT for group, name in first.items()}
     place = dict.fromkeys(first, "train")
@@ -101,10 +115,11 @@ def _draw(first: dict[bytes, str], drawn: dict[str, float], seed: int) -> dict[b
                 place[group] = part
         middle[part] = start + share / 2
         start += share
-    for part in ("train", *drawn):
-        if part not in place.values():  # the nearest one that another part can spare, so that every part has one
-            counts = Counter(place.values())
-            spare = [group for group in number if counts[place[group]] > 1]
+    needed = {"train": train, **dict.fromkeys(drawn, 1)}
+    for part in needed:
+        # The nearest one that another part can spare, until every part has what it needs.
+        while (counts := Counter(place.values()))[part] < needed[part]:
+            spare = [group for group in number if place[group] != part and counts[place[group]] > needed[place[group]]]
             nearest = min((abs(number[group] - middle[part]), first[group], group) for group in spare)
             place[nearest[2]] = part
     return place

@@ -224,10 +224,11 @@ def _divide(
         # Of rows of few values most repeat others by chance, and a part made of whole groups would look like no other.
         groups = [name.encode() for name in sheet.names]
         notes.append(f"{repeats:,} of {len(sheet):,} rows repeat others, so that copies are not kept in one part")
+    # A single row to train on is constant in every column.
     rows = labelled.tolist()
     drawn = split_indices(
         [sheet.names[i] for i in rows], [groups[i] for i in rows], [given[i] for i in rows],
-        where=sheet.root, noun=Table.noun, **how,
+        where=sheet.root, noun=Table.noun, train=1 if len(unlabelled) else 2, **how,
     )  # fmt: skip
     splits = {part: labelled[indices] for part, indices in drawn.items()}
     return {**splits, "train": torch.cat([splits["train"], unlabelled]).sort().values}

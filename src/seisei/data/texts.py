@@ -16,7 +16,7 @@ from torch import Tensor
 
 from seisei.data.examples import Dataset, digest, duplicates, fingerprint
 from seisei.data.source import split_of
-from seisei.data.splits import PARTS, check_shares, split_indices
+from seisei.data.splits import PARTS, check_shares, split_indices, without
 from seisei.data.store import memory
 from seisei.errors import UserError, half_character
 from seisei.modalities.text import Text
@@ -240,8 +240,12 @@ def _in_order(count: int, validation: float, test: float, where: str) -> dict[st
     check_shares(validation, test)
     wanted = {"validation": validation, "test": test}
     sizes = {part: max(1, round(share * count)) if share else 0 for part, share in wanted.items()}
+    if count <= sum(size > 0 for size in sizes.values()):
+        drawn = [part for part, share in wanted.items() if share]
+        problem = f"{count} windows of text leave {' or '.join(drawn)} empty, wanted at least {len(drawn) + 1}"
+        remedy = f"give more text or a smaller --window, or pass {without(drawn, count)}"
+        raise UserError("E-TRN-11", where, problem, remedy, found=count, wanted=len(drawn) + 1)
+    while sum(sizes.values()) >= count:  # A large share of few leaves one to train on all the same.
+        sizes[max(sizes, key=lambda part: sizes[part])] -= 1
     sizes["train"] = count - sum(sizes.values())
-    if sizes["train"] < 1:
-        problem = f"{count} windows are too few to divide"
-        raise UserError("E-TRN-11", where, problem, "give more text, or a smaller --window", found=count)
     return dict(zip(PARTS, torch.split(torch.arange(count), [sizes[part] for part in PARTS]), strict=True))

@@ -147,8 +147,9 @@ def kernel_distance(real: Floats, drawn: Floats, *, subsets: int = 10, seed: int
         ValueError: too few examples or subsets, other numbers of features, or a number that is not finite.
 
     Example:
-        >>> kernel_distance(np.zeros((30, 1)), np.ones((20, 1)))
-        Estimate(value=7.0, error=0.0, low=None, high=None)
+        >>> found = kernel_distance(np.zeros((30, 1)), np.ones((20, 1)))
+        >>> found.value, found.error
+        (7.0, 0.0)
     """
     if subsets < 2:
         raise ValueError(f"{subsets} subsets, wanted 2 or more")

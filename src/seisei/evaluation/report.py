@@ -43,6 +43,8 @@ UNITS = {  # of parts and scores
     "label_loss": "nats per example",
     "error": "mean squared error",
     "PSNR": "dB",
+    "PSNR of color": "dB",
+    "PSNR of the mean error": "dB",
     "used": "share of all codes",
     "perplexity": "share of all codes",
     "collisions": "share of examples whose codes another has",
@@ -139,6 +141,8 @@ def _verdict(run: Run) -> str:
         split = f" on the {esc(run.scores['split'])} split" if run.scores.get("split") else ""
         unit = f"\u00a0{esc(score['unit'])}" if score.get("unit") else ""
         return f"{esc(upper(score.get('name', 'score')))} <strong>{_value(score)}{unit}</strong>{split}{better}."
+    for left in as_dicts(run.scores.get("left_out")):
+        return f"Not scored: {esc(left.get('why', ''))}."
     for event in reversed(run.all("validation")):
         for name, value in as_dict(event.get("scores")).items():
             shown = f"{esc(words(name))} <strong>{_checked(name, value)}</strong>"
@@ -195,6 +199,7 @@ def _undone(run: Run, verb: str, sentence: str) -> str:
 
 def _reconstructions(run: Run) -> str:
     text = "Rows alternate: originals above, their reconstructions right below."
+    text += "" if _held_out(run) else " The model was trained on them: none were held out."
     path = run.folder / "figures/reconstructions.png"
     shown = picture(path, "Originals above their reconstructions", text, target=640)
     return shown or _undone(run, "reconstruct", "No reconstructions: the run has not been evaluated.")
@@ -207,8 +212,15 @@ def _interpolation(run: Run) -> str:
     return shown or _undone(run, "interpolate", "No interpolation: the run has not been evaluated.")
 
 
+def _held_out(run: Run) -> bool:
+    """Whether figures show examples that training never saw, as far as is known."""
+    splits = as_dict(run.data.get("splits"))
+    return not splits or any(as_float(splits.get(name)) > 0 for name in ("test", "validation"))
+
+
 def _translations(run: Run) -> str:
-    text = "Rows in threes: what was given, what the model made of it, and the truth. Pairs that it was not trained on."
+    of = "Pairs that it was not trained on." if _held_out(run) else "Pairs that it was trained on: none were held out."
+    text = f"Rows in threes: what was given, what the model made of it, and the truth. {of}"
     shown = picture(run.folder / "figures/translations.png", "Given, made, and the truth", text, target=GRID)
     return shown or _undone(run, "translate", "No pictures of pictures: the run has not been evaluated.")
 
@@ -253,8 +265,14 @@ def _scores(run: Run) -> str:
     head += '<th scope="col">Unit</th><th scope="col">Better</th></tr></thead>'
     caption = f"<caption>{split}± is one standard error; in brackets is a 95\u00a0% interval.</caption>"
     table = f'<table class="scores">{caption}{head}<tbody>{rows}</tbody></table>'
+    left = [
+        f"{esc(upper(one.get('scores', 'scores')))} left out: {esc(one.get('why', ''))}."
+        for one in as_dicts(run.scores.get("left_out"))
+    ]
     if not rows:
-        table = missing("This run has not been scored yet: <code>seisei evaluate</code> does it.")
+        none = "This run has not been scored yet: <code>seisei evaluate</code> does it."
+        table = "" if left else missing(none)
+    table += "".join(f'<p class="aside">{line}</p>' for line in left)
     checks = run.all("validation")
     last = as_dict(checks[-1].get("scores")) if checks else {}
     if not last:
@@ -275,14 +293,15 @@ def _curves(run: Run) -> str:
     drawn = [curve for curve in _series(run) if not run.swept or any(len(some) > 1 for some in curve[2].values())]
     charts = [_curve(*curve, "round of fitting" if run.swept else "training step") for curve in drawn]
     skipped = run.all("skipped")
-    said = ""
+    notes = dict.fromkeys(str(event.get("what", "")) for event in run.all("note"))
+    said = "".join(f'<p class="aside">{esc(upper(note))}.</p>' for note in notes if note)
     if skipped:
         told = [
             f"step {_step(e)} ({esc(e.get('term', '?'))}, {esc(e.get('tensor', '?'))})" for e in skipped[:MOST_ROWS]
         ]
         told += [f"and {len(skipped) - MOST_ROWS:,} more"] if len(skipped) > MOST_ROWS else []
         steps = count_of(len(skipped), "step")
-        said = f'<p class="aside">{steps} skipped because a value was not finite: {"; ".join(told)}.</p>'
+        said += f'<p class="aside">{steps} skipped because a value was not finite: {"; ".join(told)}.</p>'
     if charts:
         return f'<div class="charts">{"".join(charts)}</div>{said}'
     # One round leaves a number and no curve.
@@ -487,9 +506,9 @@ def _reproduce(run: Run) -> str:
 Section = tuple[str, str, str, Callable[[Run], str]]
 SECTIONS: list[Section] = [
     ("samples", "Samples", "New examples drawn from the model.", _samples),
-    ("translations", "Pictures of pictures", "Held-out pairs: what is given, made, and true.", _translations),
-    ("styles", "Styles", "Held-out pictures in the style of held-out ones.", _styles),
-    ("progress", "Through training", "What the model made of held-out examples.", _progress),
+    ("translations", "Pictures of pictures", "Pairs: what is given, made, and true.", _translations),
+    ("styles", "Styles", "Contents in the style of other images.", _styles),
+    ("progress", "Through training", "What the model made of the same examples, step by step.", _progress),
     ("reconstructions", "Originals and reconstructions", "What survives the way through the model.", _reconstructions),
     ("interpolation", "Interpolation", "The way between two examples, as the model sees it.", _interpolation),
     ("nearest", "Nearest neighbours", "Is it new, or a copy?", _nearest),

@@ -27,6 +27,8 @@ class PairView(nn.Module):
     """Pairs: y is given, x is wanted; values are made as ½ + ½ tanh, see `seisei.nn.views.PictureView`."""
 
     side: Literal["x", "y"] = "y"
+    # What follows the name of a distance between answers and what is wanted, where these are no whole pictures.
+    of = ""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,6 +68,7 @@ class ColourView(PairView):
     """
 
     side = "x"
+    of = " of color"
 
     def given(self, batch: Batch) -> Tensor:
         """L, (B, 1, H, W)."""

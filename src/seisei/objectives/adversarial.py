@@ -194,8 +194,9 @@ class Adversarial(Objective):
         trained = torch.cat([self.critic(self.model.view.of(batch), batch.y) for batch in known()])
         scores[KNOWN] = _higher(trained, r)
         real, fake = (x[:LOOKED_AT].flatten(1) for x in (seen, drawn))
-        scores["diversity"] = _spread(fake) / max(1e-12, _spread(real))
-        scores["missed"] = missed(real, fake)
+        if len(real) > 1:  # One example has no other to be apart from.
+            scores["diversity"] = _spread(fake) / max(1e-12, _spread(real))
+            scores["missed"] = missed(real, fake)
         if self.model.classes and batches[0].y is not None and not batches[0].y.is_floating_point():
             y = torch.cat([batch.y for batch in batches if batch.y is not None])[:LOOKED_AT]
             inside = [

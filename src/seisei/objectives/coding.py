@@ -32,6 +32,8 @@ FIRST_ERROR, SMALLEST_ERROR = 0.1, 1e-5
 LOOKED_AT = 256
 # How much of the error is that of the steps before.
 REMEMBERED = 0.95
+# Not the mean over pictures of their own PSNR, which is what a finished run is scored by.
+MEAN_PSNR = "PSNR of the mean error"
 
 
 @listed
@@ -107,7 +109,7 @@ class Coding(Objective):
             for told, heard in zip(found["codes"], self._heard(batches[0], each[0]), strict=True):
                 told["heard"] = heard
             found["scores"]["heard"] = min(told["heard"] for told in found["codes"])
-        found["scores"] |= {"PSNR": -10 * math.log10(max(found["scores"]["error"], 1e-12))}
+        found["scores"] |= {MEAN_PSNR: -10 * math.log10(max(found["scores"]["error"], 1e-12))}
         found["scores"]["used"] = min(each["used"] for each in found["codes"])
         found["scores"]["perplexity"] = min(each["perplexity"] / each["codes"] for each in found["codes"])
         found["scores"]["collisions"] = collisions(codes)

@@ -44,7 +44,7 @@ class ByRegions(Regression):
         changes: what both sides of a pair go through.
     """
 
-    decides = ("balance", "L1")
+    decides = ("balance", "L1 of color", "L1")
 
     def __init__(
         self,
@@ -80,12 +80,12 @@ class ByRegions(Regression):
         apart = (answer - wanted).abs().mean()
         cost = -by_class(self._read(answer), given).mean()
         total = self.regression * apart + self.adversarial * cost
-        return Loss(total, {"L1": apart.detach(), "adversarial": cost.detach()})
+        return Loss(total, {f"L1{self.model.view.of}": apart.detach(), "adversarial": cost.detach()})
 
     def examine(self, batches: Sequence[Batch], known: Examples) -> dict[str, Any]:
         """How far held-out answers are from the truth, how much they heed their map, and how the critic judges them."""
         made = [self._made(batch) for batch in batches]
-        scores = measured(made, [self.model.answer(sides.given.roll(1, 0)) for sides in made])
+        scores = measured(made, [self.model.answer(sides.given.roll(1, 0)) for sides in made], self.model.view.of)
         real, drawn = (
             torch.cat([self._read(side) for side in sides]) for sides in zip(*(s[1:] for s in made), strict=True)
         )

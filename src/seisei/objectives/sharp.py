@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from seisei.batch import Batch, Examples
 from seisei.nn.quantise import Total
 from seisei.objectives.base import Loss, Turn
-from seisei.objectives.coding import REMEMBERED, Coding
+from seisei.objectives.coding import MEAN_PSNR, REMEMBERED, Coding
 from seisei.objectives.games import GAMES, judged
 from seisei.spec import Range, listed
 
@@ -145,7 +145,7 @@ class SharpCoding(Coding):
     def examine(self, batches: Sequence[Batch], known: Examples) -> dict[str, Any]:
         """See `Coding.examine`."""
         found = super().examine(batches, known)
-        return {**found, "adapt": found["scores"]["PSNR"]}
+        return {**found, "adapt": found["scores"][MEAN_PSNR]}
 
     def adapt(self, found: float) -> None:
         """Let go where pictures come back worse than they did."""

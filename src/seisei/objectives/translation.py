@@ -52,7 +52,7 @@ class Regression(Objective):
         changes: what both sides of a pair go through.
     """
 
-    decides: tuple[str, ...] = ("L1",)
+    decides: tuple[str, ...] = ("L1 of color", "L1")
 
     def __init__(self, model: nn.Module, changes: nn.Module | None = None) -> None:
         super().__init__(model)
@@ -67,12 +67,14 @@ class Regression(Objective):
         """The distance to the truth: a sum over values, so that it is −log p of a Laplace density, less a constant."""
         given, wanted = self.sides(batch)
         apart = (self.model.answer(given) - wanted).abs().mean()
-        return Loss(apart * wanted[0].numel(), {"L1": apart.detach()})
+        return Loss(apart * wanted[0].numel(), {f"L1{self.model.view.of}": apart.detach()})
 
     def examine(self, batches: Sequence[Batch], known: Examples) -> dict[str, Any]:
         """How far held-out answers are from the truth, and how much they heed what is given."""
         made = [self._made(batch) for batch in batches]
-        return {"scores": measured(made, [self.model.answer(sides.given.roll(1, 0)) for sides in made])}
+        return {
+            "scores": measured(made, [self.model.answer(sides.given.roll(1, 0)) for sides in made], self.model.view.of)
+        }
 
     def _made(self, batch: Batch) -> Sides:
         given, wanted = self.model.view.given(batch), self.model.view.wanted(batch)
@@ -97,7 +99,7 @@ class Translation(Regression):
     """
 
     # The distance to the truth alone favours what the critic is there to prevent.
-    decides = ("balance", "L1")
+    decides = ("balance", "L1 of color", "L1")
     more: Tensor
     slower: Tensor
 
@@ -165,7 +167,7 @@ class Translation(Regression):
         kept = self._again.taken(batch.x)
         given, wanted, answer = kept if isinstance(kept, Sides) else self._answered(batch)
         apart = (answer - wanted).abs().mean()
-        total, parts = self.regression * apart, {"L1": apart.detach()}
+        total, parts = self.regression * apart, {f"L1{self.model.view.of}": apart.detach()}
         if not self.adversarial and not self.matching:
             return Loss(total, parts)
         r, real = None, list[Tensor]()
@@ -184,7 +186,7 @@ class Translation(Regression):
         """What the twin descends: the regression alone."""
         given, wanted = self.sides(batch)
         apart = (self.twin.answer(given) - wanted).abs().mean()
-        return Loss(self.regression * apart, {"L1": apart.detach()})
+        return Loss(self.regression * apart, {f"L1{self.model.view.of}": apart.detach()})
 
     def _answered(self, batch: Batch) -> Sides:
         given, wanted = self.sides(batch)
@@ -202,7 +204,7 @@ class Translation(Regression):
     def examine(self, batches: Sequence[Batch], known: Examples) -> dict[str, Any]:
         """How far held-out answers are from the truth, how much they heed what is given, how the critic judges them."""
         made = [self._made(batch) for batch in batches]
-        scores = measured(made, [self.model.answer(sides.given.roll(1, 0)) for sides in made])
+        scores = measured(made, [self.model.answer(sides.given.roll(1, 0)) for sides in made], self.model.view.of)
         verdicts = [
             self.critic(torch.cat([torch.cat([s.given, s.wanted], 1), torch.cat([s.given, s.answer], 1)])).chunk(2)
             for s in made
@@ -211,7 +213,7 @@ class Translation(Regression):
         scores |= {name: float(value) for name, value in self._told(r, f).items()}
         if self.twin is not None:
             theirs = [Sides(s.given, s.wanted, self.twin.answer(s.given)) for s in made]
-            scores["L1 of the twin"] = measured(theirs)["L1"]
+            scores[f"L1{self.model.view.of} of the twin"] = measured(theirs)["L1"]
         return {"scores": scores}
 
     def _told(self, r: Tensor, f: Tensor) -> dict[str, Tensor]:
@@ -225,7 +227,7 @@ class Translation(Regression):
         }
 
 
-def measured(made: Sequence[Sides], otherwise: Sequence[Tensor] = ()) -> dict[str, float]:
+def measured(made: Sequence[Sides], otherwise: Sequence[Tensor] = (), of: str = "") -> dict[str, float]:
     """The mean distance of a value to the truth's, the mean PSNR in dB, and the heed.
 
     The heed is how much an answer changes when another example is given, as a share of how far the answers lie from
@@ -235,6 +237,7 @@ def measured(made: Sequence[Sides], otherwise: Sequence[Tensor] = ()) -> dict[st
     Arguments:
         made: pairs with their answers.
         otherwise: the answers to what the example before is given.
+        of: what follows the names of the distances, see `seisei.nn.pairs.PairView`.
 
     Example:
         >>> y, x = torch.zeros(2, 1, 1, 1), torch.tensor([0.0, 1.0]).view(2, 1, 1, 1)
@@ -245,7 +248,8 @@ def measured(made: Sequence[Sides], otherwise: Sequence[Tensor] = ()) -> dict[st
     count = sum(len(sides.given) for sides in made)
     apart = sum(float((s.answer - s.wanted).abs().mean()) * len(s.given) for s in made) / count
     squared = torch.cat([(s.answer - s.wanted).square().flatten(1).mean(1) for s in made])
-    found = {"L1": round(apart, 8), "PSNR": round(float(-10 * squared.clamp_min(1e-10).log10().mean()), 4)}
+    psnr = float(-10 * squared.clamp_min(1e-10).log10().mean())
+    found = {f"L1{of}": round(apart, 8), f"PSNR{of}": round(psnr, 4)}
     if not otherwise or count < 2:
         return found
     changed = sum(float((s.answer - other).abs().sum()) for s, other in zip(made, otherwise, strict=True))

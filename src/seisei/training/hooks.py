@@ -324,7 +324,9 @@ def validate(objective: Objective, batches: list[Batch], known: Examples) -> dic
         means.append(q.mean)
     if kls:
         found["kl_per_dimension"] = [round(v, 4) for v in torch.cat(kls).mean(0).tolist()]
-        found["active_units"] = int((torch.cat(means).var(0) > ACTIVE).sum())
+        every = torch.cat(means)
+        if len(every) > 1:  # One example has no variance.
+            found["active_units"] = int((every.var(0) > ACTIVE).sum())
     return found
 
 
