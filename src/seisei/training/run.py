@@ -18,7 +18,7 @@ from typing import Any
 
 from seisei.errors import ResourceError, UserError
 from seisei.paths import check_name, check_regular
-from seisei.training.checkpoint import FULL, Checkpoints
+from seisei.training.checkpoint import FULL, SEALED, Checkpoints
 from seisei.training.tensors import PICKLES, replace_bytes
 
 Listener = Callable[[dict[str, Any]], None]
@@ -121,6 +121,8 @@ class RunFolder:
         target = self.path / name
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
+            if name in SEALED:
+                self.checkpoints.seal(name, data)
             replace_bytes(target, data)
         except OSError as error:
             problem = f"cannot be written ({error.strerror})"
@@ -157,7 +159,7 @@ class RunFolder:
     def log_size(self) -> int:
         """How long the log is, forced to disk first: a checkpoint says up to where the log belongs to it."""
         path = self.path / "log.jsonl"
-        if not path.exists():
+        if not path.is_file():
             return 0
         with open(path, "rb") as file:
             os.fsync(file.fileno())
@@ -166,14 +168,14 @@ class RunFolder:
     def cut_log(self, size: int) -> None:
         """Forget what was logged after a checkpoint: those steps are made again."""
         path = self.path / "log.jsonl"
-        if path.exists() and path.stat().st_size > size:
+        if path.is_file() and path.stat().st_size > size:
             os.truncate(path, size)
 
     def events(self) -> Iterator[dict[str, Any]]:
         """What was logged; a last line that was cut off is left out."""
         path = self.path / "log.jsonl"
         check_regular(path, code="E-*-02")
-        if path.exists():
+        if path.is_file():
             with open(path, encoding="utf-8", errors="replace") as file:
                 for line in file:
                     try:
