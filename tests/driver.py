@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from seisei import recipes, session  # noqa: E402
 from seisei.errors import SeiseiError, Stopped, UserError  # noqa: E402
 from seisei.session import Execution, Request  # noqa: E402
 from seisei.spec import parameters  # noqa: E402
+from seisei.training.engine import Engine  # noqa: E402
 
 DIALS = {"network": "mlp", "width": 16, "latent": 4, "batch": 32}
 
@@ -38,6 +40,9 @@ def make(job: dict[str, Any]) -> None:
         if event.get("event") == "train" and event["step"] == job.get("stop"):
             os.kill(os.getpid(), signal.SIGTERM)
 
+    if "patience" in job:  # as where it takes a while until a process that died is seen to be dead
+        lost = Engine._lost
+        Engine._lost = lambda engine: time.sleep(job["patience"]) or lost(engine)
     if "resume" in job:
         session.resume(job["resume"], execution=execution)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -20,7 +21,7 @@ import pytest
 from cli_runs import STEPS, TINY, copy, pictures, trained, tree
 
 from seisei import session
-from seisei.cli import options
+from seisei.cli import options, progress
 from seisei.cli.main import BROKEN_PIPE, VERBS, build, main
 from seisei.cli.progress import Display, losses, span
 from seisei.cli.runs import find_run
@@ -392,6 +393,62 @@ def test_progress_shows_every_kind_of_event(capsys: pytest.CaptureFixture[str]) 
     ):  # fmt: skip
         assert words in err, words
     assert err.count("of 20 ·") <= 11
+
+
+def test_every_stage_says_how_far_it_is_and_how_long_it_will_take(capsys: pytest.CaptureFixture[str]) -> None:
+    with Display() as display:
+        for _ in range(2):
+            display({"event": "begin", "step": 0, "steps": 20, "run": "nowhere"})
+            display.begun -= 10
+            for step in (1, 5, 20):
+                display({"event": "train", "step": step, "loss": 1.0, "examples_per_second": 1e4})
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("step ")]
+    assert len(lines) == 6 and lines[:3] == lines[3:]
+    assert lines[0] == "step 1 of 20 · loss 1 · 10,000 examples/s · 3:10 min left of about 3:20 min"
+    assert lines[1] == "step 5 of 20 · loss 1 · 10,000 examples/s · 30 s left"
+
+
+def test_a_line_comes_at_least_every_so_many_seconds(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where no line of the log is due, and where nothing is heard of what is under way."""
+    monkeypatch.setattr(progress, "LINE_EVERY", 0.2)
+    with Display() as display:
+        display({"event": "begin", "step": 0, "steps": 10_000, "run": "nowhere"})
+        display.begun -= 10
+        display({"event": "step", "step": 10})
+        time.sleep(0.5)
+        display({"event": "work", "what": "training a judge: 1 of 3", "done": 1, "total": 4})
+        time.sleep(0.5)
+    err = capsys.readouterr().err
+    assert "step 10 of 10,000 · 2:46 h left of about 2:46 h\n" in err
+    assert len(re.findall(r"step 10 of 10,000 · 2:4\d h left\n", err)) >= 1
+    assert "training a judge\n" in err and "training a judge: 1 of 3, 1 of 4 · 1 s left\n" in err
+
+
+def test_the_best_weights_and_the_parts_of_the_time_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with Display() as display:
+        display({"event": "end", "step": 400, "seconds": 75, "parts": {"codec": 60, "prior": 15}, "best": 240})
+        display({"event": "end", "step": 400, "seconds": 75, "best": 400})
+    assert capsys.readouterr().err.splitlines() == [
+        "trained to step 400 in 1:15 min (codec 1:00 min, prior 15 s); the best weights are from step 240",
+        "trained to step 400 in 1:15 min",
+    ]
+
+
+def test_a_display_that_is_lost_is_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    class Lost(io.StringIO):
+        def write(self, text: str) -> int:
+            said.append(text)
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stderr", Lost())
+    with Display() as display:
+        for _ in range(3):
+            display({"event": "note", "what": "nobody hears this"})
+    assert len(said) == 1 and display.lost
 
 
 def test_spans_and_losses() -> None:

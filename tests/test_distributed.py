@@ -257,6 +257,24 @@ def test_torchrun_starts_any_run_unchanged(tmp_path: Path, runs: Path) -> None:
     assert largest_difference(runs / "two-elbo", tmp_path / "run", "model/") == 0.0
 
 
+@pytest.mark.slow
+def test_under_torchrun_too_the_one_that_is_left_says_who_died(tmp_path: Path) -> None:
+    """torchrun terminates it within a tenth of a second, before it knows."""
+    job = json.dumps([{**LONG, "output": str(tmp_path / "run"), "patience": 1.0}])
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(DRIVER), job]
+    whole = subprocess.Popen(
+        start, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment(0, 1, 0)
+    )
+    wait_for_step(tmp_path / "run", 500, [whole])
+    children = Path(f"/proc/{whole.pid}/task/{whole.pid}/children").read_text().split()
+    ranks = {Path(f"/proc/{pid}/environ").read_bytes().split(b"\0RANK=")[1][:1]: int(pid) for pid in children}
+    os.kill(ranks[b"1"], signal.SIGKILL)
+    _, error = whole.communicate(timeout=120)
+    here = re.escape(socket.gethostname())
+    pattern = rf"rank 1 \({here}, pid {ranks[b'1']}\) died or left; resume with: seisei resume \S+run\n"
+    assert re.search(pattern, error) and whole.returncode != 0, error
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -123,6 +123,6 @@ def test_the_display_shows_no_escapes(capsys: pytest.CaptureFixture[str]) -> Non
 def test_one_place_prints() -> None:
     folder = Path(main.__code__.co_filename).parent
     for file in folder.glob("*.py"):
-        if file.name != "terminal.py":
+        if file.name not in ("terminal.py", "streams.py"):
             found = re.findall(r"(?<![\w.])print\(|sys\.std(?:out|err)\.write", file.read_text("utf-8"))
             assert not found, f"{file.name}: print by seisei.cli.terminal"

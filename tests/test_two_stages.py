@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -60,6 +61,7 @@ def test_it_needs_nothing_of_the_first_run(codec: Any, prior: Any, tmp_path: Pat
     run = seisei.train("prior", "digits", output=tmp_path / "run", **options)
     shutil.rmtree(tmp_path / "codec")
     first = run.sample(2)
+    assert list([e for e in run.folder.events() if e["event"] == "end"][-1]["before"]) == ["codec"]
     assert np.array_equal(seisei.load(run.path).sample(2), first)
     longer = seisei.resume(run.path, steps=40)
     assert longer.pipeline.card["step"] == 40 and longer.pipeline.digest != run.pipeline.digest
@@ -93,6 +95,10 @@ def test_both_stages_in_one_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     whole = seisei.train("vqvae+prior", "digits", output=tmp_path / "whole", **BOTH)
     assert whole.verbs == ["sample", "score", "predict", "impute", "evaluate"] and whole.report.exists()
     stage = seisei.load(tmp_path / "whole" / "codec")
+    end, codec_end = ([e for e in run.folder.events() if e["event"] == "end"][-1] for run in (whole, stage))
+    assert list(end["parts"]) == ["codec", "prior"] and end["parts"]["codec"] == codec_end["seconds"]
+    assert end["seconds"] == pytest.approx(sum(end["parts"].values()), abs=0.11)
+    assert re.search(r"<dt>Time</dt><dd>[^<]+ \(codec [^<]+, prior [^<]+\)</dd>", whole.report.read_text())
     assert stage.verbs == ["reconstruct", "encode", "decode", "score", "evaluate"] and stage.report.exists()
     theirs, ours = stage.pipeline.model.state_dict(), whole.pipeline.model.density.codec.state_dict()
     assert all(np.array_equal(theirs[k], ours[k]) for k in ours)

@@ -24,7 +24,7 @@ DIALS = {"network": "mlp", "width": 16, "latent": 4, "batch": 32}
 # 1,437 training pictures in batches of 32: an epoch ends at step 44, so that no even fraction of 60 steps is an epoch's
 # end.
 STEPS = 60
-TIMINGS = {"examples_per_second", "waiting", "seconds"}
+TIMINGS = {"examples_per_second", "waiting", "seconds", "parts", "before"}
 
 
 def request(output: Path, **changes: Any) -> Request:
@@ -45,7 +45,7 @@ def finished(run: RunFolder) -> str:
     digest = hashlib.sha256()
     for path in sorted(checkpoint.path.glob("*.safetensors")):
         digest.update(path.name.encode() + path.read_bytes())
-    state = {k: v for k, v in checkpoint.state.items() if k not in ("log_bytes", "threads")}
+    state = {k: v for k, v in checkpoint.state.items() if k not in ("log_bytes", "threads", "seconds")}
     digest.update(json.dumps(state, sort_keys=True).encode())
     return digest.hexdigest()
 

@@ -25,7 +25,7 @@ from seisei.data.originals import originals
 from seisei.errors import UserError, did_you_mean
 from seisei.evaluation.classification import Predictions
 from seisei.evaluation.likelihood import Likelihood
-from seisei.finish import evaluate, finish
+from seisei.finish import evaluate, finish, judge_of
 from seisei.modalities.files import MAX_PIXELS, png_bytes, read_picture
 from seisei.modalities.pixels import grid
 from seisei.nn.steering import Steering
@@ -293,7 +293,7 @@ class Run:
             )
         return evaluate(
             self.pipeline, dataset, split=split, samples=samples, most=most, seed=seed, thorough=thorough,
-            inception=inception,
+            inception=inception, judge=None if data is not None else judge_of(self.folder, self.pipeline, dataset),
         )  # fmt: skip
 
     def data(self, given: Any = None) -> Dataset:

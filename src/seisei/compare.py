@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +19,31 @@ from seisei import catalog, seeds
 from seisei.capabilities import Believes, Joins
 from seisei.data.dataset import Dataset
 from seisei.data.inputs import read_inputs
-from seisei.errors import UserError
+from seisei.errors import Stopped, UserError
 from seisei.evaluation.classification import calibration
 from seisei.evaluation.comparison import write_comparison
+from seisei.evaluation.estimates import share_of
 from seisei.finish import evaluate
 from seisei.modalities.files import png_bytes
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.modalities.pixels import grid
 from seisei.pipeline import Pipeline
-from seisei.plane import plane_of, surfaces
+from seisei.plane import Plane, plane_of, surfaces
+from seisei.progress import part as work
 from seisei.session import DataOptions
 from seisei.training.brief import trained
 from seisei.training.plan import Plan
 from seisei.training.run import RunFolder
+from seisei.training.signals import Asked, Stopping
 
 HIDDEN = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
 # A learning curve trains again and again: where one training took longer than this, it is left out unless asked for.
 PATIENCE, SIZES, REPEATS = 5.0, 6, 3
+# Seconds that a part may take, of each model, which can be made smaller; examples below which it says nothing.
+BUDGET, FEWEST = 60.0, 20
+PARTS = ("scores", "missing values", "learning curve", "surface", "samples")
+ANNOUNCED = ("scores", "learning curve", "surface")
 Tell = Callable[[str], None]
 KINDS = ((Joins, "generative"), (Believes, "discriminative"))
 # What a dial left at "auto" came to, by a part of the plan.
@@ -72,6 +82,7 @@ def compare(
 
     Raises:
         UserError: fewer than two runs, one that tells no classes, or runs of different data.
+        Stopped: a signal came; the page has what was measured before.
     """
     if len(paths) < 2:
         raise UserError(
@@ -90,28 +101,36 @@ def compare(
     assert isinstance(label, Label)
     flat = _can_be_drawn(dataset, axes)
     plane = plane_of(dataset, axes) if flat else None
-    models, files = [], dict[str, bytes]()
-    for place, (path, pipeline) in enumerate(zip(paths, pipelines, strict=True)):
-        told = _Of(pipeline, Path(path), part, seed)
-        tell(f"{told.title}: scores")
-        facts = {**told.facts(), **told.measured(), "missing": told.with_gaps()}
-        if own is not None and (curves or (curves is None and told.seconds < PATIENCE)):
-            tell(f"{told.title}: learning curve")
-            facts["curve"] = told.learning(own)
-        if plane is not None:
-            pictures, densities = surfaces(pipeline, plane)
-            shown = {kind: f"{place}/{kind}.png" for kind in pictures}
-            kinds = [{"label": name, "picture": f"{place}/density-{i}.png"} for i, (name, _) in enumerate(densities)]
-            files |= {shown[kind]: content for kind, content in pictures.items()}
-            files |= {kinds[i]["picture"]: content for i, (_, content) in enumerate(densities)}
-            facts["surface"] = {"axes": plane.axes, "extent": plane.extent, **shown, "densities": kinds}
-        drawn = told.drawn()
-        if isinstance(drawn, bytes):
-            files[f"{place}/samples.png"] = drawn
-            facts["samples"] = {"picture": f"{place}/samples.png"}
-        elif drawn is not None:
-            facts["samples"] = {"rows": drawn}
-        models.append(facts)
+    runs = [_Of(pipeline, Path(path), part, seed) for path, pipeline in zip(paths, pipelines, strict=True)]
+    models, files, left = list[dict[str, Any]](), dict[str, bytes](), list[str]()
+    todo = [(told.title, what) for told in runs for what in PARTS]
+    stopped: Asked | None = None
+    try:
+        with Stopping():
+            for place, told in enumerate(runs):
+                parts: dict[str, Callable[[], _Found]] = {
+                    "scores": told.measured,
+                    "missing values": told.with_gaps,
+                    "learning curve": partial(told.learning, own, curves),
+                    "surface": partial(told.surface, plane, place),
+                    "samples": partial(told.drawn, place),
+                }
+                for what in PARTS:
+                    if what in ANNOUNCED and not (what == "learning curve" and told.unlearned(own, curves)):
+                        tell(f"{told.title}: {what}")
+                    with work(told.title), work(what):
+                        found = parts[what]()
+                    if what == "scores":
+                        models.append(told.facts())
+                    models[-1] |= found.facts
+                    files |= found.files
+                    left += [f"{told.title}: {what}: {found.less}"] if found.less else []
+                    todo.pop(0)
+    except Asked as error:
+        stopped = error
+        if not models:
+            raise Stopped("stopped before anything was measured", error.exit_code) from None
+        left += [f"{title}: {what}: the comparison was stopped before" for title, what in todo]
     where = (str(dataset.report["root"]), split) if data is None else (str(data), "all")
     about = {
         "path": where[0],
@@ -122,7 +141,10 @@ def compare(
     }
     words = shlex.join(command or ["seisei", "compare", *map(str, paths)])
     content = {"data": about, "seed": seed, "seisei": seisei.__version__, "command": words, "models": models}
-    return _write(output, content, files)
+    page = _write(output, {**content, "left_out": left}, files)
+    if stopped is not None:
+        raise Stopped(f"stopped; what was measured before is in {page}", stopped.exit_code)
+    return page
 
 
 def _write(output: Path, content: dict[str, Any], files: dict[str, bytes]) -> Path:
@@ -188,6 +210,21 @@ def _can_be_drawn(data: Dataset, axes: tuple[str, str] | None) -> bool:
     return axes is not None or sum(c.kind == "number" for c in data.schema.x.columns) >= 2  # type: ignore[attr-defined]
 
 
+@dataclass(frozen=True)
+class _Found:
+    """A part of what is told of a classifier.
+
+    Arguments:
+        facts: for the page.
+        files: images that it names.
+        less: in what it is less than it might be, and why.
+    """
+
+    facts: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
+    less: str = ""
+
+
 class _Of:
     """What is told of one of the classifiers."""
 
@@ -212,26 +249,65 @@ class _Of:
             "dials": told, "seconds": self.seconds, "size": self.recipe.get("parameters"), "can": self.pipeline.verbs,
         }  # fmt: skip
 
-    def measured(self) -> dict[str, Any]:
+    def measured(self) -> _Found:
         """Scores, calibration, confusion."""
-        scores = evaluate(self.pipeline, self.part, split="test", samples=32, most=len(self.part), seed=self.seed)
-        predictions = self.pipeline.predict(self.part, seed=self.seed)
-        sure = None if predictions.log_posterior is None else calibration(predictions).to_json()
-        return {"scores": scores["scores"], "calibration": sure, "confusion": predictions.confusion().tolist()}
+        begun = time.perf_counter()
+        self.told = self.pipeline.predict(self.part, seed=self.seed)
+        self.took = time.perf_counter() - begun
+        scores = evaluate(
+            self.pipeline, self.part, split="test", samples=32, most=len(self.part), seed=self.seed,
+            told=self.told if self.told.known else None,
+        )  # fmt: skip
+        sure = None if self.told.log_posterior is None else calibration(self.told).to_json()
+        confusion = self.told.confusion().tolist()
+        return _Found({"scores": scores["scores"], "calibration": sure, "confusion": confusion})
 
-    def with_gaps(self) -> list[dict[str, float]]:
+    def with_gaps(self) -> _Found:
         """Accuracy when a share of the values of each example is hidden, the same ones from every model."""
-        found = []
+        count, less = len(self.part), ""
+        if (time_all := (len(HIDDEN) - 1) * self.took) > BUDGET:
+            count = int(count * BUDGET / time_all)
+            less = f"of the first {count:,} {self.part.schema.x.noun}s only: all would take {time_all / 60:.0f} minutes"
+            if count < FEWEST:
+                return _Found(less=f"left out: it would take {time_all / 60:.0f} minutes")
+        few, found = self.part.subset(torch.arange(count)), []
         for share in HIDDEN:
-            shape = self.part.x.shape
-            u = torch.rand(shape, generator=seeds.generator(self.seed, "hidden"))
+            shape = few.x.shape
+            u = torch.rand(self.part.x.shape, generator=seeds.generator(self.seed, "hidden"))[:count]
             # A pixel is hidden in all of its colours.
             u = u[:, :1].expand(shape) if len(shape) == 4 else u
-            right = self.pipeline.predict(self.part, seed=self.seed, keep=u >= share).accuracy()
+            told = self.told if not share else self.pipeline.predict(few, seed=self.seed, keep=u >= share)
+            right = share_of(told.right()[:count])
             found.append({"share": share, "accuracy": right.value, "error": right.error})
-        return found
+        return _Found({"missing": found}, less=less)
 
-    def learning(self, data: Dataset) -> list[dict[str, float]]:
+    def unlearned(self, data: Dataset | None, curves: bool | None) -> str:
+        """Why there is no learning curve; nothing where there is one."""
+        if data is None or curves is False:
+            return "left out, as there is no training part" if data is None else "not asked for"
+        slow = curves is None and self.seconds >= PATIENCE
+        return f"left out, as one training takes {self.seconds:.0f} s; ask for it with --curves all" if slow else ""
+
+    def learning(self, data: Dataset | None, curves: bool | None) -> _Found:
+        """The learning curve, where it is asked for or quickly made."""
+        why = self.unlearned(data, curves)
+        return _Found(less=why if curves is not False else "") if why or data is None else self.curve(data)
+
+    def surface(self, plane: Plane | None, place: int) -> _Found:
+        """What it says on a plane, coarser where it is slow."""
+        if plane is None:
+            return _Found()
+        drawn = surfaces(self.pipeline, plane, BUDGET)
+        if not drawn.pictures:
+            return _Found(less=f"left out: {drawn.less}")
+        shown = {kind: f"{place}/{kind}.png" for kind in drawn.pictures}
+        kinds = [{"label": name, "picture": f"{place}/density-{i}.png"} for i, (name, _) in enumerate(drawn.densities)]
+        files = {shown[kind]: content for kind, content in drawn.pictures.items()}
+        files |= {kinds[i]["picture"]: content for i, (_, content) in enumerate(drawn.densities)}
+        facts = {"axes": plane.axes, "extent": plane.extent, **shown, "densities": kinds}
+        return _Found({"surface": facts}, files, drawn.less)
+
+    def curve(self, data: Dataset) -> _Found:
         """The error rate after training on few examples, more, and all of them."""
         train = data.splits["train"]
         train = train if data.y is None else train[data.y[train] >= 0]
@@ -249,20 +325,21 @@ class _Of:
             # Of the draws of training rows, and of the test rows, which are all that is left where all rows are used.
             spread = float(np.hypot(np.std(wrong), np.sqrt(mean * (1 - mean) / len(self.part))))
             found.append({"rows": size, "error": mean, "spread": spread})
-        return found
+        return _Found({"curve": found})
 
-    def drawn(self) -> bytes | list[dict[str, Any]] | None:
+    def drawn(self, place: int) -> _Found:
         """Samples: a column for each class of pictures, some rows of a table."""
         if "sample" not in self.pipeline.verbs:
-            return None
+            return _Found()
         label = self.pipeline.schema.y
         assert isinstance(label, Label)
         if not isinstance(self.pipeline.schema.x, Image):
-            rows: list[dict[str, Any]] = self.pipeline.sample(8, seed=self.seed)
-            return rows
+            return _Found({"samples": {"rows": self.pipeline.sample(8, seed=self.seed)}})
         columns = min(10, label.classes)
         kinds = [label.names[i % columns] for i in range(4 * columns)]
-        return png_bytes(grid(self.pipeline.sample(len(kinds), seed=self.seed, label=kinds), columns))
+        name = f"{place}/samples.png"
+        content = png_bytes(grid(self.pipeline.sample(len(kinds), seed=self.seed, label=kinds), columns))
+        return _Found({"samples": {"picture": name}}, {name: content})
 
 
 def stratified(rows: torch.Tensor, y: torch.Tensor, size: int, seed: int) -> torch.Tensor:

@@ -8,7 +8,7 @@ compare models of the same data, and nothing else. Those of Inception-v3 are in 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -315,7 +315,7 @@ def _batches(schema: Schema, raw: list[Any], y: Tensor | None) -> list[Batch]:
     return list(Batch(schema.x.unpack(stored), y, schema.x.observed(stored)).split(BATCH))
 
 
-def _read(features: Callable[[Batch], Tensor], batches: list[Batch]) -> Found:
+def _read(features: Callable[[Batch], Tensor], batches: Iterable[Batch]) -> Found:
     return torch.cat([features(batch) for batch in batches]).double().numpy()
 
 

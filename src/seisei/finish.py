@@ -16,6 +16,7 @@ from seisei import seeds, style
 from seisei.batch import Batch
 from seisei.capabilities import Conditions, Encodes, Samples, Stylizes, Translates
 from seisei.data.dataset import Dataset
+from seisei.errors import UserError
 from seisei.evaluation.classification import Predictions, calibration
 from seisei.evaluation.estimates import Floats
 from seisei.evaluation.likelihood import mean_and_error
@@ -28,6 +29,7 @@ from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.modalities.pixels import grid, shown
 from seisei.pipeline import Pipeline
+from seisei.progress import part as work
 from seisei.schema import Schema, Stated
 from seisei.training.run import RunFolder
 from seisei.translations import Judge, answered, sheet_of
@@ -210,7 +212,8 @@ def evaluate(
                 "ECE, 15 bins: how far from as often right as sure",
             )
     if "score" in pipeline.verbs:
-        found = pipeline.score(part, samples=samples, seed=seed)
+        with work("likelihood"):
+            found = pipeline.score(part, samples=samples, seed=seed)
         name = "log-likelihood bound" if found.bound else "log-likelihood" if found.bits is not None else "log-density"
         add(name, found.nats, "nats", "higher", found.meaning)
         of = "pixel value" if found.per == "dimension" else found.per
@@ -218,16 +221,19 @@ def evaluate(
         if found.bits is not None:
             add(f"bits per {found.per}", found.bits, "bits", "lower", note)
     if isinstance(pipeline.model, Encodes):
-        back = torch.stack([pipeline.image.encode(p) for p in pipeline.reconstruct(part)])
-        there = torch.cat([b.x for b in pipeline.batches(part)])
+        with work("reconstructions"):
+            back = torch.stack([pipeline.image.encode(p) for p in pipeline.reconstruct(part)])
+            there = torch.cat([b.x for b in pipeline.batches(part)])
         squared = (back - there).square().flatten(1).mean(1).numpy()
         add("reconstruction error", squared, "mean squared error, of values in 0 … 1", "lower")
         peak = -10 * np.log10(np.maximum(squared, 1e-10))
         add("reconstruction PSNR", peak, "dB", "higher", "the mean over pictures")
     if "translate" in pipeline.verbs:
-        scores += translated(pipeline, data, part, judge or Judge(data, seed), seed)
+        with work("outputs beside their truths"):
+            scores += translated(pipeline, data, part, judge or Judge(data, seed), seed)
     if "stylize" in pipeline.verbs:
-        scores += style.scores(pipeline, part)
+        with work("styles"):
+            scores += style.scores(pipeline, part)
     if only_draws(pipeline) or seen is not None:
         drawn = drawn or fidelity(pipeline, data, split=split, most=most, seed=seed, seen=seen)
         scores += drawn.scores
@@ -414,13 +420,18 @@ def finish(run: RunFolder, data: Dataset, judge: Judge | None = None) -> None:
     Arguments:
         run: what was trained.
         data: on what.
-        judge: see `evaluate`.
+        judge: see `evaluate`; by default that of the run.
     """
     pipeline = Pipeline.load(run.path)
+    judge = judge or judge_of(run, pipeline, data)
     split = "test" if len(data.splits["test"]) else "validation"
-    told = predictions(pipeline, data.subset(data.splits[split][:SCORED]))
+    with work("classes"):
+        told = predictions(pipeline, data.subset(data.splits[split][:SCORED]))
     enough = len(data.splits[split]) >= FEWEST
-    drawn = fidelity(pipeline, data, split=split, most=SCORED) if only_draws(pipeline) and enough else None
+    drawn = None
+    if only_draws(pipeline) and enough:
+        with work("samples beside held-out examples"):
+            drawn = fidelity(pipeline, data, split=split, most=SCORED)
     if enough or not only_draws(pipeline):
         scores = evaluate(
             pipeline, data, split=split, samples=SCORE_SAMPLES, most=SCORED, told=told, drawn=drawn, judge=judge
@@ -431,5 +442,24 @@ def finish(run: RunFolder, data: Dataset, judge: Judge | None = None) -> None:
     if told is not None:
         noun = pipeline.schema.x.noun
         run.write("figures/classification.json", classification(told, split=split, noun=noun))
-    figures(pipeline, run, data)
+    with work("figures"):
+        figures(pipeline, run, data)
     write_report(run.path)
+
+
+def judge_of(run: RunFolder, pipeline: Pipeline, data: Dataset) -> Judge | None:
+    """The judge of a run's outputs that is kept with it; None where the model makes nothing that has a truth."""
+    if "translate" not in pipeline.verbs:
+        return None
+    recipe = run.read("recipe.json")
+    return Judge(data, int(recipe["seed"]), int(recipe["plan"]["steps"]), run=run)
+
+
+def finished(run: RunFolder, step: int) -> bool:
+    """Whether `finish` came to its end for the weights of this step: the report is what it writes last."""
+    if not (run.path / "report.html").is_file() or not (run.path / "scores.json").is_file():
+        return False
+    try:
+        return bool(run.read("scores.json").get("step") == step)
+    except (UserError, AttributeError):
+        return False

@@ -6,6 +6,9 @@ their usual values. For pictures it is that of the first two principal component
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +26,11 @@ from seisei.modalities.files import png_bytes
 from seisei.modalities.label import Label
 from seisei.modalities.table import Table
 from seisei.pipeline import Pipeline
+from seisei.progress import tick
 
 SIDE, POINTS, DENSITIES, SEEN = 260, 300, 6, 4000
+# Of a slow model every so many points are asked for, along each side.
+COARSE = (1, 2, 4, 8, 16)
 Colours = NDArray[np.uint8]
 
 
@@ -163,30 +169,87 @@ def _some(points: Tensor, labels: Tensor) -> tuple[NDArray[np.float64], NDArray[
 # ---- pictures
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """Pictures of a model on a plane, as PNG.
+
+    Arguments:
+        pictures: ``decision`` and ``posterior``; none where the model is too slow for any.
+        densities: of some classes, by name.
+        less: in what they are less than they might be, and why.
+    """
+
+    pictures: dict[str, bytes]
+    densities: list[tuple[str, bytes]]
+    less: str = ""
+
+
 @torch.no_grad()
-def surfaces(pipeline: Pipeline, plane: Plane) -> tuple[dict[str, bytes], list[tuple[str, bytes]]]:
-    """Pictures of a model on a plane, as PNG: ``decision``, ``posterior``, and the density of some classes by name."""
+def surfaces(pipeline: Pipeline, plane: Plane, budget: float = math.inf) -> Drawn:
+    """Pictures of a model on a plane.
+
+    Arguments:
+        pipeline: the model.
+        plane: where to ask it.
+        budget: seconds that this may take, about: a slow model is asked at fewer points.
+    """
     model: Any = pipeline.model
     assert isinstance(pipeline.schema.y, Label)
     names = pipeline.schema.y.names
     joins = isinstance(model, Joins)
     mask = plane.free.expand_as(plane.grid) if joins and plane.free is not None else None
-    batches = list(Batch(plane.grid, None, mask).split(1024))
+    everywhere = Batch(plane.grid, None, mask)
+    seconds = _seconds_a_point(model, everywhere)
+    coarse = next((n for n in COARSE if seconds * (-(-SIDE // n)) ** 2 <= budget), None)
+    whole = f"all {SIDE}×{SIDE} points would take {seconds * SIDE**2 / 60:.0f} minutes"
+    if coarse is None:
+        return Drawn({}, [], whole)
+    less = f"at {-(-SIDE // coarse)}×{-(-SIDE // coarse)} points, as {whole}" if coarse > 1 else ""
+    # In each square of so many points the one in its middle speaks for all.
+    middles = (torch.arange(0, SIDE, coarse) + coarse // 2).clamp(max=SIDE - 1)
+    asked = (middles.unsqueeze(1) * SIDE + middles).flatten()
+    place = torch.arange(SIDE) // coarse
+    spread = (place.unsqueeze(1) * len(middles) + place).flatten().numpy()
+
+    def told(answer: Callable[[Batch], Tensor]) -> NDArray[Any]:
+        found, size = [], 1024 if coarse == 1 else 64
+        for start in range(0, len(asked), size):
+            rows = asked[start : start + size]
+            found.append(answer(everywhere.map(lambda x: x[rows])))  # noqa: B023 - called at once
+            tick(start + len(rows), len(asked))
+        return torch.cat(found).numpy()[spread]  # type: ignore[no-any-return]
+
     colours = np.array(class_colours(len(names)), np.float64)
-    found, densities = {}, list[tuple[str, bytes]]()
+    pictures, densities = {}, list[tuple[str, bytes]]()
     if joins:
-        joint = torch.cat([model.log_joint(batch) for batch in batches]).double().numpy()
+        joint = told(lambda batch: model.log_joint(batch).double())
         decided = joint.argmax(1)
         density = joint - model.log_prior.double().numpy()
         for c in range(min(len(names), DENSITIES)):
             densities.append((names[c], png_bytes(_heat(density[:, c], colours[c]))))
     else:
-        decided = torch.cat([model.decide(batch) for batch in batches]).numpy()
-    found["decision"] = png_bytes(_points(_image(0.55 * colours[decided] + 0.45 * 255), plane, colours))
+        decided = told(model.decide)
+    pictures["decision"] = png_bytes(_points(_image(0.55 * colours[decided] + 0.45 * 255), plane, colours))
     if isinstance(model, Believes):
-        posterior = torch.cat([model.log_posterior(batch).exp() for batch in batches]).double().numpy()
-        found["posterior"] = png_bytes(_image(posterior @ colours))
-    return found, densities
+        posterior = told(lambda batch: model.log_posterior(batch).exp().double())
+        pictures["posterior"] = png_bytes(_image(posterior @ colours))
+    return Drawn(pictures, densities, less)
+
+
+def _seconds_a_point(model: Any, everywhere: Batch) -> float:
+    """What a point costs, of all that is asked of it; the first call of a model is slower than those after it."""
+    asked = [model.log_joint] if isinstance(model, Joins) else [model.decide]
+    asked += [model.log_posterior] if isinstance(model, Believes) else []
+    seconds = math.inf
+    for count in (8, 64):
+        few, begun = everywhere.map(lambda x: x[:count]), time.perf_counter()  # noqa: B023 - called at once
+        for answer in asked:
+            answer(few)
+        took = time.perf_counter() - begun
+        seconds = took / count
+        if took > 2:
+            break
+    return seconds
 
 
 def _image(values: NDArray[np.float64]) -> Colours:

@@ -6,11 +6,10 @@ import os
 import platform
 import shlex
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
@@ -24,26 +23,38 @@ from seisei.data.loader import Loader, Order
 from seisei.data.roles import OWN
 from seisei.data.store import memory
 from seisei.data.styles import with_styles
-from seisei.errors import UserError
+from seisei.errors import Stopped, UserError
 from seisei.finish import Sheets, finish
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.objectives.base import Objective
+from seisei.progress import listening, part
 from seisei.recipes import READS
 from seisei.recipes import recipe as find_recipe
 from seisei.schema import Schema
 from seisei.spec import arguments_for
 from seisei.training.checkpoint import Checkpoint, room_for
-from seisei.training.engine import Engine, Execution
+from seisei.training.engine import Device, Engine, Execution
 from seisei.training.foreign import weights_of
-from seisei.training.hooks import Countering, Divergence, Every, Journal, Logging, Sampling, Saving, Validation, recover
+from seisei.training.hooks import (
+    Countering,
+    Divergence,
+    Every,
+    Journal,
+    Logging,
+    Sampling,
+    Saving,
+    Telling,
+    Validation,
+    recover,
+)
 from seisei.training.loop import Hook, Training, fit
 from seisei.training.plan import Plan
 from seisei.training.run import Listener, RunFolder
-from seisei.training.signals import Signals
+from seisei.training.signals import Asked, Signals, Stopping
 from seisei.training.size import fits, outline
 from seisei.training.watch import RULES, Watch
-from seisei.translations import Judge, answered
+from seisei.translations import READERS, Judge, answered
 
 # Held-out examples that a validation looks at, at most, and values of them at a time.
 VALIDATED, SEEN = 2048, 1 << 23
@@ -365,23 +376,23 @@ def _train(
     run.checkpoints.keep, seed = int(recipe["keep"]), int(recipe["seed"])
     engine.resume_command = run.resume_command
     engine.same("E-DST-10", "the data", int(data.fingerprint[:12], 16))
-    lock = engine.first(run.lock)
+    engine.first(run.lock)
     train = data.splits["train"]
     kinds = _kinds(data)
     labelled = None if kinds is None or bool((kinds >= 0).all()) else train[kinds[train] >= 0]
     order = Order(train, batch=plan.batch, seed=seed, rare=labelled, weights=_weights(data, plan.balance))
     every = Every.of(plan.steps)
     names = data.schema.y.names if isinstance(data.schema.y, Label) else ()
-    begun = time.perf_counter()
+    several = engine.world > 1
     try:
-        with Loader(data, order, rank=engine.rank, world=engine.world) as loader, Signals() as signals:
+        with Loader(data, order, rank=engine.rank, world=engine.world) as loader, Signals(several=several) as signals:
             given = _given(plan) if checkpoint is None else None
             training = Training(plan, loader, engine, seed, given)
             if checkpoint is not None:
                 training.restore(checkpoint)
             engine.first(lambda: _write_head(run, recipe, data, training, checkpoint))
             run.listeners = list(listeners)
-            judge = Judge(data, seed, plan.steps) if _judged(training.objective) else None
+            judge = _judge(run, data, seed, plan, engine) if _judged(training.objective) else None
             journal = Journal(run, Watch(run.events() if engine.is_main else ()), quiet=not engine.is_main)
             saving = Saving(journal, run, every.save, signals, recipe["on_disk_full"])
             begin = {
@@ -404,27 +415,70 @@ def _train(
                     lambda: _some(data, "validation"),
                     lambda: _some(data, "train"),
                     names,
-                    None if judge is None else _said_by(judge),
+                    None if judge is None else _said_by(judge, journal, lambda: training.step),
                 ),
                 *([Countering(journal, 3 * every.check)] if recipe.get("auto_remedy") else []),
                 Sampling(journal, run, every.check, lambda objective: sheets(objective.model)),
                 saving,
+                Telling(lambda event: _tell(listeners, event)),
             ]
-            fit(training, hooks, recover(run, journal))
+            with listening(lambda *work: _tell(listeners, _work(*work))):
+                fit(training, hooks, recover(run, journal))
             if training.converged:
                 journal.write({"event": "converged", "step": training.step})
             for what in training.unfinished:
                 rounds = "; raise --steps" if "--steps" not in what and plan.steps == training.step else ""
                 journal.write({"event": "note", "step": training.step, "what": what + rounds})
-            journal.write({"event": "end", "step": training.step, "seconds": round(time.perf_counter() - begun, 1)})
+            best = {"best": training.best[1]} if training.best is not None else {}
+            journal.write(
+                {"event": "end", "step": training.step, **_times(run, recipe, plan, training.seconds), **best}
+            )
         # The other processes are not needed for the report, and leave.
         if engine.is_main and recipe["report"]:
-            finish(run, data, judge)
+            _finish(run, data, judge, listeners)
+    except (OSError, UserError):
+        run.check()  # Why it failed, where the folder is gone.
+        raise
     finally:
-        if lock is not None:
-            lock.release()
-            run.discard_if_empty()
+        run.release()
     return run
+
+
+def _work(what: str, done: int, total: int) -> dict[str, Any]:
+    return {"event": "work", "what": what, "done": done, "total": total}
+
+
+def _times(run: RunFolder, recipe: dict[str, Any], plan: Plan, own: float) -> dict[str, Any]:
+    """How long the training took: all of it, its stages, and what was trained for it before, in other runs."""
+    stages, before = dict[str, float](), dict[str, float]()
+    for path, where in plan.given.items():
+        folder = Path(str(where))
+        ends = [e for e in RunFolder(folder).events() if e.get("event") == "end"] if folder.is_dir() else []
+        if ends and isinstance(seconds := ends[-1].get("seconds"), (int, float)):
+            (stages if folder.parent == run.path else before)[path.rpartition(".")[2]] = float(seconds)
+    found: dict[str, Any] = {"seconds": round(sum(stages.values()) + own, 1)}
+    if stages:
+        found["parts"] = {**stages, str(recipe["recipe"]).rpartition("+")[2]: round(own, 1)}
+    return {**found, "before": before} if before else found
+
+
+def _finish(run: RunFolder, data: Dataset, judge: Judge | None, listeners: Sequence[Listener]) -> None:
+    """What a run leaves; a signal ends it at once, since it can be made again from what is there.
+
+    Raises:
+        Stopped: a signal came.
+    """
+    try:
+        with Stopping(), listening(lambda *work: _tell(listeners, _work(*work))), part("computing scores"):
+            finish(run, data, judge)
+    except Asked as error:
+        name = shlex.quote(str(run.path))
+        message = f"stopped while scores were computed; the training is done: compute them with: seisei report {name}"
+        raise Stopped(message, error.exit_code) from None
+
+
+def _judge(run: RunFolder, data: Dataset, seed: int, plan: Plan, engine: Engine) -> Judge:
+    return Judge(data, seed, plan.steps, device=cast(Device, engine.device.type), run=run)
 
 
 def _judged(objective: Objective) -> bool:
@@ -432,8 +486,17 @@ def _judged(objective: Objective) -> bool:
     return isinstance(objective.model, Translates) and bool(objective.decides)
 
 
-def _said_by(judge: Judge) -> Callable[[Objective, list[Batch]], dict[str, float]]:
-    return lambda objective, batches: judge.brief(*answered(objective.model, batches))
+def _said_by(
+    judge: Judge, journal: Journal, step: Callable[[], int]
+) -> Callable[[Objective, list[Batch]], dict[str, float]]:
+    """What a judge says; where it is asked for the first time, the log says so: training it takes a while."""
+
+    def said(objective: Objective, batches: list[Batch]) -> dict[str, float]:
+        if not any(event.get("event") == "judge" for event in journal.run.events()):
+            journal.write({"event": "judge", "step": step(), "networks": READERS, "steps": judge.steps})
+        return judge.brief(*answered(objective.model, batches))
+
+    return said
 
 
 def _given(plan: Plan) -> dict[str, Mapping[str, Tensor]]:

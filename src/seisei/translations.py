@@ -11,18 +11,19 @@ and each is read at several depths, by the mean and the spread of each channel o
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seisei import seeds
 from seisei.batch import Batch
 from seisei.data.dataset import Dataset
-from seisei.errors import UserError
+from seisei.errors import ResourceError, UserError
 from seisei.evaluation.damage import KINDS, damaged
 from seisei.evaluation.distances import frechet_distance
 from seisei.evaluation.estimates import Estimate
@@ -32,9 +33,15 @@ from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.nn.features import StageFeatures
 from seisei.pipeline import BATCH, Pipeline
+from seisei.progress import part as work
 from seisei.recipes.classification import discriminative
 from seisei.schema import Schema
 from seisei.training.brief import trained
+from seisei.training.engine import Device
+from seisei.training.loop import load_weights
+from seisei.training.plan import Plan
+from seisei.training.run import RunFolder
+from seisei.training.tensors import all_finite, from_bytes, to_bytes
 
 # How many readers there are; truths, and pieces of them, that each learns from, its width, steps, batch and depth.
 READERS, LEARNED, WIDTH, STEPS, LESSON, DEPTH = 3, 1000, 16, 600, 32, 3
@@ -43,21 +50,49 @@ SIDE, ACROSS = 32, 4
 RESAMPLES = 30
 # Of two models that with half the Fréchet distance is as good as the other while its L1 is a twentieth larger.
 WORTH = math.log(1.05) / math.log(2)
-Features = Callable[[Tensor], Tensor]
+# The readers of a run lie in its folder, and beside them what they are of; more bytes than this are not theirs.
+KEPT, ABOUT, FORMAT, LARGEST = "judge/readers.safetensors", "judge/readers.json", 1, 64 << 20
 Score = dict[str, Any]
 NOTE = "in features of networks that tell truths of these data from damaged ones; it compares models of the same data"
 
 
-def reader(data: Dataset, seed: int = 0, steps: int = STEPS) -> Features:
-    """A network's features of pieces of pictures like the truths of these data, trained on those for training.
+class Reader:
+    """A network's features of pieces of images like the truths of some data; every feature is within ±1.
+
+    Arguments:
+        model: tells truths from damaged ones.
+        known: the scale of its features: their ``middle`` and ``spread``.
+    """
+
+    def __init__(self, model: nn.Module, known: Mapping[str, Tensor]) -> None:
+        self.model, self.stages, self.known = model, StageFeatures(model.eval(), DEPTH), dict(known)
+
+    @torch.no_grad()
+    def raw(self, given: Tensor) -> Tensor:
+        """Features of pieces before they are scaled, on the CPU."""
+        device = next(self.model.parameters()).device
+        maps = [[seen.flatten(2) for seen in self.stages(part.x.to(device))] for part in Batch(given).split(BATCH)]
+        return torch.cat(
+            [torch.cat([seen.mean(2) for seen in of] + [seen.std(2, correction=0) for seen in of], 1) for of in maps]
+        ).cpu()
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) to (N · P, F), P pieces per image."""
+        return torch.tanh((self.raw(pieces(images)) - self.known["middle"]) / self.known["spread"])
+
+    def state(self) -> dict[str, Tensor]:
+        """All that it is made of."""
+        return {**{f"model.{name}": value for name, value in self.model.state_dict().items()}, **self.known}
+
+
+def reader(data: Dataset, seed: int = 0, steps: int = STEPS, device: Device = "cpu") -> Reader:
+    """A reader of images like the truths of these data, trained on those for training.
 
     Arguments:
         data: whose training part it learns from.
         seed: of all that is random.
         steps: of its training.
-
-    Returns:
-        (N, C, H, W) to (N · P, F), P pieces a picture; every feature is within ±1.
+        device: where it is trained, and reads.
     """
     image = data.schema.x
     assert isinstance(image, Image)
@@ -69,31 +104,26 @@ def reader(data: Dataset, seed: int = 0, steps: int = STEPS) -> Features:
         x, y = damaged(some, seeds.generator(seed, "damage"))
     # As 256 levels, whatever the truths have: features need no more.
     stored = (x * 255).round().clamp(0, 255).to(torch.uint8)
-    plain = Image(stored.shape[2], stored.shape[3], image.channels)
     names = [f"{kind}:{i}" for kind in KINDS for i in range(len(some))]
-    lesson = Dataset(Schema(plain, Label(tuple(KINDS))), stored, y, names, {"train": torch.arange(len(x))}, "", {})
-    plan = discriminative(lesson.schema, network="conv", width=WIDTH, steps=steps, batch=LESSON)
+    plan, schema = _lesson(data, steps)
+    lesson = Dataset(schema, stored, y, names, {"train": torch.arange(len(x))}, "", {})
     with torch.enable_grad():
-        model: Any = trained(plan, lesson, torch.arange(len(x)), seed)
+        model = trained(plan, lesson, torch.arange(len(x)), seed, device)
     assert model is not None, "bounded pictures make finite gradients"
-
-    stages = StageFeatures(model, DEPTH)
-
-    @torch.no_grad()
-    def raw(given: Tensor) -> Tensor:
-        maps = [[seen.flatten(2) for seen in stages(part.x)] for part in Batch(given).split(BATCH)]
-        return torch.cat(
-            [torch.cat([seen.mean(2) for seen in of] + [seen.std(2, correction=0) for seen in of], 1) for of in maps]
-        )
-
     # A few odd pieces have features ten times as large as all others, and would decide a distance by themselves.
-    known = raw(some)
-    middle, spread = known.mean(0), known.std(0) + 0.05 * known.std()
+    found = Reader(model, {})
+    known = found.raw(some)
+    found.known = {"middle": known.mean(0), "spread": known.std(0) + 0.05 * known.std()}
+    return found
 
-    def features(pictures: Tensor) -> Tensor:
-        return torch.tanh((raw(pieces(pictures)) - middle) / spread)
 
-    return features
+def _lesson(data: Dataset, steps: int) -> tuple[Plan, Schema]:
+    """What a reader learns, and of what."""
+    image = data.schema.x
+    assert isinstance(image, Image)
+    side = min(SIDE, image.height, image.width)
+    schema = Schema(Image(side, side, image.channels), Label(tuple(KINDS)))
+    return discriminative(schema, network="conv", width=WIDTH, steps=steps, batch=LESSON), schema
 
 
 def pieces(pictures: Tensor) -> Tensor:
@@ -121,34 +151,83 @@ class Judge:
         data: what the model is trained on.
         seed: of the readers, which are trained when they are first asked.
         steps: of the model's training: readers are not trained for longer.
+        device: where readers are trained, and read.
+        run: keeps the readers, so that they are trained once, and judge in the same way after the run was resumed.
     """
 
-    def __init__(self, data: Dataset, seed: int = 0, steps: int = STEPS) -> None:
-        self.data, self.seed, self.steps = data, seed, min(steps, STEPS)
-        self._readers: list[Features] = []
+    def __init__(
+        self, data: Dataset, seed: int = 0, steps: int = STEPS, *, device: Device = "cpu", run: RunFolder | None = None
+    ) -> None:
+        self.data, self.seed, self.steps, self.device, self.run = data, seed, min(steps, STEPS), device, run
+        self._readers: list[Reader] = []
 
     @property
-    def readers(self) -> list[Features]:
+    def readers(self) -> list[Reader]:
         """See `reader`."""
         if not self._readers:
-            own = [seeds.derive(self.seed, "reader", i) for i in range(READERS)]
-            self._readers = [reader(self.data, seed, self.steps) for seed in own]
+            self._readers = self._kept() or self._trained()
         return self._readers
+
+    def _trained(self) -> list[Reader]:
+        found = []
+        for i in range(READERS):
+            with work("training the networks that judge outputs"), work(f"{i + 1} of {READERS}"):
+                found.append(reader(self.data, seeds.derive(self.seed, "reader", i), self.steps, self.device))
+        if self.run is not None:
+            content = to_bytes({f"{i}.{name}": x for i, one in enumerate(found) for name, x in one.state().items()})
+            about = {"steps": self.steps, "sha256": hashlib.sha256(content).hexdigest(), **self._of}
+            try:
+                self.run.write(KEPT, content)
+                self.run.write(ABOUT, about)
+            except ResourceError:
+                self.run.check()  # A full disk must not end the training: they can be trained again.
+        return found
+
+    @property
+    def _of(self) -> dict[str, Any]:
+        """What readers that are kept must be of."""
+        return {"format": FORMAT, "readers": READERS, "data": self.data.fingerprint, "seed": self.seed}
+
+    def _kept(self) -> list[Reader]:
+        """The readers that the run keeps; none where they are damaged, or of other data."""
+        if self.run is None:
+            return []
+        path = self.run.path / KEPT
+        try:
+            if not path.is_file() or path.stat().st_size > LARGEST:
+                return []
+            about, content = self.run.read(ABOUT), path.read_bytes()
+            steps, digest = int(about["steps"]), hashlib.sha256(content).hexdigest()
+            if digest != about["sha256"] or any(about.get(key) != value for key, value in self._of.items()):
+                return []
+            state = from_bytes(content, KEPT)
+            return [] if all_finite(state) else [self._restored(state, i, steps) for i in range(READERS)]
+        except (OSError, UserError, KeyError, TypeError, ValueError):
+            return []
+
+    def _restored(self, state: Mapping[str, Tensor], number: int, steps: int) -> Reader:
+        own = {name.partition(".")[2]: value for name, value in state.items() if name.startswith(f"{number}.")}
+        with seeds.seeded(self.seed, "restored"):
+            model: Any = _lesson(self.data, steps)[0].objective.build()
+        weights = {name.removeprefix("model."): value for name, value in own.items() if name.startswith("model.")}
+        load_weights(model.model, weights, KEPT)
+        return Reader(model.model.to(self.device), {name: own[name] for name in ("middle", "spread")})
 
     def distance(self, answers: Tensor, truths: Tensor, seed: int = 0, resamples: int = RESAMPLES) -> Estimate:
         """The Fréchet distance of answers to truths, the mean over readers."""
         found = [
             frechet_distance(
-                *(features(x).double().numpy() for x in (truths, answers)),
+                *(read(x).double().numpy() for x in (truths, answers)),
                 corrected=resamples == RESAMPLES, resamples=resamples, seed=seed,
             )
-            for features in self.readers
+            for read in self.readers
         ]  # fmt: skip
         # All are asked about the same pictures, whose choice is what the error is of.
         return Estimate(float(np.mean([one.value for one in found])), float(np.mean([one.error for one in found])))
 
     def brief(self, answers: Tensor, truths: Tensor) -> dict[str, float]:
         """What the watch is told of held-out answers."""
+        answers, truths = answers.cpu(), truths.cpu()
         # Of as many pictures each time: what few make it too large by stays the same.
         far = self.distance(answers, truths, resamples=2).value
         return {

@@ -72,7 +72,7 @@ def unknown_architecture(run: Path) -> None:
     def rename(recipe: Any) -> None:
         recipe["plan"]["objective"]["arguments"]["model"]["class"] = "os.system"
 
-    edit_json(run / "recipe.json", rename)
+    edit_json(unsealed(run) / "recipe.json", rename)
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -230,6 +230,32 @@ def test_a_checkpoint_of_another_run_does_not_become_one_of_this(tmp_path: Path)
         RunFolder.open(run.path).write("recipe.json", {"steps": 50})
 
 
+@pytest.mark.parametrize(
+    "left", [[], [".lock"], [".lock", ".recipe.json.123.tmp"], [".lock", "recipe.json", ".schema.json.123.tmp"]]
+)
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_start_that_was_interrupted_does_not_block_its_name(left: list[str], overwrite: bool, tmp_path: Path) -> None:
+    place = tmp_path / "run"
+    place.mkdir()
+    for name in left:
+        (place / name).write_text("{")
+    if len(left) > 1:
+        with pytest.raises(UserError, match="stopped before its first step"):
+            RunFolder.open(place)
+    made = RunFolder.create(place, "any", overwrite=overwrite)
+    assert not {path.name for path in made.path.iterdir()} - {".lock"}
+
+
+@pytest.mark.parametrize("kept", ["mine.txt", "checkpoints", ".hidden", "log.jsonl"])
+def test_what_is_no_interrupted_start_is_not_removed(kept: str, tmp_path: Path) -> None:
+    for name in (".lock", ".recipe.json.123.tmp", kept):
+        (tmp_path / name).write_text("{")
+    for overwrite in (False, True):
+        with pytest.raises(UserError):
+            RunFolder.create(tmp_path, "any", overwrite=overwrite)
+    assert (tmp_path / kept).exists()
+
+
 def test_when_none_is_whole_each_reason_is_given(folder: Checkpoints) -> None:
     for path in folder.paths():
         (path / "state.json").write_text("{}")

@@ -450,3 +450,13 @@ def test_the_same_class_learns_texts() -> None:
     nats = model.log_prob(Batch(x))
     assert float(-nats.mean()) == pytest.approx(math.log(100), abs=0.1) and not model.log_prob_is_bound
     assert float(model.log_prob(Batch(text.encode("2+2=5")[None]))) < float(nats.min()) - 2
+
+
+def test_values_outside_of_the_range_have_the_codes_of_the_nearest_inside() -> None:
+    """A plane through the data leaves their range, and a code that is none cannot be looked up."""
+    x = torch.tensor([-3.0, -0.01, 0.5, 1.2]).reshape(1, 1, 2, 2)
+    codec = PixelCodes([1, 2, 2], 5)
+    assert codec.encode(x).tolist() == [[0, 0, 2, 4]]
+    assert [a.tolist() for a in codec.allowed(x, torch.ones_like(x, dtype=torch.bool))] == [
+        [[[i == code for i in range(5)] for code in (0, 0, 2, 4)]]
+    ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,12 @@ import torch
 from pages import Page
 from test_finish import customers, train
 
+import seisei.compare as module
+from seisei import plane
 from seisei.compare import compare
+from seisei.errors import Stopped
 from seisei.evaluation.page import embedded
+from seisei.modalities.files import read_picture
 from seisei.pipeline import Pipeline
 
 
@@ -28,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         train(recipe, data, here / recipe, report=False)
     page = compare([here / "generative", here / "discriminant"], here / "out", seed=3, tell=told.append)
     assert page == here / "out" / "compare.html" and page.is_file()
-    assert [line.rpartition(": ")[2] for line in told] == ["scores", "learning curve"] * 2
+    assert [line.rpartition(": ")[2] for line in told] == ["scores", "learning curve", "surface"] * 2
     torch.set_num_threads(before)
     return here
 
@@ -113,3 +119,47 @@ def test_the_same_comparison_is_the_same(folder: Path) -> None:
     first, second = content(folder), content(folder, "again")
     first.pop("command"), second.pop("command")
     assert first == second
+
+
+def test_what_would_take_too_long_is_made_smaller_and_the_page_says_so(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [folder / "generative", folder / "discriminant"]
+    monkeypatch.setattr(plane, "_seconds_a_point", lambda *_: 60 / 65**2)
+    page = compare(runs, folder / "coarse", curves=False, seed=3)
+    notes = content(folder, "coarse")["left_out"]
+    assert notes[0] == "generative (gaussian): surface: at 65×65 points, as all 260×260 points would take 16 minutes"
+    assert notes[0] + "." in page.read_text().replace("Generative", "generative")
+    drawn = read_picture((folder / "coarse" / "0" / "density-0.png").read_bytes()).pixels.reshape(65, 4, 65, 4, -1)
+    assert (drawn == drawn[:, :1, :, :1]).all() and len(np.unique(drawn)) > 10
+    monkeypatch.setattr(plane, "_seconds_a_point", lambda *_: 1.0)
+    monkeypatch.setattr(module, "BUDGET", 1e-9)
+    compare(runs, folder / "without", curves=False, seed=3)
+    model, notes = content(folder, "without")["models"][0], content(folder, "without")["left_out"]
+    assert "surface" not in model and "missing" not in model and model["scores"]
+    assert [note.split(": ")[1:3] for note in notes[:2]] == [["missing values", "left out"], ["surface", "left out"]]
+
+
+def test_a_comparison_that_is_stopped_keeps_what_was_measured(folder: Path) -> None:
+    def tell(line: str) -> None:
+        if line == "generative (gaussian): surface":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Stopped, match="what was measured before is in .*compare.html") as caught:
+        compare([folder / "generative", folder / "discriminant"], folder / "part", curves=False, seed=3, tell=tell)
+    assert caught.value.exit_code == 130
+    found = content(folder, "part")
+    assert [model["title"] for model in found["models"]] == ["generative (gaussian)"]
+    assert found["models"][0]["missing"] == content(folder)["models"][0]["missing"]
+    assert found["left_out"][0] == "generative (gaussian): surface: the comparison was stopped before"
+    assert len(found["left_out"]) == 7
+    text = (folder / "part" / "compare.html").read_text()
+    assert text.count("the comparison was stopped before") == 7
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+    def at_once(_: str) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Stopped, match="before anything was measured") as caught:
+        compare([folder / "generative", folder / "discriminant"], folder / "none", seed=3, tell=at_once)
+    assert caught.value.exit_code == 143 and not (folder / "none").exists()

@@ -105,11 +105,14 @@ def test_the_top_of_a_picture_is_the_upper_end_and_its_right_the_right_one() -> 
     assert (across[:, -1] > across[:, 0]).all() and (across[0] == across[-1]).all()
     one = torch.eye(4).tolist()
     above = bayes([[0, 0, 0, -1], [0, 0, 0, 1]], one)  # the second class where d is large
-    pictures, densities = surfaces(pipeline(GenerativeClassifier(above, 2), data), bare(plane))
+    drawn = surfaces(pipeline(GenerativeClassifier(above, 2), data), bare(plane))
+    pictures, densities = drawn.pictures, drawn.densities
     decided = classes_in(pictures["decision"])
     assert (decided[0] == 1).all() and (decided[-1] == 0).all()
     rightwards = bayes([[0, -1, 0, 0], [0, 1, 0, 0]], one)
-    decided = classes_in(surfaces(pipeline(GenerativeClassifier(rightwards, 2), data), bare(plane))[0]["decision"])
+    decided = classes_in(
+        surfaces(pipeline(GenerativeClassifier(rightwards, 2), data), bare(plane)).pictures["decision"]
+    )
     assert (decided[:, 0] == 0).all() and (decided[:, -1] == 1).all()
     # A density is strongest where its class is, white where it is not.
     strength = 255 - read_picture(dict(densities)["y"]).pixels.astype(float).mean(-1)
@@ -124,7 +127,7 @@ def test_decisions_are_right_at_known_points_and_other_columns_are_integrated_ou
     covariance = torch.eye(4)
     covariance[1, 2] = covariance[2, 1] = 0.9
     model = GenerativeClassifier(bayes([[0, -1, -2, 0], [0, 1, 2, 0.5]], covariance.tolist()), 2)
-    decided = classes_in(surfaces(pipeline(model, data), plane)[0]["decision"]).flatten()
+    decided = classes_in(surfaces(pipeline(model, data), plane).pictures["decision"]).flatten()
     b, d = plane.grid[:, 1].double(), plane.grid[:, 3].double()
     # The marginal over b and d: unit spreads, apart by 2 and by 0.5.
     wanted = (2 * b + 0.5 * (d - 0.25) > 0).long().numpy()
@@ -139,12 +142,13 @@ def test_a_surface_that_gives_no_probability_has_a_decision_alone() -> None:
     plane, features = plane_of(data), RowFeatures([0, 0, 0, 0, 2], missing=True)
     planes = Planes(features, features.outputs, 2, "margin")
     planes.weight[1, 1], planes.weight[1, 3], planes.bias[1] = 1.0, -2.0, 0.25
-    pictures, densities = surfaces(pipeline(DiscriminantClassifier(planes), data), bare(plane))
+    drawn = surfaces(pipeline(DiscriminantClassifier(planes), data), bare(plane))
+    pictures, densities = drawn.pictures, drawn.densities
     assert set(pictures) == {"decision"} and densities == []
     score = (plane.grid[:, 1] - 2 * plane.grid[:, 3] + 0.25).numpy()
     decided = classes_in(pictures["decision"]).flatten()
     assert (decided == (score > 0))[np.abs(score) > 1e-4].all()
-    pictures, _ = surfaces(pipeline(DiscriminativeClassifier(planes), data), plane)
+    pictures = surfaces(pipeline(DiscriminativeClassifier(planes), data), plane).pictures
     assert set(pictures) == {"decision", "posterior"}
     # What is sure is coloured as its class, what is not lies between.
     shown, colours = read_picture(pictures["posterior"]).pixels.reshape(-1, 3), np.array(class_colours(2))

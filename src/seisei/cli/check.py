@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from seisei.cli.options import data_options
 from seisei.cli.progress import Display
 from seisei.cli.signature import dashed
+from seisei.cli.streams import console
 from seisei.cli.terminal import echo_json, shown
 from seisei.spec import parameters
 
@@ -56,21 +57,20 @@ def _typed(options: dict[str, Any]) -> str:
 
 
 def _print_check(found: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False)
+    out = console()
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in check_rows(found):
         table.add_row(Text(shown(name)), Text("\n".join(map(shown, value))))
-    console.print(table)
-    console.print(Text("\nwhat suits it", "bold"))
+    out.print(table)
+    out.print(Text("\nwhat suits it", "bold"))
     for entry in found["advice"]:
-        console.print(Text(shown(f"  {entry['command']}"), "cyan"), soft_wrap=True)
-        console.print(Text(shown(f"      {entry['why']}")), soft_wrap=True)
+        out.print(Text(shown(f"  {entry['command']}"), "cyan"), soft_wrap=True)
+        out.print(Text(shown(f"      {entry['why']}")), soft_wrap=True)
 
 
 def check_rows(found: dict[str, Any]) -> list[tuple[str, list[str]]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from seisei.cli.output import target
+from seisei.cli.progress import shown_progress
 from seisei.cli.results import load
 from seisei.cli.rows import TABLES, table_bytes
 from seisei.cli.terminal import echo, echo_json, shown, tell
@@ -129,18 +130,19 @@ def compare(
     said = {"--data": data, "--split": split, "--most": most, "--curves": curves, "--seed": seed}
     words = [word for option, value in said.items() if value is not None for word in (option, str(value))]
     words += [word for axis in axes or [] for word in ("--axes", axis)]
-    page = carry_out(
-        [find_run(run) for run in runs],
-        place.path,
-        data=data,
-        split=split,
-        most=most,
-        axes=None if axes is None else (axes[0], axes[1]),
-        curves={"quick": None, "all": True, "none": False}[curves],
-        seed=seed,
-        command=["seisei", "compare", *runs, *words],
-        tell=tell,
-    )
+    with shown_progress("comparing"):
+        page = carry_out(
+            [find_run(run) for run in runs],
+            place.path,
+            data=data,
+            split=split,
+            most=most,
+            axes=None if axes is None else (axes[0], axes[1]),
+            curves={"quick": None, "all": True, "none": False}[curves],
+            seed=seed,
+            command=["seisei", "compare", *runs, *words],
+            tell=tell,
+        )
     found = json_.loads((page.parent / "comparison.json").read_text("utf-8"))
     if json:
         echo_json({**found, "page": str(page)})

@@ -6,7 +6,6 @@ Nothing here loads torch: a verb does, when it runs, and so does the help of one
 from __future__ import annotations
 
 import errno
-import os
 import sys
 import traceback
 import warnings
@@ -25,8 +24,9 @@ from seisei.cli.config import Settings, read_config
 from seisei.cli.errors import error_json, error_line, only_offered, translate, unknown
 from seisei.cli.options import data_options, everywhere, execution_options, run_options
 from seisei.cli.signature import Command, argument_help, command, description
+from seisei.cli.streams import console, secure, switch_off, write
 from seisei.cli.terminal import echo, echo_json, tell
-from seisei.errors import SeiseiError, Stopped, UserError, did_you_mean
+from seisei.errors import ResourceError, SeiseiError, Stopped, UserError, did_you_mean
 from seisei.paths import shortened
 from seisei.recipes import RECIPES, recipe
 from seisei.spec import parameters
@@ -48,6 +48,8 @@ GROUPS: dict[str, dict[str, Callable[..., None]]] = {
 }  # fmt: skip
 VERBS = [verb for verbs in GROUPS.values() for verb in verbs]
 INTERRUPTED, BROKEN_PIPE, OURS = 130, 141, 1
+# A full or broken disk, or a terminal that is gone, under the redirected output.
+OUTPUT_LOST = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
 
 
 def main(tokens: Sequence[str] | None = None) -> None:
@@ -59,6 +61,7 @@ def main(tokens: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: with the exit code, unless all went well.
     """
+    secure()
     words = list(sys.argv[1:] if tokens is None else tokens)
     verb = words[0] if words and words[0] in VERBS else ""
     debug = "--debug" in words
@@ -68,17 +71,23 @@ def main(tokens: Sequence[str] | None = None) -> None:
                 # Libraries warn on stderr, which is for what a person can act on.
                 warnings.simplefilter("ignore")
             _dispatch(verb, words)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except SeiseiError as error:
         _fail(error, verb, error.exit_code, words)
     except BrokenPipeError:
         # The reader of our output has gone; what Python flushes at exit must go nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        switch_off(sys.stdout)
         raise SystemExit(BROKEN_PIPE) from None
     except KeyboardInterrupt:
         tell(f"seisei {verb}: stopped".replace(" :", ":"))
         raise SystemExit(INTERRUPTED) from None
     except OSError as error:
+        if error.errno in OUTPUT_LOST and error.filename is None:
+            # Files are written by functions that say which one it was: this is the result itself.
+            switch_off(sys.stdout)
+            problem = f"cannot be written ({error.strerror})"
+            _fail(ResourceError("E-GEN-19", "standard output", problem, "free some space"), verb, 3, words)
         if debug or error.errno not in (errno.ENAMETOOLONG, errno.ELOOP):
             _ours(error, verb, debug)
         where = shortened(str(error.filename or verb or "seisei"))
@@ -103,7 +112,7 @@ def _ours(error: Exception, verb: str, debug: bool) -> NoReturn:
 
 def _fail(error: SeiseiError, verb: str, code: int, words: Sequence[str]) -> None:
     if "--debug" in words:
-        traceback.print_exception(error)
+        write("".join(traceback.format_exception(error)), end="")
     if "--json" in words:
         echo_json(error_json(error, verb), to=sys.stderr)
     elif isinstance(error, Stopped):
@@ -139,7 +148,7 @@ def _dispatch(verb: str, words: list[str]) -> None:
 
 def build() -> tuple[App, dict[str, Command]]:
     """The program, and each of its commands by name."""
-    app = App(name="seisei", help=ABOUT, help_format="plaintext", version=seisei.__version__)
+    app = App(name="seisei", console=console(), help=ABOUT, help_format="plaintext", version=seisei.__version__)
     app["--help"].group = app["--version"].group = Group("Everywhere", sort_key=9)
     commands = {}
     for number, (title, verbs) in enumerate(GROUPS.items()):
@@ -211,7 +220,7 @@ def _train_app(words: list[str]) -> tuple[App, Command]:
         raise UserError(
             "E-TRN-01", name, "no such recipe", did_you_mean(name, RECIPES), found=name, wanted=sorted(RECIPES)
         )
-    app, inner = App(name="seisei"), App(name="train")
+    app, inner = App(name="seisei", console=console()), App(name="train")
     app.command(inner)
     function = recipe(name)
     settings = Settings()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from seisei.cli import codes
 from seisei.cli.output import plain, target
+from seisei.cli.progress import shown_progress
 from seisei.cli.results import load, out, say
 from seisei.cli.rows import table_bytes
 from seisei.cli.terminal import echo, echo_json, shown
@@ -159,9 +160,10 @@ def evaluate(
     loaded = load(run, "evaluate")
     if save:
         target(loaded.path / "scores.json", loaded.path, suffixes=(".json",), overwrite=True, codes=("E-EVA-23",) * 3)
-    found = loaded.evaluate(
-        data, split=split, samples=samples, most=most, seed=seed, thorough=thorough, inception=inception
-    )
+    with shown_progress("computing scores"):
+        found = loaded.evaluate(
+            data, split=split, samples=samples, most=most, seed=seed, thorough=thorough, inception=inception
+        )
     if save:
         from seisei.evaluation.report import write_report
 

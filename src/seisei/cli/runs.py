@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from seisei.cli.streams import console
 from seisei.cli.terminal import echo, echo_json, shown
 from seisei.errors import UserError, nearest
 
@@ -77,7 +78,6 @@ def list_(folder: Path = RUNS, *, json: bool = False) -> None:
     if not found:
         echo(f"no runs in {folder}/ yet: start with `seisei train vae digits`")
         return
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -86,7 +86,7 @@ def list_(folder: Path = RUNS, *, json: bool = False) -> None:
         table.add_column(name, overflow="fold")
     for run in found:
         table.add_row(*(Text("\n".join(map(shown, lines))) for lines in _row(run)))
-    Console(highlight=False).print(table)
+    console().print(table)
 
 
 def _row(run: dict[str, Any]) -> tuple[list[str], ...]:
@@ -109,18 +109,22 @@ def short(score: str) -> str:
 def report(run: str, *, json: bool = False) -> None:
     """Write the report of a run anew.
 
-    Its scores are computed first where it has none.
+    Its scores and figures are made first where they are not all there, as when the training was killed while it made
+    them.
 
     Arguments:
         run: A run's folder, or the beginning of its name under runs/.
         json: Print the path as JSON.
     """
     from seisei import api
+    from seisei.cli.progress import shown_progress
     from seisei.evaluation.report import write_report
+    from seisei.finish import finished
 
     loaded = api.load(find_run(run))
-    if (loaded.path / "scores.json").is_file():
+    if finished(loaded.folder, loaded.pipeline.card["step"]):
         write_report(loaded.path)
     else:
-        loaded.write_report()
+        with shown_progress("computing scores"):
+            loaded.write_report()
     echo_json({"report": str(loaded.report)}) if json else echo(loaded.report)

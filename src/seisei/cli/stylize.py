@@ -6,13 +6,13 @@ minutes and needs no training of its own.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from seisei.cli.output import plain, target
 from seisei.cli.results import load, origin, out, transparent
 from seisei.cli.runs import find_run
+from seisei.cli.streams import on_terminal
 from seisei.cli.terminal import echo, echo_json, redraw, tell
 from seisei.errors import UserError
 from seisei.spec import Range
@@ -150,12 +150,12 @@ def _pictures(content: str, style: str, longest: int | None, max_pixels: int, *,
 
 
 def _progress(count: int, loss: float) -> None:
-    if sys.stderr.isatty() and count % 5 == 0:
+    if on_terminal() and count % 5 == 0:
         redraw(f"{count:5,} looks, loss {loss:.4g} ")
 
 
 def _cleared() -> None:
-    if sys.stderr.isatty():
+    if on_terminal():
         redraw("")
 
 

@@ -10,7 +10,10 @@ from __future__ import annotations
 import json
 import sys
 import unicodedata
+from collections.abc import Iterable
 from typing import Any, TextIO
+
+from seisei.cli.streams import write
 
 # Invisible characters within words that change nothing else: joiners of letters and of emoji.
 _HARMLESS = "\u200c\u200d"
@@ -26,26 +29,30 @@ def shown(text: str) -> str:
     return "".join(_escaped(c) if _obeyed(c) else c for c in text)
 
 
-def echo(*lines: object, to: TextIO | None = None) -> None:
-    """Print lines, on stdout by default; an end of line inside one of them is shown and not obeyed."""
-    print("\n".join(shown(str(line)) for line in lines), file=to or sys.stdout)
+def echo(*lines: object) -> None:
+    """Print lines on standard output; an end of line inside one of them is shown and not obeyed."""
+    print(_lines(lines))
 
 
 def tell(*lines: object) -> None:
-    """Print lines on stderr."""
-    echo(*lines, to=sys.stderr)
+    """Say lines on standard error, to nobody where that is lost."""
+    write(_lines(lines))
 
 
 def echo_json(content: Any, *, indent: int | None = None, to: TextIO | None = None) -> None:
     """Print JSON, in which every name is what it is: what a terminal obeys is escaped by JSON's own rules."""
     text = json.dumps(content, ensure_ascii=False, indent=indent, default=str)
     said = "".join(json.dumps(c)[1:-1] if c != "\n" and _obeyed(c) else c for c in text)
-    print(said, file=to or sys.stdout)
+    write(said) if to is sys.stderr else print(said)
 
 
 def redraw(text: str) -> None:
-    """Write a line on stderr over the one that is there; none is left where there is no text."""
-    print(f"\r{shown(text)}" if text else "\r\x1b[K", end="", file=sys.stderr, flush=True)
+    """Write a line on standard error over the one that is there; none is left where there is no text."""
+    write(f"\r{shown(text)}" if text else "\r\x1b[K", end="")
+
+
+def _lines(lines: Iterable[object]) -> str:
+    return "\n".join(shown(str(line)) for line in lines)
 
 
 def _obeyed(c: str) -> bool:

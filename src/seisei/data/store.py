@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shutil
@@ -16,13 +17,21 @@ from torch import Tensor
 
 from seisei.errors import ResourceError
 
+# The memory that a machine which does not tell is taken to have.
+UNKNOWN_MEMORY = 8 << 30
 _FACTS = "facts.json"
 _KINDS = ("uint8", "uint16", "float32")
 
 
 def memory() -> int:
     """The bytes of memory of this machine."""
-    return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    if hasattr(os, "sysconf"):
+        return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    kernel = getattr(getattr(ctypes, "windll", None), "kernel32", None)
+    kilobytes = ctypes.c_ulonglong(0)
+    if kernel is not None and kernel.GetPhysicallyInstalledSystemMemory(ctypes.byref(kilobytes)):
+        return int(kilobytes.value) * 1024
+    return UNKNOWN_MEMORY
 
 
 def cache_folder() -> Path:

@@ -30,7 +30,7 @@ from seisei.evaluation.panels import (
     who,
 )
 from seisei.evaluation.planes import confusion, samples, surfaces
-from seisei.evaluation.record import as_dict, as_float, as_whole
+from seisei.evaluation.record import as_dict, as_float, as_list, as_whole
 from seisei.evaluation.rivals import KINDS, Comparison, Rival
 
 COUNTS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
@@ -90,8 +90,13 @@ def _header(c: Comparison, title: str) -> str:
     tiles = "".join(f"<div><dt>{key}</dt><dd>{esc(value)}</dd></div>" for key, value in facts.items() if value)
     return (
         f'<p class="brow">Comparison of classifiers</p><h1>{esc(title)}</h1>'
-        f'<p class="verdict">{_verdict(c)}</p><dl class="tiles">{tiles}</dl>'
+        f'<p class="verdict">{_verdict(c)}</p>{_left_out(c)}<dl class="tiles">{tiles}</dl>'
     )
+
+
+def _left_out(c: Comparison) -> str:
+    """What is less than it might be, or not there at all, and why."""
+    return aside([f"{esc(upper(str(note)))}." for note in as_list(c.facts.get("left_out"))])
 
 
 # ---- the verdict

@@ -107,10 +107,13 @@ def _header(run: Run, name: str) -> str:
     converged = bool(run.all("converged"))
     if run.swept and ends and total and (run.step == total or converged):
         state = f"{count_of(run.step, 'round')} over all examples" + ", converged" * (converged and run.step > 1)
+    best = as_whole(ends[-1].get("best")) if ends else None
+    if best is not None and best != run.step:
+        state += f"; the best weights, which are shown here, are from step {best:,}"
     facts = {
         "Data": ", ".join(filter(None, [_data_name(run), _examples(run), _shape(run), _classes(run)])),
         "Training": state if run.events else "",
-        "Time": duration(as_float(ends[-1].get("seconds"))) if ends else "",
+        "Time": _time(ends[-1]) if ends else "",
         "Median speed": f"{number(speed[len(speed) // 2], 3)} examples/s" if speed else "",
         "Parameters": number(as_float(run.recipe.get("parameters")), 9) if "parameters" in run.recipe else "",
         "Seed": str(run.recipe.get("seed", "")),
@@ -118,6 +121,16 @@ def _header(run: Run, name: str) -> str:
     tiles = "".join(f"<div><dt>{key}</dt><dd>{esc(value)}</dd></div>" for key, value in facts.items() if value)
     verdict = f'<p class="verdict">{_verdict(run)}</p>{watch}'
     return f'<p class="brow">Run report{when}</p><h1>{esc(name)}</h1>{verdict}<dl class="tiles">{tiles}</dl>'
+
+
+def _time(end: dict[str, Any]) -> str:
+    """How long the training took, all sittings and stages of it, and what was trained for it before."""
+    told = duration(as_float(end.get("seconds")))
+    for key, head in (("parts", ""), ("before", "trained before: ")):
+        named = as_dict(end.get(key))
+        if named:
+            told += f" ({head}{', '.join(f'{name} {duration(as_float(value))}' for name, value in named.items())})"
+    return told
 
 
 def _verdict(run: Run) -> str:

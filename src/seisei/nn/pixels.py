@@ -57,8 +57,8 @@ class PixelCodes(nn.Module):
         self.register_buffer("powers", powers, persistent=False)
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """(B, C, H, W) in [0, 1] to (B, T)."""
-        return (self._digits((x * (self.levels - 1)).round().long()) * self.powers).sum(2)
+        """(B, C, H, W) in [0, 1], or the nearest values that are, to (B, T)."""
+        return (self._digits((x.clamp(0, 1) * (self.levels - 1)).round().long()) * self.powers).sum(2)
 
     def _digits(self, x: Tensor) -> Tensor:
         """What codes are made of, (B, T, n), of (B, C, H, W)."""
@@ -69,7 +69,7 @@ class PixelCodes(nn.Module):
 
     def allowed(self, x: Tensor, mask: Tensor) -> list[Tensor]:
         """Which codes agree with what was observed, one (B, T, K), of (B, C, H, W) pictures and masks."""
-        values = self._digits((x * (self.levels - 1)).round().long())
+        values = self._digits((x.clamp(0, 1) * (self.levels - 1)).round().long())
         known = self._digits(mask.expand_as(x))
         codes = torch.arange(self.segments[0].codes, device=x.device).unsqueeze(1)
         digits = codes // self.powers % self.levels

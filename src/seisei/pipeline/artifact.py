@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -21,6 +21,7 @@ from seisei.errors import UserError
 from seisei.modalities.given import Said
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
+from seisei.progress import tick
 from seisei.schema import Schema, Stated
 from seisei.spec import Spec
 from seisei.training.loop import load_weights
@@ -144,9 +145,12 @@ class Artifact:
             )
         return self.model
 
-    def batches(self, data: Dataset, size: int = BATCH) -> list[Batch]:
-        """The examples of a data set in order."""
-        return [data.batch(torch.arange(i, min(i + size, len(data)))) for i in range(0, len(data), size)]
+    def batches(self, data: Dataset, size: int = BATCH) -> Iterator[Batch]:
+        """The examples of a data set in order; whoever listens is told how many were taken."""
+        for start in range(0, len(data), size):
+            stop = min(start + size, len(data))
+            yield data.batch(torch.arange(start, stop))
+            tick(stop, len(data))
 
     def labels(self, n: int, label: Asked = None) -> Tensor | None:
         """Class numbers for n examples, (n,), or what is given of them, (n, K); None for an unconditional model.

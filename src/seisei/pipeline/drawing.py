@@ -22,6 +22,7 @@ from seisei.nn.priors import StandardNormal
 from seisei.nn.steering import Steering
 from seisei.pipeline.artifact import Asked, Latents, Pixels
 from seisei.pipeline.coding import Coding
+from seisei.progress import tick
 from seisei.spec import Range
 
 Path_ = Literal["spherical", "linear"]
@@ -94,6 +95,7 @@ class Drawing(Coding):
                     z = truncated(model.prior.sample(count, None, kinds), truncation)
                     x = model.decode(z * temperature, kinds)
             out += self._raw(x, kinds)
+            tick(len(out), n)
         return out
 
     def _check_truncation(self, truncation: float) -> None:

@@ -6,12 +6,13 @@ from torch import Tensor, nn
 
 from seisei.data.examples import Dataset
 from seisei.data.loader import Loader, Order
-from seisei.training.engine import Engine, Execution
+from seisei.progress import tick
+from seisei.training.engine import Device, Engine, Execution
 from seisei.training.loop import Training
 from seisei.training.plan import Plan
 
 
-def trained(plan: Plan, data: Dataset, rows: Tensor, seed: int = 0) -> nn.Module | None:
+def trained(plan: Plan, data: Dataset, rows: Tensor, seed: int = 0, device: Device = "cpu") -> nn.Module | None:
     """The model of a plan that was carried out with these rows only; None where its weights are not finite.
 
     Arguments:
@@ -19,11 +20,14 @@ def trained(plan: Plan, data: Dataset, rows: Tensor, seed: int = 0) -> nn.Module
         data: what the rows are of.
         rows: numbers of examples.
         seed: of everything random.
+        device: where it is trained, in float32 everywhere; by this process alone, whoever else takes part in a run.
     """
     plan = plan.override("batch", min(plan.batch, len(rows)))
-    with Engine(Execution(device="cpu")) as engine, Loader(data, Order(rows, batch=plan.batch, seed=seed)) as loader:
+    order, execution = Order(rows, batch=plan.batch, seed=seed), Execution(device=device, precision="fp32")
+    with Engine(execution, alone=True) as engine, Loader(data, order) as loader:
         training = Training(plan, loader, engine, seed)
         while not training.done:
             training.advance()
+            tick(training.step, plan.steps)
         shown = training.shown()
     return None if shown is None else shown.model.eval()

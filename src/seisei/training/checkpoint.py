@@ -115,7 +115,7 @@ class Checkpoints:
         seals = {name: [seal] for name, seal in known.items() if seal is not None}
         files[MANIFEST] = _json({"format": FORMAT, "step": step, "files": listing, "run": seals})
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(exist_ok=True)
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir()
             for name, data in files.items():

@@ -28,6 +28,7 @@ from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined
 from seisei.batch import Batch
 from seisei.errors import PeerLost, UserError
 from seisei.training.levers import bf16_is_emulated, bf16_works, float32_is_routed, keep_pages, route_float32
+from seisei.training.signals import alive
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "bf16"]
@@ -77,11 +78,15 @@ class Engine:
 
     Leaving it leaves the group of processes. When it is left because another process was lost, the error becomes one
     line that names that process and says how to go on.
+
+    Arguments:
+        execution: how to carry out a run.
+        alone: in this process, whatever others there are.
     """
 
-    def __init__(self, execution: Execution) -> None:
+    def __init__(self, execution: Execution, *, alone: bool = False) -> None:
         self.execution = execution
-        self.world, self.rank, local_rank = _place()
+        self.world, self.rank, local_rank = (1, 0, 0) if alone else _place()
         self.device = _device(execution.device, local_rank)
         self.bf16 = _bf16(execution.precision, self.device)
         # What a person may want to know before the first step.
@@ -157,7 +162,7 @@ class Engine:
         until = time.monotonic() + 3
         while time.monotonic() < until:
             if dead := [
-                f"rank {r} ({h}, pid {p})" for r, (h, p) in enumerate(self._peers) if h == here and not _alive(p)
+                f"rank {r} ({h}, pid {p})" for r, (h, p) in enumerate(self._peers) if h == here and not alive(p)
             ]:
                 return f"{' and '.join(dead)} died or left"
             time.sleep(0.05)
@@ -321,18 +326,3 @@ def _bf16(wanted: Precision, device: torch.device) -> bool:
     if wanted == "bf16" and not bf16_works(device):
         raise UserError("E-TRN-24", "--precision bf16", f"is not supported by {device.type}", "use --precision fp32")
     return wanted == "bf16"
-
-
-def _alive(pid: int) -> bool:
-    """Whether a process of this machine runs; a zombie does not."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return not os.path.isdir("/proc/self")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -90,6 +91,21 @@ class Logging:
             if isinstance(move, Sweeping):  # It descends nothing.
                 step = {k: v for k, v in step.items() if k not in ("gradient_norm", "learning_rate")} | {"swept": True}
             self.journal.write(step)
+
+
+@dataclass
+class Telling:
+    """Once a second, the step: what shows progress must not depend on how often a line is logged."""
+
+    tell: Callable[[dict[str, Any]], None]
+    last: float = 0.0
+
+    def __call__(self, training: Training) -> None:
+        """Tell when it is time."""
+        now = time.monotonic()
+        if now - self.last >= 1:
+            self.last = now
+            self.tell({"event": "step", "step": training.step})
 
 
 @dataclass
@@ -273,6 +289,7 @@ class Saving:
         trouble: Exception | None = None
         if training.engine.is_main:
             try:
+                self.run.check()
                 self.run.checkpoints.save(training.step, tensors, {**state, "log_bytes": self.run.log_size()})
             except (ResourceError, ValueError) as error:
                 trouble = error

@@ -130,6 +130,8 @@ class Training:
         # The best value of what `Objective.decides` names, and its step; whether nothing got better for too long.
         self.best: tuple[float, int] | None = None
         self.ended = False
+        # Seconds of earlier sittings, and when this one began.
+        self._before, self._begun = 0.0, time.perf_counter()
         self._shown: Objective | None = None
 
     @property
@@ -147,6 +149,11 @@ class Training:
         """What to say of sweeps that did not converge."""
         found = [move.unfinished for move in self._swept]
         return [what for what in found if what is not None]
+
+    @property
+    def seconds(self) -> float:
+        """How long it took so far, earlier sittings included."""
+        return self._before + time.perf_counter() - self._begun
 
     def judge(self, value: float) -> bool:
         """Take in how good the weights are, lower being better: whether they are the best so far."""
@@ -229,6 +236,7 @@ class Training:
         swept = {m.turn.name: m.progress.to_json() for m in self._swept}
         return tensors, {
             **plain,
+            "seconds": round(self.seconds, 1),
             "best": best,
             "swept": swept,
             "converged": self.step > 0 and self.converged,
@@ -265,6 +273,8 @@ class Training:
             for sweeping in self._swept:
                 sweeping.progress = Progress.from_json(state.get("swept", {}).get(sweeping.turn.name, {}))
             self.ended = self.step > 0 and self.converged
+            # What a sitting spent before it went back to a checkpoint is spent all the same.
+            self._before += max(0.0, float(state.get("seconds", 0.0)) - self.seconds)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             remedy = "resume from another checkpoint with --step"
             raise UserError("E-RES-19", f"{name}/state.json", f"lacks {error}", remedy) from error

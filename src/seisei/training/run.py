@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
 import shlex
 import shutil
-import socket
-import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from io import FileIO
@@ -19,6 +16,7 @@ from typing import Any
 from seisei.errors import ResourceError, UserError
 from seisei.paths import check_name, check_regular
 from seisei.training.checkpoint import FULL, SEALED, Checkpoints
+from seisei.training.lock import Lock, unwritable
 from seisei.training.tensors import PICKLES, replace_bytes
 
 Listener = Callable[[dict[str, Any]], None]
@@ -37,6 +35,7 @@ class RunFolder:
         self.checkpoints = Checkpoints(path / "checkpoints")
         self.listeners: list[Listener] = []
         self._pending: list[str] = []
+        self._lock: Lock | None = None
 
     @classmethod
     def create(cls, output: Path | None, name: str, *, overwrite: bool = False) -> RunFolder:
@@ -52,7 +51,7 @@ class RunFolder:
         if output.exists() and not output.is_dir():
             raise UserError("E-TRN-20", output, "is a file, wanted a folder", "choose another --output")
         if output.is_dir() and any(path.name != ".lock" for path in output.iterdir()):
-            if not overwrite:
+            if not overwrite and not is_interrupted_start(output):
                 remedy = f"resume it with `seisei resume {output}`, pass --overwrite, or choose another --output"
                 raise UserError("E-TRN-20", output, "is not empty", remedy)
             _empty(output)
@@ -62,9 +61,7 @@ class RunFolder:
             probe.touch()
             probe.unlink()
         except OSError as error:
-            raise UserError(
-                "E-TRN-21", output, f"cannot be written ({error.strerror})", "choose another --output"
-            ) from error
+            raise unwritable(output, error, "choose another --output") from error
         return cls(output)
 
     @classmethod
@@ -94,6 +91,9 @@ class RunFolder:
                 raise UserError(
                     "E-*-03", f"{path}/{pickles[0]}", "pickle formats are not loaded", "save it again as safetensors"
                 )
+            if any(folder.iterdir()) and is_interrupted_start(folder):
+                problem = "is a training that was stopped before its first step; there is nothing to go on with"
+                raise UserError("E-*-02", path, problem, "start it again with `seisei train` and the same --output")
             raise UserError(
                 "E-*-02",
                 path,
@@ -119,6 +119,7 @@ class RunFolder:
             else json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False).encode()
         )
         target = self.path / name
+        self.check()
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             if name in SEALED:
@@ -144,7 +145,12 @@ class RunFolder:
             ) from error
 
     def log(self, event: dict[str, Any]) -> None:
-        """Append an event to ``log.jsonl`` and tell the listeners; while the disk is full, events wait in memory."""
+        """Append an event to ``log.jsonl`` and tell the listeners; while the disk is full, events wait in memory.
+
+        Raises:
+            ResourceError: the folder is gone.
+        """
+        self.check()
         self._pending.append(json.dumps(event, ensure_ascii=False, allow_nan=False) + "\n")
         try:
             with open(self.path / "log.jsonl", "ab", buffering=0) as file:
@@ -187,7 +193,7 @@ class RunFolder:
 
     def discard_if_empty(self) -> None:
         """Remove the folder of a run that could not begin."""
-        if [path.name for path in self.path.iterdir()] == [".lock"]:
+        if self.path.is_dir() and [path.name for path in self.path.iterdir()] == [".lock"]:
             (self.path / ".lock").unlink()
             self.path.rmdir()
 
@@ -196,8 +202,32 @@ class RunFolder:
 
         Raises:
             UserError: another process has it.
+            ResourceError: the disk is full.
         """
-        return Lock(self.path / ".lock")
+        try:
+            self._lock = Lock(self.path / ".lock")
+        except ResourceError:
+            self.discard_if_empty()
+            raise
+        return self._lock
+
+    def check(self) -> None:
+        """Make sure that the folder which this process has taken is still there.
+
+        Raises:
+            ResourceError: it was moved, removed or replaced.
+        """
+        if self._lock is not None:
+            self._lock.check()
+
+    def release(self) -> None:
+        """Give the run back, and remove the folder of a run that could not begin."""
+        if self._lock is not None:
+            lock, self._lock = self._lock, None
+            ours = lock.there()
+            lock.release()
+            if ours:
+                self.discard_if_empty()
 
 
 def _append(file: FileIO, content: bytes) -> None:
@@ -212,34 +242,6 @@ def _append(file: FileIO, content: bytes) -> None:
         raise
 
 
-class Lock:
-    """One writer a run. The kernel holds the lock, so that of a dead process never has to be broken."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            self._handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise UserError(
-                "E-TRN-21", path.parent, f"cannot be written ({error.strerror})", "make it writable"
-            ) from error
-        try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = os.read(self._handle, 200).decode(errors="replace") or "another process"
-            age = int(time.time() - os.fstat(self._handle).st_mtime)
-            os.close(self._handle)
-            problem = f"is in use by {holder}, for {age} s"
-            raise UserError("E-RES-24", path.parent, problem, "wait for it, or stop it") from None
-        os.ftruncate(self._handle, 0)
-        os.write(self._handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
-
-    def release(self) -> None:
-        """Give the run back."""
-        os.ftruncate(self._handle, 0)
-        os.close(self._handle)
-
-
 def _unused(base: Path) -> Path:
     """A new folder of this name, or of this name and a number: another training may start in the same second."""
     for count in range(1, 1000):
@@ -249,14 +251,21 @@ def _unused(base: Path) -> Path:
         except FileExistsError:
             continue
         except OSError as error:
-            raise UserError("E-TRN-21", folder, f"cannot be made ({error.strerror})", "choose an --output") from error
+            raise unwritable(folder, error, "choose an --output") from error
         return folder
     raise UserError("E-TRN-20", base, "and 999 like it exist", "choose an --output")
 
 
+def is_interrupted_start(folder: Path) -> bool:
+    """Whether a folder holds nothing but what a training leaves that was killed before its description was complete."""
+    names = {path.name for path in folder.iterdir()}
+    ours = {name for name in names if name in (".lock", ".writable") or (name[:1] == "." and name.endswith(".tmp"))}
+    return len(names - ours) <= 1 and names - ours <= set(SEALED)
+
+
 def _empty(folder: Path) -> None:
     """Remove a run, unless somebody is at work on it."""
-    if not (folder / "recipe.json").is_file():
+    if not (folder / "recipe.json").is_file() and not is_interrupted_start(folder):
         raise UserError("E-TRN-20", folder, "is not a run, so it is not overwritten", "choose another --output")
     lock = Lock(folder / ".lock")
     try:
