@@ -101,6 +101,13 @@ def edit_json(path: Path, change: Callable[[Any], Any]) -> None:
     path.write_text(json.dumps(change(content) or content))
 
 
+def unsealed(run: Path) -> Path:
+    """The run as it was written before manifests had the SHA-256 of recipe.json and schema.json."""
+    for manifest in run.glob("checkpoints/*/manifest.json"):
+        edit_json(manifest, lambda content: content.pop("run") and None)
+    return run
+
+
 def rewrite(run: Path, name: str, change: Callable[[bytes], bytes]) -> None:
     """Change a file of the newest checkpoint, and its manifest so that it matches."""
     path = newest(run) / name

@@ -38,7 +38,7 @@ from seisei.recipes.vaes import autoencoder
 from seisei.schema import Schema
 from seisei.spec import Spec
 from seisei.training.brief import trained
-from seisei.training.tensors import PICKLES, from_bytes
+from seisei.training.tensors import PICKLES, from_bytes, size_of
 
 # Fewer examples say nothing; of more training examples than this the rest is not looked at for copies.
 FEWEST, TRAINING = 20, 10_000
@@ -141,7 +141,7 @@ def _weights(path: Path) -> bytes:
         raise UserError("E-EVA-26", path, "is a pickle, wanted a .safetensors file", remedy)
     check_regular(path, code="E-EVA-25")
     try:
-        if (size := path.stat().st_size) > LARGEST:
+        if (size := size_of(path)) > LARGEST:
             raise UserError("E-EVA-27", path, f"{size:,} bytes are too many for Inception-v3", "give its weights only")
         return path.read_bytes()
     except OSError as error:

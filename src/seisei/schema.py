@@ -82,9 +82,11 @@ class Schema:
         Raises:
             UserError: something that is no schema, or an unknown modality.
         """
-        if not isinstance(data, dict) or "x" not in data:
+        if not isinstance(data, dict):
             raise UserError("E-*-02", where, "is not a schema", "use a run folder that seisei wrote")
-        y = data.get("y")
+        if lacking := [end for end in ("x", "y") if end not in data]:
+            raise UserError("E-*-02", where, f"lacks {lacking[0]!r}", "use a run folder that seisei wrote")
+        y = data["y"]
         return cls(_modality_from_json(data["x"], where), None if y is None else _modality_from_json(y, where))
 
 

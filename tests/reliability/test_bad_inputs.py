@@ -16,7 +16,7 @@ import cli_runs
 import numpy as np
 import pytest
 import torch
-from cli_runs import copy, edit_json, newest, pictures, retensor, rewrite, trained, with_header
+from cli_runs import copy, edit_json, newest, pictures, retensor, rewrite, trained, unsealed, with_header
 
 from seisei.cli.main import main
 from seisei.errors import VERB_CODES
@@ -72,7 +72,7 @@ def unknown_architecture(run: Path) -> None:
     def rename(recipe: Any) -> None:
         recipe["plan"]["objective"]["arguments"]["model"]["class"] = "os.system"
 
-    edit_json(run / "recipe.json", rename)
+    edit_json(unsealed(run) / "recipe.json", rename)
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -618,7 +618,7 @@ def test_decode_13_22_and_24(refused: Any, place: Path) -> None:
 
 def test_evaluate_1_arrays_are_gone(refused: Any, place: Path) -> None:
     run = copy(trained(), place / "run")
-    edit_json(run / "recipe.json", lambda recipe: recipe["data"].update(path=None))
+    edit_json(unsealed(run) / "recipe.json", lambda recipe: recipe["data"].update(path=None))
     refused(["evaluate", "run"], "E-EVA-01", "run", "give them again")
 
 

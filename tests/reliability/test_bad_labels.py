@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import json
 from pathlib import Path
 from typing import Any
 
 import cli_runs
 import numpy as np
 import pytest
-from cli_runs import copy, edit_json, trained
+from cli_runs import copy, edit_json, newest, trained, unsealed
 
 from seisei.cli.main import main
 from seisei.data.dataset import read_dataset
@@ -183,7 +184,7 @@ def test_compare(refused: Any, place: Path) -> None:
     refused(["compare", one, trained()], "E-CMP-08", "cannot predict")
     refused(["compare", one, run(*GENERATIVE, rows=False)], "E-CMP-21", "digits")
     changed = copy(other, place / "changed")
-    edit_json(changed / "recipe.json", lambda recipe: recipe["data"].update(fingerprint="0" * 32))
+    edit_json(unsealed(changed) / "recipe.json", lambda recipe: recipe["data"].update(fingerprint="0" * 32))
     refused(["compare", one, "changed"], "E-CMP-21", "changed", "--data")
     refused(["compare", one, other, "--split", "tset"], "E-CMP-20", "tset", "test")
     refused(["compare", one, other, "--axes", "age", "--axes", "incme"], "E-CMP-22", "'incme'", "'income'")
@@ -199,8 +200,63 @@ def test_compare(refused: Any, place: Path) -> None:
 
 def test_a_comparison_of_arrays_needs_them(refused: Any, place: Path) -> None:
     gone = copy(run(*GENERATIVE), place / "gone")
-    edit_json(gone / "recipe.json", lambda recipe: recipe["data"].update(path=None))
+    edit_json(unsealed(gone) / "recipe.json", lambda recipe: recipe["data"].update(path=None))
     refused(["compare", "gone", run(*DISCRIMINANT)], "E-CMP-09", "arrays")
+
+
+# ---- what a run says of itself ----
+
+
+SWAPPED = {"no": "yes", "yes": "no"}
+
+
+def swap_classes(found: Path) -> None:
+    """Every prediction would be the other class."""
+    edit_json(
+        found / "schema.json", lambda schema: schema["y"].update(names=[SWAPPED[n] for n in schema["y"]["names"]])
+    )
+
+
+def change_scale(found: Path) -> None:
+    """Every log-density would be another."""
+    edit_json(found / "schema.json", lambda schema: schema["x"]["columns"][0].update(scale=1.0))
+
+
+def change_reach(found: Path) -> None:
+    edit_json(found / "recipe.json", lambda recipe: recipe["plan"].update(balance=0.5))
+
+
+@pytest.mark.parametrize(
+    ("change", "name"), [(swap_classes, "schema.json"), (change_scale, "schema.json"), (change_reach, "recipe.json")]
+)
+def test_a_run_whose_description_was_changed_is_refused(refused: Any, place: Path, change: Any, name: str) -> None:
+    changed = copy(run(*GENERATIVE), place / "changed", checkpoints=2)
+    change(changed)
+    for verb, code in (("predict", "E-PRD-04"), ("score", "E-SCO-04")):
+        refused([verb, "changed", table()], code, f"changed/{name}", "SHA-256")
+    refused(["sample", "changed"], "E-SMP-04", f"changed/{name}", "SHA-256")
+    refused(["evaluate", "changed"], "E-EVA-34", f"changed/{name}", "not as it was when step-", "put back")
+    refused(["resume", "changed", "--steps", "60"], "E-RES-05", f"changed/{name}", "not as it was")
+    refused(["compare", "changed", run(*DISCRIMINANT)], "E-CMP-04", f"changed/{name}", "not as it was")
+
+
+def test_a_run_of_before_its_description_was_sealed_still_works(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = unsealed(copy(run(*GENERATIVE), place / "old"))
+    assert "run" not in json.loads((newest(old) / "manifest.json").read_text())
+    main(["predict", "old", str(table())])
+    before = capsys.readouterr().out
+    main(["predict", str(run(*GENERATIVE)), str(table())])
+    assert before == capsys.readouterr().out != ""
+
+
+@pytest.mark.parametrize("change", [lambda schema: schema.pop("y") and None, lambda schema: schema.update(y=None)])
+def test_a_classifier_whose_schema_lacks_its_classes(refused: Any, place: Path, change: Any) -> None:
+    lacking = copy(run(*GENERATIVE), place / "lacking")
+    edit_json(unsealed(lacking) / "schema.json", change)
+    refused(["predict", "lacking", table()], "E-PRD-02", "lacking/schema.json", "lacks 'y'")
+    refused(["sample", "lacking", "-n", "4"], "E-SMP-02", "lacking/schema.json", "lacks 'y'")
 
 
 # ---- pictures without a label ----

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import struct
@@ -19,6 +20,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from cli_runs import edit_json
 from tiny import ended, finished, forked, request, told, train
 
 from seisei import session
@@ -27,7 +29,7 @@ from seisei.training import checkpoint as checkpoints
 from seisei.training.checkpoint import Checkpoints, read, room_for
 from seisei.training.loop import Training
 from seisei.training.run import RunFolder
-from seisei.training.tensors import all_finite, from_bytes, to_bytes
+from seisei.training.tensors import all_finite, from_bytes, replace_bytes, to_bytes
 
 TENSORS = {"model": {"w": torch.arange(300.0).reshape(30, 10), "b": torch.ones(3)}, "average": {"w": torch.zeros(40)}}
 FILES = ["model.safetensors", "average.safetensors", "state.json", "manifest.json"]
@@ -108,7 +110,7 @@ def test_a_missing_file_and_swapped_files_are_detected(folder: Checkpoints) -> N
     a, b = one.read_bytes(), two.read_bytes()
     one.write_bytes(b), two.write_bytes(a)
     found, (note,) = folder.newest()
-    assert found.step == 10 and "average.safetensors: SHA-256" in note
+    assert found.step == 10 and re.search(r"average.safetensors: \d+ bytes, wanted \d+;", note)
 
 
 def test_without_hashes_a_flipped_bit_would_pass(folder: Checkpoints, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,6 +124,136 @@ def test_without_hashes_a_flipped_bit_would_pass(folder: Checkpoints, monkeypatc
     listing["files"][path.name] = {"bytes": size, "sha256": __import__("hashlib").sha256(data).hexdigest()}
     (path.parent / "manifest.json").write_text(json.dumps(listing))
     assert folder.newest()[0].step == 20
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("kind", ["pipe", "device", "link to a pipe", "endless"])
+def test_what_is_no_regular_file_is_not_read(kind: str, name: str, folder: Checkpoints) -> None:
+    """A pipe would wait for ever, and a device has no end."""
+    victim = folder.folder / "step-00000020" / name
+    victim.unlink()
+    if kind == "pipe":
+        os.mkfifo(victim)
+    elif kind == "device":
+        victim.symlink_to("/dev/zero")
+    elif kind == "link to a pipe":
+        os.mkfifo(folder.folder / "pipe")
+        victim.symlink_to(folder.folder / "pipe")
+    else:
+        with open(victim, "wb") as file:
+            file.truncate(1 << 42)
+    found, (note,) = folder.newest()
+    assert found.step == 10 and ("manifest" if name == "manifest.json" else name) in note
+
+
+def test_a_link_to_the_same_content_is_read(folder: Checkpoints, tmp_path: Path) -> None:
+    victim = folder.folder / "step-00000020" / "model.safetensors"
+    victim.rename(tmp_path / "elsewhere")
+    victim.symlink_to(tmp_path / "elsewhere")
+    assert folder.newest()[0].step == 20
+
+
+def test_a_checkpoint_under_the_name_of_another_step_is_refused(folder: Checkpoints) -> None:
+    (folder.folder / "step-00000020").rename(folder.folder / "step-00000030")
+    found, (note,) = folder.newest()
+    assert found.step == 10 and "step-00000030: holds step 20, its name says 30" in note
+    with pytest.raises(UserError, match="rename it back to step-00000020"):
+        folder.newest(exact=30)
+    edit_json(folder.folder / "step-00000030" / "manifest.json", lambda manifest: manifest.update(step=30))
+    assert folder.newest()[0].step == 10, "its state knows better"
+
+
+# ---- the run's own files ----
+
+
+def run_of(path: Path) -> RunFolder:
+    """A run with a recipe, a schema and the checkpoints of two steps."""
+    run = RunFolder.create(path, "x")
+    run.write("recipe.json", {"steps": 20})
+    run.write("schema.json", {"x": 1})
+    for step in (10, 20):
+        run.checkpoints.save(step, TENSORS, {"step": step})
+    return run
+
+
+@pytest.mark.parametrize("name", ["recipe.json", "schema.json"])
+def test_the_files_of_a_run_belong_to_its_checkpoints(name: str, tmp_path: Path) -> None:
+    path = run_of(tmp_path / "run").path
+    kept = (path / name).read_bytes()
+    for worse in (kept.replace(b"1", b"2").replace(b"20", b"21"), b""):
+        (path / name).write_bytes(worse)
+        with pytest.raises(UserError, match=f"{name}: is not as it was when step-00000020 was written .*put back"):
+            RunFolder.open(path).checkpoints.newest()
+    (path / name).unlink()
+    with pytest.raises(UserError, match=f"{name}: is missing"):
+        RunFolder(path).checkpoints.newest()
+    (path / name).write_bytes(kept)
+    assert RunFolder.open(path).checkpoints.newest()[0].step == 20
+    path.rename(tmp_path / "moved")
+    shutil.copytree(tmp_path / "moved", tmp_path / "copied")
+    assert RunFolder.open(tmp_path / "copied").checkpoints.newest()[0].step == 20
+
+
+def test_a_recipe_that_the_program_changes_takes_all_checkpoints_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At whatever instant it is killed, the file that is there, old or new, belongs to every checkpoint."""
+    path = run_of(tmp_path / "run").path
+    seen = 0
+
+    def watched(target: Path, content: bytes) -> None:
+        nonlocal seen
+        replace_bytes(target, content)
+        for step in (10, 20):
+            assert RunFolder.open(path).checkpoints.newest(exact=step)[0].step == step
+        seen += 1
+
+    monkeypatch.setattr(checkpoints, "replace_bytes", watched)
+    monkeypatch.setattr("seisei.training.run.replace_bytes", watched)
+    run = RunFolder.open(path)
+    run.write("recipe.json", {"steps": 30})
+    assert seen == 3, "two manifests and the recipe"
+    run.write("schema.json", {"x": 1})
+    assert seen == 4, "what is the same changes no manifest"
+    run.checkpoints.save(30, TENSORS, {"step": 30})
+    assert RunFolder.open(path).checkpoints.newest()[0].step == 30
+
+
+def test_a_checkpoint_of_another_run_does_not_become_one_of_this(tmp_path: Path) -> None:
+    run, other = run_of(tmp_path / "run"), RunFolder.create(tmp_path / "other", "x")
+    other.write("recipe.json", {"steps": 99})
+    other.checkpoints.save(40, TENSORS, {"step": 40})
+    shutil.copytree(other.checkpoints.folder / "step-00000040", run.checkpoints.folder / "step-00000040")
+    for _ in range(2):
+        found, (note,) = RunFolder.open(run.path).checkpoints.newest()
+        assert found.step == 20 and "recipe.json: is not as it was when step-00000040 was written" in note
+        RunFolder.open(run.path).write("recipe.json", {"steps": 50})
+
+
+@pytest.mark.parametrize(
+    "left", [[], [".lock"], [".lock", ".recipe.json.123.tmp"], [".lock", "recipe.json", ".schema.json.123.tmp"]]
+)
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_start_that_was_interrupted_does_not_block_its_name(left: list[str], overwrite: bool, tmp_path: Path) -> None:
+    place = tmp_path / "run"
+    place.mkdir()
+    for name in left:
+        (place / name).write_text("{")
+    if len(left) > 1:
+        with pytest.raises(UserError, match="stopped before its first step"):
+            RunFolder.open(place)
+    made = RunFolder.create(place, "any", overwrite=overwrite)
+    assert not {path.name for path in made.path.iterdir()} - {".lock"}
+
+
+@pytest.mark.parametrize("kept", ["mine.txt", "checkpoints", ".hidden", "log.jsonl"])
+def test_what_is_no_interrupted_start_is_not_removed(kept: str, tmp_path: Path) -> None:
+    for name in (".lock", ".recipe.json.123.tmp", kept):
+        (tmp_path / name).write_text("{")
+    for overwrite in (False, True):
+        with pytest.raises(UserError):
+            RunFolder.create(tmp_path, "any", overwrite=overwrite)
+    assert (tmp_path / kept).exists()
 
 
 def test_when_none_is_whole_each_reason_is_given(folder: Checkpoints) -> None:

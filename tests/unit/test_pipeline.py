@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from cli_runs import unsealed
 
 from seisei import catalog, seeds
 from seisei.capabilities import VERBS, offers
@@ -379,6 +380,7 @@ def test_weights_of_another_model_are_refused_by_name(tmp_path: Path) -> None:
     recipe_json = json.loads((tmp_path / "r" / "recipe.json").read_text())
     recipe_json["plan"]["objective"]["arguments"]["model"]["arguments"]["decoder"]["arguments"]["width"] = 24
     (tmp_path / "r" / "recipe.json").write_text(json.dumps(recipe_json))
+    unsealed(tmp_path / "r")
     with pytest.raises(
         UserError, match=r"average.safetensors: tensor 'decoder\.\S+' has shape \(.*16.*, wanted \(.*24"
     ):

@@ -87,6 +87,9 @@ class Artifact:
         # The sizes in recipe.json are believed only when the weights have them: they are as large as they are.
         check_weights(outline(spec).state_dict(), checkpoint.tensors[name], where)
         model = spec.build()
+        if isinstance(model, Decides) and not isinstance(schema.y, Label):
+            problem = f"lacks 'y', the classes of a {type(model).__name__}"
+            raise UserError("E-*-02", f"{path}/schema.json", problem, "put back the file of this run, or train again")
         load_weights(model, checkpoint.tensors[name], where)
         if recipe["plan"].get("format") == "channels_last":
             model = model.to(memory_format=torch.channels_last)

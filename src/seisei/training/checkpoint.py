@@ -2,7 +2,8 @@
 
 Files are written under a temporary name, flushed and fsynced; ``manifest.json`` with the SHA-256 of each comes last;
 the folder is renamed and its parent fsynced. There is no pointer to the latest: the newest *verified* one is found by
-looking.
+looking. The manifest also has the SHA-256 of the run's ``recipe.json`` and ``schema.json``, without which the weights
+mean nothing.
 """
 
 from __future__ import annotations
@@ -21,10 +22,21 @@ from typing import Any
 from torch import Tensor
 
 from seisei.errors import ResourceError, UserError
-from seisei.training.tensors import PICKLES, all_finite, from_bytes, sync_folder, to_bytes, write_bytes
+from seisei.training.tensors import (
+    PICKLES,
+    all_finite,
+    from_bytes,
+    replace_bytes,
+    size_of,
+    sync_folder,
+    to_bytes,
+    write_bytes,
+)
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+# The files of a run that its checkpoints are sealed with, and the bytes that a manifest has at most.
+SEALED, LARGEST_MANIFEST = ("recipe.json", "schema.json"), 1 << 20
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EROFS}
 _NAME = re.compile(r"step-(\d{8,12})$")
 
@@ -52,6 +64,8 @@ class Checkpoints:
         self.folder, self.keep = folder, keep
         # The step of the best weights, which stay whatever comes after them.
         self.pinned: int | None = None
+        # The SHA-256 of the run's files, as this process wrote them.
+        self.seals: dict[str, str] = {}
 
     def paths(self) -> list[Path]:
         """Every checkpoint folder, the newest first, verified or not."""
@@ -63,6 +77,23 @@ class Checkpoints:
     def steps(self) -> list[int]:
         """The steps that there is a checkpoint of, the newest first, verified or not."""
         return [_step(path) for path in self.paths()]
+
+    def seal(self, name: str, content: bytes) -> None:
+        """Take note of a file of the run that is about to be written.
+
+        Checkpoints that belong to the file as it is will also belong to it as it becomes: whenever a process is killed,
+        one of the two is there. Those that do not belong to it stay refused.
+        """
+        there, self.seals[name] = _digest_of(self.folder.parent / name), _sha256(content)
+        for path in self.paths():
+            try:
+                manifest = _manifest(path)
+            except UserError:
+                continue
+            kept = manifest.get("run", {}).get(name, [])
+            if there in kept and self.seals[name] not in kept:
+                kept.append(self.seals[name])
+                replace_bytes(path / MANIFEST, _json(manifest))
 
     def save(self, step: int, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> Path:
         """Write a checkpoint, read it back, then remove those that are too old.
@@ -78,10 +109,11 @@ class Checkpoints:
         temporary = self.folder / f".{final.name}.{os.getpid()}.tmp"
         files = {f"{group}.safetensors": to_bytes(values) for group, values in tensors.items()}
         files["state.json"] = _json(dict(state))
-        listing = {
-            name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()
-        }
-        files[MANIFEST] = _json({"format": FORMAT, "step": step, "files": listing})
+        listing = {name: {"bytes": len(data), "sha256": _sha256(data)} for name, data in files.items()}
+        # A resumed process has not written them all: those that are there were compared when it loaded its checkpoint.
+        known = {name: self.seals.get(name) or _digest_of(self.folder.parent / name) for name in SEALED}
+        seals = {name: [seal] for name, seal in known.items() if seal is not None}
+        files[MANIFEST] = _json({"format": FORMAT, "step": step, "files": listing, "run": seals})
         try:
             self.folder.mkdir(exist_ok=True)
             shutil.rmtree(temporary, ignore_errors=True)
@@ -155,12 +187,19 @@ class Checkpoints:
                 faults.append(fault)
                 continue
             return found, [f"{f.where}: {f.problem}; using step {found.step} instead" for f in faults]
-        if len(faults) == 1:
+        if len({fault.where for fault in faults}) == 1:
             raise faults[0]
         reasons = " · ".join(f"{f.where}: {f.problem}" for f in faults[:5])
         raise UserError(
             "E-RES-25", self.folder, f"no checkpoint is whole: {reasons}", "start again with `seisei train`"
         )
+
+
+MEND = "copy the checkpoint again, or resume from an older one"
+
+
+def _named(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
 
 
 def _step(path: Path) -> int:
@@ -183,45 +222,90 @@ def _whole(path: Path) -> bool:
     return True
 
 
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _digest_of(path: Path) -> str | None:
+    """The SHA-256 of a file, None where there is none."""
+    return _sha256(path.read_bytes()) if path.is_file() else None
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    """A checkpoint's manifest, of a form that can be relied on.
+
+    Raises:
+        UserError: it is missing, damaged, or of another format.
+    """
+    manifest, where = path / MANIFEST, _named(path)
+    if not manifest.is_file():
+        raise UserError("E-RES-03", where, "has no manifest", MEND)
+    try:
+        if manifest.stat().st_size > LARGEST_MANIFEST:
+            raise ValueError
+        content: dict[str, Any] = json.loads(manifest.read_bytes())
+        version, _ = content["format"], int(content["step"])
+        for entry in dict(content["files"]).values():
+            int(entry["bytes"]), str(entry["sha256"])
+        if not all(isinstance(seals, list) for seals in dict(content.get("run", {})).values()):
+            raise TypeError
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        at = f" at byte {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
+        raise UserError("E-RES-04", f"{where}/{MANIFEST}", f"is not a manifest{at}", MEND) from error
+    if version != FORMAT:
+        raise UserError(
+            "E-RES-11", f"{where}/{MANIFEST}", f"format {version}, this program reads {FORMAT}", "upgrade seisei"
+        )
+    return content
+
+
 def verify(path: Path) -> tuple[int, dict[str, bytes]]:
     """A checkpoint's step and files, each compared with the manifest.
 
     Raises:
         UserError: what is damaged, by name.
     """
-    manifest, where = path / MANIFEST, f"{path.parent.name}/{path.name}"
-    mend = "copy the checkpoint again, or resume from an older one"
-    if not manifest.is_file():
-        raise UserError("E-RES-03", where, "has no manifest", mend)
-    try:
-        content = json.loads(manifest.read_bytes())
-        version, step, listing = content["format"], int(content["step"]), dict(content["files"])
-        wanted = {str(name): (int(entry["bytes"]), str(entry["sha256"])) for name, entry in listing.items()}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        at = f" at byte {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
-        raise UserError("E-RES-04", f"{where}/{MANIFEST}", f"is not a manifest{at}", mend) from error
-    if version != FORMAT:
-        raise UserError(
-            "E-RES-11", f"{where}/{MANIFEST}", f"format {version}, this program reads {FORMAT}", "upgrade seisei"
-        )
+    content, where = _manifest(path), _named(path)
     files = {}
-    for name, (size, digest) in wanted.items():
+    for name, entry in content["files"].items():
+        size, digest = int(entry["bytes"]), str(entry["sha256"])
         if name != os.path.basename(name) or name.startswith(".") or "\0" in name:
             raise UserError(
-                "E-RES-04", f"{where}/{MANIFEST}", f"names {name!r}, which is no file of a checkpoint", mend
+                "E-RES-04", f"{where}/{MANIFEST}", f"names {name!r}, which is no file of a checkpoint", MEND
             )
         try:
+            if (there := size_of(path / name)) != size:
+                problem = f"{there} bytes, wanted {size}"
+                raise UserError("E-*-04", f"{where}/{name}", problem, MEND, found=there, wanted=size)
             data = (path / name).read_bytes()
         except FileNotFoundError as error:
-            raise UserError("E-*-04", f"{where}/{name}", "is missing", mend) from error
+            raise UserError("E-*-04", f"{where}/{name}", "is missing", MEND) from error
         except OSError as error:
-            raise UserError("E-*-04", f"{where}/{name}", f"cannot be read ({error.strerror})", mend) from error
-        found = hashlib.sha256(data).hexdigest()
-        if len(data) != size or found != digest:
-            problem = f"SHA-256 {found[:8]}… ({len(data)} bytes), wanted {digest[:8]}… ({size} bytes)"
-            raise UserError("E-*-04", f"{where}/{name}", problem, mend, found=found, wanted=digest)
+            raise UserError("E-*-04", f"{where}/{name}", f"cannot be read ({error.strerror})", MEND) from error
+        found = _sha256(data)
+        if found != digest:
+            problem = f"SHA-256 {found[:8]}…, wanted {digest[:8]}…"
+            raise UserError("E-*-04", f"{where}/{name}", problem, MEND, found=found, wanted=digest)
         files[name] = data
-    return step, files
+    return int(content["step"]), files
+
+
+def _belongs(path: Path, step: int, state: dict[str, Any]) -> None:
+    """Refuse a checkpoint that is not of the step that its name says, or not of its run as the run is now.
+
+    Those of before have no seals, and are believed.
+    """
+    for held in (step, state.get("step", step)):
+        if held != _step(path):
+            problem = f"holds step {held}, its name says {_step(path)}"
+            raise UserError("E-*-04", _named(path), problem, f"rename it back to step-{step:08d}, or remove it")
+    sealed: dict[str, list[str]] = _manifest(path).get("run", {})
+    for name, seals in sealed.items():
+        if name in SEALED and (found := _digest_of(path.parent.parent / name)) not in seals:
+            how = "is missing" if found is None else f"is not as it was when {path.name} was written"
+            told = "" if found is None else f" (SHA-256 {found[:8]}…, wanted {str(seals[-1])[:8]}…)"
+            remedy = "put back the file of this run, or train again"
+            raise UserError("E-*-04", path.parent.parent / name, how + told, remedy, found=found, wanted=seals)
 
 
 def read(path: Path) -> Checkpoint:
@@ -231,7 +315,7 @@ def read(path: Path) -> Checkpoint:
         UserError: what is damaged, by name.
     """
     step, files = verify(path)
-    where = f"{path.parent.name}/{path.name}"
+    where = _named(path)
     groups = {
         n.removesuffix(".safetensors"): from_bytes(d, f"{where}/{n}")
         for n, d in files.items()
@@ -250,6 +334,7 @@ def read(path: Path) -> Checkpoint:
         raise UserError(
             "E-RES-19", f"{where}/state.json", "is missing or damaged", "resume from an older one"
         ) from error
+    _belongs(path, step, state)
     return Checkpoint(step, path, groups, state)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from seisei.errors import UserError
 from seisei.paths import check_regular
-from seisei.training.tensors import PICKLES, from_bytes
+from seisei.training.tensors import PICKLES, from_bytes, size_of
 
 # VGG-19 with its classifier has half of that; missing tensors that an error names.
 LARGEST, NAMED = 1 << 30, 3
@@ -61,7 +61,7 @@ def _bytes(path: Path, what: str) -> bytes:
         raise UserError("E-*-03", path, "is a pickle, wanted a .safetensors file", remedy)
     check_regular(path, code="E-*-01")
     try:
-        if (size := path.stat().st_size) > LARGEST:
+        if (size := size_of(path)) > LARGEST:
             raise UserError("E-*-07", path, f"{size:,} bytes are too many for {what}", "give its weights only")
         return path.read_bytes()
     except OSError as error:

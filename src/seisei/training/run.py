@@ -15,7 +15,7 @@ from typing import Any
 from seisei.errors import ResourceError, UserError
 from seisei.paths import check_name, check_regular
 from seisei.shell import quoted
-from seisei.training.checkpoint import FULL, Checkpoints
+from seisei.training.checkpoint import FULL, SEALED, Checkpoints
 from seisei.training.lock import Lock, unwritable
 from seisei.training.tensors import PICKLES, replace_bytes
 
@@ -72,7 +72,7 @@ class RunFolder:
             raise UserError("E-TRN-20", output, "is a file, wanted a folder", "choose another --output")
         if not output.is_dir() or all(path.name == ".lock" for path in output.iterdir()):
             return False
-        if not overwrite:
+        if not overwrite and not is_interrupted_start(output):
             remedy = f"resume it with `seisei resume {quoted(output)}`, pass --overwrite, or choose another --output"
             raise UserError("E-TRN-20", output, "is not empty", remedy)
         return True
@@ -104,6 +104,9 @@ class RunFolder:
                 raise UserError(
                     "E-*-03", f"{path}/{pickles[0]}", "pickle formats are not loaded", "save it again as safetensors"
                 )
+            if any(folder.iterdir()) and is_interrupted_start(folder):
+                problem = "is a training that was stopped before its first step; there is nothing to go on with"
+                raise UserError("E-*-02", path, problem, "start it again with `seisei train` and the same --output")
             raise UserError(
                 "E-*-02",
                 path,
@@ -132,6 +135,8 @@ class RunFolder:
         self.check()
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
+            if name in SEALED:
+                self.checkpoints.seal(name, data)
             replace_bytes(target, data)
         except OSError as error:
             problem = f"cannot be written ({error.strerror})"
@@ -173,7 +178,7 @@ class RunFolder:
     def log_size(self) -> int:
         """How long the log is, forced to disk first: a checkpoint says up to where the log belongs to it."""
         path = self.path / "log.jsonl"
-        if not path.exists():
+        if not path.is_file():
             return 0
         with open(path, "rb") as file:
             os.fsync(file.fileno())
@@ -182,14 +187,14 @@ class RunFolder:
     def cut_log(self, size: int) -> None:
         """Forget what was logged after a checkpoint: those steps are made again."""
         path = self.path / "log.jsonl"
-        if path.exists() and path.stat().st_size > size:
+        if path.is_file() and path.stat().st_size > size:
             os.truncate(path, size)
 
     def events(self) -> Iterator[dict[str, Any]]:
         """What was logged; a last line that was cut off is left out."""
         path = self.path / "log.jsonl"
         check_regular(path, code="E-*-02")
-        if path.exists():
+        if path.is_file():
             with open(path, encoding="utf-8", errors="replace") as file:
                 for line in file:
                     try:
@@ -264,9 +269,16 @@ def _unused(base: Path) -> Path:
     raise UserError("E-TRN-20", base, "and 999 like it exist", "choose an --output")
 
 
+def is_interrupted_start(folder: Path) -> bool:
+    """Whether a folder holds nothing but what a training leaves that was killed before its description was complete."""
+    names = {path.name for path in folder.iterdir()}
+    ours = {name for name in names if name in (".lock", ".writable") or (name[:1] == "." and name.endswith(".tmp"))}
+    return len(names - ours) <= 1 and names - ours <= set(SEALED)
+
+
 def _empty(folder: Path) -> None:
     """Remove a run, unless somebody is at work on it."""
-    if not (folder / "recipe.json").is_file():
+    if not (folder / "recipe.json").is_file() and not is_interrupted_start(folder):
         raise UserError("E-TRN-20", folder, "is not a run, so it is not overwritten", "choose another --output")
     lock = Lock(folder / ".lock")
     try:

@@ -6,8 +6,10 @@ damaged or hostile file is refused by name before anything is allocated for it.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,18 @@ from seisei.errors import UserError
 
 PICKLES = {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin", ".joblib"}
 LARGEST_HEADER, MOST_TENSORS = 8 << 20, 100_000
+
+
+def size_of(path: Path) -> int:
+    """The size of a regular file, looked at before it is opened: a pipe would wait for ever, a device may have no end.
+
+    Raises:
+        OSError: it is missing, or no regular file.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return found.st_size
 
 
 def write_bytes(path: Path, content: bytes) -> None:
