@@ -678,6 +678,9 @@ def fitted(plan: Plan, data: Dataset, world: int = 1) -> tuple[Plan, dict[str, s
         fit = count - count % parts
         notes[""] = f"batches of {fit:,}, not {plan.batch:,}: there are {count:,} training {noun}s"
         return plan.override("batch", fit), notes
+    if plan.batch % parts and all(turn.sweep is not None for turn in outline(plan.objective).turns()):
+        # Sweeps are given all examples, whatever a batch is.
+        return plan.override("batch", parts), notes
     if plan.batch % parts:
         counts = [n for n in range(1, plan.batch + 1) if plan.batch % (n * plan.micro) == 0][:8]
         problem = f"{plan.batch} does not divide by {world} processes of {plan.micro} parts"

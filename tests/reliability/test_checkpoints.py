@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 import torch
+from cli_runs import edit_json
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from cli_runs import edit_json
 from tiny import ended, finished, forked, request, told, train
 
 from seisei import session
