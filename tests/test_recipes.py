@@ -551,7 +551,9 @@ def advanced(training: Training, steps: int) -> Checkpoint:
 
 
 def same_bits(one: Checkpoint, other: Checkpoint) -> bool:
-    return one.state == other.state and all(
+    # How long it took so far differs from run to run.
+    told = [{k: v for k, v in each.state.items() if k != "seconds"} for each in (one, other)]
+    return told[0] == told[1] and all(
         to_bytes(values) == to_bytes(other.tensors[name]) for name, values in one.tensors.items()
     )
 
