@@ -26,7 +26,7 @@ from toy import plan_for_two  # noqa: E402
 
 from seisei import recipes, session  # noqa: E402
 from seisei.errors import SeiseiError, Stopped, UserError  # noqa: E402
-from seisei.session import Execution, Request  # noqa: E402
+from seisei.session import DataOptions, Execution, Request  # noqa: E402
 from seisei.spec import parameters  # noqa: E402
 from seisei.training.engine import Engine  # noqa: E402
 
@@ -49,13 +49,15 @@ def make(job: dict[str, Any]) -> None:
     recipe = job["recipe"]
     fits = parameters(recipes.recipe("vae" if recipe == "toy" else recipe))
     shared = {name: value for name, value in DIALS.items() if name in fits}
-    dials = {**shared, "steps": job["steps"], **job.get("dials", {})}
+    steps = {"steps": job["steps"]} if "steps" in fits else {}
+    dials = {**shared, **steps, **job.get("dials", {})}
     if recipe == "toy":
         recipe, session.plan_for = "vae", plan_for_two
     overrides = {"micro": job["micro"]} if "micro" in job else {}
     request = Request(
         recipe,
-        "digits",
+        job.get("data", "digits"),
+        options=DataOptions(**job.get("options", {})),
         dials=dials,
         overrides=overrides,
         output=Path(job["output"]),

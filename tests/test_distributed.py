@@ -13,11 +13,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from seisei.modalities.files import png_bytes
+from seisei.recipes import RECIPES as ALL
 from seisei.training.run import RunFolder
 
 pytestmark = pytest.mark.distributed
@@ -135,6 +138,69 @@ def test_two_processes_that_share_the_parameters_are_one(name: str, runs: Path) 
     limit = 1e-3 if name == "pixels" else 1e-5
     assert largest_difference(runs / f"one-{name}", runs / f"sharded-{name}", "model/") < limit
     assert largest_difference(runs / f"one-{name}", runs / f"sharded-{name}", "average/") < limit
+
+
+SMALL_GAN: dict[str, Any] = {"latent": 4, "width": 8, "depth": 1, "batch": 16}
+SMALL_PRIOR: dict[str, Any] = {"layers": 1, "heads": 2, "dropout": 0.0, "width": 16, "batch": 16}
+TRANSLATION: dict[str, Any] = {"network": "auto", "width": 4, "halvings": 2, "batch": 4}
+# Every recipe; those of `RECIPES` above are compared more closely.
+EVERY: dict[str, dict[str, Any]] = {
+    "vae": {},
+    "autoencoder": {},
+    "gan": {"dials": SMALL_GAN},
+    "cgan": {"dials": SMALL_GAN},
+    "vqvae": {"dials": {"codes": 16, "dim": 4, "depth": 1, "width": 8, "batch": 16}},
+    "vqvae2": {"dials": {"codes": 16, "dim": 4, "depth": 1, "width": 8, "batch": 16}},
+    "prior": {"dials": SMALL_PRIOR},
+    "vqvae+prior": {"dials": {**SMALL_PRIOR, "codes": 16, "codec_steps": 3}},
+    "discriminant": {},
+    "discriminative": {"dials": {"network": "mlp"}},
+    "generative": {"dials": {"density": "vae", "width": 16, "latent": 4}},
+    "pix2pix": {"data": "pairs", "dials": TRANSLATION},
+    "colorize": {"data": "photos", "dials": TRANSLATION},
+    "stylize": {"data": "photos", "dials": {"width": 4, "batch": 4}, "options": {"style": "photos"}},
+}
+
+
+def test_every_recipe_is_here() -> None:
+    assert set(EVERY) == set(ALL)
+
+
+@pytest.fixture(scope="module")
+def every(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every recipe by one process and by two."""
+    folder = tmp_path_factory.mktemp("every")
+    draw = np.random.default_rng(0)
+    for place in ("photos", "pairs/a", "pairs/b"):
+        (folder / place).mkdir(parents=True)
+        for number in range(24):
+            values = draw.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+            (folder / place / f"{number:02}.png").write_bytes(png_bytes(values))
+
+    def jobs(kind: str) -> list[dict[str, Any]]:
+        found = []
+        for name, job in EVERY.items():
+            data = {"data": str(folder / job["data"])} if "data" in job else {}
+            style = {"options": {"style": str(folder / job["options"]["style"])}} if "options" in job else {}
+            found.append({**job, **data, **style, "recipe": name, "steps": 3, "output": str(folder / f"{kind}-{name}")})
+        return found
+
+    alone, pair = start(jobs("one"), 1), start(jobs("two"), 2)
+    for processes in (alone, pair):
+        for code, text in finish(processes, timeout=300):
+            assert code == 0 and "E-" not in text, text
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EVERY)
+def test_two_processes_train_every_recipe_as_one_does(name: str, every: Path) -> None:
+    one, two = weights(every / f"one-{name}"), weights(every / f"two-{name}")
+    assert one.keys() == two.keys()
+    for which, value in one.items():
+        if not which.startswith("optimizer-"):
+            scale = max(1.0, float(value.double().abs().max()))
+            assert float((value.double() - two[which].double()).abs().max()) < 1e-4 * scale, which
 
 
 @pytest.mark.parametrize("name", ["elbo", "iwae", "conv"])

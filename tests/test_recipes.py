@@ -551,7 +551,9 @@ def advanced(training: Training, steps: int) -> Checkpoint:
 
 
 def same_bits(one: Checkpoint, other: Checkpoint) -> bool:
-    return one.state == other.state and all(
+    # How long it took so far differs from run to run.
+    told = [{k: v for k, v in each.state.items() if k != "seconds"} for each in (one, other)]
+    return told[0] == told[1] and all(
         to_bytes(values) == to_bytes(other.tensors[name]) for name, values in one.tensors.items()
     )
 
@@ -1074,6 +1076,15 @@ def trained_steps(name: str) -> int:
     return 20 if "steps" in parameters(recipe(name)) else 1
 
 
+def samples_of(run: seisei.Run) -> dict[str, int]:
+    """A few importance samples, where the model takes some."""
+    try:
+        run.check_samples(3)
+    except UserError:
+        return {}
+    return {"samples": 3}
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_run_from_data_to_verbs(name: str, runs: Path) -> None:
     run = trained(name, runs)
@@ -1111,7 +1122,7 @@ def test_a_run_from_data_to_verbs(name: str, runs: Path) -> None:
         "decode": lambda r: r.decode(
             np.zeros((2, r.encode(digits).shape[1] if "encode" in r.verbs else 3), np.float32)
         ),
-        "score": lambda r: r.score(digits, samples=3).nats,
+        "score": lambda r: r.score(digits, **samples_of(r)).nats,
         "predict": lambda r: r.predict(digits).labels,
         "impute": lambda r: r.impute(digits[:2], hole[None], 3)[1],
         "translate": lambda r: r.translate(digits[:5]),
@@ -1128,7 +1139,7 @@ def test_a_run_from_data_to_verbs(name: str, runs: Path) -> None:
             with pytest.raises(UserError, match=f"cannot {verb}; it can: ") as caught:
                 call(run)
             assert "\n" not in str(caught.value) and caught.value.code_for(verb).startswith("E-")
-    scores = run.evaluate(samples=3, most=20)["scores"]
+    scores = run.evaluate(**samples_of(run), most=20)["scores"]
     assert scores and all(math.isfinite(s["value"]) for s in scores)
     events = list(run.folder.events())
     steps = [e["step"] for e in events if e["event"] == "train"]
@@ -1142,4 +1153,4 @@ def test_the_same_command_gives_the_same_bits_and_another_seed_others(runs: Path
     ) == weights_of(second.path, "optimizer-model")
     assert weights_of(first.path) != weights_of(other.path)
     assert np.array_equal(first.sample(3), second.sample(3)) and not np.array_equal(first.sample(3), other.sample(3))
-    assert first.evaluate(samples=3, most=20) == second.evaluate(samples=3, most=20)
+    assert first.evaluate(most=20) == second.evaluate(most=20)

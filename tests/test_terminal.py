@@ -106,7 +106,7 @@ def test_classes_and_columns_of_tables(
     assert "PWNED" in printed
     assert EVIL in (tmp_path / "p.csv").read_bytes().decode()  # files keep the names
     said(["sample", "R", "-n", "2", "--label", "nope"], capsys, code=2)
-    said(["score", "R", rows, "--samples", "2"], capsys)
+    said(["score", "R", rows], capsys)
 
 
 def test_the_display_shows_no_escapes(capsys: pytest.CaptureFixture[str]) -> None:

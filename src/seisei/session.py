@@ -53,6 +53,7 @@ from seisei.training.hooks import (
     recover,
 )
 from seisei.training.loop import Hook, Training, fit
+from seisei.training.optim import learning_rate
 from seisei.training.plan import Plan
 from seisei.training.run import Listener, RunFolder
 from seisei.training.signals import Asked, Signals, Stopping
@@ -350,8 +351,8 @@ def resume(
         raise UserError(
             "E-*-02", f"{path}/recipe.json", f"lacks {error}", "use a run folder that seisei wrote"
         ) from error
-    if steps is not None:
-        plan = plan.override("steps", steps)
+    asked = plan if steps is None else plan.override("steps", steps)
+    first, plan = plan, asked
     with Engine(execution or kept) as engine:
         told = listeners if engine.is_main else ()
         engine.resume_command = run.resume_command
@@ -370,6 +371,8 @@ def resume(
         dataset = _data_again(path, data, options, seed, before, accept_new_data, _scan_progress(told))
         # As it was, unless the data are fewer now.
         plan, batches = fitted(plan, dataset, engine.world)
+        if checkpoint is not None and (stretched := _stretched(first, plan, checkpoint.step)):
+            batches[""] = "; ".join(filter(None, [batches.get(""), stretched]))
         _fits(plan, dataset)
         for note in engine.notes + notes + ([] if checkpoint is None else _changes(checkpoint.state, engine)):
             _tell(told, {"event": "note", "what": note})
@@ -400,6 +403,27 @@ def _data_again(
         problem = f"the data changed: {dataset.report['splits']} now, {then} when the run began"
         raise UserError("E-RES-15", given, problem, "restore them, or pass --accept-new-data")
     return dataset
+
+
+def _stretched(before: Plan, now: Plan, step: int) -> str:
+    """A sentence where more steps change the learning rate of the next one; empty where they do not.
+
+    Every schedule is a function of the fraction of training done, so that more steps stretch it.
+    """
+    then = learning_rate(before.optim, min(1.0, (step + 0.5) / before.steps))
+    rate = learning_rate(now.optim, (step + 0.5) / now.steps)
+    if now.steps == before.steps or abs(rate - then) <= 0.01 * max(rate, then) or _by_sweeps(now):
+        return ""
+    return (
+        f"the schedule now spans {now.steps:,} steps, not {before.steps:,}: the learning rate at step {step:,} is "
+        f"{rate:.3g} instead of {then:.3g}"
+    )
+
+
+def _by_sweeps(plan: Plan) -> bool:
+    """Whether all that is learned is learned by sweeps, which have neither batches nor a learning rate."""
+    objective = cast(Objective, outline(plan.objective))
+    return all(turn.sweep is not None for turn in objective.turns())
 
 
 def _converged(state: dict[str, Any]) -> bool:
@@ -715,6 +739,9 @@ def fitted(plan: Plan, data: Dataset, world: int = 1) -> tuple[Plan, dict[str, s
         fit = count - count % parts
         notes[""] = f"batches of {fit:,}, not {plan.batch:,}: there are {count:,} training {noun}s"
         return plan.override("batch", fit), notes
+    if plan.batch % parts and _by_sweeps(plan):
+        # Sweeps are given all examples, whatever a batch is.
+        return plan.override("batch", parts), notes
     if plan.batch % parts:
         counts = [n for n in range(1, plan.batch + 1) if plan.batch % (n * plan.micro) == 0][:8]
         problem = f"{plan.batch} does not divide by {world} processes of {plan.micro} parts"

@@ -283,7 +283,8 @@ def test_pictures_without_a_label_are_for_training_alone(place: Path, capsys: py
         assert both.splits[part].tolist() == labelled.splits[part].tolist()
     assert both.splits["train"].tolist() == [*labelled.splits["train"].tolist(), *range(40, 47)]
     assert both.fingerprint != labelled.fingerprint and "7 pictures without a label" in both.report["notes"][-1]
-    main(["train", "generative", "kinds", "--density", "naive", "--unlabelled", "more", "-o", "run", "--no-report"])
+    words = ["--density", "naive", "--unlabelled", "more", "--steps", "2", "-o", "run", "--no-report"]
+    main(["train", "generative", "kinds", *words])
     main(["resume", "run", "--steps", "3"])
 
 

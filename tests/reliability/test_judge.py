@@ -80,7 +80,7 @@ def test_a_resumed_run_is_judged_by_the_same_networks(
     assert run.scores == whole.scores and log(run) == log(whole)
     assert [e for e in log(run) if e["event"] == "judge"] == [EVENT]
     # What is asked later is answered by the same ones, too.
-    assert {s["name"]: s["value"] for s in run.evaluate(samples=64, most=1000)["scores"]} == whole.scores
+    assert {s["name"]: s["value"] for s in run.evaluate(most=1000)["scores"]} == whole.scores
 
 
 @pytest.mark.parametrize("damage", ["bytes", "absent", "of other data", "not JSON"])

@@ -19,6 +19,8 @@ from seisei.errors import Stopped, UserError
 from seisei.nn.average import Average
 from seisei.training.loop import Meter, Training
 from seisei.training.move import Move
+from seisei.training.optim import learning_rate
+from seisei.training.plan import Optim
 from seisei.training.run import RunFolder
 
 
@@ -327,3 +329,15 @@ def test_kills_inside_saving_and_pruning(tmp_path: Path, monkeypatch: pytest.Mon
         shutil.rmtree(path)
     print(deaths)
     assert sum(deaths.values()) >= 15 and deaths["fsync"] and deaths["rename"] and deaths["rmdir"] + deaths["unlink"]
+
+
+def test_more_steps_say_what_they_do_to_the_learning_rate(tmp_path: Path) -> None:
+    run = train(tmp_path / "run", dials={"steps": 40})
+    said: list[dict[str, Any]] = []
+    session.resume(run.path, steps=80, listeners=[said.append])
+    notes = [event["what"] for event in run.events() if event["event"] == "note"]
+    rate = learning_rate(Optim(**run.read("recipe.json")["plan"]["optim"]), 40.5 / 80)
+    assert [note for note in notes if "schedule" in note] == [
+        f"the schedule now spans 80 steps, not 40: the learning rate at step 40 is {rate:.3g} instead of 0"
+    ]
+    assert [event["what"] for event in said if event["event"] == "note" and "schedule" in event["what"]] == notes[-1:]

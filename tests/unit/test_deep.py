@@ -515,7 +515,7 @@ def test_depth_travels_as_json(image: Image) -> None:
     assert Schema.from_json(data).x == image
     old = {name: value for name, value in data["x"].items() if name != "span"}
     if image.span is None:
-        assert Schema.from_json({"x": old}).x == image
+        assert Schema.from_json({"x": old, "y": None}).x == image
 
 
 @pytest.mark.parametrize(
@@ -532,7 +532,7 @@ def test_depth_travels_as_json(image: Image) -> None:
 )
 def test_a_depth_that_does_not_exist_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="schema.json") as caught:
-        Schema.from_json({"x": {"modality": "Image", "height": 4, "width": 4, **wrong}})
+        Schema.from_json({"x": {"modality": "Image", "height": 4, "width": 4, **wrong}, "y": None})
     assert caught.value.code == "E-*-07"
 
 

@@ -82,7 +82,7 @@ def test_files_hold_every_digit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     run = str(bayes.path)
     for name in ("p.csv", "p.parquet"):
         assert main(["predict", run, "digits", "--proba", "--top", "2", "-o", name]) in (0, None)
-    assert main(["score", run, "digits", "--samples", "2", "-o", "s.csv"]) in (0, None)
+    assert main(["score", run, "digits", "-o", "s.csv"]) in (0, None)
     said = bayes.pipeline.predict(bayes.data())
     p = np.exp(said.log_posterior)
     rows = list(csv.DictReader(Path("p.csv").read_text().splitlines()))
@@ -92,7 +92,7 @@ def test_files_hold_every_digit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     assert np.array_equal([float(row["probability 2"]) for row in rows], np.sort(p, 1)[:, -2])
     table = parquet.read_table("p.parquet").to_pydict()
     assert np.array_equal(np.stack([table[name] for name in names], 1), p)
-    scores = bayes.pipeline.score(bayes.data(), samples=2)
+    scores = bayes.pipeline.score(bayes.data())
     rows = list(csv.DictReader(Path("s.csv").read_text().splitlines()))
     assert np.array_equal([float(row["nats"]) for row in rows], scores.nats)
     assert "probability" in capsys.readouterr().out

@@ -206,8 +206,8 @@ BAD: list[Any] = [
 
 @pytest.mark.parametrize("data", BAD, ids=str)
 def test_what_is_no_table_is_refused(data: dict[str, Any]) -> None:
-    assert Schema.from_json({"x": GOOD}).x == Table((Column("a", "number"),))
-    refused(Schema.from_json, {"x": {"modality": "Table", **data}})
+    assert Schema.from_json({"x": GOOD, "y": None}).x == Table((Column("a", "number"),))
+    refused(Schema.from_json, {"x": {"modality": "Table", **data}, "y": None})
 
 
 # ---- kinds of columns ----

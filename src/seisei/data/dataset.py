@@ -222,11 +222,11 @@ def _y(
 # What is read of images in files only, by the forms that hold such; there are forms that hold none, such as arrays.
 OF_FILES = {
     "column": ("parquet", "hub"),
-    "follow_outside": ("folder", TABLE),
+    "follow_outside": ("folder", "parquet", TABLE),
     "frames": ("folder", "picture", "parquet", "hub", TABLE),
     "skip_bad": ("folder", "picture", "parquet", "hub", TABLE),
 }
-_CALLED = {"column": "parquet files", "follow_outside": "folders"}
+_CALLED = {"column": "parquet files", "follow_outside": "folders and parquet files"}
 
 
 def _refuse_of_files(given: Any, source: str | None, **options: Any) -> None:
