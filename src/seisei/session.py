@@ -625,7 +625,7 @@ def options_in_force(recipe: Mapping[str, Any], plan: Plan, first: bool = False)
     found = dict(recipe.get("dials", {}))
     overrides = dict(recipe.get("overrides", {}))
     found |= {name: value for path, value in overrides.items() if (name := path.rpartition(".")[2]) in found}
-    chosen = {"learning_rate": plan.optim.learning_rate, "batch": plan.batch, "steps": plan.steps}
+    chosen: dict[str, Any] = {"learning_rate": plan.optim.learning_rate, "batch": plan.batch, "steps": plan.steps}
     chosen |= {"average": plan.average, "penalty": plan.objective.arguments.get("on_real")}
     found |= {name: value for name, value in chosen.items() if name in found and value is not None}
     if first:

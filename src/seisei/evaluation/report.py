@@ -101,7 +101,7 @@ def _header(run: Run, name: str) -> str:
         except ValueError:
             when = ""
     noticed = [event for event in _noticed(run) if event["until"] is None]
-    warnings = [str(e.get("symptom", e["rule"])) for e in noticed if e.get("severity") in SEVERE]
+    warnings = [str(e.get("symptom", e["rule"])) for e in noticed if str(e.get("severity")) in SEVERE]
     noted = count_of(len(noticed) - len(warnings), "note")
     things = f"{count_of(len(warnings), 'warning')}: {esc('; '.join(warnings))}" if warnings else "No warnings"
     things += f" ({noted})" if len(noticed) > len(warnings) else ""
@@ -450,7 +450,7 @@ def _watch(run: Run) -> str:
     names = next(([str(rule) for rule in rules] for rules in told if rules and isinstance(rules, (list, dict))), [])
     looked = f"Checked for: {', '.join(map(esc, names))}." if names else "The run did not record its rules."
     noticed = _noticed(run)
-    order = sorted((e for e in noticed if e["until"] is None), key=lambda e: e.get("severity") not in SEVERE)
+    order = sorted((e for e in noticed if e["until"] is None), key=lambda e: str(e.get("severity")) not in SEVERE)
     cards = "".join(_finding(run, event) for event in order)
     past = "".join(
         f"<li>{esc(upper(event.get('symptom', event['rule'])))}: from step {_step(event)}, "

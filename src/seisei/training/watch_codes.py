@@ -50,7 +50,7 @@ def codebook_collapse(history: History) -> Finding | None:
 def silent_level(history: History) -> Finding | None:
     """One of several levels of codes carries nothing: images are reconstructed as well with another image's codes."""
     checks = _lately(history)
-    if len(checks) < LEAST or not all("heard" in told for told in checks[-1]):
+    if len(checks) < LEAST or not all("heard" in told for check in checks for told in check):
         return None
     most = [max(float(check[place]["heard"]) for check in checks) for place in range(len(checks[-1]))]
     place = min(range(len(most)), key=most.__getitem__)

@@ -1,5 +1,5 @@
-"""The watch over image-to-image models: validations that report how much outputs depend on inputs, and what outputs have
-that targets have not.
+"""The watch over image-to-image models: validations report how much outputs depend on inputs, and what they have that
+targets have not.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def ignored_input(history: History) -> Finding | None:
     if not found or max(found) >= 0.2 or found[-1] > IMPROVING * min(found):
         return None
     numbers = f"another input changes the output by {found[-1]:.0%} of how far targets lie apart"
-    cause = "the output is an average over all pairs: inputs and targets do not belong together, or the L1 loss weighs little"
+    cause = "the output is an average over all pairs: inputs and targets do not match, or the L1 loss weighs little"
     ways = (
         Change("check that pairs belong together (seisei check)"),
         *history.raising("regression"),
