@@ -87,8 +87,16 @@ class Run:
 
     @property
     def findings(self) -> list[dict[str, Any]]:
-        """What the watch noticed."""
-        return [event for event in self.folder.events() if event.get("event") == "watch"]
+        """What the watch noticed; ``resolved`` is the step at which it was no longer so, None while it is."""
+        found: list[dict[str, Any]] = []
+        for event in self.folder.events():
+            if event.get("event") == "watch":
+                found.append({**event, "resolved": None})
+            elif event.get("event") == "withdrawn":
+                for finding in found:
+                    if finding["rule"] == event["rule"] and finding["resolved"] is None:
+                        finding["resolved"] = event["step"]
+        return found
 
     @property
     def report(self) -> Path:

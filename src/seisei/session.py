@@ -468,7 +468,7 @@ def _staged(
         engine.same("E-DST-12", str(stage.path), -1 if began is None else began.step)
         told = {**recipe, "recipe": name, "dials": {}, "overrides": {}, "plan": first.to_json()}
         if began is None or began.step < first.steps or not _complete(stage, told):
-            _train(stage, told, first, data, engine, listeners, began, notes.get(path))
+            _train(stage, told, first, data, engine, listeners, began, notes.get(path), recipe)
     return _train(run, recipe, replace(plan, given=given), data, engine, listeners, checkpoint, notes.get(""))
 
 
@@ -482,9 +482,21 @@ def _announce(run: RunFolder, recipe: dict[str, Any], plan: Plan, data: Dataset)
 
 def _train(
     run: RunFolder, recipe: dict[str, Any], plan: Plan, data: Dataset, engine: Engine, listeners: Sequence[Listener],
-    checkpoint: Checkpoint | None, note: str | None = None,
+    checkpoint: Checkpoint | None, note: str | None = None, whole: dict[str, Any] | None = None,
 ) -> RunFolder:  # fmt: skip
-    """Train from the beginning, or from a checkpoint, to the end."""
+    """Train from the beginning, or from a checkpoint, to the end.
+
+    Arguments:
+        run: where it is written.
+        recipe: what is written of it.
+        plan: what is done.
+        data: on what.
+        engine: where it runs.
+        listeners: told of every event.
+        checkpoint: what to go on from.
+        note: what to say before the first step.
+        whole: the recipe of the run whose first stage this is, with the options that a person has.
+    """
     run.checkpoints.keep, seed = int(recipe["keep"]), int(recipe["seed"])
     engine.resume_command = run.resume_command
     engine.same("E-DST-10", "the data", int(data.fingerprint[:12], 16))
@@ -505,7 +517,9 @@ def _train(
             engine.first(lambda: _write_head(run, recipe, data, training, checkpoint))
             run.listeners = list(listeners)
             judge = _judge(run, data, seed, plan, engine) if _judged(training.objective) else None
-            journal = Journal(run, Watch(run.events() if engine.is_main else ()), quiet=not engine.is_main)
+            options = options_in_force(whole or recipe, plan, whole is not None)
+            watch = Watch(run.events() if engine.is_main else (), options)
+            journal = Journal(run, watch, quiet=not engine.is_main)
             saving = Saving(journal, run, every.save, signals, recipe["on_disk_full"])
             begin = {
                 "event": "begin",
@@ -594,6 +608,29 @@ def _finish(run: RunFolder, data: Dataset, judge: Judge | None, listeners: Seque
 
 def _judge(run: RunFolder, data: Dataset, seed: int, plan: Plan, engine: Engine) -> Judge:
     return Judge(data, seed, plan.steps, device=cast(Device, engine.device.type), run=run)
+
+
+# Options of a recipe in two stages that are of its second stage alone.
+SECOND_STAGE = {"steps", "width", "layers", "heads", "dropout", "untold"}
+
+
+def options_in_force(recipe: Mapping[str, Any], plan: Plan, first: bool = False) -> dict[str, Any]:
+    """A recipe's options with what was set in the plan by path, and with what the recipe chose by itself.
+
+    Arguments:
+        recipe: as it is written in the run's folder.
+        plan: what is done.
+        first: whether that is the first of two stages.
+    """
+    found = dict(recipe.get("dials", {}))
+    overrides = dict(recipe.get("overrides", {}))
+    found |= {name: value for path, value in overrides.items() if (name := path.rpartition(".")[2]) in found}
+    chosen: dict[str, Any] = {"learning_rate": plan.optim.learning_rate, "batch": plan.batch, "steps": plan.steps}
+    chosen |= {"average": plan.average, "penalty": plan.objective.arguments.get("on_real")}
+    found |= {name: value for name, value in chosen.items() if name in found and value is not None}
+    if first:
+        found = {name: value for name, value in found.items() if name not in SECOND_STAGE}
+    return {**overrides, **found}
 
 
 def _judged(objective: Objective) -> bool:

@@ -138,7 +138,7 @@ def test_whole_page(run: Path) -> None:
         "vae on digits",
         "22 November 2026, 14:22",
         "Log-likelihood bound −31.20 ± 0.12 nats on the test split, higher is better.",
-        "The watch noticed 1 thing: posterior collapse.",
+        "1 warning: the symptom",
         "digits, 1,797 examples, 8×8 grey",
         "Finished at step 500 of 500",
         "2 min 3 s",
@@ -148,9 +148,9 @@ def test_whole_page(run: Path) -> None:
         "validation (−ELBO) 33.1",
         "1 step skipped because a value was not finite: step 40 (reconstruction, decoder.weight).",
         "2 of 3 dimensions are active.",
-        "the evidence",
-        "the advice",
-        "Rules that looked: divergence, posterior collapse.",
+        "The evidence",
+        "The advice",
+        "Checked for: divergence, posterior collapse.",
         "broken-<b>.png: 0 bytes",
         "seisei train vae digits --latent 16",
         "9f86d081",
@@ -398,7 +398,7 @@ def test_killed_run(run: Path) -> None:
     found = page(run)
     assert "log.jsonl: line 3 could not be read and was left out. It is the last one" in found.text
     assert "Not finished: still going, or stopped, at step 20 of 500" in found.text
-    assert "The watch noticed nothing." in found.text and "Nothing noticed." in found.text
+    assert "No warnings." in found.text and "No known failure found." in found.text
     assert f"seisei resume {run}" in found.text
 
 

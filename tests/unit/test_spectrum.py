@@ -130,7 +130,12 @@ def test_numbers_and_errors_of_any_kind_of_array() -> None:
 
 
 def sheet(step: int, t: float, **ratios: tuple[float | None, float | None]) -> dict[str, Any]:
-    return {"event": "samples", "step": step, "t": t, "high_frequency": {name: list(r) for name, r in ratios.items()}}
+    return {
+        "event": "samples",
+        "step": 100 + step,
+        "t": t,
+        "high_frequency": {name: list(r) for name, r in ratios.items()},
+    }
 
 
 def spoken(*events: dict[str, Any]) -> list[dict[str, Any]]:

@@ -154,6 +154,9 @@ class Display:
             self.say(f"  done    {event['remedy']}")
         self.say(f"  try     {event['advice']}")
 
+    def _withdrawn(self, event: Event) -> None:
+        self.say(f"resolved: {event['symptom']} (no longer at step {event.get('step')})", "cyan")
+
     def _remedy(self, event: Event) -> None:
         self.say(f"done about it: {event['done']} (step {event.get('step')})", "cyan")
 

@@ -52,6 +52,7 @@ UNITS = {  # of parts and scores
     "nats a code": "nats",
 }
 VERDICTS = ("D(x)", "D(G(z))")  # what a critic says of real and of drawn examples, in one chart
+SEVERE = {"warning", "error"}
 MOST_THUMBNAILS = 10
 GRID = 720  # how wide the last samples may be
 BRIEF = {  # fields of a train event beside its loss: heading, unit
@@ -99,9 +100,12 @@ def _header(run: Run, name: str) -> str:
             when = f' · <time datetime="{moment.isoformat()}">{moment.day} {moment:%B %Y, %H:%M}</time>'
         except ValueError:
             when = ""
-    noticed = _noticed(run)
-    things = f"{count_of(len(noticed), 'thing')}: {', '.join(map(esc, noticed))}" if noticed else "nothing"
-    watch = f'<p class="noticed"><a href="#watch">The watch noticed {things}.</a></p>' if run.events else ""
+    noticed = [event for event in _noticed(run) if event["until"] is None]
+    warnings = [str(e.get("symptom", e["rule"])) for e in noticed if str(e.get("severity")) in SEVERE]
+    noted = count_of(len(noticed) - len(warnings), "note")
+    things = f"{count_of(len(warnings), 'warning')}: {esc('; '.join(warnings))}" if warnings else "No warnings"
+    things += f" ({noted})" if len(noticed) > len(warnings) else ""
+    watch = f'<p class="noticed"><a href="#watch">{things}.</a></p>' if run.events else ""
     ends, total = run.all("end"), as_whole(run.plan.get("steps"))
     speed = sorted(as_floats(run.all("train"), "examples_per_second"))
     state = f"{'Finished' if ends else 'Not finished: still going, or stopped,'} at step {run.step:,}"
@@ -428,39 +432,65 @@ def _codes(run: Run) -> str:
     return f"<p>{text}</p><table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
 
 
-def _noticed(run: Run) -> dict[str, list[dict[str, Any]]]:
-    rules: dict[str, list[dict[str, Any]]] = {}
-    for event in run.all("watch"):
-        rules.setdefault(str(event.get("rule", "unnamed rule")), []).append(event)
-    return rules
+def _noticed(run: Run) -> list[dict[str, Any]]:
+    """The last finding of each rule: since when, until when (None where it stands), and how often there was one."""
+    rules: dict[str, dict[str, Any]] = {}
+    for event in run.events:
+        rule = str(event.get("rule", "unnamed rule"))
+        if event.get("event") == "watch":
+            times = rules.get(rule, {}).get("times", 0) + 1
+            rules[rule] = {**event, "rule": rule, "until": None, "times": times}
+        elif event.get("event") == "withdrawn" and rule in rules:
+            rules[rule]["until"] = _step(event)
+    return list(rules.values())
 
 
 def _watch(run: Run) -> str:
     told = [run.recipe.get("watch"), run.plan.get("watch"), *(event.get("rules") for event in run.events)]
     names = next(([str(rule) for rule in rules] for rules in told if rules and isinstance(rules, (list, dict))), [])
-    looked = f"Rules that looked: {', '.join(map(esc, names))}." if names else "The run did not say which rules looked."
-    cards = []
-    for rule, events in _noticed(run).items():
-        last, steps = events[-1], [_step(event) for event in events]
-        when = f"step {steps[0]}" if len(events) == 1 else f"{len(events)} times, steps {steps[0]} to {steps[-1]}"
-        severity = str(last.get("severity", "note"))
-        look = severity if severity in {"warning", "error"} else "note"
-        done = [
-            f"{event.get('done')} (step {_step(event)})"
-            for event in run.events
-            if event.get("event") == "remedy" and event.get("rule") == rule
-        ]
-        last = {**last, "remedy": "; ".join([str(last["remedy"])] * bool(last.get("remedy")) + done)}
-        fields = {"symptom": "Symptom", "evidence": "Evidence", "cause": "Cause", "advice": "Advice", "remedy": "Done"}
-        rows = "".join(
-            f"<div><dt>{title}</dt><dd>{esc(last[key])}</dd></div>" for key, title in fields.items() if last.get(key)
-        )
-        head = f'<h3>{esc(upper(rule))} <span class="badge">{esc(severity)}</span></h3><p class="quiet">{when}</p>'
-        cards.append(f'<article class="card {look}">{head}<dl>{rows}</dl></article>')
+    looked = f"Checked for: {', '.join(map(esc, names))}." if names else "The run did not record its rules."
+    noticed = _noticed(run)
+    order = sorted((e for e in noticed if e["until"] is None), key=lambda e: str(e.get("severity")) not in SEVERE)
+    cards = "".join(_finding(run, event) for event in order)
+    past = "".join(
+        f"<li>{esc(upper(event.get('symptom', event['rule'])))}: from step {_step(event)}, "
+        f"no longer at step {event['until']}{_often(event)}."
+        f"{''.join(f' {esc(upper(done))}.' for done in _remedies(run, event))}</li>"
+        for event in noticed
+        if event["until"] is not None
+    )
+    past = f"<h3>Resolved during training</h3><ul>{past}</ul>" if past else ""
     if not cards:
-        calm = "Nothing noticed." if run.events else "Nothing to watch yet: the run has no log."
-        return f'<p class="calm">{calm}</p><p class="quiet">{looked}</p>'
-    return f'{"".join(cards)}<p class="quiet">{looked}</p>'
+        calm = "No known failure found." if run.events else "Nothing to check yet: the run has no log."
+        cards = f'<p class="calm">{calm}</p>'
+    return f'{cards}{past}<p class="quiet">{looked}</p>'
+
+
+def _finding(run: Run, event: dict[str, Any]) -> str:
+    """A finding that stands, as a card."""
+    severity = str(event.get("severity", "note"))
+    look = severity if severity in SEVERE else "note"
+    done = "; ".join([*([str(event["remedy"])] if event.get("remedy") else []), *_remedies(run, event)])
+    fields = {"evidence": "Evidence", "cause": "Likely cause", "advice": "What to try", "done": "Done"}
+    rows = "".join(
+        f"<div><dt>{title}</dt><dd>{esc(upper(value))}</dd></div>"
+        for key, title in fields.items()
+        if (value := {**event, "done": done}.get(key))
+    )
+    symptom = esc(upper(event.get("symptom", event["rule"])))
+    head = f'<h3>{symptom} <span class="badge">{esc(severity)}</span></h3>'
+    head += f'<p class="quiet">Since step {_step(event)}{_often(event)}.</p>'
+    return f'<article class="card {look}">{head}<dl>{rows}</dl></article>'
+
+
+def _often(event: dict[str, Any]) -> str:
+    return f", {event['times']} times in all" if event["times"] > 1 else ""
+
+
+def _remedies(run: Run, event: dict[str, Any]) -> list[str]:
+    """What the run did about a finding."""
+    found = [e for e in run.all("remedy") if e.get("rule") == event["rule"]]
+    return [f"{e.get('done')} (step {_step(e)})" for e in found]
 
 
 def _data(run: Run) -> str:
@@ -519,7 +549,7 @@ SECTIONS: list[Section] = [
     ("curves", "Training curves", "The number beside a curve’s name is its last value.", _curves),
     ("dimensions", "Latent dimensions", "How much each one says about an example.", _dimensions),
     ("codes", "Codes", "How many of them are used, and how evenly.", _codes),
-    ("watch", "What the watch noticed", "Known ways to fail, looked for while training.", _watch),
+    ("watch", "Training health", "Known failures, checked for during training.", _watch),
     ("data", "The data", "What was found, and what was done with it.", _data),
     ("reproduce", "How to reproduce", "All that is needed to make this run again.", _reproduce),
 ]

@@ -191,7 +191,7 @@ class Validation:
             if self.judge is not None:
                 result["scores"] = {**result["scores"], **self.judge(objective, placed(held_out))}
         event = {"event": "validation", "step": training.step, "t": training.step / training.plan.steps}
-        told = {k: v for k, v in result.items() if k != "adapt"}
+        told = {"examples": sum(map(len, held_out)), **{k: v for k, v in result.items() if k != "adapt"}}
         if self.kinds and "least_varied" in told:
             told["least_varied"] = self.kinds[told["least_varied"]]
         self.journal.write({**event, **told})

@@ -1,25 +1,27 @@
-"""The watch over codes: a validation reports how many of them held-out examples use, and how evenly, and how much
-worse pictures come back with those of another picture.
+"""The watch over codebooks: a validation reports how many codes held-out examples use, and how evenly, and how much
+worse images are reconstructed with the codes of another image.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from seisei.training.history import Finding, History
+from seisei.training.history import Change, Finding, History
 
-# Before this part of the training, or so many steps, codes are still finding their places.
+# Before this part of the training, or so many steps, codes are still finding their positions.
 EARLY, SOON = 0.25, 300
 # Of as many codes as that number of draws would use if all were equally likely.
 FEW, UNEVEN = 0.5, 0.05
 # Codes that are coming back, so many times as many within a few validations, are left to it.
-LEAST, LATELY, GROWN = 3, 4, 1.5
-# Times the error, below which codes say all but nothing.
+LEAST, LATELY, GROWN = 3, 4, 1.2
+# Quantizers without a codebook that learns.
+FIXED = ("finite-scalar", "lookup-free")
+# Times the error, below which codes carry all but nothing.
 SILENT = 1.01
 
 
 def codebook_collapse(history: History) -> Finding | None:
-    """Most codes are never chosen, and that does not change: pictures are told by a few."""
+    """Most codes are never chosen, and that does not change: images are described by a few."""
     checks = _lately(history)
     if len(checks) < LEAST:
         return None
@@ -28,34 +30,47 @@ def codebook_collapse(history: History) -> Finding | None:
     )
     count, possible = int(worst["codes"]), max(1e-9, float(worst["expected"]))
     used, even = float(worst["used"]) / possible, float(worst["perplexity"]) / count / possible
-    back = float(worst["perplexity"]) >= GROWN * float(checks[0][place]["perplexity"])
+    lowest = (min(float(check[place][key]) for check in checks) for key in ("used", "perplexity"))
+    back = any(float(worst[key]) >= GROWN * low > 0 for key, low in zip(("used", "perplexity"), lowest, strict=True))
     if (used >= FEW and even >= UNEVEN) or back:
         return None
     numbers = f"{worst['used']:.1%} of {count:,} codes used, perplexity {worst['perplexity']:,.0f}"
-    cause = "codes that no picture is near to learn nothing, and stay where they are"
-    advice = "use --quantiser averaged, which moves them, or finite-scalar, which has no others; or fewer --codes"
+    # These have no vectors that could be left behind.
+    now = history.options.get("quantiser")
+    fixed = now in FIXED
+    cause = "a code that no image is near to gets no gradient, and stays where it is"
+    if fixed:
+        cause = "the encoder keeps to a part of the grid of codes, whose positions are fixed"
+    others = [name for name in ("averaged", *([] if fixed else ["finite-scalar"])) if name != now]
+    ways = (*(history.choosing("quantiser", *others) if others else []), *history.lowering("codes"))
     symptom = "codebook collapse: most codes are never used"
-    return Finding("warning", symptom, numbers, cause, advice, counter="collapsed")
+    return Finding("warning", symptom, numbers, cause, ways, counter="collapsed")
 
 
 def silent_level(history: History) -> Finding | None:
-    """One of several grids of codes says nothing: pictures come back as well with another picture's."""
+    """One of several levels of codes carries nothing: images are reconstructed as well with another image's codes."""
     checks = _lately(history)
-    if len(checks) < LEAST or not all("heard" in told for told in checks[-1]):
+    if len(checks) < LEAST or not all("heard" in told for check in checks for told in check):
         return None
     most = [max(float(check[place]["heard"]) for check in checks) for place in range(len(checks[-1]))]
     place = min(range(len(most)), key=most.__getitem__)
     if most[place] >= SILENT:
         return None
-    symptom = "a grid of codes says nothing: the others do without it"
-    numbers = f"with another picture's codes of grid {place + 1} of {len(most)} the error is {most[place]:.3f} times"
+    symptom = "unused level: one of the levels of codes carries nothing"
+    numbers = (
+        f"with another image's codes of level {place + 1} of {len(most)} the error is {most[place]:.3f} times as large"
+    )
     cause = "the others have learned to do without it, perhaps while its codes were new and mostly noise"
-    advice = "start again with a smaller --learning-rate or another --seed, or use one grid with more --codes: vqvae"
-    return Finding("warning", symptom, numbers, cause, advice)
+    ways = (
+        *history.lowering("learning_rate"),
+        Change("train with another --seed"),
+        Change("use one level of codes (vqvae)"),
+    )
+    return Finding("warning", symptom, numbers, cause, ways)
 
 
 def _lately(history: History) -> list[list[dict[str, Any]]]:
-    """What the last validations said of codes that have had time to find their places."""
+    """What the last validations said of codes that have had time to find their positions."""
     return [
         event["codes"]
         for event in history.all("validation")

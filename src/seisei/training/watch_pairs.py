@@ -1,52 +1,68 @@
-"""The watch over pictures of pictures: validations that report the heed and what answers have that truths have not."""
+"""The watch over image-to-image models: validations report how much outputs depend on inputs, and what they have that
+targets have not.
+"""
 
 from __future__ import annotations
 
-from seisei.training.history import Event, Finding, History
+from seisei.training.history import Change, Event, Finding, History
 
 HEED, CHEQUERED, COLOUR = "heed", "chequered", "colour"
-# Before this part of the training nothing is settled.
-EARLY = 0.2
+# Before this part of the training nothing is settled; validations that have to agree, and how much better the last of
+# them is than the worst where things are improving.
+EARLY, AGREE, IMPROVING = 0.2, 3, 1.2
 
 
 def ignored_input(history: History) -> Finding | None:
-    """Whatever is given, the answer is the same."""
+    """Whatever the input, the output is the same."""
     found = _settled(history, HEED)
-    if not found or max(found) >= 0.2:
+    if not found or max(found) >= 0.2 or found[-1] > IMPROVING * min(found):
         return None
-    numbers = f"another picture changes the answer by {found[-1]:.0%} of how far truths lie apart"
-    cause = (
-        "the answer is an average over all pairs: the sides do not belong together, or the regression weighs too little"
+    numbers = f"another input changes the output by {found[-1]:.0%} of how far targets lie apart"
+    cause = "the output is an average over all pairs: inputs and targets do not match, or the L1 loss weighs little"
+    ways = (
+        Change("check that pairs belong together (seisei check)"),
+        *history.raising("regression"),
+        *history.raising("steps"),
     )
-    advice = "check that pairs belong together (seisei check), raise --regression, or train longer"
-    return Finding("warning", "the generator ignores what it is given", numbers, cause, advice)
+    return Finding("warning", "the generator ignores its input", numbers, cause, ways)
 
 
 def chequered(history: History) -> Finding | None:
-    """Answers have a pattern of single pixels that truths do not have."""
+    """Outputs have a pattern of single pixels that targets do not have."""
     found = _settled(history, CHEQUERED)
-    if not found or min(found) <= 2.0:
+    if not found or min(found) <= 2.0 or IMPROVING * found[-1] < max(found):
         return None
-    numbers = f"{found[-1]:.1f} times as much of what changes from pixel to pixel as in the truths"
-    cause = "transposed convolutions write some pixels more often than others, and the critic does not look so closely"
-    advice = "set objective.model.network.enlarging=nearest, raise --regression, or train longer"
-    return Finding("warning", "answers are chequered", numbers, cause, advice)
+    numbers = f"{found[-1]:.1f} times as much change from pixel to pixel as in the targets"
+    cause = "transposed convolutions write some pixels more often than others, and the discriminator does not see it"
+    enlarging = "objective.model.network.enlarging"
+    ways = (
+        *(
+            []
+            if history.options.get(enlarging) == "nearest"
+            else [Change(f"--set {enlarging}=nearest", enlarging, "nearest")]
+        ),
+        *history.raising("regression"),
+        *history.raising("steps"),
+    )
+    return Finding("warning", "checkerboard artifacts in outputs", numbers, cause, ways)
 
 
 def pale(history: History) -> Finding | None:
-    """Answers have lost their colour."""
+    """Outputs have lost their color."""
     found = _settled(history, COLOUR)
-    if not found or max(found) >= 0.4:
+    if not found or max(found) >= 0.4 or found[-1] > IMPROVING * min(found):
         return None
-    numbers = f"answers have {found[-1]:.0%} of the truths' colour"
-    cause = "where several colours would do the regression asks for their average, which is grey"
-    advice = "raise --adversarial or --matching, or lower --regression"
-    return Finding("warning", "colour collapse: answers are grey", numbers, cause, advice)
+    numbers = f"outputs have {found[-1]:.0%} of the targets' color"
+    cause = "where several colors would do the L1 loss asks for their average, which is gray"
+    ways = (*history.raising("adversarial"), *history.raising("matching"), *history.lowering("regression"))
+    return Finding("warning", "color collapse: outputs are gray", numbers, cause, ways)
 
 
 def _settled(history: History, name: str) -> list[float]:
-    """The last two values of a score, where it is time to look at them."""
-    checks: list[Event] = [e for e in history.all("validation") if (e.get("scores") or {}).get(name) is not None][-2:]
-    if len(checks) < 2 or float(checks[0].get("t", 0)) < EARLY:
-        return []
-    return [float(event["scores"][name]) for event in checks]
+    """The last values of a score, where it is time to look at them."""
+    checks: list[Event] = [
+        e
+        for e in history.all("validation")
+        if (e.get("scores") or {}).get(name) is not None and float(e.get("t", 0)) >= EARLY
+    ][-AGREE:]
+    return [float(event["scores"][name]) for event in checks] if len(checks) == AGREE else []
