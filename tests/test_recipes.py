@@ -1055,6 +1055,8 @@ def data_for(name: str, folder: Path) -> str:
 def trained(name: str, folder: Path, number: int = 0, seed: int = 0) -> Any:
     small: dict[str, Any] = {**SMALL, "batch": 32, "codec_steps": 20, "patience": 1.0}
     dials = {k: v for k, v in small.items() if k in parameters(recipe(name))}
+    # The default density of images has no network, and refuses a network's options.
+    dials = {"steps": small["steps"]} if name == "generative" else dials
     dials |= {"style": "digits"} if name == "stylize" else {}
     return seisei.train(
         name, data_for(name, folder), output=folder / f"{name}-{number}", seed=seed, report=False, **dials
