@@ -60,6 +60,7 @@ from seisei.schema import Schema, Stated
 from seisei.spec import CATALOG, Range, Spec, parameters
 from seisei.training.checkpoint import Checkpoint
 from seisei.training.engine import Engine, Execution
+from seisei.training.levers import float32_is_routed, route_float32
 from seisei.training.loop import Training
 from seisei.training.move import Move
 from seisei.training.plan import Plan
@@ -246,10 +247,12 @@ every_case = pytest.mark.parametrize("case", CASES, ids=str)
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
     """Networks this small are slower on several threads, above all when the machine is busy."""
-    before = torch.get_num_threads()
+    before, routed = torch.get_num_threads(), float32_is_routed()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+    # Engines that nobody leaves would hand their levers on to the tests that follow.
+    route_float32(routed)
 
 
 def plan_of(case: Case) -> Plan:
