@@ -51,6 +51,17 @@ def rounds(told: list[float], norms: list[float] | None = None, sure: float = 0.
     return lines
 
 
+def latents(kl: list[float], idle: int) -> Events:
+    """Validations of a VAE, by the KL divergence of all 8 dimensions, of which none is active in the first ones."""
+    return [
+        {
+            "event": "validation", "step": EACH * (i + 1), "t": (i + 1) / len(kl), "loss": 300.0 - i,
+            "kl_per_dimension": [total / 8] * 8, "active_units": 0 if i < idle else 8,
+        }
+        for i, total in enumerate(kl)
+    ]  # fmt: skip
+
+
 def looks(told: list[float], varied: list[float], kind: float = 0.9, known: list[float] | None = None) -> Events:
     """Validations of a game."""
     return [
@@ -129,6 +140,13 @@ HEALTHY = {
     "answers that heed what is given": answered([0.05, *[0.7] * 9]),
     "samples that are coarse, then as fine as images": sheets([9.0, 3.0, *[1.1] * 8], [30.0, 9.0, *[1.3] * 8]),
     "samples of which few are known": sheets([2.5] * 10, [6.0] * 10, error=0.4),
+    # KL of the first 300 steps of healthy VAEs of digits: no dimension is active for half of the training.
+    "a latent that carries more and more": latents(
+        [0.5, 1.57, 0.75, 0.65, 0.69, 0.77, 0.83, 0.84, 0.87, 0.93, 1.0, 1.1, 1.2, 1.4, 1.5, 1.7, 1.8, 1.9, 2.0, 2.1], 9
+    ),
+    "a latent of an importance-weighted bound": latents(
+        [0.2, 2.2, 1.3, 0.63, 0.49, 0.46, 0.54, 0.71, 0.89, 1.3, 1.8, 2.4, 2.8, 3.2, 3.7, 4.0, 4.2, 4.5, 4.6, 4.7], 7
+    ),
     "collapsed at the start, as all are": checks([90, 60, 45, 40, 38, 37, 36, 35, 35, 35], [0.0] * 8, 0)[:1],
 }
 BROKEN = {
@@ -140,8 +158,8 @@ BROKEN = {
     "starved generator": (rounds([0.98] * 40, [1.0] * 20 + [1e-5] * 20, sure=0.9), 2 * 30),
     "mode collapse": (looks([0.8] * 10, [0.7] * 4 + [0.05] * 6), 7),
     "copying critic": (looks([0.8] * 10, [0.8] * 10, known=[0.5] * 5 + [0.9] * 5), 8),
-    "codebook collapse": (coded([0.9, 0.4, 0.1, 0.02, 0.02]), 4),
-    "silent grid": (coded([0.97] * 10, heard=[1.0001, 30.0]), 5),
+    "codebook collapse": (coded([0.9, 0.4, 0.1, 0.02, 0.02, 0.02]), 6),
+    "silent grid": (coded([0.97] * 10, heard=[1.0001, 30.0]), 6),
     "ignored input": (answered([0.5, *[0.1] * 9]), 4),
     "chequered answers": (answered([0.8] * 10, chequered=2.5), 4),
     "colour collapse": (answered([0.8] * 10, colour=0.2), 4),
@@ -240,6 +258,15 @@ def test_no_two_findings_ask_for_opposite_changes() -> None:
                     if change.option:
                         ways.setdefault(change.option, set()).add(change.way)
             assert all(len(each) == 1 for each in ways.values()), ways
+
+
+def test_a_collapsed_posterior_is_told_once_and_its_weight_is_to_be_lowered() -> None:
+    """As with beta 20: the little that there is grows, and one dimension counts as active by a hair."""
+    kl = [0.1, 0.04, 0.02, 0.016, 0.016, 0.017, 0.018, 0.02, 0.023, 0.026, 0.028, 0.03, 0.033, 0.036, 0.038, 0.04]
+    watch = Watch((), {"beta": 20.0, "warmup": 0.1, "free_bits": 0.0, "latent": 8})
+    (only,) = [finding for event in latents(kl, 9) for finding in watch.look(event)]
+    assert only["rule"] == "posterior collapse"
+    assert only["advice"] == "lower --beta (now 20) or raise --free-bits to 0.1 (now 0)"
 
 
 def test_a_codec_that_begins_near_its_optimum_does_not_diverge() -> None:

@@ -112,7 +112,7 @@ class History:
         """To choose one of some values; nothing where the recipe has no such option, or has one of them already."""
         if self.options and (option not in self.options or self.options[option] in values):
             return []
-        return [Change(f"{flag(option)} {' or '.join(values)}", option, "/".join(values))]
+        return [Change(f"use {flag(option)} {' or '.join(values)}", option, "/".join(values))]
 
     def _moving(self, option: str, way: str, than: float | None) -> list[Change]:
         now = self.options.get(option)

@@ -26,6 +26,8 @@ Rule = Callable[[History], Finding | None]
 
 # Validations that have to agree, and how much better the last must be for things to be improving.
 AGREE, IMPROVING = 4, 1.2
+# A KL divergence, in nats, at which a latent carries nothing.
+NOTHING = 0.1
 # Lines of training that have to agree.
 LINES = 10
 # Events of its own kind for which a rule has nothing to say before its finding is withdrawn.
@@ -39,25 +41,25 @@ def posterior_collapse(history: History) -> Finding | None:
         return None
     totals = [sum(check["kl_per_dimension"]) for check in checks]
     active, total, size = checks[-1]["active_units"], totals[-1], len(checks[-1]["kl_per_dimension"])
-    if any(check["active_units"] and sum(check["kl_per_dimension"]) >= 0.1 for check in checks):
-        return None
-    # At the beginning no latent says much, and more and more.
-    if total > IMPROVING * min(totals) and total > 0.02:
+    if max(totals) < NOTHING:
+        if total > IMPROVING * min(totals) and total > NOTHING / 2:
+            return None
+    # At the beginning no latent carries much, and more and more.
+    elif any(check["active_units"] for check in checks) or total > 1.05 * min(totals) or history.t < 0.5:
         return None
     numbers = f"{active} of {size} latent dimensions are active; KL divergence {total:.2g} nats in all"
     cause = "the KL term costs more than what the latent adds to the reconstruction"
     symptom = "posterior collapse: all images get the same latent"
     if history.options.get("importance", 1) > 1:
         # Of an importance-weighted bound these are not options.
-        advice: tuple[Change, ...] = tuple(history.choosing("importance", "1"))
-        return Finding("warning", symptom, numbers, cause, advice)
-    bits = history.options.get("free_bits") or 0
-    ways = [
-        *history.raising("warmup", 0.3),
-        *history.raising("free_bits", 0.1 if bits < 0.1 else 2 * bits),
+        return Finding("warning", symptom, numbers, cause, tuple(history.choosing("importance", "1")))
+    bits, beta = history.options.get("free_bits") or 0, history.options.get("beta") or 1
+    ways = (
         *history.lowering("beta"),
-    ]
-    return Finding("warning", symptom, numbers, cause, tuple(ways))
+        *(history.raising("warmup", 0.3) if beta <= 1 else []),
+        *history.raising("free_bits", 0.1 if bits < 0.1 else 2 * bits),
+    )
+    return Finding("warning", symptom, numbers, cause, ways)
 
 
 def unused_latents(history: History) -> Finding | None:
@@ -66,7 +68,7 @@ def unused_latents(history: History) -> Finding | None:
     if len(checks) < AGREE:
         return None
     active, size = max(check["active_units"] for check in checks), len(checks[-1]["kl_per_dimension"])
-    if not 0 < active < size / 4:
+    if not 0 < active < size / 4 or sum(checks[-1]["kl_per_dimension"]) < NOTHING:
         return None
     numbers = f"{active} of {size} latent dimensions are active"
     cause = "these images need no more at this weight of the KL term"

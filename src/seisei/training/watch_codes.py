@@ -12,8 +12,8 @@ from seisei.training.history import Change, Finding, History
 EARLY, SOON = 0.25, 300
 # Of as many codes as that number of draws would use if all were equally likely.
 FEW, UNEVEN = 0.5, 0.05
-# Codes that are coming back, so many times as many within a few validations, are left to it.
-LEAST, LATELY, GROWN = 3, 4, 1.2
+# Validations that have to agree; codes that are coming back, so many times as many within them, are left to it.
+LATELY, GROWN = 4, 1.2
 # Quantizers without a codebook that learns.
 FIXED = ("finite-scalar", "lookup-free")
 # Times the error, below which codes carry all but nothing.
@@ -23,7 +23,7 @@ SILENT = 1.01
 def codebook_collapse(history: History) -> Finding | None:
     """Most codes are never chosen, and that does not change: images are described by a few."""
     checks = _lately(history)
-    if len(checks) < LEAST:
+    if len(checks) < LATELY:
         return None
     place, worst = min(
         enumerate(checks[-1]), key=lambda each: float(each[1]["used"]) / max(1e-9, float(each[1]["expected"]))
@@ -50,7 +50,7 @@ def codebook_collapse(history: History) -> Finding | None:
 def silent_level(history: History) -> Finding | None:
     """One of several levels of codes carries nothing: images are reconstructed as well with another image's codes."""
     checks = _lately(history)
-    if len(checks) < LEAST or not all("heard" in told for check in checks for told in check):
+    if len(checks) < LATELY or not all("heard" in told for check in checks for told in check):
         return None
     most = [max(float(check[place]["heard"]) for check in checks) for place in range(len(checks[-1]))]
     place = min(range(len(most)), key=most.__getitem__)

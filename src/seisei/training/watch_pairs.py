@@ -39,7 +39,7 @@ def chequered(history: History) -> Finding | None:
         *(
             []
             if history.options.get(enlarging) == "nearest"
-            else [Change(f"--set {enlarging}=nearest", enlarging, "nearest")]
+            else [Change(f"use --set {enlarging}=nearest", enlarging, "nearest")]
         ),
         *history.raising("regression"),
         *history.raising("steps"),
