@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file
 from sklearn.datasets import load_digits
 
 import seisei
@@ -39,6 +40,13 @@ def prior(codec: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_the_codec_stays_as_it_was(codec: Any, prior: Any) -> None:
     theirs, ours = codec.pipeline.model.state_dict(), prior.pipeline.model.density.codec.state_dict()
     assert theirs.keys() == ours.keys() and all(np.array_equal(theirs[k], ours[k]) for k in ours)
+
+
+def test_a_sharp_codec_trains_and_remembers_its_best(tmp_path: Path) -> None:
+    options: dict[str, Any] = {**CODEC, "sharp": 0.5, "factor": 4, "steps": 4}
+    run = seisei.train("vqvae", "digits", output=tmp_path / "run", report=False, **options)
+    best = load_file(sorted((run.path / "checkpoints").iterdir())[-1] / "players.safetensors")["best"]
+    assert 0 < float(best) < 60  # dB
 
 
 def test_what_a_prior_can_do(prior: Any) -> None:

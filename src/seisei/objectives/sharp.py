@@ -67,7 +67,8 @@ class SharpCoding(Coding):
         self.game = GAMES["relativistic"]
         # How long the gradient of A is at a picture, the best PSNR of held-out pictures, and what is left of w.
         self.register_buffer("pull", torch.ones(()))
-        self.register_buffer("best", torch.tensor(-torch.inf))
+        # No infinity: what is not finite is never saved.
+        self.register_buffer("best", torch.tensor(torch.finfo(torch.float32).min))
         self.register_buffer("eased", torch.ones(()))
         self._pulled: Tensor | None = None
 
