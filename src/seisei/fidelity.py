@@ -23,7 +23,7 @@ from seisei.batch import Batch
 from seisei.data.dataset import Dataset
 from seisei.errors import UserError
 from seisei.evaluation.distances import frechet_distance, kernel_distance
-from seisei.evaluation.estimates import Estimate, share_of
+from seisei.evaluation.estimates import Estimate, mean_of_shares, share_of
 from seisei.evaluation.kinds import modes, within_classes
 from seisei.evaluation.neighbours import copied, nearest, neighbourhoods
 from seisei.modalities.image import Image
@@ -43,6 +43,9 @@ from seisei.training.tensors import PICKLES, from_bytes, size_of
 # Fewer examples say nothing; of more training examples than this the rest is not looked at for copies.
 FEWEST, TRAINING = 20, 10_000
 FEATURES, STEPS, RESAMPLES, EACH = 64, 1000, 30, 20
+# Neighborhoods of so few examples are wider than the classes that lie in them.
+CROWD = 50
+AMONG = "precision, recall, density, coverage"
 # Inception-v3 has a tenth of that; a larger file holds something else.
 LARGEST = 1 << 30
 Score = dict[str, Any]
@@ -212,10 +215,16 @@ def fidelity(
     found: list[int] = []
     if data.fingerprint == pipeline.card.get("data", {}).get("fingerprint") and split != "train":
         training = _read(read.features, pipeline.batches(data.subset(data.splits["train"][:TRAINING])))
-        note = "drawn examples nearer to a training example than held-out ones are; ½ where nothing is copied"
-        scores.append(_score("copies", copied(y, training, x), note, "lower", "share"))
+        note = (
+            "how often a sample lies nearer to the training examples than a held-out example does; expected 0.5 when "
+        )
+        note += "nothing is copied, towards 1 for copies, below 0.5 for samples far from the data"
+        scores.append({**_score("copies", copied(y, training, x), note, "nearer to 0.5", "share"), "chance": 0.5})
         found = data.splits["train"][torch.from_numpy(nearest(y, training)[0])].tolist()
     left: list[dict[str, str]] = []
+    if len(real) < CROWD:
+        noun = pipeline.schema.x.noun
+        left.append({"scores": AMONG, "why": f"{len(real)} {split} {noun}s, wanted at least {CROWD}"})
     if read.posterior is not None and isinstance(label, Label):
         scores += _by_classes(read.posterior, pipeline, real, drawn, x, y, asked, read.source)
         if asked is not None and "Fréchet distance inside classes" not in {score["name"] for score in scores}:
@@ -269,17 +278,25 @@ def classification_accuracy(
 
 def _distances(x: Found, y: Found, told: str, seed: int) -> list[Score]:
     """How far apart real and drawn examples are, and how they lie among each other."""
-    near = neighbourhoods(x, y)
     subsets = max(2, min(10, len(x) // 10))
-    return [
+    apart = [
         _score("Fréchet distance", frechet_distance(x, y, corrected=True, resamples=RESAMPLES, seed=seed), told),
         _score("kernel distance", kernel_distance(x, y, subsets=subsets, seed=seed), told),
-        _score("precision", near.precision, "drawn examples that lie among real ones", "higher", "share"),
-        _score("recall", near.recall, "real examples that lie among drawn ones", "higher", "share"),
+    ]
+    if len(x) < CROWD:
+        return apart
+    near = neighbourhoods(x, y)
+    dense = (
+        "neighborhoods of real examples that a sample lies in, over what is usual for the data themselves: 1 is ideal"
+    )
+    return [
+        *apart,
         _score(
-            "density", near.density, "how thickly real examples lie round drawn ones; 1 as among themselves", "higher"
+            "precision", near.precision, "samples that lie in the neighborhood of a real example", "higher", "share"
         ),
-        _score("coverage", near.coverage, "real examples with a drawn one near", "higher", "share"),
+        _score("recall", near.recall, "real examples that lie in the neighborhood of a sample", "higher", "share"),
+        _score("density", near.density, dense, "higher"),
+        _score("coverage", near.coverage, "real examples with a sample in their neighborhood", "higher", "share"),
     ]
 
 
@@ -298,20 +315,34 @@ def _by_classes(
         shares = np.bincount(real.y[known].numpy(), minlength=pipeline.schema.y.classes) / int(known.sum())
         hit = modes(told.numpy(), shares / shares.sum())
         there = float(hit.hit)
-        note = f"of {hit.total}, {judge}"
+        note = f"classes of {hit.total} that at least one of {len(told)} samples shows, {judge}"
         kinds = [_score("kinds drawn", Estimate(there, float("nan")), note, "higher", "classes")]
         if np.isfinite(hit.corrected):
             divergence = Estimate(hit.corrected, hit.divergence.error)
-            kinds.append(_score("reverse KL of kinds", divergence, f"drawn from real shares, {judge}", "lower", "nats"))
+            kinds.append(
+                _score(
+                    "reverse KL of kinds",
+                    divergence,
+                    f"how far the shares of classes are from the data's, 0 where they agree; {judge}",
+                    "lower",
+                    "nats",
+                )
+            )
         return kinds
-    as_asked = share_of((told == asked).numpy())
-    kinds = [_score("label fidelity", as_asked, f"drawn as asked for, {judge}", "higher", "share")]
+    right = (told == asked).numpy()
+    present, often = np.unique(asked.numpy(), return_counts=True)
+    level = float(often.max() / often.sum())
+    note = f"samples that show the class asked for, {judge}; one class for all would give {level:.1%}"
+    kinds = [{**_score("label fidelity", share_of(right), note, "higher", "share"), "chance": level}]
+    each = mean_of_shares([share_of(right[asked.numpy() == c]) for c in present])
+    note = f"the mean over {len(present)} classes of the share that shows them; {1 / len(present):.1%} by chance"
+    kinds.append({**_score("balanced label fidelity", each, note, "higher", "share"), "chance": 1 / len(present)})
     counts = torch.bincount(asked, minlength=2)
     if int(counts[counts > 0].min()) >= EACH:
         inside = within_classes(
             lambda a, b: frechet_distance(a, b, corrected=True, resamples=RESAMPLES), x, asked.numpy(), y, asked.numpy()
         )
-        kinds.append(_score("Fréchet distance inside classes", inside.mean, f"the mean over kinds, in {source}"))
+        kinds.append(_score("Fréchet distance inside classes", inside.mean, f"the mean over classes, in {source}"))
     return kinds
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -59,7 +60,7 @@ def test_draws_of_the_data_themselves_are_good_and_those_of_one_picture_are_not(
     test, validation = digits.splits["test"], digits.splits["validation"]
     good = scores(fidelity(pipeline_of(digits, validation), digits, split="test", most=150))
     assert good["precision"] > 0.8 and good["recall"] > 0.7 and good["coverage"] > 0.7 and good["kinds drawn"] == 10
-    assert 0.4 < good["copies"] < 0.6 and good["reverse KL of kinds"] < 0.15
+    assert 0.4 < good["copies"] < 0.6 and "balanced label fidelity" not in good and good["reverse KL of kinds"] < 0.15
     one = scores(fidelity(pipeline_of(digits, test[:1]), digits, split="test", most=150))
     assert one["coverage"] < 0.1 and one["recall"] < 0.1 and one["kinds drawn"] == 1
     assert one["Fréchet distance"] > 10 * abs(good["Fréchet distance"]) and one["reverse KL of kinds"] > 1.5
@@ -86,6 +87,36 @@ def test_kinds_that_are_asked_for_are_judged_by_a_classifier(digits: Dataset) ->
     assert wrong["label fidelity"] < 0.1
 
 
+def test_label_fidelity_says_what_one_class_for_all_would_give(digits: Dataset) -> None:
+    """Of nine zeros for each one, zeros alone are right nine times of ten, and half the time of either class."""
+    y, rows = digits.y, digits.splits["test"]
+    assert y is not None
+    zeros, ones = rows[y[rows] == 0], rows[y[rows] == 1]
+    few = replace(digits, splits={**digits.splits, "test": torch.cat([zeros[:18], ones[:2]])})
+    only = pipeline_of(digits, zeros, 10)
+    only.model.y = None
+    found = {score["name"]: score for score in fidelity(only, few, split="test", most=100).scores}
+    plain, balanced = found["label fidelity"], found["balanced label fidelity"]
+    assert plain["value"] == plain["chance"] == 0.9 and balanced["value"] == balanced["chance"] == 0.5
+    assert "90.0%" in plain["note"] and "50.0% by chance" in balanced["note"]
+    assert plain["low"] < 0.9 < plain["high"] < 1 and 0 < balanced["low"] < 0.5 < balanced["high"] < 1
+
+
+def test_neighborhoods_want_fifty_examples(digits: Dataset) -> None:
+    pipeline = pipeline_of(digits, digits.splits["validation"])
+    few, enough = (fidelity(pipeline, digits, split="test", most=most) for most in (49, 50))
+    named = set(module.AMONG.split(", "))
+    assert not named & set(scores(few)) and named <= set(scores(enough)) and not enough.left_out
+    assert few.left_out == [{"scores": module.AMONG, "why": "49 test pictures, wanted at least 50"}]
+
+
+def test_copies_say_what_is_expected(digits: Dataset) -> None:
+    found = fidelity(pipeline_of(digits, digits.splits["validation"]), digits, split="test", most=50)
+    (copies,) = (score for score in found.scores if score["name"] == "copies")
+    assert copies["chance"] == 0.5 and copies["better"] == "nearer to 0.5"
+    assert "expected 0.5 when nothing is copied" in copies["note"]
+
+
 def test_a_classifier_learns_from_drawn_pictures_what_they_are_worth(digits: Dataset) -> None:
     rows = digits.splits["validation"]
     how: dict[str, Any] = {"split": "test", "most": 150, "drawn": 600, "steps": 300}
@@ -109,7 +140,7 @@ def test_without_labels_the_features_are_an_autoencoders() -> None:
 
 def test_rows_are_read_as_they_are() -> None:
     random = torch.Generator().manual_seed(0)
-    points = torch.randn(400, 2, generator=random)
+    points = torch.randn(600, 2, generator=random)
     columns: dict[str, Any] = {"a": points[:, 0].tolist(), "b": points[:, 1].tolist()}
     data = read_dataset(columns, source="table")
     same = fidelity(pipeline_of(data, data.splits["validation"]), data, split="test", most=100)

@@ -330,7 +330,7 @@ def test_evaluate_with_inception_of_a_model_that_also_scores(
     assert "Fréchet" not in said()
     found = json.loads(said("--inception", str(stored), "--json"))
     names = [score["name"] for score in found["scores"]]
-    assert names[0] == "log-likelihood bound" and {"Fréchet distance", "kernel distance", "coverage"} < {*names}
+    assert names[0] == "log-likelihood bound" and {"Fréchet distance", "kernel distance", "copies"} < {*names}
     text = said("--inception", str(stored))
     assert "Fréchet distance" in text and "in Inception-v3 features (weights fid.safetensors)" in text
     with pytest.raises(SystemExit) as ended:
