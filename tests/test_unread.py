@@ -306,6 +306,8 @@ def set_on(name: str, schema: str, **overrides: Any) -> None:
         ("vae", "grey 8×8", "patience", 0.5),
         ("vae", "colour 16×16", "balance", 0.5),
         ("vae", "grey 8×8", "optim.matrices", "muon"),
+        ("generative", "grey 8×8", "schedule_steps", 5),
+        ("vae", "grey 8×8", "schedule_steps", recipe("vae")(SCHEMAS["grey 8×8"]).steps),
     ],
 )
 def test_what_is_set_of_the_loop_must_count(name: str, schema: str, path: str, value: Any) -> None:
@@ -315,7 +317,7 @@ def test_what_is_set_of_the_loop_must_count(name: str, schema: str, path: str, v
 
 
 def test_what_counts_may_be_set() -> None:
-    set_on("vae", "grey 8×8", micro=2, balance=0.5, **{"optim.clip": 3.0})
+    set_on("vae", "grey 8×8", micro=2, balance=0.5, schedule_steps=7, **{"optim.clip": 3.0})
     set_on("pix2pix", "pairs 13×16", patience=1.0)
     set_on("prior", "grey 8×8", **{"optim.matrices": "adam"})
     plan = recipe("generative")(SCHEMAS["grey 8×8"])

@@ -53,7 +53,7 @@ from seisei.training.hooks import (
     recover,
 )
 from seisei.training.loop import Hook, Training, fit
-from seisei.training.optim import learning_rate
+from seisei.training.optim import learning_rate, rate_of
 from seisei.training.plan import Plan
 from seisei.training.run import Listener, RunFolder
 from seisei.training.signals import Asked, Signals, Stopping
@@ -320,6 +320,7 @@ def resume(
     data: Any = None,
     steps: int | None = None,
     step: int | None = None,
+    keep_schedule: bool = False,
     accept_new_data: bool = False,
     execution: Execution | None = None,
     listeners: Sequence[Listener] = (),
@@ -329,7 +330,8 @@ def resume(
     Arguments:
         path: of the run.
         data: where the data are now, if they moved; needed for arrays.
-        steps: a new last step.
+        steps: a new last step; schedules, which are functions of the fraction of training done, are stretched to it.
+        keep_schedule: leave the schedules as they were: the steps that are added are made as the last one before them.
         step: of the checkpoint to go on from; the newest whole one by default.
         accept_new_data: go on although the data changed.
         execution: run it otherwise than before.
@@ -351,8 +353,7 @@ def resume(
         raise UserError(
             "E-*-02", f"{path}/recipe.json", f"lacks {error}", "use a run folder that seisei wrote"
         ) from error
-    asked = plan if steps is None else plan.override("steps", steps)
-    first, plan = plan, asked
+    first, plan = plan, _longer(plan, steps, keep_schedule)
     with Engine(execution or kept) as engine:
         told = listeners if engine.is_main else ()
         engine.resume_command = run.resume_command
@@ -405,19 +406,50 @@ def _data_again(
     return dataset
 
 
+def _longer(plan: Plan, steps: int | None, keep_schedule: bool) -> Plan:
+    """The plan with a new last step, and schedules that are stretched to it or end where they did.
+
+    Raises:
+        UserError: schedules are to be kept that would not change.
+    """
+    longer = plan if steps is None else plan.override("steps", steps)
+    if keep_schedule and longer.steps <= plan.steps:
+        given = "is given without --steps" if steps is None else f"has no effect with --steps {longer.steps}"
+        problem, remedy = f"{given}: no steps are added", f"pass --steps above {plan.steps}, or leave it out"
+        raise UserError("E-RES-26", "--keep-schedule", problem, remedy, found=steps, wanted=f"> {plan.steps}")
+    if keep_schedule and _by_sweeps(plan):
+        problem = "has no effect: this model is fitted to all examples at once, without schedules"
+        raise UserError("E-RES-26", "--keep-schedule", problem, "leave it out")
+    return (
+        longer if longer.steps == plan.steps else replace(longer, schedule_steps=plan.span if keep_schedule else None)
+    )
+
+
 def _stretched(before: Plan, now: Plan, step: int) -> str:
     """A sentence where more steps change the learning rate of the next one; empty where they do not.
 
     Every schedule is a function of the fraction of training done, so that more steps stretch it.
     """
-    then = learning_rate(before.optim, min(1.0, (step + 0.5) / before.steps))
-    rate = learning_rate(now.optim, (step + 0.5) / now.steps)
+    if now.steps != before.steps and now.schedule_steps is not None:
+        return _kept(now, step)
+    kept = before.schedule_steps is not None
+    then = rate_of(before, step) if kept else learning_rate(before.optim, min(1.0, (step + 0.5) / before.steps))
+    rate = rate_of(now, step)
     if now.steps == before.steps or abs(rate - then) <= 0.01 * max(rate, then) or _by_sweeps(now):
         return ""
     return (
-        f"the schedule now spans {now.steps:,} steps, not {before.steps:,}: the learning rate at step {step:,} is "
+        f"the schedule now spans {now.span:,} steps, not {before.span:,}: the learning rate at step {step:,} is "
         f"{rate:.3g} instead of {then:.3g}"
     )
+
+
+def _kept(plan: Plan, step: int) -> str:
+    """A sentence on a schedule that ends before the training does."""
+    rate = rate_of(plan, plan.span)
+    ends = f"ends at step {plan.span:,}" if step < plan.span else f"ended at step {plan.span:,}"
+    little = rate < 0.01 * plan.optim.learning_rate
+    hint = f", {rate / plan.optim.learning_rate:.2g} of its highest: further steps change little" if little else ""
+    return f"the schedule {ends}, as it did before: the learning rate of further steps is {rate:.3g}{hint}"
 
 
 def _by_sweeps(plan: Plan) -> bool:

@@ -542,6 +542,20 @@ def test_resume_24_locked(refused: Any, place: Path) -> None:
         lock.release()
 
 
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ([], "is given without --steps: no steps are added"),
+        (["--steps", "30"], "has no effect with --steps 30: no steps are added"),
+        (["--steps", "20"], "has no effect with --steps 20: no steps are added"),
+    ],
+)
+def test_resume_26_a_schedule_that_would_not_change(words: list[str], problem: str, refused: Any, place: Path) -> None:
+    copy(trained(), place / "run")
+    said = refused(["resume", "run", "--keep-schedule", *words], "E-RES-26")
+    assert said == (f"seisei resume: error: --keep-schedule: {problem}; pass --steps above 30, or leave it out\n")
+
+
 def test_resume_25_nothing_whole(refused: Any, place: Path) -> None:
     run = copy(trained(), place / "run", checkpoints=2)
     for path in (run / "checkpoints").iterdir():

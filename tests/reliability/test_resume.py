@@ -341,3 +341,103 @@ def test_more_steps_say_what_they_do_to_the_learning_rate(tmp_path: Path) -> Non
         f"the schedule now spans 80 steps, not 40: the learning rate at step 40 is {rate:.3g} instead of 0"
     ]
     assert [event["what"] for event in said if event["event"] == "note" and "schedule" in event["what"]] == notes[-1:]
+
+
+def logged(rate: float) -> float:
+    """A value as the log rounds it."""
+    return float(f"{rate:.8g}")
+
+
+def rates(run: RunFolder) -> dict[int, float]:
+    return {e["step"]: e["learning_rate"] for e in run.events() if e["event"] == "train"}
+
+
+@pytest.fixture
+def ts(monkeypatch: pytest.MonkeyPatch) -> dict[int, float]:
+    """The t of each step that is made."""
+    found: dict[int, float] = {}
+    call = Move.__call__
+
+    def noted(move: Move, batch: Any, t: float, rate: float, step: int) -> Any:
+        found[step] = t
+        return call(move, batch, t, rate, step)
+
+    monkeypatch.setattr(Move, "__call__", noted)
+    return found
+
+
+def test_more_steps_stretch_the_schedules(tmp_path: Path, ts: dict[int, float]) -> None:
+    run = train(tmp_path / "run", dials={"steps": 40})
+    before = rates(run)
+    session.resume(run.path, steps=80)
+    optim = Optim(**run.read("recipe.json")["plan"]["optim"])
+    assert before == {step: logged(learning_rate(optim, (step - 0.5) / 40)) for step in before}
+    after = {step: rate for step, rate in rates(run).items() if step > 40}
+    assert len(after) > 10 and after == {step: logged(learning_rate(optim, (step - 0.5) / 80)) for step in after}
+    assert ts == {step: step / (40 if step < 40 else 80) for step in range(80)}
+    assert run.read("recipe.json")["plan"]["schedule_steps"] is None
+
+
+def test_a_kept_schedule_ends_where_it_ended(tmp_path: Path, ts: dict[int, float]) -> None:
+    run = train(tmp_path / "run", dials={"steps": 40})
+    said: list[dict[str, Any]] = []
+    session.resume(run.path, steps=80, keep_schedule=True, listeners=[said.append])
+    optim = Optim(**run.read("recipe.json")["plan"]["optim"])
+    last = learning_rate(optim, 39.5 / 40)
+    assert rates(run) == {step: logged(learning_rate(optim, (min(step, 40) - 0.5) / 40)) for step in rates(run)}
+    assert {rate for step, rate in rates(run).items() if step >= 40} == {logged(last)} and max(rates(run)) == 80
+    assert ts == {step: min(step, 40) / 40 for step in range(80)}
+    line = (
+        f"the schedule ended at step 40, as it did before: the learning rate of further steps is {last:.3g}, "
+        "0.00039 of its highest: further steps change little"
+    )
+    for events in (list(run.events()), said):
+        assert [e["what"] for e in events if e["event"] == "note" and "schedule" in e["what"]] == [line]
+
+
+def test_a_kept_constant_rate_stays_and_learns(tmp_path: Path) -> None:
+    """Its warm-up is over, and does not come back."""
+    overrides = {"optim.schedule": "constant", "optim.warmup": 0.5}
+    kept, stretched = (train(tmp_path / n, dials={"steps": 40}, overrides=overrides) for n in ("kept", "stretched"))
+    session.resume(kept.path, steps=80, keep_schedule=True)
+    session.resume(stretched.path, steps=160)
+    highest = kept.read("recipe.json")["plan"]["optim"]["learning_rate"]
+    assert {rate for step, rate in rates(kept).items() if step > 20} == {highest}
+    assert min(rate for step, rate in rates(stretched).items() if step > 40) < 0.6 * highest
+    assert finished(kept) != finished(stretched)
+    notes = [e["what"] for e in kept.events() if e["event"] == "note" and "schedule" in e["what"]]
+    assert len(notes) == 1 and notes[0].endswith(f"the learning rate of further steps is {highest:.3g}")
+
+
+def test_a_kept_schedule_is_kept_by_a_later_plain_resume(tmp_path: Path) -> None:
+    whole, run = (train(tmp_path / name, dials={"steps": 40}) for name in ("whole", "run"))
+    session.resume(whole.path, steps=80, keep_schedule=True)
+    with pytest.raises(Stopped):
+        session.resume(run.path, steps=80, keep_schedule=True, listeners=[stop_at(60)])
+    session.resume(run.path)
+    assert finished(run) == finished(whole)
+    assert rates(run) == rates(whole)
+    plan = run.read("recipe.json")["plan"]
+    assert (plan["steps"], plan["schedule_steps"]) == (80, 40)
+    session.resume(run.path, steps=90, keep_schedule=True)
+    plan = run.read("recipe.json")["plan"]
+    assert (plan["steps"], plan["schedule_steps"]) == (90, 40)
+    session.resume(run.path, steps=120)
+    plan = run.read("recipe.json")["plan"]
+    assert (plan["steps"], plan["schedule_steps"]) == (120, None)
+    assert rates(run)[100] == logged(learning_rate(Optim(**plan["optim"]), 99.5 / 120))
+
+
+def test_a_schedule_kept_before_its_end_is_the_same_up_to_there(tmp_path: Path) -> None:
+    whole = train(tmp_path / "whole", dials={"steps": 40})
+    with pytest.raises(Stopped):
+        train(tmp_path / "run", dials={"steps": 40}, listeners=[stop_at(20)])
+    with pytest.raises(Stopped):
+        session.resume(tmp_path / "run", steps=80, keep_schedule=True, listeners=[stop_at(40)])
+    run = RunFolder.open(tmp_path / "run")
+    one, other = (each.checkpoints.newest()[0] for each in (whole, run))
+    assert one.step == other.step == 40 and one.tensors.keys() == other.tensors.keys()
+    for group, tensors in one.tensors.items():
+        assert all(torch.equal(value, other.tensors[group][name]) for name, value in tensors.items()), group
+    notes = [e["what"] for e in run.events() if e["event"] == "note" and "schedule" in e["what"]]
+    assert len(notes) == 1 and notes[0].startswith("the schedule ends at step 40, as it did before: ")

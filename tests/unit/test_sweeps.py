@@ -64,6 +64,9 @@ def test_too_few_rounds_are_told_and_going_on_is_as_if_never_stopped(tmp_path: P
     (note,) = [e["what"] for e in events if e["event"] == "note"]
     assert note.startswith("the fit did not converge in 4 rounds: the last one gained ") and "--steps" in note
     assert not [e for e in events if e["event"] == "converged"]
+    with pytest.raises(UserError, match="--keep-schedule: has no effect: .* without schedules; leave it out") as caught:
+        seisei.resume(run, steps=200, keep_schedule=True)
+    assert caught.value.code == "E-RES-26"
     seisei.resume(run, steps=200)
     a, b = last(whole), last(run)
     assert a.step == b.step

@@ -71,6 +71,7 @@ def resume(
     data: str | None = None,
     steps: int | None = None,
     step: int | None = None,
+    keep_schedule: bool = False,
     accept_new_data: bool = False,
     device: Literal["auto", "cpu", "cuda", "mps"] | None = None,
     precision: Literal["auto", "fp32", "bf16"] | None = None,
@@ -83,8 +84,9 @@ def resume(
     Arguments:
         run: A run's folder, or the beginning of its name under runs/; the newest run by default.
         data: Where the data are now, if they moved.
-        steps: A new last step, to train longer.
+        steps: A new last step, to train longer; the schedule of the learning rate is stretched to it.
         step: The checkpoint to go on from; the newest whole one by default.
+        keep_schedule: With --steps: the schedule ends where it did, and further steps are made at its end.
         accept_new_data: Go on although the data changed.
         device: Run it elsewhere than before.
         precision: Run it otherwise than before.
@@ -105,6 +107,7 @@ def resume(
         "data": data,
         "steps": steps,
         "step": step,
+        "keep_schedule": keep_schedule,
         "accept_new_data": accept_new_data,
         "execution": execution,
     }

@@ -34,7 +34,7 @@ OF_LABELS = {
     ),
 }
 # Of a plan, what only a descent by gradients reads.
-OF_DESCENT = ("batch", "average", "micro", "format", "optim")
+OF_DESCENT = ("batch", "average", "micro", "format", "optim", "schedule_steps")
 
 
 def refuse_unread_data(
@@ -91,6 +91,8 @@ def _unread(path: str, plan: Plan, changed: Plan, schema: Schema) -> str | None:
         return "this model is fitted to all examples at once, without batches or gradients"
     if name == "patience" and not objective.decides:
         return "no score of a validation decides for this objective which weights are the best"
+    if name == "schedule_steps" and changed.span == changed.steps:
+        return "the schedules span all steps anyway"
     if name == "balance" and not isinstance(schema.y, Label):
         return "these data have no classes"
     if (name, rest) == ("optim", "matrices") and not any(isinstance(part, Matrix) for part in objective.modules()):

@@ -1,7 +1,7 @@
 """The loop: every family, one player or several, one process or many.
 
 while step < steps:
-    batch, t = batches(step), step / steps
+    batch, t = batches(step), step / steps    # or min(step, schedule_steps) / schedule_steps
     for move in moves: move(batch, t)
     after(training)                      # log, watch, sample, evaluate, save
 """
@@ -24,7 +24,7 @@ from seisei.objectives.base import Objective, Progress
 from seisei.training.checkpoint import Checkpoint
 from seisei.training.engine import Engine, like, whole
 from seisei.training.move import Move, Moved, Sweeping
-from seisei.training.optim import learning_rate
+from seisei.training.optim import rate_of
 from seisei.training.plan import Plan
 from seisei.training.size import check_weights
 from seisei.training.tensors import all_finite
@@ -176,11 +176,10 @@ class Training:
     def advance(self) -> None:
         """Make one step: every player whose turn it is moves once."""
         start = time.perf_counter()
-        step, t = self.step, self.step / self.plan.steps
+        step, t = self.step, min(self.step, self.plan.span) / self.plan.span
         batch = self.engine.place(self.loader.at(step), self.format)
         gathered = time.perf_counter()
-        # The rate is that of the middle of the step, so that neither the first nor the last is of size 0.
-        self.rate = learning_rate(self.plan.optim, (step + 0.5) / self.plan.steps) * self.rate_factor
+        self.rate = rate_of(self.plan, step) * self.rate_factor
         now = [m for m in self.moves if step % m.turn.every == 0]
         self.moved = {m.turn.name: m(batch, t, self.rate, step) for m in now}
         self.step += 1

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from seisei.nn.transformer import Matrix
-from seisei.training.plan import Optim
+from seisei.training.plan import Optim, Plan
 
 
 def build_optimizers(player: nn.Module, optim: Optim, *, fused: bool) -> list[torch.optim.Optimizer]:
@@ -51,3 +51,11 @@ def learning_rate(optim: Optim, t: float) -> float:
         return optim.learning_rate
     done = (t - optim.warmup) / max(1e-12, 1 - optim.warmup)
     return optim.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def rate_of(plan: Plan, step: int) -> float:
+    """The rate of the step that comes after so many; once the schedule is over, that of its last step.
+
+    It is the rate in the middle of the step, so that neither the first nor the last is of size 0.
+    """
+    return learning_rate(plan.optim, (min(step, plan.span - 1) + 0.5) / plan.span)

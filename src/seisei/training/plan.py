@@ -58,6 +58,8 @@ class Plan:
         format: memory layout of pictures; `channels_last` pays with convolutions at batches of 8 and more.
         patience: the share of the steps after which training ends when nothing got better in them, where the objective
             says what better is; 1 for never.
+        schedule_steps: updates over which the schedules run, where that is not all of them; further ones are made at
+            their end.
         balance: of kinds: a batch holds n^(1 − balance) of a kind that there are n of, relative to the others; 0 for
             all as they come, 1 for as many of each.
         given: parts of the objective that do not learn, by their path in it, and the run that each one's weights, its
@@ -71,6 +73,7 @@ class Plan:
     average: Annotated[float, Range(ge=0, lt=1)] = 0.999
     micro: Annotated[int, Range(ge=1, le=10**6)] = 1
     format: Literal["contiguous", "channels_last"] = "contiguous"
+    schedule_steps: Count | None = None
     balance: Annotated[float, Range(ge=0, le=1)] = 0.0
     patience: Annotated[float, Range(gt=0, le=1)] = 1.0
     given: Mapping[str, str | Plan] = field(default_factory=dict)
@@ -79,6 +82,11 @@ class Plan:
     def stages(self) -> dict[str, Plan]:
         """The trainings that come first, by the path of the part that each one's model becomes."""
         return {path: first for path, first in self.given.items() if isinstance(first, Plan)}
+
+    @property
+    def span(self) -> int:
+        """Updates over which the schedules run."""
+        return self.schedule_steps or self.steps
 
     def override(self, path: str, value: Any) -> Plan:
         """The plan with one value changed, found by a dotted path such as ``objective.beta`` or ``optim.clip``.
