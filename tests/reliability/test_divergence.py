@@ -171,15 +171,15 @@ def test_ten_in_a_row_go_back_and_three_times_stop(tmp_path: Path, monkeypatch: 
 
 def test_steps_that_run_away_are_undone_at_half_the_rate(tmp_path: Path, monkeypatch: Patch) -> None:
     """A rate of 1e20 for a while: weights overflow, which is noticed, and nothing of it is kept."""
-    from seisei.training import loop
+    from seisei.training import optim as rates
 
-    true, calls = loop.learning_rate, []
+    true, calls = rates.learning_rate, []
 
     def wild(optim: Any, t: float) -> float:
         calls.append(t)
         return 1e20 if 20 < len(calls) < 24 else true(optim, t)
 
-    monkeypatch.setattr(loop, "learning_rate", wild)
+    monkeypatch.setattr(rates, "learning_rate", wild)
     run = train(tmp_path / "run")
     everything_is_finite(run)
     assert events(run, "rollback") and run.checkpoints.newest()[0].step == STEPS
@@ -188,13 +188,13 @@ def test_steps_that_run_away_are_undone_at_half_the_rate(tmp_path: Path, monkeyp
 
 def test_a_lost_checkpoint_is_not_gone_back_to_twice(tmp_path: Path, monkeypatch: Patch) -> None:
     """The wild step is the last before a checkpoint: its weights are finite, and lost."""
-    from seisei.training import loop
+    from seisei.training import optim as rates
 
-    true, restored = loop.learning_rate, []
+    true, restored = rates.learning_rate, []
     restore = Training.restore
     monkeypatch.setattr(Training, "restore", lambda t, c: (restored.append(c.step), restore(t, c)))
     monkeypatch.setattr(
-        loop, "learning_rate", lambda o, t: 1e20 if 23 / STEPS < t < 24 / STEPS and 18 not in restored else true(o, t)
+        rates, "learning_rate", lambda o, t: 1e20 if 23 / STEPS < t < 24 / STEPS and 18 not in restored else true(o, t)
     )
     run = train(tmp_path / "run")
     assert restored == [24, 18]
@@ -204,9 +204,9 @@ def test_a_lost_checkpoint_is_not_gone_back_to_twice(tmp_path: Path, monkeypatch
 
 
 def test_a_rate_of_1e20_ends_with_exit_code_4(tmp_path: Path, monkeypatch: Patch) -> None:
-    from seisei.training import loop
+    from seisei.training import optim as rates
 
-    monkeypatch.setattr(loop, "learning_rate", lambda optim, t: 1e20)
+    monkeypatch.setattr(rates, "learning_rate", lambda optim, t: 1e20)
     with pytest.raises(DivergenceError):
         train(tmp_path / "run")
     everything_is_finite(RunFolder.open(tmp_path / "run"))
@@ -217,11 +217,11 @@ def test_a_rolled_back_run_resumes_to_the_same_bits(tmp_path: Path, monkeypatch:
 
     from seisei import session
     from seisei.errors import Stopped
-    from seisei.training import loop
+    from seisei.training import optim as rates
 
-    true, at = loop.learning_rate, [0]
+    true, at = rates.learning_rate, [0]
     monkeypatch.setattr(
-        loop, "learning_rate", lambda optim, t: 1e20 if 0.34 < t < 0.4 and at[0] < 2 else true(optim, t)
+        rates, "learning_rate", lambda optim, t: 1e20 if 0.34 < t < 0.4 and at[0] < 2 else true(optim, t)
     )
     restore = Training.restore
 
