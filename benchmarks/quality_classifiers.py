@@ -32,16 +32,16 @@ from sklearn.datasets import load_digits, load_iris, load_wine
 import seisei
 from seisei import catalog
 from seisei.batch import Batch
-from seisei.compare import error_after, stratified
-from seisei.data.dataset import read_dataset
-from seisei.data.idx import idx_source
-from seisei.evaluation.contrast import stretches
+from seisei.data.read import read_dataset
+from seisei.data.sources.idx import idx_source
+from seisei.metrics.significance import stretches
 from seisei.models.classifier import GenerativeClassifier
-from seisei.models.kernel import KernelDensity
+from seisei.models.kde import KernelDensity
 from seisei.models.mixture import Mixture
-from seisei.nn.lowrank import LowRank
+from seisei.nn.densities.ppca import LowRank
 from seisei.recipes.classification import discriminative, generative
-from seisei.training.levers import keep_pages, route_float32
+from seisei.training.backend import keep_pages, route_float32
+from seisei.workflows.compare import error_after, stratified
 
 ROUNDS = 5
 GRID = [(k, q, lent) for k in (10, 20) for q in (15, 25) for lent in (10.0, 30.0)]

@@ -43,15 +43,15 @@ from torch import Tensor
 import seisei
 from seisei import catalog, seeds
 from seisei.batch import Batch
-from seisei.data.dataset import Dataset, read_dataset
 from seisei.data.loader import Loader, Order
-from seisei.evaluation.kinds import modes, on_mixture
-from seisei.fidelity import classification_accuracy
+from seisei.data.read import Dataset, read_dataset
+from seisei.evaluation.sample_quality import classification_accuracy
+from seisei.metrics.mode_coverage import modes, on_mixture
 from seisei.modalities.label import Label
 from seisei.models.gan import Generator
 from seisei.recipes import recipe
+from seisei.training.backend import keep_pages, route_float32
 from seisei.training.engine import Engine, Execution
-from seisei.training.levers import keep_pages, route_float32
 from seisei.training.loop import Training
 
 RING = [(math.cos(math.tau * i / 8), math.sin(math.tau * i / 8)) for i in range(8)]

@@ -6,12 +6,11 @@
     python benchmarks/quality_pix2pix.py all --full     the settings for a GPU, stated beside those for two cores
 
 Everything is measured on held-out pairs. The Fréchet distance is of features of three networks that tell pieces
-of 32 pixels of the truths from damaged ones (`seisei.translations`); they are trained on the training truths, and the
-same for both. The twin has the same network, data, order and steps, and moves by the distance alone. The oracle of
-`labels` is a U-Net that was trained to find the map of a real picture; its score is the mean over classes of
-intersection over union. In fp32 (bf16 is quicker where the processor
-has it: `--precision bf16`); `--kept` measures runs that are there instead of training them again; `--sheets` keeps
-pictures of the answers in docs/images.
+of 32 pixels of the truths from damaged ones (`seisei.evaluation.translation`); they are trained on the training
+truths, and the same for both. The twin has the same network, data, order and steps, and moves by the distance alone.
+The oracle of `labels` is a U-Net that was trained to find the map of a real picture; its score is the mean over
+classes of intersection over union. In fp32 (bf16 is quicker where the processor has it: `--precision bf16`); `--kept`
+measures runs that are there instead of training them again; `--sheets` keeps pictures of the answers in docs/images.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ from torch import Tensor, nn
 
 import seisei
 from seisei import catalog, seeds
-from seisei.finish import translation_sheet
+from seisei.evaluation.evaluate import translation_sheet
+from seisei.evaluation.translation import Judge, scores
 from seisei.nn.unet import UNet
-from seisei.translations import Judge, scores
 
 PRECISION = "fp32"
 RUNS, IMAGES = Path("runs"), Path(__file__).parents[1] / "docs" / "images"

@@ -4,12 +4,12 @@
     python benchmarks/quality_style.py --full       the setting for a GPU, stated beside that for two cores
 
 Contents are the photographs of Caltech-101, 128×128, styles are drawn by a program (`paintings`), eight manners, each
-painting in colours of its own. Distances are those of `seisei.style.apart`, means over held-out photographs beside
-held-out paintings: of one network in one pass, of descending on the pixels of a few of them, and of the photograph in
-the painting's colours and nothing else, which is what both are to beat. The judge is a bank of random filters that
-neither the network was trained with (32 of 7×7) nor the descent goes by (64 of 7×7): 96 of 9×9. In fp32
-(bf16 is quicker where the processor has it: `--precision bf16`); `--kept` measures the run that is there; `--sheets`
-keeps a picture of the answers in docs/images.
+painting in colours of its own. Distances are those of `seisei.evaluation.style_transfer.apart`, means over held-out
+photographs beside held-out paintings: of one network in one pass, of descending on the pixels of a few of them, and
+of the photograph in the painting's colours and nothing else, which is what both are to beat. The judge is a bank of
+random filters that neither the network was trained with (32 of 7×7) nor the descent goes by (64 of 7×7): 96 of 9×9.
+In fp32 (bf16 is quicker where the processor has it: `--precision bf16`); `--kept` measures the run that is there;
+`--sheets` keeps a picture of the answers in docs/images.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from torch import Tensor
 
 import seisei
 from seisei import catalog
-from seisei.modalities.files import png_bytes
+from seisei.evaluation.style_transfer import apart, features_of
+from seisei.modalities.image_io import png_bytes
 from seisei.modalities.pixels import grid
 from seisei.models.style import optimise
-from seisei.nn.colours import matched
-from seisei.nn.filters import Filters
-from seisei.style import apart, features_of
+from seisei.nn.style.color_transfer import matched
+from seisei.nn.style.random_filters import Filters
 
 RUNS, IMAGES = Path("runs"), Path(__file__).parents[1] / "docs" / "images"
 PAINTINGS, SIDE, FEW, ROUNDS = 192, 128, 8, 100

@@ -20,9 +20,9 @@ import torch
 from common import Record, options, shared
 
 import seisei
-from seisei.evaluation.likelihood import likelihoods, mean_and_error
+from seisei.metrics.likelihood import likelihoods, mean_and_error
 from seisei.pipeline import Pipeline
-from seisei.training.levers import keep_pages, route_float32
+from seisei.training.backend import keep_pages, route_float32
 
 NETWORK = {
     "objective.model.encoder.width": 16,

@@ -24,11 +24,11 @@ from common import Record, minutes, options, shared
 
 import seisei
 from seisei import catalog
-from seisei.fidelity import classification_accuracy
-from seisei.modalities.files import png_bytes
+from seisei.evaluation.sample_quality import classification_accuracy
+from seisei.modalities.image_io import png_bytes
 from seisei.modalities.pixels import grid
-from seisei.nn.segments import collisions, usage
-from seisei.training.levers import keep_pages, route_float32
+from seisei.nn.quantizers.code_layout import collisions, usage
+from seisei.training.backend import keep_pages, route_float32
 
 RUNS, IMAGES = Path("runs"), Path(__file__).parents[1] / "docs" / "images"
 KEPT, PRECISION, SHEETS = False, "fp32", False

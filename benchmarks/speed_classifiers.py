@@ -20,9 +20,9 @@ from common import Record, options, shared
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
 from sklearn.naive_bayes import GaussianNB
 
-from seisei.data.idx import idx_source
+from seisei.data.sources.idx import idx_source
 from seisei.estimators import GenerativeClassifier
-from seisei.training.levers import keep_pages, route_float32
+from seisei.training.backend import keep_pages, route_float32
 
 GOALS = {"quadratic": 8.0, "linear": 6.0, "naive Bayes": None}
 

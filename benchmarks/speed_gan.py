@@ -50,15 +50,15 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from seisei import catalog, seeds
 from seisei.batch import Batch
-from seisei.data.dataset import read_dataset
 from seisei.data.loader import Loader, Order
+from seisei.data.read import read_dataset
 from seisei.models.gan import Generator
 from seisei.nn.distributions import precise
 from seisei.nn.priors import StandardNormal
 from seisei.objectives.adversarial import Adversarial
 from seisei.recipes.gans import gan
+from seisei.training.backend import keep_pages, route_float32
 from seisei.training.engine import Engine, Execution, Precision
-from seisei.training.levers import keep_pages, route_float32
 from seisei.training.loop import Training
 from seisei.training.plan import Optim, Plan
 

@@ -35,18 +35,18 @@ from common import Record, options
 from torch import Tensor, nn
 
 from seisei import catalog, seeds
-from seisei.data.examples import Dataset
+from seisei.data.dataset import Dataset
 from seisei.data.loader import Loader, Order
 from seisei.modalities.image import Image
 from seisei.models.translation import Translator
-from seisei.nn.pairs import PairView
-from seisei.nn.patches import PatchCritic
+from seisei.nn.gan.paired_augment import PairView
+from seisei.nn.gan.patchgan import PatchCritic
 from seisei.nn.unet import Enlarging, UNet
 from seisei.objectives.translation import Translation
 from seisei.schema import Schema
 from seisei.spec import Spec
+from seisei.training.backend import keep_pages, route_float32
 from seisei.training.engine import Engine, Execution, Precision
-from seisei.training.levers import keep_pages, route_float32
 from seisei.training.loop import Training
 from seisei.training.plan import Optim, Plan
 
@@ -199,7 +199,7 @@ ALONE = """
 import json, resource, sys, time
 import numpy as np, torch
 from seisei import catalog
-from seisei.modalities.files import read_picture
+from seisei.modalities.image_io import read_picture
 from seisei.modalities.image import Image
 from seisei.pipeline import Pipeline
 from seisei.recipes.pairs import pix2pix

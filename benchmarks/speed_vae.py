@@ -33,11 +33,11 @@ from common import Record, options, shared
 from torch import Tensor, nn
 
 from seisei import catalog
-from seisei.data.dataset import read_dataset
 from seisei.data.loader import Loader, Order
+from seisei.data.read import read_dataset
 from seisei.recipes.vaes import vae
+from seisei.training.backend import keep_pages, route_float32
 from seisei.training.engine import Engine, Execution
-from seisei.training.levers import keep_pages, route_float32
 from seisei.training.loop import Training
 
 BATCH = 64

@@ -5,7 +5,7 @@
     python benchmarks/speed_vq.py step         a VQ-VAE-2's training step beside a plain one
 
 One thread; process time; medians of rounds in which all take their turn. In the training process freed memory is kept
-and float32 products are sent to oneDNN for ours, as in every training (`seisei.training.levers`), not for drawing,
+and float32 products are sent to oneDNN for ours, as in every training (`seisei.training.backend`), not for drawing,
 which happens outside of one; the peers are measured in a process of their own, which waits while others are measured,
 with torch's own defaults.
 
@@ -35,17 +35,17 @@ from common import Record, options
 from torch import Tensor, nn
 
 from seisei import catalog, seeds
-from seisei.data.examples import Dataset
+from seisei.data.dataset import Dataset
 from seisei.data.loader import Loader, Order
 from seisei.modalities.image import Image
 from seisei.models.autoregressive import Autoregressive
 from seisei.models.vqvae import VQVAE
-from seisei.nn.codebooks import AveragedCodes
-from seisei.nn.segments import Segment
+from seisei.nn.quantizers.code_layout import Segment
+from seisei.nn.quantizers.codebooks import AveragedCodes
 from seisei.recipes.vq import vqvae2
 from seisei.schema import Schema
+from seisei.training.backend import keep_pages, route_float32
 from seisei.training.engine import Engine, Execution, Precision
-from seisei.training.levers import keep_pages, route_float32
 from seisei.training.loop import Training
 from seisei.training.plan import Plan
 

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from safetensors.torch import load, save
 
-from seisei import session
 from seisei.cli.main import main
-from seisei.modalities.files import save_png
+from seisei.modalities.image_io import save_png
+from seisei.workflows import train as workflow
 
 STEPS = 30
 TINY = ["--latent", "4", "--network", "mlp", "--width", "16", "--depth", "1", "--batch", "32"]
@@ -45,7 +45,7 @@ def trained(kind: str = "vae") -> Path:
     }[kind]
     path = home() / "runs" / kind
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session.Every, "of", lambda steps: session.Every(log=10, check=30, save=15))
+        patch.setattr(workflow.Every, "of", lambda steps: workflow.Every(log=10, check=30, save=15))
         report = [] if kind == "vae" else ["--no-report"]
         batch = ["--batch", "8"] if kind == "folder" else []
         dials = [d for d in TINY if not (batch and d in ("--batch", "32"))] if kind not in ("pairs", "maps") else []

@@ -24,11 +24,12 @@ def refuse_threads_that_outlive_the_interpreter() -> None:
 import torch  # noqa: E402
 from toy import plan_for_two  # noqa: E402
 
-from seisei import recipes, session  # noqa: E402
+from seisei import recipes  # noqa: E402
 from seisei.errors import SeiseiError, Stopped, UserError  # noqa: E402
-from seisei.session import DataOptions, Execution, Request  # noqa: E402
 from seisei.spec import parameters  # noqa: E402
 from seisei.training.engine import Engine  # noqa: E402
+from seisei.workflows import train as workflow  # noqa: E402
+from seisei.workflows.train import DataOptions, Execution, Request  # noqa: E402
 
 DIALS = {"network": "mlp", "width": 16, "latent": 4, "batch": 32}
 
@@ -44,7 +45,7 @@ def make(job: dict[str, Any]) -> None:
         lost = Engine._lost
         Engine._lost = lambda engine: time.sleep(job["patience"]) or lost(engine)
     if "resume" in job:
-        session.resume(job["resume"], execution=execution)
+        workflow.resume(job["resume"], execution=execution)
         return
     recipe = job["recipe"]
     fits = parameters(recipes.recipe("vae" if recipe == "toy" else recipe))
@@ -52,7 +53,7 @@ def make(job: dict[str, Any]) -> None:
     steps = {"steps": job["steps"]} if "steps" in fits else {}
     dials = {**shared, **steps, **job.get("dials", {})}
     if recipe == "toy":
-        recipe, session.plan_for = "vae", plan_for_two
+        recipe, workflow.plan_for = "vae", plan_for_two
     overrides = {"micro": job["micro"]} if "micro" in job else {}
     request = Request(
         recipe,
@@ -64,15 +65,15 @@ def make(job: dict[str, Any]) -> None:
         execution=execution,
         report=False,
     )
-    session.start(request, [stop])
+    workflow.start(request, [stop])
 
 
 def main() -> int:
     torch.set_num_threads(1)
-    before = session.plan_for
+    before = workflow.plan_for
     jobs = json.loads(sys.argv[1])
     for job in jobs:
-        session.plan_for = before
+        workflow.plan_for = before
         try:
             make(job)
         except UserError as error:

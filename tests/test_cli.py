@@ -20,15 +20,15 @@ import numpy as np
 import pytest
 from cli_runs import STEPS, TINY, copy, pictures, trained, tree
 
-from seisei import session
 from seisei.cli import options, progress
 from seisei.cli.main import BROKEN_PIPE, VERBS, build, main
 from seisei.cli.progress import Display, losses, span
 from seisei.cli.runs import find_run
 from seisei.errors import VERB_CODES, DivergenceError, ResourceError, Stopped, UserError
-from seisei.modalities.files import read_picture
+from seisei.modalities.image_io import read_picture
 from seisei.recipes import RECIPES, recipe
 from seisei.spec import parameters
+from seisei.workflows import train as workflow
 
 SOURCE = Path(__file__).parents[1] / "src" / "seisei"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SOURCE.parent), "COLUMNS": "100", "NO_COLOR": "1"}
@@ -105,11 +105,11 @@ def test_help_of_a_recipe_is_its_signature(seisei: Callable[..., str], name: str
 
 
 def test_common_options_are_the_fields_they_stand_for() -> None:
-    pairs = [(options.data_options, session.DataOptions), (options.execution_options, session.Execution)]
+    pairs = [(options.data_options, workflow.DataOptions), (options.execution_options, workflow.Execution)]
     for function, record in pairs:
         known = parameters(function)
         assert {n: p.default for n, p in known.items()} == {f.name: f.default for f in fields(record)}
-    asked = {f.name: f.default for f in fields(session.Request)}
+    asked = {f.name: f.default for f in fields(workflow.Request)}
     for name, parameter in parameters(options.run_options).items():
         if name not in ("set", "config", "dry_run"):
             assert asked[name] == parameter.default, name

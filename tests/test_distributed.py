@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from seisei.modalities.files import png_bytes
+from seisei.modalities.image_io import png_bytes
 from seisei.recipes import RECIPES as ALL
 from seisei.training.run import RunFolder
 

@@ -31,7 +31,7 @@ WANTED = ["README.md", "README.ja.md", "CHANGELOG.md", "docs/architecture.md", "
 DOCUMENTS = sorted({*WANTED, *(str(p.relative_to(ROOT)) for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])})
 EXAMPLES = sorted(ROOT.glob("examples/*.py"))
 # Kernels for a GPU are imported where there is one alone.
-APART = ("seisei.__main__", "seisei.nn.fused")
+APART = ("seisei.__main__", "seisei.nn.quantizers.triton_kernels")
 MODULES = sorted(m.name for m in pkgutil.walk_packages(seisei.__path__, "seisei.") if m.name not in APART)
 
 

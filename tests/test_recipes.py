@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 import seisei
-import seisei.data.dataset
+import seisei.data.read
 from seisei import catalog, seeds
 from seisei.batch import Batch
 from seisei.capabilities import (
@@ -43,28 +43,28 @@ from seisei.capabilities import (
     Scores,
     offers,
 )
-from seisei.data.dataset import Dataset
 from seisei.data.loader import Loader, Order
+from seisei.data.read import Dataset
 from seisei.errors import UserError
-from seisei.modalities.given import Given
+from seisei.modalities.conditions import Given
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
-from seisei.modalities.labelmap import LabelMap
+from seisei.modalities.label_map import LabelMap
 from seisei.modalities.table import Column, Table
 from seisei.modalities.text import Text
-from seisei.nn.vgg import VGG
+from seisei.nn.style.vgg import VGG
 from seisei.objectives.base import Loss, Objective, Turn
-from seisei.objectives.coding import Coding
+from seisei.objectives.vq import Coding
 from seisei.recipes import RECIPES, recipe
 from seisei.schema import Schema, Stated
 from seisei.spec import CATALOG, Range, Spec, parameters
+from seisei.training.backend import float32_is_routed, route_float32
 from seisei.training.checkpoint import Checkpoint
 from seisei.training.engine import Engine, Execution
-from seisei.training.levers import float32_is_routed, route_float32
 from seisei.training.loop import Training
-from seisei.training.move import Move
+from seisei.training.memory import outline
 from seisei.training.plan import Plan
-from seisei.training.size import outline
+from seisei.training.step import Move
 from seisei.training.tensors import from_bytes, to_bytes
 
 catalog.fill()
@@ -575,7 +575,7 @@ def test_resumed_or_rolled_back_it_comes_to_the_same_bits(case: Case, layout: st
 
 def test_moments_in_another_memory_format_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The power of the test above: what is restored is contiguous, as it is on disk."""
-    monkeypatch.setattr("seisei.training.move.like", lambda target, value: value.clone())
+    monkeypatch.setattr("seisei.training.step.like", lambda target, value: value.clone())
     case = next(c for c in CASES if c.recipe == "vae" and c.dials.get("network") == "conv")
     with pytest.raises(AssertionError):
         test_resumed_or_rolled_back_it_comes_to_the_same_bits(case, "channels_last")
@@ -1045,7 +1045,7 @@ def data_for(name: str, folder: Path) -> str:
     """Digits; in colour, or in pairs with their negatives, where a recipe wants these."""
     if name not in ("pix2pix", "colorize"):
         return "digits"
-    digits = np.rint(seisei.data.dataset.read_dataset("digits").x.numpy()[:300, 0] * (255 / 16)).astype(np.uint8)
+    digits = np.rint(seisei.data.read.read_dataset("digits").x.numpy()[:300, 0] * (255 / 16)).astype(np.uint8)
     colours = np.stack([digits, digits // 2, 255 - digits], -1)
     # Pictures to be coloured may have labels, of which nothing is made.
     kinds = np.arange(len(digits)) % 3

@@ -14,7 +14,7 @@ from seisei.cli import progress
 from seisei.cli.main import main
 from seisei.cli.terminal import echo, echo_json, shown
 from seisei.errors import UserError
-from seisei.modalities.files import save_png
+from seisei.modalities.image_io import save_png
 
 # The title of the window, red, the bell, C1's own escape, turned writing, the end of a line, a line of Unicode's own.
 EVIL = "a\x1b]0;PWNED\x07\x1b[31m\x9b32m\u202eb\nc\u2028d\x7f"

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 
 import seisei
-from seisei import session
 from seisei.capabilities import VERBS
 from seisei.cli.main import main
 from seisei.cli.train import score_lines
-from seisei.compare import compare
 from seisei.errors import UserError
 from seisei.recipes import RECIPES, recipe
-from seisei.session import DataOptions
 from seisei.spec import parameters
+from seisei.workflows import train as workflow
+from seisei.workflows.compare import compare
+from seisei.workflows.train import DataOptions
 
 SMALL: dict[str, Any] = {
     "latent": 2, "width": 16, "depth": 1, "steps": 2, "codec_steps": 2, "halvings": 1, "layers": 1, "heads": 2,
@@ -235,9 +235,9 @@ def test_a_batch_that_fits_is_left_alone_and_a_dry_run_says_what_will_be(
 def test_a_batch_is_cut_into_equal_parts_for_processes_and_micro_batches(tmp_path: Path) -> None:
     data = DataOptions(validation=0, test=0).read(data_for("vae", tmp_path, 11), 0)
     plan = recipe("vae")(data.schema, batch=64).override("micro", 2)
-    assert session.fitted(plan, data, 2)[0].batch == 8 and session.fitted(plan, data, 5)[0].batch == 10
+    assert workflow.fitted(plan, data, 2)[0].batch == 8 and workflow.fitted(plan, data, 5)[0].batch == 10
     with pytest.raises(UserError, match="11 training pictures are fewer than 6 processes of 2 parts") as caught:
-        session.fitted(plan, data, 6)
+        workflow.fitted(plan, data, 6)
     assert caught.value.code == "E-TRN-10"
 
 

@@ -17,7 +17,7 @@ from sklearn.datasets import load_digits
 import seisei
 from seisei.cli.main import main
 from seisei.errors import Stopped, UserError
-from seisei.modalities.files import png_bytes
+from seisei.modalities.image_io import png_bytes
 from seisei.training.loop import Training
 
 CODEC = {"codes": 16, "dim": 4, "width": 8, "depth": 0, "steps": 30, "batch": 32}

@@ -24,10 +24,10 @@ from seisei.recipes import RECIPES, recipe
 from seisei.recipes.effect import has_effect, refuse_unread
 from seisei.recipes.unread import refuse_unread_execution, refuse_unread_loop
 from seisei.schema import Schema
-from seisei.session import DataOptions, Request, plan_for
 from seisei.shell import joined, quoted
 from seisei.spec import arguments_for, parameters
 from seisei.training.engine import Execution
+from seisei.workflows.train import DataOptions, Request, plan_for
 
 catalog.fill()
 DATA = {

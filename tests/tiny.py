@@ -15,10 +15,10 @@ from typing import Any
 
 import torch
 
-from seisei import session
 from seisei.errors import SeiseiError
-from seisei.session import Request
 from seisei.training.run import RunFolder
+from seisei.workflows import train as workflow
+from seisei.workflows.train import Request
 
 DIALS = {"network": "mlp", "width": 16, "latent": 4, "batch": 32}
 # 1,437 training pictures in batches of 32: an epoch ends at step 44, so that no even fraction of 60 steps is an epoch's
@@ -35,7 +35,7 @@ def request(output: Path, **changes: Any) -> Request:
 
 def train(output: Path, **changes: Any) -> RunFolder:
     listeners = changes.pop("listeners", ())
-    return session.start(request(output, **changes), listeners)
+    return workflow.start(request(output, **changes), listeners)
 
 
 def finished(run: RunFolder) -> str:

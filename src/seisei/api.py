@@ -18,24 +18,25 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from seisei import session, style
-from seisei.data.dataset import Dataset
+from seisei.data.images.native_images import originals
 from seisei.data.inputs import Resize, read_inputs
-from seisei.data.originals import originals
+from seisei.data.read import Dataset
 from seisei.errors import UserError, did_you_mean
-from seisei.evaluation.classification import Predictions
-from seisei.evaluation.likelihood import Likelihood
-from seisei.finish import evaluate, finish, held_out, judge_of, only_draws
-from seisei.modalities.files import MAX_PIXELS, png_bytes, read_picture
+from seisei.evaluation import style_transfer
+from seisei.evaluation.evaluate import evaluate, finish, held_out, judge_of, only_draws
+from seisei.metrics.classification import Predictions
+from seisei.metrics.likelihood import Likelihood
 from seisei.modalities.image import Image
+from seisei.modalities.image_io import MAX_PIXELS, png_bytes, read_picture
 from seisei.modalities.label import Label
 from seisei.modalities.pixels import grid
 from seisei.modalities.table import Table
-from seisei.nn.steering import Steering
+from seisei.nn.transformer.sampling import Steering
 from seisei.pipeline import Asked, Latents, Pipeline, Pixels
-from seisei.session import DataOptions, Request
 from seisei.training.engine import Execution
 from seisei.training.run import Listener, RunFolder
+from seisei.workflows import train as workflow
+from seisei.workflows.train import DataOptions, Request
 
 # Importance samples behind each likelihood, where nothing else is said.
 SAMPLES = 100
@@ -140,7 +141,7 @@ class Run:
     ) -> list[Any]:
         """New pictures, uint8 (H, W) or (H, W, 3), or new rows as dictionaries.
 
-        See `Pipeline.sample`, and of the last four arguments `seisei.nn.steering.Steering`.
+        See `Pipeline.sample`, and of the last four arguments `seisei.nn.transformer.sampling.Steering`.
         """
         return self.pipeline.sample(
             n,
@@ -185,7 +186,7 @@ class Run:
     ) -> list[list[Pixels]]:
         """n completions of each picture, whose holes are white in a mask: one for all, or one for each.
 
-        See `Pipeline.impute`; of the last four arguments `seisei.nn.steering.Steering`.
+        See `Pipeline.impute`; of the last four arguments `seisei.nn.transformer.sampling.Steering`.
         """
         self.pipeline.need("impute")
         labels = "want" if self.pipeline.classes else "ignore"
@@ -247,7 +248,7 @@ class Run:
         """
         self.pipeline.need("stylize")
         x, y = (read_picture(raw, max_pixels=max_pixels).pixels for raw in (content, like))
-        return style.feedforward(self.pipeline, x, y, strength=strength, keep_color=keep_color).pixels
+        return style_transfer.feedforward(self.pipeline, x, y, strength=strength, keep_color=keep_color).pixels
 
     def holes(self, given: Any, count: int, *, resize: Resize | None = None) -> Tensor:
         """What is white in masks, for so many pictures, (1 or count, 1, H, W)."""
@@ -417,17 +418,17 @@ def train(
         execution=Execution(**execution), seed=seed, output=None if output is None else Path(output),
         overwrite=overwrite, keep=keep, auto_remedy=auto_remedy, report=report,
     )  # fmt: skip
-    return Run(session.start(request, listeners).path)
+    return Run(workflow.start(request, listeners).path)
 
 
 def resume(run: str | Path | Run, **options: Any) -> Run:
-    """Go on with a run, to the same bits as if it had never stopped; see `seisei.session.resume`."""
-    return Run(session.resume(run.path if isinstance(run, Run) else run, **options).path)
+    """Go on with a run, to the same bits as if it had never stopped; see `seisei.workflows.train.resume`."""
+    return Run(workflow.resume(run.path if isinstance(run, Run) else run, **options).path)
 
 
 def compare(*runs: str | Path | Run, output: str | Path, **options: Any) -> Path:
-    """Set classifiers side by side in one page; see `seisei.compare.compare`."""
-    from seisei.compare import compare as carry_out
+    """Set classifiers side by side in one page; see `seisei.workflows.compare.compare`."""
+    from seisei.workflows.compare import compare as carry_out
 
     return carry_out([run.path if isinstance(run, Run) else run for run in runs], Path(output), **options)
 
@@ -455,7 +456,7 @@ def check(data: Any, *, seed: int = 0, listeners: Sequence[Listener] = (), **opt
     Raises:
         UserError: more is broken than `skip_bad` allows.
     """
-    return session.look(data, DataOptions(**options), seed, listeners)
+    return workflow.look(data, DataOptions(**options), seed, listeners)
 
 
 def runs(folder: str | Path = "runs") -> list[dict[str, Any]]:

@@ -66,8 +66,8 @@ class Blends(Protocol):
 class Codifies(Protocol):
     """Turns x into codes, whole numbers, and back: its `encode` answers with (B, T) of them.
 
-    `segments` says how they are laid out (`seisei.nn.segments.Segment`), and `bits` what those of an example cost
-    before anything is known about them.
+    `segments` says how they are laid out (`seisei.nn.quantizers.code_layout.Segment`), and `bits` what those of an
+    example cost before anything is known about them.
     """
 
     segments: Any

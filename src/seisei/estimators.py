@@ -38,14 +38,14 @@ from seisei.models.classifier import DiscriminantClassifier as Discriminant
 from seisei.models.classifier import DiscriminativeClassifier as Discriminative
 from seisei.models.classifier import GenerativeClassifier as Generative
 from seisei.models.classifier import Network
-from seisei.models.kernel import KernelDensity
+from seisei.models.kde import KernelDensity
 from seisei.models.linear import Landmarks, Planes
 from seisei.models.mixture import Mixture
-from seisei.nn.columns import Columns, RowFeatures, Sizes
-from seisei.nn.covariances import Full, Tied
-from seisei.nn.gaussians import Diagonal, Gaussians
-from seisei.nn.lowrank import LowRank
+from seisei.nn.densities.full_covariance import Full, Tied
+from seisei.nn.densities.gaussian import Diagonal, Gaussians
+from seisei.nn.densities.ppca import LowRank
 from seisei.nn.mlp import mlp
+from seisei.nn.tabular.features import Columns, RowFeatures, Sizes
 from seisei.objectives.base import Progress
 from seisei.objectives.likelihood import label_loss
 

@@ -17,10 +17,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from seisei.data.arrays import arrays_source
-from seisei.data.dataset import read_dataset
+from seisei.data.read import read_dataset
+from seisei.data.sources.arrays import arrays_source
 from seisei.errors import UserError
-from seisei.modalities.files import save_png
+from seisei.modalities.image_io import save_png
 
 Build = Callable[[Path], object]
 GREY = np.random.default_rng(3).integers(0, 256, (64, 64), np.uint8)

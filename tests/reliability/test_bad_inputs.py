@@ -20,7 +20,7 @@ from cli_runs import copy, edit_json, newest, pictures, retensor, rewrite, train
 
 from seisei.cli.main import main
 from seisei.errors import VERB_CODES
-from seisei.modalities.files import save_png
+from seisei.modalities.image_io import save_png
 from seisei.training.engine import Engine, Execution
 from seisei.training.run import RunFolder
 

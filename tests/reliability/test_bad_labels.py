@@ -13,8 +13,8 @@ import pytest
 from cli_runs import copy, edit_json, newest, trained, unsealed
 
 from seisei.cli.main import main
-from seisei.data.dataset import read_dataset
-from seisei.modalities.files import save_png
+from seisei.data.read import read_dataset
+from seisei.modalities.image_io import save_png
 
 HEAD = "age,income,pet,churned"
 

@@ -12,12 +12,12 @@ import PIL.Image
 import pytest
 import torch
 
-from seisei.data.dataset import read_dataset
-from seisei.data.originals import originals
+from seisei.data.images.native_images import originals
 from seisei.data.pairs import read_pairs
+from seisei.data.read import read_dataset
 from seisei.errors import UserError
-from seisei.modalities.files import encoded
-from seisei.modalities.labelmap import LabelMap
+from seisei.modalities.image_io import encoded
+from seisei.modalities.label_map import LabelMap
 
 RANDOM = np.random.default_rng(5)
 GREY = RANDOM.integers(0, 256, (16, 16), np.uint8)

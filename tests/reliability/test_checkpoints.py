@@ -23,13 +23,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny import ended, finished, forked, request, told, train
 
-from seisei import session
 from seisei.errors import ResourceError, UserError
 from seisei.training import checkpoint as checkpoints
 from seisei.training.checkpoint import Checkpoints, read, room_for
 from seisei.training.loop import Training
 from seisei.training.run import RunFolder
 from seisei.training.tensors import all_finite, from_bytes, replace_bytes, to_bytes
+from seisei.workflows import train as workflow
 
 TENSORS = {"model": {"w": torch.arange(300.0).reshape(30, 10), "b": torch.ones(3)}, "average": {"w": torch.zeros(40)}}
 FILES = ["model.safetensors", "average.safetensors", "state.json", "manifest.json"]
@@ -441,7 +441,7 @@ def test_a_full_disk_at_the_end_is_an_error(tmp_path: Path, monkeypatch: pytest.
     assert caught.value.exit_code == 3
     run = RunFolder.open(tmp_path / "run")
     assert run.checkpoints.newest()[0].step == 18
-    session.resume(run.path)
+    workflow.resume(run.path)
     assert finished(run) == finished(train(tmp_path / "whole"))
 
 
@@ -583,7 +583,7 @@ def test_the_same_tensors_make_the_same_bytes() -> None:
 def test_a_run_refuses_before_it_starts_when_there_is_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(10**9, 10**9 - 1000, 1000))
     with pytest.raises(UserError, match="MB free, 3 checkpoints need"):
-        session.start(request(tmp_path / "run"))
+        workflow.start(request(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
 

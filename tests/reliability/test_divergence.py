@@ -215,9 +215,9 @@ def test_a_rate_of_1e20_ends_with_exit_code_4(tmp_path: Path, monkeypatch: Patch
 def test_a_rolled_back_run_resumes_to_the_same_bits(tmp_path: Path, monkeypatch: Patch) -> None:
     from tiny import stop_at
 
-    from seisei import session
     from seisei.errors import Stopped
     from seisei.training import optim as rates
+    from seisei.workflows import train as workflow
 
     true, at = rates.learning_rate, [0]
     monkeypatch.setattr(
@@ -235,7 +235,7 @@ def test_a_rolled_back_run_resumes_to_the_same_bits(tmp_path: Path, monkeypatch:
     at[0] = 0
     with pytest.raises(Stopped):
         train(tmp_path / "run", listeners=[stop_at(50)])
-    run = session.resume(tmp_path / "run")
+    run = workflow.resume(tmp_path / "run")
     assert finished(run) == finished(whole) and told(run) == told(whole)
 
 
@@ -264,12 +264,12 @@ def test_going_back_at_the_same_rate_comes_to_the_same_bits(layout: str, tmp_pat
 
 def test_with_the_check_taken_out_the_weights_are_spoiled(tmp_path: Path, monkeypatch: Patch, now: list[int]) -> None:
     """The mutant of this file: then only the refusal to save is left, and it does its part."""
-    from seisei.training import move
+    from seisei.training import step
 
     class Blind:
         isfinite = staticmethod(lambda value: True)
 
-    monkeypatch.setattr(move, "math", Blind)
+    monkeypatch.setattr(step, "math", Blind)
     in_gradient(math.nan, lambda step: step == 20, monkeypatch, now)
     with pytest.raises(DivergenceError):
         train(tmp_path / "run")

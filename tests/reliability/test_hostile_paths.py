@@ -21,10 +21,10 @@ import torch
 
 from seisei import api
 from seisei.cli.main import main
-from seisei.data.dataset import read_dataset
-from seisei.data.originals import originals
+from seisei.data.images.native_images import originals
+from seisei.data.read import read_dataset
 from seisei.errors import UserError
-from seisei.modalities.files import png_bytes, save_png
+from seisei.modalities.image_io import png_bytes, save_png
 from seisei.training.run import RunFolder
 
 
@@ -232,8 +232,8 @@ def test_what_is_no_file_as_configuration_weights_codes_or_run(
     os.mkfifo(run / "recipe.json")
     (run / "schema.json").write_text("{}")
     from seisei.cli.codes import read_codes
-    from seisei.fidelity import _weights
-    from seisei.training.foreign import weights_of
+    from seisei.evaluation.sample_quality import _weights
+    from seisei.training.pretrained import weights_of
 
     for work in (
         lambda: weights_of(tmp_path / "w.safetensors", {}, "VGG-19"), lambda: _weights(tmp_path / "w.safetensors"),

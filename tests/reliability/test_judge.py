@@ -15,10 +15,11 @@ from cli_runs import tree
 from tiny import TIMINGS
 
 import seisei
-from seisei import session, translations
 from seisei.errors import Stopped
-from seisei.session import Every
+from seisei.evaluation import translation
 from seisei.training.run import RunFolder
+from seisei.workflows import train as workflow
+from seisei.workflows.train import Every
 
 # Of enough held-out pairs for a distance, which is what the networks are for.
 DIALS: dict[str, Any] = {"width": 8, "halvings": 1, "batch": 4, "steps": 30, "validation": 0.3, "test": 0.3}
@@ -30,7 +31,7 @@ def often() -> Any:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session.Every, "of", lambda steps: Every(log=5, check=10, save=5))
+        patch.setattr(workflow.Every, "of", lambda steps: Every(log=5, check=10, save=5))
         yield
     torch.set_num_threads(before)
 
@@ -75,7 +76,7 @@ def test_a_resumed_run_is_judged_by_the_same_networks(
     assert (tmp_path / "run" / "judge").exists() == (stop == 20)
     if stop == 5:
         shutil.copytree(whole.path / "judge", tmp_path / "run" / "judge")
-    monkeypatch.setattr(translations, "reader", refuse)
+    monkeypatch.setattr(translation, "reader", refuse)
     run = seisei.resume(tmp_path / "run")
     assert run.scores == whole.scores and log(run) == log(whole)
     assert [e for e in log(run) if e["event"] == "judge"] == [EVENT]

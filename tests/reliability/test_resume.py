@@ -14,14 +14,14 @@ import pytest
 import torch
 from tiny import STEPS, ended, finished, forked, stop_at, told, train
 
-from seisei import session
 from seisei.errors import Stopped, UserError
-from seisei.nn.average import Average
+from seisei.nn.ema import Average
 from seisei.training.loop import Meter, Training
-from seisei.training.move import Move
 from seisei.training.optim import learning_rate
 from seisei.training.plan import Optim
 from seisei.training.run import RunFolder
+from seisei.training.step import Move
+from seisei.workflows import train as workflow
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -41,7 +41,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 
 def _every_seven(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(session.Every, "of", lambda steps: session.Every(log=7, check=13, save=9))
+    patch.setattr(workflow.Every, "of", lambda steps: workflow.Every(log=7, check=13, save=9))
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: RunFolder) -
             patch.setattr(Training, "advance", then_stop)
             path = path or tmp_path / "run"
             with pytest.raises(Stopped, match=f"step {at} of {STEPS}.*seisei resume"):
-                train(path) if not path.exists() else session.resume(path)
+                train(path) if not path.exists() else workflow.resume(path)
         return RunFolder.open(path)
 
     return stop
@@ -71,7 +71,7 @@ def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: RunFolder) -
 def test_a_stopped_run_resumes_to_the_same_bits(at: int, stopped: Any, whole: RunFolder) -> None:
     run = stopped(at)
     assert finished(run) != finished(whole)
-    session.resume(run.path)
+    workflow.resume(run.path)
     assert finished(run) == finished(whole)
     assert told(run) == told(whole)
 
@@ -79,7 +79,7 @@ def test_a_stopped_run_resumes_to_the_same_bits(at: int, stopped: Any, whole: Ru
 def test_a_run_stopped_three_times_too(stopped: Any, whole: RunFolder) -> None:
     for at in (5, 23, 50):
         run = stopped(at)
-    session.resume(run.path)
+    workflow.resume(run.path)
     assert finished(run) == finished(whole)
     assert told(run) == told(whole)
 
@@ -92,7 +92,7 @@ def test_a_convolutional_run_resumes_to_the_same_bits(tmp_path: Path) -> None:
     whole = train(tmp_path / "whole", **CONV)
     with pytest.raises(Stopped):
         train(tmp_path / "run", listeners=[stop_at(5)], **CONV)
-    run = session.resume(tmp_path / "run")
+    run = workflow.resume(tmp_path / "run")
     assert finished(run) == finished(whole) and told(run) == told(whole)
 
 
@@ -146,7 +146,7 @@ def test_whatever_resume_forgets_is_noticed(
     """The tests above have the power to see each of these."""
     run = stopped(33)
     monkeypatch.setattr(*MUTANTS[name])
-    session.resume(run.path)
+    workflow.resume(run.path)
     assert (finished(run), told(run)) != (finished(whole), told(whole))
 
 
@@ -156,7 +156,7 @@ def test_rate_factor_and_rollbacks_are_kept(stopped: Any) -> None:
     checkpoint, _ = run.checkpoints.newest()
     state = {**checkpoint.state, "rate_factor": 0.25, "rollbacks": 2}
     run.checkpoints.save(checkpoint.step, checkpoint.tensors, state)
-    session.resume(run.path)
+    workflow.resume(run.path)
     found, _ = run.checkpoints.newest()
     assert (found.state["rate_factor"], found.state["rollbacks"]) == (0.25, 2)
     assert [e for e in run.events() if e["event"] == "train"][-4]["learning_rate"] < 0.26e-3
@@ -165,7 +165,7 @@ def test_rate_factor_and_rollbacks_are_kept(stopped: Any) -> None:
 def test_going_back_to_an_older_step_gives_the_same_end(stopped: Any, whole: RunFolder) -> None:
     run = stopped(40)
     assert [int(p.name[5:]) for p in run.checkpoints.paths()] == [40, 36]
-    session.resume(run.path, step=36)
+    workflow.resume(run.path, step=36)
     assert finished(run) == finished(whole)
     assert told(run) == told(whole)
 
@@ -175,20 +175,20 @@ def test_the_newer_ones_are_given_up_when_an_older_step_is_chosen(stopped: Any, 
     run = stopped(40)
     listeners = [lambda event: (_ for _ in ()).throw(KeyboardInterrupt) if event["event"] == "begin" else None]
     with pytest.raises(KeyboardInterrupt):
-        session.resume(run.path, step=36, listeners=listeners)
+        workflow.resume(run.path, step=36, listeners=listeners)
     assert [int(p.name[5:]) for p in run.checkpoints.paths()] == [36]
 
 
 def test_a_finished_run_says_so(whole: RunFolder) -> None:
     with pytest.raises(UserError, match="finished at 60; raise --steps above 60") as caught:
-        session.resume(whole.path)
+        workflow.resume(whole.path)
     assert caught.value.code == "E-RES-23"
 
 
 def test_more_steps_can_be_asked_for(tmp_path: Path, whole: RunFolder) -> None:
     path = tmp_path / "longer"
     shutil.copytree(whole.path, path)
-    run = session.resume(path, steps=70)
+    run = workflow.resume(path, steps=70)
     assert run.checkpoints.newest()[0].step == 70
     assert run.read("recipe.json")["plan"]["steps"] == 70
     assert [e["step"] for e in run.events() if e["event"] == "end"] == [70]
@@ -199,7 +199,7 @@ def test_resuming_tells_what_may_change_the_last_bits(stopped: Any) -> None:
     checkpoint, _ = run.checkpoints.newest()
     run.checkpoints.save(checkpoint.step, checkpoint.tensors, {**checkpoint.state, "threads": 7})
     notes: list[str] = []
-    session.resume(run.path, listeners=[lambda e: notes.append(e["what"]) if e["event"] == "note" else None])
+    workflow.resume(run.path, listeners=[lambda e: notes.append(e["what"]) if e["event"] == "note" else None])
     assert notes == ["the last bits may differ from an uninterrupted run: threads 7 then, 1 now"]
 
 
@@ -208,9 +208,9 @@ def test_changed_data_are_refused(stopped: Any, monkeypatch: pytest.MonkeyPatch)
     recipe = run.read("recipe.json")
     run.write("recipe.json", {**recipe, "data": {**recipe["data"], "fingerprint": "0" * 32}})
     with pytest.raises(UserError, match="the data changed") as caught:
-        session.resume(run.path)
+        workflow.resume(run.path)
     assert caught.value.code == "E-RES-15"
-    session.resume(run.path, accept_new_data=True)
+    workflow.resume(run.path, accept_new_data=True)
 
 
 def test_a_run_killed_at_its_report_can_be_completed(stopped: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,10 +223,10 @@ def test_a_run_killed_at_its_report_can_be_completed(stopped: Any, monkeypatch: 
         calls.append("finish")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(session, "finish", broken)
+    monkeypatch.setattr(workflow, "finish", broken)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            session.resume(run.path)
+            workflow.resume(run.path)
     assert calls == ["finish", "finish"]
     assert [e["event"] for e in run.events()].count("end") == 1
 
@@ -234,7 +234,7 @@ def test_a_run_killed_at_its_report_can_be_completed(stopped: Any, monkeypatch: 
 @pytest.mark.slow
 def test_fifty_kills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SIGKILL at random instants, start-up included: the end is that of the run that was never killed."""
-    monkeypatch.setattr(session.Every, "of", lambda steps: session.Every(log=7, check=100, save=9))
+    monkeypatch.setattr(workflow.Every, "of", lambda steps: workflow.Every(log=7, check=100, save=9))
     dials = {"dials": {"steps": 600}}
     begun = time.monotonic()
     whole = train(tmp_path / "whole", **dials)
@@ -244,7 +244,7 @@ def test_fifty_kills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def work() -> None:
         begin = {"listeners": [lambda event: going.touch() if event["event"] == "begin" else None]}
-        session.resume(path, **begin) if (path / "recipe.json").exists() else train(path, **dials, **begin)
+        workflow.resume(path, **begin) if (path / "recipe.json").exists() else train(path, **dials, **begin)
 
     while True:
         if not any((path / "checkpoints").glob("step-*")):
@@ -281,7 +281,7 @@ DEADLY = ("fsync", "rename", "replace", "rmdir", "unlink", "truncate")
 @pytest.mark.slow
 def test_kills_inside_saving_and_pruning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed at the n-th call that touches the disk, at random: a verified checkpoint is always there."""
-    monkeypatch.setattr(session.Every, "of", lambda steps: session.Every(log=7, check=100, save=4))
+    monkeypatch.setattr(workflow.Every, "of", lambda steps: workflow.Every(log=7, check=100, save=4))
     whole = train(tmp_path / "whole", dials={"steps": 24})
     chance, deaths = random.Random(3), dict.fromkeys(DEADLY, 0)
 
@@ -313,7 +313,7 @@ def test_kills_inside_saving_and_pruning(tmp_path: Path, monkeypatch: pytest.Mon
             def work(path: Path = path, first: bool = first) -> None:
                 # The writing of the first checkpoint, before which there is nothing to lose, is left alone.
                 die_at(chance.randint(25 if first else 1, 60))
-                train(path, dials={"steps": 24}) if first else session.resume(path)
+                train(path, dials={"steps": 24}) if first else workflow.resume(path)
 
             code = ended(forked(work, tmp_path / "output.txt"))
             chance.random()
@@ -334,7 +334,7 @@ def test_kills_inside_saving_and_pruning(tmp_path: Path, monkeypatch: pytest.Mon
 def test_more_steps_say_what_they_do_to_the_learning_rate(tmp_path: Path) -> None:
     run = train(tmp_path / "run", dials={"steps": 40})
     said: list[dict[str, Any]] = []
-    session.resume(run.path, steps=80, listeners=[said.append])
+    workflow.resume(run.path, steps=80, listeners=[said.append])
     notes = [event["what"] for event in run.events() if event["event"] == "note"]
     rate = learning_rate(Optim(**run.read("recipe.json")["plan"]["optim"]), 40.5 / 80)
     assert [note for note in notes if "schedule" in note] == [
@@ -369,7 +369,7 @@ def ts(monkeypatch: pytest.MonkeyPatch) -> dict[int, float]:
 def test_more_steps_stretch_the_schedules(tmp_path: Path, ts: dict[int, float]) -> None:
     run = train(tmp_path / "run", dials={"steps": 40})
     before = rates(run)
-    session.resume(run.path, steps=80)
+    workflow.resume(run.path, steps=80)
     optim = Optim(**run.read("recipe.json")["plan"]["optim"])
     assert before == {step: logged(learning_rate(optim, (step - 0.5) / 40)) for step in before}
     after = {step: rate for step, rate in rates(run).items() if step > 40}
@@ -381,7 +381,7 @@ def test_more_steps_stretch_the_schedules(tmp_path: Path, ts: dict[int, float]) 
 def test_a_kept_schedule_ends_where_it_ended(tmp_path: Path, ts: dict[int, float]) -> None:
     run = train(tmp_path / "run", dials={"steps": 40})
     said: list[dict[str, Any]] = []
-    session.resume(run.path, steps=80, keep_schedule=True, listeners=[said.append])
+    workflow.resume(run.path, steps=80, keep_schedule=True, listeners=[said.append])
     optim = Optim(**run.read("recipe.json")["plan"]["optim"])
     last = learning_rate(optim, 39.5 / 40)
     assert rates(run) == {step: logged(learning_rate(optim, (min(step, 40) - 0.5) / 40)) for step in rates(run)}
@@ -399,8 +399,8 @@ def test_a_kept_constant_rate_stays_and_learns(tmp_path: Path) -> None:
     """Its warm-up is over, and does not come back."""
     overrides = {"optim.schedule": "constant", "optim.warmup": 0.5}
     kept, stretched = (train(tmp_path / n, dials={"steps": 40}, overrides=overrides) for n in ("kept", "stretched"))
-    session.resume(kept.path, steps=80, keep_schedule=True)
-    session.resume(stretched.path, steps=160)
+    workflow.resume(kept.path, steps=80, keep_schedule=True)
+    workflow.resume(stretched.path, steps=160)
     highest = kept.read("recipe.json")["plan"]["optim"]["learning_rate"]
     assert {rate for step, rate in rates(kept).items() if step > 20} == {highest}
     assert min(rate for step, rate in rates(stretched).items() if step > 40) < 0.6 * highest
@@ -411,18 +411,18 @@ def test_a_kept_constant_rate_stays_and_learns(tmp_path: Path) -> None:
 
 def test_a_kept_schedule_is_kept_by_a_later_plain_resume(tmp_path: Path) -> None:
     whole, run = (train(tmp_path / name, dials={"steps": 40}) for name in ("whole", "run"))
-    session.resume(whole.path, steps=80, keep_schedule=True)
+    workflow.resume(whole.path, steps=80, keep_schedule=True)
     with pytest.raises(Stopped):
-        session.resume(run.path, steps=80, keep_schedule=True, listeners=[stop_at(60)])
-    session.resume(run.path)
+        workflow.resume(run.path, steps=80, keep_schedule=True, listeners=[stop_at(60)])
+    workflow.resume(run.path)
     assert finished(run) == finished(whole)
     assert rates(run) == rates(whole)
     plan = run.read("recipe.json")["plan"]
     assert (plan["steps"], plan["schedule_steps"]) == (80, 40)
-    session.resume(run.path, steps=90, keep_schedule=True)
+    workflow.resume(run.path, steps=90, keep_schedule=True)
     plan = run.read("recipe.json")["plan"]
     assert (plan["steps"], plan["schedule_steps"]) == (90, 40)
-    session.resume(run.path, steps=120)
+    workflow.resume(run.path, steps=120)
     plan = run.read("recipe.json")["plan"]
     assert (plan["steps"], plan["schedule_steps"]) == (120, None)
     assert rates(run)[100] == logged(learning_rate(Optim(**plan["optim"]), 99.5 / 120))
@@ -433,7 +433,7 @@ def test_a_schedule_kept_before_its_end_is_the_same_up_to_there(tmp_path: Path) 
     with pytest.raises(Stopped):
         train(tmp_path / "run", dials={"steps": 40}, listeners=[stop_at(20)])
     with pytest.raises(Stopped):
-        session.resume(tmp_path / "run", steps=80, keep_schedule=True, listeners=[stop_at(40)])
+        workflow.resume(tmp_path / "run", steps=80, keep_schedule=True, listeners=[stop_at(40)])
     run = RunFolder.open(tmp_path / "run")
     one, other = (each.checkpoints.newest()[0] for each in (whole, run))
     assert one.step == other.step == 40 and one.tensors.keys() == other.tensors.keys()

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from tiny import STEPS, ended, finished, forked, stop_at, told, train
 
-from seisei import session
 from seisei.errors import Stopped
 from seisei.training import checkpoint as checkpoints
 from seisei.training.run import RunFolder
 from seisei.training.signals import RUN, SAVE, STOP_INTERRUPTED, STOP_TERMINATED, Signals
+from seisei.workflows import train as workflow
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_a_signal_saves_and_stops(number: int, code: int, tmp_path: Path, whole:
     ]
     run = RunFolder.open(tmp_path / "run")
     assert run.checkpoints.newest()[0].step == 23
-    session.resume(run.path)
+    workflow.resume(run.path)
     assert finished(run) == finished(whole)
     assert told(run) == told(whole)
 
@@ -42,7 +42,7 @@ def test_at_the_first_at_a_saving_and_at_the_last_step(step: int, tmp_path: Path
     with pytest.raises(Stopped) as caught:
         train(tmp_path / "run", listeners=[stop_at(step)])
     assert caught.value.exit_code == 143
-    run = session.resume(tmp_path / "run")
+    run = workflow.resume(tmp_path / "run")
     assert finished(run) == finished(whole) and told(run) == told(whole)
 
 
@@ -65,7 +65,7 @@ def test_a_signal_inside_a_saving_lets_it_finish(
         patch.setattr(checkpoints, "write_bytes", interrupted)
         with pytest.raises(Stopped, match="step 19 "):
             train(tmp_path / "run")
-    run = session.resume(tmp_path / "run")
+    run = workflow.resume(tmp_path / "run")
     assert finished(run) == finished(whole) and told(run) == told(whole)
 
 
@@ -104,7 +104,7 @@ def test_a_second_signal_aborts_and_leaves_the_last_checkpoint(
     assert time.monotonic() - begun < 30
     run = RunFolder.open(tmp_path / "run")
     assert run.checkpoints.newest()[0].step == 12
-    session.resume(run.path)
+    workflow.resume(run.path)
     assert finished(run) == finished(whole) and told(run) == told(whole)
     assert not [p.name for p in run.checkpoints.folder.iterdir() if p.name.startswith(".")]
 

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 from tiny import STEPS, ended, finished, forked, request, stop_at, told, train
 
-from seisei import session
 from seisei.errors import ResourceError, Stopped, UserError
 from seisei.training import lock as locks
 from seisei.training.lock import Lock
 from seisei.training.run import RunFolder
 from seisei.training.signals import Signals
+from seisei.workflows import train as workflow
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 WORDS = ["train", "vae", "digits", "--latent", "2", "--width", "8", "--depth", "1", "--batch", "16", "--no-report"]
@@ -138,7 +138,7 @@ def test_a_folder_that_is_gone_ends_the_training(how: str, step: int, tmp_path: 
     assert [p.name for p in run.iterdir()] == [".lock"] if how == "replaced" else not run.exists()
     if how == "moved":
         other.rename(run)
-        assert session.resume(run).checkpoints.newest()[0].step == STEPS
+        assert workflow.resume(run).checkpoints.newest()[0].step == STEPS
 
 
 def full(*_: Any) -> int:
@@ -150,12 +150,12 @@ def test_a_full_disk_at_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     before = sorted(p.name for p in run.path.rglob("*"))
     with monkeypatch.context() as patch:
         patch.setattr(locks.os, "write", full)
-        for work in (lambda: session.resume(run.path, steps=20), lambda: train(tmp_path / "new")):
+        for work in (lambda: workflow.resume(run.path, steps=20), lambda: train(tmp_path / "new")):
             with pytest.raises(ResourceError, match="No space left on device.*free some space") as caught:
                 work()
             assert caught.value.exit_code == 3 and caught.value.code == "E-TRN-22"
     assert sorted(p.name for p in run.path.rglob("*")) == before and not (tmp_path / "new").exists()
-    assert session.resume(run.path, steps=20).checkpoints.newest()[0].step == 20
+    assert workflow.resume(run.path, steps=20).checkpoints.newest()[0].step == 20
 
 
 # ---- the lock
@@ -221,7 +221,7 @@ for name in ("sysconf", "O_CLOEXEC", "O_NOFOLLOW", "O_DIRECTORY", "O_NONBLOCK", 
 
 import pkgutil, seisei
 for module in pkgutil.walk_packages(seisei.__path__, "seisei."):
-    if module.name not in ("seisei.__main__", "seisei.nn.fused"):
+    if module.name not in ("seisei.__main__", "seisei.nn.quantizers.triton_kernels"):
         __import__(module.name)
 assert "fcntl" not in sys.modules
 from seisei.cli.main import main
@@ -247,19 +247,19 @@ def test_it_runs_without_what_only_unix_has(tmp_path: Path) -> None:
 def test_what_is_stopped_at_its_scores_says_how_to_compute_them(
     number: int, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from seisei import finish
     from seisei.cli.main import main
+    from seisei.evaluation import evaluate
 
-    figures = finish.figures
+    figures = evaluate.figures
 
     def interrupted(*arguments: Any) -> None:
         os.kill(os.getpid(), number)
         figures(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(finish, "figures", interrupted)
+        patch.setattr(evaluate, "figures", interrupted)
         with pytest.raises(Stopped) as caught:
-            session.start(session.replace(request(tmp_path / "run", dials={"steps": 10}), report=True))
+            workflow.start(workflow.replace(request(tmp_path / "run", dials={"steps": 10}), report=True))
     assert caught.value.exit_code == code
     command = f"seisei report {tmp_path / 'run'}"
     assert str(caught.value).endswith(f"the training is done: compute them with: {command}")
@@ -273,8 +273,8 @@ def test_what_is_stopped_at_its_scores_says_how_to_compute_them(
 def test_a_report_of_older_weights_is_made_anew(tmp_path: Path) -> None:
     from seisei.cli.main import main
 
-    session.start(session.replace(request(tmp_path / "run", dials={"steps": 10}), report=True))
-    session.resume(tmp_path / "run", steps=20)
+    workflow.start(workflow.replace(request(tmp_path / "run", dials={"steps": 10}), report=True))
+    workflow.resume(tmp_path / "run", steps=20)
     scores = tmp_path / "run" / "scores.json"
     scores.write_text(json.dumps({**json.loads(scores.read_text()), "step": 10}))
     main(["report", str(tmp_path / "run")])
@@ -293,10 +293,10 @@ def test_time_is_that_of_all_sittings(tmp_path: Path) -> None:
     run = RunFolder.open(tmp_path / "run")
     spent = run.checkpoints.newest()[0].state["seconds"]
     assert spent >= 1
-    run = session.resume(run.path)
+    run = workflow.resume(run.path)
     assert last(run) >= spent
     whole = train(tmp_path / "whole")
     assert finished(run) == finished(whole) and told(run) == told(whole)
     # Resuming what lacks nothing but its report does not forget it either.
     run.write("recipe.json", {**run.read("recipe.json"), "report": True})
-    assert last(session.resume(run.path)) >= spent
+    assert last(workflow.resume(run.path)) >= spent

@@ -14,20 +14,20 @@ from torch import Tensor, nn
 from seisei import seeds
 from seisei.batch import Batch
 from seisei.models.gan import Generator
-from seisei.nn.augment import Augment
-from seisei.nn.columns import RowFeatures
 from seisei.nn.conv import ConvEncoder
-from seisei.nn.critics import Critic
+from seisei.nn.gan.augment import Augment
+from seisei.nn.gan.discriminator import Critic
+from seisei.nn.gan.views import PictureView, RowView
 from seisei.nn.mlp import Condition, MLPDecoder, MLPEncoder
 from seisei.nn.priors import StandardNormal
-from seisei.nn.views import PictureView, RowView
+from seisei.nn.tabular.features import RowFeatures
 from seisei.objectives.adversarial import Adversarial
-from seisei.objectives.games import GAMES
+from seisei.objectives.gan_losses import GAMES
 from seisei.recipes.gans import PENALTIES
 from seisei.spec import Spec
 from seisei.training.engine import Engine, Execution
-from seisei.training.move import Move
 from seisei.training.plan import Optim, Plan
+from seisei.training.step import Move
 
 
 class Straight(nn.Module):

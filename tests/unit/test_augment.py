@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from seisei import seeds
-from seisei.nn.augment import STRONGEST, Augment, _cut, _lit, moved
+from seisei.nn.gan.augment import STRONGEST, Augment, _cut, _lit, moved
 
 
 def pictures(count: int = 6, channels: int = 2, height: int = 8, width: int = 12) -> Tensor:

@@ -15,14 +15,14 @@ from seisei.batch import Batch
 from seisei.modalities.text import SYMBOLS, Text
 from seisei.models.autoregressive import Autoregressive, places_of
 from seisei.models.vqvae import VQVAE
-from seisei.nn.codebooks import AveragedCodes
+from seisei.nn.codecs.pixel import PixelCodes
 from seisei.nn.heads import GaussianHead
-from seisei.nn.maps import MapDecoder, MapEncoder
-from seisei.nn.pixels import PixelCodes
-from seisei.nn.segments import Segment
-from seisei.nn.steering import Steering
-from seisei.nn.stepwise import Stepwise
-from seisei.nn.transformer import EXPLICIT, Transformer, angles, attention, turned
+from seisei.nn.quantizers.code_layout import Segment
+from seisei.nn.quantizers.codebooks import AveragedCodes
+from seisei.nn.spatial_conv import MapDecoder, MapEncoder
+from seisei.nn.transformer.blocks import EXPLICIT, Transformer, angles, attention, turned
+from seisei.nn.transformer.kv_cache import Stepwise
+from seisei.nn.transformer.sampling import Steering
 
 
 def stirred(model: nn.Module, spread: float = 0.3) -> nn.Module:
@@ -64,7 +64,7 @@ def test_the_librarys_attention_is_ours(monkeypatch: pytest.MonkeyPatch) -> None
     q, k, v = (torch.randn(1, 2, 9, 4, generator=seeds.generator("attention", i)) for i in range(3))
     ours = attention(q, k, v)
     assert EXPLICIT > 9
-    monkeypatch.setattr("seisei.nn.transformer.EXPLICIT", 0)
+    monkeypatch.setattr("seisei.nn.transformer.blocks.EXPLICIT", 0)
     assert torch.allclose(ours, attention(q, k, v), atol=1e-6)
 
 

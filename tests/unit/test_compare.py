@@ -14,13 +14,13 @@ import torch
 from pages import Page
 from test_finish import customers, train
 
-import seisei.compare as module
-from seisei import plane
-from seisei.compare import compare
+import seisei.workflows.compare as module
 from seisei.errors import Stopped
-from seisei.evaluation.page import embedded
-from seisei.modalities.files import read_picture
+from seisei.evaluation import decision_surface
+from seisei.modalities.image_io import read_picture
 from seisei.pipeline import Pipeline
+from seisei.report.html import embedded
+from seisei.workflows.compare import compare
 
 
 @pytest.fixture(scope="module")
@@ -125,14 +125,14 @@ def test_what_would_take_too_long_is_made_smaller_and_the_page_says_so(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = [folder / "generative", folder / "discriminant"]
-    monkeypatch.setattr(plane, "_seconds_a_point", lambda *_: 60 / 65**2)
+    monkeypatch.setattr(decision_surface, "_seconds_a_point", lambda *_: 60 / 65**2)
     page = compare(runs, folder / "coarse", curves=False, seed=3)
     notes = content(folder, "coarse")["left_out"]
     assert notes[0] == "generative (gaussian): surface: at 65×65 points, as all 260×260 points would take 16 minutes"
     assert notes[0] + "." in page.read_text().replace("Generative", "generative")
     drawn = read_picture((folder / "coarse" / "0" / "density-0.png").read_bytes()).pixels.reshape(65, 4, 65, 4, -1)
     assert (drawn == drawn[:, :1, :, :1]).all() and len(np.unique(drawn)) > 10
-    monkeypatch.setattr(plane, "_seconds_a_point", lambda *_: 1.0)
+    monkeypatch.setattr(decision_surface, "_seconds_a_point", lambda *_: 1.0)
     monkeypatch.setattr(module, "BUDGET", 1e-9)
     compare(runs, folder / "without", curves=False, seed=3)
     model, notes = content(folder, "without")["models"][0], content(folder, "without")["left_out"]

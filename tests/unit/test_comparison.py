@@ -17,10 +17,10 @@ import pytest
 from pages import EVIL, Page, png
 
 from seisei.errors import UserError
-from seisei.evaluation.charts import class_colours, line_chart
-from seisei.evaluation.comparison import SECTIONS, write_comparison
-from seisei.evaluation.contrast import Score, ahead, best, confused, stretches
-from seisei.evaluation.diagrams import framed, reliability, shades
+from seisei.metrics.significance import Score, ahead, best, confused, stretches
+from seisei.report.charts import class_colours, line_chart
+from seisei.report.comparison import SECTIONS, write_comparison
+from seisei.report.diagrams import framed, reliability, shades
 
 GENERATIVE, DISCRIMINATIVE, DISCRIMINANT = "generative (mixture)", "discriminative (mlp)", "discriminant (kernel)"
 CURVES = {  # error rates that cross, on a logarithmic axis, where 10 ** 2.5 ≈ 316 rows were learnt from
@@ -414,7 +414,7 @@ def test_nothing_to_read(tmp_path: Path) -> None:
 
 
 def test_quick_to_import() -> None:
-    code = "import sys, seisei.evaluation.comparison; assert not {'torch', 'numpy', 'PIL'} & set(sys.modules)"
+    code = "import sys, seisei.report.comparison; assert not {'torch', 'numpy', 'PIL'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

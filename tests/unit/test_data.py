@@ -16,15 +16,15 @@ import pytest
 import torch
 
 from seisei.data import store
-from seisei.data.arrays import as_pictures
-from seisei.data.dataset import Dataset, read_dataset
-from seisei.data.open import open_source
-from seisei.data.scan import scan, tolerated
+from seisei.data.detect import open_source
+from seisei.data.images.scan import scan, tolerated
+from seisei.data.read import Dataset, read_dataset
 from seisei.data.source import natural, split_of
+from seisei.data.sources.arrays import as_pictures
 from seisei.data.splits import split_indices
 from seisei.errors import ResourceError, UserError
-from seisei.modalities.files import save_png
 from seisei.modalities.image import Image
+from seisei.modalities.image_io import save_png
 
 RANDOM = np.random.default_rng(7)
 
@@ -578,7 +578,7 @@ def test_a_file_and_memory_hold_the_same_bits(tmp_path: Path, monkeypatch: pytes
         raise AssertionError("decoded again")
 
     with monkeypatch.context() as patch:
-        patch.setattr("seisei.data.scan.read_picture", never)
+        patch.setattr("seisei.data.images.scan.read_picture", never)
         again = read_dataset(root, memory_limit=0, **options)
     assert contents(again) == contents(in_memory)
     assert {**again.report, "in_memory": True} == in_memory.report

@@ -16,7 +16,8 @@ import pytest
 import torch
 
 from seisei.errors import UserError
-from seisei.modalities.files import (
+from seisei.modalities.image import Image
+from seisei.modalities.image_io import (
     Original,
     Picture,
     encoded,
@@ -25,7 +26,6 @@ from seisei.modalities.files import (
     read_picture,
     resized,
 )
-from seisei.modalities.image import Image
 from seisei.modalities.pixels import eight_bits, fractions, grid, shown, with_channels
 from seisei.schema import Schema
 
@@ -395,7 +395,7 @@ def test_too_little_memory_is_told_as_too_many_pixels(monkeypatch: pytest.Monkey
     def none(*_: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("seisei.modalities.files.tiff.TiffImageFile", none)
+    monkeypatch.setattr("seisei.modalities.image_io.tiff.TiffImageFile", none)
     refused("E-CHK-09", "50x40 pixels", tiff(some(40, 50, 3)))
 
 

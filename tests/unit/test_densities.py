@@ -17,15 +17,15 @@ from torch.distributions import MultivariateNormal
 from seisei import seeds
 from seisei.batch import Batch
 from seisei.models.classifier import GenerativeClassifier
-from seisei.models.kernel import KernelDensity
+from seisei.models.kde import KernelDensity
 from seisei.models.mixture import Mixture
-from seisei.nn.columns import Categories, Columns, Sizes
-from seisei.nn.covariances import Full, Tied
-from seisei.nn.gaps import hide
-from seisei.nn.gaussians import EVERY, Diagonal, Gaussians
+from seisei.nn.densities.full_covariance import Full, Tied
+from seisei.nn.densities.gaussian import EVERY, Diagonal, Gaussians
+from seisei.nn.densities.ppca import LowRank
 from seisei.nn.kmeans import kmeans, squared_distances
-from seisei.nn.lowrank import LowRank
-from seisei.nn.rows import RowDistribution, RowHead
+from seisei.nn.masking import hide
+from seisei.nn.tabular.features import Categories, Columns, Sizes
+from seisei.nn.tabular.head import RowDistribution, RowHead
 
 FORMS = ("diagonal", "full", "tied", "low rank")
 ALARM = 1e-6  # how often a test of draws may fail by chance

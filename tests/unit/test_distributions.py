@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.autograd import gradcheck
 
 from seisei import seeds
-from seisei.evaluation.likelihood import bits_per_dimension
+from seisei.metrics.likelihood import bits_per_dimension
 from seisei.nn.distributions import Bernoulli, DiscretisedLogisticMixture, DiscretisedNormal, Normal, precise
 from seisei.nn.heads import BernoulliHead, GaussianHead, LogisticMixtureHead
 from seisei.nn.priors import StandardNormal, VampPrior

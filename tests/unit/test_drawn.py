@@ -10,12 +10,12 @@ from math import comb
 import numpy as np
 import pytest
 
-from seisei.evaluation import distances as distances_module
-from seisei.evaluation import neighbours as neighbours_module
-from seisei.evaluation.distances import SUBSET, discrepancy, frechet_distance, gaussian_distance, kernel_distance
-from seisei.evaluation.estimates import Estimate, Floats
-from seisei.evaluation.kinds import modes, on_mixture, within_classes
-from seisei.evaluation.neighbours import copied, nearest, neighbourhoods
+from seisei.metrics import frechet as distances_module
+from seisei.metrics import precision_recall as neighbours_module
+from seisei.metrics.estimates import Estimate, Floats
+from seisei.metrics.frechet import SUBSET, discrepancy, frechet_distance, gaussian_distance, kernel_distance
+from seisei.metrics.mode_coverage import modes, on_mixture, within_classes
+from seisei.metrics.precision_recall import copied, nearest, neighbourhoods
 
 
 def normal(*shape: int, seed: int) -> Floats:

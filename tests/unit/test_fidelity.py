@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seisei import fidelity as module
 from seisei import seeds
-from seisei.data.dataset import Dataset, read_dataset
+from seisei.data.read import Dataset, read_dataset
 from seisei.errors import UserError
-from seisei.fidelity import Fidelity, classification_accuracy, fidelity, reader
-from seisei.finish import evaluate, only_draws
+from seisei.evaluation import sample_quality as module
+from seisei.evaluation.evaluate import evaluate, only_draws
+from seisei.evaluation.sample_quality import Fidelity, classification_accuracy, fidelity, reader
 from seisei.pipeline import Pipeline
 
 

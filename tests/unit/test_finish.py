@@ -17,16 +17,16 @@ from pages import Page
 from tiny import finished, told
 
 import seisei
-from seisei import session
-from seisei.data.dataset import read_dataset
+from seisei.data.read import read_dataset
 from seisei.errors import Stopped
-from seisei.finish import evaluate, predictions, sample_sheet
-from seisei.modalities.files import read_picture
+from seisei.evaluation.evaluate import evaluate, predictions, sample_sheet
+from seisei.modalities.image_io import read_picture
 from seisei.modalities.label import Label
 from seisei.pipeline import Pipeline
-from seisei.session import DataOptions, Request
 from seisei.training.loop import Training
 from seisei.training.run import RunFolder
+from seisei.workflows import train as workflow
+from seisei.workflows.train import DataOptions, Request
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -54,7 +54,7 @@ def customers(folder: Path, rare: bool = False) -> Path:
 
 def train(recipe: str, data: Any, output: Path, **options: Any) -> RunFolder:
     rows = DataOptions(target="kind") if data != "digits" else DataOptions()
-    return session.start(Request(recipe, data, output=output, options=rows, **options))
+    return workflow.start(Request(recipe, data, output=output, options=rows, **options))
 
 
 def facts(run: RunFolder, name: str) -> Any:
@@ -175,7 +175,7 @@ def test_a_run_of_sweeps_resumes_to_the_same_bits(
             train("generative", "digits", tmp_path / "run", dials=dials, report=False)
     run = RunFolder.open(tmp_path / "run")
     assert finished(run) != finished(whole)
-    session.resume(run.path)
+    workflow.resume(run.path)
     assert finished(run) == finished(whole) and told(run) == told(whole)
     # Mutant: another seed.
     other = train("generative", "digits", tmp_path / "other", dials=dials, report=False, seed=1)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from seisei.objectives.games import GAMES, judged, slope_off_one, value
+from seisei.objectives.gan_losses import GAMES, judged, slope_off_one, value
 
 P = torch.tensor([0.5, 0.3, 0.15, 0.05], dtype=torch.float64)
 Q = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)

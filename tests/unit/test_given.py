@@ -12,11 +12,11 @@ import torch
 from PIL import Image as Pillow
 
 import seisei
-from seisei.data.dataset import read_dataset
 from seisei.data.inputs import read_inputs
+from seisei.data.read import read_dataset
 from seisei.errors import UserError
-from seisei.modalities.files import png_bytes
-from seisei.modalities.given import Given
+from seisei.modalities.conditions import Given
+from seisei.modalities.image_io import png_bytes
 from seisei.modalities.table import Column
 from seisei.modalities.text import Text
 from seisei.recipes.advice import advice

@@ -14,13 +14,13 @@ import torch
 from cli_runs import trained
 from torch import Tensor, nn
 
-from seisei import fidelity as fidelities
 from seisei.cli.main import main
-from seisei.data.dataset import Dataset, read_dataset
+from seisei.data.read import Dataset, read_dataset
 from seisei.errors import UserError
-from seisei.evaluation.distances import frechet_distance
-from seisei.fidelity import fidelity
-from seisei.finish import evaluate
+from seisei.evaluation import sample_quality as fidelities
+from seisei.evaluation.evaluate import evaluate
+from seisei.evaluation.sample_quality import fidelity
+from seisei.metrics.frechet import frechet_distance
 from seisei.modalities.image import Image
 from seisei.nn import inception as module
 from seisei.nn.inception import Inception, Layer, Mixed, loaded, prepared

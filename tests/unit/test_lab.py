@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from seisei.nn.lab import PRIMARIES, from_planes, lab_of, lightness_of, planes_of, rgb_of
+from seisei.nn.style.color_spaces import PRIMARIES, from_planes, lab_of, lightness_of, planes_of, rgb_of
 
 KNOWN = {
     (0.0, 0.0, 0.0): (0.0, 0.0, 0.0),

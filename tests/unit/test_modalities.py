@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from seisei.errors import UserError
-from seisei.modalities.files import measure, png_bytes, read_picture, resized, save_png
 from seisei.modalities.image import Image
+from seisei.modalities.image_io import measure, png_bytes, read_picture, resized, save_png
 from seisei.modalities.label import Label
 from seisei.modalities.pixels import grid, with_channels
 from seisei.modalities.text import END, Text

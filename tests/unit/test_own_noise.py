@@ -14,8 +14,8 @@ import seisei
 from seisei import seeds
 from seisei.batch import Batch
 from seisei.cli.main import main
-from seisei.data.dataset import Dataset
-from seisei.evaluation.likelihood import own_noise
+from seisei.data.read import Dataset
+from seisei.metrics.likelihood import own_noise
 
 
 @pytest.fixture(scope="module")

@@ -13,14 +13,14 @@ import pytest
 import torch
 
 from seisei.data import pair_open, store
-from seisei.data.dataset import Dataset, read_dataset
-from seisei.data.originals import originals
+from seisei.data.images.native_images import originals
 from seisei.data.pair_source import told
 from seisei.data.pairs import read_pairs
+from seisei.data.read import Dataset, read_dataset
 from seisei.errors import UserError
-from seisei.modalities.files import png_bytes, read_picture, save_png
 from seisei.modalities.image import Image
-from seisei.modalities.labelmap import LabelMap, nearest
+from seisei.modalities.image_io import png_bytes, read_picture, save_png
+from seisei.modalities.label_map import LabelMap, nearest
 from seisei.schema import Schema
 
 RANDOM = np.random.default_rng(11)

@@ -11,19 +11,19 @@ import pytest
 import torch
 
 from seisei.batch import Batch
-from seisei.data.dataset import read_dataset
-from seisei.data.examples import Dataset
+from seisei.data.dataset import Dataset
+from seisei.data.read import read_dataset
 from seisei.errors import UserError
-from seisei.evaluation.charts import class_colours
-from seisei.modalities.files import read_picture
+from seisei.evaluation.decision_surface import SIDE, Plane, plane_of, surfaces
+from seisei.modalities.image_io import read_picture
 from seisei.modalities.label import Label
 from seisei.models.classifier import DiscriminantClassifier, DiscriminativeClassifier, GenerativeClassifier
 from seisei.models.linear import Planes
 from seisei.models.mixture import Mixture
-from seisei.nn.columns import RowFeatures
-from seisei.nn.covariances import Full
+from seisei.nn.densities.full_covariance import Full
+from seisei.nn.tabular.features import RowFeatures
 from seisei.pipeline import Pipeline
-from seisei.plane import SIDE, Plane, plane_of, surfaces
+from seisei.report.charts import class_colours
 
 
 def rows(told_by: tuple[str, ...] = ("b", "d"), count: int = 300) -> Dataset:

@@ -15,12 +15,12 @@ from seisei import seeds
 from seisei.batch import Batch
 from seisei.modalities.image import Image
 from seisei.models.vqvae import SPREAD
-from seisei.nn.codebooks import AveragedCodes, LearnedCodes, MappedCodes
-from seisei.nn.grids import FiniteScalar, LookupFree, levels_for
-from seisei.nn.nearest import nearest, smallest
-from seisei.nn.quantise import Quantiser, turned
-from seisei.nn.segments import Segment, collisions, usage
-from seisei.nn.several import Grouped, Residual
+from seisei.nn.quantizers.base import Quantiser, turned
+from seisei.nn.quantizers.code_layout import Segment, collisions, usage
+from seisei.nn.quantizers.codebooks import AveragedCodes, LearnedCodes, MappedCodes
+from seisei.nn.quantizers.nearest import nearest, smallest
+from seisei.nn.quantizers.residual import Grouped, Residual
+from seisei.nn.quantizers.scalar import FiniteScalar, LookupFree, levels_for
 from seisei.recipes import recipe
 from seisei.schema import Schema
 
@@ -63,14 +63,14 @@ def test_the_kernel_of_a_gpu_finds_the_same(monkeypatch: pytest.MonkeyPatch, row
     if not torch.cuda.is_available():
         monkeypatch.setenv("TRITON_INTERPRET", "1")  # before it is imported
     pytest.importorskip("triton", reason="triton is not here: it comes with PyTorch for CUDA, or pip install triton")
-    from seisei.nn import fused
+    from seisei.nn.quantizers import triton_kernels
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     x, vectors = noise(rows, size), noise(codes, size, key="e")
-    found = fused.nearest(x.to(device), vectors.to(device)).cpu()
+    found = triton_kernels.nearest(x.to(device), vectors.to(device)).cpu()
     assert torch.equal(found, nearest(x, vectors))
     # Of vectors that are equally near, the first, wherever in a block or between blocks.
-    assert fused.nearest(x.to(device), vectors[:1].expand(200, -1).to(device)).unique().tolist() in ([0], [])
+    assert triton_kernels.nearest(x.to(device), vectors[:1].expand(200, -1).to(device)).unique().tolist() in ([0], [])
 
 
 # ---- averages

@@ -15,10 +15,10 @@ import pytest
 from pages import EVIL, Page, png
 
 from seisei.errors import UserError
-from seisei.evaluation import charts, report
-from seisei.evaluation.canvas import log_ticks, nice_ticks, number
-from seisei.evaluation.charts import bar_chart, line_chart, scatter
-from seisei.evaluation.report import write_report
+from seisei.report import charts, run_report
+from seisei.report.charts import bar_chart, line_chart, scatter
+from seisei.report.run_report import write_report
+from seisei.report.svg import log_ticks, nice_ticks, number
 
 
 def train(step: int, **fields: object) -> dict[str, object]:
@@ -122,7 +122,9 @@ def sections(folder: Path) -> list[str]:
 
 
 # The run of these tests has latents, no codes, and answers no pictures with pictures.
-SECTIONS = [section for section in report.SECTIONS if section[0] not in ("codes", "translations", "styles", "progress")]
+SECTIONS = [
+    section for section in run_report.SECTIONS if section[0] not in ("codes", "translations", "styles", "progress")
+]
 LABELS = ["confusion", "calibration"]
 LATENT = ["reconstructions", "interpolation", "nearest", "map", "dimensions"]
 ALWAYS = ["scores", "curves", "watch", "data", "reproduce"]
@@ -447,7 +449,7 @@ def test_no_such_run(tmp_path: Path) -> None:
 
 
 def test_quick_to_import() -> None:
-    code = "import sys, seisei.evaluation.report; assert not {'torch', 'numpy', 'PIL'} & set(sys.modules)"
+    code = "import sys, seisei.report.run_report; assert not {'torch', 'numpy', 'PIL'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

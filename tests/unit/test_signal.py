@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from seisei.evaluation.estimates import Floats
-from seisei.evaluation.signal import (
+from seisei.metrics.estimates import Floats
+from seisei.metrics.image_similarity import (
     C1,
     C2,
     LEVEL,

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from seisei import catalog
 from seisei.errors import UserError
 from seisei.models.vae import VAE
-from seisei.nn.codebooks import AveragedCodes
 from seisei.nn.heads import BernoulliHead, GaussianHead
 from seisei.nn.mlp import MLPDecoder, MLPEncoder
 from seisei.nn.priors import StandardNormal
-from seisei.nn.several import Grouped
+from seisei.nn.quantizers.codebooks import AveragedCodes
+from seisei.nn.quantizers.residual import Grouped
 from seisei.objectives.elbo import ELBO
 from seisei.recipes import recipe
 from seisei.schema import Schema

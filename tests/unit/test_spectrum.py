@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from seisei import session
-from seisei.data.dataset import read_dataset
-from seisei.evaluation.signal import LEVEL
-from seisei.evaluation.spectrum import UNSEEN, energy_ratios, high_frequency_energy, high_frequency_ratio
-from seisei.finish import spectral
+from seisei.data.read import read_dataset
+from seisei.evaluation.evaluate import spectral
+from seisei.metrics.image_similarity import LEVEL
+from seisei.metrics.spectrum import UNSEEN, energy_ratios, high_frequency_energy, high_frequency_ratio
 from seisei.modalities.image import Image
 from seisei.pipeline import Pipeline
 from seisei.recipes import recipe as find_recipe
 from seisei.schema import Schema
-from seisei.session import Request
-from seisei.training.watch import Watch
+from seisei.training.watch.rules import Watch
+from seisei.workflows import train as workflow
+from seisei.workflows.train import Request
 
 SHAPES = [(16, 16), (28, 28), (8, 12), (64, 32)]
 
@@ -242,7 +242,7 @@ NAMES = ["high-frequency energy ratio", "high-frequency energy ratio of color", 
 def test_every_run_that_makes_images_measures_them(recipe: str, dials: dict[str, Any], tmp_path: Path) -> None:
     data = colored(tmp_path)
     dials = {**dials, "steps": 2, "batch": 8}
-    run = session.start(Request(recipe, data, output=tmp_path / "run", dials=dials, report=False))
+    run = workflow.start(Request(recipe, data, output=tmp_path / "run", dials=dials, report=False))
     sheets = [event for event in run.events() if event["event"] == "samples"]
     if recipe in ("gan", "cgan", "vae"):
         assert {event["t"] for event in sheets} == {0.5, 1.0}
@@ -266,6 +266,6 @@ def test_every_run_that_makes_images_measures_them(recipe: str, dials: dict[str,
 def test_a_model_of_rows_and_an_image_of_a_few_pixels_have_no_high_frequencies(tmp_path: Path) -> None:
     table = {"a": [float(i) for i in range(60)], "b": [float(i % 7) for i in range(60)]}
     dials = {"steps": 1, "batch": 8}
-    run = session.start(Request("gan", table, output=tmp_path / "rows", dials=dials, report=False))
+    run = workflow.start(Request("gan", table, output=tmp_path / "rows", dials=dials, report=False))
     assert spectral(Pipeline.load(run.path), read_dataset(table)) == []
     assert "high_frequency" not in "".join(map(str, run.events()))

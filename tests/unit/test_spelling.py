@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seisei.data.dataset import Dataset, read_dataset
 from seisei.data.inputs import read_inputs
+from seisei.data.read import Dataset, read_dataset
 from seisei.errors import UserError
 from seisei.modalities.table import Table
 

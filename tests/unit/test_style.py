@@ -17,31 +17,32 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import seisei
-from seisei import catalog, seeds, style
+from seisei import catalog, seeds
 from seisei.batch import Batch
 from seisei.cli.main import main
-from seisei.data.dataset import read_dataset
-from seisei.data.styles import with_styles
+from seisei.data.images.styles import with_styles
+from seisei.data.read import read_dataset
 from seisei.errors import UserError
-from seisei.modalities.files import read_picture, save_png
+from seisei.evaluation import style_transfer
 from seisei.modalities.image import Image
+from seisei.modalities.image_io import read_picture, save_png
 from seisei.models.classifier import DiscriminativeClassifier, Network
 from seisei.models.style import Stylizer, grain, optimise
-from seisei.nn import colours
-from seisei.nn.canvas import Canvas
-from seisei.nn.colours import luminance, matched, mixed, mixture, relit, spread, towards
 from seisei.nn.conv import ConvEncoder
-from seisei.nn.features import StageFeatures, encoder_of, padded
-from seisei.nn.filters import Filters
-from seisei.nn.maps import MapEncoder
-from seisei.nn.mirror import MirrorDecoder, whitened
 from seisei.nn.mlp import MLPEncoder
-from seisei.nn.statistics import Together, gram, grams_apart, mean_and_deviation, moments_apart, restyled, variation
-from seisei.nn.vgg import VGG
+from seisei.nn.spatial_conv import MapEncoder
+from seisei.nn.style import color_transfer
+from seisei.nn.style.adain import Together, gram, grams_apart, mean_and_deviation, moments_apart, restyled, variation
+from seisei.nn.style.color_transfer import luminance, matched, mixed, mixture, relit, spread, towards
+from seisei.nn.style.decoder import MirrorDecoder, whitened
+from seisei.nn.style.feature_extractor import StageFeatures, encoder_of, padded
+from seisei.nn.style.image_param import Canvas
+from seisei.nn.style.random_filters import Filters
+from seisei.nn.style.vgg import VGG
 from seisei.objectives.style import StyleTransfer
 from seisei.recipes.style import stylize
 from seisei.schema import Schema
-from seisei.training.foreign import weights_of
+from seisei.training.pretrained import weights_of
 from seisei.training.tensors import to_bytes
 
 catalog.fill()
@@ -123,7 +124,7 @@ def test_colours_go_as_far_as_is_asked_and_of_large_pictures_in_parts(monkeypatc
     grey = towards(picture, like[:, :1], 1.0)
     assert torch.allclose(grey, luminance(grey).expand(-1, 3, -1, -1), atol=1e-5)
     assert torch.equal(towards(picture[:, :1], like, 1.0), matched(picture[:, :1], luminance(like)).clamp(0, 1))
-    monkeypatch.setattr(colours, "AT_ONCE", 10)
+    monkeypatch.setattr(color_transfer, "AT_ONCE", 10)
     assert torch.allclose(towards(picture, like, 1.0), whole, atol=1e-6)
 
 
@@ -325,14 +326,14 @@ def test_a_large_picture_is_painted_as_if_at_once(monkeypatch: pytest.MonkeyPatc
     for parameter in model.decoder.parameters():
         parameter.mul_(2)
     whole = model.stylize(content, other, 0.8)
-    wanted = style.apart(model.features, whole, content, other)
-    monkeypatch.setattr(style, "TILE", 64)
-    monkeypatch.setattr(style, "OVERLAP", 48)
-    made = style._by_parts(model, content, other, 0.8)
+    wanted = style_transfer.apart(model.features, whole, content, other)
+    monkeypatch.setattr(style_transfer, "TILE", 64)
+    monkeypatch.setattr(style_transfer, "OVERLAP", 48)
+    made = style_transfer._by_parts(model, content, other, 0.8)
     assert made.shape == whole.shape
     far = float((made - whole).abs().max())
     assert far < 1e-2
-    for found, of in zip(style.apart(model.features, made, content, other), wanted, strict=True):
+    for found, of in zip(style_transfer.apart(model.features, made, content, other), wanted, strict=True):
         assert torch.allclose(found, of, atol=1e-3)
     own = [model.stylize(content[..., columns], other, 0.8) for columns in (slice(0, 64), slice(64, 131))]
     assert float((torch.cat(own, 3) - whole).abs().max()) > 10 * far  # mutant: each by its own moments
@@ -416,7 +417,7 @@ def test_descent_comes_nearer_to_the_style_and_is_the_same_every_time() -> None:
     assert made.shape == content.shape and 0 <= float(made.min()) and float(made.max()) <= 1
     assert seen[-1] < 0.5 * seen[0]
     assert torch.equal(made, optimise(features, content, aim, **options))
-    form, left = style.apart(features, made, content, aim)
+    form, left = style_transfer.apart(features, made, content, aim)
     assert 0 < float(form) < 1 and float(left) < 0.8
     assert torch.equal(optimise(features, content, aim, strength=0.0, **options), content)
     noise = torch.randn(1, 3, 20, 14, generator=seeds.generator("noise"))
@@ -430,23 +431,23 @@ def test_descent_comes_nearer_to_the_style_and_is_the_same_every_time() -> None:
 def test_pictures_of_hardly_any_size_are_painted_too(content: tuple[int, int], like: tuple[int, int]) -> None:
     features = Filters(count=8, depth=4)
     pixels = [(255 * drawn(*size, 3, key=size)).byte().numpy() for size in (content, like)]
-    painted = style.optimised(features, *pixels, steps=5)
+    painted = style_transfer.optimised(features, *pixels, steps=5)
     assert painted.pixels.shape == (*content, 3) and math.isfinite(painted.content + painted.style)
 
 
 def test_what_is_flat_takes_a_style_and_gives_one() -> None:
     features = Filters(count=8, depth=4)
     flat, like = np.full((32, 32, 3), 120, np.uint8), (255 * waves(1, 32, 0.5)[0]).byte().permute(1, 2, 0).numpy()
-    assert style.optimised(features, flat, like, steps=40).pixels.std() > 0.3 * like.std()
-    assert style.optimised(features, like, flat, steps=20).pixels.std() < 0.1 * like.std()
-    assert style.optimised(features, flat, flat, steps=5).style < 0.1
+    assert style_transfer.optimised(features, flat, like, steps=40).pixels.std() > 0.3 * like.std()
+    assert style_transfer.optimised(features, like, flat, steps=20).pixels.std() < 0.1 * like.std()
+    assert style_transfer.optimised(features, flat, flat, steps=5).style < 0.1
 
 
 def test_how_far_is_told_from_none_to_all() -> None:
     features, content, aim = small().features, drawn(1, 3, 16, 16), waves(1)
-    form, left = style.apart(features, content, content, aim)
+    form, left = style_transfer.apart(features, content, content, aim)
     assert abs(float(form)) < 1e-5 and float(left) == pytest.approx(1)
-    form, left = style.apart(features, aim, content, aim)
+    form, left = style_transfer.apart(features, aim, content, aim)
     assert float(form) > 0.3 and abs(float(left)) < 1e-6
 
 
@@ -612,7 +613,7 @@ def test_both_engines_paint_and_say_so(run: Path, codec: Path, home: Path, capsy
 
 def test_no_strength_gives_the_picture_itself(run: Path, home: Path) -> None:
     content = read_picture(home / "photos" / "00.png").pixels
-    made = style.feedforward(seisei.load(run).pipeline, content, content[::-1].copy(), strength=0.0)
+    made = style_transfer.feedforward(seisei.load(run).pipeline, content, content[::-1].copy(), strength=0.0)
     assert np.array_equal(made.pixels, content)
 
 

@@ -16,12 +16,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seisei.data.cells import read_sheet
-from seisei.data.dataset import Dataset, read_dataset
+from seisei.data.detect import open_source
 from seisei.data.inputs import read_inputs
-from seisei.data.kinds import recognise
-from seisei.data.open import open_source
-from seisei.data.rows import CODES, read_rows
+from seisei.data.read import Dataset, read_dataset
+from seisei.data.tables.column_types import recognise
+from seisei.data.tables.encode_rows import CODES, read_rows
+from seisei.data.tables.raw_table import read_sheet
 from seisei.errors import UserError
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
@@ -370,12 +370,12 @@ def test_other_files_that_are_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
     assert refused(read_dataset, "folder", source="table")[0] == "E-CHK-02"
     assert refused(read_dataset, np.zeros((5, 5)), source="table")[0] == "E-CHK-04"
     write(body("1,2"))
-    monkeypatch.setattr("seisei.data.delimited.half_of_memory", lambda: 5)
+    monkeypatch.setattr("seisei.data.tables.delimited.half_of_memory", lambda: 5)
     assert refused(read_dataset, "t.csv") == (
         "E-CHK-09", "t.csv:2: holds more than 0.0 GB; give it in parts, or check its quotes",
     )  # fmt: skip
-    monkeypatch.setattr("seisei.data.delimited.half_of_memory", lambda: 10**9)
-    monkeypatch.setattr("seisei.data.delimited.LONGEST", 3)
+    monkeypatch.setattr("seisei.data.tables.delimited.half_of_memory", lambda: 10**9)
+    monkeypatch.setattr("seisei.data.tables.delimited.LONGEST", 3)
     assert refused(read_dataset, "t.csv")[0] == "E-CHK-09"
 
 
@@ -494,7 +494,7 @@ def test_a_parquet_file_that_promises_too_much(monkeypatch: pytest.MonkeyPatch) 
     import pyarrow.parquet as pq
 
     pq.write_table(pa.table({"a": NUMBERS}), "t.parquet")
-    monkeypatch.setattr("seisei.data.parquet.half_of_memory", lambda: 100)
+    monkeypatch.setattr("seisei.data.sources.parquet.half_of_memory", lambda: 100)
     assert refused(read_dataset, "t.parquet")[0] == "E-CHK-09"
 
 

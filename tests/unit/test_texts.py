@@ -14,12 +14,12 @@ import seisei
 from seisei import seeds
 from seisei.batch import Batch
 from seisei.cli.main import main
-from seisei.data.dataset import Dataset, read_dataset
 from seisei.data.inputs import read_inputs
+from seisei.data.read import Dataset, read_dataset
 from seisei.errors import UserError
 from seisei.modalities.text import END, Text
 from seisei.models.autoregressive import Autoregressive
-from seisei.nn.symbols import SymbolCodes
+from seisei.nn.codecs.byte import SymbolCodes
 
 
 def said(data: Dataset) -> list[str]:

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seisei.nn.tiles import Band, Tiling, disagreement, tiled
+from seisei.nn.tiling import Band, Tiling, disagreement, tiled
 from seisei.nn.unet import UNet, extended
 
 SIZES = [(1, 1), (1, 40), (3, 2), (16, 16), (15, 17), (33, 50), (61, 7), (64, 64), (5, 130)]

@@ -22,7 +22,7 @@ from seisei.data.loader import Loader, Order
 from seisei.errors import UserError
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
-from seisei.nn.average import Average
+from seisei.nn.ema import Average
 from seisei.objectives.elbo import ELBO
 from seisei.objectives.schedules import ramp
 from seisei.recipes import recipe
@@ -30,13 +30,13 @@ from seisei.recipes.classification import generative
 from seisei.schema import Schema
 from seisei.spec import Spec
 from seisei.training import run as runs
+from seisei.training.backend import float32_is_routed
 from seisei.training.engine import Engine, Execution
-from seisei.training.levers import float32_is_routed
 from seisei.training.loop import Training
+from seisei.training.memory import BYTES_A_PARAMETER, fits, outline, parameters_of
 from seisei.training.optim import learning_rate
 from seisei.training.plan import Optim, Plan
 from seisei.training.run import RunFolder
-from seisei.training.size import BYTES_A_PARAMETER, fits, outline, parameters_of
 
 # The average.
 

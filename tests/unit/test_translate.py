@@ -15,15 +15,15 @@ import seisei
 from seisei import seeds
 from seisei.batch import Batch
 from seisei.cli.main import main
-from seisei.data.dataset import read_dataset
+from seisei.data.read import read_dataset
 from seisei.errors import UserError
-from seisei.evaluation.damage import KINDS, damaged
-from seisei.evaluation.distances import frechet_distance
-from seisei.modalities.files import encoded, png_bytes, read_picture
+from seisei.evaluation.translation import Judge, compared, pieces, ratio, scores
+from seisei.metrics.corruptions import KINDS, damaged
+from seisei.metrics.frechet import frechet_distance
 from seisei.modalities.image import Image
+from seisei.modalities.image_io import encoded, png_bytes, read_picture
 from seisei.pipeline import Pipeline
 from seisei.schema import Schema
-from seisei.translations import Judge, compared, pieces, ratio, scores
 
 
 class Same(nn.Module):
@@ -208,7 +208,7 @@ def test_a_folder_is_translated_under_its_names_and_in_its_forms(
 
 
 def _jpeg(pixels: Any) -> bytes:
-    from seisei.modalities.files import Original
+    from seisei.modalities.image_io import Original
 
     return encoded(pixels, Original("JPEG", suffix=".jpg")).content
 

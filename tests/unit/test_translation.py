@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from seisei import seeds
 from seisei.batch import Batch
 from seisei.models.translation import Translator
-from seisei.nn.pairs import ColourView, PairView, Together
-from seisei.nn.patches import PatchCritic
-from seisei.nn.tiles import tiled
+from seisei.nn.gan.paired_augment import ColourView, PairView, Together
+from seisei.nn.gan.patchgan import PatchCritic
+from seisei.nn.tiling import tiled
 from seisei.nn.unet import AtEachPlace, Enlarging, UNet, extended
 from seisei.objectives.translation import Regression, Sides, Translation, measured
 from seisei.spec import Spec
 from seisei.training.engine import Engine, Execution
-from seisei.training.move import Move
 from seisei.training.plan import Optim, Plan
+from seisei.training.step import Move
 
 
 def model(inputs: int = 1, outputs: int = 3, view: nn.Module | None = None, **options: Any) -> Translator:

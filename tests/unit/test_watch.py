@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from seisei.training.hooks import plain
-from seisei.training.watch import RULES, Watch
+from seisei.training.watch.rules import RULES, Watch
 
 Events = list[dict[str, Any]]
 # Steps between two events: rules wait for 100.

@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 
 import seisei
 from seisei.api import Run
-from seisei.data.digits import digits_source
-from seisei.nn.codebooks import LearnedCodes
+from seisei.data.sources.digits import digits_source
+from seisei.nn.quantizers.codebooks import LearnedCodes
 
 STEPS = 400
 

@@ -104,7 +104,7 @@ def read_codes(path: Path) -> Codes:
 
 def _numpy(path: Path) -> Codes:
     # The checks of lengths before anything is allocated are those of data sets.
-    from seisei.data.arrays import half_of_memory, read_npy, read_npz
+    from seisei.data.sources.arrays import half_of_memory, read_npy, read_npz
 
     if path.suffix.lower() == ".npy":
         return Codes(_numbers(read_npy(path, str(path)), path), [], None)

@@ -14,7 +14,7 @@ from seisei.cli.terminal import echo, echo_json, shown, tell
 from seisei.errors import UserError
 
 if TYPE_CHECKING:
-    from seisei.evaluation.classification import Predictions
+    from seisei.metrics.classification import Predictions
 
 SHOWN = 20
 
@@ -120,7 +120,7 @@ def compare(
         json: Print the measurements as JSON.
     """
     from seisei.cli.runs import find_run
-    from seisei.compare import compare as carry_out
+    from seisei.workflows.compare import compare as carry_out
 
     if axes is not None and len(axes) != 2:
         raise UserError("E-CMP-22", "--axes", f"{len(axes)} named, wanted 2", "write --axes COLUMN --axes COLUMN")

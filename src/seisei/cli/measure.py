@@ -15,7 +15,7 @@ from seisei.cli.train import score_lines
 
 if TYPE_CHECKING:
     from seisei.api import Run
-    from seisei.data.dataset import Dataset
+    from seisei.data.read import Dataset
 
 SHOWN = 20
 
@@ -84,7 +84,7 @@ def score(
         overwrite: Replace what is there.
         json: Print every score as JSON.
     """
-    from seisei.evaluation.likelihood import mean_and_error
+    from seisei.metrics.likelihood import mean_and_error
 
     loaded = load(run, "score")
     place = None if output is None else target(output, output, suffixes=(".csv",), overwrite=overwrite)
@@ -166,7 +166,7 @@ def evaluate(
             data, split=split, samples=samples, most=most, seed=seed, thorough=thorough, inception=inception
         )
     if save:
-        from seisei.evaluation.report import write_report
+        from seisei.report.run_report import write_report
 
         loaded.folder.write("scores.json", found)
         write_report(loaded.path)

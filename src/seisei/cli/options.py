@@ -1,6 +1,7 @@
 """Options that several commands share. Written here once more, so that help needs no torch; a test keeps them in step.
 
-Each function is only a signature and its help: the fields of `seisei.session.DataOptions`, `Execution` and `Request`.
+Each function is only a signature and its help: the fields of `seisei.workflows.train.DataOptions`, `Execution` and
+`Request`.
 """
 
 from __future__ import annotations

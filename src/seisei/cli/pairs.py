@@ -14,8 +14,8 @@ from seisei.cli.terminal import echo, echo_json, tell
 from seisei.errors import UserError
 
 if TYPE_CHECKING:
-    from seisei.data.originals import Originals
-    from seisei.modalities.files import Picture
+    from seisei.data.images.native_images import Originals
+    from seisei.modalities.image_io import Picture
 
 # Neighbouring tiles that are farther apart than this, of the range of values, may show.
 APART = 0.05
@@ -54,7 +54,7 @@ def translate(
         overwrite: Replace what is there.
         json: Print the path as JSON.
     """
-    from seisei.data.originals import originals
+    from seisei.data.images.native_images import originals
 
     loaded = load(run, "translate")
     noisy = bool(loaded.pipeline.model.noise)
@@ -76,8 +76,8 @@ def translate(
     truth_of = {} if compare is None else _truths(originals(compare, max_pixels=max_pixels), given.names)
 
     def made() -> Iterator[tuple[str, bytes]]:
-        from seisei.modalities.files import encoded
-        from seisei.translations import compared
+        from seisei.evaluation.translation import compared
+        from seisei.modalities.image_io import encoded
 
         for name, picture in given:
             opaque.extend(transparent(name, picture.conversions))

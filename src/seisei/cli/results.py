@@ -41,7 +41,7 @@ def origin(run: Run) -> dict[str, str]:
 
 def sheet(pictures: list[Any], columns: int | None, marks: dict[str, str]) -> bytes:
     """A grid as PNG, with what made it inside."""
-    from seisei.modalities.files import png_bytes
+    from seisei.modalities.image_io import png_bytes
     from seisei.modalities.pixels import grid
 
     return png_bytes(grid(pictures, columns), {k: v for k, v in marks.items() if v})
@@ -49,7 +49,7 @@ def sheet(pictures: list[Any], columns: int | None, marks: dict[str, str]) -> by
 
 def pngs(names: list[str], pictures: list[Any], marks: dict[str, str]) -> list[tuple[str, bytes]]:
     """A PNG for each picture, by name."""
-    from seisei.modalities.files import png_bytes
+    from seisei.modalities.image_io import png_bytes
     from seisei.modalities.pixels import shown
 
     return [

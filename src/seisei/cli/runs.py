@@ -118,8 +118,8 @@ def report(run: str, *, json: bool = False) -> None:
     """
     from seisei import api
     from seisei.cli.progress import shown_progress
-    from seisei.evaluation.report import write_report
-    from seisei.finish import finished
+    from seisei.evaluation.evaluate import finished
+    from seisei.report.run_report import write_report
 
     loaded = api.load(find_run(run))
     if finished(loaded.folder, loaded.pipeline.card["step"]):

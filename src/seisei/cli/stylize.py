@@ -18,7 +18,7 @@ from seisei.errors import UserError
 from seisei.spec import Range
 
 if TYPE_CHECKING:
-    from seisei.style import Painted, Pixels
+    from seisei.evaluation.style_transfer import Painted, Pixels
 
 Engine = Literal["optimize", "feedforward"]
 # What a result may be written as.
@@ -88,8 +88,8 @@ def stylize(
     longest = size or (LONGEST if chosen == "optimize" else None)
     x, y = _pictures(content, style, longest, max_pixels, said=size is not None)
 
-    from seisei import style as styles
-    from seisei.modalities.files import Original, encoded
+    from seisei.evaluation import style_transfer as styles
+    from seisei.modalities.image_io import Original, encoded
 
     painted: Painted
     if chosen == "feedforward":
@@ -123,15 +123,15 @@ def _run(given: str, engine: Engine) -> Any:
 
 def _source(given: str) -> str | Path:
     """A file of weights as it is; a run by the beginning of its name."""
-    from seisei.training.foreign import is_weights
+    from seisei.training.pretrained import is_weights
 
     return given if is_weights(given) else find_run(given)
 
 
 def _pictures(content: str, style: str, longest: int | None, max_pixels: int, *, said: bool) -> tuple[Pixels, Pixels]:
     """Both pictures; the style's no larger than the content's, so that its textures fit."""
-    from seisei.modalities.files import read_picture
-    from seisei.style import shrunk
+    from seisei.evaluation.style_transfer import shrunk
+    from seisei.modalities.image_io import read_picture
 
     if not Path(content).exists():
         raise UserError("E-*-09", content, "no such file", "check the path")

@@ -17,7 +17,7 @@ from seisei.spec import parameters
 
 if TYPE_CHECKING:
     from seisei.api import Run
-    from seisei.session import Request
+    from seisei.workflows.train import Request
 
 # Options of a run that the command line sees to itself.
 _OWN = ("set", "config", "dry_run")
@@ -40,19 +40,19 @@ def train(recipe: str, values: dict[str, Any], overrides: dict[str, Any], typed:
         overrides: of the plan, from a configuration file; those of ``--set`` win.
         typed: the command line, kept with the run.
     """
-    from seisei import session
     from seisei.api import Run
     from seisei.training.engine import Execution
+    from seisei.workflows import train as workflow
 
     rest = dict(values)
     asked = [name for name in parameters(run_options) if name not in _OWN]
     as_json, dry_run, written = rest.pop("json", False), rest.pop("dry_run", False), rest.pop("set", None) or []
     for name in ("debug", "config"):
         rest.pop(name, None)
-    request = session.Request(
+    request = workflow.Request(
         recipe=recipe,
         data=rest.pop("data"),
-        options=session.DataOptions(**_take(rest, parameters(data_options))),
+        options=workflow.DataOptions(**_take(rest, parameters(data_options))),
         execution=Execution(**_take(rest, parameters(execution_options))),
         overrides={**overrides, **dict(map(_assignment, written))},
         command=["seisei", *typed],
@@ -62,7 +62,7 @@ def train(recipe: str, values: dict[str, Any], overrides: dict[str, Any], typed:
     if dry_run:
         _dry_run(request)
         return
-    _carry_out(lambda listeners: Run(session.start(request, listeners).path), as_json)
+    _carry_out(lambda listeners: Run(workflow.start(request, listeners).path), as_json)
 
 
 def resume(
@@ -92,10 +92,10 @@ def resume(
         precision: Run it otherwise than before.
         json: Print the result as JSON.
     """
-    from seisei import session
     from seisei.api import Run
     from seisei.training.engine import Execution
     from seisei.training.run import RunFolder
+    from seisei.workflows import train as workflow
 
     path = newest_run() if run is None else find_run(run)
     execution = None
@@ -111,7 +111,7 @@ def resume(
         "accept_new_data": accept_new_data,
         "execution": execution,
     }
-    _carry_out(lambda listeners: Run(session.resume(path, **options, listeners=listeners).path), json)
+    _carry_out(lambda listeners: Run(workflow.resume(path, **options, listeners=listeners).path), json)
 
 
 def _carry_out(work: Callable[[Sequence[Any]], Run], as_json: bool) -> None:
@@ -175,10 +175,10 @@ def score_lines(found: dict[str, Any]) -> list[str]:
 
 
 def _dry_run(request: Request) -> None:
-    from seisei import session
+    from seisei.workflows import train as workflow
 
     with Display() as display:
-        found = session.dry_run(request, [display])
+        found = workflow.dry_run(request, [display])
     echo_json(found, indent=2)
 
 

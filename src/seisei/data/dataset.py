@@ -1,265 +1,99 @@
-"""Reading a data set: decode once, keep what is compact, divide, and say what was found."""
+"""`Dataset`: examples in compact form, divided into parts, and what was found on the way to it."""
 
 from __future__ import annotations
 
-from collections import Counter
+import hashlib
+import json
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from seisei.data import store
-from seisei.data.cells import sheet_of
-from seisei.data.examples import Dataset, digest, duplicates, fingerprint
-from seisei.data.folder import PICTURE
-from seisei.data.open import TABLE, TEXT, kind_of, open_as
-from seisei.data.pack import Wishes, pack
-from seisei.data.pair_source import Layout
-from seisei.data.pairs import Direction, read_pairs
-from seisei.data.roles import Asked, Unseen
-from seisei.data.scan import MIN_SIZE, Progress
-from seisei.data.source import ArraySource, Record, Source
-from seisei.data.splits import split_indices
-from seisei.data.tables import conditions_of, read_table
-from seisei.data.texts import read_texts
-from seisei.data.unlabelled import with_pictures
-from seisei.errors import UserError
-from seisei.modalities.files import MAX_PIXELS
-from seisei.modalities.label import Label
-from seisei.modalities.pixels import Fit
-from seisei.schema import Modality, Schema
-from seisei.shell import quoted
-
-__all__ = ["Dataset", "read_dataset"]
+from seisei.batch import Batch
+from seisei.schema import Schema
 
 
-def read_dataset(
-    given: Any,
-    *,
-    size: int | tuple[int, int] | None = None,
-    channels: Literal[1, 3] | None = None,
-    fit: Fit | None = None,
-    labels: bool | None = False,
-    validation: float = 0.1,
-    test: float = 0.1,
-    seed: int = 0,
-    skip_bad: str | int | None = None,
-    source: str | None = None,
-    column: str | None = None,
-    max_pixels: int = MAX_PIXELS,
-    min_size: int = MIN_SIZE,
-    frames: Literal["first"] | None = None,
-    strict_mode: bool = False,
-    follow_outside: bool = False,
-    memory_limit: int | None = None,
-    cache: Path | None = None,
-    progress: Progress | None = None,
-    target: str | None = None,
-    ignore: Sequence[str] | None = None,
-    categorical: Sequence[str] | None = None,
-    missing: Sequence[str] | None = None,
-    unlabelled: str | None = None,
-    unseen: Unseen = "missing",
-    conditions: Sequence[str] | None = None,
-    window: int | None = None,
-    pairs: Layout | None = None,
-    direction: Direction = "a-to-b",
-    column_a: str | None = None,
-    column_b: str | None = None,
-    label_map: bool = False,
-    bits: Literal[8] | None = None,
-) -> Dataset:
-    """Read pictures, pairs of pictures, the rows of a table, or texts, from wherever they are.
+@dataclass(frozen=True)
+class Dataset:
+    """Examples, packed, and perhaps their labels.
 
     Arguments:
-        given: see `seisei.data.open.open_source`.
-        size: a side, or height and width. By default the pictures' own where all have one of at most 256; else the
-            largest power of two, from 8 to 64, that is not above the median of their shorter sides.
-        channels: 1 or 3; by default 1 where every picture is grey.
-        fit: how pictures of another size are made to fit; by default cropped.
-        labels: whether y is wanted; None takes it where every picture has a label and there are at least two kinds.
-        validation: the share for validation, where the source does not say.
-        test: likewise.
-        seed: of the division.
-        skip_bad: see `seisei.data.scan.scan`, as for the five that follow `column`.
-        source: see `open_source`.
-        column: see `open_source`.
-        max_pixels: see `scan`.
-        min_size: see `scan`.
-        frames: see `scan`.
-        strict_mode: see `scan`.
-        follow_outside: see `open_source`.
-        memory_limit: the bytes that packed pictures may take before they are kept in a file; a quarter of the memory by
-            default.
-        cache: the folder for such files, see `seisei.data.store.cache_folder`.
-        progress: see `scan`.
-        target: the column of a table that is y; the other columns are x. This and the three that follow are for tables.
-        ignore: columns that are left out.
-        categorical: columns of numbers that are names, such as codes.
-        missing: words that stand for an empty cell, besides `seisei.modalities.table.MISSING`.
-        unlabelled: a path adds the rows of another table, or the pictures of another folder, all for training;
-            ``own`` trains on a table's own rows without a target. Their y is -1.
-        conditions: columns, of a table or of a folder's metadata, that are y together, see
-            `seisei.modalities.given`; by default all of the vectors that come with arrays.
-        window: the bytes of running text that make an example, see `seisei.data.texts.read_texts`.
-        unseen: a category that only held-out rows have is taken for missing, which the report says, or refused.
-        pairs: how pairs of pictures are laid out, see `seisei.data.pairs.read_pairs`, as for the five that follow; None
-            where the data are no pairs.
-        direction: which side is given.
-        column_a: the column of a table that is A.
-        column_b: the column of a table that is B.
-        label_map: each colour of the side that is given stands for a class.
-        bits: 8 brings deeper pairs to 8 bits; what is no pair has 8 bits anyway.
-
-    Raises:
-        UserError: what is wrong with the data, or too little of it.
-
-    Example:
-        >>> digits = read_dataset("digits", labels=True)
-        >>> digits.schema.x.shape, digits.schema.x.levels, digits.schema.y.classes, digits.x.dtype
-        ((1, 8, 8), 17, 10, torch.uint8)
+        schema: what x and y are.
+        x: as `Modality.pack` makes them: pictures (N, C, H, W), uint8 unless they are pairs of deeper ones, in memory
+            or mapped from a file; rows of a table float64 (N, D), NaN where nothing is.
+        y: class numbers, int64 (N,), -1 where a training example's is not known; conditions, float64 (N, D); pictures
+            as x, where the examples are pairs; or None.
+        names: one for each example.
+        splits: the places of the examples of ``train``, ``validation`` and ``test``.
+        fingerprint: changes when anything above does, or what was skipped.
+        report: what was found and done, as plain data.
+        in_memory: whether x and y are; else gathering examples reads from a file.
     """
-    of_pairs: dict[str, Any] = {"column_a": column_a, "column_b": column_b, "label_map": label_map, "bits": bits}
-    if pairs is not None:
-        of_tables = {"target": target, "ignore": ignore, "categorical": categorical, "missing": missing}
-        others = {**of_tables, "unlabelled": unlabelled, "conditions": conditions, "window": window}
-        _refuse(others, "other data, and these are read as pairs of pictures")
-        _refuse_of_files(given, source, column=column, follow_outside=follow_outside, frames=frames)
-        return read_pairs(
-            given, layout=pairs, direction=direction, **of_pairs, source=source, column=column, size=size,
-            channels=channels, fit=fit, validation=validation, test=test, seed=seed, skip_bad=skip_bad,
-            max_pixels=max_pixels, min_size=min_size, frames=frames, strict_mode=strict_mode,
-            follow_outside=follow_outside, memory_limit=memory_limit, cache=cache, progress=progress,
-        )  # fmt: skip
-    backwards = None if direction == "a-to-b" else direction
-    remedy = "pass --pairs found with it, or leave it out"
-    _refuse({**of_pairs, "direction": backwards}, "pairs of pictures", remedy)
-    form = kind_of(given, source)
-    table = Asked(target, ignore or (), categorical or (), missing or (), unlabelled, unseen, conditions or ())
-    picture = {"size": size, "channels": channels, "fit": fit, "skip_bad": skip_bad, "frames": frames, "column": column}
-    if form != TEXT:
-        _refuse({"window": window}, "texts, and these data are none")
-    if form in (TABLE, TEXT):
-        limits: dict[str, Any] = {
-            "max_pixels": max_pixels != MAX_PIXELS and max_pixels,
-            "min_size": min_size != MIN_SIZE and min_size,
-        }
-        limits |= {"follow_outside": follow_outside, "memory": memory_limit and memory_limit // 1_000_000}
-        _refuse(limits, f"images, and these data are a {form}")
-    if form == TABLE:
-        _refuse(picture, "pictures, and these data are a table")
-        if labels and target is None:
-            raise UserError("E-TRN-12", "--target", "is missing", "name the column of the labels")
-        return read_table(given, table, validation=validation, test=test, seed=seed)
-    if form in ("folder", "parquet", "hub") and target is not None:
-        remedy = f"name it with --conditions {quoted(target)}, or put each class in its own sub-folder"
-        _refuse({"target": target}, "tables, and these data are images", remedy)
-    tabular = {"target": target, "ignore": ignore, **({} if conditions else {"categorical": categorical})}
-    _refuse({**tabular, "missing": missing}, "tables, and these data are none")
-    if form == TEXT:
-        of_others = {**picture, "unlabelled": unlabelled, "conditions": conditions}
-        _refuse(of_others, "pictures or tables, and these data are texts")
-        return read_texts(given, window=window, validation=validation, test=test, seed=seed)
-    files = {"column": column, "follow_outside": follow_outside, "frames": frames, "skip_bad": skip_bad}
-    _refuse_of_files(given, source, **files)
-    opened = open_as(form, given, column=column, follow_outside=follow_outside)
-    if opened.kind == PICTURE:
-        raise UserError("E-CHK-02", opened.root, "is one picture, wanted a folder of pictures", "give its folder")
-    wishes = Wishes(size, channels, fit, skip_bad, max_pixels, min_size, frames, strict_mode)
-    limit = store.memory() // 4 if memory_limit is None else memory_limit
-    packed = pack(opened, wishes, limit, cache, progress)
-    records = [opened.records[i] for i in packed.kept]
-    names = [record.name for record in records]
-    contents = [digest(picture.numpy().tobytes()) for picture in packed.x]
-    given_parts = [record.split for record in records]
-    splits = split_indices(names, contents, given_parts, validation=validation, test=test, seed=seed, where=opened.root)
-    if labels is None:
-        found = {record.label for record in records}
-        labels = opened.classes is not None and None not in found and len(found) > 1
-    end, y = _y(opened, records, labels, table, splits["train"])
-    schema = Schema(packed.image, end)
-    skipped = [fault["name"] for fault in packed.facts["skipped"]]
-    mark = fingerprint(schema, names, y, skipped, splits, contents)
-    report = {
-        "root": opened.root,
-        "kind": opened.kind,
-        "noun": schema.x.noun,
-        **packed.facts,
-        "notes": list(opened.notes),
-        "ignored": dict(opened.ignored.most_common()),
-        "image": schema.to_json()["x"],
-        **_classes(opened, records),
-        "captions": sum(record.caption is not None for record in records),
-        "splits": {part: len(indices) for part, indices in splits.items()},
-        "splits_given": sorted({part for part in given_parts if part is not None}),
-        **duplicates(contents, splits),
-        "bytes": packed.x.numel(),
-        "in_memory": packed.in_memory,
-        "fingerprint": mark,
+
+    schema: Schema
+    x: Tensor
+    y: Tensor | None
+    names: list[str]
+    splits: dict[str, Tensor]
+    fingerprint: str
+    report: dict[str, Any]
+    in_memory: bool = True
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def subset(self, indices: Tensor) -> Dataset:
+        """These examples alone, all of them in the part ``test``."""
+        y, names = None if self.y is None else self.y[indices], [self.names[i] for i in indices.tolist()]
+        return replace(self, x=self.x[indices], y=y, names=names, splits={"test": torch.arange(len(indices))})
+
+    def batch(self, indices: Tensor) -> Batch:
+        """These examples as a model sees them: x float32 (B, ...), y int64 (B,), or float32
+        (B, K) or (B, C, H, W), or None.
+
+        Pictures are (B, C, H, W), rows (B, D). The mask is None where nothing is missing.
+        """
+        # Rows are copied whole by `index_select`; indexing would go through them value by value.
+        stored = self.x.index_select(0, indices)
+        mask = self.schema.x.observed(stored)
+        mask = None if mask is None or bool(mask.all()) else mask
+        y = None
+        if self.y is not None and self.schema.y is not None:
+            y = self.schema.y.unpack(self.y.index_select(0, indices))
+        return Batch(self.schema.x.unpack(stored), y, mask)
+
+
+def digest(content: bytes) -> bytes:
+    """What two examples share when their content is the same."""
+    return hashlib.blake2b(content, digest_size=16).digest()
+
+
+def fingerprint(
+    schema: Schema,
+    names: Sequence[str],
+    y: Tensor | None,
+    skipped: Sequence[str],
+    splits: dict[str, Tensor],
+    contents: Sequence[bytes],
+) -> str:
+    """What changes when any of these does; contents are digests."""
+    whole = hashlib.blake2b(digest_size=16)
+    parts = {part: indices.tolist() for part, indices in splits.items()}
+    for fact in (schema.to_json(), names, None if y is None else y.tolist(), skipped, parts):
+        whole.update(json.dumps(fact, sort_keys=True).encode() + b"\n")
+    whole.update(b"".join(contents))
+    return whole.hexdigest()
+
+
+def duplicates(contents: Sequence[bytes], splits: dict[str, Tensor]) -> dict[str, int]:
+    """How many examples repeat another, and how many contents lie in several parts, as with given splits they can."""
+    where: dict[bytes, set[str]] = {}
+    for part, indices in splits.items():
+        for i in indices.tolist():
+            where.setdefault(contents[i], set()).add(part)
+    return {
+        "duplicates": len(contents) - len(where),
+        "duplicates_across_splits": sum(len(parts) > 1 for parts in where.values()),
     }
-    whole = Dataset(schema, packed.x, y, names, splits, mark, report, packed.in_memory)
-    return whole if unlabelled is None else with_pictures(whole, unlabelled, max_pixels=max_pixels)
-
-
-def _y(
-    source: Source, records: list[Record], labels: bool, asked: Asked, train: Tensor
-) -> tuple[Modality | None, Tensor | None]:
-    """The label or the conditions of pictures, and their values."""
-    vectors = not asked.conditions and source.classes is None and records[0].facts and isinstance(source, ArraySource)
-    if not asked.conditions and not vectors:
-        return _labels(source, records) if labels else (None, None)
-    sheet = sheet_of(source.root, [record.name for record in records], [record.said for record in records])
-    named = replace(asked, conditions=tuple(sheet.columns)) if vectors else asked
-    if not sheet.columns:
-        remedy = "add a metadata.csv with the columns file_name and those that are to be given"
-        raise UserError("E-TRN-12", source.root, "no table says anything of these pictures", remedy)
-    return conditions_of(sheet, named, train)
-
-
-# What is read of images in files only, by the forms that hold such; there are forms that hold none, such as arrays.
-OF_FILES = {
-    "column": ("parquet", "hub"),
-    "follow_outside": ("folder", "parquet", TABLE),
-    "frames": ("folder", "picture", "parquet", "hub", TABLE),
-    "skip_bad": ("folder", "picture", "parquet", "hub", TABLE),
-}
-_CALLED = {"column": "parquet files", "follow_outside": "folders and parquet files"}
-
-
-def _refuse_of_files(given: Any, source: str | None, **options: Any) -> None:
-    """Refuse what is for images in files of another form than these data have."""
-    form = kind_of(given, source)
-    for name, value in options.items():
-        if form not in OF_FILES[name]:
-            what = {"folder": "a folder of files", "picture": "one file", "parquet": "a parquet file"}.get(form, form)
-            _refuse({name: value}, f"{_CALLED.get(name, 'image files')}, and these data are {what}")
-
-
-def _refuse(options: dict[str, Any], reason: str, remedy: str = "leave it out") -> None:
-    for name, value in options.items():
-        if value:
-            raise UserError("E-TRN-13", f"--{name.replace('_', '-')}", f"is for {reason}", remedy, found=value)
-
-
-def _labels(source: Source, records: list[Record]) -> tuple[Label, Tensor]:
-    found = Counter(record.label for record in records if record.label is not None)
-    if source.classes is None or found.total() < len(records):
-        missing = f"{len(records) - found.total()} of {len(records)} pictures have no label"
-        remedy = "put each class in its own folder, or add a metadata.csv with the columns file_name and label"
-        raise UserError("E-TRN-12", source.root, missing, remedy, found=found.total(), wanted=len(records))
-    if len(found) < 2:
-        problem = f"one class only: {', '.join(f'{name} ×{n}' for name, n in found.items())}"
-        remedy = "add another class, or choose a recipe without labels"
-        raise UserError("E-TRN-12", source.root, problem, remedy, found=dict(found))
-    numbers = {name: i for i, name in enumerate(source.classes)}
-    return Label(source.classes), torch.tensor(
-        [numbers[record.label] for record in records if record.label is not None]
-    )
-
-
-def _classes(source: Source, records: list[Record]) -> dict[str, Any]:
-    counts = Counter(record.label for record in records)
-    return {"classes": {name: counts[name] for name in source.classes or ()}, "unlabelled": counts[None]}

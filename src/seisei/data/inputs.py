@@ -9,17 +9,17 @@ from typing import Any, Literal
 
 import torch
 
-from seisei.data.examples import Dataset
-from seisei.data.open import TABLE, TEXT, kind_of, open_source
-from seisei.data.roles import Unseen
-from seisei.data.rows import Labels, Policy, read_rows
-from seisei.data.scan import scan
+from seisei.data.dataset import Dataset
+from seisei.data.detect import TABLE, TEXT, kind_of, open_source
+from seisei.data.images.scan import scan
 from seisei.data.source import Record
+from seisei.data.tables.column_roles import Unseen
+from seisei.data.tables.encode_rows import Labels, Policy, read_rows
 from seisei.data.texts import texts_for
 from seisei.errors import UserError
-from seisei.modalities.files import MAX_PIXELS, Picture
-from seisei.modalities.given import Given
+from seisei.modalities.conditions import Given
 from seisei.modalities.image import Image
+from seisei.modalities.image_io import MAX_PIXELS, Picture
 from seisei.modalities.label import Label
 from seisei.modalities.table import Table
 from seisei.modalities.text import Text

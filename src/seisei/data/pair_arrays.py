@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seisei.data.arrays import as_nhwc, as_numpy, as_pictures, half_of_memory, read_npz
 from seisei.data.pair_source import SIDES, PairSource, Side, no_pairs, titles_of, told
 from seisei.data.source import Record, identity_of
+from seisei.data.sources.arrays import as_nhwc, as_numpy, as_pictures, half_of_memory, read_npz
 from seisei.errors import UserError
 
 ORDER = (None, "train", "validation", "test")

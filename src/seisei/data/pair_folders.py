@@ -7,9 +7,9 @@ import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 
-from seisei.data.folder import Walk
 from seisei.data.pair_source import SIDES, PairSource, Side, no_pairs, titles_of, told
 from seisei.data.source import SPLITS, Record, identity_of, natural
+from seisei.data.sources.folder import Walk
 from seisei.errors import UserError
 
 # What two files have in common that are a pair: the part they are in, and the name below their folder.

@@ -7,16 +7,16 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from seisei.data.folder import Walk, folder_source, walk_through
-from seisei.data.hub import hub_folder
-from seisei.data.open import kind_of, only_array
+from seisei.data.detect import kind_of, only_array
+from seisei.data.images.scan import first_of, survey
 from seisei.data.pair_arrays import array_pairs
 from seisei.data.pair_folders import folder_pairs
 from seisei.data.pair_source import Layout, PairSource, beside, no_pairs
 from seisei.data.pair_tables import SUFFIXES, Columns, loose_tables, parquet_pairs, table_pairs, tables_in
-from seisei.data.parquet import parquet_source, picture_columns
-from seisei.data.scan import first_of, survey
 from seisei.data.source import Source
+from seisei.data.sources.folder import Walk, folder_source, walk_through
+from seisei.data.sources.hub import hub_folder
+from seisei.data.sources.parquet import parquet_source, picture_columns
 from seisei.errors import UserError
 from seisei.paths import below
 
@@ -42,7 +42,7 @@ def open_pairs(
     Arguments:
         given: see `seisei.data.pairs.read_pairs`.
         layout: one of the layouts, or ``found``.
-        source: see `seisei.data.open.kind_of`.
+        source: see `seisei.data.detect.kind_of`.
         column: of a parquet file, whose pictures have both sides.
         columns: of A and of B.
         bits: of arrays, see `array_pairs`.

@@ -8,11 +8,11 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from seisei.data.pack import Wishes
-from seisei.data.pair_rooms import Frame, Room
+from seisei.data.images.buffers import Frame, Room
+from seisei.data.images.pack import Wishes
 from seisei.data.pair_source import PairSource
 from seisei.errors import UserError
-from seisei.modalities.files import Picture, read_picture
+from seisei.modalities.image_io import Picture, read_picture
 
 Sizes = tuple[int, int]
 _NOTHING = np.empty((0, 0), np.uint8)

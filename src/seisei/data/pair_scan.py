@@ -11,16 +11,16 @@ from typing import Any
 from torch import Tensor
 
 from seisei.data import store
-from seisei.data.pack import fitted
+from seisei.data.images.buffers import End, Frame, Maps, Pictures, Room
+from seisei.data.images.pack import fitted
+from seisei.data.images.scan import Progress, Scan, first_of, in_threads, tolerated
 from seisei.data.pair_read import Made, PairWishes, Sizes, reader
-from seisei.data.pair_rooms import End, Frame, Maps, Pictures, Room
 from seisei.data.pair_source import SIDES, PairSource
-from seisei.data.scan import Progress, Scan, first_of, in_threads, tolerated
 from seisei.data.source import identity_of
 from seisei.errors import UserError
-from seisei.modalities.files import measure
 from seisei.modalities.image import Image
-from seisei.modalities.labelmap import LabelMap
+from seisei.modalities.image_io import measure
+from seisei.modalities.label_map import LabelMap
 from seisei.schema import Schema
 
 # Pairs of one size are taken as they are up to the first; others are brought to at most the second.

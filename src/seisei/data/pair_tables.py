@@ -8,11 +8,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seisei.data.folder import READ
-from seisei.data.metadata import METADATA, rows_of
+from seisei.data.images.metadata import METADATA, rows_of
 from seisei.data.pair_source import SIDES, PairSource, Side, no_pairs
-from seisei.data.parquet import ParquetSource, parquet_source, picture_columns
 from seisei.data.source import SPLITS, Record, identity_of
+from seisei.data.sources.folder import READ
+from seisei.data.sources.parquet import ParquetSource, parquet_source, picture_columns
 from seisei.errors import UserError, did_you_mean
 from seisei.paths import exists
 

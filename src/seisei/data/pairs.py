@@ -10,18 +10,18 @@ import torch
 from torch import Tensor
 
 from seisei.data import store
-from seisei.data.examples import Dataset, digest, duplicates, fingerprint
-from seisei.data.pack import Wishes
+from seisei.data.dataset import Dataset, digest, duplicates, fingerprint
+from seisei.data.images.buffers import End
+from seisei.data.images.pack import Wishes
+from seisei.data.images.scan import MIN_SIZE, Progress
 from seisei.data.pair_open import open_pairs
 from seisei.data.pair_read import PairWishes
-from seisei.data.pair_rooms import End
 from seisei.data.pair_scan import pack_pairs
 from seisei.data.pair_source import SIDES, Layout
-from seisei.data.scan import MIN_SIZE, Progress
 from seisei.data.splits import split_indices
 from seisei.errors import UserError
-from seisei.modalities.files.opening import MAX_PIXELS
 from seisei.modalities.image import Image
+from seisei.modalities.image_io.open import MAX_PIXELS
 from seisei.modalities.pixels import Fit
 from seisei.schema import Schema
 from seisei.spec import checked
@@ -74,9 +74,9 @@ def read_pairs(
         column_a: the column of a table that is A, where more than two hold pictures; naming one of two swaps them.
         column_b: likewise B.
         label_map: each colour of the side that is given stands for a class, see
-            `seisei.modalities.labelmap.LabelMap`.
+            `seisei.modalities.label_map.LabelMap`.
         bits: 8 brings 16 bits, and floating point from 0 to 1, to 8 bits.
-        source: see `seisei.data.dataset.read_dataset`, as for all that follow.
+        source: see `seisei.data.read.read_dataset`, as for all that follow.
         column: of a parquet file whose pictures each hold both sides.
         size: by default the pairs' own where all have one of at most 512; else the largest power of two, from 8 to 256,
             that is not above the median of their shorter sides.

@@ -80,7 +80,7 @@ class Source(Protocol):
     notes: list[str]
 
     def read(self, index: int) -> Any:
-        """What `seisei.modalities.files.read_picture` takes: a path, the bytes of a file, or an array."""
+        """What `seisei.modalities.image_io.read_picture` takes: a path, the bytes of a file, or an array."""
         ...
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seisei.data.examples import Dataset, digest, duplicates, fingerprint
+from seisei.data.dataset import Dataset, digest, duplicates, fingerprint
 from seisei.data.source import split_of
 from seisei.data.splits import PARTS, check_shares, split_indices, without
 from seisei.data.store import memory

@@ -1,1 +1,1 @@
-"""How good a model is, and the page that says so."""
+"""What a trained model is worth: its scores, its sheets."""

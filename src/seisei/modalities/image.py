@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seisei.errors import UserError
-from seisei.modalities.files.colours import check_range
-from seisei.modalities.files.reading import Picture, read_picture
-from seisei.modalities.files.resizing import resized
+from seisei.modalities.image_io.color import check_range
+from seisei.modalities.image_io.read import Picture, read_picture
+from seisei.modalities.image_io.resize import resized
 from seisei.modalities.pixels import WHITE, Fit, fractions, largest, with_channels
 from seisei.spec import listed
 

@@ -30,10 +30,10 @@ from seisei.modalities.text import END, SYMBOLS
 from seisei.models.classifier import Classes as Kinds
 from seisei.models.classifier import GenerativeClassifier
 from seisei.nn.mlp import Classes
-from seisei.nn.segments import Segment
-from seisei.nn.steering import Steering
-from seisei.nn.transformer import Dropout, Heads, Layers, Width
-from seisei.nn.writing import CodePrior, CodeTransformer, Writing
+from seisei.nn.quantizers.code_layout import Segment
+from seisei.nn.transformer.blocks import Dropout, Heads, Layers, Width
+from seisei.nn.transformer.decoding import CodePrior, CodeTransformer, Writing
+from seisei.nn.transformer.sampling import Steering
 from seisei.spec import Range, listed
 
 Priors = Literal["one", "each"]
@@ -54,7 +54,7 @@ class Autoregressive(nn.Module):
         priors: one Transformer over all segments of codes, or each has its own, which is told of those before.
 
     Example:
-        >>> from seisei.nn.pixels import PixelCodes
+        >>> from seisei.nn.codecs.pixel import PixelCodes
         >>> model = Autoregressive(PixelCodes([1, 4, 4], 2), width=16, layers=1, heads=2)
         >>> model.sample(3).shape, model.log_prob(Batch(torch.zeros(5, 1, 4, 4))).shape
         (torch.Size([3, 1, 4, 4]), torch.Size([5]))

@@ -133,7 +133,7 @@ class GenerativeClassifier(nn.Module):
 
     Example:
         >>> from seisei.models.mixture import Mixture
-        >>> from seisei.nn.gaussians import Diagonal
+        >>> from seisei.nn.densities.gaussian import Diagonal
         >>> model = GenerativeClassifier(Mixture(2, 1, 3, Diagonal(2, 3)), 2)
         >>> batch = Batch(torch.zeros(4, 3))
         >>> model.log_joint(batch).shape, bool((model.log_prob(batch) == model.log_joint(batch).logsumexp(1)).all())

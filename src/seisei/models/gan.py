@@ -31,7 +31,7 @@ class Generator(nn.Module):
         >>> import torch
         >>> from seisei.nn.mlp import MLPDecoder
         >>> from seisei.nn.priors import StandardNormal
-        >>> from seisei.nn.views import PictureView
+        >>> from seisei.nn.gan.views import PictureView
         >>> model = Generator(MLPDecoder([1, 8, 8], 4), StandardNormal(4), PictureView())
         >>> model.sample(3).shape
         torch.Size([3, 1, 8, 8])

@@ -26,10 +26,10 @@ from torch import Tensor, nn
 
 from seisei import seeds
 from seisei.batch import Batch, Examples
-from seisei.nn.columns import Categories, Columns, Sizes
+from seisei.nn.densities.gaussian import EVERY, FLAT, Gaussians
 from seisei.nn.distributions import LOG_2PI
-from seisei.nn.gaussians import EVERY, FLAT, Gaussians
 from seisei.nn.kmeans import kmeans
+from seisei.nn.tabular.features import Categories, Columns, Sizes
 from seisei.spec import Range, listed
 
 # Rows of a class that its first clusters are made of, at most.
@@ -45,7 +45,7 @@ class Mixture(nn.Module):
     Arguments:
         classes: C; 1 for a density without classes.
         components: K.
-        sizes: what x holds, see `seisei.nn.columns`.
+        sizes: what x holds, see `seisei.nn.tabular.features`.
         numbers: the Gaussian part, of C·K components over the numbers of x.
         smoothing: rows added to each category before counting.
         seed: of the first clusters.

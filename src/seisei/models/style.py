@@ -1,6 +1,7 @@
 """A content picture in the style of another one: by a network that does it for any style, or by descending on pixels.
 
-With features f_1 … f_L that stay as they are (`seisei.nn.filters`, `seisei.nn.features`, `seisei.nn.vgg`):
+With features f_1 … f_L that stay as they are (`seisei.nn.style.random_filters`, `seisei.nn.style.feature_extractor`,
+`seisei.nn.style.vgg`):
 
     feed-forward    c + a R g(lerp(f_l(c), AdaIN(f_l(c), f_l(s)), a), l = 1 … L; ε),   g a decoder
     optimised       argmin_x ‖f_k(x) − f_k(c)‖²/‖f_k(c) − μ‖² + λ/L Σ_l ‖G_l(x) − G_l*‖²/‖G_l*‖² + a κ TV(x)
@@ -8,14 +9,16 @@ With features f_1 … f_L that stay as they are (`seisei.nn.filters`, `seisei.nn
 
 a is the strength: 0 gives the content picture itself, 1 all of the style. What is weighed is relative to its own size,
 so that λ means the same with every network. ε is noise, the same for every picture (`grain`). R turns changes of red,
-green and blue into such of the colours of s (`seisei.nn.colours.mixture`). c is the content picture whose colours have
-been moved as far towards those of s (`seisei.nn.colours.towards`): what the two are to have in common is form, and of
-features that tell colours better than anything else each channel by itself would not find the style's.
+green and blue into such of the colours of s (`seisei.nn.style.color_transfer.mixture`). c is the content picture
+whose colours have been moved as far towards those of s (`seisei.nn.style.color_transfer.towards`): what the two are
+to have in common is form, and of features that tell colours better than anything else each channel by itself would
+not find the style's.
 
 References: *Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization (Huang, Belongie, 2017)*, arXiv
     1703.06868; *A Neural Algorithm of Artistic Style (Gatys, Ecker, Bethge, 2015)*, arXiv 1508.06576.
 
-Shapes: pictures (B, C, H, W) in [0, 1], H and W any, those of c and s apart; maps as `seisei.nn.features` says.
+Shapes: pictures (B, C, H, W) in [0, 1], H and W any, those of c and s apart; maps as
+`seisei.nn.style.feature_extractor` says.
 """
 
 from __future__ import annotations
@@ -29,10 +32,10 @@ from torch import Tensor, nn
 
 from seisei import seeds
 from seisei.batch import Batch
-from seisei.nn.canvas import Canvas
-from seisei.nn.colours import mixed, mixture, towards, with_channels
-from seisei.nn.features import REACH, cut, form_level, padded
-from seisei.nn.statistics import LEAST, Moments, gram, grams_apart, mean_and_deviation, restyled, variation
+from seisei.nn.style.adain import LEAST, Moments, gram, grams_apart, mean_and_deviation, restyled, variation
+from seisei.nn.style.color_transfer import mixed, mixture, towards, with_channels
+from seisei.nn.style.feature_extractor import REACH, cut, form_level, padded
+from seisei.nn.style.image_param import Canvas
 from seisei.spec import listed
 
 # Pictures that are looked at before the first step, and those that go through together.
@@ -57,9 +60,9 @@ class Stylizer(nn.Module):
         decoder: these, in the style, to a change of the picture.
 
     Example:
-        >>> from seisei.nn.features import StageFeatures
-        >>> from seisei.nn.maps import MapEncoder
-        >>> from seisei.nn.mirror import MirrorDecoder
+        >>> from seisei.nn.style.feature_extractor import StageFeatures
+        >>> from seisei.nn.spatial_conv import MapEncoder
+        >>> from seisei.nn.style.decoder import MirrorDecoder
         >>> features = StageFeatures(MapEncoder([3, 16, 16], factor=4, width=4))
         >>> model = Stylizer(features, MirrorDecoder([8, 4], [8, 4], channels=3, patch=2))
         >>> model.stylize(torch.zeros(2, 3, 17, 13), torch.zeros(2, 3, 9, 30)).shape
@@ -175,7 +178,7 @@ def optimise(
     told: Callable[[int, float], None] | None = None,
 ) -> Tensor:
     """A content picture in the style of another one, by L-BFGS on what its pixels are made of, waves in the style's
-    colours (`seisei.nn.canvas`); the same every time.
+    colours (`seisei.nn.style.image_param`); the same every time.
 
     Arguments:
         features: a list of maps of a picture.
@@ -194,8 +197,8 @@ def optimise(
         (1, C, H, W) in [0, 1].
 
     Example:
-        >>> from seisei.nn.features import StageFeatures
-        >>> from seisei.nn.maps import MapEncoder
+        >>> from seisei.nn.style.feature_extractor import StageFeatures
+        >>> from seisei.nn.spatial_conv import MapEncoder
         >>> features = StageFeatures(MapEncoder([3, 16, 16], factor=4, width=4))
         >>> same = optimise(features, torch.full((1, 3, 9, 9), 0.5), torch.rand(1, 3, 8, 8), strides=[2, 4], strength=0)
         >>> bool((same == 0.5).all())

@@ -26,11 +26,11 @@ class Translator(nn.Module):
 
     Arguments:
         network: what is read, and noise, to features of what is made; of any size.
-        view: what of a batch is given and what is wanted (`seisei.nn.pairs`).
+        view: what of a batch is given and what is wanted (`seisei.nn.gan.paired_augment`).
 
     Example:
         >>> import torch
-        >>> from seisei.nn.pairs import PairView
+        >>> from seisei.nn.gan.paired_augment import PairView
         >>> from seisei.nn.unet import UNet
         >>> Translator(UNet(1, 3, width=8, depth=2), PairView()).translate(torch.zeros(2, 1, 12, 10)).shape
         torch.Size([2, 3, 12, 10])

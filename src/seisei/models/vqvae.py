@@ -28,11 +28,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seisei.batch import Batch, observed
+from seisei.nn.densities.pca import fitted, principal
 from seisei.nn.distributions import Distribution
-from seisei.nn.maps import rows_of
-from seisei.nn.principal import fitted, principal
-from seisei.nn.quantise import Quantised, Total
-from seisei.nn.segments import Segment
+from seisei.nn.quantizers.base import Quantised, Total
+from seisei.nn.quantizers.code_layout import Segment
+from seisei.nn.spatial_conv import rows_of
 from seisei.spec import listed
 
 # Pictures, and vectors, that are looked at together before the first step.
@@ -70,8 +70,8 @@ class VQVAE(nn.Module):
 
     Example:
         >>> from seisei.nn.heads import GaussianHead
-        >>> from seisei.nn.maps import MapDecoder, MapEncoder
-        >>> from seisei.nn.codebooks import AveragedCodes
+        >>> from seisei.nn.spatial_conv import MapDecoder, MapEncoder
+        >>> from seisei.nn.quantizers.codebooks import AveragedCodes
         >>> encoder, decoder = MapEncoder([1, 8, 8], 4, 8), MapDecoder([1, 8, 8], 6, 4, 8)
         >>> model = VQVAE([encoder], [AveragedCodes(6, 16)], [decoder], GaussianHead())
         >>> codes = model.encode(torch.zeros(3, 1, 8, 8))

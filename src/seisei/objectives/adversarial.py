@@ -1,6 +1,6 @@
 """Generator against critic: two turns, each moving its own player only.
 
-See `seisei.objectives.games` for what each descends. The critic's cost has γ/2 · E‖∇D‖² on real (R1) and on drawn
+See `seisei.objectives.gan_losses` for what each descends. The critic's cost has γ/2 · E‖∇D‖² on real (R1) and on drawn
 examples (R2) beside the game's, and the generator nothing.
 """
 
@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from seisei import seeds
 from seisei.batch import Batch, Examples
-from seisei.nn.augment import STRONGEST
-from seisei.objectives.again import Again
+from seisei.nn.gan.augment import STRONGEST
 from seisei.objectives.base import Loss, Objective, Turn
-from seisei.objectives.games import GAMES, judged, slope_off_one
+from seisei.objectives.gan_losses import GAMES, judged, slope_off_one
+from seisei.objectives.shared_forward import Again
 from seisei.spec import Range, listed
 
 # Examples that are compared with each other, and the fewest of a kind that say something.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from seisei.batch import Batch, Examples
-from seisei.nn.gaps import hide
+from seisei.nn.masking import hide
 from seisei.objectives.base import Loss, Objective, Swept, Turn
 from seisei.objectives.elbo import ELBO
 from seisei.spec import Range, listed
@@ -90,7 +90,7 @@ class JointBound(Objective):
         beta: see `ELBO`.
         warmup: see `ELBO`.
         free_bits: see `ELBO`.
-        gaps: share of the examples of which a part is hidden, see `seisei.nn.gaps.hide`.
+        gaps: share of the examples of which a part is hidden, see `seisei.nn.masking.hide`.
     """
 
     def __init__(

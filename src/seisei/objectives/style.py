@@ -7,8 +7,8 @@ with x's colours as far towards those of y as a says, the mean and deviation of 
 between those of x and those of y as far as a says, means over channels and places, and v how much each map varies in
 training pictures: λ means the same with every network of features. a is 1 for one half of the examples and anything
 from 0 to 1 for the other, so that the strength that a person asks for later has been met. R turns changes into such of
-the colours of y (`seisei.nn.colours.mixture`): g begins at 0 and changes x, which has the style's colours already, and
-at a = 0 leaves it as it is. ε is noise, other noise for each example.
+the colours of y (`seisei.nn.style.color_transfer.mixture`): g begins at 0 and changes x, which has the style's
+colours already, and at a = 0 leaves it as it is. ε is noise, other noise for each example.
 
 Features that begin as patches of pixels would let g draw a pattern as wide as a patch, which they cannot see. So x̂ and
 x are both moved by some pixels, other ones for each example, before f looks at them.
@@ -26,9 +26,9 @@ from torch import Tensor, nn
 
 from seisei import seeds
 from seisei.batch import Batch
-from seisei.nn.colours import towards
-from seisei.nn.features import REACH, cut
-from seisei.nn.statistics import Moments, mean_and_deviation, moments_apart
+from seisei.nn.style.adain import Moments, mean_and_deviation, moments_apart
+from seisei.nn.style.color_transfer import towards
+from seisei.nn.style.feature_extractor import REACH, cut
 from seisei.objectives.base import Loss, Objective, Turn
 from seisei.spec import Range, listed
 

@@ -12,7 +12,7 @@ the critic brings is the difference.
 
 References: *Image-to-Image Translation with Conditional Adversarial Networks (Isola, Zhu, Zhou, Efros, 2017)*, arXiv
     1611.07004; features of the critic: *High-Resolution Image Synthesis and Semantic Manipulation with Conditional GANs
-    (Wang, Liu, Zhu, Tao, Kautz, Catanzaro, 2018)*, arXiv 1711.11585; penalties: see `seisei.objectives.games`.
+    (Wang, Liu, Zhu, Tao, Kautz, Catanzaro, 2018)*, arXiv 1711.11585; penalties: see `seisei.objectives.gan_losses`.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ import torch
 from torch import Tensor, nn
 
 from seisei.batch import Batch, Examples
-from seisei.objectives.again import Again
 from seisei.objectives.base import Loss, Objective, Turn
-from seisei.objectives.games import GAMES, judged
+from seisei.objectives.gan_losses import GAMES, judged
+from seisei.objectives.shared_forward import Again
 from seisei.spec import Range, listed
 
 Weight = Annotated[float, Range(ge=0, le=1e6)]
@@ -237,7 +237,7 @@ def measured(made: Sequence[Sides], otherwise: Sequence[Tensor] = (), of: str = 
     Arguments:
         made: pairs with their answers.
         otherwise: the answers to what the example before is given.
-        of: what follows the names of the distances, see `seisei.nn.pairs.PairView`.
+        of: what follows the names of the distances, see `seisei.nn.gan.paired_augment.PairView`.
 
     Example:
         >>> y, x = torch.zeros(2, 1, 1, 1), torch.tensor([0.0, 1.0]).view(2, 1, 1, 1)

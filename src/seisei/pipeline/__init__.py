@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from seisei.pipeline.artifact import BATCH, Asked, Latents, Pixels
-from seisei.pipeline.drawing import MOST, Drawing
-from seisei.pipeline.telling import Telling
-from seisei.pipeline.translating import Translated, Translating
+from seisei.pipeline.generate import MOST, Drawing
+from seisei.pipeline.infer import Telling
+from seisei.pipeline.translate import Translated, Translating
 
 __all__ = ["BATCH", "MOST", "Asked", "Latents", "Pipeline", "Pixels", "Translated"]
 

@@ -16,17 +16,17 @@ from torch import Tensor, nn
 from seisei import catalog
 from seisei.batch import Batch
 from seisei.capabilities import Believes, Decides, Joins, offers
-from seisei.data.dataset import Dataset
+from seisei.data.read import Dataset
 from seisei.errors import UserError
-from seisei.modalities.given import Said
+from seisei.modalities.conditions import Said
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.progress import tick
 from seisei.schema import Schema, Stated
 from seisei.spec import Spec
 from seisei.training.loop import load_weights
+from seisei.training.memory import check_weights, outline
 from seisei.training.run import RunFolder
-from seisei.training.size import check_weights, outline
 
 Pixels = NDArray[np.uint8]
 # Latents are numbers, codes whole numbers.

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from seisei.data.dataset import Dataset
-from seisei.data.roles import MOST_CLASSES
-from seisei.data.styles import Styled
-from seisei.modalities.given import Given
+from seisei.data.images.styles import Styled
+from seisei.data.read import Dataset
+from seisei.data.tables.column_roles import MOST_CLASSES
+from seisei.modalities.conditions import Given
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
-from seisei.modalities.labelmap import LabelMap
+from seisei.modalities.label_map import LabelMap
 from seisei.modalities.table import Table
 from seisei.modalities.text import Text
 from seisei.shell import joined

@@ -9,19 +9,19 @@ from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.modalities.table import Table
 from seisei.models.classifier import DiscriminantClassifier, DiscriminativeClassifier, GenerativeClassifier, Network
-from seisei.models.kernel import KernelDensity
+from seisei.models.kde import KernelDensity
 from seisei.models.linear import Landmarks, Planes
 from seisei.models.mixture import Mixture
 from seisei.models.vae import VAE
-from seisei.nn.columns import Columns, RowFeatures, Sizes
 from seisei.nn.conv import ConvEncoder
-from seisei.nn.covariances import Full, Tied
-from seisei.nn.gaps import PictureReader
-from seisei.nn.gaussians import Diagonal
-from seisei.nn.lowrank import LowRank
+from seisei.nn.densities.full_covariance import Full, Tied
+from seisei.nn.densities.gaussian import Diagonal
+from seisei.nn.densities.ppca import LowRank
+from seisei.nn.masking import PictureReader
 from seisei.nn.mlp import MLPDecoder, MLPEncoder
 from seisei.nn.priors import StandardNormal
-from seisei.nn.rows import RowHead
+from seisei.nn.tabular.features import Columns, RowFeatures, Sizes
+from seisei.nn.tabular.head import RowHead
 from seisei.objectives.likelihood import Fitting, JointBound, MaximumLikelihood
 from seisei.recipes.vaes import BatchSize, Decay, Depth, Head, Rate, Width, ends, naming_classes, picture
 from seisei.schema import Schema

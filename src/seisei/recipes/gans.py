@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from seisei.errors import UserError
-from seisei.modalities.given import Given
+from seisei.modalities.conditions import Given
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.modalities.table import Table
 from seisei.models.gan import Generator
-from seisei.nn.augment import STRONGEST, Augment
 from seisei.nn.conv import ConvDecoder, ConvEncoder
-from seisei.nn.critics import Critic
+from seisei.nn.gan.augment import STRONGEST, Augment
+from seisei.nn.gan.discriminator import Critic
+from seisei.nn.gan.views import PictureView, RowView
 from seisei.nn.mlp import MLPDecoder, MLPEncoder
 from seisei.nn.priors import StandardNormal
-from seisei.nn.views import PictureView, RowView
 from seisei.objectives.adversarial import Adversarial
 from seisei.recipes.vaes import (
     BatchSize,

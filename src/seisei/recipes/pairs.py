@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from seisei.errors import UserError
-from seisei.modalities.labelmap import LabelMap
+from seisei.modalities.label_map import LabelMap
 from seisei.models.translation import Translator
-from seisei.nn.pairs import ColourView, PairView, Together
-from seisei.nn.patches import PatchCritic, layers_for
+from seisei.nn.gan.paired_augment import ColourView, PairView, Together
+from seisei.nn.gan.patchgan import PatchCritic, layers_for
 from seisei.nn.unet import UNet
-from seisei.objectives.regions import ByRegions
+from seisei.objectives.oasis import ByRegions
 from seisei.objectives.translation import Regression, Translation
 from seisei.recipes.vaes import BatchSize, Decay, Rate, Steps, Width, picture
 from seisei.schema import Schema

@@ -6,22 +6,22 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from seisei.errors import UserError
-from seisei.modalities.given import Given
+from seisei.modalities.conditions import Given
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.modalities.text import SYMBOLS, Text
 from seisei.models.autoregressive import Autoregressive, AutoregressiveClassifier, Priors
-from seisei.nn.pixels import MOST_VALUES, PixelCodes
-from seisei.nn.symbols import SymbolCodes
-from seisei.nn.transformer import Dropout, Heads, Layers
-from seisei.objectives.codes import CodeLikelihood
+from seisei.nn.codecs.byte import SymbolCodes
+from seisei.nn.codecs.pixel import MOST_VALUES, PixelCodes
+from seisei.nn.transformer.blocks import Dropout, Heads, Layers
+from seisei.objectives.autoregressive import CodeLikelihood
 from seisei.recipes.vaes import BatchSize, Decay, Rate, Steps, naming_classes, picture
 from seisei.recipes.vq import Codes, Factor, Kind, vqvae
 from seisei.schema import Schema
 from seisei.spec import Range, Spec
+from seisei.training.memory import outline
 from seisei.training.plan import Optim, Plan
 from seisei.training.run import RunFolder
-from seisei.training.size import outline
 
 Width = Annotated[int, Range(ge=16, le=16384)]
 # Each code is a step of drawing. Pixels of few levels make one together, of so many values.

@@ -9,19 +9,19 @@ from seisei.errors import UserError
 from seisei.modalities.image import Image
 from seisei.models.style import Stylizer
 from seisei.nn.conv import widths_of
-from seisei.nn.features import StageFeatures, encoder_of
-from seisei.nn.filters import Filters
-from seisei.nn.maps import WIDEST
-from seisei.nn.mirror import MirrorDecoder
-from seisei.nn.vgg import VGG
+from seisei.nn.spatial_conv import WIDEST
+from seisei.nn.style.decoder import MirrorDecoder
+from seisei.nn.style.feature_extractor import StageFeatures, encoder_of
+from seisei.nn.style.random_filters import Filters
+from seisei.nn.style.vgg import VGG
 from seisei.objectives.style import StyleTransfer
 from seisei.recipes.vaes import BatchSize, Decay, Rate, Steps, Width, picture
 from seisei.schema import Schema
 from seisei.spec import Range, Spec
-from seisei.training.foreign import is_weights, weights_of
+from seisei.training.memory import outline
 from seisei.training.plan import Optim, Plan
+from seisei.training.pretrained import is_weights, weights_of
 from seisei.training.run import RunFolder
-from seisei.training.size import outline
 
 MOST = 5
 Maps = Annotated[int, Range(ge=1, le=MOST)] | None

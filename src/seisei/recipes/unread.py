@@ -12,13 +12,13 @@ from typing import Any
 from seisei.capabilities import Decides, Joins
 from seisei.errors import UserError
 from seisei.modalities.label import Label
-from seisei.nn.transformer import Matrix
+from seisei.nn.transformer.blocks import Matrix
 from seisei.objectives.base import Objective
 from seisei.recipes.effect import heeds_labels
 from seisei.schema import Schema
 from seisei.training.engine import Execution
+from seisei.training.memory import outline
 from seisei.training.plan import Plan
-from seisei.training.size import outline
 
 # Options of data that say what is given of each example, and what to do with one that a recipe does not heed.
 OF_LABELS = {

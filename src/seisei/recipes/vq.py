@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 
 from seisei.errors import UserError
 from seisei.models.vqvae import VQVAE
-from seisei.nn.codebooks import AveragedCodes, LearnedCodes, MappedCodes
-from seisei.nn.grids import FiniteScalar, LookupFree, levels_for
-from seisei.nn.maps import MapDecoder, MapEncoder, map_of
-from seisei.nn.patches import PatchCritic, layers_for
-from seisei.nn.several import Grouped, Residual
-from seisei.objectives.coding import Coding
-from seisei.objectives.sharp import SharpCoding
+from seisei.nn.gan.patchgan import PatchCritic, layers_for
+from seisei.nn.quantizers.codebooks import AveragedCodes, LearnedCodes, MappedCodes
+from seisei.nn.quantizers.residual import Grouped, Residual
+from seisei.nn.quantizers.scalar import FiniteScalar, LookupFree, levels_for
+from seisei.nn.spatial_conv import MapDecoder, MapEncoder, map_of
+from seisei.objectives.vq import Coding
+from seisei.objectives.vqgan import SharpCoding
 from seisei.recipes.vaes import HEADS, BatchSize, Decay, Depth, Head, Rate, Steps, Width, picture, plain_or_conv
 from seisei.schema import Schema
 from seisei.spec import Range, Spec

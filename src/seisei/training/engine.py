@@ -27,7 +27,7 @@ from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined
 
 from seisei.batch import Batch
 from seisei.errors import PeerLost, UserError
-from seisei.training.levers import bf16_is_emulated, bf16_works, float32_is_routed, keep_pages, route_float32
+from seisei.training.backend import bf16_is_emulated, bf16_works, float32_is_routed, keep_pages, route_float32
 from seisei.training.signals import alive
 
 Device = Literal["auto", "cpu", "cuda", "mps"]

@@ -17,10 +17,10 @@ from seisei.capabilities import Infers
 from seisei.errors import DivergenceError, ResourceError, Stopped
 from seisei.objectives.base import Objective
 from seisei.training.loop import RollBack, Training
-from seisei.training.move import Sweeping
 from seisei.training.run import RunFolder
 from seisei.training.signals import EXIT_CODES, RUN, SAVE, Signals
-from seisei.training.watch import Watch
+from seisei.training.step import Sweeping
+from seisei.training.watch.rules import Watch
 
 PATIENCE, ROLL_BACKS = 10, 3
 ACTIVE = 0.01

@@ -19,14 +19,14 @@ from torch import Tensor, nn
 from seisei import seeds
 from seisei.data.loader import Loader
 from seisei.errors import UserError
-from seisei.nn.average import Average
+from seisei.nn.ema import Average
 from seisei.objectives.base import Objective, Progress
 from seisei.training.checkpoint import Checkpoint
 from seisei.training.engine import Engine, like, whole
-from seisei.training.move import Move, Moved, Sweeping
+from seisei.training.memory import check_weights
 from seisei.training.optim import rate_of
 from seisei.training.plan import Plan
-from seisei.training.size import check_weights
+from seisei.training.step import Move, Moved, Sweeping
 from seisei.training.tensors import all_finite
 
 Hook = Callable[["Training"], None]

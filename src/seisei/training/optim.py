@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from seisei.nn.transformer import Matrix
+from seisei.nn.transformer.blocks import Matrix
 from seisei.training.plan import Optim, Plan
 
 

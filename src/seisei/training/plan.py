@@ -17,8 +17,8 @@ Count = Annotated[int, Range(ge=1, le=10**12)]
 class Optim:
     """How parameters move: Adam with decoupled weight decay, a warm-up, a schedule and a bound on the gradient.
 
-    Matrices between hidden vectors (`seisei.nn.transformer.Matrix`) may move by Muon instead: along the gradient's
-    average with all of its singular values made about 1, as far a value as Adam would.
+    Matrices between hidden vectors (`seisei.nn.transformer.blocks.Matrix`) may move by Muon instead: along the
+    gradient's average with all of its singular values made about 1, as far a value as Adam would.
 
     Arguments:
         learning_rate: of Adam, at its highest.

@@ -1,0 +1,1 @@
+"""Images while they are read."""

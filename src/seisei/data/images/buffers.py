@@ -1,0 +1,203 @@
+"""The two sides of pairs while they are read: each side's pictures, packed, or its label maps.
+
+What makes something of a picture runs in threads, all else in one: `open` once the first pair was read, `put` for each
+in order, `check`, and `finish`, or `drop` where something went wrong.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seisei.data.images.pack import all_grey
+from seisei.data.store import Store
+from seisei.errors import UserError
+from seisei.modalities.image import DEEP, Image
+from seisei.modalities.image_io import Picture
+from seisei.modalities.label_map import MOST_COLOURS, Codes, LabelMap, code_of, colour_codes, nearest
+from seisei.modalities.pixels import WHITE, Fit
+
+End = Image | LabelMap
+_CHUNK = 1024
+
+
+class Frame(NamedTuple):
+    """What both sides are brought to."""
+
+    height: int
+    width: int
+    fit: Fit | None
+
+
+@dataclass
+class Pictures:
+    """A side of pictures, all as deep as its first.
+
+    Arguments:
+        title: A or B.
+        frame: see `Frame`.
+        channels: wanted; None for what they have, where colour becomes grey if all of it is.
+        levels: how many values a pixel takes, where that is known.
+    """
+
+    title: str
+    frame: Frame
+    channels: int | None = None
+    levels: int | None = None
+    image: Image | None = None
+    store: Store | None = None
+    room: tuple[int, Path | None] = (0, None)
+    grey: bool = True
+    kinds: Counter[str] = field(default_factory=Counter)
+    first: dict[str, str] = field(default_factory=dict)
+
+    def make(self, picture: Picture, name: str) -> tuple[Image, Tensor, str]:
+        """The picture packed, of which shape, and in words how deep."""
+        height, width, fit = self.frame
+        found = picture.pixels.shape[2] if picture.pixels.ndim == 3 else 1
+        channels = self.channels or (3 if found == 1 else found)
+        kind = {"uint8": "8 bits", "uint16": "16 bits"}.get(str(picture.pixels.dtype), "floating point")
+        image = Image(height, width, channels, self.levels or 256, fit=fit)
+        if kind == "16 bits":
+            image = replace(image, levels=DEEP)
+        elif kind == "floating point":
+            # The span is known when all were read; until then white, of which a frame would be, is not.
+            if fit == "pad":
+                problem = f"{self.title} is floating point, whose white is not known before all of it is read"
+                raise UserError("E-TRN-13", "--fit pad", problem, "pass --fit crop", found=name)
+            image = replace(image, levels=0, span=(0.0, 1.0))
+        kind += "" if channels in (1, 3) else f" in {channels} channels"
+        return image, image.pack_picture(picture, name), kind
+
+    def size(self, made: tuple[Image, Tensor, str]) -> int:
+        """The bytes that one of them takes."""
+        return made[1].numel() * made[1].element_size()
+
+    def open(self, count: int, folder: Path | None) -> None:
+        """Begin with room for so many; see `Store`."""
+        self.room = count, folder
+
+    def put(self, made: tuple[Image, Tensor, str], name: str) -> None:
+        """Enter the next; one that is unlike the first is only counted."""
+        image, packed, kind = made
+        self.kinds[kind] += 1
+        self.first.setdefault(kind, name)
+        if self.store is None:
+            self.image = image
+            self.store = Store(self.room[0], image.shape, self.room[1], str(packed.dtype).removeprefix("torch."))
+        if image == self.image:
+            self.grey = self.grey and image.channels == 3 and all_grey(packed[None])
+            self.store.put(self.store.filled, packed)
+
+    def check(self) -> None:
+        """Refuse what cannot be one side together.
+
+        Raises:
+            UserError: pictures of several depths, or of several numbers of channels.
+        """
+        if len(self.kinds) < 2:
+            return
+        rarest = min(reversed(self.kinds), key=lambda kind: self.kinds[kind])
+        counts = ", ".join(f"{kind} ×{count:,}" for kind, count in self.kinds.most_common())
+        problem = f"is of {rarest}, and side {self.title} has {counts}"
+        deep = len({kind.partition(" in ")[0] for kind in self.kinds}) > 1
+        remedy = "pass --bits 8 to bring all to 8 bits, or save them alike" if deep else "save them alike"
+        raise UserError("E-CHK-12", self.first[rarest], problem, remedy, found=dict(self.kinds), wanted=1)
+
+    def finish(self, folder: Path | None, facts: dict[str, Any]) -> Tensor:
+        """All of them; see `Store.finish`."""
+        assert self.store is not None
+        return self.store.finish(folder, facts)
+
+    @property
+    def end(self) -> Image:
+        """What the pictures are, once all were read."""
+        assert self.image is not None
+        return replace(self.image, channels=1) if self.channels is None and self.grey else self.image
+
+    def drop(self) -> None:
+        """Remove what was written."""
+        if self.store is not None:
+            self.store.drop()
+
+
+@dataclass
+class Maps:
+    """A side of label maps, whose colours are collected while they are read."""
+
+    title: str
+    frame: Frame
+    store: Store | None = None
+    kinds: Counter[str] = field(default_factory=Counter)
+    places: dict[int, int] = field(default_factory=dict)
+    seen: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(1 << 24, np.bool_))
+
+    def make(self, picture: Picture, name: str) -> tuple[Codes, NDArray[np.intp]]:
+        """The map's colours, and the place among them of each pixel."""
+        height, width, fit = self.frame
+        codes = nearest(colour_codes(picture.pixels, name), height, width, fit or "stretch", code_of(WHITE))
+        found, places = np.unique(codes, return_inverse=True)
+        return found, places.reshape(codes.shape)
+
+    def size(self, made: tuple[Codes, NDArray[np.intp]]) -> int:
+        """The bytes that one of them takes."""
+        return made[1].size
+
+    def open(self, count: int, folder: Path | None) -> None:
+        """Begin with room for so many; see `Store`."""
+        self.store = Store(count, (1, self.frame.height, self.frame.width), folder)
+
+    def put(self, made: tuple[Codes, NDArray[np.intp]], name: str) -> None:
+        """Enter the next; until all colours are known their numbers are in the order in which they come."""
+        assert self.store is not None
+        found, places = made
+        self.kinds["label map"] += 1
+        self.seen[found] = True
+        if max(len(self.places), len(found)) > MOST_COLOURS:  # the check refuses it, with their number
+            return
+        numbers = np.array([self.places.setdefault(int(code), len(self.places)) for code in found], np.uint8)
+        self.store.put(self.store.filled, torch.from_numpy(numbers[places][None]))
+
+    def check(self) -> None:
+        """Refuse what are no label maps.
+
+        Raises:
+            UserError: more colours than a label map has.
+        """
+        count = int(self.seen.sum())
+        if count > MOST_COLOURS:
+            problem = f"side {self.title} has {count:,} colours, wanted at most {MOST_COLOURS}"
+            raise UserError("E-TRN-13", "--label-map", problem, "leave it out", found=count, wanted=MOST_COLOURS)
+
+    def finish(self, folder: Path | None, facts: dict[str, Any]) -> Tensor:
+        """All of them, classes numbered by their colours; see `Store.finish`."""
+        assert self.store is not None
+        order = np.flatnonzero(self.seen)
+        final = np.zeros(len(self.places), np.uint8)
+        final[[self.places[int(code)] for code in order]] = np.arange(len(order))
+        for start in range(0, self.store.filled, _CHUNK):
+            part = self.store.array[start : min(start + _CHUNK, self.store.filled)]
+            part[:] = final[part]
+        return self.store.finish(folder, facts)
+
+    @property
+    def end(self) -> LabelMap:
+        """What the maps are, once all were read."""
+        height, width, fit = self.frame
+        colours = tuple((code >> 16, code >> 8 & 255, code & 255) for code in np.flatnonzero(self.seen).tolist())
+        return LabelMap(height, width, colours, fit)
+
+    def drop(self) -> None:
+        """Remove what was written."""
+        if self.store is not None:
+            self.store.drop()
+
+
+Room = Pictures | Maps

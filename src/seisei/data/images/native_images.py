@@ -1,0 +1,126 @@
+"""Pictures one at a time, as deep and as large as they are: what is translated, however large it is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from seisei.data.detect import kind_of, only_array, open_as
+from seisei.data.images.scan import first_of
+from seisei.data.sources.arrays import as_nhwc, as_numpy, half_of_memory, read_npy, read_npz
+from seisei.errors import UserError
+from seisei.modalities.image_io import MAX_PIXELS, Picture, read_picture
+from seisei.modalities.pixels import WHITE, Colour
+
+
+@dataclass(frozen=True)
+class Originals:
+    """Pictures that are known by their names and read when they are asked for.
+
+    Arguments:
+        names: of the pictures, in their order; paths below the folder that was given, or as a single one was typed.
+        open: the content of a picture by its number, and its name.
+    """
+
+    names: list[str]
+    open: Callable[[int, str], Picture]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Picture:
+        return self.open(index, self.names[index])
+
+    def __iter__(self) -> Iterator[tuple[str, Picture]]:
+        return ((name, self[index]) for index, name in enumerate(self.names))
+
+
+def originals(
+    given: Any,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    frames: Literal["first"] | None = None,
+    background: Colour = WHITE,
+    source: str | None = None,
+    column: str | None = None,
+    follow_outside: bool = False,
+) -> Originals:
+    """The pictures of a source in its order, each with its name, read when it is asked for.
+
+    Arguments:
+        given: a picture's path, a folder, anything else that `seisei.data.detect.open_source` reads, or arrays as
+        deep as
+            they are: one picture (H, W) or (H, W, 3), or many as (N, …), or a list of pictures.
+        max_pixels: see `read_picture`.
+        frames: see `read_picture`.
+        background: see `read_picture`.
+        source: see `open_source`.
+        column: see `open_source`.
+        follow_outside: see `open_source`.
+
+    Raises:
+        UserError: nothing to read; or, when it is its turn, a picture that cannot be read.
+
+    Example:
+        >>> [(name, picture.pixels.shape) for name, picture in originals(np.zeros((2, 8, 9), np.uint16))]
+        [('picture:0', (8, 9)), ('picture:1', (8, 9))]
+    """
+    names, read = _listed(given, source, column, follow_outside)
+
+    def opened(index: int, name: str) -> Picture:
+        content = read(index)
+        return read_picture(content, where=name, max_pixels=max_pixels, frames=frames, background=background, deep=True)
+
+    return Originals(names, opened)
+
+
+def _listed(given: Any, source: str | None, column: str | None, follow_outside: bool) -> tuple[list[str], Any]:
+    """The name of each picture, and what reads one."""
+    if not isinstance(given, (str, os.PathLike)):
+        pictures = _pictures(given)
+        return [f"picture:{i}" for i in range(len(pictures))], pictures.__getitem__
+    form = kind_of(given, source)
+    if form == "arrays":
+        pictures = _in_file(only_array(Path(given)), os.fspath(given))
+        return [f"picture:{i}" for i in range(len(pictures))], pictures.__getitem__
+    opened = open_as(form, given, column=column, follow_outside=follow_outside)
+    if opened.faults:
+        raise first_of(sorted(opened.faults, key=lambda fault: fault.where))
+    return [record.name for record in opened.records], opened.read
+
+
+def _pictures(given: Any) -> Any:
+    """One picture, or many, in memory."""
+    if isinstance(given, (list, tuple)):
+        if not given:
+            raise UserError("E-CHK-03", "input", "0 pictures", "give at least one", found=0)
+        return [as_numpy(each, f"picture:{i}") for i, each in enumerate(given)]
+    array = as_numpy(given, "input")
+    if array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3)):
+        return array[None]
+    return _many(array, "input")
+
+
+def _in_file(path: Path, where: str) -> Any:
+    if path.suffix.lower() == ".npy":
+        return _many(read_npy(path, where), where)
+    arrays = read_npz(path, where, half_of_memory())
+    if len(arrays) != 1:
+        problem = f"holds several arrays: {', '.join(arrays)}" if arrays else "holds no array"
+        raise UserError("E-CHK-04", where, problem, "give a file of one", found=list(arrays))
+    return _many(next(iter(arrays.values())), where)
+
+
+def _many(array: Any, where: str) -> Any:
+    pictures = as_nhwc(array, where)[0]
+    if not len(pictures):
+        raise UserError("E-CHK-03", where, "0 pictures", "give at least one", found=0)
+    whole = pictures.dtype.kind in "iu" and pictures.dtype not in (np.uint8, np.uint16)
+    if whole and 0 <= int(pictures.min()) and int(pictures.max()) <= 255:
+        return pictures.astype(np.uint8)
+    return pictures

@@ -1,0 +1,196 @@
+"""Bringing every picture of a source to one shape, in one pass of decoding."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seisei.data import store
+from seisei.data.images.scan import Progress, bilevel, scan, survey
+from seisei.data.source import ArraySource, Source, identity_of
+from seisei.errors import UserError
+from seisei.modalities.image import Image
+from seisei.modalities.pixels import Fit, with_channels
+
+# Pictures of one size are taken as they are up to the first; others are brought to at most the second, unless the user
+# says otherwise.
+LARGEST_KEPT, LARGEST_CHOSEN = 256, 64
+_CACHE_FORMAT = 2
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the caller asked for; see `seisei.data.read.read_dataset`."""
+
+    size: int | tuple[int, int] | None
+    channels: Literal[1, 3] | None
+    fit: Fit | None
+    skip_bad: str | int | None
+    max_pixels: int
+    min_size: int
+    frames: Literal["first"] | None
+    strict_mode: bool
+
+    def scanning(self) -> dict[str, Any]:
+        """What `scan` takes of it."""
+        return {n: getattr(self, n) for n in ("skip_bad", "max_pixels", "min_size", "frames", "strict_mode")}
+
+
+@dataclass(frozen=True)
+class Packed:
+    """All pictures in one shape.
+
+    Arguments:
+        x: uint8 (N, C, H, W).
+        image: their shape.
+        kept: the place of each in the source.
+        facts: what was found, as plain data.
+        in_memory: whether x is.
+    """
+
+    x: Tensor
+    image: Image
+    kept: list[int]
+    facts: dict[str, Any]
+    in_memory: bool
+
+
+def pack(source: Source, wishes: Wishes, limit: int, cache: Path | None, progress: Progress | None = None) -> Packed:
+    """Read and pack a source, or find it packed already.
+
+    Arguments:
+        source: what to read.
+        wishes: how.
+        limit: the bytes above which the pictures are kept in a file.
+        cache: the folder for such files.
+        progress: see `scan`.
+    """
+    if isinstance(source, ArraySource) and size_asked(wishes) in (None, source.array.shape[1:3]):
+        return _pack_array(source, wishes)
+    folder = _cache_of(source, wishes, cache)
+    stored = store.load(folder) if folder is not None else None
+    if stored is not None:
+        x, facts = stored
+        background = tuple(facts["image"]["background"])
+        image = Image(**{**facts["image"], "background": background})
+        return Packed(x[:, : image.channels], image, facts["kept"], facts["facts"], False)
+    image, rule = choose(source, wishes)
+    in_file = folder if len(source.records) * image.values > limit else None
+    room = store.Store(len(source.records), image.shape, in_file.parent if in_file else None)
+    grey = wishes.channels is None and image.channels == 3
+
+    def keep(place: int, picture: Tensor) -> None:
+        nonlocal grey
+        grey = grey and all_grey(picture[None])
+        room.put(place, picture)
+
+    try:
+        at_least = (image.height, image.width) if image.fit else None
+        found = scan(
+            source,
+            **wishes.scanning(),
+            background=image.background,
+            at_least=at_least,
+            make=image.pack_picture,
+            sink=keep,
+            progress=progress,
+        )
+        image = replace(image, channels=1) if grey else image
+        facts = {**found.to_json(), "size_rule": rule}
+        x = room.finish(in_file, {"image": asdict(image), "kept": found.kept, "facts": facts})
+    except BaseException:
+        room.drop()
+        raise
+    # Where every picture is grey the first channel is all; a view of it where it is mapped, as a copy would not fit.
+    x = x[:, : image.channels]
+    return Packed(x if in_file else x.contiguous(), image, found.kept, facts, in_file is None)
+
+
+def choose(source: Source, wishes: Wishes) -> tuple[Image, str]:
+    """The shape that pictures shall have, and why; colour is assumed until every picture was seen to be grey."""
+    sizes = survey(source) or Counter({(8, 8): 1})  # where nothing can be read, the scan says why
+    height, width, fit, rule = fitted(sizes, wishes, LARGEST_KEPT, LARGEST_CHOSEN)
+    if isinstance(source, ArraySource):
+        return Image(height, width, wishes.channels or source.array.shape[3], source.levels, fit=fit), rule
+    # Of another size they would have greys.
+    levels = 2 if fit is None and bilevel(source) else 256
+    return Image(height, width, wishes.channels or 3, levels, fit=fit), rule
+
+
+def fitted(sizes: Counter[tuple[int, int]], wishes: Wishes, kept: int, chosen: int) -> tuple[int, int, Fit | None, str]:
+    """Height and width that pictures of these sizes shall have, how they are made to fit, and why so.
+
+    Arguments:
+        sizes: how many pictures have each (height, width).
+        wishes: what was asked for.
+        kept: a size that all have is taken as it is up to this.
+        chosen: otherwise the largest power of two that is taken.
+    """
+    only = next(iter(sizes)) if len(sizes) == 1 else None
+    asked = size_asked(wishes)
+    if asked is not None:
+        (height, width), rule = asked, "as asked"
+    elif only is not None and max(only) <= kept:
+        (height, width), rule = only, "the size of every picture"
+    else:
+        shorter = sorted(min(size) for size in sizes.elements())
+        median = shorter[len(shorter) // 2]
+        sides = [1 << power for power in range(3, chosen.bit_length())]
+        height = width = max([side for side in sides if side <= median] or [8])
+        listed = ", ".join(map(str, sides))
+        rule = f"the largest of {listed} not above {median}, the median of the shorter sides; pass --size for another"
+    return height, width, None if only == (height, width) else wishes.fit or "crop", rule
+
+
+def size_asked(wishes: Wishes) -> tuple[int, int] | None:
+    """Height and width that the caller asked for.
+
+    Raises:
+        UserError: one below 1.
+    """
+    if wishes.size is None:
+        return None
+    height, width = (wishes.size, wishes.size) if isinstance(wishes.size, int) else wishes.size
+    if min(height, width) < 1:
+        problem = f"{wishes.size} is out of range, wanted >= 1"
+        raise UserError("E-TRN-07", "--size", problem, "choose a larger size", found=wishes.size)
+    return height, width
+
+
+def _pack_array(source: ArraySource, wishes: Wishes) -> Packed:
+    """An array at its own size: a view where it is mapped from a file, else a copy."""
+    found = scan(source, **wishes.scanning())
+    array, levels = source.array, source.levels
+    _, height, width, channels = array.shape
+    if wishes.channels not in (None, channels):
+        levels = 256 if channels == 3 else levels  # a weighted mean of colours takes other values
+        channels = wishes.channels
+        spread = (source.read(i) if levels != source.levels else array[i] for i in range(len(array)))
+        array = np.stack([with_channels(picture, channels, source.root) for picture in spread])
+    mapped = isinstance(array, np.memmap) and array.flags.writeable
+    array = array.transpose(0, 3, 1, 2)
+    x = torch.from_numpy(array if mapped else np.require(array, requirements=["C", "W"]))
+    if wishes.channels is None and channels == 3 and all_grey(x):
+        x, channels = x[:, :1], 1
+    image = Image(height, width, channels, levels)
+    facts = {**found.to_json(), "size_rule": "as asked" if wishes.size else "the size of every picture"}
+    return Packed(x if mapped else x.contiguous(), image, found.kept, facts, not mapped)
+
+
+def all_grey(x: Tensor) -> bool:
+    """Whether three channels, (N, 3, H, W), are alike everywhere."""
+    return bool((x[:, 0] == x[:, 1]).all()) and bool((x[:, 0] == x[:, 2]).all())
+
+
+def _cache_of(source: Source, wishes: Wishes, cache: Path | None) -> Path | None:
+    """The folder in which the packed pictures of this source, in this shape, are looked for."""
+    if source.identity is None:
+        return None
+    key = identity_of(_CACHE_FORMAT, source.identity, sorted(asdict(wishes).items()))
+    return Path(cache or store.cache_folder()) / key

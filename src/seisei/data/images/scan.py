@@ -1,0 +1,229 @@
+"""Reading everything once: what is there, what is wrong, and how much of that is tolerated."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+
+from seisei.data.source import ArraySource, Source
+from seisei.errors import UserError
+from seisei.modalities.image_io import MAX_PIXELS, Picture, is_bilevel, measure, read_picture
+from seisei.modalities.pixels import WHITE, Colour
+
+T = TypeVar("T")
+Progress = Callable[[int, int], None]
+Sink = Callable[[int, Any], None]
+MIN_SIZE = 8
+_WINDOW = 256
+
+
+@dataclass
+class Scan:
+    """What was found.
+
+    Arguments:
+        total: how many pictures there are, faulty ones included.
+        kept: the places in the source of those that were read.
+        sizes: how many pictures have each (height, width).
+        modes: how many have each of Pillow's modes.
+        conversions: what was done to how many.
+        notes: what was wrong without effect in how many.
+        faults: what is wrong with the others, by name.
+    """
+
+    total: int
+    kept: list[int] = field(default_factory=list)
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    modes: Counter[str] = field(default_factory=Counter)
+    conversions: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
+    faults: list[UserError] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """The facts as data; faults are the skip list."""
+        return {
+            "total": self.total,
+            "kept": len(self.kept),
+            "sizes": {f"{width}x{height}": n for (height, width), n in self.sizes.most_common(20)},
+            "different_sizes": len(self.sizes),
+            "modes": dict(self.modes.most_common()),
+            "conversions": dict(self.conversions.most_common()),
+            "warnings": dict(self.notes.most_common()),
+            "skipped": [{"code": f.code, "name": f.where, "problem": f.problem} for f in self.faults],
+        }
+
+
+def scan(
+    source: Source,
+    *,
+    skip_bad: str | int | None = None,
+    max_pixels: int = MAX_PIXELS,
+    min_size: int = MIN_SIZE,
+    frames: Literal["first"] | None = None,
+    strict_mode: bool = False,
+    background: Colour = WHITE,
+    at_least: tuple[int, int] | None = None,
+    make: Callable[[Picture, str], Any] | None = None,
+    sink: Sink | None = None,
+    progress: Progress | None = None,
+) -> Scan:
+    """Decode every picture of a source, once.
+
+    Arguments:
+        source: see `seisei.data.detect.open_source`.
+        skip_bad: how many faulty pictures are left out: a number, or a share such as ``1%``; by default 0.1 % and at
+            most 10.
+        max_pixels: see `read_picture`.
+        min_size: see `read_picture`.
+        frames: see `read_picture`.
+        strict_mode: pictures that need a conversion are faulty.
+        background: see `read_picture`.
+        at_least: see `read_picture`.
+        make: what to make of a picture, given its name; it runs in the threads that decode.
+        sink: receives the place among those kept, and what was made.
+        progress: is told how many are done, of how many.
+
+    Raises:
+        UserError: the first fault, where there are more than `skip_bad` allows; the next four are its notes.
+    """
+    total = len(source.records) + len(source.faults)
+    found = Scan(total, faults=list(source.faults))
+    allowed = tolerated(skip_bad, total)
+    if isinstance(source, ArraySource) and make is None:
+        _scan_array(source, found, min_size)
+    else:
+
+        def read(index: int) -> tuple[Picture, Any] | UserError:
+            name = source.records[index].name
+            try:
+                picture = read_picture(
+                    source.read(index),
+                    where=name,
+                    max_pixels=max_pixels,
+                    min_size=min_size,
+                    background=background,
+                    frames=frames,
+                    at_least=at_least,
+                )
+                if strict_mode and picture.conversions:
+                    problem = f"mode {picture.mode}: {picture.conversions[0]}"
+                    raise UserError("E-CHK-12", name, problem, "save it as 8-bit RGB, or leave out --strict-mode")
+                return picture, make(picture, name) if make else None
+            except UserError as error:
+                return error
+
+        for index, result in enumerate(in_threads(read, len(source.records), progress)):
+            if isinstance(result, UserError):
+                found.faults.append(result)
+                continue
+            picture, made = result
+            found.sizes[picture.size] += 1
+            found.modes[picture.mode] += 1
+            found.conversions.update(picture.conversions)
+            found.notes.update(picture.notes)
+            if sink is not None:
+                sink(len(found.kept), made)
+            found.kept.append(index)
+    found.faults.sort(key=lambda fault: fault.where)
+    if len(found.faults) > allowed:
+        raise first_of(found.faults, left=len(found.kept))
+    if not found.kept:
+        raise UserError("E-CHK-03", source.root, "0 pictures could be read", "put at least one picture in it", found=0)
+    return found
+
+
+def tolerated(skip_bad: str | int | None, total: int) -> int:
+    """How many faulty pictures are left out.
+
+    Example:
+        >>> tolerated(None, 3000), tolerated(None, 10**6), tolerated("1%", 250), tolerated(7, 10)
+        (3, 10, 2, 7)
+    """
+    if skip_bad is None:
+        return min(10, total // 1000)
+    text = str(skip_bad).strip()
+    try:
+        value = float(text.removesuffix("%"))
+        if not (math.isfinite(value) and value >= 0 and (text.endswith("%") or value.is_integer())):
+            raise ValueError
+    except ValueError:
+        remedy = "write a number such as 5 or a share such as 1%"
+        raise UserError("E-TRN-06", "--skip-bad", f"{text!r} is no number of pictures", remedy, found=text) from None
+    # Rounded first: 0.57 % of 10,000 is 56.999… in binary.
+    return math.floor(round(total * value / 100, 9)) if text.endswith("%") else int(value)
+
+
+def first_of(faults: list[UserError], left: int = 0) -> UserError:
+    """The first fault, saying how many more there are; the next four are its notes.
+
+    Arguments:
+        faults: all there are.
+        left: how many examples are without fault; where there are any, so many faults may be skipped.
+    """
+    first, more = faults[0], len(faults) - 1
+    problem = first.problem + (f" (+{more} more)" if more else "")
+    remedy = re.sub(r",? or pass --skip-bad \S+", "", first.remedy)
+    remedy += f" or pass --skip-bad {len(faults)}" if left else ""
+    error = UserError(first.code, first.where, problem, remedy, found=first.found, wanted=first.wanted)
+    for fault in faults[1:5]:
+        error.add_note(str(fault))
+    return error
+
+
+def survey(source: Source, progress: Progress | None = None) -> Counter[tuple[int, int]]:
+    """The (height, width) of every picture whose header can be read; nothing is decoded."""
+    if isinstance(source, ArraySource):
+        return Counter({(int(source.array.shape[1]), int(source.array.shape[2])): len(source.array)})
+
+    def size(index: int) -> tuple[int, int] | None:
+        try:
+            return measure(source.read(index))
+        except UserError:  # the scan will say so
+            return None
+
+    return Counter(s for s in in_threads(size, len(source.records), progress) if s is not None)
+
+
+def bilevel(source: Source) -> bool:
+    """Whether every image of a source is a file of one bit a pixel; those that cannot be read are not counted."""
+    if isinstance(source, ArraySource):
+        return False
+    found = False
+    for index in range(len(source.records)):  # ends at the first that is not, which of most sources is the first
+        try:
+            if not is_bilevel(source.read(index)):
+                return False
+        except UserError:  # the scan will say so
+            continue
+        found = True
+    return found
+
+
+def in_threads(work: Callable[[int], T], count: int, progress: Progress | None = None) -> Iterator[T]:
+    """The results for 0 … count - 1 in order, with a bounded number under way."""
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for start in range(0, count, _WINDOW):
+            end = min(start + _WINDOW, count)
+            yield from pool.map(work, range(start, end))
+            if progress is not None:
+                progress(end, count)
+
+
+def _scan_array(source: ArraySource, found: Scan, min_size: int) -> None:
+    count, height, width, channels = source.array.shape
+    if min(height, width) < min_size:
+        problem = f"is {width}x{height} pixels, wanted at least {min_size}x{min_size}"
+        wanted = f"{min_size}x{min_size}"
+        raise UserError("E-CHK-10", source.root, problem, "lower --min-size", found=f"{width}x{height}", wanted=wanted)
+    found.kept = list(range(count))
+    found.sizes[height, width] = count
+    found.modes[{1: "L", 3: "RGB"}.get(channels, f"{channels} channels")] = count
+    assert source.array.dtype == np.uint8

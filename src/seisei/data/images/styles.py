@@ -1,0 +1,104 @@
+"""Content pictures, and beside each a style picture: x and y of what learns to paint the one in the style of the other.
+
+A style picture is held once, however many contents it is beside: y of an example is its number. Which one it is depends
+on the seed and the example alone, each style coming as often as the others; held-out contents meet styles that training
+has not seen, where there are enough of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seisei import seeds
+from seisei.batch import Batch
+from seisei.data.dataset import Dataset, digest, fingerprint
+from seisei.data.inputs import read_inputs
+from seisei.data.splits import PARTS, split_indices
+from seisei.errors import UserError
+from seisei.modalities.image import Image
+from seisei.modalities.image_io import MAX_PIXELS
+from seisei.schema import Schema
+
+# With fewer styles than this none is kept for held-out pictures.
+FEWEST = 10
+
+
+@dataclass(frozen=True)
+class Styled(Dataset):
+    """A data set whose y are numbers of style pictures.
+
+    Arguments:
+        styles: the pictures, packed, (S, C, H, W).
+    """
+
+    styles: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.uint8))
+
+    def batch(self, indices: Tensor) -> Batch:
+        """Contents x and styles y, float32 (B, C, H, W) both."""
+        assert self.y is not None and self.schema.y is not None
+        x, y = self.x.index_select(0, indices), self.styles.index_select(0, self.y[indices])
+        return Batch(self.schema.x.unpack(x), self.schema.y.unpack(y))
+
+
+def with_styles(
+    data: Dataset,
+    given: Any,
+    *,
+    validation: float = 0.1,
+    test: float = 0.1,
+    seed: int = 0,
+    max_pixels: int = MAX_PIXELS,
+) -> Styled:
+    """The data set with a style picture beside each picture; labels that it had are left aside.
+
+    Arguments:
+        data: the contents.
+        given: the styles: a picture, a folder, or anything else that `seisei.data.detect.open_source` reads.
+        validation: the share of the styles that validation contents meet.
+        test: likewise.
+        seed: of the division, and of what goes with what.
+        max_pixels: a larger picture is refused.
+
+    Raises:
+        UserError: the contents are no pictures, or a style cannot be read; none is left out.
+
+    Example:
+        >>> from seisei.data.read import read_dataset
+        >>> styled = with_styles(read_dataset("digits"), "digits")
+        >>> batch = styled.batch(torch.arange(3))
+        >>> batch.x.shape == batch.y.shape == (3, 1, 8, 8), styled.y.dtype
+        (True, torch.int64)
+    """
+    image = data.schema.x
+    if not isinstance(image, Image):
+        problem = f"is for pictures, and these data are {data.schema.x.noun}s"
+        raise UserError("E-TRN-13", "--style", problem, "leave it out")
+    # A style picture is fitted to the size, as it may be larger than the contents.
+    end = replace(image, fit=image.fit or "crop")
+    found = read_inputs(Schema(end), given, convert=True, max_pixels=max_pixels)
+    contents = [digest(picture.numpy().tobytes()) for picture in found.x]
+    enough = len(set(contents)) >= FEWEST
+    parts = split_indices(
+        found.names, contents, [None] * len(found), validation=validation if enough else 0.0,
+        test=test if enough else 0.0, seed=seed, where=str(given),
+    )  # fmt: skip
+    y = torch.zeros(len(data), dtype=torch.int64)
+    for part in PARTS:
+        places, among = data.splits[part], parts[part] if len(parts[part]) else parts["train"]
+        turn = torch.randperm(len(places), generator=seeds.generator(seed, "styles", part))
+        y[places] = among[turn % len(among)]
+    schema = Schema(image, end)
+    mark = fingerprint(schema, [data.fingerprint, *found.names], y, [], parts, contents)
+    counts = {part: len(indices) for part, indices in parts.items()}
+    note = f"{len(found):,} style pictures, from {given}: {counts['train']:,} for training"
+    report = {
+        **data.report,
+        "styles": {"root": str(given), "kept": len(found), "splits": counts},
+        "notes": [*data.report["notes"], note],
+        "fingerprint": mark,
+    }
+    return Styled(schema, data.x, y, data.names, data.splits, mark, report, data.in_memory, styles=found.x)

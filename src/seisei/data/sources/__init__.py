@@ -1,0 +1,1 @@
+"""Where records come from: folders, archives of arrays, Parquet files, the Hub."""

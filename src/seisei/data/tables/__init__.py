@@ -1,0 +1,1 @@
+"""Tables while they are read: column types, roles, encoding."""

@@ -1,0 +1,129 @@
+"""Which column of a table is what: the target, the parts, what is left out; and rows without a label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seisei.data.source import SPLITS
+from seisei.data.tables.column_types import recognise
+from seisei.data.tables.raw_table import Sheet, read_sheet
+from seisei.errors import UserError, did_you_mean
+from seisei.modalities.label import Label
+from seisei.modalities.table import MISSING
+from seisei.shell import quoted
+
+SPLIT, OWN = "split", "own"
+MOST_CLASSES = 50
+Unseen = Literal["refuse", "missing"]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the user said of the columns; see `seisei.data.read.read_dataset`."""
+
+    target: str | None = None
+    ignore: Sequence[str] = ()
+    categorical: Sequence[str] = ()
+    missing: Sequence[str] = ()
+    unlabelled: str | None = None
+    unseen: Unseen = "missing"
+    conditions: Sequence[str] = ()
+
+
+def check_names(sheet: Sheet, asked: Asked) -> None:
+    """Refuse what cannot be meant.
+
+    Raises:
+        UserError: a column that is not there, or that is wanted and ignored.
+    """
+    target = [asked.target] if asked.target is not None else []
+    wanted = (("target", target), ("conditions", asked.conditions))
+    for option, names in (*wanted, ("categorical", asked.categorical), ("ignore", asked.ignore)):
+        for name in names:
+            if name not in sheet.columns:
+                remedy = did_you_mean(name, sheet.columns)
+                raise UserError("E-CHK-04", f"--{option}", f"{sheet.root} has no column {name!r}", remedy, found=name)
+            if option != "ignore" and name in asked.ignore:
+                where = f"--{option} {name}"
+                raise UserError("E-TRN-07", where, "is ignored too", "leave one of the two out", found=name)
+    if asked.conditions and asked.target is not None:
+        remedy = f"name it with --conditions {quoted(asked.target)} too, or leave one of the two out"
+        raise UserError("E-TRN-07", "--target", "and --conditions both say what is given", remedy)
+    if asked.unlabelled is not None and asked.target is None:
+        raise UserError("E-TRN-12", "--unlabelled", "no column has the labels", "name it with --target")
+
+
+def with_unlabelled(sheet: Sheet, asked: Asked) -> Sheet:
+    """The rows of both tables; those of the second have no target."""
+    assert asked.unlabelled is not None
+    other = read_sheet(asked.unlabelled)
+    path = Path(asked.unlabelled)
+    # Two files of one name are told apart by their folders, however they were typed.
+    shown = path.name if path.name != Path(sheet.root).name else f"{path.absolute().parent.name}/{path.name}"
+    apart = {asked.target, SPLIT, *asked.ignore}
+    for mine, theirs, words in ((sheet, other, "has no column"), (other, sheet, "has the unknown column")):
+        for name in mine.columns:
+            if name not in theirs.columns and name not in apart:
+                raise UserError("E-CHK-21", shown, f"{words} {name!r}", f"give it the columns of {sheet.root}")
+    names = [f"{shown}:{name.rpartition(':')[2]}" for name in other.names]
+    columns = {name: cells for name, cells in other.columns.items() if name not in apart}
+    return sheet.followed_by(Sheet(other.root, names, columns, notes=other.notes))
+
+
+def given_parts(sheet: Sheet, asked: Asked) -> list[str | None]:
+    """The part that a column named split tells of each row; empty where there is none that does."""
+    if SPLIT not in sheet.columns or SPLIT in (asked.target, *asked.ignore, *asked.categorical):
+        return []
+    cells = sheet.columns[SPLIT]
+    parts = [SPLITS.get(word.lower()) for word in cells.words]
+    told = all(part or word in MISSING for part, word in zip(parts, cells.words, strict=True))
+    return [parts[place] for place in cells.places] if told and any(parts) else []
+
+
+def is_declared(name: str, sheet: Sheet, asked: Asked) -> bool:
+    """Whether the user, or the source, says that a column is of categories."""
+    return name in asked.categorical or name in sheet.declared
+
+
+def target_of(sheet: Sheet, asked: Asked, own: int) -> tuple[Label | None, NDArray[np.int64]]:
+    """The classes, and each row's class number, -1 where it has none; all zero where there is no target."""
+    name = asked.target
+    if name is None:
+        return None, np.zeros(len(sheet), np.int64)
+    option, where = f"--target {quoted(name)}", f"column {name!r}"
+    declared = is_declared(name, sheet, asked)
+    found = recognise(name, sheet.columns[name], sheet.names, missing=asked.missing, categorical=declared)
+    values = found.values
+    empty = np.flatnonzero(np.isnan(values[:own]))
+    if len(empty) and asked.unlabelled != OWN:
+        rows = ", ".join(sheet.names[i].rpartition(":")[2] for i in empty[:5]) + (", …" if len(empty) > 5 else "")
+        problem = f"{where} is empty in {len(empty):,} of {own:,} rows: {rows}"
+        remedy = "fill them in, remove these rows, or pass --unlabelled own to learn from them too"
+        raise UserError("E-TRN-12", sheet.root, problem, remedy, found=len(empty), wanted=0)
+    different = np.unique(values[~np.isnan(values)])
+    if not len(different):
+        raise UserError("E-TRN-12", sheet.root, f"{where}: no row has a value", "choose another --target")
+    if found.useless or len(different) == 1:
+        problem = found.useless or "every row has the same value"
+        raise UserError("E-CHK-23", sheet.root, f"{where}: {problem}", "choose another --target")
+    if found.levels:
+        names = found.levels
+    elif found.kind == "number" and found.decimals == 0 and len(different) <= MOST_CLASSES:
+        names, values = tuple(str(int(v)) for v in different), places_among(values, different)
+    else:
+        problem = f"{len(different):,} different {found.kind}s, wanted words, or at most {MOST_CLASSES} whole numbers"
+        remedy = "name a column of classes, or make classes of it, such as low and high"
+        raise UserError("E-TRN-12", option, problem, remedy, found=len(different), wanted=MOST_CLASSES)
+    return Label(names, name), np.where(np.isnan(values), -1, values).astype(np.int64)
+
+
+def places_among(values: Floats, different: Floats) -> Floats:
+    """The place of each value among the different ones, NaN where nothing is."""
+    return np.where(np.isnan(values), np.nan, np.searchsorted(different, values))

@@ -1,0 +1,284 @@
+"""Tables as data sets: kinds of columns by every row; means, ranges and levels by the training rows alone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seisei.data.dataset import Dataset, digest, duplicates, fingerprint
+from seisei.data.source import CAPTIONS
+from seisei.data.splits import split_indices
+from seisei.data.tables.column_roles import (
+    OWN,
+    SPLIT,
+    Asked,
+    check_names,
+    given_parts,
+    is_declared,
+    places_among,
+    target_of,
+    with_unlabelled,
+)
+from seisei.data.tables.column_types import Recognised, recognise
+from seisei.data.tables.raw_table import Sheet, read_sheet
+from seisei.data.tables.spelling import formulas
+from seisei.errors import UserError
+from seisei.modalities.conditions import Given
+from seisei.modalities.table import Column, Table
+from seisei.modalities.text import Text
+from seisei.schema import Modality, Schema
+from seisei.shell import quoted
+
+# Categories that a report lists by name, and rows of conditions that a schema keeps.
+MOST_NAMED, MOST_KEPT = 50, 64
+# Bytes of the longest text: each is a place of a Transformer, before those of codes.
+MOST_BYTES = 512
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A column as the training rows have it.
+
+    Arguments:
+        found: what it is by all rows.
+        column: what the model knows of it, None where it is not modelled.
+        values: of all rows.
+        why: it is not modelled.
+        note: what else was decided.
+    """
+
+    found: Recognised
+    column: Column | None
+    values: NDArray[np.float64]
+    why: str = ""
+    note: str = ""
+
+
+def read_table(given: Any, asked: Asked, *, validation: float = 0.1, test: float = 0.1, seed: int = 0) -> Dataset:
+    """A table as a data set: every column that says something is x, the target is y.
+
+    Arguments:
+        given: a file or a table in memory, see `seisei.data.tables.raw_table.read_sheet`.
+        asked: which column is what.
+        validation: the share for validation, where the table does not say.
+        test: likewise.
+        seed: of the division.
+
+    Raises:
+        UserError: what is wrong with the table, with the row and the column.
+    """
+    return table_of(read_sheet(given), asked, validation=validation, test=test, seed=seed)
+
+
+def table_of(sheet: Sheet, asked: Asked, *, validation: float = 0.1, test: float = 0.1, seed: int = 0) -> Dataset:
+    """A table that was read as a data set; see `read_table`."""
+    own = len(sheet)
+    check_names(sheet, asked)
+    if asked.unlabelled not in (None, OWN):
+        sheet = with_unlabelled(sheet, asked)
+    parts = given_parts(sheet, asked)
+    label, y = target_of(sheet, asked, own)
+    used = dict.fromkeys(sheet.columns, "x") | dict.fromkeys(asked.ignore, "ignored")
+    used |= ({SPLIT: "split"} if parts else {}) | ({label.column: "target"} if label is not None else {})
+    found = [
+        recognise(name, cells, sheet.names, missing=asked.missing, categorical=is_declared(name, sheet, asked))
+        for name, cells in sheet.columns.items()
+        if used[name] == "x"
+    ]
+    notes = list(sheet.notes)
+    useful = [one.values for one in found if not one.useless]
+    # Adding zero makes one of the two zeros.
+    contents = [digest(row.tobytes()) for row in np.stack([np.zeros(len(sheet)), *useful], axis=1) + 0.0]
+    splits = _divide(sheet, contents, parts, y, notes, validation=validation, test=test, seed=seed)
+    fitted = {one.name: _fit(sheet, one, splits["train"].numpy(), asked) for one in found}
+    used |= {name: "dropped" for name, one in fitted.items() if one.column is None}
+    notes += [f"column {name!r} is left out: {one.why}" for name, one in fitted.items() if one.why]
+    notes += [note for name, cells in sheet.columns.items() if (note := formulas(name, cells.words))]
+    notes += [note for one in fitted.values() for note in (one.found.note, one.note) if note]
+    told = {name: one for name, one in fitted.items() if name in asked.conditions}
+    modelled = {name: one for name, one in fitted.items() if one.column is not None and name not in told}
+    if not modelled:
+        why = next((f" (column {name!r}: {one.why})" for name, one in fitted.items()), "")
+        remedy = "add rows or columns, or name fewer with --ignore"
+        raise UserError("E-CHK-04", sheet.root, f"no column is left to model{why}", remedy)
+    dropped = tuple(name for name, use in used.items() if use not in ("x", "target"))
+    x = torch.from_numpy(np.stack([one.values for one in modelled.values()], axis=1))
+    end: Modality | None = label
+    classes = None if label is None else torch.from_numpy(y)
+    if told:
+        end, classes = _given(sheet, told, splits["train"])
+        used |= dict.fromkeys(told, "given")
+    columns = tuple(one.column for one in modelled.values() if one.column is not None)
+    schema = Schema(Table(columns, dropped, tuple(asked.missing)), end)
+    mark = fingerprint(schema, sheet.names, classes, [], splits, contents)
+    names = () if label is None else label.names
+    report = {
+        "root": sheet.root,
+        "kind": "table",
+        "noun": schema.x.noun,
+        "total": len(sheet),
+        "kept": len(sheet),
+        "columns": [_fact(name, use, fitted.get(name), len(sheet)) for name, use in used.items()],
+        "target": None if label is None else label.column,
+        "classes": {name: int((y == place).sum()) for place, name in enumerate(names)},
+        "unlabelled": int((y < 0).sum()),
+        "splits": {part: len(indices) for part, indices in splits.items()},
+        "splits_given": sorted({part for part in parts if part is not None}),
+        **duplicates(contents, splits),
+        "notes": notes,
+        "skipped": [],
+        "bytes": x.numel() * 8,
+        "in_memory": True,
+        "fingerprint": mark,
+    }
+    return Dataset(schema, x, classes, sheet.names, splits, mark, report)
+
+
+def conditions_of(sheet: Sheet, asked: Asked, train: Tensor) -> tuple[Given | Text, Tensor]:
+    """What the columns that are named as conditions say, of things that are no rows themselves, such as pictures.
+
+    One whose words are nearly all different, or that is named for texts, is a text rather than a category.
+
+    Arguments:
+        sheet: a row for each example.
+        asked: which columns.
+        train: the places of the training examples.
+
+    Raises:
+        UserError: no such column, one that says the same of all, or one with empty cells; a text beside others.
+    """
+    check_names(sheet, asked)
+    told = {}
+    for name in asked.conditions:
+        declared = is_declared(name, sheet, asked)
+        found = recognise(name, sheet.columns[name], sheet.names, missing=asked.missing, categorical=declared)
+        if found.kind == "category" and not declared and (found.useless or name in CAPTIONS):
+            if len(asked.conditions) > 1:
+                problem = f"is a text, and {len(asked.conditions) - 1} more conditions are named"
+                remedy = f"leave out the others, or declare it --categorical {quoted(name)}"
+                raise UserError("E-TRN-12", f"--conditions {quoted(name)}", problem, remedy)
+            return _texts(sheet, found, train)
+        told[name] = _fit(sheet, found, train.numpy(), asked)
+    return _given(sheet, told, train)
+
+
+def _given(sheet: Sheet, told: dict[str, Fitted], train: Tensor) -> tuple[Given, Tensor]:
+    """What the given columns say: every row must say it."""
+    for name, one in told.items():
+        if one.column is None:
+            raise UserError("E-TRN-12", f"--conditions {quoted(name)}", one.why, "choose another column")
+        _check_full(sheet, name, one.values)
+    y = torch.from_numpy(np.stack([one.values for one in told.values()], axis=1))
+    kept = _some(train)
+    columns = tuple(one.column for one in told.values() if one.column is not None)
+    return Given(columns, tuple(map(tuple, y[kept].tolist()))), y
+
+
+def _texts(sheet: Sheet, found: Recognised, train: Tensor) -> tuple[Text, Tensor]:
+    """A column's texts; there is room for the longest."""
+    _check_full(sheet, found.name, found.values)
+    sizes = [len(word.encode()) for word in found.levels]
+    longest = max(sizes)
+    if longest > MOST_BYTES:
+        row = int(np.flatnonzero(found.values == sizes.index(longest))[0])
+        problem = f"column {found.name!r} has {longest:,} bytes, wanted at most {MOST_BYTES:,}"
+        raise UserError("E-TRN-12", sheet.names[row], problem, "shorten it", found=longest, wanted=MOST_BYTES)
+    examples = tuple(found.levels[int(found.values[i])] for i in _some(train).tolist())
+    end = Text(longest, examples, found.name)
+    each = torch.stack([end.pack(word) for word in found.levels])
+    return end, each[torch.from_numpy(found.values.astype(np.int64))]
+
+
+def _check_full(sheet: Sheet, name: str, values: NDArray[np.float64]) -> None:
+    """Refuse a condition that is not said of every row."""
+    if len(rows := np.flatnonzero(np.isnan(values))):
+        problem = f"column {name!r} says nothing in {len(rows):,} of {len(sheet):,} rows"
+        remedy = "fill these cells in, or remove the rows"
+        raise UserError("E-TRN-12", sheet.names[rows[0]], problem, remedy, found=len(rows), wanted=0)
+
+
+def _some(train: Tensor) -> Tensor:
+    """A few of the training examples, evenly."""
+    count = min(len(train), MOST_KEPT)
+    return train[torch.arange(count) * len(train) // count]
+
+
+def _divide(
+    sheet: Sheet, contents: list[bytes], parts: list[str | None], y: NDArray[np.int64], notes: list[str], **how: Any
+) -> dict[str, Tensor]:
+    """The parts. Rows of the same content stay together; rows without a label are all for training."""
+    given, groups = parts or [None] * len(sheet), contents
+    labelled, unlabelled = torch.from_numpy(np.flatnonzero(y >= 0)), torch.from_numpy(np.flatnonzero(y < 0))
+    for i in unlabelled.tolist():
+        if given[i] not in (None, "train"):
+            problem = f"has no label and is for {given[i]}"
+            raise UserError("E-TRN-12", sheet.names[i], problem, "give it one, or put it into train")
+    repeats = len(sheet) - len(set(contents))
+    if repeats * 2 > len(sheet):
+        # Of rows of few values most repeat others by chance, and a part made of whole groups would look like no other.
+        groups = [name.encode() for name in sheet.names]
+        notes.append(f"{repeats:,} of {len(sheet):,} rows repeat others, so that copies are not kept in one part")
+    # A single row to train on is constant in every column.
+    rows = labelled.tolist()
+    drawn = split_indices(
+        [sheet.names[i] for i in rows], [groups[i] for i in rows], [given[i] for i in rows],
+        where=sheet.root, noun=Table.noun, train=1 if len(unlabelled) else 2, **how,
+    )  # fmt: skip
+    splits = {part: labelled[indices] for part, indices in drawn.items()}
+    return {**splits, "train": torch.cat([splits["train"], unlabelled]).sort().values}
+
+
+def _fit(sheet: Sheet, one: Recognised, train: NDArray[np.int64], asked: Asked) -> Fitted:
+    there = one.values[train]
+    there = there[~np.isnan(there)]
+    different = np.unique(there)
+    if one.useless or len(different) < 2:
+        why = "every training row has the same value" if len(different) else "no training row has a value"
+        return Fitted(one, None, one.values, one.useless or why)
+    if not one.levels:
+        return Fitted(one, _standard(sheet, one, there), one.values)
+    column = Column(one.name, one.kind, tuple(one.levels[int(place)] for place in different))
+    known = np.isin(one.values, different)
+    values, new = np.where(known, places_among(one.values, different), np.nan), ~known & ~np.isnan(one.values)
+    return Fitted(one, column, values, note=_unseen(sheet, one, np.flatnonzero(new), asked) if new.any() else "")
+
+
+def _unseen(sheet: Sheet, one: Recognised, rows: NDArray[np.int64], asked: Asked) -> str:
+    """Of categories that no training row has a model can say nothing: they count as missing."""
+    words = [repr(word) for word in dict.fromkeys(one.levels[int(place)] for place in one.values[rows])]
+    if asked.unseen == "refuse":
+        problem = f"column {one.name!r}: {words[0]} is in no training row"
+        remedy = f"stratify the parts by a column named {SPLIT}, or leave the cell empty"
+        raise UserError("E-TRN-19", sheet.names[rows[0]], problem, remedy, found=words[:20])
+    shown = ", ".join(words[:3]) + (", …" if len(words) > 3 else "")
+    return f"column {one.name!r}: {shown} in no training row, counted as missing in {len(rows):,} others"
+
+
+def _standard(sheet: Sheet, one: Recognised, there: NDArray[np.float64]) -> Column:
+    low, high = float(there.min()), float(there.max())
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, scale = float(there.mean()), float(there.std())
+    if not (math.isfinite(mean) and 0 < scale < math.inf):
+        problem = f"column {one.name!r}: values from {low:g} to {high:g} overflow"
+        raise UserError("E-CHK-22", sheet.root, problem, f"scale them, or pass --ignore {quoted(one.name)}")
+    return Column(one.name, one.kind, (), mean, scale, one.decimals, one.form, low, high)
+
+
+def _fact(name: str, use: str, one: Fitted | None, rows: int) -> dict[str, Any]:
+    """What is known of a column, as plain data."""
+    if one is None:
+        return {"name": name, "used": use}
+    there = one.found.values[~np.isnan(one.found.values)]
+    counts = {"missing": rows - len(there), "different": len(np.unique(there))}
+    extra: dict[str, Any] = {"why": one.why} if one.why else {}
+    if one.column is not None and one.column.levels:
+        extra = {"levels": list(one.column.levels[:MOST_NAMED])}
+    elif one.column is not None:
+        extra = {"low": one.column.word(one.column.low), "high": one.column.word(one.column.high)}
+    return {"name": name, "used": use, "kind": one.found.kind, **counts, **extra}

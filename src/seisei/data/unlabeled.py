@@ -1,0 +1,57 @@
+"""Pictures without a label beside those that have one: all of them for training, their y −1."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seisei.data.dataset import Dataset, digest, fingerprint
+from seisei.data.inputs import read_inputs
+from seisei.errors import UserError
+from seisei.modalities.image import Image
+from seisei.schema import Schema
+
+
+def with_pictures(data: Dataset, given: Any, **options: Any) -> Dataset:
+    """The data set with the pictures of another source added to its training part.
+
+    Arguments:
+        data: with labels.
+        given: what `seisei.data.detect.open_source` reads; labels that are there are not looked at.
+        options: see `read_inputs`.
+
+    Raises:
+        UserError: the data have no labels, or are too large to be held in memory, or what is given cannot be read.
+    """
+    if data.y is None:
+        remedy = "put each kind in its own sub-folder, or leave it out"
+        raise UserError("E-TRN-12", "--unlabelled", f"{data.report['root']} has no labels itself", remedy)
+    if not data.in_memory:
+        raise UserError("E-TRN-09", "--unlabelled", "the pictures with labels are kept in a file", "raise --memory")
+    image = data.schema.x
+    assert isinstance(image, Image)
+    # A picture of another size is fitted here even where those with labels needed no fitting.
+    more = read_inputs(Schema(replace(image, fit=image.fit or "crop")), given, convert=True, **options)
+    x, y = torch.cat([data.x, more.x]), torch.cat([data.y, torch.full((len(more),), -1)])
+    names = data.names + [str(Path(str(given)).name or given) + "/" + name for name in more.names]
+    train = torch.cat([data.splits["train"], torch.arange(len(data), len(x))])
+    splits = {**data.splits, "train": train}
+    skipped = [fault["name"] for fault in data.report["skipped"]]
+    mark = fingerprint(data.schema, names, y, skipped, splits, [digest(picture.numpy().tobytes()) for picture in x])
+    report = {
+        **data.report,
+        "kept": len(x),
+        "total": data.report["total"] + len(more),
+        "unlabelled": len(more),
+        "splits": {part: len(indices) for part, indices in splits.items()},
+        "bytes": x.numel(),
+        "notes": [
+            *data.report["notes"],
+            f"{len(more):,} pictures without a label, from {given}, are for training only",
+        ],
+        "fingerprint": mark,
+    }
+    return Dataset(data.schema, x, y, names, splits, mark, report)

@@ -1,0 +1,22 @@
+"""Picture files: reading, fitting and writing them. The only place that knows Pillow."""
+
+from seisei.modalities.image_io.metadata import Original
+from seisei.modalities.image_io.open import FORMATS, MAX_PIXELS
+from seisei.modalities.image_io.read import Picture, is_bilevel, measure, read_picture
+from seisei.modalities.image_io.resize import resized
+from seisei.modalities.image_io.write import Encoded, encoded, png_bytes, save_png
+
+__all__ = [
+    "FORMATS",
+    "MAX_PIXELS",
+    "Encoded",
+    "Original",
+    "Picture",
+    "encoded",
+    "is_bilevel",
+    "measure",
+    "png_bytes",
+    "read_picture",
+    "resized",
+    "save_png",
+]

@@ -1,0 +1,114 @@
+"""Pictures as deep as their files: 16 bits and floating point, which Pillow would bring down without a word."""
+
+from __future__ import annotations
+
+from typing import Any, BinaryIO
+
+import numpy as np
+import PIL.Image as pillow
+from numpy.typing import NDArray
+
+from seisei.errors import UserError
+from seisei.modalities.image_io.color import check_range, over
+from seisei.modalities.pixels import Colour
+
+MOST_CHANNELS = 64
+
+
+def kept_whole(
+    picture: pillow.Image,
+    file: BinaryIO | None,
+    where: object,
+    background: Colour,
+    bits: int,
+    conversions: list[str],
+    notes: list[str],
+) -> NDArray[Any] | None:
+    """The pixels of a picture that has more than 8 bits, None for every other one; see `to_eight_bits`."""
+    if picture.mode.startswith("I") or picture.mode == "F":
+        values = numbers(np.asarray(picture), where, conversions)
+        key = picture.info.get("transparency")
+        if picture.format != "PNG" or not isinstance(key, int):
+            return values
+        return _shown_through(values[..., None], values[..., None] != key, background, conversions)
+    if picture.format != "PNG" or bits != 16 or file is None:
+        return None
+    if picture.info.get("icc_profile"):
+        notes.append("colour profile kept, not applied")
+    return _deep_png(picture, file, background, conversions)
+
+
+def numbers(values: NDArray[Any], where: object, conversions: list[str]) -> NDArray[Any]:
+    """Values as uint8, uint16 or float32, none of them changed; of (H, W, 1) only (H, W) is left.
+
+    Raises:
+        UserError: whole numbers that do not fit in 16 bits, numbers that are not finite, or too many channels.
+    """
+    values = values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values
+    if values.ndim == 3 and values.shape[2] > MOST_CHANNELS:
+        found = values.shape[2]
+        problem = f"has {found} channels, wanted 1 to {MOST_CHANNELS}"
+        raise UserError("E-CHK-12", where, problem, "put the channels last, or leave some out", found=found, wanted=64)
+    if values.dtype == np.uint8:
+        return values
+    if values.dtype.kind in "iu":
+        check_range(values, 65535, where, deep=True)
+        return np.ascontiguousarray(values, np.uint16)
+    with np.errstate(over="ignore"):
+        kept = np.ascontiguousarray(values, np.float32)
+    wrong = int(kept.size - np.isfinite(kept).sum())
+    if wrong:
+        problem = f"holds {wrong} values that are no finite 32-bit numbers (NaN, infinite or too large)"
+        raise UserError("E-CHK-12", where, problem, "replace them by numbers", found=wrong, wanted=0)
+    if values.dtype.itemsize > 4:
+        conversions.append("64-bit floating point to 32")
+    return kept
+
+
+def composed(
+    values: NDArray[Any], premultiplied: bool | None, background: Colour, conversions: list[str]
+) -> NDArray[Any]:
+    """The picture without its transparency, the last channel; None says that it has none."""
+    if premultiplied is None:
+        return values
+    return _shown_through(values[..., :-1], values[..., -1:], background, conversions, premultiplied)
+
+
+def _shown_through(
+    pixels: NDArray[Any], alpha: NDArray[Any], background: Colour, conversions: list[str], premultiplied: bool = False
+) -> NDArray[Any]:
+    """The picture before the background; grey stays grey where the background is."""
+    if alpha.dtype == bool:
+        alpha = alpha.astype(pixels.dtype) * np.iinfo(pixels.dtype).max
+    grey = pixels.shape[2] == 1 and len(set(background)) == 1
+    colour = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
+    made = over(colour, alpha, background, conversions, premultiplied)
+    return np.ascontiguousarray(made[..., 0]) if grey else made
+
+
+def _deep_png(picture: pillow.Image, file: BinaryIO, background: Colour, conversions: list[str]) -> NDArray[Any]:
+    """Colour of 16 bits, or grey with transparency.
+
+    Pillow keeps the first byte of each value. Told that the bytes of a value lie the other way around, it keeps the
+    second; grey with transparency has four bytes a pixel, and passes as colour of 8 bits.
+    """
+    file.seek(25)
+    colour = file.read(1)[0]  # PNG's number: 2 colour, 4 grey with transparency, 6 colour with it
+
+    def read(raw: str) -> NDArray[np.uint16]:
+        file.seek(0)
+        again = pillow.open(file, formats=("PNG",))
+        again.tile = [tile._replace(args=raw) for tile in again.tile]  # type: ignore[attr-defined]
+        return np.asarray(again).astype(np.uint16)
+
+    if colour == 4:
+        pairs = read("RGBA")
+        return composed(pairs[..., 0::2] << 8 | pairs[..., 1::2], False, background, conversions)
+    values: NDArray[Any] = np.asarray(picture).astype(np.uint16) << 8 | read(f"{picture.mode};16L")
+    if picture.mode == "RGBA":
+        return composed(values, False, background, conversions)
+    key = picture.info.get("transparency")
+    if isinstance(key, tuple):
+        seen = (values != np.array(key, np.uint16)).any(axis=2, keepdims=True)
+        return _shown_through(values, seen, background, conversions)
+    return values

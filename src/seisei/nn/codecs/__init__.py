@@ -1,0 +1,1 @@
+"""Tokens without a network: pixels and bytes."""

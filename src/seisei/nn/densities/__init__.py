@@ -1,0 +1,1 @@
+"""Densities that are fitted in closed form or by EM."""

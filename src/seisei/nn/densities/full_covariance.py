@@ -1,0 +1,250 @@
+"""Gaussians with whole covariances: one for each component, or one for all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from seisei import seeds
+from seisei.nn.densities.gaussian import EVERY, LEAST, Count, Dimension, Gaussians, Precision, Rows, Share, by_pattern
+from seisei.nn.distributions import LOG_2PI
+from seisei.spec import listed
+
+
+@listed
+class Full(Gaussians):
+    """A covariance for each component: quadratic discriminant analysis, and mixtures of any shape.
+
+    Arguments:
+        count: M.
+        dim: d.
+        shrinkage: see `Gaussians`.
+        borrowed: see `Gaussians`.
+        precision: of the arithmetic.
+    """
+
+    factor: Tensor
+
+    def __init__(
+        self,
+        count: Count,
+        dim: Dimension,
+        shrinkage: Share = 1e-3,
+        borrowed: Rows = 0.0,
+        precision: Precision = "double",
+    ) -> None:
+        super().__init__(count, dim, shrinkage, borrowed, precision)
+        self.register_buffer("factor", torch.eye(dim, dtype=self.dtype).repeat(self._shapes, 1, 1))
+        self._whitened: tuple[object, Tensor] | None = None
+
+    @property
+    def _shapes(self) -> int:
+        """How many covariances there are."""
+        return self.count
+
+    def _factor(self, at: slice) -> Tensor:
+        """L of C = L Lᵀ: (m, d, d), or (1, d, d) where all have one."""
+        return self.factor[at]
+
+    def log_prob(self, x: Tensor, observed: Tensor | None = None, at: slice = EVERY) -> Tensor:
+        """−½ ‖L⁻¹(x − μ)‖² − Σ log L_ii − (d/2) log 2π."""
+        factor = self._factor(at)
+        if observed is not None and not bool(observed.all()):
+            return self._log_prob_of_some(x, observed, self.mean[at], factor)
+        log_det = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        return -0.5 * (self._square(x, at) + self.dim * LOG_2PI) - log_det
+
+    def _square(self, x: Tensor, at: slice) -> Tensor:
+        """‖L⁻¹(x − μ)‖², (B, m)."""
+        found = x.new_empty(len(x), len(self.mean[at]))
+        for m, (mu, whiten) in enumerate(zip(self.mean[at], self._whitening()[at], strict=True)):
+            found[:, m] = torch.linalg.vector_norm(torch.addmm(-(whiten @ mu), x, whiten.T), dim=1)
+        return found.square_()
+
+    def _whitening(self) -> Tensor:
+        """L⁻¹ of every covariance, kept until they change."""
+        state = (self.factor._version, self.factor.data_ptr())
+        if self._whitened is None or self._whitened[0] != state:
+            one = torch.eye(self.dim, dtype=self.dtype, device=self.factor.device)
+            self._whitened = state, torch.linalg.solve_triangular(self.factor, one, upper=False)
+        return self._whitened[1]
+
+    def _log_prob_of_some(self, x: Tensor, observed: Tensor, mean: Tensor, factor: Tensor) -> Tensor:
+        found = []
+        for rows, patterns, which in by_pattern(observed, len(mean) * self.dim**2):
+            seen = observed[rows]
+            inner, _ = _observed_factor(factor @ factor.mT, patterns)
+            difference = (x[rows].unsqueeze(1) - mean) * seen.unsqueeze(1)  # (b, m, d)
+            chosen = inner[which].expand(-1, len(mean), -1, -1)
+            z = torch.linalg.solve_triangular(chosen, difference.unsqueeze(-1), upper=False).squeeze(-1)
+            log_det = inner.diagonal(dim1=-2, dim2=-1).log().sum(-1)[which]
+            count = seen.sum(1, keepdim=True).to(x.dtype)
+            found.append(-0.5 * (z.square().sum(-1) + count * LOG_2PI) - log_det)
+        return torch.cat(found) if found else x.new_zeros(0, len(mean))
+
+    def begin(self, m: int, x: Tensor) -> None:
+        """The mean, and the variances on the diagonal."""
+        self.mean[m] = x.mean(0)
+        self.factor[m % self._shapes] = torch.diag(self._spread(x).sqrt())
+
+    def moments(self) -> list[Tensor]:
+        """N, Σ r (x − μ) and Σ r E[(x − μ)(x − μ)ᵀ] about the old means."""
+        return [self.mean.new_zeros(self.count), torch.zeros_like(self.mean), torch.zeros_like(self.factor)]
+
+    def gather(self, x: Tensor, observed: Tensor | None, r: Tensor, at: slice, moments: list[Tensor]) -> None:
+        """Add these rows to the moments."""
+        mean = self.mean[at]
+        total, first, second = (moment[at] for moment in moments)
+        total += r.sum(0)
+        if observed is None or bool(observed.all()):
+            whole = bool((r == 1).all())
+            for m, mu in enumerate(mean):
+                centred = x - mu
+                weighted = centred if whole else centred * r[:, m : m + 1]
+                first[m] += weighted.sum(0)
+                second[m].addmm_(weighted.T, centred)
+            return
+        for weight, centred, shares, left in self._expected(x, observed, r, at):
+            first += torch.einsum("bm,bmd->md", weight, centred)
+            second += torch.einsum("bm,bmd,bme->mde", weight, centred, centred)
+            second += torch.einsum("um,umde->mde", shares, left)
+
+    def _expected(
+        self, x: Tensor, observed: Tensor, r: Tensor, at: slice
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """By parts: r, E[x − μ | x_o] (b, m, d), and for each pattern the sum of r and Cov[x | x_o]."""
+        mean = self.mean[at]
+        covariance = self._factor(at) @ self._factor(at).mT
+        for rows, patterns, which in by_pattern(observed, len(mean) * self.dim**2):
+            seen, weight = observed[rows].unsqueeze(1), r[rows]
+            _, inverse = _observed_factor(covariance, patterns)
+            regression = covariance @ inverse  # E[x − μ | x_o] = C (C_oo)⁻¹ (x − μ)_o, whole where observed
+            centred = (regression[which] @ ((x[rows].unsqueeze(1) - mean) * seen).unsqueeze(-1)).squeeze(-1)
+            left = covariance - regression @ covariance  # 0 where observed
+            shares = weight.new_zeros(len(patterns), weight.shape[1]).index_add_(0, which, weight)
+            yield weight, centred, shares, left.expand(-1, len(mean), -1, -1)
+
+    def update(self, moments: list[Tensor]) -> None:
+        """The weighted means and covariances."""
+        total, first, second = moments
+        alive, n = total > 0, total.clamp_min(1e-12)
+        shift = first / n.unsqueeze(1)
+        covariance = second / n[:, None, None] - shift.unsqueeze(2) * shift.unsqueeze(1)
+        self.mean[alive] += shift[alive]
+        average = (n * covariance.diagonal(dim1=-2, dim2=-1).sum(-1)).sum() / (n.sum() * max(1, self.dim))
+        self.factor[alive] = self._factored(covariance[alive], n[alive], average)
+
+    def _factored(self, covariance: Tensor, n: Tensor, average: Tensor) -> Tensor:
+        """L of covariances of n rows, after what was borrowed and shrunk."""
+        one = torch.eye(self.dim, dtype=self.dtype, device=covariance.device)
+        if self.borrowed:
+            variance = covariance.diagonal(dim1=-2, dim2=-1)
+            own = n[:, None, None] * covariance / (n[:, None, None] + self.borrowed)
+            lent = self._lent(variance, n.unsqueeze(1), average)
+            covariance = own + torch.diag_embed(lent - own.diagonal(dim1=-2, dim2=-1))
+        variance = covariance.diagonal(dim1=-2, dim2=-1)
+        if self.shrinkage:
+            goal = self._goal(variance, average)
+            covariance = (1 - self.shrinkage) * covariance + self.shrinkage * torch.diag_embed(goal)
+        # A number that never changes has no density: its variance stays above rounding's, alike in all components.
+        least = LEAST - covariance.diagonal(dim1=-2, dim2=-1)
+        covariance = covariance + torch.diag_embed(least.clamp_min(0))
+        own = covariance.diagonal(dim1=-2, dim2=-1).mean(-1)[:, None, None]
+        factor, trouble = torch.linalg.cholesky_ex(covariance)
+        # Numbers that depend on each other have no density: the least that arithmetic can bear is added.
+        added = 1e-10 if self.dtype == torch.float64 else 1e-5
+        while bool(trouble.any()) and added < 100:  # beyond, it is not finite, and stays so
+            factor, trouble = torch.linalg.cholesky_ex(covariance + added * own * one)
+            added *= 10
+        return torch.as_tensor(factor)
+
+    def sample(self, components: Tensor) -> Tensor:
+        """μ + L ε."""
+        noise = seeds.normal(len(components), self.dim, device=self.mean.device).to(self.dtype)
+        drawn = torch.empty_like(noise)
+        for m in torch.unique(components).tolist():
+            chosen = components == m
+            drawn[chosen] = self.mean[m] + noise[chosen] @ self.factor[m % self._shapes].T
+        return drawn
+
+
+@listed
+class Tied(Full):
+    """One covariance for all components: linear discriminant analysis. Between two of them lies a plane.
+
+    Example:
+        >>> part = Tied(3, 2)
+        >>> part.log_ratios(torch.zeros(4, 2, dtype=torch.float64)).shape
+        torch.Size([4, 3])
+    """
+
+    pooled = True
+
+    @property
+    def _shapes(self) -> int:
+        return 1
+
+    def _factor(self, at: slice) -> Tensor:
+        return self.factor
+
+    def _square(self, x: Tensor, at: slice) -> Tensor:
+        whiten = self._whitening()[0]
+        centre = self.mean[at].mean(0)
+        z, means = (x - centre) @ whiten.T, (self.mean[at] - centre) @ whiten.T
+        square = z.square().sum(1, keepdim=True) - 2 * z @ means.T + means.square().sum(1)
+        return square.clamp_min(0)
+
+    def log_ratios(self, x: Tensor, observed: Tensor | None = None) -> Tensor:
+        """log N of every component up to what all share, (B, M): μ_mᵀC⁻¹x − ½ μ_mᵀC⁻¹μ_m about the mean of all means.
+
+        The square that all share is left out: far away it is so large that no digit of the differences is left in it.
+        """
+        centre = self.mean.mean(0)
+        x, mean = x - centre, self.mean - centre
+        if observed is None or bool(observed.all()):
+            weight = torch.cholesky_solve(mean.T, self.factor[0])
+            return x @ weight - 0.5 * (mean.T * weight).sum(0)
+        found = []
+        for rows, patterns, which in by_pattern(observed, len(mean) * self.dim + self.dim**2):
+            _, inverse = _observed_factor(self.factor @ self.factor.mT, patterns)
+            weight = inverse[:, 0] @ mean.T  # (u, d, M), 0 where nothing was seen
+            linear = torch.einsum("bd,bdm->bm", x[rows] * observed[rows], weight[which])
+            found.append(linear - 0.5 * (mean.T * weight).sum(1)[which])
+        return torch.cat(found) if found else x.new_zeros(0, len(mean))
+
+    def gather(self, x: Tensor, observed: Tensor | None, r: Tensor, at: slice, moments: list[Tensor]) -> None:
+        """Add these rows to the moments; the second ones of all components are one sum, about the mean of all means."""
+        mean, centre = self.mean[at], self.mean.mean(0)
+        total, first, second = moments[0][at], moments[1][at], moments[2][0]
+        n = r.sum(0)
+        total += n
+        if observed is None or bool(observed.all()):
+            centred, each = x - centre, r.sum(1, keepdim=True)
+            first += r.T @ centred - (mean - centre) * n.unsqueeze(1)
+            second.addmm_((centred if bool((each == 1).all()) else centred * each).T, centred)
+            return
+        for weight, expected, shares, left in self._expected(x, observed, r, at):
+            about = expected + (mean - centre)
+            first += torch.einsum("bm,bmd->md", weight, expected)
+            second += torch.einsum("bm,bmd,bme->de", weight, about, about)
+            second += torch.einsum("um,umde->de", shares, left)
+
+    def update(self, moments: list[Tensor]) -> None:
+        """The weighted means, and the covariance within."""
+        total, first, second = moments
+        alive, n, centre = total > 0, total.clamp_min(1e-12), self.mean.mean(0)
+        self.mean[alive] += (first / n.unsqueeze(1))[alive]
+        apart = self.mean - centre
+        covariance = (second - (total.unsqueeze(1) * apart).T @ apart) / total.sum()
+        average = covariance.diagonal(dim1=-2, dim2=-1).mean()
+        self.factor.copy_(self._factored(covariance, total.sum().unsqueeze(0), average))
+
+
+def _observed_factor(covariance: Tensor, patterns: Tensor) -> tuple[Tensor, Tensor]:
+    """L and the inverse of C_oo by pattern, both (u, m, d, d): L is 1 and the inverse 0 where nothing was seen."""
+    seen = patterns.to(covariance.dtype)
+    both = (seen.unsqueeze(2) * seen.unsqueeze(1)).unsqueeze(1)
+    factor = torch.linalg.cholesky(covariance * both + torch.diag_embed(1 - seen).unsqueeze(1))
+    return factor, torch.cholesky_inverse(factor) * both

@@ -1,0 +1,199 @@
+"""Convolutions from a map to a smaller map, and back: what a picture's codes are laid out on.
+
+As in `seisei.nn.conv`, patches are features of the first map, maps are halved with their channels doubling, and blocks
+start as the identity. Nothing is flattened: a code sees the part of the picture that it stands for, and the size of the
+picture is only a matter of how many codes there are.
+
+Beside the layers goes one linear map each way: of each square by itself to its vector, and back from the vectors of a
+square and of those around it, since the edges between squares would show. It starts as what a linear map can do best,
+principal components and their least squares, and the layers start at nothing: they learn what is left to be done. Such
+a pair begins nearer to pictures than k-means of squares of pixels would end, and is not long in learning what everyone
+knows.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seisei.nn.conv import Depth, Patch, ResidualBlock, Width, nothing, widths_of
+from seisei.nn.densities.pca import fitted, principal
+from seisei.nn.mlp import Outputs, Shape
+from seisei.spec import Range, listed
+
+Factor = Annotated[int, Range(ge=1, le=256)]
+# Channels at most so many times those of the first map.
+WIDEST = 4
+# Places each way whose vectors a square of pixels is made of by the linear map back: of its own alone edges would show.
+AROUND = 3
+# Squares that the map is fitted to at most, and so many for each number of it at least.
+FITTED, EACH = 1 << 16, 10
+
+
+def halvings(height: int, width: int, factor: int, patch: int) -> list[tuple[int, int]]:
+    """The sizes of maps from the first, a feature for each patch, to that of one for factor × factor pixels.
+
+    Example:
+        >>> halvings(30, 28, factor=4, patch=2)
+        [(15, 14), (8, 7)]
+    """
+    assert factor % patch == 0 and math.log2(factor // patch).is_integer(), "a factor that is no power of 2 of patches"
+    sizes = [(-(-height // patch), -(-width // patch))]
+    for _ in range(int(math.log2(factor // patch))):
+        sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
+    return sizes
+
+
+def map_of(shape: Shape, factor: int, width: int, patch: int) -> list[int]:
+    """The shape of what `MapEncoder` makes of one of this shape.
+
+    Example:
+        >>> map_of([3, 30, 28], factor=4, width=8, patch=2)
+        [16, 8, 7]
+    """
+    sizes = halvings(shape[1], shape[2], factor, patch)
+    return [widths_of(width, len(sizes), WIDEST)[-1], *sizes[-1]]
+
+
+def rows_of(map_: Tensor) -> Tensor:
+    """The vectors of a map, (B, C, H, W) to (B H W, C)."""
+    return map_.movedim(1, 3).flatten(0, 2)
+
+
+def _whole(x: Tensor, side: int) -> Tensor:
+    """With its last rows and columns repeated, until it is made of whole squares."""
+    margin = (0, -x.shape[3] % side, 0, -x.shape[2] % side)
+    return F.pad(x, margin, mode="replicate") if any(margin) else x
+
+
+def _squares(x: Tensor, side: int) -> Tensor:
+    """The values of each square, those of a channel side by side, a row each."""
+    return rows_of(F.pixel_unshuffle(_whole(x, side), side))
+
+
+def _around(map_: Tensor, side: int) -> Tensor:
+    """The vectors of the side × side places around each, a row each; edges are repeated."""
+    return F.unfold(F.pad(map_, [side // 2] * 4, mode="replicate"), side).movedim(1, 2).flatten(0, 1)
+
+
+@listed
+class MapEncoder(nn.Module):
+    """(B, C, H, W) to (B, outputs, ⌈H/factor⌉, ⌈W/factor⌉).
+
+    Arguments:
+        shape: (C, H, W) of what is read.
+        factor: how many times smaller the map is, each way.
+        width: channels of the first map; they double with each halving, at most to four times as many.
+        depth: residual blocks at each size.
+        patch: side of the square of values that a feature of the first map begins as.
+
+    Example:
+        >>> import torch
+        >>> encoder = MapEncoder([3, 30, 28], factor=4, width=8)
+        >>> encoder(torch.zeros(2, 3, 30, 28)).shape, encoder.outputs, encoder.grid
+        (torch.Size([2, 16, 8, 7]), 16, (8, 7))
+    """
+
+    def __init__(self, shape: Shape, factor: Factor = 4, width: Width = 64, depth: Depth = 2, patch: Patch = 2) -> None:
+        super().__init__()
+        channels, height, wide = shape
+        sizes = halvings(height, wide, factor, patch)
+        widths = widths_of(width, len(sizes), WIDEST)
+        self.grid, self.outputs, self.patch = sizes[-1], widths[-1], patch
+        self.margin = (0, -wide % patch, 0, -height % patch)
+        self.stem = nn.Conv2d(channels * patch**2, width, 3, padding=1)
+        stages: list[nn.Module] = []
+        for i, now in enumerate(widths):
+            if i:
+                stages += [nn.SiLU(), nn.Conv2d(widths[i - 1], now, 3, stride=2, padding=1)]
+            stages += [ResidualBlock(now) for _ in range(depth)]
+        self.stages = nn.Sequential(*stages)
+        self.out = nothing(nn.Conv2d(self.outputs, self.outputs, 1))
+        self.straight = nn.Conv2d(channels, self.outputs, factor, stride=factor)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The map of x."""
+        hidden = self.stages(self.stem(F.pixel_unshuffle(F.pad(x, self.margin), self.patch)))
+        return self.out(F.silu(hidden)) + self.straight(_whole(x, self.straight.stride[0]))  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def start_from(self, x: Tensor, worth: Tensor) -> Tensor:
+        """Make the linear map one to principal components of the squares of x, each of deviation 1.
+
+        Arguments:
+            x: (B, C, H, W).
+            worth: how much each channel of x counts, (C,).
+
+        Returns: how much each channel of what comes out counts, (outputs,): the deviation that it had.
+        """
+        straight = self.straight
+        every = worth.repeat_interleave(straight.stride[0] ** 2)
+        found = principal(_squares(x, straight.stride[0]) * every)
+        count = min(self.outputs, len(found.directions))
+        deviations = found.to_divide_by(count)
+        into = found.directions[:count] / deviations[:, None]
+        straight.weight.zero_()
+        straight.weight[:count] = (into * every).reshape(count, *straight.weight.shape[1:])
+        straight.bias.zero_()  # type: ignore[union-attr]
+        straight.bias[:count] = -(into @ found.middle)  # type: ignore[index]
+        return F.pad(deviations, (0, self.outputs - count))
+
+
+@listed
+class MapDecoder(nn.Module):
+    """(B, inputs, ⌈H/factor⌉, ⌈W/factor⌉) to (B, C, H, W).
+
+    Arguments:
+        shape: (C, H, W) of what comes out.
+        inputs: channels of the map that is read.
+        factor: how many times larger what comes out is, each way.
+        width: channels of the last map before what comes out; see `MapEncoder`.
+        depth: residual blocks at each size.
+        patch: side of the square of values that a feature of the last map ends as.
+    """
+
+    def __init__(
+        self, shape: Shape, inputs: Outputs, factor: Factor = 4, width: Width = 64, depth: Depth = 2, patch: Patch = 2
+    ) -> None:
+        super().__init__()
+        channels, self.height, self.wide = shape
+        self.sizes, self.patch = halvings(self.height, self.wide, factor, patch)[::-1], patch
+        widths = widths_of(width, len(self.sizes), WIDEST)[::-1]
+        self.outputs = channels
+        self.enter = nn.Conv2d(inputs, widths[0], 3, padding=1)
+        self.stages = nn.ModuleList(nn.Sequential(*[ResidualBlock(w) for _ in range(depth)]) for w in widths)
+        self.narrow = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.out = nothing(nn.Conv2d(widths[-1], channels * patch**2, 3, padding=1))
+        self.straight = nn.Conv2d(inputs, channels * factor**2, AROUND, padding=AROUND // 2, padding_mode="replicate")
+        self.factor = factor
+
+    @torch.no_grad()
+    def start_from(self, given: Tensor, wanted: Tensor) -> None:
+        """Make the linear map the one that comes nearest to what is wanted, of each place by itself where there are too
+        few to learn from what their neighbours say.
+
+        Arguments:
+            given: (B, inputs, ⌈H/factor⌉, ⌈W/factor⌉).
+            wanted: (B, C, H, W).
+        """
+        few = max(1, FITTED // given[0, 0].numel())
+        given, squares = given[:few], _squares(wanted[:few], self.factor)
+        enough = len(squares) >= EACH * given.shape[1] * AROUND**2
+        side = AROUND if enough else 1
+        slope, offset = fitted(_around(given, side), squares)
+        weight = slope.reshape(len(slope), -1, side, side)
+        self.straight.weight.copy_(F.pad(weight, [(AROUND - side) // 2] * 4))
+        self.straight.bias.copy_(offset)  # type: ignore[union-attr]
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """What a map stands for."""
+        squares = F.pixel_shuffle(self.straight(hidden), self.factor)
+        hidden = self.stages[0](self.enter(hidden))
+        for narrow, stage, size in zip(self.narrow, self.stages[1:], self.sizes[1:], strict=True):  # type: ignore[arg-type]
+            hidden = stage(F.interpolate(narrow(hidden), size=size, mode="nearest"))
+        patches = F.pixel_shuffle(self.out(F.silu(hidden)), self.patch)
+        return squares[..., : self.height, : self.wide] + patches[..., : self.height, : self.wide]

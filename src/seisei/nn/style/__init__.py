@@ -1,0 +1,1 @@
+"""Networks and color transforms of style transfer."""

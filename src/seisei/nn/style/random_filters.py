@@ -1,0 +1,88 @@
+"""A bank of random filters on a picture and its halvings: features that styles are told by, and that nothing trained.
+
+    x_0 = x,   x_{l+1} = ↓2 (B * x_l),   f_l = max(0, W * x_l) ‖ κ (x_l − ½),   l = 0 … L − 1
+
+W are filters of normal weights, each of mean 0 in each colour and of length 1, the same at every size; B is a binomial
+blur. Of features that one layer makes the Gram matrices say as much of a texture as those of networks that learned from
+a million photographs with names; what matters is that filters of several sizes see it. Where a picture is flat filters
+see nothing, whatever its colour: so the colours stand beside them, and a Gram matrix says which lines are of which.
+
+The contract is that of `seisei.nn.style.feature_extractor`.
+
+Reference: *Texture Synthesis Using Shallow Convolutional Networks with Random Filters (Ustyuzhaninov, Brendel, Gatys,
+Bethge, 2016)*, arXiv 1606.00021, with filters of eight sizes instead of the picture in several.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seisei import seeds
+from seisei.nn.style.color_transfer import with_channels
+from seisei.nn.style.feature_extractor import Levels, padded
+from seisei.spec import Range, listed
+
+Count = Annotated[int, Range(ge=1, le=4096)]
+Reach = Annotated[int, Range(ge=1, le=15)]
+# Of a row of four pixels, what each weighs in the one that they become.
+BLUR = (1.0, 3.0, 3.0, 1.0)
+# κ: of 1 colours have more say than lines, and of 0 a green painting may come out grey.
+COLOUR = 0.3
+
+
+@listed
+class Filters(nn.Module):
+    """Maps of a picture at L sizes, each half of the one before; it does not learn.
+
+    Arguments:
+        count: of filters.
+        reach: of each, in pixels from its middle: 3 for one of 7×7.
+        depth: L.
+
+    Example:
+        >>> features = Filters(count=8, depth=3)
+        >>> [tuple(found.shape) for found in features(torch.rand(1, 3, 30, 20))], features.strides
+        ([(1, 11, 32, 20), (1, 11, 16, 10), (1, 11, 8, 5)], [1, 2, 4])
+        >>> bool(max(found[:, :8].abs().max() for found in features(torch.full((1, 1, 16, 16), 0.7))) < 1e-5)
+        True
+    """
+
+    weight: Tensor
+    blur: Tensor
+
+    def __init__(self, count: Count = 64, reach: Reach = 3, depth: Levels = 5) -> None:
+        super().__init__()
+        self.channels, self.reach, side = 3, reach, 2 * reach + 1
+        self.outputs, self.strides = [count + self.channels] * depth, [2**level for level in range(depth)]
+        drawn = torch.randn(count, self.channels, side, side, generator=seeds.generator("filters", count, side))
+        drawn = drawn - drawn.mean((2, 3), keepdim=True)
+        # A model keeps those that it was trained with, whatever a later random generator draws.
+        self.register_buffer("weight", drawn / drawn.flatten(1).norm(dim=1).view(-1, 1, 1, 1))
+        row = torch.tensor(BLUR) / sum(BLUR)
+        blur = torch.outer(row, row).expand(self.channels, 1, -1, -1).clone()
+        self.register_buffer("blur", blur, persistent=False)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """The maps of pictures of any size, (B, 1 or 3, H, W) in [0, 1]; grey is taken for all three colours."""
+        x = padded(with_channels(x, self.channels), self.strides[-1])
+        maps: list[Tensor] = []
+        while True:
+            seen = F.relu(F.conv2d(bordered(x, self.reach), self.weight))
+            maps.append(torch.cat([seen, COLOUR * (x - 0.5).to(seen)], 1))
+            if len(maps) == len(self.outputs):
+                return maps
+            x = F.conv2d(bordered(x, len(BLUR) // 2 - 1), self.blur, stride=2, groups=self.channels)
+
+
+def bordered(x: Tensor, width: int) -> Tensor:
+    """A picture with a border all around: its reflection, or its edge repeated where there is not enough to reflect.
+
+    Example:
+        >>> bordered(torch.arange(3.0).view(1, 1, 1, 3).expand(-1, -1, 3, -1), 1)[0, 0, 0].tolist()
+        [1.0, 0.0, 1.0, 2.0, 1.0]
+    """
+    return F.pad(x, (width, width, width, width), mode="reflect" if min(x.shape[2:]) > width else "replicate")

@@ -1,0 +1,1 @@
+"""Table rows as network inputs and as distributions."""

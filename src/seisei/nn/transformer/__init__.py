@@ -1,0 +1,1 @@
+"""The autoregressive Transformer: blocks, KV cache, decoding, sampling."""

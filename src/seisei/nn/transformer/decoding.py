@@ -1,0 +1,175 @@
+"""Codes one after the other: what says which come next (`CodeTransformer`, `CodePrior`), and writing them (`Writing`).
+
+Shapes: codes (B, G + T), of which the first G are given; y (B,) class numbers, or (B, K) weights of conditions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from seisei.nn.distributions import precise
+from seisei.nn.mlp import Condition
+from seisei.nn.quantizers.code_layout import Segment
+from seisei.nn.transformer.blocks import Transformer
+from seisei.nn.transformer.kv_cache import Stepwise
+
+
+class CodeTransformer(nn.Module):
+    """p(codes | y, those that are given): tables of vectors, a Transformer, and logits.
+
+    Arguments:
+        segments: how codes are laid out.
+        places: (G + T, 2) where they stand.
+        given: segments of which nothing is said; the others are told of them.
+        width: of hidden vectors.
+        layers: of the Transformer.
+        heads: of its attention.
+        classes: of the condition; 0 for none.
+        dropout: share of each branch that is left out in training.
+    """
+
+    def __init__(
+        self, segments: Sequence[Segment], places: Tensor, given: int, width: int, layers: int, heads: int,
+        classes: int, dropout: float,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.lengths = [segment.length for segment in segments]
+        self.start_at, self.end_at = sum(self.lengths[:given]), sum(self.lengths)
+        self.transformer = Transformer(places, width, layers, heads, dropout)
+        self.tables = nn.ModuleList(nn.Embedding(segment.codes, width) for segment in segments)
+        self.logits = nn.ModuleList(nn.Linear(width, segment.codes, bias=False) for segment in segments[given:])
+        self.place = nn.Parameter(torch.empty(self.end_at, width))
+        self.start = nn.Parameter(torch.empty(width))
+        self.condition = Condition(classes, width) if classes else None
+        # Every code is about equally likely at first.
+        small = [self.place, self.start, *self.tables.parameters(), *self.logits.parameters()]
+        for parameter in [*small, *(self.condition.parameters() if self.condition is not None else ())]:
+            nn.init.normal_(parameter, std=0.02)
+        # Of every place, the number of its table.
+        self.segment_of = [i for i, length in enumerate(self.lengths) for _ in range(length)]
+        self.given = given
+
+    def forward(self, codes: Tensor, y: Tensor | None = None, told: Tensor | None = None) -> list[Tensor]:
+        """Logits of every code that is not given, by segment, (B, T_s, K_s), from those before it.
+
+        Arguments:
+            codes: (B, G + T), or more.
+            y: conditions.
+            told: (B,) False where the condition is kept from it.
+        """
+        parts = torch.split(codes[:, : self.end_at], self.lengths, 1)
+        vectors = torch.cat([table(part) for table, part in zip(self.tables, parts, strict=True)], 1)
+        before = torch.cat([self.start.expand(len(codes), 1, -1), vectors[:, :-1]], 1)
+        h = self.transformer(before + self.place + self.told(y, len(codes), told).unsqueeze(1))
+        said = torch.split(h[:, self.start_at :], self.lengths[self.given :], 1)
+        return [layer(part) for layer, part in zip(self.logits, said, strict=True)]
+
+    def told(self, y: Tensor | None, count: int, told: Tensor | None = None) -> Tensor:
+        """What every place is told, (B, D); 0 stands for nothing."""
+        if self.condition is None or y is None:
+            return self.start.new_zeros(count, len(self.start))
+        vector: Tensor = self.condition(y)
+        return vector if told is None else vector * told.unsqueeze(1)
+
+    def log_codes(self, codes: Tensor, y: Tensor | None = None, told: Tensor | None = None) -> Tensor:
+        """log p(code_t | code_<t, y) of each code that is not given, in nats, (B, T)."""
+        found, at = [], self.start_at
+        for logits in self(codes, y, told):
+            part = codes[:, at : at + logits.shape[1]]
+            cost = F.cross_entropy(precise(logits).flatten(0, 1), part.flatten(), reduction="none")
+            found.append(-cost.reshape(part.shape))
+            at += logits.shape[1]
+        return torch.cat(found, 1)
+
+
+class CodePrior(nn.Module):
+    """All codes: by one Transformer, or each segment by its own, which is told of the segments before it.
+
+    Arguments:
+        parts: they begin where the one before ends.
+    """
+
+    def __init__(self, parts: Sequence[CodeTransformer]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+
+    def log_codes(self, codes: Tensor, y: Tensor | None = None, told: Tensor | None = None) -> Tensor:
+        """log p(code_t | code_<t, y) of each code that is not given, in nats, (B, T)."""
+        return torch.cat([part.log_codes(codes, y, told) for part in self.parts], 1)  # type: ignore[operator]
+
+
+class Writing:
+    """Codes on their way to the end.
+
+    Arguments:
+        prior: what says which come next.
+        given: (B, G) codes that there are.
+        y: conditions, or None.
+        guidance: their weight; what rows are not told is in `untold`.
+        untold: (B, G) the given codes of one that is not told anything, where guidance is not 1.
+    """
+
+    def __init__(
+        self, prior: CodePrior, given: Tensor, y: Tensor | None, guidance: float = 1.0, untold: Tensor | None = None
+    ) -> None:
+        self._parts: list[CodeTransformer] = list(prior.parts)  # type: ignore[arg-type]
+        self.guidance, self.guided, self.rows = guidance, untold is not None, len(given)
+        told = None
+        if untold is not None:
+            given, y = torch.cat([given, untold]), None if y is None else torch.cat([y, y])
+            told = torch.arange(2 * self.rows, device=given.device) < self.rows
+        self._given, self._y, self._told = given, y, told
+        self.codes: list[Tensor] = []
+        self._begin(self._parts.pop(0))
+
+    def _begin(self, part: CodeTransformer) -> None:
+        """Go on with a part: it reads what there is."""
+        self._part, both = part, len(self._given)
+        self._steps = Stepwise(part.transformer, both)
+        self._condition = part.told(self._y, both, self._told)
+        self._last = part.start.expand(both, -1)
+        self._at = 0
+        for code in [*self._given.unbind(1), *map(self._both, self.codes)]:
+            self._step()
+            self._read(code)
+
+    def _both(self, code: Tensor) -> Tensor:
+        return torch.cat([code, code]) if self.guided else code
+
+    def _step(self) -> Tensor:
+        return self._steps.step(self._last + self._part.place[self._at] + self._condition)
+
+    def _read(self, code: Tensor) -> None:
+        table = self._part.tables[self._part.segment_of[self._at]]
+        self._last = table(code)
+        self._at += 1
+
+    @property
+    def done(self) -> bool:
+        """Whether all codes are there."""
+        return self._at == self._part.end_at and not self._parts
+
+    def logits(self) -> Tensor:
+        """Of the next code of each row, (rows, K)."""
+        if self._at == self._part.end_at:
+            self._begin(self._parts.pop(0))
+        segment = self._part.segment_of[self._at] - self._part.given
+        logits = precise(self._part.logits[segment](self._step()))
+        if not self.guided:
+            return logits
+        with_y, without = logits.chunk(2)
+        return without + self.guidance * (with_y - without)
+
+    def add(self, code: Tensor) -> None:
+        """The next code of each row, (rows,)."""
+        self._read(self._both(code))
+        self.codes.append(code)
+
+    def choose(self, rows: Tensor) -> None:
+        """Go on with these rows, of which nothing else is given than of all."""
+        self.codes = [code[rows] for code in self.codes]
+        self._steps.choose(torch.cat([rows, rows + self.rows]) if self.guided else rows)

@@ -1,0 +1,114 @@
+"""A Transformer one place after the other: `Stepwise`, the same function as `Transformer`, arranged for drawing.
+
+One place of a few rows is so little arithmetic that what counts is how many operations there are and what they read.
+Hence matrices that read the same vector are joined, gains are multiplied into them once, angles hold the gains of
+queries and keys, and keys and values of what came before are kept and never computed again. Those of many sequences are
+kept by blocks of places, all of which but the last are full: a product with a part of what is kept of each sequence
+takes more than twice as long as one with all of it.
+
+Shapes: h (B, D); keys and values (⌈T/C⌉, B · heads, C, D/heads), C places a block.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from seisei.nn.transformer.blocks import Attention, Block, Transformer
+
+# Sequences from which on there are blocks, and the places of one.
+MANY, BLOCK = 64, 32
+
+
+class Stepwise:
+    """Rows that are written side by side.
+
+    Arguments:
+        transformer: whose layers they go through, as its weights are now.
+        rows: B.
+
+    Example:
+        >>> model = Transformer(torch.arange(5.0).unsqueeze(1), 16, 2, 2)
+        >>> h, steps = torch.randn(3, 5, 16), Stepwise(model, 3)
+        >>> each = torch.stack([steps.step(h[:, t]) for t in range(5)], 1)
+        >>> bool(torch.allclose(each, model(h), atol=1e-5))
+        True
+    """
+
+    def __init__(self, transformer: Transformer, rows: int) -> None:
+        heads = transformer.heads
+        self.filled = 0
+        with torch.no_grad():
+            self.layers = [_Layer(block, transformer.by, rows * heads) for block in transformer.blocks]  # type: ignore[arg-type]
+        self.after = transformer.after
+        self.heads = heads
+
+    @torch.no_grad()
+    def step(self, h: Tensor) -> Tensor:
+        """The next place of every row, (B, D) to the same, in the precision of the weights."""
+        with torch.autocast(h.device.type, enabled=False):
+            for layer in self.layers:
+                h = layer.step(h, self.filled, self.heads)
+            self.filled += 1
+            return self.after(h)  # type: ignore[no-any-return]
+
+    def choose(self, rows: Tensor) -> None:
+        """Go on with these rows."""
+        for layer in self.layers:
+            layer.choose(rows, self.heads, self.filled)
+
+
+class _Layer:
+    def __init__(self, block: Block, by: Tensor, sequences: int) -> None:
+        attention: Attention = block.attention
+        parts = (attention.q_proj, attention.k_proj, attention.v_proj)
+        self.read = _joined([part.weight for part in parts], block.before.weight)
+        self.gates = _joined([block.gate_proj.weight, block.up_proj.weight], block.between.weight)
+        self.said, self.down = attention.o_proj.weight.T.contiguous(), block.down_proj.weight.T.contiguous()
+        size = by.shape[2]
+        # Halves of a vector change places where it is turned, and with them its gains. Logits are divided by √d.
+        gain = torch.stack([attention.q_norm.weight * size**-0.5, attention.k_norm.weight])
+        self.straight = (by[0].unsqueeze(1) * gain).unsqueeze(2)
+        self.crossed = (by[1].unsqueeze(1) * gain.roll(size // 2, 1)).unsqueeze(2)
+        places = BLOCK if sequences >= MANY else by.shape[1]
+        # What is not there yet counts nothing times, and must be a number.
+        self.keys, self.values = by.new_zeros(2, -(-by.shape[1] // places), sequences, places, size)
+
+    def step(self, h: Tensor, at: int, heads: int) -> Tensor:
+        width, (_, sequences, block, size) = h.shape[1], self.keys.shape
+        qkv = torch.mm(F.layer_norm(h, (width,)), self.read).view(-1, 3, heads, size)
+        qk = F.layer_norm(qkv[:, :2], (size,))
+        q, k = torch.addcmul(qk * self.straight[at], qk.roll(size // 2, -1), self.crossed[at]).unbind(1)
+        q = q.reshape(-1, 1, size)
+        place = at // block, slice(None), at % block
+        self.keys[place], self.values[place] = k.reshape(-1, size), qkv[:, 2].reshape(-1, size)
+        if sequences >= MANY:
+            told = self._attend(q, at + 1)
+        else:
+            keys, values = self.keys[0, :, : at + 1], self.values[0, :, : at + 1]
+            told = torch.bmm(torch.bmm(q, keys.transpose(1, 2)).softmax(2), values)
+        h = torch.addmm(h, told.view(-1, width), self.said)
+        gate, up = torch.mm(F.layer_norm(h, (width,)), self.gates).chunk(2, 1)
+        return torch.addmm(h, F.silu(gate) * up, self.down)
+
+    def _attend(self, q: Tensor, count: int) -> Tensor:
+        """What the queries of all sequences, (S, 1, d), find at the first so many places, (S, d)."""
+        _, sequences, block, size = self.keys.shape
+        used = -(-count // block)
+        keys, values = self.keys[:used].flatten(0, 1), self.values[:used].flatten(0, 1)
+        scores = torch.bmm(q.expand(used, -1, -1, -1).reshape(-1, 1, size), keys.transpose(1, 2))
+        scores = scores.view(used, sequences, block).transpose(0, 1).reshape(sequences, -1)
+        scores[:, count:] = -torch.inf
+        shares = scores.softmax(1).view(sequences, used, block).transpose(0, 1).reshape(-1, 1, block)
+        return torch.bmm(shares, values).view(used, sequences, size).sum(0)
+
+    def choose(self, rows: Tensor, heads: int, filled: int) -> None:
+        for kept in (self.keys, self.values):
+            there = kept[: -(-filled // kept.shape[2])].unflatten(1, (-1, heads))
+            there.copy_(there[:, rows])
+
+
+def _joined(weights: list[Tensor], gain: Tensor) -> Tensor:
+    """Maps of one normalised vector side by side, its gain in them, (inputs, outputs): what a row is multiplied by."""
+    return (torch.cat(weights) * gain).T.contiguous()

@@ -1,0 +1,112 @@
+"""Telling: what an example is, and how likely it is."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seisei import seeds
+from seisei.batch import Batch
+from seisei.capabilities import Believes, Joins
+from seisei.data.read import Dataset
+from seisei.errors import UserError
+from seisei.metrics.classification import Predictions
+from seisei.metrics.likelihood import Likelihood, bits_per_dimension, likelihoods, own_noise
+from seisei.modalities.image import Image
+from seisei.modalities.label import Label
+from seisei.modalities.table import Table
+from seisei.modalities.text import Text
+from seisei.models.classifier import likeliest
+from seisei.pipeline.artifact import BATCH, Artifact
+
+
+class Telling(Artifact):
+    """The verbs predict and score."""
+
+    @torch.no_grad()
+    def predict(self, data: Dataset, *, seed: int = 0, keep: Tensor | None = None) -> Predictions:
+        """The class of every example, and how likely each class is where the model says so.
+
+        Arguments:
+            data: the examples.
+            seed: of the noise of a density that is only bounded.
+            keep: which values of x may be looked at, broadcastable to all of x; the others count as missing.
+
+        Raises:
+            UserError: the model tells no classes.
+        """
+        model = self.need("predict")
+        assert isinstance(self.schema.y, Label)
+        believes = isinstance(model, Believes)
+        labels, posterior = [], []
+        for number, batch in enumerate(self.batches(data)):
+            if keep is not None:
+                seen = keep[number * BATCH : number * BATCH + len(batch)]
+                batch = Batch(batch.x, batch.y, seen if batch.mask is None else seen & batch.mask)
+            with own_noise(batch, seed):
+                if believes:
+                    posterior.append(model.log_posterior(batch).double())
+                    labels.append(likeliest(posterior[-1]))
+                else:
+                    labels.append(model.decide(batch))
+        return Predictions(
+            self.schema.y.names,
+            torch.cat(labels).numpy(),
+            torch.cat(posterior).numpy() if believes else None,
+            None if data.y is None else data.y.numpy(),
+        )
+
+    @torch.no_grad()
+    def score(self, data: Dataset, *, samples: int = 100, seed: int = 0) -> Likelihood:
+        """The log-likelihood of every example (or a bound on it, and says so).
+
+        Raises:
+            UserError: the model gives no likelihood, or fewer than one importance sample is asked for.
+        """
+        model = self.need("score")
+        if not 1 <= samples <= 1_000_000:
+            raise UserError(
+                "E-SCO-20",
+                "--samples",
+                f"{samples} is out of range, wanted 1 to 1000000",
+                "choose a number in the range",
+            )
+        seeds.check(seed, "E-SCO-20")
+        bound = bool(model.log_prob_is_bound)
+        # A bound by codes has nothing drawn in it that more samples would tighten.
+        samples = 0 if getattr(model, "by_codes", False) else samples
+        if isinstance(model, Joins):
+            return self._joint(model, data, samples, seed, bound)
+        batches = (Batch(b.x, self._condition(b), b.mask) for b in self.batches(data, 64))
+        values = likelihoods(model, batches, samples=samples, seed=seed)
+        if isinstance(self.schema.x, Text):
+            # What ends a text is told like its bytes; where none does, the text goes on.
+            told = (data.x != self.schema.x.end).sum(1) + (data.x == self.schema.x.end).any(1)
+            return Likelihood(values, bits_per_dimension(values, told.numpy()), samples, bound, per="byte")
+        return Likelihood(values, bits_per_dimension(values, self.image.values), samples, bound)
+
+    def _joint(self, model: Joins, data: Dataset, samples: int, seed: int, bound: bool) -> Likelihood:
+        """log p(x), and log p(x, y) of the examples' own labels."""
+        parts = []
+        for batch in self.batches(data):
+            with own_noise(batch, seed):
+                parts.append(model.log_joint(batch, samples=samples).double())
+        each = torch.cat(parts)
+        joint = None
+        if data.y is not None and bool((data.y >= 0).any()):
+            own = each.gather(1, data.y.clamp_min(0).unsqueeze(1)).squeeze(1)
+            joint = torch.where(data.y >= 0, own, torch.nan)
+        nats = torch.logsumexp(each, 1)
+        if isinstance(self.schema.x, Table):
+            # The model sees standardised numbers: a density in the data's own units is smaller by their scales.
+            nats, joint = nats - self._volumes(data), None if joint is None else joint - self._volumes(data)
+        stored = (bound or getattr(model, "of_levels", False)) and isinstance(self.schema.x, Image)
+        bits = bits_per_dimension(nats.numpy(), self.image.values) if stored else None
+        units = "the data's own units" if isinstance(self.schema.x, Table) else "values from 0 to 1"
+        return Likelihood(nats.numpy(), bits, samples, bound, None if joint is None else joint.numpy(), units)
+
+    def _volumes(self, data: Dataset) -> Tensor:
+        """Of every row, the sum of the log scales of its numbers that are there, (N,)."""
+        assert isinstance(self.schema.x, Table)
+        scales = [c.scale if c.kind in ("number", "date") else 1.0 for c in self.schema.x.columns]
+        return self.schema.x.observed(data.x).double() @ torch.tensor(scales, dtype=torch.float64).log()

@@ -1,0 +1,1 @@
+"""Pages: a run's report and a comparison, from JSON and images."""

@@ -1,0 +1,1 @@
+"""The watch: rules that notice known failures of training."""

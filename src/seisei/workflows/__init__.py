@@ -1,0 +1,1 @@
+"""Training, resuming and comparing, from data to a finished run."""
