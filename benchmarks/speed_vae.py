@@ -108,8 +108,8 @@ def pythae(data: Any, images: int) -> Steps:
     from pythae.trainers import BaseTrainer, BaseTrainerConfig
 
     model = VAE(VAEConfig(input_dim=(1, 28, 28), latent_dim=16, reconstruction_loss="bce"))
-    pictures = data.x[data.splits["train"][:images]].float() / 255
-    part = BaseDataset(pictures, torch.ones(len(pictures)))
+    x = data.x[data.splits["train"][:images]].float() / 255
+    part = BaseDataset(x, torch.ones(len(x)))
     config = BaseTrainerConfig(
         output_dir=tempfile.mkdtemp(), per_device_train_batch_size=BATCH, num_epochs=1, no_cuda=True, learning_rate=1e-3
     )

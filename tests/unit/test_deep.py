@@ -19,7 +19,7 @@ from seisei.errors import UserError
 from seisei.modalities.image import Image
 from seisei.modalities.image_io import (
     Original,
-    Picture,
+    DecodedImage,
     encoded,
     measure,
     png_bytes,
@@ -48,7 +48,7 @@ def file_of(picture: PIL.Image.Image, kind: str = "PNG", **options: Any) -> byte
     return file.getvalue()
 
 
-def deep(raw: Any, **options: Any) -> Picture:
+def deep(raw: Any, **options: Any) -> DecodedImage:
     return read_picture(raw, deep=True, **options)
 
 

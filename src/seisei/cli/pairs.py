@@ -15,7 +15,7 @@ from seisei.errors import UserError
 
 if TYPE_CHECKING:
     from seisei.data.images.native_images import Originals
-    from seisei.modalities.image_io import Picture
+    from seisei.modalities.image_io import DecodedImage
 
 # Neighbouring tiles that are farther apart than this, of the range of values, may show.
 APART = 0.05
@@ -121,10 +121,10 @@ def _alike(name: str) -> str:
     return unicodedata.normalize("NFC", str(_base(name)))
 
 
-def _truths(truths: Originals, names: list[str]) -> dict[str, Callable[[], Picture]]:
+def _truths(truths: Originals, names: list[str]) -> dict[str, Callable[[], DecodedImage]]:
     """What reads the truth of each picture: the one of its name, the suffix aside."""
     there = {_alike(name): index for index, name in enumerate(truths.names)}
-    found: dict[str, Callable[[], Picture]] = {}
+    found: dict[str, Callable[[], DecodedImage]] = {}
     for name in names:
         index = there.get(_alike(name), there.get(_alike(Path(name).name)) if len(names) == 1 else None)
         if index is None:

@@ -19,7 +19,7 @@ from seisei.data.texts import texts_for
 from seisei.errors import UserError
 from seisei.modalities.conditions import Given
 from seisei.modalities.image import Image
-from seisei.modalities.image_io import MAX_PIXELS, Picture
+from seisei.modalities.image_io import MAX_PIXELS, DecodedImage
 from seisei.modalities.label import Label
 from seisei.modalities.table import Table
 from seisei.modalities.text import Text
@@ -77,12 +77,12 @@ def read_inputs(
     if resize is not None:
         image = replace(image, fit=resize)
 
-    def make(picture: Picture, name: str) -> torch.Tensor:
-        channels = picture.pixels.shape[2] if picture.pixels.ndim == 3 else 1
-        if channels > image.channels and not convert and not is_grey(picture):
+    def make(decoded: DecodedImage, name: str) -> torch.Tensor:
+        channels = decoded.pixels.shape[2] if decoded.pixels.ndim == 3 else 1
+        if channels > image.channels and not convert and not is_grey(decoded):
             problem = f"has {channels} channels, wanted {image.channels}"
             raise UserError("E-*-20", name, problem, "pass --convert", found=channels, wanted=image.channels)
-        return image.pack_picture(picture, name)
+        return image.pack_picture(decoded, name)
 
     opened = open_source(given, source=source, column=column)
     packed: list[torch.Tensor] = []
@@ -137,7 +137,7 @@ def _check_table(given: Any, source: str | None) -> None:
         raise UserError("E-TRN-13", where, f"is of the kind {form}, wanted a table", "give a .csv or .parquet table")
 
 
-def is_grey(picture: Picture) -> bool:
+def is_grey(picture: DecodedImage) -> bool:
     """Whether a picture has one channel, or three that are alike."""
     p = picture.pixels
     return p.ndim == 2 or bool((p[..., 0] == p[..., 1]).all() and (p[..., 0] == p[..., 2]).all())

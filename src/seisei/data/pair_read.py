@@ -12,7 +12,7 @@ from seisei.data.images.buffers import Frame, Room
 from seisei.data.images.pack import Wishes
 from seisei.data.pair_source import PairSource
 from seisei.errors import UserError
-from seisei.modalities.image_io import Picture, read_picture
+from seisei.modalities.image_io import DecodedImage, read_picture
 
 Sizes = tuple[int, int]
 _NOTHING = np.empty((0, 0), np.uint8)
@@ -42,7 +42,7 @@ class Made(NamedTuple):
     """What is kept of a pair: its picture's size, and of each side what was found and what was made."""
 
     size: Sizes
-    found: tuple[Picture, Picture]
+    found: tuple[DecodedImage, DecodedImage]
     made: tuple[Any, Any]
 
 
@@ -52,7 +52,7 @@ def reader(
     """What reads one pair, in a thread, or says what is wrong with it."""
     plain = wishes.plain
 
-    def picture(place: int, index: int) -> Picture:
+    def picture(place: int, index: int) -> DecodedImage:
         side = source.sides[place]
         maps = wishes.mapped is not None and (source.beside or place == wishes.mapped)
         # A JPEG at a fraction of its size has mixed colours, or an odd width.
@@ -87,7 +87,7 @@ def reader(
     return read
 
 
-def halves(picture: Picture, name: str) -> tuple[Picture, Picture]:
+def halves(picture: DecodedImage, name: str) -> tuple[DecodedImage, DecodedImage]:
     """The left and the right half of a picture.
 
     Raises:
@@ -104,7 +104,7 @@ def halves(picture: Picture, name: str) -> tuple[Picture, Picture]:
     return replace(picture, pixels=left, size=size), replace(picture, pixels=right, size=size)
 
 
-def _check_alike(both: tuple[Picture, Picture], names: Sequence[str], resizes: bool) -> None:
+def _check_alike(both: tuple[DecodedImage, DecodedImage], names: Sequence[str], resizes: bool) -> None:
     """Refuse sides of two sizes, or where they are resized of two shapes."""
     one, other = both[0].size, both[1].size
     if one == other or (resizes and _same_shape(one, other)):
@@ -127,7 +127,7 @@ def _same_shape(one: Sizes, other: Sizes) -> bool:
     return abs(height - small[0]) <= 0.5 or abs(width - small[1]) <= 0.5
 
 
-def _check_large(picture: Picture, name: str, least: int) -> None:
+def _check_large(picture: DecodedImage, name: str, least: int) -> None:
     """Refuse halves, and arrays, with a shorter side; files were measured when they were opened."""
     height, width = picture.size
     if min(height, width) < least:

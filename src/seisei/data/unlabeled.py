@@ -40,7 +40,7 @@ def with_pictures(data: Dataset, given: Any, **options: Any) -> Dataset:
     train = torch.cat([data.splits["train"], torch.arange(len(data), len(x))])
     splits = {**data.splits, "train": train}
     skipped = [fault["name"] for fault in data.report["skipped"]]
-    mark = fingerprint(data.schema, names, y, skipped, splits, [digest(picture.numpy().tobytes()) for picture in x])
+    mark = fingerprint(data.schema, names, y, skipped, splits, [digest(row.numpy().tobytes()) for row in x])
     report = {
         **data.report,
         "kept": len(x),

@@ -420,7 +420,7 @@ def through_codes(pipeline: Pipeline, run: RunFolder, data: Dataset) -> None:
     originals = [image.decode(x) for b in pipeline.batches(few) for x in b.x]
     back = pipeline.reconstruct(few)
     half = max(1, len(few) // 2)
-    rows = [picture for i in range(0, len(few), half) for part in (originals, back) for picture in part[i : i + half]]
+    rows = [one for i in range(0, len(few), half) for part in (originals, back) for one in part[i : i + half]]
     run.write("figures/reconstructions.png", png_bytes(grid(rows, half)))
     if "interpolate" not in pipeline.verbs:
         return

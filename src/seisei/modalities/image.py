@@ -19,7 +19,7 @@ from torch import Tensor
 
 from seisei.errors import UserError
 from seisei.modalities.image_io.color import check_range
-from seisei.modalities.image_io.read import Picture, read_picture
+from seisei.modalities.image_io.read import DecodedImage, read_picture
 from seisei.modalities.image_io.resize import resized
 from seisei.modalities.pixels import WHITE, Fit, fractions, largest, with_channels
 from seisei.spec import listed
@@ -109,7 +109,7 @@ class Image:
         picture = read_picture(raw, where=where, background=self.background, at_least=at_least, deep=self.deep)
         return self.pack_picture(picture, where)
 
-    def pack_picture(self, picture: Picture, where: object) -> Tensor:
+    def pack_picture(self, picture: DecodedImage, where: object) -> Tensor:
         """The compact form of a picture that was already read; see `pack`."""
         if picture.size != (self.height, self.width) and self.fit is None:
             found, wanted = f"{picture.size[1]}x{picture.size[0]}", f"{self.width}x{self.height}"

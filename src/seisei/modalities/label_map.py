@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seisei.errors import UserError
-from seisei.modalities.image_io import Picture, read_picture
+from seisei.modalities.image_io import DecodedImage, read_picture
 from seisei.modalities.pixels import WHITE, Colour, Fit, with_channels
 from seisei.spec import listed
 
@@ -88,7 +88,7 @@ class LabelMap:
         where = str(raw) if isinstance(raw, (str, os.PathLike)) else "picture"
         return self.pack_picture(read_picture(raw, where=where, background=self.background, deep=True), where)
 
-    def pack_picture(self, picture: Picture, where: object) -> Tensor:
+    def pack_picture(self, picture: DecodedImage, where: object) -> Tensor:
         """The class numbers of a map that was already read; see `pack`."""
         if picture.size != (self.height, self.width) and self.fit is None:
             found, wanted = f"{picture.size[1]}x{picture.size[0]}", f"{self.width}x{self.height}"

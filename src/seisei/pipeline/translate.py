@@ -13,7 +13,7 @@ from seisei import seeds
 from seisei.data.inputs import is_grey
 from seisei.errors import UserError
 from seisei.modalities.image import DEEP, Image
-from seisei.modalities.image_io import Picture
+from seisei.modalities.image_io import DecodedImage
 from seisei.nn.tiling import Tiling, disagreement
 from seisei.pipeline.artifact import Artifact
 
@@ -45,7 +45,7 @@ class Translating(Artifact):
 
     @torch.no_grad()
     def translate(
-        self, picture: Picture, where: object = "picture", *, seed: int = 0, number: int = 0, convert: bool = False,
+        self, picture: DecodedImage, where: object = "picture", *, seed: int = 0, number: int = 0, convert: bool = False,
         tile: int | None = None, overlap: int | None = None,
     ) -> Translated:  # fmt: skip
         """What the model makes of a picture of any size: of the same size, and as deep at least.

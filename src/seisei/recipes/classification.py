@@ -23,7 +23,7 @@ from seisei.nn.priors import StandardNormal
 from seisei.nn.tabular.features import Columns, RowFeatures, Sizes
 from seisei.nn.tabular.head import RowHead
 from seisei.objectives.likelihood import Fitting, JointBound, MaximumLikelihood
-from seisei.recipes.vaes import BatchSize, Decay, Depth, Head, Rate, Width, ends, naming_classes, picture
+from seisei.recipes.vaes import BatchSize, Decay, Depth, Head, Rate, Width, ends, naming_classes, image_of
 from seisei.schema import Schema
 from seisei.spec import Range, Spec
 from seisei.training.plan import Optim, Plan
@@ -117,7 +117,7 @@ def discriminative(
         planes = Spec(Planes, features=features, inputs=inputs, classes=classes, method="logistic", strength=strength)
         return _fitted(Spec(DiscriminativeClassifier, trunk=planes), 1)
     if network == "conv":
-        shape = list(picture(schema).shape)
+        shape = list(image_of(schema).shape)
         layers = Spec(ConvEncoder, shape=shape, outputs=classes, width=width or 32, depth=1 if depth is None else depth)
         trunk = Spec(Network, layers=layers)
     else:
@@ -259,4 +259,4 @@ def _reading(schema: Schema) -> tuple[int, Sizes, Spec]:
     if isinstance(schema.x, Table):
         sizes: Sizes = list(schema.x.sizes)
         return schema.y.classes, sizes, Spec(RowFeatures, sizes=sizes, missing=True)
-    return schema.y.classes, picture(schema).values, Spec(RowFeatures, sizes=picture(schema).values)
+    return schema.y.classes, image_of(schema).values, Spec(RowFeatures, sizes=image_of(schema).values)

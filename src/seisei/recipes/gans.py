@@ -27,7 +27,7 @@ from seisei.recipes.vaes import (
     Steps,
     Width,
     naming_classes,
-    picture,
+    image_of,
     plain_or_conv,
 )
 from seisei.schema import Schema
@@ -201,14 +201,14 @@ def _gamma(schema: Schema) -> float:
     The more values an example has, the more ways there are to tell it from others, and the smoother a critic has to be:
     in proportion to them, from trials with 64, 784 and 2,352. Of many more most say the same as their neighbours.
     """
-    return 0.1 if isinstance(schema.x, Table) else round(min(picture(schema).values / 784, MOST_GAMMA), 3)
+    return 0.1 if isinstance(schema.x, Table) else round(min(image_of(schema).values / 784, MOST_GAMMA), 3)
 
 
 def _falls(schema: Schema) -> float:
     """The share of γ that is left at the end."""
     if isinstance(schema.x, Table):
         return FALLS
-    return LARGE_FALLS if _large(picture(schema)) else 1.0
+    return LARGE_FALLS if _large(image_of(schema)) else 1.0
 
 
 def _large(image: Image) -> bool:
@@ -227,7 +227,7 @@ def _players(
         # The features are the critic's last hidden layer.
         trunk = Spec(MLPEncoder, shape=shape, outputs=FEATURES, width=wide, depth=max(1, deep - 1))
         return decoder, trunk, view, "contiguous"
-    image = picture(schema)
+    image = image_of(schema)
     network, format = plain_or_conv(image, network)
     shape = list(image.shape)
     if network == "mlp":

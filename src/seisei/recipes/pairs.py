@@ -13,7 +13,7 @@ from seisei.nn.gan.patchgan import PatchCritic, layers_for
 from seisei.nn.unet import UNet
 from seisei.objectives.oasis import ByRegions
 from seisei.objectives.translation import Regression, Translation
-from seisei.recipes.vaes import BatchSize, Decay, Rate, Steps, Width, picture
+from seisei.recipes.vaes import BatchSize, Decay, Rate, Steps, Width, image_of
 from seisei.schema import Schema
 from seisei.spec import Range, Spec
 from seisei.training.plan import Optim, Plan
@@ -83,7 +83,7 @@ def pix2pix(
         learning_rate: Of Adam, at its highest.
         average: Decay of the moving average of the generator's weights, which is what answers.
     """
-    given, made = paired(schema), picture(schema)
+    given, made = paired(schema), image_of(schema)
     plan = _translation(
         schema, Spec(PairView), given.shape[0], made.channels, network, width, halvings, noise, loss, regression,
         adversarial, matching, penalty, twin, crop, shift, mirror, steps, patience, batch, learning_rate, average,
@@ -142,7 +142,7 @@ def colorize(
         learning_rate: Of Adam, at its highest.
         average: Decay of the moving average of the generator's weights, which is what answers.
     """
-    image = picture(schema)
+    image = image_of(schema)
     if image.channels != 3:
         problem = f"have {image.channels} channel{'s' * (image.channels != 1)}, wanted 3"
         raise UserError("E-TRN-13", "pictures", problem, "give pictures in colour: their grey is made of them")
@@ -178,7 +178,7 @@ def paired(schema: Schema) -> Any:
     Raises:
         UserError: the data are no pairs.
     """
-    picture(schema)
+    image_of(schema)
     end: Any = schema.y
     if end is None or end.noun != "picture":
         problem = "are not pairs of pictures"
@@ -193,7 +193,7 @@ def _translation(
     crop: int | None, shift: float, mirror: bool, steps: int, patience: float, batch: int, learning_rate: float,
     average: float,
 ) -> Plan:  # fmt: skip
-    image = picture(schema)
+    image = image_of(schema)
     side = min(image.height, image.width)
     if crop is not None and crop > side:
         problem = f"{crop} is out of range, wanted at most {side}"

@@ -15,7 +15,7 @@ from seisei.nn.codecs.byte import SymbolCodes
 from seisei.nn.codecs.pixel import MOST_VALUES, PixelCodes
 from seisei.nn.transformer.blocks import Dropout, Heads, Layers
 from seisei.objectives.autoregressive import CodeLikelihood
-from seisei.recipes.vaes import BatchSize, Decay, Rate, Steps, naming_classes, picture
+from seisei.recipes.vaes import BatchSize, Decay, Rate, Steps, naming_classes, image_of
 from seisei.recipes.vq import Codes, Factor, Kind, vqvae
 from seisei.schema import Schema
 from seisei.spec import Range, Spec
@@ -72,7 +72,7 @@ def prior(
             raise UserError("E-TRN-08", "--pixels", "the data are texts", "leave it out")
         codes, whence = Spec(SymbolCodes, length=schema.x.length, symbols=SYMBOLS), None
     elif codec is None:
-        codes, whence = _pixels(picture(schema), pixels), None
+        codes, whence = _pixels(image_of(schema), pixels), None
     elif pixels is not None:
         remedy = "leave one of them out"
         raise UserError("E-TRN-08", "--pixels", "codes are those of --codec, which has its own", remedy)

@@ -15,7 +15,7 @@ from seisei.nn.style.feature_extractor import StageFeatures, encoder_of
 from seisei.nn.style.random_filters import Filters
 from seisei.nn.style.vgg import VGG
 from seisei.objectives.style import StyleTransfer
-from seisei.recipes.vaes import BatchSize, Decay, Rate, Steps, Width, picture
+from seisei.recipes.vaes import BatchSize, Decay, Rate, Steps, Width, image_of
 from seisei.schema import Schema
 from seisei.spec import Range, Spec
 from seisei.training.memory import outline
@@ -63,7 +63,7 @@ def stylize(
         learning_rate: Of Adam, at its highest.
         average: Decay of the moving average of the weights that is used afterwards.
     """
-    image = picture(schema)
+    image = image_of(schema)
     if not isinstance(schema.y, Image):
         remedy = "give a folder of pictures in the styles to learn, as in --style paintings/"
         raise UserError("E-TRN-14", "--style", "is missing", remedy)

@@ -121,7 +121,7 @@ def vae(
     """
     classes = _classes(schema) if condition == "label" else 0
     encoder, decoder, likelihood, format = ends(schema, 2 * latent, latent, network, width, depth, head, classes)
-    shape = list(picture(schema).shape)
+    shape = list(image_of(schema).shape)
     before = Spec(StandardNormal, latent=latent)
     if prior == "vamp":
         before = Spec(VampPrior, latent=latent, shape=shape, components=components)
@@ -134,7 +134,7 @@ def vae(
     return Plan(objective, steps, batch, optim, average=average, format=format)
 
 
-def picture(schema: Schema) -> Image:
+def image_of(schema: Schema) -> Image:
     """The picture end of a schema.
 
     Raises:
@@ -171,7 +171,7 @@ def ends(
     classes: int,
 ) -> tuple[Spec, Spec, Spec, Any]:
     """Encoder, decoder, head and memory format for pictures of this schema."""
-    image = picture(schema)
+    image = image_of(schema)
     network, format = plain_or_conv(image, network)
     if head == "auto":
         head = "bernoulli" if image.levels == 2 else "gaussian"

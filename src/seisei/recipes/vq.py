@@ -14,7 +14,7 @@ from seisei.nn.quantizers.scalar import FiniteScalar, LookupFree, levels_for
 from seisei.nn.spatial_conv import MapDecoder, MapEncoder, map_of
 from seisei.objectives.vq import Coding
 from seisei.objectives.vqgan import SharpCoding
-from seisei.recipes.vaes import HEADS, BatchSize, Decay, Depth, Head, Rate, Steps, Width, picture, plain_or_conv
+from seisei.recipes.vaes import HEADS, BatchSize, Decay, Depth, Head, Rate, Steps, Width, image_of, plain_or_conv
 from seisei.schema import Schema
 from seisei.spec import Range, Spec
 from seisei.training.plan import Optim, Plan
@@ -74,7 +74,7 @@ def vqvae(
         learning_rate: Of Adam, at its highest.
         average: Decay of the moving average of the weights that is used afterwards.
     """
-    image = picture(schema)
+    image = image_of(schema)
     factors = [factor or _factor(image.height, image.width)]
     return _coding(
         schema, factors, codes, quantiser, slots, together, dim, gradient, commitment, sharp, width, depth, head, steps,
@@ -128,7 +128,7 @@ def vqvae2(
         learning_rate: Of Adam, at its highest.
         average: Decay of the moving average of the weights that is used afterwards.
     """
-    image = picture(schema)
+    image = image_of(schema)
     factors = [factor or _factor(image.height, image.width), *[2] * (levels - 1)]
     return _coding(
         schema, factors, codes, quantiser, slots, together, dim, gradient, commitment, sharp, width, depth, head, steps,
@@ -146,7 +146,7 @@ def _coding(
     gradient: str, commitment: float, sharp: float, width: int | None, depth: int | None, head: str, steps: int,
     batch: int, learning_rate: float, average: float,
 ) -> Plan:  # fmt: skip
-    image = picture(schema)
+    image = image_of(schema)
     _, format = plain_or_conv(image, "conv")
     places = math.prod(factors)
     if places > min(image.height, image.width):

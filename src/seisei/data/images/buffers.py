@@ -20,7 +20,7 @@ from seisei.data.images.pack import all_grey
 from seisei.data.store import Store
 from seisei.errors import UserError
 from seisei.modalities.image import DEEP, Image
-from seisei.modalities.image_io import Picture
+from seisei.modalities.image_io import DecodedImage
 from seisei.modalities.label_map import MOST_COLOURS, Codes, LabelMap, code_of, colour_codes, nearest
 from seisei.modalities.pixels import WHITE, Fit
 
@@ -58,12 +58,12 @@ class Pictures:
     kinds: Counter[str] = field(default_factory=Counter)
     first: dict[str, str] = field(default_factory=dict)
 
-    def make(self, picture: Picture, name: str) -> tuple[Image, Tensor, str]:
+    def make(self, decoded: DecodedImage, name: str) -> tuple[Image, Tensor, str]:
         """The picture packed, of which shape, and in words how deep."""
         height, width, fit = self.frame
-        found = picture.pixels.shape[2] if picture.pixels.ndim == 3 else 1
+        found = decoded.pixels.shape[2] if decoded.pixels.ndim == 3 else 1
         channels = self.channels or (3 if found == 1 else found)
-        kind = {"uint8": "8 bits", "uint16": "16 bits"}.get(str(picture.pixels.dtype), "floating point")
+        kind = {"uint8": "8 bits", "uint16": "16 bits"}.get(str(decoded.pixels.dtype), "floating point")
         image = Image(height, width, channels, self.levels or 256, fit=fit)
         if kind == "16 bits":
             image = replace(image, levels=DEEP)
@@ -74,7 +74,7 @@ class Pictures:
                 raise UserError("E-TRN-13", "--fit pad", problem, "pass --fit crop", found=name)
             image = replace(image, levels=0, span=(0.0, 1.0))
         kind += "" if channels in (1, 3) else f" in {channels} channels"
-        return image, image.pack_picture(picture, name), kind
+        return image, image.pack_picture(decoded, name), kind
 
     def size(self, made: tuple[Image, Tensor, str]) -> int:
         """The bytes that one of them takes."""
@@ -139,7 +139,7 @@ class Maps:
     places: dict[int, int] = field(default_factory=dict)
     seen: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(1 << 24, np.bool_))
 
-    def make(self, picture: Picture, name: str) -> tuple[Codes, NDArray[np.intp]]:
+    def make(self, picture: DecodedImage, name: str) -> tuple[Codes, NDArray[np.intp]]:
         """The map's colours, and the place among them of each pixel."""
         height, width, fit = self.frame
         codes = nearest(colour_codes(picture.pixels, name), height, width, fit or "stretch", code_of(WHITE))

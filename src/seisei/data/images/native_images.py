@@ -14,7 +14,7 @@ from seisei.data.detect import kind_of, only_array, open_as
 from seisei.data.images.scan import first_of
 from seisei.data.sources.arrays import as_nhwc, as_numpy, half_of_memory, read_npy, read_npz
 from seisei.errors import UserError
-from seisei.modalities.image_io import MAX_PIXELS, Picture, read_picture
+from seisei.modalities.image_io import MAX_PIXELS, DecodedImage, read_picture
 from seisei.modalities.pixels import WHITE, Colour
 
 
@@ -28,15 +28,15 @@ class Originals:
     """
 
     names: list[str]
-    open: Callable[[int, str], Picture]
+    open: Callable[[int, str], DecodedImage]
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, index: int) -> Picture:
+    def __getitem__(self, index: int) -> DecodedImage:
         return self.open(index, self.names[index])
 
-    def __iter__(self) -> Iterator[tuple[str, Picture]]:
+    def __iter__(self) -> Iterator[tuple[str, DecodedImage]]:
         return ((name, self[index]) for index, name in enumerate(self.names))
 
 
@@ -72,7 +72,7 @@ def originals(
     """
     names, read = _listed(given, source, column, follow_outside)
 
-    def opened(index: int, name: str) -> Picture:
+    def opened(index: int, name: str) -> DecodedImage:
         content = read(index)
         return read_picture(content, where=name, max_pixels=max_pixels, frames=frames, background=background, deep=True)
 

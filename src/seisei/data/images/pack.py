@@ -85,10 +85,10 @@ def pack(source: Source, wishes: Wishes, limit: int, cache: Path | None, progres
     room = store.Store(len(source.records), image.shape, in_file.parent if in_file else None)
     grey = wishes.channels is None and image.channels == 3
 
-    def keep(place: int, picture: Tensor) -> None:
+    def keep(place: int, one: Tensor) -> None:
         nonlocal grey
-        grey = grey and all_grey(picture[None])
-        room.put(place, picture)
+        grey = grey and all_grey(one[None])
+        room.put(place, one)
 
     try:
         at_least = (image.height, image.width) if image.fit else None
@@ -172,7 +172,7 @@ def _pack_array(source: ArraySource, wishes: Wishes) -> Packed:
         levels = 256 if channels == 3 else levels  # a weighted mean of colours takes other values
         channels = wishes.channels
         spread = (source.read(i) if levels != source.levels else array[i] for i in range(len(array)))
-        array = np.stack([with_channels(picture, channels, source.root) for picture in spread])
+        array = np.stack([with_channels(one, channels, source.root) for one in spread])
     mapped = isinstance(array, np.memmap) and array.flags.writeable
     array = array.transpose(0, 3, 1, 2)
     x = torch.from_numpy(array if mapped else np.require(array, requirements=["C", "W"]))

@@ -15,7 +15,7 @@ import numpy as np
 
 from seisei.data.source import ArraySource, Source
 from seisei.errors import UserError
-from seisei.modalities.image_io import MAX_PIXELS, Picture, is_bilevel, measure, read_picture
+from seisei.modalities.image_io import MAX_PIXELS, DecodedImage, is_bilevel, measure, read_picture
 from seisei.modalities.pixels import WHITE, Colour
 
 T = TypeVar("T")
@@ -71,7 +71,7 @@ def scan(
     strict_mode: bool = False,
     background: Colour = WHITE,
     at_least: tuple[int, int] | None = None,
-    make: Callable[[Picture, str], Any] | None = None,
+    make: Callable[[DecodedImage, str], Any] | None = None,
     sink: Sink | None = None,
     progress: Progress | None = None,
 ) -> Scan:
@@ -101,7 +101,7 @@ def scan(
         _scan_array(source, found, min_size)
     else:
 
-        def read(index: int) -> tuple[Picture, Any] | UserError:
+        def read(index: int) -> tuple[DecodedImage, Any] | UserError:
             name = source.records[index].name
             try:
                 picture = read_picture(

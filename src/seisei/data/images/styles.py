@@ -80,7 +80,7 @@ def with_styles(
     # A style picture is fitted to the size, as it may be larger than the contents.
     end = replace(image, fit=image.fit or "crop")
     found = read_inputs(Schema(end), given, convert=True, max_pixels=max_pixels)
-    contents = [digest(picture.numpy().tobytes()) for picture in found.x]
+    contents = [digest(row.numpy().tobytes()) for row in found.x]
     enough = len(set(contents)) >= FEWEST
     parts = split_indices(
         found.names, contents, [None] * len(found), validation=validation if enough else 0.0,

@@ -2,7 +2,7 @@
 
 from seisei.modalities.image_io.metadata import Original
 from seisei.modalities.image_io.open import FORMATS, MAX_PIXELS
-from seisei.modalities.image_io.read import Picture, is_bilevel, measure, read_picture
+from seisei.modalities.image_io.read import DecodedImage, is_bilevel, measure, read_picture
 from seisei.modalities.image_io.resize import resized
 from seisei.modalities.image_io.write import Encoded, encoded, png_bytes, save_png
 

@@ -30,7 +30,7 @@ _CHANNELS_OF_A_PIXEL = 4
 
 
 @dataclass(frozen=True)
-class Picture:
+class DecodedImage:
     """A picture that was read, and what was found and done.
 
     Arguments:
@@ -76,7 +76,7 @@ def read_picture(
     frames: Literal["first"] | None = None,
     at_least: tuple[int, int] | None = None,
     deep: bool = False,
-) -> Picture:
+) -> DecodedImage:
     """A picture, wholly decoded, upright, 8-bit, grey or sRGB, without transparency.
 
     16-bit grey is scaled (65535 becomes 255), 16-bit colour arrives from Pillow as its high byte; both are recorded, as
@@ -154,7 +154,7 @@ def is_bilevel(raw: Any, *, where: object | None = None) -> bool:
         return open_picture(file, where or "picture", None).mode == "1"
 
 
-def _checked_and_decoded(picture: pillow.Image, asked: _Asked, file: BinaryIO | None) -> Picture:
+def _checked_and_decoded(picture: pillow.Image, asked: _Asked, file: BinaryIO | None) -> DecodedImage:
     mode, conversions, notes = picture.mode, list[str](), list[str]()
     height, width = picture.height, picture.width
     _check_size(height, width, asked)
@@ -185,10 +185,10 @@ def _checked_and_decoded(picture: pillow.Image, asked: _Asked, file: BinaryIO | 
     if orientation > 1:
         pixels = turned(pixels, orientation)
         conversions.append(_TURNED)
-    return Picture(pixels, mode, size, bits, tuple(conversions), tuple(notes), original)
+    return DecodedImage(pixels, mode, size, bits, tuple(conversions), tuple(notes), original)
 
 
-def _from_tiff(file: BinaryIO, layout: Layout, asked: _Asked) -> Picture:
+def _from_tiff(file: BinaryIO, layout: Layout, asked: _Asked) -> DecodedImage:
     """What Pillow would reduce or refuse."""
     conversions, notes = list[str](), list[str]()
     _check_size(layout.height, layout.width, asked, layout.channels)
@@ -210,7 +210,7 @@ def _from_tiff(file: BinaryIO, layout: Layout, asked: _Asked) -> Picture:
     if original.profile and layout.photometric == 2:
         notes.append("colour profile kept, not applied")
     bits = layout.kind.itemsize * 8
-    return Picture(values, _mode(values), size, bits, tuple(conversions), tuple(notes), original)
+    return DecodedImage(values, _mode(values), size, bits, tuple(conversions), tuple(notes), original)
 
 
 def _check_size(height: int, width: int, asked: _Asked, channels: int = 1) -> None:
@@ -250,7 +250,7 @@ def _mode(pixels: NDArray[Any]) -> str:
     return grey if channels == 1 else f"RGB{depth}" if channels == 3 else f"{channels} channels{depth}"
 
 
-def _from_array(values: NDArray[Any], where: object, deep: bool) -> Picture:
+def _from_array(values: NDArray[Any], where: object, deep: bool) -> DecodedImage:
     """A picture from an array (H, W) or (H, W, C); see `Image.pack`."""
     if values.ndim not in (2, 3) or 0 in values.shape:
         problem = f"has shape {values.shape}, wanted (H, W) or (H, W, C)"
@@ -275,4 +275,4 @@ def _from_array(values: NDArray[Any], where: object, deep: bool) -> Picture:
         )
     height, width = values.shape[:2]
     bits = values.dtype.itemsize * 8
-    return Picture(pixels, mode, (height, width), bits, tuple(conversions), original=Original() if deep else None)
+    return DecodedImage(pixels, mode, (height, width), bits, tuple(conversions), original=Original() if deep else None)
