@@ -1,10 +1,10 @@
 """The peer of `speed_gan.py`: a DCGAN in plain PyTorch, as it is usually written.
 
-    x = tanh G(z), z ~ N(0, 1) of 100 numbers; D(x) = sigmoid of a number; 64×64 pictures in colour, values in [−1, 1]
+    x = tanh G(z), z ~ N(0, 1) of 100 numbers; D(x) = sigmoid of a number; 64×64 images in color, values in [−1, 1]
 
 Written anew from the facts of the example `dcgan` of https://github.com/pytorch/examples (BSD 3-Clause): sizes and
 order of the layers, first weights, costs, optimizers, and what an iteration does in which order. Left out are the
-pictures and checkpoints that it writes, and what it prints is made but not printed: it is none the slower for that.
+images and checkpoints that it writes, and what it prints is made but not printed: it is none the slower for that.
 
 References: *Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks (Radford,
     Metz, Chintala, 2016)*, arXiv 1511.06434; *Generative Adversarial Nets (Goodfellow et al., 2014)*, arXiv 1406.2661.
@@ -43,8 +43,8 @@ def generator() -> nn.Sequential:
     return nn.Sequential(*layers).apply(start)
 
 
-def critic() -> nn.Sequential:
-    """x to D(x): half the size four times over, then 4×4 to 1×1; no norm where the pictures come in."""
+def discriminator() -> nn.Sequential:
+    """x to D(x): half the size four times over, then 4×4 to 1×1; no norm where the images come in."""
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise([CHANNELS, WIDTH, 2 * WIDTH, 4 * WIDTH, 8 * WIDTH]):
         layers.append(nn.Conv2d(inputs, outputs, 4, 2, 1, bias=False))
@@ -59,47 +59,47 @@ class Iteration:
 
     Arguments:
         generator: from `generator`.
-        critic: from `critic`.
+        discriminator: from `discriminator`.
     """
 
-    def __init__(self, generator: nn.Module, critic: nn.Module) -> None:
-        self.generator, self.critic, self.cost = generator, critic, nn.BCELoss()
-        self.critic_optimizer = torch.optim.Adam(critic.parameters(), lr=RATE, betas=BETAS)
+    def __init__(self, generator: nn.Module, discriminator: nn.Module) -> None:
+        self.generator, self.discriminator, self.cost = generator, discriminator, nn.BCELoss()
+        self.discriminator_optimizer = torch.optim.Adam(discriminator.parameters(), lr=RATE, betas=BETAS)
         self.generator_optimizer = torch.optim.Adam(generator.parameters(), lr=RATE, betas=BETAS)
 
     def __call__(self, real: Tensor, noise: Tensor | None = None) -> dict[str, float]:
-        """Move the critic, then the generator; what the example prints.
+        """Move the discriminator, then the generator; what the example prints.
 
         Arguments:
-            real: pictures.
+            real: images.
             noise: to draw of; by default new noise, as in the example.
         """
         count = len(real)
-        self.critic.zero_grad()
+        self.discriminator.zero_grad()
         label = real.new_full((count,), 1.0)
-        verdict = self.critic(real).view(-1)
+        verdict = self.discriminator(real).view(-1)
         cost_real = self.cost(verdict, label)
         cost_real.backward()
         told_real = verdict.mean().item()
 
         drawn = self.generator(torch.randn(count, LATENT, 1, 1) if noise is None else noise)
         label.fill_(0.0)
-        verdict = self.critic(drawn.detach()).view(-1)
+        verdict = self.discriminator(drawn.detach()).view(-1)
         cost_drawn = self.cost(verdict, label)
         cost_drawn.backward()
         told_drawn = verdict.mean().item()
-        cost_critic = cost_real + cost_drawn
-        self.critic_optimizer.step()
+        cost_discriminator = cost_real + cost_drawn
+        self.discriminator_optimizer.step()
 
         self.generator.zero_grad()
         label.fill_(1.0)
-        verdict = self.critic(drawn).view(-1)
+        verdict = self.discriminator(drawn).view(-1)
         cost_generator = self.cost(verdict, label)
         cost_generator.backward()
         told_again = verdict.mean().item()
         self.generator_optimizer.step()
         return {
-            "critic": cost_critic.item(),
+            "discriminator": cost_discriminator.item(),
             "generator": cost_generator.item(),
             "D(x)": told_real,
             "D(G(z)) before": told_drawn,

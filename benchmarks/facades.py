@@ -1,6 +1,6 @@
-"""Fronts of houses, drawn by a program: a map of what is where, and a picture of it.
+"""Fronts of houses, drawn by a program: a map of what is where, and an image of it.
 
-A map says of each pixel whether it is sky, roof, wall, window, door, tree or ground. A picture has the colours of one
+A map says of each pixel whether it is sky, roof, wall, window, door, tree or ground. An image has the colors of one
 house, its bricks, the light of a day and some noise: of one map there are many, and none is an average.
 """
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SKY, ROOF, WALL, WINDOW, DOOR, TREE, GROUND = range(7)
-COLOURS = np.array(
+COLORS = np.array(
     [[70, 130, 180], [120, 40, 30], [200, 180, 140], [40, 40, 90], [110, 70, 30], [40, 120, 50], [128, 128, 128]],
     np.uint8,
 )
@@ -45,8 +45,8 @@ def layout(random: np.random.Generator, side: int) -> Map:
     return found
 
 
-def picture(random: np.random.Generator, where: Map) -> Pixels:
-    """A picture of it, (side, side, 3)."""
+def image(random: np.random.Generator, where: Map) -> Pixels:
+    """An image of it, (side, side, 3)."""
     side = len(where)
     down, over = np.mgrid[:side, :side]
     base = {
@@ -70,7 +70,7 @@ def picture(random: np.random.Generator, where: Map) -> Pixels:
 
 
 def pairs(count: int, side: int, seed: int) -> tuple[Pixels, Pixels, Map]:
-    """Maps in colours and pictures, (count, side, side, 3) both, and the maps as class numbers."""
+    """Maps in colors and images, (count, side, side, 3) both, and the maps as class numbers."""
     random = np.random.default_rng(seed)
     maps = np.stack([layout(random, side) for _ in range(count)])
-    return COLOURS[maps], np.stack([picture(random, where) for where in maps]), maps
+    return COLORS[maps], np.stack([image(random, where) for where in maps]), maps

@@ -1,7 +1,7 @@
-"""Paintings of nothing, drawn by a program: eight manners, each in colours of its own, for what takes a style picture.
+"""Paintings of nothing, drawn by a program: eight manners, each in colors of its own, for what takes a style image.
 
 Oils are short strokes along a stream; dots and pen are what they say; woodcuts are bands of ink; mosaics have grout;
-facets are flat shapes over each other; washes are wet colour on paper; and rings are bands of many colours.
+facets are flat shapes over each other; washes are wet color on paper; and rings are bands of many colors.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Pixels = NDArray[np.uint8]
 Field = NDArray[np.float64]
 Random = np.random.Generator
 # In a palette, and the pixels for one stroke or dot, by how wide it is.
-COLOURS, COVER = 5, 0.12
+COLORS, COVER = 5, 0.12
 
 
 def soft(random: Random, side: int, scale: float) -> Field:
@@ -29,41 +29,41 @@ def soft(random: Random, side: int, scale: float) -> Field:
 
 
 def palette(random: Random) -> Field:
-    """Colours that go together, (COLOURS, 3), from dark to light."""
+    """Colors that go together, (COLORS, 3), from dark to light."""
     hue, turn = random.uniform(0, 1), random.choice([0.08, 0.33, 0.5])
-    hues = (hue + turn * random.integers(0, 2, COLOURS) + random.normal(0, 0.03, COLOURS)) % 1
-    light = np.linspace(0.15, 0.95, COLOURS) + random.normal(0, 0.03, COLOURS)
-    strong = random.uniform(0.35, 0.95, COLOURS)
+    hues = (hue + turn * random.integers(0, 2, COLORS) + random.normal(0, 0.03, COLORS)) % 1
+    light = np.linspace(0.15, 0.95, COLORS) + random.normal(0, 0.03, COLORS)
+    strong = random.uniform(0.35, 0.95, COLORS)
     waves = np.clip(np.abs((hues[:, None] * 6 + np.array([0, 4, 2])) % 6 - 3) - 1, 0, 1)
     found: Field = 255 * np.clip(light[:, None] * (1 - strong[:, None] * (1 - waves)), 0, 1)
     return found
 
 
-def coloured(colours: Field, field: Field) -> Field:
-    """The colours of a palette for values of a field, mixed with their neighbours."""
-    at = np.clip((field + 1.5) / 3, 0, 1) * (COLOURS - 1)
-    low = np.minimum(at.astype(int), COLOURS - 2)
+def colored(colors: Field, field: Field) -> Field:
+    """The colors of a palette for values of a field, mixed with their neighbors."""
+    at = np.clip((field + 1.5) / 3, 0, 1) * (COLORS - 1)
+    low = np.minimum(at.astype(int), COLORS - 2)
     share = (at - low)[..., None]
-    found: Field = colours[low] * (1 - share) + colours[low + 1] * share
+    found: Field = colors[low] * (1 - share) + colors[low + 1] * share
     return found
 
 
 def _marks(random: Random, side: int, long: float, wide: float) -> Pixels:
     """Strokes along a stream, or dots where they are as long as wide."""
-    colours, field = palette(random), soft(random, side, side / 5)
+    colors, field = palette(random), soft(random, side, side / 5)
     turn = np.pi * soft(random, side, side / 3)
-    canvas = Image.fromarray(coloured(colours, field).astype(np.uint8))
+    canvas = Image.fromarray(colored(colors, field).astype(np.uint8))
     pen = ImageDraw.Draw(canvas)
     for _ in range(int(side * side / (COVER * max(1.0, long) * wide * 8))):
         y, x = random.integers(0, side, 2)
-        colour = coloured(colours, np.array(field[y, x] + random.normal(0, 0.5)))
-        colour = np.clip(colour + random.normal(0, 14, 3), 0, 255).astype(int)
+        color = colored(colors, np.array(field[y, x] + random.normal(0, 0.5)))
+        color = np.clip(color + random.normal(0, 14, 3), 0, 255).astype(int)
         if long <= wide:
-            pen.ellipse([x - wide / 2, y - wide / 2, x + wide / 2, y + wide / 2], fill=tuple(colour))
+            pen.ellipse([x - wide / 2, y - wide / 2, x + wide / 2, y + wide / 2], fill=tuple(color))
             continue
         way = turn[y, x] + random.normal(0, 0.15)
         across, down = long / 2 * np.cos(way), long / 2 * np.sin(way)
-        pen.line([x - across, y - down, x + across, y + down], fill=tuple(colour), width=max(1, round(wide)))
+        pen.line([x - across, y - down, x + across, y + down], fill=tuple(color), width=max(1, round(wide)))
     return np.asarray(canvas)
 
 
@@ -108,44 +108,44 @@ def mosaic(random: Random, side: int) -> Pixels:
     near, next_ = np.sqrt(np.sort(np.take_along_axis(apart, two, 1), 1)).T
     field = soft(random, side, side / 4)
     at = np.clip(stones, 0, side - 1).astype(int)
-    colours = coloured(palette(random), field[at[:, 0], at[:, 1]] + random.normal(0, 0.35, len(stones)))
+    colors = colored(palette(random), field[at[:, 0], at[:, 1]] + random.normal(0, 0.35, len(stones)))
     own = two[np.arange(len(two)), np.take_along_axis(apart, two, 1).argmin(1)]
-    found = np.where((next_ - near < 1.8)[:, None], random.uniform(20, 60, 3), colours[own])
+    found = np.where((next_ - near < 1.8)[:, None], random.uniform(20, 60, 3), colors[own])
     return np.clip(found, 0, 255).astype(np.uint8).reshape(side, side, 3)
 
 
 def facets(random: Random, side: int) -> Pixels:
     """Flat shapes over each other, dark at their edges."""
-    colours = palette(random)
-    canvas = Image.fromarray(coloured(colours, soft(random, side, side / 2)).astype(np.uint8))
+    colors = palette(random)
+    canvas = Image.fromarray(colored(colors, soft(random, side, side / 2)).astype(np.uint8))
     pen = ImageDraw.Draw(canvas)
     for _ in range(160):
         middle, size = random.uniform(0, side, 2), side * random.uniform(0.05, 0.16)
         ways = np.sort(random.uniform(0, 2 * np.pi, int(random.integers(3, 6))))
         corners = middle + size * np.stack([np.cos(ways), np.sin(ways)], 1)
-        colour = coloured(colours, np.array(random.normal(0, 1.0))).astype(int)
-        pen.polygon([tuple(c) for c in corners], fill=tuple(colour), outline=(25, 20, 30))
+        color = colored(colors, np.array(random.normal(0, 1.0))).astype(int)
+        pen.polygon([tuple(c) for c in corners], fill=tuple(color), outline=(25, 20, 30))
     return np.asarray(canvas)
 
 
 def wash(random: Random, side: int) -> Pixels:
-    """Wet colour with darker rims, on grained paper."""
-    colours, field = palette(random), soft(random, side, side / 7)
+    """Wet color with darker rims, on grained paper."""
+    colors, field = palette(random), soft(random, side, side / 7)
     levels = np.round(1.5 * field) / 1.5
     rims = sum(np.abs(slope) for slope in np.gradient(levels)) > 0
     soft_rims = np.asarray(Image.fromarray((255 * rims).astype(np.uint8)).filter(ImageFilter.GaussianBlur(1.2)))
     grain = 6 * soft(random, side, 2)
-    found = 0.75 * coloured(colours, 0.7 * levels + 0.3 * field) + 0.25 * 250 + grain[..., None]
+    found = 0.75 * colored(colors, 0.7 * levels + 0.3 * field) + 0.25 * 250 + grain[..., None]
     return np.clip(found - 0.35 * soft_rims[..., None], 0, 255).astype(np.uint8)
 
 
 def rings(random: Random, side: int) -> Pixels:
-    """Bands of many colours around two middles."""
+    """Bands of many colors around two middles."""
     down, over = np.mgrid[:side, :side]
     middles = random.uniform(-0.2, 1.2, (2, 2)) * side
     far = np.minimum(*(np.hypot(down - y, over - x) for y, x in middles)) + side / 40 * soft(random, side, side / 8)
     wide = side * random.uniform(0.03, 0.05)
-    kinds = random.permutation(200) % COLOURS
+    kinds = random.permutation(200) % COLORS
     found = palette(random)[kinds[(far / wide).astype(int).clip(0, 199)]]
     found[np.abs(far / wide - np.round(far / wide)) < 0.12] = 30
     return found.astype(np.uint8)

@@ -4,12 +4,12 @@
     python benchmarks/quality_classifiers.py --only mixture     one part; the results of the others are kept
 
 - mixture: per-class mixtures of probabilistic PCAs on MNIST and Fashion-MNIST. K, q and the borrowed rows are chosen on
-  6,000 held-out training pictures, then all 60,000 are fitted and the 10,000 test pictures measured once.
-- missing: the same on MNIST with the 13 × 13 centre block (21.6 % of the pixels) hidden in use and integrated out; K, q
-  and the borrowed rows are chosen by the accuracy with the block hidden on the held-out pictures: more and smaller
+  6,000 held-out training images, then all 60,000 are fitted and the 10,000 test images measured once.
+- missing: the same on MNIST with the 13 × 13 center block (21.6 % of the pixels) hidden in use and integrated out; K, q
+  and the borrowed rows are chosen by the accuracy with the block hidden on the held-out images: more and smaller
   Gaussians than without it.
 - deep: class-conditional VAEs (`--density vae`) on both sets, the label by Bayes' rule over importance-weighted bounds.
-- unlabelled: 100 labels among 60,000 pictures, five draws of the labels. A VAE reads all pictures without labels,
+- unlabeled: 100 labels among 60,000 images, five draws of the labels. A VAE reads all images without labels,
   kernels in its codes (`--density kde`) spread the labels; their width is chosen on a sixth draw of labels.
 - curves: naive Bayes against logistic regression on eleven tables, error against training rows (*On Discriminative vs.
   Generative Classifiers (Ng, Jordan, 2001)*), and where the curves cross.
@@ -63,10 +63,10 @@ DEEP_GOALS = {"mnist": 0.988, "fashion-mnist": 0.89}
 GOALS = {"mnist": 0.977, "fashion-mnist": 0.865}
 
 
-# ---- pictures
+# ---- images
 
 
-def pictures(name: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+def images(name: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Training and test pixels in [0, 1], and class numbers."""
     source: Any = idx_source(shared(name), name)
     x = torch.from_numpy(source.array.reshape(len(source.array), -1).astype(np.float32) / 255)
@@ -96,8 +96,8 @@ def right(model: GenerativeClassifier, x: torch.Tensor, y: torch.Tensor, seen: t
 def chosen_mixture(
     record: Record, name: str, grid: list[tuple[int, int, float]], quick: bool, seen: torch.Tensor | None = None
 ) -> tuple[GenerativeClassifier, dict[str, Any]]:
-    """The best of the grid on held-out pictures, fitted again to all training pictures, and what was tried."""
-    x, y, _, _ = pictures(name)
+    """The best of the grid on held-out images, fitted again to all training images, and what was tried."""
+    x, y, _, _ = images(name)
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(record.seed))
     held, fit = order[:6000], order[6000:] if not quick else order[6000:12000]
     tried = []
@@ -119,7 +119,7 @@ def standard_error(share: float, count: int) -> float:
 def mixtures(record: Record, quick: bool) -> None:
     for name, goal in GOALS.items():
         model, how = chosen_mixture(record, name, GRID, quick)
-        _, _, x, y = pictures(name)
+        _, _, x, y = images(name)
         value = right(model, x, y)
         record.add(
             "test accuracy", f"mixture of PPCA per class, {name}", round(value, 4), goal=goal, better="higher",
@@ -132,16 +132,16 @@ def missing(record: Record, quick: bool) -> None:
     block[7:20, 8:21] = False
     seen = block.flatten()
     model, how = chosen_mixture(record, "mnist", GRID_MISSING, quick, seen)
-    _, _, x, y = pictures("mnist")
+    _, _, x, y = images("mnist")
     value = right(model, x, y, seen)
     record.add(
-        "test accuracy, 13 × 13 centre block missing", "mixture of PPCA per class, mnist", round(value, 4), goal=0.85,
+        "test accuracy, 13 × 13 center block missing", "mixture of PPCA per class, mnist", round(value, 4), goal=0.85,
         better="higher", standard_error=standard_error(value, len(y)), nothing_missing=round(right(model, x, y), 4),
         block_black_instead=round(right(model, x * seen, y), 4), **how,
     )  # fmt: skip
     dials = {**DEEP, "reach": 0, "gaps": 0.6, "steps": 10_000}
     run_deep(
-        record, "mnist", dials, quick, "test accuracy, 13 × 13 centre block missing", goal=0.85, samples=64, seen=block
+        record, "mnist", dials, quick, "test accuracy, 13 × 13 center block missing", goal=0.85, samples=64, seen=block
     )
 
 
@@ -149,7 +149,7 @@ def run_deep(
     record: Record, name: str, dials: dict[str, Any], quick: bool, metric: str, *, goal: float, samples: int,
     seen: torch.Tensor | None = None,
 ) -> None:  # fmt: skip
-    """Train a class-conditional VAE, and label the test pictures, or what is seen of them, by Bayes' rule."""
+    """Train a class-conditional VAE, and label the test images, or what is seen of them, by Bayes' rule."""
     with tempfile.TemporaryDirectory() as folder:
         begun = time.perf_counter()
         dials = {**dials, "steps": 100} if quick else dials
@@ -174,7 +174,7 @@ def run_deep(
         record.add(
             metric, f"class-conditional VAE, {name}", round(value, 4), goal=goal, better="higher",
             standard_error=standard_error(value, len(test)), importance_samples=samples,
-            minutes_training=round(trained / 60, 1), minutes_labelling=round((time.perf_counter() - begun) / 60, 1),
+            minutes_training=round(trained / 60, 1), minutes_labeling=round((time.perf_counter() - begun) / 60, 1),
             dials={**dials, "overrides": NETWORK},
         )  # fmt: skip
 
@@ -198,7 +198,7 @@ def error_with_few_labels(codes: torch.Tensor, y: torch.Tensor, width: float, se
     return float((model.decide(Batch(test.x)) != test.y).double().mean())
 
 
-def unlabelled(record: Record, quick: bool) -> None:
+def unlabeled(record: Record, quick: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         begun = time.perf_counter()
         dials = {**READER, "steps": 100} if quick else READER
@@ -211,7 +211,7 @@ def unlabelled(record: Record, quick: bool) -> None:
         model = run.pipeline.model
         keep_pages()
         route_float32(True)
-        x, y, x_test, y_test = pictures("mnist")
+        x, y, x_test, y_test = images("mnist")
         if quick:
             x, y = x[:3000], y[:3000]
         with torch.inference_mode():
@@ -219,7 +219,7 @@ def unlabelled(record: Record, quick: bool) -> None:
                 torch.cat([model.encode(part) for part in a.view(-1, 1, 28, 28).split(1000)])  # type: ignore[operator]
                 for a in (x, x_test)
             )
-    # The sixth draw is judged on training pictures, whose labels no model of the other five sees.
+    # The sixth draw is judged on training images, whose labels no model of the other five sees.
     judged = Batch(codes[:10_000], y[:10_000])
     tried = {width: error_with_few_labels(codes, y, width, 1000 + record.seed, judged) for width in WIDTHS}
     print(tried, flush=True)
@@ -322,7 +322,7 @@ def cross(naive: list[tuple[float, float, float]], logistic: list[tuple[float, f
     return float(naive[0][0])
 
 
-PARTS = {"mixture": mixtures, "missing": missing, "deep": deep, "unlabelled": unlabelled, "curves": curves}
+PARTS = {"mixture": mixtures, "missing": missing, "deep": deep, "unlabeled": unlabeled, "curves": curves}
 
 
 def main() -> None:

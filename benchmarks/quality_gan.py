@@ -9,16 +9,16 @@ Points: the mixtures of *PacGAN: The power of two samples in generative adversar
 2018)*, 2,500 draws, the mean and the worst of the seeds; a perfect sampler has 98.9 % within 3 σ. Its best figures are
 24.8 modes, 93.6 % and a reverse KL of 0.04 (25 modes), 7.9 modes and 0.07 (8 modes).
 
-Stacked digits: three digits of MNIST as three colours; 26,000 draws (and 240,000, whose KL is nearly free of bias), the
+Stacked digits: three digits of MNIST as three colors; 26,000 draws (and 240,000, whose KL is nearly free of bias), the
 kinds told by a classifier of single digits. Best published: 0.031 (*Maximum Entropy Generators for Energy-Based Models
 (Kumar, Ozair, Goyal, Courville, Bengio, 2019)*).
 
-Kinds: label fidelity is the share of 10,000 drawn pictures that a judge takes for what was asked for; the
-classification accuracy score is how often a classifier is right on the test pictures that learned from 60,000 drawn
-pictures alone, in 6,000 steps. Dials were chosen on validation pictures.
+Kinds: label fidelity is the share of 10,000 drawn images that a judge takes for what was asked for; the
+classification accuracy score is how often a classifier is right on the test images that learned from 60,000 drawn
+images alone, in 6,000 steps. Dials were chosen on validation images.
 
-A judge that is wrong of one real picture in twelve finds as many drawn ones to be of another kind, however they are
-drawn. So that of clothes, where kinds are alike, is the mean of three classifiers, which learned from pictures and
+A judge that is wrong of one real image in twelve finds as many drawn ones to be of another kind, however they are
+drawn. So that of clothes, where kinds are alike, is the mean of three classifiers, which learned from images and
 their mirror images; that of digits is one. How often it is right of real ones is kept beside.
 """
 
@@ -56,7 +56,7 @@ from seisei.training.loop import Training
 
 RING = [(math.cos(math.tau * i / 8), math.sin(math.tau * i / 8)) for i in range(8)]
 GRID = [(float(a), float(b)) for a in range(-4, 5, 2) for b in range(-4, 5, 2)]
-# Centres, σ, steps, and the goal of the reverse KL.
+# Centers, σ, steps, and the goal of the reverse KL.
 MIXTURES = {"ring": (RING, 0.01, 10_000, 0.01), "grid": (GRID, 0.05, 25_000, 0.02)}
 POINTS: dict[str, Any] = {"width": 128, "batch": 256, "learning_rate": 2e-3}
 DRAWN, REACHED = 2500, 0.98
@@ -82,16 +82,16 @@ JUDGES = {"mnist": (1, False), "fashion-mnist": (3, True)}
 
 def points(kind: str, seed: int) -> dict[str, list[float]]:
     """10,000 points of a mixture, as columns of a table."""
-    centres, deviation, _, _ = MIXTURES[kind]
+    centers, deviation, _, _ = MIXTURES[kind]
     random = np.random.default_rng(seed)
-    at = np.array(centres)[random.integers(len(centres), size=10_000)] + random.normal(0, deviation, (10_000, 2))
+    at = np.array(centers)[random.integers(len(centers), size=10_000)] + random.normal(0, deviation, (10_000, 2))
     return {"x": at[:, 0].tolist(), "y": at[:, 1].tolist()}
 
 
 def play_points(kind: str, seed: int, steps: int) -> tuple[int, float, float, float]:
     """Modes hit, the share within 3 σ, the reverse KL, and the seconds of one training."""
     torch.set_num_threads(1)
-    centres, deviation, _, _ = MIXTURES[kind]
+    centers, deviation, _, _ = MIXTURES[kind]
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         run = seisei.train(
@@ -100,13 +100,13 @@ def play_points(kind: str, seed: int, steps: int) -> tuple[int, float, float, fl
         )  # fmt: skip
         seconds = time.perf_counter() - begun
         drawn = np.array([[row["x"], row["y"]] for row in run.sample(DRAWN, seed=seed)], dtype=np.float64)
-    found = on_mixture(drawn, centres, deviation)
+    found = on_mixture(drawn, centers, deviation)
     return found.modes.hit, found.quality.value, found.modes.divergence.value, seconds
 
 
 def measure_points(record: Record, kind: str, count: int, asked: int | None) -> None:
     """Every seed in a process of its own, as many at once as there are cores for this one."""
-    centres, _, full, limit = MIXTURES[kind]
+    centers, _, full, limit = MIXTURES[kind]
     steps = asked or full
     seeds_ = range(record.seed, record.seed + count)
 
@@ -119,8 +119,8 @@ def measure_points(record: Record, kind: str, count: int, asked: int | None) -> 
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         hit, share, divergence, seconds = zip(*pool.map(alone, seeds_), strict=True)
-    setting = f"{kind} of {len(centres)}, {count} seeds, {steps:,} steps"
-    record.add("modes, fewest of the seeds", setting, min(hit), goal=len(centres), better="higher")
+    setting = f"{kind} of {len(centers)}, {count} seeds, {steps:,} steps"
+    record.add("modes, fewest of the seeds", setting, min(hit), goal=len(centers), better="higher")
     figures: tuple[tuple[str, tuple[float, ...], float, Literal["higher", "lower"]], ...] = (
         ("share within 3 σ", share, REACHED, "higher"),
         ("reverse KL", divergence, limit, "lower"),
@@ -136,7 +136,7 @@ def measure_points(record: Record, kind: str, count: int, asked: int | None) -> 
 
 
 class Mirrored(Loader):
-    """Every picture, or its mirror image."""
+    """Every image, or its mirror image."""
 
     def at(self, step: int) -> Batch:
         batch = super().at(step)
@@ -145,7 +145,7 @@ class Mirrored(Loader):
 
 
 class Judge:
-    """What kind a picture is of, by the mean of some classifiers that have seen the training pictures only."""
+    """What kind an image is of, by the mean of some classifiers that have seen the training images only."""
 
     def __init__(self, data: Dataset, steps: int, count: int = 1, mirrored: bool = False) -> None:
         self.members = []
@@ -161,10 +161,10 @@ class Judge:
             assert shown is not None, "weights that are not finite"
             self.members.append(shown.model.eval())
 
-    def __call__(self, pictures: Tensor) -> Tensor:
-        """The kinds of pictures, (N, 1, H, W) of values from 0 to 1."""
+    def __call__(self, images: Tensor) -> Tensor:
+        """The kinds of images, (N, 1, H, W) of values from 0 to 1."""
         with torch.inference_mode():
-            p = [sum(m.log_posterior(Batch(part)).exp() for m in self.members) for part in pictures.split(500)]
+            p = [sum(m.log_posterior(Batch(part)).exp() for m in self.members) for part in images.split(500)]
             return torch.cat(p).argmax(1)
 
 
@@ -199,12 +199,12 @@ def measure_kinds(record: Record, name: str, full: bool, quick: bool, kept: bool
     test = data.subset(data.splits["test"])
     assert test.y is not None
     own = float((judge(test.batch(torch.arange(len(test))).x) == test.y).double().mean())
-    record.add("judge right on real test pictures", setting, own, goal=None, better="higher")
+    record.add("judge right on real test images", setting, own, goal=None, better="higher")
     count = 200 if quick else 10_000
     asked = test.y[:count]
     names = cast(Label, data.schema.y).names
     raw = pipeline.sample(count, seed=record.seed + 1, label=[names[int(k)] for k in asked])
-    drawn = torch.stack([data.schema.x.unpack(data.schema.x.pack(picture)) for picture in raw])
+    drawn = torch.stack([data.schema.x.unpack(data.schema.x.pack(image)) for image in raw])
     right = float((judge(drawn) == asked).double().mean())
     error = (right * (1 - right) / count) ** 0.5
     record.add("label fidelity", setting, right, goal=goal["lf"], better="higher", error=error)
@@ -215,7 +215,7 @@ def measure_kinds(record: Record, name: str, full: bool, quick: bool, kept: bool
     record.add(
         "classification accuracy score", setting, made.value, goal=goal["cas"], better="higher", error=made.error
     )
-    record.add("the same, learned from real pictures", setting, real.value, goal=None, better="higher")
+    record.add("the same, learned from real images", setting, real.value, goal=None, better="higher")
     found = {score["name"]: score for score in run.evaluate(split="test", most=2000)["scores"]}
     for score in ("Fréchet distance", "Fréchet distance inside classes", "coverage", "copies"):
         better = found[score]["better"]
@@ -224,7 +224,7 @@ def measure_kinds(record: Record, name: str, full: bool, quick: bool, kept: bool
 
 
 def stacked(count: int, seed: int) -> tuple[np.ndarray, Dataset]:
-    """Pictures of three digits, one in each colour, and the data set of the single ones."""
+    """Images of three digits, one in each color, and the data set of the single ones."""
     data = read_dataset(shared("mnist"), labels=True)
     train = data.splits["train"]
     which = torch.randint(len(train), (count, 3), generator=seeds.generator(seed, "stacked"))
@@ -236,10 +236,10 @@ def measure_stacked(record: Record, full: bool, quick: bool) -> None:
     """A thousand modes."""
     dials = {**STACKED[full], **({"steps": 50} if quick else {})}
     setting = f"stacked digits, {dials['steps']:,} steps of {dials.get('batch', 64)}"
-    pictures, single = stacked(2000 if quick else 100_000, record.seed)
+    images, single = stacked(2000 if quick else 100_000, record.seed)
     begun = time.perf_counter()
     run = seisei.train(
-        "gan", {"x": pictures}, output=Path("runs") / "benchmark-stacked", overwrite=True, seed=record.seed,
+        "gan", {"x": images}, output=Path("runs") / "benchmark-stacked", overwrite=True, seed=record.seed,
         report=False, precision="bf16", **dials,
     )  # fmt: skip
     record.add("minutes of training", setting, (time.perf_counter() - begun) / 60, goal=120, better="lower")

@@ -4,12 +4,12 @@
     python benchmarks/quality_style.py --full       the setting for a GPU, stated beside that for two cores
 
 Contents are the photographs of Caltech-101, 128×128, styles are drawn by a program (`paintings`), eight manners, each
-painting in colours of its own. Distances are those of `seisei.evaluation.style_transfer.apart`, means over held-out
+painting in colors of its own. Distances are those of `seisei.evaluation.style_transfer.apart`, means over held-out
 photographs beside held-out paintings: of one network in one pass, of descending on the pixels of a few of them, and
-of the photograph in the painting's colours and nothing else, which is what both are to beat. The judge is a bank of
+of the photograph in the painting's colors and nothing else, which is what both are to beat. The judge is a bank of
 random filters that neither the network was trained with (32 of 7×7) nor the descent goes by (64 of 7×7): 96 of 9×9.
 In fp32 (bf16 is quicker where the processor has it: `--precision bf16`); `--kept` measures the run that is there;
-`--sheets` keeps a picture of the answers in docs/images.
+`--sheets` keeps an image of the answers in docs/images.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from seisei import catalog
 from seisei.evaluation.style_transfer import apart, features_of
 from seisei.modalities.image_io import png_bytes
 from seisei.modalities.pixels import grid
-from seisei.models.style import optimise
+from seisei.models.style import optimize
 from seisei.nn.style.color_transfer import matched
 from seisei.nn.style.random_filters import Filters
 
 RUNS, IMAGES = Path("runs"), Path(__file__).parents[1] / "docs" / "images"
 PAINTINGS, SIDE, FEW, ROUNDS = 192, 128, 8, 100
 DIALS: tuple[dict[str, Any], dict[str, Any]] = ({"steps": 3000}, {"steps": 60_000, "batch": 16})
-# What is left of the way to the style, of what colours alone leave; and of the form at least this share.
+# What is left of the way to the style, of what colors alone leave; and of the form at least this share.
 HALF, FORM = 0.5, 0.5
 JUDGE: dict[str, Any] = {"count": 96, "reach": 4}
 
@@ -66,11 +66,11 @@ def measure(record: Record, run: Any, quick: bool, sheets: bool) -> None:
     steps = run.recipe["plan"]["steps"]
     record.add("minutes of training", f"{steps:,} steps", minutes(run), goal=60, better="lower")
     few = torch.arange(len(x))[:: len(x) // FEW][:FEW]
-    ways = {"the painting's colours alone": matched(x, y).clamp(0, 1)}
+    ways = {"the painting's colors alone": matched(x, y).clamp(0, 1)}
     ways |= {f"one pass, strength {a:g}": in_one_pass(model, x, y, a) for a in (0.5, 1.0)}
     others, judge = features_of(None), Filters(**JUDGE).eval()
     slow = [
-        optimise(others, *pair, strides=others.strides, steps=3 if quick else ROUNDS).clamp(0, 1)
+        optimize(others, *pair, strides=others.strides, steps=3 if quick else ROUNDS).clamp(0, 1)
         for pair in zip(x[few].split(1), y[few].split(1), strict=True)
     ]
     # Descending takes long: it is measured on a few, beside what else is made of the same. The last way is to be good.
@@ -80,8 +80,8 @@ def measure(record: Record, run: Any, quick: bool, sheets: bool) -> None:
         for way, of in made.items():
             goal = FORM if way == last else None
             far[way] = add(record, f"{way}, {beside}", judge, of, x[chosen], y[chosen], goal)
-        quotient = far[last] / far["the painting's colours alone"]
-        record.add("style distance", f"{last} ÷ colours alone, {beside}", quotient, goal=HALF, better="lower")
+        quotient = far[last] / far["the painting's colors alone"]
+        record.add("style distance", f"{last} ÷ colors alone, {beside}", quotient, goal=HALF, better="lower")
     if sheets:
         rows = [x[few], y[few], *(of[few] for of in ways.values()), torch.cat(slow)]
         pixels = (torch.cat(rows) * 255).round().byte().permute(0, 2, 3, 1).numpy()
@@ -109,7 +109,7 @@ def main() -> None:
     parser = options(__doc__ or "")
     parser.add_argument("--full", action="store_true", help="the setting for a GPU")
     parser.add_argument("--kept", action="store_true", help="measure the run that is there")
-    parser.add_argument("--sheets", action="store_true", help="keep a picture of the answers in docs/images")
+    parser.add_argument("--sheets", action="store_true", help="keep an image of the answers in docs/images")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     told = parser.parse_args()
     catalog.fill()

@@ -1,9 +1,9 @@
-"""Test negative log-likelihood on static binarised MNIST.
+"""Test negative log-likelihood on static binarized MNIST.
 
     python benchmarks/quality_vae.py            about an hour on two cores
 
 Protocol: the fixed 50,000 / 10,000 / 10,000 division; the bound log 1/K Σ p(x, z_k)/q(z_k | x) with K = 5,000
-importance samples on all 10,000 test pictures; everything about the models was chosen on the validation part
+importance samples on all 10,000 test images; everything about the models was chosen on the validation part
 (docs/log.md). One Gaussian layer of 40 latents, residual convolutions, pixels independent given z. Published by a
 unified VAE library in this protocol: VAE 89.78, IWAE (K = 50) 86.82, VampPrior (500) 85.79.
 """
@@ -42,7 +42,7 @@ MODELS: dict[str, dict[str, Any]] = {
 
 
 def negative_log_likelihood(pipeline: Pipeline, x: Any, *, samples: int, seed: int, bf16: bool) -> Any:
-    """−log p(x) of each picture, in nats."""
+    """−log p(x) of each image, in nats."""
     batches = [x.batch(torch.arange(i, min(i + 20, len(x)))) for i in range(0, len(x), 20)]
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         return -likelihoods(pipeline.model, batches, samples=samples, seed=seed)  # type: ignore[arg-type]

@@ -1,16 +1,16 @@
-"""How well codes are used, what they keep of pictures, and what a prior over them draws.
+"""How well codes are used, what they keep of images, and what a prior over them draws.
 
     python benchmarks/quality_vq.py codebooks     K of 512, 1,024 and 16,384 on clothes and on photographs
     python benchmarks/quality_vq.py levels        one grid against two, at equal bits, on photographs (`--sheets`)
     python benchmarks/quality_vq.py prior         clothes drawn of a kind, from codes
-    python benchmarks/quality_vq.py pixels        nats of a Transformer over pixels, static binarised MNIST
+    python benchmarks/quality_vq.py pixels        nats of a Transformer over pixels, static binarized MNIST
     python benchmarks/quality_vq.py all --full    the settings for a GPU, stated beside those for two cores
 
 One thread, fp32 (bf16 is quicker where the processor has it: `--precision bf16`); `--kept` measures runs that are
-there instead of training them again. Everything is measured on test pictures. Used: the share of all codes that they
+there instead of training them again. Everything is measured on test images. Used: the share of all codes that they
 use at all; the perplexity is exp of the entropy of the codes, and would be K if all came equally often. A code is
 worth log2 K bits where bits are compared. The classification accuracy score is how often a classifier is right on the
-test pictures that learned from 20,000 (60,000) drawn ones alone. The likelihood of pixels is exact.
+test images that learned from 20,000 (60,000) drawn ones alone. The likelihood of pixels is exact.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ PIXELS = (
     {"steps": 8000, "batch": 32, "width": 160, "layers": 6, "heads": 5, "dropout": 0.05, "learning_rate": 2e-3},
     {"steps": 60_000, "batch": 128, "width": 384, "layers": 8, "heads": 6},
 )
-# Drawn pictures that a classifier learns from, and its updates: on two cores, and for a GPU.
+# Drawn images that a classifier learns from, and its updates: on two cores, and for a GPU.
 LESSONS = ((20_000, 2000), (60_000, 6000))
 
 
@@ -74,14 +74,14 @@ def trained(recipe: str, data: Any, name: str, seed: int, **dials: Any) -> tuple
 
 
 def measure_codec(record: Record, run: Any, setting: str, goals: bool) -> float:
-    """How well the codes of test pictures are used, and the PSNR of what comes back."""
+    """How well the codes of test images are used, and the PSNR of what comes back."""
     data, pipeline = run.data(), run.pipeline
     test = data.subset(data.splits["test"])
     codes = torch.as_tensor(pipeline.encode(test))
     levels = usage(codes, pipeline.model.segments)
     for number, told in enumerate(levels, 1):
         level = f", level {number} of {len(levels)}" if len(levels) > 1 else ""
-        where = f"{setting}, {len(test):,} pictures{level}"
+        where = f"{setting}, {len(test):,} images{level}"
         record.add("codes used", where, told["used"], goal=USED if goals else None, better="higher")
         even = told["perplexity"] / told["codes"]
         record.add("perplexity, of all codes", where, even, goal=EVEN if goals else None, better="higher")
@@ -93,7 +93,7 @@ def measure_codec(record: Record, run: Any, setting: str, goals: bool) -> float:
         ]
     psnr = -10 * float(np.log10(sum(error) / len(test)))
     record.add("PSNR, dB of the mean error", setting, psnr, goal=None, better="higher")
-    record.add("bits of a picture's codes", setting, pipeline.bits, goal=None, better="lower")
+    record.add("bits of an image's codes", setting, pipeline.bits, goal=None, better="lower")
     return psnr
 
 
@@ -142,8 +142,8 @@ def grids_sheet(one: Any, two: Any) -> Any:
     for first, second in ((0, 0), (0, 1), (1, 0)):
         given = torch.cat([codes[0].roll(first, 0), codes[1].roll(second, 0)], 1)
         rows.append(two.pipeline.model.decode(given))
-    pictures = (torch.cat(rows).clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
-    return grid(list(pictures), SHOWN, enlarge=1)
+    images = (torch.cat(rows).clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    return grid(list(images), SHOWN, enlarge=1)
 
 
 def measure_prior(record: Record, full: bool, quick: bool) -> None:
@@ -165,7 +165,7 @@ def measure_prior(record: Record, full: bool, quick: bool) -> None:
     )  # fmt: skip
     goal = 0.75
     record.add("classification accuracy score", setting, made.value, goal=goal, better="higher", error=made.error)
-    record.add("the same, learned from real pictures", setting, real.value, goal=None, better="higher")
+    record.add("the same, learned from real images", setting, real.value, goal=None, better="higher")
     test = run.data().subset(run.data().splits["test"][:1000])
     told = run.pipeline.predict(test)
     right = float(np.mean(told.labels == told.truth))
@@ -187,7 +187,7 @@ def measure_pixels(record: Record, full: bool, quick: bool) -> None:
     assert not found.bound
     error = float(found.nats.std() / len(found.nats) ** 0.5)
     goal = 78.0 if full else 82.0
-    record.add("nats of a test picture", setting, -float(found.nats.mean()), goal=goal, better="lower", error=error)
+    record.add("nats of a test image", setting, -float(found.nats.mean()), goal=goal, better="lower", error=error)
     record.add("minutes of training", setting, spent, goal=90, better="lower")
 
 
@@ -204,7 +204,7 @@ def main() -> None:
     parser.add_argument("what", nargs="+", choices=[*MEASURES, "all"])
     parser.add_argument("--full", action="store_true", help="the settings for a GPU")
     parser.add_argument("--kept", action="store_true", help="measure the runs that are there")
-    parser.add_argument("--sheets", action="store_true", help="keep pictures of what grids tell in docs/images")
+    parser.add_argument("--sheets", action="store_true", help="keep images of what grids tell in docs/images")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     told = parser.parse_args()
     global KEPT, PRECISION, SHEETS

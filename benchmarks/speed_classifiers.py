@@ -3,8 +3,8 @@
     python benchmarks/speed_classifiers.py      about four minutes on two cores
 
 MNIST, 60,000 × 784, float32, with normal noise of σ = 0.1 on the pixels so that every covariance has full rank and
-neither side needs regularisation. Side by side in one process, in turn, several times over; medians of seconds and of
-the ratios round by round, and the accuracy of both on the 10,000 test pictures.
+neither side needs regularization. Side by side in one process, in turn, several times over; medians of seconds and of
+the ratios round by round, and the accuracy of both on the 10,000 test images.
 """
 
 from __future__ import annotations

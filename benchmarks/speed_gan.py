@@ -3,29 +3,29 @@
     python benchmarks/speed_gan.py                  about six minutes on two cores
     python benchmarks/speed_gan.py --network own    the step of the recipe gan with its own networks, for information
 
-The networks of the plain PyTorch example of a DCGAN (see `dcgan.py`) at batch 64 on photographs of 64×64 in colour
+The networks of the plain PyTorch example of a DCGAN (see `dcgan.py`) at batch 64 on photographs of 64×64 in color
 (Caltech-101, made smaller by our reader), in turn, several times over in one process; medians of images per second and
 of the ratios round by round:
 
 - seisei, bf16 and fp32: `Training.advance` with the loader, averaged weights, the norm of the gradient and everything
   else that is on by default;
 - bare, same levers, bf16 and fp32: a plain loop over the same networks and costs with channels_last, fused Adam and a
-  critic that is a constant in the generator's move;
-- DCGAN example: its own iteration, fp32, with torch's defaults. Its pictures are decoded and scaled beforehand, and
+  discriminator that is a constant in the generator's move;
+- DCGAN example: its own iteration, fp32, with torch's defaults. Its images are decoded and scaled beforehand, and
   gathered without worker processes.
 
-All move the generator by the pictures that the critic has just judged.
+All move the generator by the images that the discriminator has just judged.
 
 Freed memory is kept by the process (`keep_pages`) for all alike, which makes the example faster too. As it is published
 it would give it back: a second one, in a process of its own that waits while others are measured, does so. There is a
 goal against both.
 
-The example's norms see real and drawn pictures apart, ours see both at once: here our critic is made to judge batch by
-batch (`Judge`), so that all play the same game. To show it, ours and the example start from the same weights and are
-given the same pictures and noise, and the players' costs are compared: in float64
-over ten updates, at a smaller batch, and in float32 at the first. Later float32 says nothing: Adam's first steps have
-the size of the rate and the sign of the gradient, also where this is rounding, and the game does the rest. How far that
-goes is kept for ours beside the example and, as a measure of it, for the example beside itself in channels_last.
+The example's norms see real and drawn images apart, ours see both at once: here our discriminator is made to judge
+batch by batch (`Judge`), so that all play the same game. To show it, ours and the example start from the same weights
+and are given the same images and noise, and the players' costs are compared: in float64 over ten updates, at a
+smaller batch, and in float32 at the first. Later float32 says nothing: Adam's first steps have the size of the rate
+and the sign of the gradient, also where this is rounding, and the game does the rest. How far that goes is kept for
+ours beside the example and, as a measure of it, for the example beside itself in channels_last.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Decoder(nn.Module):
 
 
 class Judge(nn.Module):
-    """(what is seen, y) to logits (B,): the example's critic up to its sigmoid, a batch at a time."""
+    """(what is seen, y) to logits (B,): the example's discriminator up to its sigmoid, a batch at a time."""
 
     def __init__(self, net: nn.Sequential, batch: int) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class Judge(nn.Module):
 
 
 class Signed(nn.Module):
-    """A view of pictures as the example has them: values in [−1, 1]."""
+    """A view of images as the example has them: values in [−1, 1]."""
 
     def of(self, batch: Batch) -> Tensor:
         return signed(batch.visible)
@@ -121,22 +121,24 @@ class Networks:
     """
 
     generator: nn.Sequential
-    critic: nn.Sequential
+    discriminator: nn.Sequential
     batch: int = BATCH
 
     @classmethod
     def first(cls, seed: int) -> Networks:
         with seeds.seeded(seed, "dcgan"):
-            return cls(dcgan.generator(), dcgan.critic())
+            return cls(dcgan.generator(), dcgan.discriminator())
 
     def copy(self, **to: Any) -> Networks:
         mine = copy.deepcopy(self)
-        return Networks(mine.generator.to(**to), mine.critic.to(**to), self.batch)
+        return Networks(mine.generator.to(**to), mine.discriminator.to(**to), self.batch)
 
     def build(self) -> Adversarial:
         mine = self.copy()
         model = Generator(Decoder(mine.generator), StandardNormal(dcgan.LATENT), Signed())
-        return Adversarial(model, Judge(mine.critic, self.batch), game="non-saturating", on_real=0.0, on_drawn=0.0)
+        return Adversarial(
+            model, Judge(mine.discriminator, self.batch), game="non-saturating", on_real=0.0, on_drawn=0.0
+        )
 
 
 def dataset() -> Any:
@@ -167,18 +169,18 @@ def ours(data: Any, plan: Plan, precision: Precision, seed: int) -> Steps:
 
 def bare(data: Any, networks: Networks, precision: Precision) -> Steps:
     mine = networks.copy()
-    draw, judge = mine.generator[:-1], mine.critic[:-1]
-    pictures, layout = data.x[data.splits["train"]], torch.channels_last
+    draw, judge = mine.generator[:-1], mine.discriminator[:-1]
+    images, layout = data.x[data.splits["train"]], torch.channels_last
     optimizers = {}
-    for name, net in (("critic", judge), ("generator", draw)):
+    for name, net in (("discriminator", judge), ("generator", draw)):
         net.to(memory_format=layout)  # type: ignore[call-overload]
         optimizers[name] = torch.optim.Adam(net.parameters(), lr=dcgan.RATE, betas=dcgan.BETAS, fused=True)
 
     def batches() -> Iterator[Tensor]:
         while True:
-            for places in torch.randperm(len(pictures)).split(BATCH):
+            for places in torch.randperm(len(images)).split(BATCH):
                 if len(places) == BATCH:
-                    yield signed(pictures[places].float() / 255).contiguous(memory_format=layout)
+                    yield signed(images[places].float() / 255).contiguous(memory_format=layout)
 
     def drawn() -> Tensor:
         return torch.tanh(draw(torch.randn(BATCH, dcgan.LATENT, 1, 1)).float())
@@ -194,12 +196,12 @@ def bare(data: Any, networks: Networks, precision: Precision) -> Steps:
             x = next(source)
             with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
                 made = drawn()
-            # The critic, then the generator, for which the critic is a constant.
+            # The discriminator, then the generator, for which the discriminator is a constant.
             for turn, optimizer in optimizers.items():
-                judge.requires_grad_(turn == "critic")
+                judge.requires_grad_(turn == "discriminator")
                 optimizer.zero_grad(set_to_none=True)
                 with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-                    if turn == "critic":
+                    if turn == "discriminator":
                         loss = F.softplus(-verdict(x)).mean() + F.softplus(verdict(made.detach())).mean()
                     else:
                         loss = F.softplus(-verdict(made)).mean()
@@ -211,9 +213,9 @@ def bare(data: Any, networks: Networks, precision: Precision) -> Steps:
 
 def example(data: Any, networks: Networks) -> Steps:
     mine = networks.copy()
-    iteration = dcgan.Iteration(mine.generator, mine.critic)
-    pictures = TensorDataset(signed(data.x[data.splits["train"]].float() / 255))
-    loader = DataLoader(pictures, batch_size=BATCH, shuffle=True, drop_last=True)
+    iteration = dcgan.Iteration(mine.generator, mine.discriminator)
+    images = TensorDataset(signed(data.x[data.splits["train"]].float() / 255))
+    loader = DataLoader(images, batch_size=BATCH, shuffle=True, drop_last=True)
 
     def batches() -> Iterator[Tensor]:
         while True:
@@ -254,23 +256,25 @@ def alone(seed: int) -> Steps:
 
 
 def costs(data: Any, networks: Networks, seed: int, updates: int) -> dict[str, list[list[float]]]:
-    """The critic's and the generator's cost at each update: ours, the example's, and the example's in channels_last."""
+    """The discriminator's and the generator's cost at each update: ours, the example's, and the example's in
+    channels_last.
+    """
     dtype = next(networks.generator.parameters()).dtype
     state = training(data, same_game(networks), "fp32", seed)
     noise: list[Tensor] = []
     state.objective.model.decoder.register_forward_pre_hook(lambda _, given: noise.append(given[0]))
     copies = {PEER: networks.copy(), f"{PEER}, channels_last": networks.copy(memory_format=torch.channels_last)}
-    iterations = {name: dcgan.Iteration(mine.generator, mine.critic) for name, mine in copies.items()}
+    iterations = {name: dcgan.Iteration(mine.generator, mine.discriminator) for name, mine in copies.items()}
     found: dict[str, list[list[float]]] = {"seisei": [], **{name: [] for name in copies}}
     for step in range(updates):
         state.advance()
-        found["seisei"].append([float(state.moved[player].parts["loss"]) for player in ("critic", "generator")])
+        found["seisei"].append([float(state.moved[player].parts["loss"]) for player in ("discriminator", "generator")])
         real = signed(state.loader.at(step).x).to(dtype)
-        (z,) = noise  # drawn pictures serve in both players' moves
+        (z,) = noise  # drawn images serve in both players' moves
         noise.clear()
         for name, iteration in iterations.items():
             told = iteration(real, z[:, :, None, None])
-            found[name].append([told["critic"], told["generator"]])
+            found[name].append([told["discriminator"], told["generator"]])
     return found
 
 
@@ -280,7 +284,7 @@ def apart(a: list[list[float]], b: list[list[float]]) -> float:
 
 
 def compare(record: Record, setting: str, data: Any, networks: Networks, updates: int) -> None:
-    small = Networks(networks.generator, networks.critic, SMALL).copy(dtype=torch.float64)
+    small = Networks(networks.generator, networks.discriminator, SMALL).copy(dtype=torch.float64)
     found = costs(data, small, record.seed, updates)
     metric = "largest relative difference of costs"
     at = f"{setting}, seisei and {PEER}"

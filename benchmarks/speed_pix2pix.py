@@ -1,15 +1,16 @@
-"""Seconds of a training step of pix2pix at 256×256, and how fast and in what memory a large picture is translated.
+"""Seconds of a training step of pix2pix at 256×256, and how fast and in what memory a large image is translated.
 
     python benchmarks/speed_pix2pix.py step         about ten minutes on two cores
     python benchmarks/speed_pix2pix.py translate    4096×4096 pixels, in a process of its own
 
-The step: batch 1, a U-Net of eight halvings from 64 channels on and a critic of patches of 70 pixels, cross-entropy and
-100 times the distance, of the same networks with the same first weights, in turn, several times over in one process:
+The step: batch 1, a U-Net of eight halvings from 64 channels on and a discriminator of patches of 70 pixels,
+cross-entropy and 100 times the distance, of the same networks with the same first weights, in turn, several times
+over in one process:
 
 - seisei, fp32 (and bf16, where the processor has it): `Training.advance` with the loader, averaged weights, the norm of
   the gradient and everything else that is on by default;
 - plain: the same networks stepped plainly in fp32, as the reference implementation steps its own: real and made pairs
-  are judged apart, the critic is a constant in the generator's move, maps are enlarged by torch's transposed
+  are judged apart, the discriminator is a constant in the generator's move, maps are enlarged by torch's transposed
   convolution, two optimizers with torch's defaults.
 
 To show that both play the same game, in float64 and smaller networks, the costs of the first updates are compared.
@@ -40,7 +41,7 @@ from seisei.data.loader import Loader, Order
 from seisei.modalities.image import Image
 from seisei.models.translation import Translator
 from seisei.nn.gan.paired_augment import PairView
-from seisei.nn.gan.patchgan import PatchCritic
+from seisei.nn.gan.patchgan import PatchDiscriminator
 from seisei.nn.unet import Enlarging, UNet
 from seisei.objectives.translation import Translation
 from seisei.schema import Schema
@@ -64,10 +65,12 @@ def data_of(side: int, count: int = 16) -> Dataset:
 
 
 def plan_of(side: int, width: int, depth: int) -> Plan:
-    network = Spec(UNet, inputs=3, outputs=3, width=width, depth=depth, normalise="picture")
+    network = Spec(UNet, inputs=3, outputs=3, width=width, depth=depth, normalize="image")
     model = Spec(Translator, network=network, view=Spec(PairView))
-    critic = Spec(PatchCritic, shape=[6, side, side], width=width, layers=3)
-    objective = Spec(Translation, model=model, critic=critic, game="non-saturating", regression=REGRESSION)
+    discriminator = Spec(PatchDiscriminator, shape=[6, side, side], width=width, layers=3)
+    objective = Spec(
+        Translation, model=model, discriminator=discriminator, game="non-saturating", regression=REGRESSION
+    )
     return Plan(objective, 10_000, 1, Optim(learning_rate=RATE, betas=BETAS, warmup=0.0, schedule="constant"))
 
 
@@ -91,27 +94,27 @@ class Plain:
     """One step of the reference, over the same networks."""
 
     def __init__(self, objective: Translation) -> None:
-        self.model, self.critic = objective.model, objective.critic
+        self.model, self.discriminator = objective.model, objective.discriminator
         for part in self.model.modules():
             if isinstance(part, Enlarging):
                 part.__class__ = nn.ConvTranspose2d  # type: ignore[assignment]
-        self.for_model, self.for_critic = (
-            torch.optim.Adam(net.parameters(), lr=RATE, betas=BETAS) for net in (self.model, self.critic)
+        self.for_model, self.for_discriminator = (
+            torch.optim.Adam(net.parameters(), lr=RATE, betas=BETAS) for net in (self.model, self.discriminator)
         )
 
     def __call__(self, y: Tensor, x: Tensor) -> tuple[float, float]:
-        """The critic's cost and the generator's."""
+        """The discriminator's cost and the generator's."""
         made = self.model.answer(y)
-        self.critic.requires_grad_(True)
-        self.for_critic.zero_grad()
+        self.discriminator.requires_grad_(True)
+        self.for_discriminator.zero_grad()
         drawn, real = self.judge(y, made.detach()), self.judge(y, x)
         told = 0.5 * (
             F.binary_cross_entropy_with_logits(drawn, torch.zeros_like(drawn))
             + F.binary_cross_entropy_with_logits(real, torch.ones_like(real))
         )
         told.backward()
-        self.for_critic.step()
-        self.critic.requires_grad_(False)
+        self.for_discriminator.step()
+        self.discriminator.requires_grad_(False)
         self.for_model.zero_grad()
         drawn = self.judge(y, made)
         cost = F.binary_cross_entropy_with_logits(drawn, torch.ones_like(drawn)) + REGRESSION * F.l1_loss(made, x)
@@ -120,7 +123,7 @@ class Plain:
         return float(told.detach()), float(cost.detach())
 
     def judge(self, y: Tensor, x: Tensor) -> Tensor:
-        return self.critic(torch.cat([y, x], 1))
+        return self.discriminator(torch.cat([y, x], 1))
 
 
 def plain(data: Dataset, plan: Plan, seed: int) -> Steps:
@@ -149,9 +152,9 @@ def apart(seed: int, updates: int) -> float:
         batch = state.loader.at(number)
         assert batch.y is not None
         state.advance()
-        mine = [float(state.moved[player].parts["loss"]) for player in ("critic", "generator")]
+        mine = [float(state.moved[player].parts["loss"]) for player in ("discriminator", "generator")]
         told = step(batch.y.double(), batch.x.double())
-        # The reference takes the mean of both halves of the critic's cost, which Adam does not see.
+        # The reference takes the mean of both halves of the discriminator's cost, which Adam does not see.
         theirs = (2 * told[0], told[1])
         worst = max(worst, *(abs(a - b) / abs(b) for a, b in zip(mine, theirs, strict=True)))
     return worst
@@ -199,7 +202,7 @@ ALONE = """
 import json, resource, sys, time
 import numpy as np, torch
 from seisei import catalog
-from seisei.modalities.image_io import read_picture
+from seisei.modalities.image_io import read_image
 from seisei.modalities.image import Image
 from seisei.pipeline import Pipeline
 from seisei.recipes.pairs import pix2pix
@@ -208,10 +211,10 @@ catalog.fill()
 side = int(sys.argv[1])
 schema = Schema(Image(256, 256), Image(256, 256))
 model = pix2pix(schema).objective.build().model
-picture = read_picture(np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8))
+image = read_image(np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 begun = time.perf_counter()
-made = Pipeline(model, schema, {}, "").translate(picture)
+made = Pipeline(model, schema, {}, "").translate(image)
 seconds = time.perf_counter() - begun
 most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 assert made.pixels.shape == (side, side, 3)
@@ -223,7 +226,7 @@ def measure_translate(record: Record, quick: bool) -> None:
     side = 1024 if quick else 4096
     done = subprocess.run([sys.executable, "-c", ALONE, str(side)], capture_output=True, text=True, check=True)
     told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    setting = f"{side}×{side} pixels in colour, the recipe's networks for 256×256, fp32"
+    setting = f"{side}×{side} pixels in color, the recipe's networks for 256×256, fp32"
     speed = side**2 / 1e6 / told["seconds"]
     record.add("megapixels per second", setting, speed, goal=None, better="higher")
     record.add("highest memory of the process, GB", setting, told["most"] / 1e9, goal=2.0, better="lower")

@@ -73,15 +73,15 @@ def bare(data: Any, network: Network, *, tuned: bool) -> Steps:
     layout = torch.channels_last if tuned and network == "conv" else torch.contiguous_format
     model.to(memory_format=layout)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True if tuned else None)
-    pictures = data.x[data.splits["train"]]
-    state: dict[str, Any] = {"step": 0, "order": torch.randperm(len(pictures))}
+    images = data.x[data.splits["train"]]
+    state: dict[str, Any] = {"step": 0, "order": torch.randperm(len(images))}
 
     def batch() -> Tensor:
-        at = state["step"] * BATCH % (len(pictures) - BATCH)
+        at = state["step"] * BATCH % (len(images) - BATCH)
         if at < BATCH:
-            state["order"] = torch.randperm(len(pictures))
+            state["order"] = torch.randperm(len(images))
         state["step"] += 1
-        x = pictures[state["order"][at : at + BATCH]].float() / 255
+        x = images[state["order"][at : at + BATCH]].float() / 255
         return x.contiguous(memory_format=layout) if x.dim() == 4 else x
 
     def run(steps: int) -> None:

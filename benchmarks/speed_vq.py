@@ -1,6 +1,6 @@
-"""Quantising, drawing and a training step of codes, beside what others do.
+"""Quantizing, drawing and a training step of codes, beside what others do.
 
-    python benchmarks/speed_vq.py quantise     beside vector-quantize-pytorch
+    python benchmarks/speed_vq.py quantize     beside vector-quantize-pytorch
     python benchmarks/speed_vq.py draw         beside the `generate` of Hugging Face's transformers
     python benchmarks/speed_vq.py step         a VQ-VAE-2's training step beside a plain one
 
@@ -9,13 +9,13 @@ and float32 products are sent to oneDNN for ours, as in every training (`seisei.
 which happens outside of one; the peers are measured in a process of their own, which waits while others are measured,
 with torch's own defaults.
 
-quantise: `VectorQuantize(dim, codebook_size, decay=0.8)` in training, forward and backward with its averages, against
+quantize: `VectorQuantize(dim, codebook_size, decay=0.8)` in training, forward and backward with its averages, against
 `AveragedCodes` with the same vectors, on normal vectors. Both choose the same codes.
 
 draw: 6 layers, width 256, 8 heads, 1,024 codes, 256 of them, float32: `LlamaForCausalLM.generate(do_sample=True)`,
 which has a cache too, against `Autoregressive.draw` with the same number of matrices of the same sizes.
 
-step: two levels at 128×128 in colour, batch 8, K 512, our networks in both; the plain step finds codes by the matrix of
+step: two levels at 128×128 in color, batch 8, K 512, our networks in both; the plain step finds codes by the matrix of
 all distances and averages by one-hot products, as the first implementations did, with Adam and torch's defaults in
 float32.
 """
@@ -66,7 +66,7 @@ def seconds(work: Work) -> float:
 # ---- the peers, in a process of their own
 
 
-def quantise_peer(rows: int, dim: int, codes: int) -> tuple[Work, Tensor]:
+def quantize_peer(rows: int, dim: int, codes: int) -> tuple[Work, Tensor]:
     from vector_quantize_pytorch import VectorQuantize
 
     peer: Any = VectorQuantize(dim=dim, codebook_size=codes, decay=0.8).train()
@@ -105,7 +105,7 @@ def draw_peer(batch: int) -> tuple[Work, None]:
 
 
 class Plain(nn.Module):
-    """Vector quantisation as it is written down: all distances, one-hot averages."""
+    """Vector quantization as it is written down: all distances, one-hot averages."""
 
     embed: Tensor
     size: Tensor
@@ -136,11 +136,11 @@ def step_peer() -> tuple[Work, None]:
     catalog.fill()
     with seeds.seeded(0, "step"):
         model: VQVAE = plan_of_step().objective.build().model.train()
-    plain = nn.ModuleList(Plain(q.dim, q.codes) for q in model.quantisers)  # type: ignore[arg-type]
+    plain = nn.ModuleList(Plain(q.dim, q.codes) for q in model.quantizers)  # type: ignore[arg-type]
     optimizer = torch.optim.Adam(
         [*model.encoders.parameters(), *model.enter.parameters(), *model.decoders.parameters()]
     )
-    x = pictures()
+    x = images()
 
     def work() -> None:
         optimizer.zero_grad()
@@ -165,8 +165,8 @@ def plan_of_step() -> Plan:
     return vqvae2(Schema(Image(128, 128, 3)), factor=4, width=64, batch=8)
 
 
-def pictures() -> Tensor:
-    return torch.rand(8, 3, 128, 128, generator=seeds.generator("pictures"))
+def images() -> Tensor:
+    return torch.rand(8, 3, 128, 128, generator=seeds.generator("images"))
 
 
 def rows_of(rows: int, dim: int) -> Tensor:
@@ -177,7 +177,7 @@ def vectors_of(dim: int, codes: int) -> Tensor:
     return torch.randn(codes, dim, generator=seeds.generator("vectors"))
 
 
-PEERS: dict[str, Callable[..., tuple[Work, Any]]] = {"quantise": quantise_peer, "draw": draw_peer, "step": step_peer}
+PEERS: dict[str, Callable[..., tuple[Work, Any]]] = {"quantize": quantize_peer, "draw": draw_peer, "step": step_peer}
 
 
 def child(wire: Connection, what: str, arguments: tuple[int, ...]) -> None:
@@ -205,14 +205,14 @@ class Steps:
 
 
 def loader() -> Loader:
-    """Of the peer's pictures, as they are stored."""
-    stored = (pictures() * 255).round().to(torch.uint8)
+    """Of the peer's images, as they are stored."""
+    stored = (images() * 255).round().to(torch.uint8)
     rows = torch.arange(len(stored))
     data = Dataset(Schema(Image(128, 128, 3)), stored, None, list(map(str, rows.tolist())), {"train": rows}, "", {})
     return Loader(data, Order(rows, batch=len(stored), seed=0))
 
 
-def quantise_ours(rows: int, dim: int, codes: int) -> tuple[Work, Tensor]:
+def quantize_ours(rows: int, dim: int, codes: int) -> tuple[Work, Tensor]:
     ours = AveragedCodes(dim, codes, decay=0.8, commitment=1.0, revival=0.0).train()
     ours.means.copy_(vectors_of(dim, codes))
     x = rows_of(rows, dim)
@@ -260,19 +260,19 @@ def compared(
 
 def main() -> None:
     parser = options(__doc__ or "")
-    parser.add_argument("what", nargs="+", choices=["quantise", "draw", "step", "all"])
+    parser.add_argument("what", nargs="+", choices=["quantize", "draw", "step", "all"])
     told = parser.parse_args()
     torch.set_num_threads(1)
     record = Record("speed_vq", told.seed, ("torch", "numpy", "seisei", "vector-quantize-pytorch", "transformers"))
-    wanted = {"quantise", "draw", "step"} if "all" in told.what else set(told.what)
+    wanted = {"quantize", "draw", "step"} if "all" in told.what else set(told.what)
     keep_pages()
     route_float32(True)
     rounds = 1 if told.quick else 7
-    if "quantise" in wanted:
+    if "quantize" in wanted:
         for rows, dim, codes, goal in SIZES[:1] if told.quick else SIZES:
-            work, mine = quantise_ours(rows, dim, codes)
+            work, mine = quantize_ours(rows, dim, codes)
             setting = f"{rows:,} × {dim}, K {codes:,}"
-            theirs = compared(record, setting, goal, "quantise", (rows, dim, codes), work, rounds)
+            theirs = compared(record, setting, goal, "quantize", (rows, dim, codes), work, rounds)
             record.add("same codes", setting, float((mine == theirs).double().mean()), goal=1.0, better="higher")
     if "draw" in wanted:
         route_float32(False)

@@ -1,4 +1,4 @@
-"""A VAE on arrays in memory: train, draw, encode, walk between two pictures, find the odd one out.
+"""A VAE on arrays in memory: train, draw, encode, walk between two images, find the odd one out.
 
 python examples/vae_on_arrays.py
 """
@@ -22,13 +22,13 @@ def main() -> None:
     drawn = run.sample(16, seed=1)
     latents = run.encode(digits[:100])
     walk = run.interpolate(digits[:2], steps=5)
-    print(f"drew {len(drawn)} pictures of {drawn[0].shape}, encoded 100 of them as {latents.shape}")
+    print(f"drew {len(drawn)} images of {drawn[0].shape}, encoded 100 of them as {latents.shape}")
     print(f"walked from one to another in {len(walk[0])} steps")
 
     odd = digits[:20].copy()
     odd[7] = 255 - odd[7]
     found = run.score(odd, samples=50)
-    print(f"the least likely of 20 pictures is number {found.nats.argmin()} ({found.meaning})")
+    print(f"the least likely of 20 images is number {found.nats.argmin()} ({found.meaning})")
 
 
 if __name__ == "__main__":

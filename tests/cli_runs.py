@@ -34,12 +34,12 @@ def home() -> Path:
 
 @functools.cache
 def trained(kind: str = "vae") -> Path:
-    """A finished run: of the digits as a vae, as an autoencoder, told the label; of a folder of pictures; of pairs."""
+    """A finished run: of the digits as a vae, as an autoencoder, told the label; of a folder of images; of pairs."""
     words = {
         "vae": ["vae", "digits"],
         "autoencoder": ["autoencoder", "digits"],
         "conditional": ["vae", "digits", "--condition", "label"],
-        "folder": ["vae", str(pictures())],
+        "folder": ["vae", str(images())],
         "pairs": ["pix2pix", str(pairs()), *PAIRS],
         "maps": ["pix2pix", str(pairs()), *PAIRS, "--label-map"],
     }[kind]
@@ -54,9 +54,9 @@ def trained(kind: str = "vae") -> Path:
 
 
 @functools.cache
-def pictures(count: int = 40) -> Path:
-    """A folder of small grey pictures that differ."""
-    folder = home() / f"pictures-{count}"
+def images(count: int = 40) -> Path:
+    """A folder of small gray images that differ."""
+    folder = home() / f"images-{count}"
     folder.mkdir()
     noise = np.random.default_rng(0)
     for i in range(count):
@@ -66,21 +66,21 @@ def pictures(count: int = 40) -> Path:
 
 @functools.cache
 def pairs(count: int = 20) -> Path:
-    """Grey pictures of a few tones, and beside each one in colour."""
+    """Gray images of a few tones, and beside each one in color."""
     folder, noise = home() / ("pairs" if count == 20 else f"pairs-{count}"), np.random.default_rng(0)
     for side in "ab":
         (folder / side).mkdir(parents=True)
     for i in range(count):
-        grey = np.repeat(np.repeat(noise.integers(0, 4, (4, 4), np.uint8) * 60, 4, 0), 4, 1)
-        save_png(folder / "a" / f"{i:02d}.png", grey)
-        save_png(folder / "b" / f"{i:02d}.png", np.stack([grey, 255 - grey, grey // 2], -1))
+        gray = np.repeat(np.repeat(noise.integers(0, 4, (4, 4), np.uint8) * 60, 4, 0), 4, 1)
+        save_png(folder / "a" / f"{i:02d}.png", gray)
+        save_png(folder / "b" / f"{i:02d}.png", np.stack([gray, 255 - gray, gray // 2], -1))
     return folder
 
 
 @functools.cache
 def codes() -> Path:
     path = home() / "codes.npz"
-    main(["encode", str(trained()), str(pictures()), "-o", str(path)])
+    main(["encode", str(trained()), str(images()), "-o", str(path)])
     return path
 
 

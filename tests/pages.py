@@ -1,4 +1,4 @@
-"""What tests of pages share: a reader that keeps tags balanced, a small picture, a hostile string."""
+"""What tests of pages share: a reader that keeps tags balanced, a small image, a hostile string."""
 
 from __future__ import annotations
 

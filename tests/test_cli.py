@@ -18,14 +18,14 @@ from typing import Any
 import cli_runs
 import numpy as np
 import pytest
-from cli_runs import STEPS, TINY, copy, pictures, trained, tree
+from cli_runs import STEPS, TINY, copy, images, trained, tree
 
 from seisei.cli import options, progress
 from seisei.cli.main import BROKEN_PIPE, VERBS, build, main
 from seisei.cli.progress import Display, losses, span
 from seisei.cli.runs import find_run
 from seisei.errors import VERB_CODES, DivergenceError, ResourceError, Stopped, UserError
-from seisei.modalities.image_io import read_picture
+from seisei.modalities.image_io import read_image
 from seisei.recipes import RECIPES, recipe
 from seisei.spec import parameters
 from seisei.workflows import train as workflow
@@ -128,7 +128,7 @@ def test_train_says_what_it_did(here: Path, capsys: pytest.CaptureFixture[str]) 
     lines = out.splitlines()
     assert lines[0] == "run" and "bits/dim" in out and "seisei sample run -n 64 --seed 1" in out
     assert "open run/report.html" in out and (here / "run" / "report.html").is_file()
-    assert "1,797 pictures, 8×8 grey, 10 classes" in err and "parameters" in err and "on     cpu" in err
+    assert "1,797 images, 8×8 gray, 10 classes" in err and "parameters" in err and "on     cpu" in err
     assert "step 3 of 3" in err and "examples/s" in err and "\r" not in err and "\x1b" not in err
     kept = json.loads((here / "run" / "recipe.json").read_text())
     assert kept["plan"]["objective"]["arguments"]["beta"] == 0.5
@@ -157,23 +157,23 @@ def test_sample_of_a_kind(here: Path, seisei: Callable[..., str]) -> None:
 
 
 def test_reconstruct_keeps_names(here: Path, seisei: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert seisei("reconstruct", trained(), pictures(), "--separate", "-o", "back").strip() == "back"
-    assert {p.name for p in (here / "back").iterdir()} == {p.name for p in pictures().iterdir()}
-    seisei("reconstruct", trained(), pictures() / "000.png", "-o", "one.png")
-    main(["reconstruct", str(trained()), str(pictures()), "-o", "grid.png", "--most", "9"])
+    assert seisei("reconstruct", trained(), images(), "--separate", "-o", "back").strip() == "back"
+    assert {p.name for p in (here / "back").iterdir()} == {p.name for p in images().iterdir()}
+    seisei("reconstruct", trained(), images() / "000.png", "-o", "one.png")
+    main(["reconstruct", str(trained()), str(images()), "-o", "grid.png", "--most", "9"])
     assert "the first 9 of 40" in capsys.readouterr().err
-    height, width = read_picture(here / "grid.png").size
+    height, width = read_image(here / "grid.png").size
     assert height < width  # two rows of originals above two of reconstructions, eight wide
 
 
 def test_decode_of_encode_is_reconstruct(here: Path, seisei: Callable[..., str]) -> None:
-    seisei("reconstruct", trained(), pictures(), "--separate", "-o", "back")
+    seisei("reconstruct", trained(), images(), "--separate", "-o", "back")
     for suffix in (".npz", ".csv", ".parquet"):
-        seisei("encode", trained(), pictures(), "-o", f"codes{suffix}")
+        seisei("encode", trained(), images(), "-o", f"codes{suffix}")
         seisei("decode", trained(), f"codes{suffix}", "--separate", "-o", f"from{suffix[1:]}")
         for path in (here / "back").iterdir():
-            ours = read_picture(here / f"from{suffix[1:]}" / path.name).pixels
-            assert (ours == read_picture(path).pixels).all()
+            ours = read_image(here / f"from{suffix[1:]}" / path.name).pixels
+            assert (ours == read_image(path).pixels).all()
     with np.load(here / "codes.npz", allow_pickle=False) as codes:
         assert codes["z"].shape == (40, 4) and codes["z"].dtype == np.float32
         assert str(codes["model"]) == _digest(trained()) and codes["names"][0] == "000.png"
@@ -183,7 +183,7 @@ def test_decode_of_encode_is_reconstruct(here: Path, seisei: Callable[..., str])
 def test_codes_keep_their_labels(here: Path, seisei: Callable[..., str]) -> None:
     for kind in ("0", "7"):
         (here / "kinds" / kind).mkdir(parents=True)
-        (here / "kinds" / kind / "a.png").write_bytes((pictures() / "000.png").read_bytes())
+        (here / "kinds" / kind / "a.png").write_bytes((images() / "000.png").read_bytes())
     seisei("encode", trained("conditional"), "kinds", "-o", "codes.csv")
     assert [row.split(",")[2] for row in (here / "codes.csv").read_text().splitlines()] == ["label", "0", "7"]
     seisei("decode", trained("conditional"), "codes.csv", "--separate", "-o", "back")
@@ -193,7 +193,7 @@ def test_codes_keep_their_labels(here: Path, seisei: Callable[..., str]) -> None
 def test_interpolate(here: Path, seisei: Callable[..., str]) -> None:
     run = copy(trained(), here / "run")
     assert seisei("interpolate", run, "--from", 3, "--to", 7).strip().endswith("out/interpolate-3-7.png")
-    ends = [pictures() / "000.png", pictures() / "001.png", pictures() / "002.png"]
+    ends = [images() / "000.png", images() / "001.png", images() / "002.png"]
     seisei(
         "interpolate", run, "--from", ends[0], "--to", ends[1], "--to", ends[2], "--path", "spherical", "-o", "w.png"
     )
@@ -201,16 +201,16 @@ def test_interpolate(here: Path, seisei: Callable[..., str]) -> None:
 
 
 def test_score(here: Path, seisei: Callable[..., str]) -> None:
-    text = seisei("score", trained(), pictures(), "--samples", 5, "-o", "scores.csv")
+    text = seisei("score", trained(), images(), "--samples", 5, "-o", "scores.csv")
     assert "lower bound, K = 5" in text and "mean of 40" in text and "±" in text and "… 20 more" in text
     rows = (here / "scores.csv").read_text().splitlines()
     assert rows[0] == "name,nats,bits_per_dimension" and len(rows) == 41
-    found = json.loads(seisei("score", trained(), pictures(), "--samples", 5, "--json"))
+    found = json.loads(seisei("score", trained(), images(), "--samples", 5, "--json"))
     assert found["bound"] is True and len(found["scores"]) == 40
     nats, bits = map(float, rows[1].split(",")[1:])
     assert bits == pytest.approx(-nats / (64 * np.log(2)), abs=1e-5)
     assert found["mean"]["nats"] == pytest.approx(np.mean([s["nats"] for s in found["scores"]]))
-    one = json.loads(seisei("score", trained(), pictures() / "000.png", "--samples", 5, "--json"))
+    one = json.loads(seisei("score", trained(), images() / "000.png", "--samples", 5, "--json"))
     assert one["mean"]["nats_error"] is None
 
 
@@ -218,7 +218,7 @@ def test_evaluate_writes_only_when_asked(here: Path, seisei: Callable[..., str])
     run = copy(trained(), here / "run")
     before = tree(run)
     text = seisei("evaluate", run, "--split", "validation", "--samples", 3)
-    assert "pictures of validation" in text and "bits/dim" in text and tree(run) == before
+    assert "images of validation" in text and "bits/dim" in text and tree(run) == before
     found = json.loads(seisei("evaluate", run, "--samples", 3, "--save", "--json"))
     assert json.loads((run / "scores.json").read_text()) == found
 
@@ -261,15 +261,15 @@ def test_resume_goes_on_with_the_newest_run(here: Path, capsys: pytest.CaptureFi
 
 
 def test_check(here: Path, seisei: Callable[..., str]) -> None:
-    before = tree(here, pictures())
-    text = seisei("check", pictures())
-    assert "folder of pictures" in text and "8×8 (40)" in text and "what suits it" in text
+    before = tree(here, images())
+    text = seisei("check", images())
+    assert "folder of images" in text and "8×8 (40)" in text and "what suits it" in text
     found = json.loads(seisei("check", "digits", "--json"))
     assert found["kept"] == 1797 and found["advice"][0]["command"].startswith("seisei train vae digits")
-    assert tree(here, pictures()) == before
+    assert tree(here, images()) == before
     (here / "mixed" / "cat").mkdir(parents=True)
     (here / "mixed" / "notes.txt").touch()
-    for path in list(pictures().iterdir())[:5]:
+    for path in list(images().iterdir())[:5]:
         (here / "mixed" / "cat" / path.name).write_bytes(path.read_bytes())
     (here / "mixed" / "cat" / "zero.png").touch()
     (here / "mixed" / "cat" / "again.png").write_bytes((here / "mixed" / "cat" / path.name).read_bytes())

@@ -78,9 +78,9 @@ SEVERAL = Given(
     ((1.0, 0.0, 1.0), (4.0, 2.0, 0.0), (7.0, 1.0, 0.0)),
 )
 SCHEMAS = {
-    "grey 8×8": Schema(Image(8, 8, 1, 17), KINDS),
-    "colour 16×16": Schema(Image(16, 16, 3, 256)),
-    "told colour 13×16": Schema(Image(13, 16, 3, 256), SEVERAL),
+    "gray 8×8": Schema(Image(8, 8, 1, 17), KINDS),
+    "color 16×16": Schema(Image(16, 16, 3, 256)),
+    "told color 13×16": Schema(Image(13, 16, 3, 256), SEVERAL),
     "captioned 12×16": Schema(Image(12, 16, 3, 256), Text(6, ("a cat", "an ox", "é"))),
     "texts": Schema(Text(6, ("a cat", "an ox", "é"))),
     "told rows": Schema(
@@ -154,47 +154,47 @@ CONV = {"network": "conv", "width": 6, "depth": 1}
 CASES = [
     Case(name, schema, {**{k: v for k, v in SMALL.items() if k in parameters(recipe(name))}, **dials})
     for name, schema, dials in [
-        ("vae", "grey 8×8", {"network": "mlp"}),
-        ("vae", "grey 8×8", {"head": "bernoulli", "free_bits": 0.1, "beta": 0.5}),
-        ("vae", "grey 8×8", {"prior": "vamp", "components": 5}),
-        ("vae", "grey 8×8", {"prior": "vamp", "components": 5, "condition": "label", "importance": 3}),
-        ("vae", "grey 8×8", {"condition": "label"}),
-        ("vae", "grey 8×8", {"importance": 3, "depth": 2}),
-        ("vae", "colour 16×16", {**CONV}),
-        ("vae", "colour 16×16", {**CONV, "head": "logistic"}),
+        ("vae", "gray 8×8", {"network": "mlp"}),
+        ("vae", "gray 8×8", {"head": "bernoulli", "free_bits": 0.1, "beta": 0.5}),
+        ("vae", "gray 8×8", {"prior": "vamp", "components": 5}),
+        ("vae", "gray 8×8", {"prior": "vamp", "components": 5, "condition": "label", "importance": 3}),
+        ("vae", "gray 8×8", {"condition": "label"}),
+        ("vae", "gray 8×8", {"importance": 3, "depth": 2}),
+        ("vae", "color 16×16", {**CONV}),
+        ("vae", "color 16×16", {**CONV, "head": "logistic"}),
         ("vae", "binary 28×28", {"network": "mlp"}),
         ("vae", "binary 28×28", {**CONV, "condition": "label"}),
         ("vae", "odd 13×19", {**CONV, "head": "logistic", "importance": 3}),
         ("vae", "odd 13×19", {"network": "mlp", "warmup": 0.0}),
-        ("gan", "grey 8×8", {}),
+        ("gan", "gray 8×8", {}),
         ("gan", "odd 13×19", {**CONV, "loss": "non-saturating"}),
         ("gan", "mixed rows", {"loss": "wasserstein"}),
-        ("gan", "colour 16×16", {**CONV, "loss": "hinge"}),
-        ("cgan", "grey 8×8", {"loss": "minimax"}),
+        ("gan", "color 16×16", {**CONV, "loss": "hinge"}),
+        ("cgan", "gray 8×8", {"loss": "minimax"}),
         ("cgan", "binary 28×28", {**CONV}),
         ("cgan", "mixed rows", {}),
-        ("cgan", "told colour 13×16", {**CONV, "loss": "hinge"}),
+        ("cgan", "told color 13×16", {**CONV, "loss": "hinge"}),
         ("cgan", "told rows", {}),
-        ("autoencoder", "grey 8×8", {}),
-        ("autoencoder", "colour 16×16", {**CONV, "head": "logistic"}),
+        ("autoencoder", "gray 8×8", {}),
+        ("autoencoder", "color 16×16", {**CONV, "head": "logistic"}),
         ("autoencoder", "binary 28×28", {**CONV}),
         ("autoencoder", "odd 13×19", {"network": "mlp"}),
-        ("discriminant", "grey 8×8", {"method": "perceptron"}),
+        ("discriminant", "gray 8×8", {"method": "perceptron"}),
         ("discriminant", "mixed rows", {"method": "linear"}),
         ("discriminant", "mixed rows", {"method": "kernel", "landmarks": 20}),
-        ("discriminative", "grey 8×8", {"network": "linear"}),
+        ("discriminative", "gray 8×8", {"network": "linear"}),
         ("discriminative", "mixed rows", {"network": "linear"}),
         ("discriminative", "mixed rows", {"network": "mlp"}),
         ("discriminative", "binary 28×28", {**CONV}),
-        ("generative", "grey 8×8", {"density": "gaussian", "steps": 1}),
+        ("generative", "gray 8×8", {"density": "gaussian", "steps": 1}),
         ("generative", "odd 13×19", {"density": "linear", "steps": 1, "prior": "uniform"}),
-        ("generative", "grey 8×8", {"density": "ppca-mixture", "components": 2, "rank": 3, "steps": 3}),
-        ("generative", "grey 8×8", {"density": "kde", "kernels": 50, "steps": 1}),
-        ("generative", "grey 8×8", {"density": "vae"}),
+        ("generative", "gray 8×8", {"density": "ppca-mixture", "components": 2, "rank": 3, "steps": 3}),
+        ("generative", "gray 8×8", {"density": "kde", "kernels": 50, "steps": 1}),
+        ("generative", "gray 8×8", {"density": "vae"}),
         ("generative", "odd 13×19", {"density": "vae", "head": "logistic", "reach": 1}),
-        ("generative", "grey 8×8", {"density": "vae", "gaps": 0.5}),
+        ("generative", "gray 8×8", {"density": "vae", "gaps": 0.5}),
         ("generative", "mixed rows", {"density": "vae", "gaps": 0.5}),
-        ("generative", "grey 8×8", {"density": "ppca-mixture", "components": 2, "rank": 3, "steps": 3, "reach": 1}),
+        ("generative", "gray 8×8", {"density": "ppca-mixture", "components": 2, "rank": 3, "steps": 3, "reach": 1}),
         ("generative", "mixed rows", {"density": "gaussian", "steps": 3}),
         ("generative", "mixed rows", {"density": "linear", "steps": 3}),
         ("generative", "mixed rows", {"density": "naive", "steps": 3}),
@@ -202,21 +202,21 @@ CASES = [
         ("generative", "mixed rows", {"density": "ppca-mixture", "components": 2, "rank": 2, "steps": 3}),
         ("generative", "mixed rows", {"density": "kde", "kernels": 50, "steps": 1}),
         ("generative", "mixed rows", {"density": "vae"}),
-        ("vqvae", "grey 8×8", {"codes": 8, "dim": 4}),
-        ("vqvae", "colour 16×16", {"codes": 8, "slots": 2, "gradient": "rotation"}),
-        ("vqvae", "binary 28×28", {"codes": 8, "slots": 2, "together": "grouped", "quantiser": "cosine"}),
-        ("vqvae", "odd 13×19", {"codes": 8, "quantiser": "learned", "factor": 4}),
-        ("vqvae", "grey 8×8", {"codes": 8, "quantiser": "mapped"}),
-        ("vqvae", "grey 8×8", {"codes": 60, "quantiser": "finite-scalar"}),
-        ("vqvae", "grey 8×8", {"codes": 64, "quantiser": "lookup-free"}),
-        ("vqvae", "colour 16×16", {"codes": 8, "sharp": 0.5, "factor": 4}),
+        ("vqvae", "gray 8×8", {"codes": 8, "dim": 4}),
+        ("vqvae", "color 16×16", {"codes": 8, "slots": 2, "gradient": "rotation"}),
+        ("vqvae", "binary 28×28", {"codes": 8, "slots": 2, "together": "grouped", "quantizer": "cosine"}),
+        ("vqvae", "odd 13×19", {"codes": 8, "quantizer": "learned", "factor": 4}),
+        ("vqvae", "gray 8×8", {"codes": 8, "quantizer": "mapped"}),
+        ("vqvae", "gray 8×8", {"codes": 60, "quantizer": "finite-scalar"}),
+        ("vqvae", "gray 8×8", {"codes": 64, "quantizer": "lookup-free"}),
+        ("vqvae", "color 16×16", {"codes": 8, "sharp": 0.5, "factor": 4}),
         ("vqvae2", "odd 13×19", {"codes": 8, "factor": 2, "head": "logistic"}),
-        ("vqvae+prior", "grey 8×8", {**PRIOR, "codes": 8, "condition": "label"}),
-        ("prior", "grey 8×8", {**PRIOR}),
+        ("vqvae+prior", "gray 8×8", {**PRIOR, "codes": 8, "condition": "label"}),
+        ("prior", "gray 8×8", {**PRIOR}),
         ("prior", "binary 28×28", {**PRIOR}),
         ("prior", "texts", {**PRIOR}),
-        ("prior", "grey 8×8", {**PRIOR, "condition": "label"}),
-        ("prior", "told colour 13×16", {**PRIOR, "condition": "label"}),
+        ("prior", "gray 8×8", {**PRIOR, "condition": "label"}),
+        ("prior", "told color 13×16", {**PRIOR, "condition": "label"}),
         ("vqvae+prior", "captioned 12×16", {**PRIOR, "codes": 8, "condition": "label"}),
         ("pix2pix", "pairs 13×16", {"width": 8, "halvings": 2}),
         (
@@ -234,11 +234,11 @@ CASES = [
             "pairs 13×16",
             {"width": 8, "halvings": 1, "network": "residual", "adversarial": 0.0, "matching": 0.0},
         ),
-        ("pix2pix", "maps 20×24", {"width": 8, "halvings": 1, "critic": "regions"}),
+        ("pix2pix", "maps 20×24", {"width": 8, "halvings": 1, "discriminator": "regions"}),
         ("stylize", "pairs 13×16", {"width": 8}),
         ("stylize", "pairs 13×16", {"width": 4, "features": vgg()}),
         ("stylize", "pairs 13×16", {"features": codec()}),
-        ("colorize", "colour 16×16", {"width": 8, "halvings": 2, "loss": "least-squares"}),
+        ("colorize", "color 16×16", {"width": 8, "halvings": 2, "loss": "least-squares"}),
     ]
 ]
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
@@ -289,7 +289,7 @@ def mixed_rows(count: int) -> Tensor:
 
 @functools.cache
 def stored(schema: str, count: int = 8) -> Tensor:
-    """Pictures with something to learn: blobs, on the schema's levels; or rows, or texts."""
+    """Images with something to learn: blobs, on the schema's levels; or rows, or texts."""
     image = SCHEMAS[schema].x
     if isinstance(image, Text):
         return image.told(["a cat", "an ox", "é", ""] * (count // 4 + 1), count // 4 * 4 + 4)[:count].to(torch.int16)
@@ -332,7 +332,7 @@ def fitted(case: Case, count: int = 60) -> nn.Module:
     """The model, after the sweeps of its plan where it is fitted by those."""
     objective = objective_of(case)
     batch = batch_of(case, count)
-    objective.initialise(batch)
+    objective.initialize(batch)
     for turn in objective.turns():
         for _ in range(plan_of(case).steps if turn.sweep else 0):
             assert turn.sweep is not None
@@ -461,7 +461,7 @@ def test_the_loss_falls_on_one_batch(case: Case) -> None:
     for number in range(len(gradient_turns(objective_of(case)))):
         objective, batch = objective_of(case), batch_of(case)
         if not isinstance(objective, Coding):  # which would start where noise leaves nothing to learn
-            objective.initialise(batch)
+            objective.initialize(batch)
         turn = gradient_turns(objective)[number]
 
         def measured(objective: Objective = objective, batch: Batch = batch, turn: Turn = turn) -> float:
@@ -637,7 +637,7 @@ def test_codes(case: Case) -> None:
 
 @having(Codifies)
 def test_whole_numbers(case: Case) -> None:
-    """Codes are below K, each is worth its bits, and every code can be read: also those that no picture has."""
+    """Codes are below K, each is worth its bits, and every code can be read: also those that no image has."""
     model, batch = objective_of(case).model.eval(), batch_of(case)
     most = torch.cat([torch.full((s.length,), s.codes) for s in model.segments])
     with torch.no_grad():
@@ -646,11 +646,11 @@ def test_whole_numbers(case: Case) -> None:
         assert model.bits == pytest.approx(float(most.double().log2().sum()))
         any_ = (torch.rand(5, len(most), generator=seeds.generator("codes")) * most).long()
         assert bool(torch.isfinite(model.decode(any_)).all())
-        for level, quantiser in enumerate(model.quantisers):
-            own = torch.arange(min(quantiser.codes, 64)).unsqueeze(1).expand(-1, quantiser.slots)
-            assert quantiser.look_up(own).shape == (len(own), quantiser.dim), level
-            if hasattr(quantiser, "vectors") and quantiser.slots == 1:
-                assert torch.equal(quantiser(quantiser.look_up(own)).codes, own)
+        for level, quantizer in enumerate(model.quantizers):
+            own = torch.arange(min(quantizer.codes, 64)).unsqueeze(1).expand(-1, quantizer.slots)
+            assert quantizer.look_up(own).shape == (len(own), quantizer.dim), level
+            if hasattr(quantizer, "vectors") and quantizer.slots == 1:
+                assert torch.equal(quantizer(quantizer.look_up(own)).codes, own)
 
 
 @having(Blends)
@@ -705,8 +705,8 @@ def test_scores(case: Case) -> None:
     part = score(next(batch.split(3)))
     assert torch.allclose(part, whole[:3], rtol=1e-4, atol=1e-3)
     assert isinstance(model.log_prob_is_bound, bool)
-    # Probabilities of stored values: at most 1 each (or a cross-entropy, for grey values under a Bernoulli head). A
-    # density, of rows or of pictures, may be anything.
+    # Probabilities of stored values: at most 1 each (or a cross-entropy, for gray values under a Bernoulli head). A
+    # density, of rows or of images, may be anything.
     if isinstance(SCHEMAS[case.schema].x, Image) and model.log_prob_is_bound:
         assert float(whole.max()) <= 0
     if model.log_prob_is_bound:
@@ -917,8 +917,8 @@ def test_every_dial_turns_something(name: str) -> None:
     }.get(name, {})
     start = {k: v for k, v in SMALL.items() if k in parameters(recipe(name))}
     start |= {"heads": 2} if "heads" in parameters(recipe(name)) else {}
-    other = {"pix2pix": "maps 20×24", "colorize": "colour 16×16", "stylize": "pairs 13×16"}
-    schema = SCHEMAS[other.get(name, "grey 8×8")]
+    other = {"pix2pix": "maps 20×24", "colorize": "color 16×16", "stylize": "pairs 13×16"}
+    schema = SCHEMAS[other.get(name, "gray 8×8")]
     for dial in parameters(recipe(name)).values():
         # What is told by runs has tests of its own: a codec, features, and priors, for codecs of several grids.
         if dial.name in ("schema", "codec", "features", "priors"):
@@ -940,7 +940,7 @@ def test_every_dial_turns_something(name: str) -> None:
         for value in others:
             try:
                 changed.append(recipe(name)(schema, **{**now, dial.name: value}).to_json())
-            except UserError:  # more than such small pictures, or another dial, allow
+            except UserError:  # more than such small images, or another dial, allow
                 continue
         assert any(plan != base for plan in changed), f"{name}: {dial.name} changes nothing"
 
@@ -948,7 +948,7 @@ def test_every_dial_turns_something(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "schema", "dials", "code"),
     [
-        ("vae", "colour 16×16", {"condition": "label"}, "E-TRN-12"),
+        ("vae", "color 16×16", {"condition": "label"}, "E-TRN-12"),
         ("vae", Schema(Image(300, 300, 1)), {"network": "conv"}, "E-TRN-08"),
         ("vae", Schema(Image(7, 20, 1)), {"network": "conv"}, "E-TRN-08"),
         ("vae", Schema(Image(8, 8, 1), Label(("one",))), {"condition": "label"}, "E-TRN-12"),
@@ -956,7 +956,7 @@ def test_every_dial_turns_something(name: str) -> None:
         ("autoencoder", Schema(KINDS), {}, "E-TRN-13"),
         ("gan", "mixed rows", {"augment": 0.2}, "E-TRN-08"),
         ("cgan", "told rows", {"balance": 0.5}, "E-TRN-08"),
-        ("prior", "grey 8×8", {"pixels": 4}, "E-TRN-08"),
+        ("prior", "gray 8×8", {"pixels": 4}, "E-TRN-08"),
         ("prior", "binary 28×28", {"pixels": 5}, "E-TRN-08"),
         ("prior", "binary 28×28", {"pixels": 2, "codec": "runs/codec"}, "E-TRN-08"),
         ("prior", Schema(Image(64, 66, 3, 256)), {}, "E-TRN-08"),
@@ -997,7 +997,7 @@ def _too_bright(objective: Objective) -> None:
 
 
 def _mixing(objective: Objective) -> None:
-    """As batch normalisation in training mode would."""
+    """As batch normalization in training mode would."""
     decoder, was = objective.model.decoder, objective.model.decoder.forward
     decoder.forward = lambda z, y=None: was(z - z.mean(0), y)
 
@@ -1042,14 +1042,14 @@ def test_micro_batches_with_the_wrong_noise_do_not_conform(monkeypatch: pytest.M
 
 @functools.cache
 def data_for(name: str, folder: Path) -> str:
-    """Digits; in colour, or in pairs with their negatives, where a recipe wants these."""
+    """Digits; in color, or in pairs with their negatives, where a recipe wants these."""
     if name not in ("pix2pix", "colorize"):
         return "digits"
     digits = np.rint(seisei.data.read.read_dataset("digits").x.numpy()[:300, 0] * (255 / 16)).astype(np.uint8)
-    colours = np.stack([digits, digits // 2, 255 - digits], -1)
-    # Pictures to be coloured may have labels, of which nothing is made.
+    colors = np.stack([digits, digits // 2, 255 - digits], -1)
+    # Images to be colored may have labels, of which nothing is made.
     kinds = np.arange(len(digits)) % 3
-    arrays = {"x": colours, "y": kinds} if name == "colorize" else {"a": digits, "b": 255 - digits}
+    arrays = {"x": colors, "y": kinds} if name == "colorize" else {"a": digits, "b": 255 - digits}
     np.savez(folder / f"{name}.npz", **arrays)
     return str(folder / f"{name}.npz")
 
@@ -1093,7 +1093,7 @@ def samples_of(run: seisei.Run) -> dict[str, int]:
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_run_from_data_to_verbs(name: str, runs: Path) -> None:
     run = trained(name, runs)
-    digits = np.rint(stored("grey 8×8").numpy()[:, 0] * (255 / 16)).astype(np.uint8)
+    digits = np.rint(stored("gray 8×8").numpy()[:, 0] * (255 / 16)).astype(np.uint8)
     pipeline, twin = run.pipeline, seisei.load(run.path).pipeline
     assert all(torch.equal(v, twin.model.state_dict()[k]) for k, v in pipeline.model.state_dict().items())
     averaged = bool(run.recipe["plan"]["average"])

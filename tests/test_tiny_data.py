@@ -205,7 +205,7 @@ def test_a_batch_larger_than_the_data_becomes_the_largest_that_fits(
     run = seisei.load(tmp_path / "run")
     count = run.recipe["data"]["report"]["splits"]["train"]
     asked = options.get("batch", {"pix2pix": 8}.get(name, 64))
-    noun = {"images": "picture", "pairs": "picture", "table": "row", "text": "text"}[form]
+    noun = {"images": "image", "pairs": "image", "table": "row", "text": "text"}[form]
     said = f"batches of {count}, not {asked:,}: there are {count} training {noun}s"
     assert f"note: {said}" in shown and shown.count(said) == 1 + (name == "vqvae+prior")  # once in each stage
     assert batch_notes(run) == [said]
@@ -229,14 +229,14 @@ def test_a_batch_that_fits_is_left_alone_and_a_dry_run_says_what_will_be(
     told = capsys.readouterr()
     count = json.loads(told.out)["data"]["splits"]["train"]
     assert count < 8 and json.loads(told.out)["plan"]["batch"] == count
-    assert f"batches of {count}, not 8: there are {count} training pictures" in told.err
+    assert f"batches of {count}, not 8: there are {count} training images" in told.err
 
 
 def test_a_batch_is_cut_into_equal_parts_for_processes_and_micro_batches(tmp_path: Path) -> None:
     data = DataOptions(validation=0, test=0).read(data_for("vae", tmp_path, 11), 0)
     plan = recipe("vae")(data.schema, batch=64).override("micro", 2)
     assert workflow.fitted(plan, data, 2)[0].batch == 8 and workflow.fitted(plan, data, 5)[0].batch == 10
-    with pytest.raises(UserError, match="11 training pictures are fewer than 6 processes of 2 parts") as caught:
+    with pytest.raises(UserError, match="11 training images are fewer than 6 processes of 2 parts") as caught:
         workflow.fitted(plan, data, 6)
     assert caught.value.code == "E-TRN-10"
 

@@ -144,19 +144,19 @@ def test_grids_of_codes_have_one_prior_or_one_each(priors: str, tmp_path: Path) 
 
 
 def test_data_are_read_as_they_were_for_the_codec(tmp_path: Path) -> None:
-    pictures = np.random.default_rng(0).integers(0, 256, (60, 20, 20), dtype=np.uint8)
-    np.savez(tmp_path / "pictures.npz", x=pictures)
-    first = seisei.train("vqvae", tmp_path / "pictures.npz", output=tmp_path / "codec", report=False, size=16, **CODEC)
+    images = np.random.default_rng(0).integers(0, 256, (60, 20, 20), dtype=np.uint8)
+    np.savez(tmp_path / "images.npz", x=images)
+    first = seisei.train("vqvae", tmp_path / "images.npz", output=tmp_path / "codec", report=False, size=16, **CODEC)
     assert first.pipeline.schema.x.height == 16
     second = seisei.train(
-        "prior", tmp_path / "pictures.npz", output=tmp_path / "prior", report=False, codec=str(first.path), **PRIOR
+        "prior", tmp_path / "images.npz", output=tmp_path / "prior", report=False, codec=str(first.path), **PRIOR
     )
     assert np.asarray(second.sample(1)).shape == (1, 16, 16)
 
 
 @pytest.mark.parametrize(
     ("codec_of", "data", "code"),
-    [("nothing", "digits", "E-*-01"), ("vae", "digits", "E-TRN-13"), ("codec", "pictures", "E-TRN-13")],
+    [("nothing", "digits", "E-*-01"), ("vae", "digits", "E-TRN-13"), ("codec", "images", "E-TRN-13")],
 )
 def test_what_does_not_fit_is_refused_and_nothing_is_written(
     codec: Any, tmp_path: Path, codec_of: str, data: str, code: str
@@ -164,11 +164,9 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(
     given = {"codec": codec.path, "nothing": tmp_path / "nothing", "vae": tmp_path / "vae"}[codec_of]
     if codec_of == "vae":
         seisei.train("vae", "digits", output=given, report=False, steps=2, width=16, latent=2)
-    pictures = {"x": np.random.default_rng(0).integers(0, 256, (60, 12, 12), dtype=np.uint8)}
+    images = {"x": np.random.default_rng(0).integers(0, 256, (60, 12, 12), dtype=np.uint8)}
     with pytest.raises(UserError) as caught:
-        seisei.train(
-            "prior", pictures if data == "pictures" else data, output=tmp_path / "run", codec=str(given), **PRIOR
-        )
+        seisei.train("prior", images if data == "images" else data, output=tmp_path / "run", codec=str(given), **PRIOR)
     assert caught.value.code == code and "\n" not in str(caught.value) and not (tmp_path / "run").exists()
 
 
@@ -187,16 +185,16 @@ def test_codes_travel_in_files_and_others_are_refused(codec: Any) -> None:
 
 
 def test_holes_are_filled_and_the_rest_stays(prior: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pictures = np.rint(load_digits().images[:2] * (255 / 16)).astype(np.uint8)
+    images = np.rint(load_digits().images[:2] * (255 / 16)).astype(np.uint8)
     mask = np.zeros((1, 8, 8), np.uint8)
     mask[0, 2:5, 3:] = 255
-    made = np.asarray(prior.impute(pictures, mask, 3, seed=1, label="0"))
-    assert made.shape == (2, 3, 8, 8) and np.array_equal(made, prior.impute(pictures, mask, 3, seed=1, label="0"))
-    kept = np.rint(np.rint(pictures / (255 / 16)) * (255 / 16))
+    made = np.asarray(prior.impute(images, mask, 3, seed=1, label="0"))
+    assert made.shape == (2, 3, 8, 8) and np.array_equal(made, prior.impute(images, mask, 3, seed=1, label="0"))
+    kept = np.rint(np.rint(images / (255 / 16)) * (255 / 16))
     assert np.array_equal(made[:, :, mask[0] == 0], np.repeat(kept[:, None, mask[0] == 0], 3, 1))
-    # The same on the command line: a row for each picture, before it what is seen of it.
-    for name, picture in (("one", pictures[0]), ("mask", mask[0])):
-        (tmp_path / f"{name}.png").write_bytes(png_bytes(picture[..., None]))
+    # The same on the command line: a row for each image, before it what is seen of it.
+    for name, image in (("one", images[0]), ("mask", mask[0])):
+        (tmp_path / f"{name}.png").write_bytes(png_bytes(image[..., None]))
     out = tmp_path / "filled.png"
     command = ["impute", str(prior.path), str(tmp_path / "one.png"), "--mask", str(tmp_path / "mask.png"), "-n", "3"]
     main([*command, "--label", "0", "-o", str(out)])
@@ -206,14 +204,14 @@ def test_holes_are_filled_and_the_rest_stays(prior: Any, tmp_path: Path, capsys:
 
 
 def test_what_cannot_be_filled(prior: Any) -> None:
-    pictures, hole = np.zeros((2, 8, 8), np.uint8), np.full((1, 8, 8), 255, np.uint8)
+    images, hole = np.zeros((2, 8, 8), np.uint8), np.full((1, 8, 8), 255, np.uint8)
     for holes, n, code, told in (
         (0 * hole, 1, "E-IMP-19", "nothing is missing of it"),
-        (np.concatenate([hole] * 3), 1, "E-IMP-24", "3 masks for 2 pictures"),
+        (np.concatenate([hole] * 3), 1, "E-IMP-24", "3 masks for 2 images"),
         (hole, 0, "E-IMP-25", "0 is out of range"),
     ):
         with pytest.raises(UserError, match=told) as caught:
-            prior.impute(pictures, holes, n)
+            prior.impute(images, holes, n)
         assert caught.value.code == code
 
 
@@ -243,17 +241,17 @@ def test_knobs_that_a_model_does_not_have(codec: Any, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_what_is_said_is_what_is_drawn(tmp_path: Path) -> None:
     """Bars, upright or level, dark or light, by what a caption says; words that were never together are, in the end."""
-    random, lines, pictures = np.random.default_rng(0), ["file_name,caption"], tmp_path / "bars"
-    pictures.mkdir()
+    random, lines, images = np.random.default_rng(0), ["file_name,caption"], tmp_path / "bars"
+    images.mkdir()
     for i in range(600):
         level, light, at = bool(random.integers(2)), bool(random.integers(2)), int(random.integers(1, 6))
         bar = np.zeros((8, 8), np.uint8)
         bar[at : at + 2] = 250 if light else 120
-        (pictures / f"{i}.png").write_bytes(png_bytes(bar if level else bar.T.copy()))
+        (images / f"{i}.png").write_bytes(png_bytes(bar if level else bar.T.copy()))
         lines.append(f"{i}.png,a {'light' if light else 'dark'} bar that is {'level' if level else 'upright'}")
-    (pictures / "metadata.csv").write_text("\n".join(lines))
+    (images / "metadata.csv").write_text("\n".join(lines))
     run = seisei.train(
-        "prior", pictures, output=tmp_path / "run", report=False, conditions=["caption"], condition="label", width=32,
+        "prior", images, output=tmp_path / "run", report=False, conditions=["caption"], condition="label", width=32,
         layers=2, heads=4, batch=32, steps=400,
     )  # fmt: skip
     told = {

@@ -31,15 +31,15 @@ from seisei.workflows.train import DataOptions, Request, plan_for
 
 catalog.fill()
 DATA = {
-    "colorize": ["colour 16×16"],
+    "colorize": ["color 16×16"],
     "pix2pix": ["maps 20×24", "pairs 13×16"],
     "stylize": ["pairs 13×16"],
-    "gan": ["grey 8×8", "mixed rows"],
-    "cgan": ["grey 8×8", "mixed rows", "told rows"],
-    "discriminant": ["grey 8×8", "mixed rows"],
-    "discriminative": ["grey 8×8", "mixed rows"],
-    "generative": ["grey 8×8", "mixed rows"],
-    "prior": ["grey 8×8", "binary 28×28", "texts"],
+    "gan": ["gray 8×8", "mixed rows"],
+    "cgan": ["gray 8×8", "mixed rows", "told rows"],
+    "discriminant": ["gray 8×8", "mixed rows"],
+    "discriminative": ["gray 8×8", "mixed rows"],
+    "generative": ["gray 8×8", "mixed rows"],
+    "prior": ["gray 8×8", "binary 28×28", "texts"],
 }
 # Options that are paths of runs: their values are tried by tests that have such runs.
 RUNS = ("codec", "features")
@@ -71,7 +71,7 @@ def allowed(annotation: Any, value: Any) -> bool:
 
 def settings(name: str) -> Iterator[tuple[Schema, dict[str, Any]]]:
     """Every choice of a recipe made once, on each of its data, beside what a number switches on."""
-    for schema in DATA.get(name, ["grey 8×8"]):
+    for schema in DATA.get(name, ["gray 8×8"]):
         yield SCHEMAS[schema], {}
         for parameter in parameters(recipe(name)).values():
             for value in choices(parameter.annotation):
@@ -133,7 +133,7 @@ LINEAR = {
 
 @pytest.mark.parametrize("name", GAUSSIAN)
 def test_eleven_options_are_not_for_a_gaussian(name: str) -> None:
-    said = refused("generative", "grey 8×8", density="gaussian", **{name: GAUSSIAN[name]})
+    said = refused("generative", "gray 8×8", density="gaussian", **{name: GAUSSIAN[name]})
     assert said.startswith(f"--{name.replace('_', '-')}: is used only with --density ")
     assert ", and --density gaussian is given; choose --density " in said
 
@@ -145,34 +145,34 @@ def test_seven_options_are_not_for_logistic_regression(name: str) -> None:
 
 
 def test_what_would_make_an_option_count_is_said() -> None:
-    assert refused("vae", "grey 8×8", components=100) == (
+    assert refused("vae", "gray 8×8", components=100) == (
         "--components: is used only with --prior vamp; choose --prior vamp, or leave it out"
     )
-    assert refused("vqvae", "grey 8×8", together="grouped") == (
+    assert refused("vqvae", "gray 8×8", together="grouped") == (
         "--together: is used only with --slots other than 1; add --slots 2, or leave it out"
     )
     told = "--untold: is used only with --condition label; choose --condition label, or leave it out"
-    assert refused("prior", "grey 8×8", untold=0.5) == told
+    assert refused("prior", "gray 8×8", untold=0.5) == told
     # Also where the data have no labels yet.
-    assert refused("vqvae+prior", "colour 16×16", untold=0.5) == told
-    assert refused("vae", "grey 8×8", beta=2.0, importance=5) == (
+    assert refused("vqvae+prior", "color 16×16", untold=0.5) == told
+    assert refused("vae", "gray 8×8", beta=2.0, importance=5) == (
         "--beta: has no effect with --importance 5; leave one of the two out"
     )
     assert refused("generative", "mixed rows", reach=1) == (
-        "--reach: is for pictures, and these data are rows; leave it out"
+        "--reach: is for images, and these data are rows; leave it out"
     )
-    assert refused("discriminant", "grey 8×8", method="perceptron", strength=2.0).startswith(
+    assert refused("discriminant", "gray 8×8", method="perceptron", strength=2.0).startswith(
         "--strength: is used only with --method linear or kernel, and --method perceptron is given"
     )
-    assert "--loss minimax" in refused("gan", "grey 8×8", loss="minimax", penalty=0.1)
+    assert "--loss minimax" in refused("gan", "gray 8×8", loss="minimax", penalty=0.1)
     assert "--adversarial 0" in refused("pix2pix", "pairs 13×16", adversarial=0.0, loss="hinge")
-    assert refused("generative", "grey 8×8", density="kde", steps=5).startswith("--steps: is used only with --density ")
+    assert refused("generative", "gray 8×8", density="kde", steps=5).startswith("--steps: is used only with --density ")
     with pytest.raises(UserError, match="--priors each: is for the codes of several grids"):
-        recipe("prior")(SCHEMAS["grey 8×8"], priors="each")
+        recipe("prior")(SCHEMAS["gray 8×8"], priors="each")
 
 
 def test_a_value_in_effect_is_no_fault() -> None:
-    schema = SCHEMAS["grey 8×8"]
+    schema = SCHEMAS["gray 8×8"]
     refuse_unread(recipe("vae"), schema, {"network": "mlp", "prior": "vamp", "components": 7})
     # The default may be written down.
     refuse_unread(recipe("vae"), schema, {"components": 500, "prior": "normal", "condition": "none"})
@@ -196,7 +196,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def pictures(folder: Path, count: int = 40, *, kinds: int = 0, side: int = 8, seed: int = 0) -> Path:
+def images(folder: Path, count: int = 40, *, kinds: int = 0, side: int = 8, seed: int = 0) -> Path:
     """A folder of images, in folders by class where there are classes."""
     from PIL import Image as Pillow
 
@@ -229,28 +229,28 @@ def test_options_of_a_recipe_are_refused_by_both_ways(here: Path, capsys: pytest
 
 
 def test_what_is_given_of_images_needs_a_recipe_that_heeds_it(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = pictures(here / "shapes", kinds=2)
+    folder = images(here / "shapes", kinds=2)
     said = both(capsys, "vae", folder, "E-TRN-08", conditions="label")
     assert said.startswith("--conditions: has no effect with vae: only cgan, and prior and vqvae+prior")
     assert "--style: has no effect with vae" in both(capsys, "vae", folder, "E-TRN-08", style=str(folder))
     assert "--style" in both(capsys, "colorize", pairs_of(here / "pairs"), "E-TRN-08", style=str(folder), channels=3)
     assert "--pairs: has no effect with vae" in both(capsys, "vae", here / "pairs", "E-TRN-08", pairs="folders")
     assert "--conditions: has no effect with prior" in both(capsys, "prior", folder, "E-TRN-08", conditions="label")
-    said = both(capsys, "discriminative", folder, "E-TRN-08", unlabelled=str(folder), batch=8)
-    assert "--unlabelled" in said and "train generative" in said
+    said = both(capsys, "discriminative", folder, "E-TRN-08", unlabeled=str(folder), batch=8)
+    assert "--unlabeled" in said and "train generative" in said
 
 
 def test_a_target_is_for_what_learns_labels(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = "\n".join(f"{i % 7},{i % 5},{'ab'[i % 2]}" for i in range(40))
     (here / "t.csv").write_text(f"x,z,kind\n{rows}\n")
     assert "--target: has no effect with gan" in both(capsys, "gan", "t.csv", "E-TRN-08", target="kind")
-    folder = pictures(here / "shapes", kinds=2)
+    folder = images(here / "shapes", kinds=2)
     said = both(capsys, "cgan", folder, "E-TRN-13", target="place")
     assert said == (
         "--target: is for tables, and these data are images; name it with --conditions place, or put each class in its "
         "own sub-folder"
     )
-    plain = pictures(here / "plain")
+    plain = images(here / "plain")
     for name, remedy in (("cgan", "--conditions"), ("generative", "metadata.csv"), ("discriminant", "metadata.csv")):
         with pytest.raises(UserError) as caught:
             seisei.train(name, plain, output="run")
@@ -275,7 +275,7 @@ def test_a_target_is_for_what_learns_labels(here: Path, capsys: pytest.CaptureFi
 def test_options_of_another_sort_of_data(here: Path, data: str, options: dict[str, Any]) -> None:
     (here / "t.csv").write_text("x,z\n" + "".join(f"{i},{i * i}\n" for i in range(40)))
     (here / "t.txt").write_text("".join(f"line {i}\n" for i in range(40)))
-    pictures(here / "shapes")
+    images(here / "shapes")
     with pytest.raises(UserError, match="is for") as caught:
         DataOptions(**options).read(data, 0)
     assert caught.value.where == f"--{next(iter(options)).replace('_', '-')}"
@@ -283,8 +283,8 @@ def test_options_of_another_sort_of_data(here: Path, data: str, options: dict[st
 
 def test_shares_of_parts_that_the_data_have(here: Path) -> None:
     for part in ("train", "test"):
-        pictures(here / "data" / part, 20, seed=len(part))
-    with pytest.raises(UserError, match="--test: has no effect: the data have a test part of their own, 20 pictures"):
+        images(here / "data" / part, 20, seed=len(part))
+    with pytest.raises(UserError, match="--test: has no effect: the data have a test part of their own, 20 images"):
         DataOptions(test=0.3).read("data", 0)
     assert len(DataOptions(validation=0.3).read("data", 0).splits["validation"]) > 2
 
@@ -299,15 +299,15 @@ def set_on(name: str, schema: str, **overrides: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "schema", "path", "value"),
     [
-        ("generative", "grey 8×8", "batch", 32),
-        ("generative", "grey 8×8", "average", 0.5),
-        ("generative", "grey 8×8", "micro", 2),
-        ("generative", "grey 8×8", "optim.learning_rate", 0.1),
-        ("vae", "grey 8×8", "patience", 0.5),
-        ("vae", "colour 16×16", "balance", 0.5),
-        ("vae", "grey 8×8", "optim.matrices", "muon"),
-        ("generative", "grey 8×8", "schedule_steps", 5),
-        ("vae", "grey 8×8", "schedule_steps", recipe("vae")(SCHEMAS["grey 8×8"]).steps),
+        ("generative", "gray 8×8", "batch", 32),
+        ("generative", "gray 8×8", "average", 0.5),
+        ("generative", "gray 8×8", "micro", 2),
+        ("generative", "gray 8×8", "optim.learning_rate", 0.1),
+        ("vae", "gray 8×8", "patience", 0.5),
+        ("vae", "color 16×16", "balance", 0.5),
+        ("vae", "gray 8×8", "optim.matrices", "muon"),
+        ("generative", "gray 8×8", "schedule_steps", 5),
+        ("vae", "gray 8×8", "schedule_steps", recipe("vae")(SCHEMAS["gray 8×8"]).steps),
     ],
 )
 def test_what_is_set_of_the_loop_must_count(name: str, schema: str, path: str, value: Any) -> None:
@@ -317,15 +317,15 @@ def test_what_is_set_of_the_loop_must_count(name: str, schema: str, path: str, v
 
 
 def test_what_counts_may_be_set() -> None:
-    set_on("vae", "grey 8×8", micro=2, balance=0.5, schedule_steps=7, **{"optim.clip": 3.0})
+    set_on("vae", "gray 8×8", micro=2, balance=0.5, schedule_steps=7, **{"optim.clip": 3.0})
     set_on("pix2pix", "pairs 13×16", patience=1.0)
-    set_on("prior", "grey 8×8", **{"optim.matrices": "adam"})
-    plan = recipe("generative")(SCHEMAS["grey 8×8"])
-    refuse_unread_loop(plan, plan, {"batch": 1}, SCHEMAS["grey 8×8"])
+    set_on("prior", "gray 8×8", **{"optim.matrices": "adam"})
+    plan = recipe("generative")(SCHEMAS["gray 8×8"])
+    refuse_unread_loop(plan, plan, {"batch": 1}, SCHEMAS["gray 8×8"])
 
 
 def test_how_it_is_carried_out_must_count() -> None:
-    fitted, vae, gan = (recipe(n)(SCHEMAS["grey 8×8"]) for n in ("generative", "vae", "gan"))
+    fitted, vae, gan = (recipe(n)(SCHEMAS["gray 8×8"]) for n in ("generative", "vae", "gan"))
     for plan, execution, remedy, option in (
         (vae, Execution(sharded=True), False, "--sharded"),
         (fitted, Execution(compile=True), False, "--compile"),
@@ -337,7 +337,7 @@ def test_how_it_is_carried_out_must_count() -> None:
     refuse_unread_execution(vae, Execution(sharded=True), 2, False)
     refuse_unread_execution(gan, Execution(compile=True), 1, True)
     # A codec that comes first has a remedy.
-    refuse_unread_execution(recipe("vqvae+prior")(SCHEMAS["grey 8×8"]), Execution(), 1, True)
+    refuse_unread_execution(recipe("vqvae+prior")(SCHEMAS["gray 8×8"]), Execution(), 1, True)
 
 
 # ---- a dry run goes the way of a training ----
@@ -346,7 +346,7 @@ def test_how_it_is_carried_out_must_count() -> None:
 def pairs_of(folder: Path, count: int = 20) -> Path:
     """Pairs in two folders."""
     for side in "ab":
-        pictures(folder / side, count, side=16, seed=ord(side))
+        images(folder / side, count, side=16, seed=ord(side))
     return folder
 
 
@@ -358,7 +358,7 @@ def test_a_dry_run_accepts_what_trains_and_refuses_the_same(
     name: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pairs_of(here / "pairs")
-    pictures(here / "shapes", kinds=2, side=16)
+    images(here / "shapes", kinds=2, side=16)
     data = {"pix2pix": "pairs"}.get(name, "shapes")
     given = {k: v for k, v in SMALL.items() if k in parameters(recipe(name))}
     if "heads" in given:
@@ -430,7 +430,7 @@ def table(path: Path, count: int = 60) -> None:
 def test_check_is_the_same_in_python(here: Path, what: str, capsys: pytest.CaptureFixture[str]) -> None:
     options: dict[str, Any] = {}
     if what == "classes":
-        pictures(here / what, kinds=2)
+        images(here / what, kinds=2)
     elif what in ("beside", "folders", "columns"):
         paired(here / what, what)
     elif what == "pairs.npz":
@@ -451,7 +451,7 @@ def test_check_is_the_same_in_python(here: Path, what: str, capsys: pytest.Captu
     said = json.loads(capsys.readouterr().out)
     found = seisei.check(what, **options)
     assert json.loads(json.dumps(found)) == said
-    kind = {"classes": "folder of pictures", "pairs.npz": "pairs (arrays)", "folders": "pairs (folders)"}
+    kind = {"classes": "folder of images", "pairs.npz": "pairs (arrays)", "folders": "pairs (folders)"}
     kind |= {"columns": "pairs (columns)", "t.csv": "table", "t.parquet": "table", "t.txt": "lines of text"}
     assert what not in kind or said["kind"] == kind[what]
     assert any(word in " ".join(entry["command"] for entry in said["advice"]) for word in ("train", "--target"))
@@ -473,17 +473,17 @@ def fixture(folder: Path, what: str) -> list[str]:
     if what == "digits":
         return ["digits"]
     if what in ("images", "few"):
-        pictures(folder, 12 if what == "few" else 40)
+        images(folder, 12 if what == "few" else 40)
     elif what == "classes":
-        pictures(folder, 48, kinds=2)
+        images(folder, 48, kinds=2)
     elif what == "pairs":
         pairs_of(folder)
     elif what == "styles":
-        pictures(folder / "photos", side=16)
-        pictures(folder / "art", 12, side=16, seed=1)
+        images(folder / "photos", side=16)
+        images(folder / "art", 12, side=16, seed=1)
         return [str(folder / "photos"), "--style", str(folder / "art")]
     elif what in ("captions", "conditions"):
-        pictures(folder, 48)
+        images(folder, 48)
         lines = [f"{i:02d}.png,a square of {'abcd'[i % 4]},{i % 2}" for i in range(48)]
         (folder / "metadata.csv").write_text("\n".join(["file_name,caption,place", *lines, ""]))
         return [where, "--conditions", "caption" if what == "captions" else "place"]

@@ -21,7 +21,7 @@ from seisei.workflows import train as workflow
 from seisei.workflows.train import Request
 
 DIALS = {"network": "mlp", "width": 16, "latent": 4, "batch": 32}
-# 1,437 training pictures in batches of 32: an epoch ends at step 44, so that no even fraction of 60 steps is an epoch's
+# 1,437 training images in batches of 32: an epoch ends at step 44, so that no even fraction of 60 steps is an epoch's
 # end.
 STEPS = 60
 TIMINGS = {"examples_per_second", "waiting", "seconds", "parts", "before"}

@@ -1,4 +1,6 @@
-"""A game of two players: a linear generator against a linear critic, on pictures. It learns nothing worth having."""
+"""A game of two players: a linear generator against a linear discriminator, on images. It learns nothing worth
+having.
+"""
 
 from __future__ import annotations
 
@@ -28,21 +30,24 @@ class ToyGenerator(nn.Module):
 class ToyGame(Objective):
     def __init__(self, model: nn.Module, every: int = 2) -> None:
         super().__init__(model)
-        self.critic, self.every = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 1)), every
+        self.discriminator, self.every = (
+            nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 1)),
+            every,
+        )
 
     def turns(self) -> list[Turn]:
         return [
-            Turn("critic", self.critic, self.critic_loss),
+            Turn("discriminator", self.discriminator, self.discriminator_loss),
             Turn("generator", self.model, self.generator_loss, self.every),
         ]
 
-    def critic_loss(self, batch: Batch, t: float) -> Loss:
-        real, fake = self.critic(batch.x), self.critic(self.model.sample(len(batch)))
+    def discriminator_loss(self, batch: Batch, t: float) -> Loss:
+        real, fake = self.discriminator(batch.x), self.discriminator(self.model.sample(len(batch)))
         total = nn.functional.softplus(-real).mean() + nn.functional.softplus(fake).mean()
         return Loss(total, {"real": real.detach().mean(), "fake": fake.detach().mean()})
 
     def generator_loss(self, batch: Batch, t: float) -> Loss:
-        return Loss(nn.functional.softplus(-self.critic(self.model.sample(len(batch)))).mean(), {})
+        return Loss(nn.functional.softplus(-self.discriminator(self.model.sample(len(batch)))).mean(), {})
 
 
 def plan_for_two(request: Any, schema: Any) -> tuple[Plan, dict[str, Any]]:

@@ -27,7 +27,7 @@ from seisei.evaluation.evaluate import evaluate, finish, held_out, judge_of, onl
 from seisei.metrics.classification import Predictions
 from seisei.metrics.likelihood import Likelihood
 from seisei.modalities.image import Image
-from seisei.modalities.image_io import MAX_PIXELS, png_bytes, read_picture
+from seisei.modalities.image_io import MAX_PIXELS, png_bytes, read_image
 from seisei.modalities.label import Label
 from seisei.modalities.pixels import grid
 from seisei.modalities.table import Table
@@ -109,7 +109,7 @@ class Run:
 
         Arguments:
             given: where they are, or what they are.
-            resize: how to fit pictures of another size.
+            resize: how to fit images of another size.
             verb: what they are for: errors are numbered by it.
             options: see `seisei.data.inputs.read_inputs`.
         """
@@ -139,7 +139,7 @@ class Run:
         min_p: float | None = None,
         guidance: float | None = None,
     ) -> list[Any]:
-        """New pictures, uint8 (H, W) or (H, W, 3), or new rows as dictionaries.
+        """New images, uint8 (H, W) or (H, W, 3), or new rows as dictionaries.
 
         See `Pipeline.sample`, and of the last four arguments `seisei.nn.transformer.sampling.Steering`.
         """
@@ -153,17 +153,17 @@ class Run:
         )
 
     def reconstruct(self, given: Any, *, resize: Resize | None = None) -> list[Pixels]:
-        """Every picture, through the model and back."""
+        """Every image, through the model and back."""
         self.pipeline.need("reconstruct")
         return self.pipeline.reconstruct(self.read(given, resize=resize, verb="reconstruct"))
 
     def encode(self, given: Any, *, resize: Resize | None = None) -> Latents:
-        """The latent of every picture, (N, L), or its codes, (N, T) whole numbers."""
+        """The latent of every image, (N, L), or its codes, (N, T) whole numbers."""
         self.pipeline.need("encode")
         return self.pipeline.encode(self.read(given, resize=resize, verb="encode"))
 
     def decode(self, latents: Latents, *, label: Asked = None) -> list[Pixels]:
-        """The picture of every latent, or of every row of codes."""
+        """The image of every latent, or of every row of codes."""
         return self.pipeline.decode(latents, label=label)
 
     def impute(
@@ -184,7 +184,7 @@ class Run:
         min_p: float | None = None,
         guidance: float | None = None,
     ) -> list[list[Pixels]]:
-        """n completions of each picture, whose holes are white in a mask: one for all, or one for each.
+        """n completions of each image, whose holes are white in a mask: one for all, or one for each.
 
         See `Pipeline.impute`; of the last four arguments `seisei.nn.transformer.sampling.Steering`.
         """
@@ -214,17 +214,17 @@ class Run:
         tile: int | None = None,
         overlap: int | None = None,
     ) -> list[Any]:
-        """What the model makes of pictures of any size: an array for each, or with n > 1 a list of n.
+        """What the model makes of images of any size: an array for each, or with n > 1 a list of n.
 
-        See `Pipeline.translate`; `given` is a picture's path, a folder, anything else with pictures, or an array.
+        See `Pipeline.translate`; `given` is an image's path, a folder, anything else with images, or an array.
         """
         self.pipeline.need("translate")
         if seed > 0 and not self.pipeline.model.noise:
             raise _unread("seed", "has no effect: this model was trained without --noise", found=seed)
         found = []
-        for name, picture in originals(given, max_pixels=max_pixels):
+        for name, image in originals(given, max_pixels=max_pixels):
             options: dict[str, Any] = {"seed": seed, "convert": convert, "tile": tile, "overlap": overlap}
-            made = [self.pipeline.translate(picture, name, number=i, **options).pixels for i in range(n)]
+            made = [self.pipeline.translate(image, name, number=i, **options).pixels for i in range(n)]
             found.append(made[0] if n == 1 else made)
         return found
 
@@ -237,25 +237,25 @@ class Run:
         keep_color: bool = False,
         max_pixels: int = MAX_PIXELS,
     ) -> Pixels:
-        """The content picture in the style of another one, at its own size.
+        """The content image in the style of another one, at its own size.
 
         Arguments:
             content: a path, the bytes of a file, or an array.
-            like: the picture whose style it shall have, likewise.
+            like: the image whose style it shall have, likewise.
             strength: how much of the style, from 0 to 1.
-            keep_color: the content's colours stay.
-            max_pixels: a larger picture is refused.
+            keep_color: the content's colors stay.
+            max_pixels: a larger image is refused.
         """
         self.pipeline.need("stylize")
-        x, y = (read_picture(raw, max_pixels=max_pixels).pixels for raw in (content, like))
+        x, y = (read_image(raw, max_pixels=max_pixels).pixels for raw in (content, like))
         return style_transfer.feedforward(self.pipeline, x, y, strength=strength, keep_color=keep_color).pixels
 
     def holes(self, given: Any, count: int, *, resize: Resize | None = None) -> Tensor:
-        """What is white in masks, for so many pictures, (1 or count, 1, H, W)."""
+        """What is white in masks, for so many images, (1 or count, 1, H, W)."""
         mask = self.read(given, resize=resize, verb="impute", labels="ignore", convert=True)
         if len(mask) not in (1, count):
-            problem = f"{len(mask)} masks for {count} pictures"
-            raise UserError("E-IMP-24", "--mask", problem, "give one mask, or one for each picture")
+            problem = f"{len(mask)} masks for {count} images"
+            raise UserError("E-IMP-24", "--mask", problem, "give one mask, or one for each image")
         return torch.cat([batch.x for batch in self.pipeline.batches(mask)]).amax(1, keepdim=True) > 0.5
 
     def interpolate(
@@ -267,7 +267,7 @@ class Run:
         label: Asked = None,
         resize: Resize | None = None,
     ) -> list[list[Pixels]]:
-        """Pictures on the way between seeds (whole numbers), or between pictures (anything `read` takes)."""
+        """Images on the way between seeds (whole numbers), or between images (anything `read` takes)."""
         self.pipeline.need("interpolate")
         if isinstance(ends, (list, tuple)) and all(isinstance(e, int) for e in ends):
             if resize is not None:
@@ -278,7 +278,7 @@ class Run:
         return self.pipeline.interpolate(z, steps=steps, path=path, label=label)
 
     def score(self, given: Any, *, samples: int = SAMPLES, seed: int = 0, resize: Resize | None = None) -> Likelihood:
-        """The log-likelihood of every picture, or a bound on it."""
+        """The log-likelihood of every image, or a bound on it."""
         self.pipeline.need("score")
         self.check_samples(samples)
         return self.pipeline.score(self.read(given, resize=resize, verb="score"), samples=samples, seed=seed)
@@ -309,7 +309,7 @@ class Run:
             most: examples looked at, at most.
             seed: of the noise.
             thorough: train classifiers on what is drawn and on real examples too, and compare these.
-            inception: the weights of Inception-v3, a .safetensors file, to compare drawn pictures in its features.
+            inception: the weights of Inception-v3, a .safetensors file, to compare drawn images in its features.
 
         Raises:
             UserError: an unknown part, data that are gone, or weights that are not those of Inception-v3.
@@ -539,6 +539,6 @@ def _members(protocol: type) -> set[str]:
     )
 
 
-def sheet(pictures: Sequence[Pixels], columns: int | None = None) -> bytes:
-    """Pictures side by side, as PNG."""
-    return png_bytes(grid(list(pictures), columns))
+def sheet(images: Sequence[Pixels], columns: int | None = None) -> bytes:
+    """Images side by side, as PNG."""
+    return png_bytes(grid(list(images), columns))

@@ -13,7 +13,7 @@ class Batch:
     """A group of examples on their way through a model.
 
     Arguments:
-        x: what is modelled, (B, ...).
+        x: what is modeled, (B, ...).
         y: what conditions it, or its label, (B, ...).
         mask: True where x was observed, broadcastable to x; None means everywhere. Padding, missing cells and held-out
             items

@@ -93,10 +93,10 @@ class Imputes(Protocol):
 
 @runtime_checkable
 class Translates(Protocol):
-    """Makes a picture of a picture, of any size.
+    """Makes an image of an image, of any size.
 
-    What is made of one place depends on what lies around it, and is the same wherever the picture is cut at multiples
-    of the `stride`; `noise` is how many random numbers a picture is made with, 0 where there is one answer. What is
+    What is made of one place depends on what lies around it, and is the same wherever the image is cut at multiples
+    of the `stride`; `noise` is how many random numbers an image is made with, 0 where there is one answer. What is
     given is like the data at the end that `side` names.
     """
 
@@ -104,17 +104,17 @@ class Translates(Protocol):
     stride: int
     noise: int
 
-    def translate(self, picture: Tensor, noise: Tensor | None = None) -> Tensor:
-        """What is made of each picture, (B, C', H, W), with normal noise (B, noise) where it takes any."""
+    def translate(self, image: Tensor, noise: Tensor | None = None) -> Tensor:
+        """What is made of each image, (B, C', H, W), with normal noise (B, noise) where it takes any."""
         ...
 
 
 @runtime_checkable
 class Stylizes(Protocol):
-    """Makes of two pictures of any size one: of the content of the first, in the style of the second."""
+    """Makes of two images of any size one: of the content of the first, in the style of the second."""
 
     def stylize(self, content: Tensor, style: Tensor, strength: float = 1.0) -> Tensor:
-        """Each content picture in the style of its style picture, (B, C, H, W), of the content's size."""
+        """Each content image in the style of its style image, (B, C, H, W), of the content's size."""
         ...
 
 
@@ -181,20 +181,20 @@ VERBS: dict[str, type] = {
 }
 
 
-# What comes out of these is shown as pictures.
-PICTURED = ("reconstruct", "interpolate", "decode", "impute", "translate", "stylize")
+# What comes out of these is shown as images.
+IMAGED = ("reconstruct", "interpolate", "decode", "impute", "translate", "stylize")
 
 
-def offers(model: object, *, pictures: bool = True) -> list[str]:
+def offers(model: object, *, images: bool = True) -> list[str]:
     """The verbs that a model offers, beside `evaluate`, which every model does.
 
     Arguments:
         model: what is asked.
-        pictures: whether its x are pictures.
+        images: whether its x are images.
 
     Example:
         >>> offers(object())
         ['evaluate']
     """
     able = [verb for verb, capability in VERBS.items() if isinstance(model, capability)]
-    return [verb for verb in able if pictures or verb not in PICTURED] + ["evaluate"]
+    return [verb for verb in able if images or verb not in IMAGED] + ["evaluate"]

@@ -57,16 +57,16 @@ LARGE = 256
 
 @dataclass(frozen=True)
 class _Place:
-    """Where the numbers of fitting lie, and how far apart: what a model computes with is (x − centre)/scale.
+    """Where the numbers of fitting lie, and how far apart: what a model computes with is (x − center)/scale.
 
     Arguments:
-        centre: of each column, (D,); 0 of one without values, and of categories.
+        center: of each column, (D,); 0 of one without values, and of categories.
         scale: a power of 2 near the root of the mean variance of the columns.
         numbers: which columns are numbers, (D,).
         dtype: of the result.
     """
 
-    centre: Array
+    center: Array
     scale: float
     numbers: Array
     dtype: torch.dtype
@@ -107,15 +107,15 @@ class _Place:
     def put(self, X: Array) -> tuple[Tensor, Array]:
         """Rows as a model sees them, and by what each was shortened, (N,).
 
-        A row beyond all that arithmetic can square is moved towards the centre of the data, along its own ray: there
+        A row beyond all that arithmetic can square is moved towards the center of the data, along its own ray: there
         all that is squared has long outgrown the rest, and which class is likeliest is decided.
         """
         found, shortened = torch.empty(X.shape, dtype=self.dtype), np.ones(len(X))
         # Where the columns lie near 0 for their spread float32 loses no digit, and is quicker.
-        near = float(np.abs(self.centre).max(initial=0.0)) <= 8 * self.scale
+        near = float(np.abs(self.center).max(initial=0.0)) <= 8 * self.scale
         if self.dtype == torch.float32 and near and self.numbers.all() and 1e-18 < self.scale < 1e18:
             x = torch.from_numpy(np.require(X, np.float32, "W"))
-            torch.sub(x, torch.from_numpy(self.centre).float(), out=found).div_(self.scale)
+            torch.sub(x, torch.from_numpy(self.center).float(), out=found).div_(self.scale)
             # Not so where a row is far away; a gap is no number, and tells nothing.
             if (
                 float(found.nan_to_num(0.0).abs().max() if bool(found.sum().isnan()) else found.abs().max())
@@ -125,7 +125,7 @@ class _Place:
         for start in range(0, len(X), CHUNK):
             part = slice(start, start + CHUNK)
             # Halves, since the difference of the largest numbers overflows.
-            half = X[part].astype(np.float64) / 2 - self.centre / 2
+            half = X[part].astype(np.float64) / 2 - self.center / 2
             far = np.nanmax(np.abs(np.where(self.numbers, half, 0.0)), 1, initial=0.0)
             limit = self.farthest * self.scale / 2
             by = np.where(far > limit, far / limit, 1.0).clip(1.0, 1e300)
@@ -136,7 +136,7 @@ class _Place:
 
     def back(self, x: Array) -> Array:
         """Rows that a model drew, in the units of the columns."""
-        return np.where(self.numbers, x * self.scale + self.centre, x)
+        return np.where(self.numbers, x * self.scale + self.center, x)
 
 
 class _Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -229,7 +229,7 @@ class _Filling(_Classifier):
         return self._filled(x), shortened
 
     def _strength(self, strength: float) -> float:
-        """A regularisation of weights per unit of the columns as one of weights per unit of what the model sees."""
+        """A regularization of weights per unit of the columns as one of weights per unit of what the model sees."""
         return min(max(strength / self._place.scale / self._place.scale, 1e-10 * strength), 1e10 * strength)
 
 
@@ -282,7 +282,7 @@ class DiscriminantClassifier(_Filling):
 
     Arguments:
         method: perceptron, linear (the widest margin between planes) or kernel (of a curved surface).
-        strength: of the regularisation, the inverse of scikit-learn's C.
+        strength: of the regularization, the inverse of scikit-learn's C.
         landmarks: training rows that the kernel compares with.
         gamma: of the kernel exp(−γ‖a − b‖²); 0 takes one over the data's spread.
         random_state: of the estimator's order and of the landmarks.
@@ -343,7 +343,7 @@ class DiscriminativeClassifier(_Filling, _Probabilistic):
 
     Arguments:
         network: linear is scikit-learn's logistic regression; mlp has hidden layers.
-        strength: of the regularisation of logistic regression, the inverse of scikit-learn's C.
+        strength: of the regularization of logistic regression, the inverse of scikit-learn's C.
         width: units of a hidden layer.
         depth: hidden layers.
         steps: updates of the network.
@@ -429,7 +429,7 @@ class GenerativeClassifier(_Probabilistic):
         shrinkage: share of the way from each covariance to a round one of the same trace.
         borrowed: rows of a round cloud that are added to each Gaussian, where there are few.
         prior: of the classes: as in the data, or uniform.
-        rounds: of expectation-maximisation at most, where one is not enough; it ends where the likelihood stands still,
+        rounds: of expectation-maximization at most, where one is not enough; it ends where the likelihood stands still,
             and warns where it does not.
         kernels: rows that kde keeps.
         bandwidth: of kde; 0 chooses it by the likelihood of each row under the others.

@@ -17,7 +17,7 @@ from seisei.spec import CATALOG, arguments_for
 class Modality(Protocol):
     """Both ways between a person's thing and a tensor. Every modality is a frozen dataclass of plain values.
 
-    `pack` makes the compact form that data sets hold (a picture as uint8); `unpack` makes of it what a model sees
+    `pack` makes the compact form that data sets hold (an image as uint8); `unpack` makes of it what a model sees
     (float32). One whose values are not flat has `to_json` and a class method `from_json` of its own.
     """
 
@@ -64,7 +64,7 @@ class Schema:
     """What x and y are.
 
     Arguments:
-        x: what is modelled.
+        x: what is modeled.
         y: what conditions it or its label, None where there is none.
     """
 

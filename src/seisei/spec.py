@@ -238,7 +238,7 @@ class Spec:
     def override(self, path: str, value: Any) -> Spec:
         """The same call with one argument changed, found by a dotted path such as ``model.encoder.width``.
 
-        A part of a list is found by its number, as in ``model.quantisers.0.revival``.
+        A part of a list is found by its number, as in ``model.quantizers.0.revival``.
         """
         name, _, rest = path.partition(".")
         if name not in self.arguments:

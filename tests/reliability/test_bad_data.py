@@ -23,8 +23,8 @@ from seisei.errors import UserError
 from seisei.modalities.image_io import save_png
 
 Build = Callable[[Path], object]
-GREY = np.random.default_rng(3).integers(0, 256, (64, 64), np.uint8)
-COLOUR = np.random.default_rng(4).integers(0, 256, (64, 64, 3), np.uint8)
+GRAY = np.random.default_rng(3).integers(0, 256, (64, 64), np.uint8)
+COLOR = np.random.default_rng(4).integers(0, 256, (64, 64, 3), np.uint8)
 
 
 def tree(root: Path) -> dict[str, tuple[Any, ...]]:
@@ -78,13 +78,13 @@ def all_of(*builds: Build) -> Build:
 
 
 def outside(root: Path) -> None:
-    save_png(root.parent / "elsewhere.png", GREY)
+    save_png(root.parent / "elsewhere.png", GRAY)
     (root / "link.png").symlink_to("../elsewhere.png")
 
 
 def outside_folder(root: Path) -> None:
     (root.parent / "elsewhere").mkdir()
-    save_png(root.parent / "elsewhere" / "x.png", GREY)
+    save_png(root.parent / "elsewhere" / "x.png", GRAY)
     (root / "linked").symlink_to("../elsewhere")
 
 
@@ -95,13 +95,13 @@ def mutual(root: Path) -> None:
     (root / "b" / "to_a").symlink_to("../a")
 
 
-JPEG, PNG = encoded(COLOUR, "JPEG", quality=95), encoded(COLOUR, "PNG")
+JPEG, PNG = encoded(COLOR, "JPEG", quality=95), encoded(COLOR, "PNG")
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12345\n"
 HTML = b"\n<!DOCTYPE html><html><body>404</body></html>"
 SVG = b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nquit\n"
 
-# What is built, its code, the name in the message, words of the problem, words of the remedy; each among good pictures.
+# What is built, its code, the name in the message, words of the problem, words of the remedy; each among good images.
 FILES: dict[str, tuple[Build, str, str, str, str]] = {
     "truncated jpeg": (
         file("t.jpg", JPEG[: len(JPEG) // 2]),
@@ -113,21 +113,21 @@ FILES: dict[str, tuple[Build, str, str, str, str]] = {
     ),
     "truncated header": (file("t.png", PNG[:20]), "E-CHK-06", "t.png", "ends after 20", "re-copy"),
     "truncated gif": (
-        file("t.gif", encoded(GREY, "GIF")[:900]),
+        file("t.gif", encoded(GRAY, "GIF")[:900]),
         "E-CHK-06", "t.gif", "ends after 900 bytes", "re-copy",
     ),
-    "truncated bmp": (file("t.bmp", encoded(GREY, "BMP")[:-9]), "E-CHK-06", "t.bmp", "of ~", "re-copy"),
+    "truncated bmp": (file("t.bmp", encoded(GRAY, "BMP")[:-9]), "E-CHK-06", "t.bmp", "of ~", "re-copy"),
     "truncated webp": (
-        file("t.webp", encoded(COLOUR, "WEBP", lossless=True)[:-99]),
+        file("t.webp", encoded(COLOR, "WEBP", lossless=True)[:-99]),
         "E-CHK-06", "t.webp", "of ~", "re-copy",
     ),
-    "truncated tiff": (file("t.tif", encoded(GREY, "TIFF")[:2000]), "E-CHK-06", "t.tif", "2000 bytes", "re-copy"),
+    "truncated tiff": (file("t.tif", encoded(GRAY, "TIFF")[:2000]), "E-CHK-06", "t.tif", "2000 bytes", "re-copy"),
     "flipped bit in png": (file("f.png", flipped(PNG, len(PNG) // 2)), "E-CHK-06", "f.png", "is damaged", "re-copy"),
     "png of too few rows": (file("f.png", png(20, 20, b"\0" * 50)), "E-CHK-06", "f.png", "bytes", "re-copy"),
     "zero bytes": (file("z.png", b""), "E-CHK-07", "z.png", "0 bytes", "remove"),
     "lfs pointer": (file("l.png", LFS), "E-CHK-08", "l.png", "Git LFS pointer", "git lfs pull"),
     "html page": (file("h.jpg", HTML), "E-CHK-08", "h.jpg", "HTML page", "download"),
-    "no picture": (file("n.png", b"hello, world"), "E-CHK-08", "n.png", "not a picture", "remove"),
+    "no image": (file("n.png", b"hello, world"), "E-CHK-08", "n.png", "not an image", "remove"),
     "bomb": (
         file("b.png", png(60000, 60000)),
         "E-CHK-09", "b.png", "60000x60000 pixels = 3600 MP > 64 MP", "--max-pixels",
@@ -135,12 +135,12 @@ FILES: dict[str, tuple[Build, str, str, str, str]] = {
     "bomb below Pillow's limit": (file("b.png", png(10000, 10000)), "E-CHK-09", "b.png", "= 100 MP", "--max-pixels"),
     "bomb above ours": (file("b.png", png(8000, 8001)), "E-CHK-09", "b.png", "8000x8001", "--max-pixels"),
     "1x1": (file("s.png", png(1, 1, b"\0\0")), "E-CHK-10", "s.png", "is 1x1 pixels, wanted at least 8x8", "--min-size"),
-    "7 high": (file("s.png", encoded(GREY[:7], "PNG")), "E-CHK-10", "s.png", "64x7", "--min-size"),
+    "7 high": (file("s.png", encoded(GRAY[:7], "PNG")), "E-CHK-10", "s.png", "64x7", "--min-size"),
     "animated gif": (file("a.gif", frames("GIF")), "E-CHK-11", "a.gif", "3 frames", "--frames first"),
     "pages of tiff": (file("a.tiff", frames("TIFF")), "E-CHK-11", "a.tiff", "3 pages", "--frames first"),
     "animated png": (file("a.png", frames("PNG")), "E-CHK-11", "a.png", "3 frames", "--frames first"),
     "animated webp": (file("a.webp", frames("WEBP")), "E-CHK-11", "a.webp", "3 frames", "--frames first"),
-    "lab": (file("l.tif", encoded(COLOUR, "TIFF", "LAB")), "E-CHK-12", "l.tif", "mode LAB", "save it as"),
+    "lab": (file("l.tif", encoded(COLOR, "TIFF", "LAB")), "E-CHK-12", "l.tif", "mode LAB", "save it as"),
     "32 bits": (
         file("i.tif", encoded(np.full((9, 9), 70000, np.int32), "TIFF")),
         "E-CHK-12", "i.tif", "70000", "save it as",
@@ -225,7 +225,7 @@ def good_folder(tmp_path: Path, count: int = 12) -> Path:
     root = tmp_path / "root"
     root.mkdir()
     for i in range(count):
-        save_png(root / f"{i}.png", np.roll(GREY, i))
+        save_png(root / f"{i}.png", np.roll(GRAY, i))
     return root
 
 
@@ -276,8 +276,8 @@ def test_all_of_them_together_are_reported_exactly(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "name", "note"),
     [
-        (encoded(GREY, "JPEG", exif=b"Exif\0\0not a tiff at all"), "x.jpg", "bad EXIF ignored, not turned"),
-        (encoded(COLOUR, "PNG", icc_profile=b"no profile"), "x.png", "bad colour profile ignored"),
+        (encoded(GRAY, "JPEG", exif=b"Exif\0\0not a tiff at all"), "x.jpg", "bad EXIF ignored, not turned"),
+        (encoded(COLOR, "PNG", icc_profile=b"no profile"), "x.png", "bad color profile ignored"),
     ],
 )
 def test_harmless_damage_is_a_warning(tmp_path: Path, content: bytes, name: str, note: str) -> None:
@@ -358,10 +358,10 @@ SOURCES: dict[str, tuple[str, Build, str, str, str]] = {
     "absent": ("cats", lambda root: None, "E-CHK-01", "no such folder", "check the path"),
     "mistyped": ("catz", lambda root: (root / "cats").mkdir(), "E-CHK-01", "no such folder", "did you mean 'cats'?"),
     "archive": ("cats.zip", file("cats.zip", b"PK"), "E-CHK-02", "is a file", "unpack it"),
-    "one picture": ("cat.png", file("cat.png", PNG), "E-CHK-02", "one picture", "give its folder"),
+    "one image": ("cat.png", file("cat.png", PNG), "E-CHK-02", "one image", "give its folder"),
     "odd file": ("cat.xyz", file("cat.xyz", PNG), "E-CHK-02", "is a file", "give a folder"),
-    "empty": (".", lambda root: None, "E-CHK-03", "0 files", "put at least one picture"),
-    "only folders": (".", lambda root: (root / "a").mkdir(), "E-CHK-03", "0 files", "put at least one picture"),
+    "empty": (".", lambda root: None, "E-CHK-03", "0 files", "put at least one image"),
+    "only folders": (".", lambda root: (root / "a").mkdir(), "E-CHK-03", "0 files", "put at least one image"),
     "unsupported": (
         ".",
         all_of(*(file(f"{i}.heic", b"x") for i in range(4)), file("a.psd", b"x")),
@@ -370,7 +370,7 @@ SOURCES: dict[str, tuple[str, Build, str, str, str]] = {
         "convert",
     ),
     "several arrays": (".", all_of(file("a.npy", b"x"), file("b.npy", b"x")), "E-CHK-04", "2 files", "name one"),
-    "sound": (".", sounds, "E-TRN-13", "sound; this build trains on pictures", "folder of pictures"),
+    "sound": (".", sounds, "E-TRN-13", "sound; this build trains on images", "folder of images"),
     "spreadsheet": ("t.xlsx", file("t.xlsx", b"PK"), "E-TRN-13", "a table in the format .xlsx", "save it as .csv"),
     "tables": (".", all_of(file("a.csv", b"a\n1"), file("b.csv", b"a\n1")), "E-CHK-04", "2 tables", "name one"),
     "text": ("t.md", file("t.md", b"a"), "E-TRN-13", "a text in the format .md", ".txt file"),
@@ -396,7 +396,7 @@ def test_a_bad_source_is_named_with_a_remedy(tmp_path: Path, monkeypatch: pytest
 
 def test_everything_bad_and_all_tolerated_is_still_an_error(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(b"")
-    with pytest.raises(UserError, match="0 pictures could be read") as caught:
+    with pytest.raises(UserError, match="0 images could be read") as caught:
         read_dataset(tmp_path, skip_bad="100%")
     assert caught.value.code == "E-CHK-03"
 
@@ -404,12 +404,12 @@ def test_everything_bad_and_all_tolerated_is_still_an_error(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("table", "problem"),
     [
-        ("", "12 of 12 pictures have no label"),
+        ("", "12 of 12 images have no label"),
         ("file_name,label\n" + "".join(f"{i}.png,a\n" for i in range(12)), "one class only: a ×12"),
-        ("file_name,label\n" + "".join(f"{i}.png,{'ab'[i % 2]}\n" for i in range(9)), "3 of 12 pictures have no label"),
+        ("file_name,label\n" + "".join(f"{i}.png,{'ab'[i % 2]}\n" for i in range(9)), "3 of 12 images have no label"),
         (
             "file_name,label\n" + "".join(f"{i}.png,{'ab'[i % 2] if i else ''}\n" for i in range(12)),
-            "1 of 12 pictures have no label",
+            "1 of 12 images have no label",
         ),
     ],
 )
@@ -449,7 +449,7 @@ IDX: dict[str, tuple[dict[str, bytes], str, str, str]] = {
     ),
     "bytes left over": ({X: GOOD + b"!"}, "E-CHK-06", X, "more than 256"),
     "short header": ({X: GOOD[:9]}, "E-CHK-06", X, "ends after 9 of 16"),
-    "labels as pictures": ({X: idx((256,), bytes(256))}, "E-CHK-08", X, "begins with 00 00 08 01"),
+    "labels as images": ({X: idx((256,), bytes(256))}, "E-CHK-08", X, "begins with 00 00 08 01"),
     "another type": ({X: idx((4, 8, 8), bytes(256), b"\0\0\x0a\x03")}, "E-CHK-08", X, "begins with 00 00 0a 03"),
     "too few floats": (
         {X: idx((4, 8, 8), bytes(256), b"\0\0\x0d\x03")},
@@ -460,7 +460,7 @@ IDX: dict[str, tuple[dict[str, bytes], str, str, str]] = {
     "empty": ({X: b""}, "E-CHK-07", X, "0 bytes"),
     "truncated gzip": ({X + ".gz": gzip.compress(GOOD)[:-9]}, "E-CHK-06", X, "is damaged"),
     "no gzip": ({X + ".gz": GOOD}, "E-CHK-06", X, "is damaged"),
-    "labels of another number": ({X: GOOD, Y: idx((3,), b"\0\1\2")}, "E-CHK-18", X, "4 pictures but 3 labels"),
+    "labels of another number": ({X: GOOD, Y: idx((3,), b"\0\1\2")}, "E-CHK-18", X, "4 images but 3 labels"),
     "other sizes": ({X: GOOD, "t10k-images-idx3-ubyte": idx((1, 4, 4), bytes(16))}, "E-CHK-19", "", "sizes differ"),
 }
 
@@ -524,20 +524,20 @@ ARRAYS: dict[str, tuple[str, bytes, str, str]] = {
     ),
     "npz cut off": ("x.npz", zipped(x=saved(X8))[:-40], "E-CHK-06", "is damaged"),
     "npz with a flipped bit": ("x.npz", flipped(zipped(x=saved(X8)), 300), "E-CHK-06", "is damaged"),
-    "npz without pictures": (
+    "npz without images": (
         "x.npz",
         zipped(weights=saved(X8), bias=saved(X8)),
         "E-CHK-04",
         "its keys are weights, bias",
     ),
-    "no pictures": ("x.npy", saved(X8[:0]), "E-CHK-03", "0 pictures"),
+    "no images": ("x.npy", saved(X8[:0]), "E-CHK-03", "0 images"),
     "odd shape": ("x.npy", saved(X8.reshape(12, 2, 4, 8)[..., None]), "E-CHK-19", "has shape (12, 2, 4, 8, 1)"),
     "too bright": ("x.npy", saved(X8 / 2.0), "E-CHK-22", "wanted 0 to 1"),
     "a hole": (
         "x.npy",
         saved(np.where(np.arange(12)[:, None, None] == 7, np.nan, X8 / 255)),
         "E-CHK-22",
-        "first in picture 7",
+        "first in image 7",
     ),
     "below zero": ("x.npy", saved(X8.astype(np.int16) - 1), "E-CHK-22", "wanted 0 to 255"),
     "text": ("x.npy", saved(np.full((12, 8, 8), "a")), "E-CHK-22", "holds <U1"),
@@ -545,7 +545,7 @@ ARRAYS: dict[str, tuple[str, bytes, str, str]] = {
         "x.npz",
         zipped(x=saved(X8), y=saved(np.zeros(11, int))),
         "E-CHK-18",
-        "12 pictures but 11 labels",
+        "12 images but 11 labels",
     ),
     "labels as floats": ("x.npz", zipped(x=saved(X8), y=saved(np.zeros(12))), "E-TRN-12", "float64"),
     "too small": ("x.npy", saved(X8[:, :7]), "E-CHK-10", "is 8x7 pixels, wanted at least 8x8"),
@@ -589,8 +589,8 @@ def test_parquet_files_that_are_bad(tmp_path: Path) -> None:
 
     cells = [{"bytes": PNG, "path": None}] * 3
     assert refused({"image": cells}, cut=30).code == "E-CHK-06"
-    assert refused({"a": [1, 2], "b": ["x", "y"]}).problem == "no column holds pictures (there are a, b)"
-    assert refused({"left": cells, "right": cells}).problem == "several columns hold pictures: left, right"
+    assert refused({"a": [1, 2], "b": ["x", "y"]}).problem == "no column holds images (there are a, b)"
+    assert refused({"left": cells, "right": cells}).problem == "several columns hold images: left, right"
     broken = refused({"image": [*cells, {"bytes": PNG[:-2000], "path": None}]})
     assert broken.code == "E-CHK-06" and broken.where == "t.parquet:3" and "ends after" in broken.problem
     empty = refused({"image": [*cells, None, {"bytes": None, "path": "x.png"}]})

@@ -16,7 +16,7 @@ import cli_runs
 import numpy as np
 import pytest
 import torch
-from cli_runs import copy, edit_json, newest, pictures, retensor, rewrite, trained, unsealed, with_header
+from cli_runs import copy, edit_json, images, newest, retensor, rewrite, trained, unsealed, with_header
 
 from seisei.cli.main import main
 from seisei.errors import VERB_CODES
@@ -33,7 +33,7 @@ WRITERS = ["reconstruct", "interpolate", "encode", "decode"]
 
 def words(verb: str, run: Path | str, given: Path | str | None = None) -> list[Any]:
     extra = {"interpolate": ["--from", "1", "--to", "2"], "score": ["--samples", "2"], "evaluate": ["--samples", "2"]}
-    inputs = [given or (cli_runs.codes() if verb == "decode" else pictures())] if verb in (*READERS, "decode") else []
+    inputs = [given or (cli_runs.codes() if verb == "decode" else images())] if verb in (*READERS, "decode") else []
     return [verb, run, *inputs, *extra.get(verb, [])]
 
 
@@ -141,7 +141,7 @@ def test_10_no_codes(refused: Any, place: Path) -> None:
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 @pytest.mark.parametrize("verb", [*READERS, "decode"])
 def test_11_input_unreadable(refused: Any, place: Path, monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
-    path = shutil.copy(cli_runs.codes() if verb == "decode" else pictures() / "000.png", place)
+    path = shutil.copy(cli_runs.codes() if verb == "decode" else images() / "000.png", place)
     os.chmod(path, 0)
     monkeypatch.setitem(globals(), "tree", lambda *_: "")  # which could not read it either
     refused(words(verb, able(verb), path), code(verb, 11), "permission denied", "chmod")
@@ -149,7 +149,7 @@ def test_11_input_unreadable(refused: Any, place: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("verb", READERS)
 def test_12_input_damaged(refused: Any, place: Path, verb: str) -> None:
-    data = (pictures() / "000.png").read_bytes()
+    data = (images() / "000.png").read_bytes()
     (place / "cut.png").write_bytes(data[: len(data) // 2])
     refused(words(verb, able(verb), "cut.png"), code(verb, 12), "cut.png", str(len(data) // 2))
     (place / "page.png").write_text("<!doctype html><html></html>")
@@ -167,7 +167,7 @@ def test_12_codes_damaged(refused: Any, place: Path) -> None:
 
 @pytest.mark.parametrize("verb", READERS)
 def test_13_input_over_the_caps(refused: Any, place: Path, verb: str) -> None:
-    data = bytearray((pictures() / "000.png").read_bytes())
+    data = bytearray((images() / "000.png").read_bytes())
     data[16:24] = struct.pack(">II", 60_000, 60_000)
     data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
     (place / "bomb.png").write_bytes(data)
@@ -183,10 +183,10 @@ def test_13_codes_over_the_caps(refused: Any, monkeypatch: pytest.MonkeyPatch) -
 def test_14_modality_mismatch(refused: Any, place: Path, verb: str) -> None:
     (place / "sound").mkdir()
     (place / "sound" / "a.wav").write_bytes(b"RIFF")
-    refused(words(verb, able(verb), "sound"), code(verb, 14), "sound", "pictures")
+    refused(words(verb, able(verb), "sound"), code(verb, 14), "sound", "images")
 
 
-@pytest.mark.parametrize("name", ["codes.txt", "picture.png"])
+@pytest.mark.parametrize("name", ["codes.txt", "image.png"])
 def test_14_no_codes_at_all(refused: Any, place: Path, name: str) -> None:
     (place / name).write_text("hello")
     refused(words("decode", trained(), name), "E-DEC-14", name, "seisei encode")
@@ -244,15 +244,15 @@ def test_17_file_name_for_a_folder(refused: Any, verb: str) -> None:
 def test_19_size_and_20_channels_differ(refused: Any, place: Path, verb: str) -> None:
     save_png(place / "large.png", np.zeros((9, 12), np.uint8))
     refused(words(verb, trained(), "large.png"), code(verb, 19), "large.png", "12x9", "8x8", "--resize")
-    save_png(place / "colour.png", np.arange(192, dtype=np.uint8).reshape(8, 8, 3))
-    refused(words(verb, trained(), "colour.png"), code(verb, 20), "colour.png", "--convert")
+    save_png(place / "color.png", np.arange(192, dtype=np.uint8).reshape(8, 8, 3))
+    refused(words(verb, trained(), "color.png"), code(verb, 20), "color.png", "--convert")
 
 
 @pytest.mark.parametrize("verb", [verb for verb in READERS if verb != "translate"])
 def test_24_and_25_conditional_inputs(refused: Any, place: Path, verb: str) -> None:
     refused(words(verb, trained("conditional")), code(verb, 25), "000.png", "sub-folder")
     (place / "kinds" / "11").mkdir(parents=True)
-    shutil.copy(pictures() / "000.png", place / "kinds" / "11")
+    shutil.copy(images() / "000.png", place / "kinds" / "11")
     refused(words(verb, trained("conditional"), "kinds"), code(verb, 24), "11", "choose from")
 
 
@@ -300,7 +300,7 @@ def test_check(refused: Any, place: Path) -> None:
     refused(["check", "digits", "--validation", "1.5"], "E-GEN-07", "--validation", "1.5")
     refused(["check"], "E-GEN-03", "PATH", "seisei check PATH")
     refused(["check", "digits", "--sise", "8"], "E-GEN-02", "--sise", "--size")
-    refused(["check", cli_runs.pictures(), "--skip-bad", "some"], "E-GEN-06", "--skip-bad", "some")
+    refused(["check", cli_runs.images(), "--skip-bad", "some"], "E-GEN-06", "--skip-bad", "some")
 
 
 # ---- train ----
@@ -371,25 +371,25 @@ def test_train_config_absent(refused: Any) -> None:
 
 
 def test_train_8_impossible_shape(refused: Any) -> None:
-    words = ["train", "vae", pictures(), "--network", "conv", "--size", "512", "--batch", "8"]
+    words = ["train", "vae", images(), "--network", "conv", "--size", "512", "--batch", "8"]
     refused(words, "E-TRN-08", "--network conv", "512", "--size")
 
 
 def test_train_11_empty_validation(refused: Any, place: Path) -> None:
     (place / "two").mkdir()
     for name in ("000.png", "001.png"):
-        shutil.copy(pictures() / name, place / "two")
+        shutil.copy(images() / name, place / "two")
     refused(["train", "vae", "two", "--batch", "1"], "E-TRN-11", "two", "2", "--validation")
 
 
 def test_train_12_labels_missing(refused: Any, place: Path) -> None:
-    refused(["train", "vae", pictures(), "--condition", "label"], "E-TRN-12", "--condition", "sub-folder")
+    refused(["train", "vae", images(), "--condition", "label"], "E-TRN-12", "--condition", "sub-folder")
 
 
 def test_train_13_modality(refused: Any, place: Path) -> None:
     (place / "songs").mkdir()
     (place / "songs" / "a.wav").write_bytes(b"RIFF")
-    refused(["train", "vae", "songs"], "E-TRN-13", "songs", "pictures")
+    refused(["train", "vae", "songs"], "E-TRN-13", "songs", "images")
 
 
 def test_train_20_output_not_empty(refused: Any, place: Path) -> None:
@@ -527,7 +527,7 @@ def test_resume_1_step_absent(refused: Any, place: Path) -> None:
 
 def test_resume_15_data_changed_and_16_absent(refused: Any, place: Path) -> None:
     copy(trained("folder"), place / "run")
-    shutil.copytree(pictures(), place / "fewer")
+    shutil.copytree(images(), place / "fewer")
     (place / "fewer" / "003.png").unlink()
     refused(["resume", "run", "--steps", "60", "--data", "fewer"], "E-RES-15", "fewer", "--accept-new-data")
     refused(["resume", "run", "--steps", "60", "--data", "gone"], "E-RES-16", "gone", "--data")
@@ -585,15 +585,15 @@ OWN: list[tuple[str, list[Any], tuple[str, ...]]] = [
     ("E-GEN-02", ["sample", "VAE", "--sede", "1"], ("--sede", "--seed")),
     ("E-INT-19", ["interpolate", "VAE"], ("--from", "--from 3 --to 7")),
     ("E-INT-19", ["interpolate", "VAE", "--from", "3"], ("--to", "--from 3 --to 7")),
-    ("E-INT-19", ["interpolate", "AUTOENCODER", "--from", "3", "--to", "7"], ("--from", "two pictures")),
+    ("E-INT-19", ["interpolate", "AUTOENCODER", "--from", "3", "--to", "7"], ("--from", "two images")),
     ("E-INT-20", ["interpolate", "VAE", "--from", "3", "--to", "7", "--steps", "1"], ("--steps", "2 to 1000")),
     ("E-INT-20", ["interpolate", "VAE", "--from", "3", "--to", "7", "--steps", "5000"], ("--steps", "5000")),
     ("E-INT-21", ["interpolate", "VAE", "--from", "3", "--to", "here.png"], ("--from and --to", "3", "here.png")),
-    ("E-INT-21", ["interpolate", "VAE", "--from", "PICTURES", "--to", "PICTURES"], ("40 pictures",)),
+    ("E-INT-21", ["interpolate", "VAE", "--from", "IMAGES", "--to", "IMAGES"], ("40 images",)),
     ("E-INT-23", ["interpolate", "VAE", "--from", "3", "--to", "7", "--path", "scenic"], ("--path", "spherical")),
     ("E-INT-24", ["interpolate", "CONDITIONAL", "--from", "3", "--to", "7", "--label", "x"], ("x", "choose from")),
     ("E-INT-25", ["interpolate", "VAE", "--from", "3", "--to", "-7"], ("--seed", "-7")),
-    ("E-SCO-20", ["score", "VAE", "PICTURES", "--samples", "0"], ("--samples", "1 to 1000000")),
+    ("E-SCO-20", ["score", "VAE", "IMAGES", "--samples", "0"], ("--samples", "1 to 1000000")),
     ("E-EVA-10", ["evaluate", "VAE", "--split", "tset"], ("--split", "tset", "did you mean 'test'")),
     ("E-EVA-20", ["evaluate", "VAE", "--samples", "0"], ("--samples", ">= 1")),
     ("E-LST-01", ["list", "nowhere"], ("nowhere", "folder of runs")),
@@ -607,7 +607,7 @@ def test_own_entries(refused: Any, place: Path, wanted: str, given: list[str], m
     save_png(place / "here.png", np.zeros((8, 8), np.uint8))
     (place / "full").mkdir()
     (place / "full" / "mine.txt").touch()
-    stand = {"VAE": lambda: trained(), "CONDITIONAL": lambda: trained("conditional"), "PICTURES": pictures}
+    stand = {"VAE": lambda: trained(), "CONDITIONAL": lambda: trained("conditional"), "IMAGES": images}
     stand["AUTOENCODER"] = lambda: trained("autoencoder")
     refused([stand[w]() if w in stand else w for w in given], wanted, *mentions)
 

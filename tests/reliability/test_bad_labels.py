@@ -76,7 +76,7 @@ def test_predict_common(refused: Any, place: Path) -> None:
     refused(["predict", run(*GENERATIVE), table(), "-o", "labels.png"], "E-PRD-17", ".png", ".csv")
 
 
-def test_predict_14_a_picture_for_a_row(refused: Any, place: Path) -> None:
+def test_predict_14_an_image_for_a_row(refused: Any, place: Path) -> None:
     save_png(place / "a.png", np.zeros((8, 8), np.uint8))
     refused(["predict", run(*GENERATIVE), "a.png"], "E-PRD-14", "a.png")
     refused(["predict", run(*GENERATIVE, rows=False), table()], "E-PRD-14", "customers.csv")
@@ -193,8 +193,8 @@ def test_compare(refused: Any, place: Path) -> None:
     (place / "full").mkdir()
     (place / "full" / "mine").touch()
     refused(["compare", one, other, "-o", "full"], "E-CMP-16", "full", "--overwrite")
-    unlabelled = place / "rows.csv"
-    unlabelled.write_text("\n".join(line.rpartition(",")[0] for line in customers().splitlines()) + "\n")
+    unlabeled = place / "rows.csv"
+    unlabeled.write_text("\n".join(line.rpartition(",")[0] for line in customers().splitlines()) + "\n")
     refused(["compare", one, other, "--data", "rows.csv"], "E-CMP-20", "rows.csv", "lacks labels")
 
 
@@ -259,7 +259,7 @@ def test_a_classifier_whose_schema_lacks_its_classes(refused: Any, place: Path, 
     refused(["sample", "lacking", "-n", "4"], "E-SMP-02", "lacking/schema.json", "lacks 'y'")
 
 
-# ---- pictures without a label ----
+# ---- images without a label ----
 
 
 def folder_of(place: Path, name: str, count: int, size: int = 8, seed: int = 0) -> Path:
@@ -271,25 +271,25 @@ def folder_of(place: Path, name: str, count: int, size: int = 8, seed: int = 0) 
     return folder
 
 
-def test_pictures_without_a_label_are_for_training_alone(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_images_without_a_label_are_for_training_alone(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number, kind in enumerate(("cat", "dog")):
         folder_of(place, f"kinds/{kind}", 20, seed=number)
     folder_of(place, "more", 7, size=12, seed=9)
-    labelled = read_dataset("kinds", labels=True)
-    both = read_dataset("kinds", labels=True, unlabelled="more")
-    assert both.y is not None and len(both) == 47 and both.report["unlabelled"] == 7
+    labeled = read_dataset("kinds", labels=True)
+    both = read_dataset("kinds", labels=True, unlabeled="more")
+    assert both.y is not None and len(both) == 47 and both.report["unlabeled"] == 7
     assert (both.y == -1).nonzero().flatten().tolist() == list(range(40, 47))
     for part in ("validation", "test"):
-        assert both.splits[part].tolist() == labelled.splits[part].tolist()
-    assert both.splits["train"].tolist() == [*labelled.splits["train"].tolist(), *range(40, 47)]
-    assert both.fingerprint != labelled.fingerprint and "7 pictures without a label" in both.report["notes"][-1]
-    words = ["--density", "naive", "--unlabelled", "more", "--steps", "2", "-o", "run", "--no-report"]
+        assert both.splits[part].tolist() == labeled.splits[part].tolist()
+    assert both.splits["train"].tolist() == [*labeled.splits["train"].tolist(), *range(40, 47)]
+    assert both.fingerprint != labeled.fingerprint and "7 images without a label" in both.report["notes"][-1]
+    words = ["--density", "naive", "--unlabeled", "more", "--steps", "2", "-o", "run", "--no-report"]
     main(["train", "generative", "kinds", *words])
     main(["resume", "run", "--steps", "3"])
 
 
-def test_unlabelled_refused(refused: Any, place: Path) -> None:
+def test_unlabeled_refused(refused: Any, place: Path) -> None:
     for number, kind in enumerate(("cat", "dog")):
         folder_of(place, f"kinds/{kind}", 20, seed=number)
-    refused(["train", "generative", "kinds", "--unlabelled", "nope"], "E-CHK-01", "nope")
-    refused(["train", "generative", folder_of(place, "more", 12), "--unlabelled", "kinds"], "E-TRN-12", "no labels")
+    refused(["train", "generative", "kinds", "--unlabeled", "nope"], "E-CHK-01", "nope")
+    refused(["train", "generative", folder_of(place, "more", 12), "--unlabeled", "kinds"], "E-TRN-12", "no labels")

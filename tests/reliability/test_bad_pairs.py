@@ -20,8 +20,8 @@ from seisei.modalities.image_io import encoded
 from seisei.modalities.label_map import LabelMap
 
 RANDOM = np.random.default_rng(5)
-GREY = RANDOM.integers(0, 256, (16, 16), np.uint8)
-COLOUR = RANDOM.integers(0, 256, (16, 16, 3), np.uint8)
+GRAY = RANDOM.integers(0, 256, (16, 16), np.uint8)
+COLOR = RANDOM.integers(0, 256, (16, 16, 3), np.uint8)
 DEEP = RANDOM.integers(0, 65536, (16, 16), np.uint16)
 Build = Callable[[Path], object]
 Case = tuple[Build, dict[str, Any], str, str, str, str]
@@ -34,20 +34,20 @@ def save(path: Path, pixels: Any, **options: Any) -> None:
 
 def pairs(root: Path, count: int = 10) -> None:
     for i in range(count):
-        save(root / "A" / f"{i}.png", GREY // (i + 1))
-        save(root / "B" / f"{i}.png", COLOUR // (i + 1))
+        save(root / "A" / f"{i}.png", GRAY // (i + 1))
+        save(root / "B" / f"{i}.png", COLOR // (i + 1))
 
 
 def beside(root: Path) -> None:
     for i in range(6):
-        save(root / f"{i}.png", np.concatenate([COLOUR // (i + 1), COLOUR], 1))
+        save(root / f"{i}.png", np.concatenate([COLOR // (i + 1), COLOR], 1))
 
 
 def with_(*builds: Build, base: Build = pairs) -> Build:
     return lambda root: [build(root) for build in (base, *builds)]
 
 
-def picture(name: str, pixels: Any) -> Build:
+def image(name: str, pixels: Any) -> Build:
     return lambda root: save(root / name, pixels)
 
 
@@ -84,7 +84,7 @@ def parquet(**columns: Any) -> Build:
         import pyarrow.parquet as pq
 
         file = io.BytesIO()
-        PIL.Image.fromarray(GREY).save(file, "PNG")
+        PIL.Image.fromarray(GRAY).save(file, "PNG")
         cells = {name: [file.getvalue()] * 4 if value is None else value for name, value in columns.items()}
         pq.write_table(pa.table(cells), root / "p.parquet")
 
@@ -100,20 +100,20 @@ def several(root: Path) -> None:
 
 def elsewhere(root: Path) -> None:
     pairs(root)
-    save(root.parent / "outside.png", GREY)
+    save(root.parent / "outside.png", GRAY)
     (root / "metadata.csv").write_text("a,b\nA/0.png,../outside.png\n" + ROWS)
 
 
 def classes(root: Path) -> None:
     for i in range(5):
-        save(root / "cats" / f"{i}.png", GREY)
-        save(root / "dogs" / f"{i}.png", np.concatenate([GREY, GREY], 1))
+        save(root / "cats" / f"{i}.png", GRAY)
+        save(root / "dogs" / f"{i}.png", np.concatenate([GRAY, GRAY], 1))
 
 
 def letters(root: Path) -> None:
     for i in range(4):
-        save(root / "a" / f"x{i}.png", GREY)
-        save(root / "b" / f"y{i}.png", GREY)
+        save(root / "a" / f"x{i}.png", GRAY)
+        save(root / "b" / f"y{i}.png", GRAY)
 
 
 # What is built, how it is read, the code, the name in the message, words of the problem, words of the remedy.
@@ -127,64 +127,64 @@ CASES: dict[str, Case] = {
         "E-CHK-18", "A/0.png", "has no B/0.*, 7 of 10 unpaired (+6 more)", "--skip-bad 7",
     ),
     "a part without its other side": (
-        with_(picture("trainA/1.png", GREY), picture("trainB/1.png", GREY), picture("testA/1.png", GREY), base=print),
+        with_(image("trainA/1.png", GRAY), image("trainB/1.png", GRAY), image("testA/1.png", GRAY), base=print),
         {}, "E-CHK-18", "testA/1.png", "has no test/b/1.*, 1 of 2 unpaired", "add its partner",
     ),
     "one name twice": (
-        with_(picture("A/4.bmp", GREY)), {},
+        with_(image("A/4.bmp", GRAY)), {},
         "E-CHK-17", "A/4.png", "has the same name as A/4.bmp, and one partner", "remove or rename",
     ),
     "the only name twice": (
-        with_(picture("A/0.bmp", GREY), base=lambda root: pairs(root, 1)), {},
+        with_(image("A/0.bmp", GRAY), base=lambda root: pairs(root, 1)), {},
         "E-CHK-17", "A/0.png", "has the same name as A/0.bmp", "remove or rename",
     ),
     "sides below another folder": (
-        with_(picture("cats/a/1.png", GREY), picture("cats/b/1.png", GREY), base=print), {"pairs": "folders"},
-        "E-TRN-14", "{root}", "2 pictures, folders cats", "two folders",
+        with_(image("cats/a/1.png", GRAY), image("cats/b/1.png", GRAY), base=print), {"pairs": "folders"},
+        "E-TRN-14", "{root}", "2 images, folders cats", "two folders",
     ),
     "two sizes": (
-        with_(picture("B/2.png", COLOUR[:, :12])), {},
+        with_(image("B/2.png", COLOR[:, :12])), {},
         "E-CHK-19", "B/2.png", "is 12x16 pixels, and A/2.png 16x16", "--size or --fit",
     ),
     "two sizes of one shape": (
-        with_(picture("B/2.png", COLOUR[::2, ::2])), {},
+        with_(image("B/2.png", COLOR[::2, ::2])), {},
         "E-CHK-19", "B/2.png", "is 8x8 pixels, and A/2.png 16x16", "--size or --fit",
     ),
     "two shapes, a size asked for": (
-        with_(picture("B/2.png", COLOUR[:, :12])), {"size": 8},
+        with_(image("B/2.png", COLOR[:, :12])), {"size": 8},
         "E-CHK-19", "B/2.png", "is 12x16 pixels, and A/2.png 16x16", "cut one of them",
     ),
     "1x1": (
-        with_(picture("A/2.png", GREY[:1, :1]), picture("B/2.png", GREY[:1, :1])), {},
+        with_(image("A/2.png", GRAY[:1, :1]), image("B/2.png", GRAY[:1, :1])), {},
         "E-CHK-10", "A/2.png", "is 1x1 pixels, wanted at least 8x8", "--min-size",
     ),
     "halves too small": (
-        with_(picture("2.png", GREY[:8, :8]), base=beside), {"pairs": "beside", "size": 8},
+        with_(image("2.png", GRAY[:8, :8]), base=beside), {"pairs": "beside", "size": 8},
         "E-CHK-10", "2.png", "is 4x8 pixels on each side, wanted at least 8x8", "--min-size",
     ),
     "an odd width": (
-        with_(picture("2.png", COLOUR[:8, :15]), base=beside), {"pairs": "beside", "size": 8},
+        with_(image("2.png", COLOR[:8, :15]), base=beside), {"pairs": "beside", "size": 8},
         "E-CHK-19", "2.png", "is 15x8 pixels", "cut it to an even width",
     ),
     "a damaged side": (with_(content("B/5.png", b"")), {}, "E-CHK-07", "B/5.png", "0 bytes", "re-copy"),
     "both sides damaged": (
         with_(content("A/5.png", b"no"), content("B/5.png", b"")), {},
-        "E-CHK-08", "A/5.png", "not a picture", "replace",
+        "E-CHK-08", "A/5.png", "not an image", "replace",
     ),
     "what cannot be listed takes its partner along": (
         with_(link("A/5.png", "nowhere.png")), {},
         "E-CHK-05", "A/5.png", "is a link to a file that is not there;", "remove",
     ),
     "mixed depth": (
-        with_(*(picture(f"A/{i}.png", DEEP) for i in (2, 6))), {},
+        with_(*(image(f"A/{i}.png", DEEP) for i in (2, 6))), {},
         "E-CHK-12", "A/2.png", "is of 16 bits, and side A has 8 bits ×8, 16 bits ×2", "--bits 8",
     ),
     "the first is the odd one": (
-        with_(picture("B/0.png", DEEP)), {},
+        with_(image("B/0.png", DEEP)), {},
         "E-CHK-12", "B/0.png", "is of 16 bits, and side B has 8 bits ×9, 16 bits ×1", "--bits 8",
     ),
     "floating point among whole numbers": (
-        with_(without("B/9.png"), picture("B/9.tiff", GREY.astype(np.float32))), {},
+        with_(without("B/9.png"), image("B/9.tiff", GRAY.astype(np.float32))), {},
         "E-CHK-12", "B/9.tiff", "is of floating point, and side B has 8 bits ×9, floating point ×1", "--bits 8",
     ),
     "mixed channels": (
@@ -193,56 +193,56 @@ CASES: dict[str, Case] = {
         "save them alike",
     ),
     "a label map beside": (
-        with_(*(picture(f"{i}.png", np.concatenate([DEEP, DEEP], 1)) for i in range(6)), base=print),
+        with_(*(image(f"{i}.png", np.concatenate([DEEP, DEEP], 1)) for i in range(6)), base=print),
         {"label_map": True, "bits": 8, "direction": "b-to-a"},
         "E-CHK-12", "0.png", "holds uint16", "8-bit PNG",
     ),
     "not finite": (
-        with_(without("B/9.png"), picture("B/9.tiff", np.full((16, 16), np.nan, np.float32))), {},
+        with_(without("B/9.png"), image("B/9.tiff", np.full((16, 16), np.nan, np.float32))), {},
         "E-CHK-12", "B/9.tiff", "no finite", "replace",
     ),
     "floating point in a frame": (
-        with_(*(picture(f"{s}/{i}.tiff", GREY.astype(np.float32)) for i in range(4) for s in "AB"), base=print),
+        with_(*(image(f"{s}/{i}.tiff", GRAY.astype(np.float32)) for i in range(4) for s in "AB"), base=print),
         {"size": (8, 16), "fit": "pad"}, "E-TRN-13", "--fit pad", "A is floating point", "--fit crop",
     ),
     "strict": (
-        with_(*(picture(f"A/{i}.png", DEEP) for i in range(10))), {"bits": 8, "strict_mode": True},
+        with_(*(image(f"A/{i}.png", DEEP) for i in range(10))), {"bits": 8, "strict_mode": True},
         "E-CHK-12", "A/0.png", "mode I;16: 16 bits to 8 (+9 more)", "--strict-mode",
     ),
     "classes": (
-        classes, {}, "E-TRN-14", "{root}", "10 pictures in 2 folders, 5 of them wide enough to be two side by side",
+        classes, {}, "E-TRN-14", "{root}", "10 images in 2 folders, 5 of them wide enough to be two side by side",
         "two folders a and b",
     ),
     "folders of other names": (
-        classes, {"pairs": "folders"}, "E-TRN-14", "{root}", "10 pictures, folders cats, dogs;", "two folders a and b",
+        classes, {"pairs": "folders"}, "E-TRN-14", "{root}", "10 images, folders cats, dogs;", "two folders a and b",
     ),
     "many folders": (
-        with_(*(picture(f"{name}/1.png", GREY) for name in "efcdgh"), base=print), {"pairs": "folders"},
-        "E-TRN-14", "{root}", "6 pictures, folders c, d, e, f, g, …;", "two folders a and b",
+        with_(*(image(f"{name}/1.png", GRAY) for name in "efcdgh"), base=print), {"pairs": "folders"},
+        "E-TRN-14", "{root}", "6 images, folders c, d, e, f, g, …;", "two folders a and b",
     ),
-    "no folders": (beside, {"pairs": "folders"}, "E-TRN-14", "{root}", "6 pictures, folders none;", "two folders"),
+    "no folders": (beside, {"pairs": "folders"}, "E-TRN-14", "{root}", "6 images, folders none;", "two folders"),
     "no two of one name": (
         letters, {}, "E-TRN-14", "{root}", "4 in a and 4 in b, and no two have the same name", "same names",
     ),
     "one side alone": (
-        with_(picture("a/1.png", GREY), base=print), {}, "E-TRN-14", "{root}", "1 pictures, 0 of them", "side by side",
+        with_(image("a/1.png", GRAY), base=print), {}, "E-TRN-14", "{root}", "1 images, 0 of them", "side by side",
     ),
     "sides of two conventions": (
-        with_(picture("a/1.png", GREY), picture("target/1.png", GREY), base=print), {"pairs": "folders"},
+        with_(image("a/1.png", GRAY), image("target/1.png", GRAY), base=print), {"pairs": "folders"},
         "E-TRN-14", "{root}", "folders a, target", "two folders a and b",
     ),
     "no table": (
         with_(content("t.csv", b"x,y\n1,2\n")), {"pairs": "columns"},
-        "E-TRN-14", "{root}", "no table has two columns that name pictures (tables: t.csv with x, y)", "metadata.csv",
+        "E-TRN-14", "{root}", "no table has two columns that name images (tables: t.csv with x, y)", "metadata.csv",
     ),
     "no table at all": (pairs, {"pairs": "columns"}, "E-TRN-14", "{root}", "(tables: none)", "metadata.csv"),
     "a column that is not there": (
         table("a,b\n" + ROWS), {"column_a": "c", "column_b": "b"},
-        "E-CHK-04", "{root}", "has no column of pictures 'c'", "choose from: a, b",
+        "E-CHK-04", "{root}", "has no column of images 'c'", "choose from: a, b",
     ),
     "a column that holds none": (
         table("a,b,c\n" + ROWS.replace("\n", ",1\n")), {"column_a": "c"},
-        "E-CHK-04", "{root}", "several columns hold pictures: a, b", "--column-a and --column-b",
+        "E-CHK-04", "{root}", "several columns hold images: a, b", "--column-a and --column-b",
     ),
     "one column twice": (
         table("a,b\n" + ROWS), {"column_a": "a", "column_b": "a"},
@@ -250,26 +250,26 @@ CASES: dict[str, Case] = {
     ),
     "three columns": (
         table("a,b,c\n" + ROWS.replace("\n", ",A/0.png\n")), {},
-        "E-CHK-04", "{root}", "several columns hold pictures: a, b, c", "--column-a and --column-b",
+        "E-CHK-04", "{root}", "several columns hold images: a, b, c", "--column-a and --column-b",
     ),
     "three columns and one name": (
         table("a,b,c\n" + ROWS.replace("\n", ",A/0.png\n")), {"column_b": "c"},
-        "E-CHK-04", "{root}", "several columns hold pictures: a, b, c", "--column-a",
+        "E-CHK-04", "{root}", "several columns hold images: a, b, c", "--column-a",
     ),
-    "several tables": (several, {}, "E-CHK-04", "{root}", "several tables name pictures: one.csv, two.csv", "give one"),
+    "several tables": (several, {}, "E-CHK-04", "{root}", "several tables name images: one.csv, two.csv", "give one"),
     "a ragged row": (
         table("a,b\n" + ROWS + "A/1.png\n"), {}, "E-CHK-21", "metadata.csv:12", "1 fields, header has 2", "fix",
     ),
-    "a row without a picture": (
-        table("a,b\nA/1.png,\n" + ROWS), {}, "E-CHK-18", "metadata.csv:2", "names no picture in b", "name it",
+    "a row without an image": (
+        table("a,b\nA/1.png,\n" + ROWS), {}, "E-CHK-18", "metadata.csv:2", "names no image in b", "name it",
     ),
     "a row of nothing": (
         table('{"a": "A/1.png", "b": "B/1.png"}\n{"a": null, "b": "B/2.png"}\n', "metadata.jsonl"), {},
-        "E-CHK-18", "metadata.jsonl:2", "names no picture in a", "name it",
+        "E-CHK-18", "metadata.jsonl:2", "names no image in a", "name it",
     ),
     "a row of blanks": (
         table("a,b\nA/1.png,B/1.png\n ,B/2.png\n"), {"column_a": "a", "column_b": "b"},
-        "E-CHK-18", "metadata.csv:3", "names no picture in a", "name it",
+        "E-CHK-18", "metadata.csv:3", "names no image in a", "name it",
     ),
     "a row of a file that is not there": (
         table("a,b\n" + ROWS + "A/99.png,B/0.png\n"), {},
@@ -279,9 +279,9 @@ CASES: dict[str, Case] = {
     "jsonl that is not": (
         table("{]\n", "metadata.jsonl"), {}, "E-CHK-21", "metadata.jsonl:1", "is not JSON", "fix the line",
     ),
-    "a table without pictures": (
+    "a table without images": (
         with_(content("t.csv", b"x,y\n1,2\n")), {"given": "t.csv"},
-        "E-TRN-14", "{root}/t.csv", "columns of pictures: none", "two folders",
+        "E-TRN-14", "{root}/t.csv", "columns of images: none", "two folders",
     ),
     "a table as folders": (
         with_(content("t.csv", b"x,y\n1,2\n")), {"given": "t.csv", "pairs": "folders"},
@@ -289,19 +289,19 @@ CASES: dict[str, Case] = {
     ),
     "one column of parquet": (
         parquet(image=None, split=["train"] * 4), {"given": "p.parquet", "pairs": "columns"},
-        "E-TRN-14", "{root}/p.parquet", "columns of pictures: image", "two folders",
+        "E-TRN-14", "{root}/p.parquet", "columns of images: image", "two folders",
     ),
     "three columns of parquet": (
         parquet(a=None, b=None, c=None), {"given": "p.parquet"},
-        "E-CHK-04", "{root}/p.parquet", "several columns hold pictures: a, b, c", "--column-a",
+        "E-CHK-04", "{root}/p.parquet", "several columns hold images: a, b, c", "--column-a",
     ),
     "no such column of parquet": (
         parquet(black=None, color=None), {"given": "p.parquet", "column_a": "blak"},
-        "E-CHK-04", "{root}/p.parquet", "no column of pictures 'blak'", "did you mean 'black'",
+        "E-CHK-04", "{root}/p.parquet", "no column of images 'blak'", "did you mean 'black'",
     ),
     "parquet as folders": (
         parquet(black=None, color=None), {"given": "p.parquet", "pairs": "folders"},
-        "E-TRN-14", "{root}/p.parquet", "columns of pictures black, color", "two folders",
+        "E-TRN-14", "{root}/p.parquet", "columns of images black, color", "two folders",
     ),
     "a cell without bytes": (
         parquet(a=None, b=[b"", None, None, None]), {"given": "p.parquet"},
@@ -311,22 +311,22 @@ CASES: dict[str, Case] = {
         content("p.parquet", b"PAR1 and no more"), {"given": "p.parquet"},
         "E-CHK-06", "p.parquet", "is damaged", "get the file again",
     ),
-    "one picture": (pairs, {"given": "A/1.png"}, "E-CHK-02", "{root}/A/1.png", "is one picture", "folder above"),
+    "one image": (pairs, {"given": "A/1.png"}, "E-CHK-02", "{root}/A/1.png", "is one image", "folder above"),
     "nothing there": (print, {"given": "nowhere"}, "E-CHK-01", "{root}/nowhere", "no such folder", "check the path"),
     "no such table": (print, {"given": "nowhere.csv"}, "E-CHK-01", "{root}/nowhere.csv", "no such file", "the path"),
     "columns of no table": (
-        pairs, {"column_a": "x"}, "E-TRN-14", "{root}", "no table has two columns that name pictures", "metadata.csv",
+        pairs, {"column_a": "x"}, "E-TRN-14", "{root}", "no table has two columns that name images", "metadata.csv",
     ),
     "beside, in two columns": (
         parquet(a=None, b=None), {"given": "p.parquet", "pairs": "beside"},
-        "E-CHK-04", "{root}/p.parquet", "several columns hold pictures: a, b", "--column a",
+        "E-CHK-04", "{root}/p.parquet", "several columns hold images: a, b", "--column a",
     ),
-    "parquet without pictures": (
-        parquet(n=[1, 2]), {"pairs": "folders"}, "E-TRN-14", "{root}", "columns of pictures none", "two folders",
+    "parquet without images": (
+        parquet(n=[1, 2]), {"pairs": "folders"}, "E-TRN-14", "{root}", "columns of images none", "two folders",
     ),
     "wide and odd": (
-        with_(*(picture(f"{i}.png", COLOUR[:8, :15]) for i in range(4)), base=print), {},
-        "E-TRN-14", "{root}", "4 pictures, 0 of them wide enough", "side by side",
+        with_(*(image(f"{i}.png", COLOR[:8, :15]) for i in range(4)), base=print), {},
+        "E-TRN-14", "{root}", "4 images, 0 of them wide enough", "side by side",
     ),
     "an empty folder": (print, {}, "E-CHK-03", "{root}", "0 files", "put at least one"),
     "only what cannot be listed": (
@@ -340,21 +340,21 @@ CASES: dict[str, Case] = {
     "options of tables": (pairs, {"target": "x"}, "E-TRN-13", "--target", "read as pairs", "leave it out"),
     "options of pairs without pairs": (
         pairs, {"pairs": None, "label_map": True},
-        "E-TRN-13", "--label-map", "is for pairs of pictures", "pass --pairs found",
+        "E-TRN-13", "--label-map", "is for pairs of images", "pass --pairs found",
     ),
     "a direction without pairs": (
         pairs, {"pairs": None, "direction": "b-to-a"},
-        "E-TRN-13", "--direction", "is for pairs of pictures", "pass --pairs found",
+        "E-TRN-13", "--direction", "is for pairs of images", "pass --pairs found",
     ),
     "no layout": (pairs, {"pairs": "folder"}, "E-TRN-07", "--pairs", "folder", "folders"),
     "no direction": (pairs, {"direction": "a-b"}, "E-TRN-07", "--direction", "a-b", "a-to-b"),
     "a photograph as a label map": (
-        with_(picture("A/0.png", RANDOM.integers(0, 256, (16, 16, 3), np.uint8))), {"label_map": True},
-        "E-TRN-13", "--label-map", "{colours} colours, wanted at most 64", "leave it out",
+        with_(image("A/0.png", RANDOM.integers(0, 256, (16, 16, 3), np.uint8))), {"label_map": True},
+        "E-TRN-13", "--label-map", "{colors} colors, wanted at most 64", "leave it out",
     ),
     "a deep label map": (
-        with_(picture("A/0.png", DEEP)), {"label_map": True, "bits": 8},
-        "E-CHK-12", "A/0.png", "uint16 in 1 channels, wanted colours of 8 bits", "8-bit PNG",
+        with_(image("A/0.png", DEEP)), {"label_map": True, "bits": 8},
+        "E-CHK-12", "A/0.png", "uint16 in 1 channels, wanted colors of 8 bits", "8-bit PNG",
     ),
     "too few pairs": (
         lambda root: pairs(root, 2), {},
@@ -387,9 +387,9 @@ def test_bad_pairs_are_refused_by_name(name: str, tmp_path: Path, monkeypatch: p
     options = {"cache": cache, "memory_limit": 0, **options}
     given = root / options.pop("given", "")
     error = refused(given, **options)
-    if "{colours}" in problem:
+    if "{colors}" in problem:
         seen = {tuple(c) for i in range(10) for c in read(root / "A" / f"{i}.png").reshape(-1, 3).tolist()}
-        problem = problem.replace("{colours}", str(len(seen)))
+        problem = problem.replace("{colors}", str(len(seen)))
     line = str(error)
     assert (error.code, error.where) == (code, where.replace("{root}", str(root)))
     assert problem in line and remedy in error.remedy and "\n" not in line
@@ -404,36 +404,36 @@ def read(path: Path) -> np.ndarray:
 
 
 ARRAYS: dict[str, tuple[Any, dict[str, Any], str, str, str]] = {
-    "other keys": ({"x": GREY[None], "y": GREY[None]}, {}, "E-TRN-14", "arrays", "its keys are x, y"),
-    "one array": (np.stack([GREY] * 4), {}, "E-TRN-14", "arrays", "a ndarray"),
-    "one array of two": (np.stack([GREY] * 2), {}, "E-TRN-14", "arrays", "a ndarray"),
-    "three arrays": ((GREY[None],) * 3, {}, "E-TRN-14", "arrays", "a tuple"),
+    "other keys": ({"x": GRAY[None], "y": GRAY[None]}, {}, "E-TRN-14", "arrays", "its keys are x, y"),
+    "one array": (np.stack([GRAY] * 4), {}, "E-TRN-14", "arrays", "a ndarray"),
+    "one array of two": (np.stack([GRAY] * 2), {}, "E-TRN-14", "arrays", "a ndarray"),
+    "three arrays": ((GRAY[None],) * 3, {}, "E-TRN-14", "arrays", "a tuple"),
     "two words": (["a", "b"], {}, "E-TRN-14", "arrays", "a list"),
     "no keys": ({}, {}, "E-TRN-14", "arrays", "its keys are none"),
     "words instead of numbers": (
-        (np.full((4, 16, 16), "x"), np.stack([GREY] * 4)), {}, "E-CHK-22", "arrays A", "holds <U1",
+        (np.full((4, 16, 16), "x"), np.stack([GRAY] * 4)), {}, "E-CHK-22", "arrays A", "holds <U1",
     ),
     "other lengths": (
-        (np.stack([GREY] * 4), np.stack([GREY] * 3)), {}, "E-CHK-18", "arrays", "4 pictures of A but 3 of B",
+        (np.stack([GRAY] * 4), np.stack([GRAY] * 3)), {}, "E-CHK-18", "arrays", "4 images of A but 3 of B",
     ),
     "a part of one side": (
-        {"a": np.stack([GREY] * 4), "b": np.stack([GREY] * 4), "a_test": GREY[None]}, {},
+        {"a": np.stack([GRAY] * 4), "b": np.stack([GRAY] * 4), "a_test": GRAY[None]}, {},
         "E-CHK-18", "arrays", "test: has no b",
     ),
     "parts of two types": (
-        {"a_train": GREY[None], "a_test": DEEP[None], "b_train": GREY[None], "b_test": GREY[None]}, {},
+        {"a_train": GRAY[None], "a_test": DEEP[None], "b_train": GRAY[None], "b_test": GRAY[None]}, {},
         "E-CHK-12", "arrays A", "uint8 ×1, uint16 ×1",
     ),
     "parts of two shapes": (
-        {"a_train": GREY[None], "a_test": GREY[None, :8], "b_train": GREY[None], "b_test": GREY[None]}, {},
+        {"a_train": GRAY[None], "a_test": GRAY[None, :8], "b_train": GRAY[None], "b_test": GRAY[None]}, {},
         "E-CHK-19", "arrays A", "the parts have different shapes",
     ),
     "sides of two sizes": (
-        (np.stack([GREY] * 4), np.stack([GREY[:8]] * 4)), {}, "E-CHK-19", "B pair:0", "16x8 pixels, and A pair:0 16x16",
+        (np.stack([GRAY] * 4), np.stack([GRAY[:8]] * 4)), {}, "E-CHK-19", "B pair:0", "16x8 pixels, and A pair:0 16x16",
     ),
     "not finite": (
-        (np.stack([GREY / 1, np.full((16, 16), np.inf)]), np.stack([GREY] * 2)), {},
-        "E-CHK-22", "arrays A", "not finite (first in picture 1)",
+        (np.stack([GRAY / 1, np.full((16, 16), np.inf)]), np.stack([GRAY] * 2)), {},
+        "E-CHK-22", "arrays A", "not finite (first in image 1)",
     ),
     "all the same": (
         (np.full((20, 8, 8), 0.5), np.arange(20 * 64).reshape(20, 8, 8) / 7.0), {}, "E-TRN-11", "arrays", "1 different",
@@ -443,22 +443,22 @@ ARRAYS: dict[str, tuple[Any, dict[str, Any], str, str, str]] = {
         "E-CHK-22", "arrays", "every value of side B that is for training is 0.5",
     ),
     "too large for 8 bits": (
-        (np.stack([GREY / 1] * 4), np.stack([GREY] * 4)), {"bits": 8}, "E-CHK-22", "arrays A", "wanted 0 to 1",
+        (np.stack([GRAY / 1] * 4), np.stack([GRAY] * 4)), {"bits": 8}, "E-CHK-22", "arrays A", "wanted 0 to 1",
     ),
     "too large whole numbers": (
-        (np.stack([GREY] * 4).astype(np.int64) * 9, np.stack([GREY] * 4)), {}, "E-CHK-22", "arrays A", "0 to 255",
+        (np.stack([GRAY] * 4).astype(np.int64) * 9, np.stack([GRAY] * 4)), {}, "E-CHK-22", "arrays A", "0 to 255",
     ),
-    "no pictures": ((GREY[None, None, None], GREY[None, None, None]), {}, "E-CHK-19", "arrays A", "has shape"),
-    "none": ((GREY[None][:0], GREY[None][:0]), {}, "E-CHK-03", "arrays A", "0 pictures"),
-    "small": ((np.stack([GREY[:4]] * 4), np.stack([GREY[:4]] * 4)), {}, "E-CHK-10", "A pair:0", "16x4"),
+    "no images": ((GRAY[None, None, None], GRAY[None, None, None]), {}, "E-CHK-19", "arrays A", "has shape"),
+    "none": ((GRAY[None][:0], GRAY[None][:0]), {}, "E-CHK-03", "arrays A", "0 images"),
+    "small": ((np.stack([GRAY[:4]] * 4), np.stack([GRAY[:4]] * 4)), {}, "E-CHK-10", "A pair:0", "16x4"),
     "another layout": (
-        (np.stack([GREY] * 4), np.stack([GREY] * 4)), {"pairs": "beside"}, "E-TRN-13", "--pairs beside", "is for files",
+        (np.stack([GRAY] * 4), np.stack([GRAY] * 4)), {"pairs": "beside"}, "E-TRN-13", "--pairs beside", "is for files",
     ),
     "columns": (
-        (np.stack([GREY] * 4), np.stack([GREY] * 4)), {"column_a": "x"}, "E-TRN-13", "--column-a", "is for files",
+        (np.stack([GRAY] * 4), np.stack([GRAY] * 4)), {"column_a": "x"}, "E-TRN-13", "--column-a", "is for files",
     ),
     "channels that are none": (
-        (RANDOM.normal(0, 1, (4, 16, 16, 5)), np.stack([GREY] * 4)), {"channels": 3},
+        (RANDOM.normal(0, 1, (4, 16, 16, 5)), np.stack([GRAY] * 4)), {"channels": 3},
         "E-*-20", "A pair:0", "has 5 channels, wanted 3",
     ),
     "objects": ((np.array([[[None]]]), np.array([[[None]]])), {}, "E-CHK-13", "arrays", "Python objects"),
@@ -474,7 +474,7 @@ def test_bad_arrays_of_pairs_are_refused(name: str) -> None:
 
 
 def test_a_file_of_one_array_is_no_pairs(tmp_path: Path) -> None:
-    np.save(tmp_path / "x.npy", GREY[None])
+    np.save(tmp_path / "x.npy", GRAY[None])
     error = refused(tmp_path / "x.npy")
     assert (error.code, error.problem) == ("E-TRN-14", "is not of pairs: one array")
     assert refused("digits").code == "E-TRN-14"
@@ -493,8 +493,8 @@ def test_as_many_faulty_pairs_as_allowed_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "A" / "1.png").write_bytes(b"")
     (tmp_path / "B" / "1.png").write_bytes(b"")  # one pair, one fault
     (tmp_path / "B" / "2.png").unlink()
-    save(tmp_path / "B" / "3.png", GREY[:8])
-    save(tmp_path / "A" / "4.bmp", GREY)
+    save(tmp_path / "B" / "3.png", GRAY[:8])
+    save(tmp_path / "A" / "4.bmp", GRAY)
     assert refused(tmp_path, skip_bad=3).code == "E-CHK-07"
     data = read_pairs(tmp_path, skip_bad=4)
     assert data.names == [f"A/{i}.png" for i in (0, 5, 6, 7, 8, 9)]
@@ -536,8 +536,8 @@ def test_what_may_not_be_read_is_named(name: str, tmp_path: Path, monkeypatch: p
 def test_frames_are_refused_or_the_first_is_taken(tmp_path: Path) -> None:
     pairs(tmp_path)
     (tmp_path / "A" / "1.png").unlink()
-    others = [PIL.Image.fromarray(GREY // 3)]
-    PIL.Image.fromarray(GREY).save(tmp_path / "A" / "1.gif", save_all=True, append_images=others)
+    others = [PIL.Image.fromarray(GRAY // 3)]
+    PIL.Image.fromarray(GRAY).save(tmp_path / "A" / "1.gif", save_all=True, append_images=others)
     assert (refused(tmp_path).code, refused(tmp_path).where) == ("E-CHK-11", "A/1.gif")
     assert len(read_pairs(tmp_path, frames="first")) == 10
 
@@ -556,7 +556,7 @@ def test_a_stopped_reading_leaves_nothing(tmp_path: Path) -> None:
 # ---- what a trained model is given ----
 
 
-def test_a_colour_that_training_had_not_is_refused() -> None:
+def test_a_color_that_training_had_not_is_refused() -> None:
     maps = LabelMap(8, 8, ((0, 0, 0), (255, 0, 0)))
     wrong = np.zeros((8, 8, 3), np.uint8)
     wrong[3, 4:6] = (1, 2, 3)
@@ -578,12 +578,12 @@ def test_a_colour_that_training_had_not_is_refused() -> None:
 
 def test_originals_that_are_not_there(tmp_path: Path) -> None:
     for given, code in (
-        ([], "E-CHK-03"), (GREY[None][:0], "E-CHK-03"), (tmp_path / "no", "E-CHK-01"), (["a", "b"], "E-CHK-04"),
+        ([], "E-CHK-03"), (GRAY[None][:0], "E-CHK-03"), (tmp_path / "no", "E-CHK-01"), (["a", "b"], "E-CHK-04"),
     ):  # fmt: skip
         with pytest.raises(UserError) as caught:
             originals(given)
         assert caught.value.code == code
-    np.savez(tmp_path / "x.npz", a=GREY, b=GREY)
+    np.savez(tmp_path / "x.npz", a=GRAY, b=GRAY)
     with pytest.raises(UserError) as caught:
         originals(tmp_path / "x.npz")
     assert (caught.value.code, caught.value.problem) == ("E-CHK-04", "holds several arrays: a, b")
@@ -594,13 +594,13 @@ def test_originals_that_are_not_there(tmp_path: Path) -> None:
     for wrong in (-1, 256):
         with pytest.raises(UserError) as caught:
             next(iter(originals(np.full((2, 8, 8), wrong))))
-        assert (caught.value.code, caught.value.where) == ("E-*-14", "picture:0")
-    save(tmp_path / "p" / "1.png", GREY)
+        assert (caught.value.code, caught.value.where) == ("E-*-14", "image:0")
+    save(tmp_path / "p" / "1.png", GRAY)
     (tmp_path / "p" / "2.png").symlink_to("nowhere")
     with pytest.raises(UserError) as caught:
         originals(tmp_path / "p")
     assert (caught.value.code, caught.value.where) == ("E-CHK-05", "2.png")
-    save(tmp_path / "q" / "1.png", GREY)
+    save(tmp_path / "q" / "1.png", GRAY)
     with pytest.raises(UserError) as caught:
         next(iter(originals(tmp_path / "q", max_pixels=100)))
     assert (caught.value.code, caught.value.where) == ("E-CHK-09", "1.png")

@@ -684,7 +684,7 @@ def test_files_of_one_bit_are_black_and_white(tmp_path: Path) -> None:
     found = read_dataset(tmp_path)
     assert found.schema.x.levels == 2 and found.schema.x.channels == 1
     assert torch.equal(found.x[0, 0], torch.from_numpy((image(0) > 127).astype(np.uint8)))
-    assert read_dataset(tmp_path, size=16).schema.x.levels == 256  # resized it has greys
+    assert read_dataset(tmp_path, size=16).schema.x.levels == 256  # resized it has grays
     save_png(tmp_path / "12.png", image(12))
     assert read_dataset(tmp_path).schema.x.levels == 256
 

@@ -16,8 +16,8 @@ from seisei.batch import Batch
 from seisei.models.gan import Generator
 from seisei.nn.conv import ConvEncoder
 from seisei.nn.gan.augment import Augment
-from seisei.nn.gan.discriminator import Critic
-from seisei.nn.gan.views import PictureView, RowView
+from seisei.nn.gan.discriminator import Discriminator
+from seisei.nn.gan.views import ImageView, RowView
 from seisei.nn.mlp import Condition, MLPDecoder, MLPEncoder
 from seisei.nn.priors import StandardNormal
 from seisei.nn.tabular.features import RowFeatures
@@ -31,7 +31,7 @@ from seisei.training.step import Move
 
 
 class Straight(nn.Module):
-    """A linear critic."""
+    """A linear discriminator."""
 
     def __init__(self, w: Tensor) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ def points(width: int = 16, classes: int = 0, latent: int = 2) -> Generator:
 
 def game(**options: Any) -> Adversarial:
     with seeds.seeded("game"):
-        return Adversarial(points(), Critic(MLPEncoder([4], 8, 16, 2), 8), **options)
+        return Adversarial(points(), Discriminator(MLPEncoder([4], 8, 16, 2), 8), **options)
 
 
 def batch(count: int = 32) -> Batch:
@@ -63,22 +63,22 @@ def plan_of_nothing() -> Plan:
 # ---- turns
 
 
-def test_the_critic_moves_first_and_the_generator_every_few_steps() -> None:
-    turns = game(critic_moves=5).turns()
-    assert [(turn.name, turn.every) for turn in turns] == [("critic", 1), ("generator", 5)]
+def test_the_discriminator_moves_first_and_the_generator_every_few_steps() -> None:
+    turns = game(discriminator_moves=5).turns()
+    assert [(turn.name, turn.every) for turn in turns] == [("discriminator", 1), ("generator", 5)]
 
 
 @pytest.mark.parametrize("name", GAMES)
 def test_a_move_leaves_the_other_player_as_it_is_to_the_bit(name: str) -> None:
     real, drawn, off_one, moves = PENALTIES[name]
-    objective = game(game=name, on_real=float(real), on_drawn=float(drawn), off_one=off_one, critic_moves=moves)
+    objective = game(game=name, on_real=float(real), on_drawn=float(drawn), off_one=off_one, discriminator_moves=moves)
     plan = plan_of_nothing()
     engine = Engine(Execution(tuned=False))
-    critic, generator = (Move(engine, objective, turn, plan, seed=0) for turn in objective.turns())
+    discriminator, generator = (Move(engine, objective, turn, plan, seed=0) for turn in objective.turns())
     for step in range(3):
         for mover, own, other in (
-            (critic, objective.critic, objective.model),
-            (generator, objective.model, objective.critic),
+            (discriminator, objective.discriminator, objective.model),
+            (generator, objective.model, objective.discriminator),
         ):
             before, mine = copy.deepcopy(other.state_dict()), copy.deepcopy(own.state_dict())
             slopes = [None if p.grad is None else p.grad.clone() for p in other.parameters()]
@@ -89,7 +89,7 @@ def test_a_move_leaves_the_other_player_as_it_is_to_the_bit(name: str) -> None:
                 assert parameter.grad is slope or torch.equal(parameter.grad, slope), "the frozen player got a gradient"
 
 
-def test_the_generator_moves_by_what_the_critic_has_just_judged() -> None:
+def test_the_generator_moves_by_what_the_discriminator_has_just_judged() -> None:
     """One draw a step, whose gradient is the generator's, as if it had drawn the same examples itself."""
     objective, one = game(), batch()
     drawn: list[Tensor] = []
@@ -100,7 +100,7 @@ def test_the_generator_moves_by_what_the_critic_has_just_judged() -> None:
     assert len(drawn) == 1 and not objective._kept
     found = [parameter.grad.clone() for parameter in objective.model.parameters() if parameter.grad is not None]
     objective.zero_grad()
-    with seeds.drawing(seeds.Draws(seeds.derive(0, "critic"), 0, total=len(one), offset=0)):
+    with seeds.drawing(seeds.Draws(seeds.derive(0, "discriminator"), 0, total=len(one), offset=0)):
         objective.generator_loss(one, 0.0).total.backward()
     again = [parameter.grad for parameter in objective.model.parameters() if parameter.grad is not None]
     assert len(again) == len(found) > 4 and all(torch.allclose(a, b) for a, b in zip(again, found, strict=True))
@@ -131,11 +131,11 @@ def test_two_turns_that_draw_apart_meet_different_noise() -> None:
 # ---- what is reported
 
 
-def test_parts_say_how_the_critic_judges() -> None:
+def test_parts_say_how_the_discriminator_judges() -> None:
     objective = Adversarial(points(), Straight(torch.tensor([1.0, 0.0, 0.0, 0.0])), "minimax", 2.0, 4.0)
     objective.model.draw = lambda n, y=None: torch.zeros(n, 4)
     real = Batch(torch.tensor([[math.log(3), 0.0], [math.log(3), 5.0], [0.0, 0.0], [-math.log(3), 0.0]]))
-    loss = objective.critic_loss(real, 0.0)
+    loss = objective.discriminator_loss(real, 0.0)
     parts = {name: float(value) for name, value in loss.parts.items()}
     assert parts["D(x)"] == pytest.approx((0.75 + 0.75 + 0.5 + 0.25) / 4) and parts["D(G(z))"] == pytest.approx(0.5)
     assert parts["told apart"] == pytest.approx(2.5 / 4), "two of four are right, and a tie counts half"
@@ -150,7 +150,7 @@ def test_where_verdicts_have_no_zero_they_are_told_from_the_middle() -> None:
     for shift in (0.0, 50.0):
         objective = Adversarial(points(), Straight(w), "relativistic", 0.0, 0.0)
         objective.model.draw = lambda n, y=None, shift=shift: torch.full((n, 4), 1.0 + shift)
-        parts = objective.critic_loss(Batch(torch.full((6, 2), 3.0 + shift)), 0.0).parts
+        parts = objective.discriminator_loss(Batch(torch.full((6, 2), 3.0 + shift)), 0.0).parts
         told.append([round(float(parts[name]), 5) for name in ("D(x)", "D(G(z))", "told apart")])
     assert told[0] == told[1] == [round(1 / (1 + math.exp(-1)), 5), round(1 / (1 + math.exp(1)), 5), 1.0]
 
@@ -159,9 +159,9 @@ def test_slopes_of_a_share_of_the_batch_are_those_of_its_first_examples() -> Non
     objective, few = game(on_real=3.0, on_drawn=3.0), game(on_real=3.0, on_drawn=3.0, share=0.25)
     few.load_state_dict(objective.state_dict())
     with seeds.drawing(seeds.Draws(0, 0, total=32, offset=0)):
-        part = few.critic_loss(batch(), 0.0)
+        part = few.discriminator_loss(batch(), 0.0)
     with seeds.drawing(seeds.Draws(0, 0, total=32, offset=0)):
-        whole = objective.critic_loss(Batch(batch().x[:8]), 0.0)
+        whole = objective.discriminator_loss(Batch(batch().x[:8]), 0.0)
     assert float(part.parts["slope at real"]) == pytest.approx(float(whole.parts["slope at real"]), rel=1e-5)
 
 
@@ -173,7 +173,7 @@ def test_a_view_of_a_row_goes_there_and_back() -> None:
     view = RowView(sizes)
     mask = torch.tensor([[True, True, True, True], [False, True, True, False]])
     real = Batch(torch.tensor([[2.0, 0.5, 1.0, -1.5], [0.0, 1.0, 0.0, 0.0]]), None, mask)
-    view.initialise(real)
+    view.initialize(real)
     assert view.gappy.tolist() == [True, False, False, True]
     seen = view.of(real)
     assert torch.equal(seen, RowFeatures(sizes, missing=True)(real))
@@ -204,8 +204,8 @@ def test_categories_are_drawn_as_often_as_the_network_says() -> None:
     assert torch.allclose(shares, logits.exp(), atol=0.015)
 
 
-def test_pictures_can_be_quite_black_and_quite_white() -> None:
-    view = PictureView()
+def test_images_can_be_quite_black_and_quite_white() -> None:
+    view = ImageView()
     seen = view.made(torch.tensor([-20.0, 0.0, 20.0]).view(3, 1, 1, 1))
     assert view.example(seen).flatten().tolist() == [0.0, 0.5, 1.0]
 
@@ -221,18 +221,20 @@ def test_a_condition_of_several_things_is_the_sum_of_theirs() -> None:
 
 def test_a_projection_is_an_inner_product_with_the_features() -> None:
     with seeds.seeded("projection"):
-        critic = Critic(MLPEncoder([4], 8, 16, 2), 8, classes=3)
+        discriminator = Discriminator(MLPEncoder([4], 8, 16, 2), 8, classes=3)
     x, y = torch.randn(6, 4), torch.arange(6) % 3
-    features = torch.nn.functional.silu(critic.trunk(x))
-    assert critic.condition is not None
-    wanted = features @ critic.verdict.weight[0] + (features * critic.condition.weight[y]).sum(1)
-    assert torch.allclose(critic(x, y), wanted, atol=1e-6) and not torch.allclose(critic(x, y.flip(0)), wanted)
+    features = torch.nn.functional.silu(discriminator.trunk(x))
+    assert discriminator.condition is not None
+    wanted = features @ discriminator.verdict.weight[0] + (features * discriminator.condition.weight[y]).sum(1)
+    assert torch.allclose(discriminator(x, y), wanted, atol=1e-6) and not torch.allclose(
+        discriminator(x, y.flip(0)), wanted
+    )
 
 
 # ---- what held-out examples say
 
 
-def test_a_critic_that_knows_training_examples_by_heart_is_noticed_and_shown_less() -> None:
+def test_a_discriminator_that_knows_training_examples_by_heart_is_noticed_and_shown_less() -> None:
     objective = Adversarial(points(), Straight(torch.tensor([1.0, 0.0, 0.0, 0.0])), augment=Augment())
     held_out, trained = Batch(torch.zeros(64, 2)), Batch(torch.ones(64, 2))
     with seeds.seeded("examine"), torch.no_grad():
@@ -258,22 +260,24 @@ def test_the_diversity_of_draws_is_told_against_that_of_the_data() -> None:
     assert told[0] == pytest.approx(1.0, abs=0.15) and told[1] == pytest.approx(0.1, abs=0.015)
 
 
-def test_a_spectral_critic_stretches_nothing_more_than_once() -> None:
+def test_a_spectral_discriminator_stretches_nothing_more_than_once() -> None:
     with seeds.seeded("spectral"):
-        critic = Critic(ConvEncoder([1, 12, 12], 8, width=4, hidden=8), 8, 3, spectral=True)
+        discriminator = Discriminator(ConvEncoder([1, 12, 12], 8, width=4, hidden=8), 8, 3, spectral=True)
         x, y = torch.rand(6, 1, 12, 12), torch.arange(6) % 3
         for _ in range(40):
-            critic(x, y)
-    layers = [m for m in critic.modules() if isinstance(m, (nn.Linear, nn.Conv2d, nn.Embedding))]
+            discriminator(x, y)
+    layers = [m for m in discriminator.modules() if isinstance(m, (nn.Linear, nn.Conv2d, nn.Embedding))]
     largest = [float(torch.linalg.matrix_norm(m.weight.detach().flatten(1), 2)) for m in layers]
     assert len(layers) > 6 and largest == pytest.approx([1.0] * len(layers), abs=0.02)
-    before = {name: value.clone() for name, value in critic.state_dict().items()}
-    told = critic.eval()(x, y)
-    assert torch.equal(told, critic(x, y)) and all(torch.equal(v, critic.state_dict()[k]) for k, v in before.items())
+    before = {name: value.clone() for name, value in discriminator.state_dict().items()}
+    told = discriminator.eval()(x, y)
+    assert torch.equal(told, discriminator(x, y)) and all(
+        torch.equal(v, discriminator.state_dict()[k]) for k, v in before.items()
+    )
 
 
 def test_verdicts_are_in_full_precision() -> None:
     with seeds.seeded("precise"):
-        critic = Critic(MLPEncoder([4], 8, 16, 2), 8)
+        discriminator = Discriminator(MLPEncoder([4], 8, 16, 2), 8)
     with torch.autocast("cpu", torch.bfloat16):
-        assert critic(torch.randn(3, 4)).dtype == torch.float32
+        assert discriminator(torch.randn(3, 4)).dtype == torch.float32

@@ -1,4 +1,4 @@
-"""Changes of pictures before a critic sees them: what they do, how often, and that the gradient passes."""
+"""Changes of images before a discriminator sees them: what they do, how often, and that the gradient passes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from seisei import seeds
 from seisei.nn.gan.augment import STRONGEST, Augment, _cut, _lit, moved
 
 
-def pictures(count: int = 6, channels: int = 2, height: int = 8, width: int = 12) -> Tensor:
-    return torch.rand(count, channels, height, width, generator=seeds.generator("pictures"))
+def images(count: int = 6, channels: int = 2, height: int = 8, width: int = 12) -> Tensor:
+    return torch.rand(count, channels, height, width, generator=seeds.generator("images"))
 
 
 def changed(augment: Augment, x: Tensor, seed: int = 0) -> Tensor:
@@ -19,15 +19,15 @@ def changed(augment: Augment, x: Tensor, seed: int = 0) -> Tensor:
         return augment(x)  # type: ignore[no-any-return]
 
 
-def test_moved_pictures_keep_what_stays_inside_and_repeat_their_edge() -> None:
-    x = pictures()
+def test_moved_images_keep_what_stays_inside_and_repeat_their_edge() -> None:
+    x = images()
     by = torch.tensor([[0, 0], [2, 0], [-1, 0], [0, 3], [0, -2], [1, -1]])
     found = moved(x, by)
-    for picture, (down, right), made in zip(x, by.tolist(), found, strict=True):
-        wanted = torch.zeros_like(picture)
+    for image, (down, right), made in zip(x, by.tolist(), found, strict=True):
+        wanted = torch.zeros_like(image)
         for i in range(8):
             for j in range(12):
-                wanted[:, i, j] = picture[:, min(max(i - down, 0), 7), min(max(j - right, 0), 11)]
+                wanted[:, i, j] = image[:, min(max(i - down, 0), 7), min(max(j - right, 0), 11)]
         assert torch.equal(made, wanted)
 
 
@@ -39,7 +39,7 @@ def test_a_quarter_is_cut_out_in_the_middle_and_less_at_the_edge() -> None:
 
 
 def test_light_changes_the_mean_and_contrast_what_is_left() -> None:
-    x = pictures(2)
+    x = images(2)
     found = _lit(x, torch.tensor([1.0, 0.0]), torch.tensor([1.0, 1.0]), torch.tensor([0.0, 0.0]))
     assert torch.allclose(found[0].mean(), x[0].mean() + 0.3) and torch.equal(found[1], x[1])
     assert torch.allclose(found[0] - found[0].mean(), 0.6 * (x[0] - x[0].mean()), atol=1e-6)
@@ -49,7 +49,7 @@ def test_as_often_as_the_strength_says() -> None:
     x = torch.ones(2000, 1, 8, 8)
     for strength in (0.0, 0.3, 0.8):
         found = changed(Augment(strength), x)
-        # Light and moves leave a constant picture constant; a cut shows as black.
+        # Light and moves leave a constant image constant; a cut shows as black.
         black = (found == 0).flatten(1).any(1).float().mean()
         unlit = (found.flatten(1).max(1).values == 1).float().mean()
         assert float(1 - unlit) == pytest.approx(strength, abs=0.04)
@@ -62,12 +62,12 @@ def test_as_often_as_the_strength_says() -> None:
 
 
 def test_without_strength_nothing_is_drawn_or_changed() -> None:
-    x = pictures()
+    x = images()
     assert changed(Augment(0.0), x) is x
 
 
 def test_an_example_meets_its_own_changes_whoever_stands_beside_it() -> None:
-    x = pictures()
+    x = images()
     with seeds.drawing(seeds.Draws(0, 0, total=6, offset=2)):
         part = Augment(0.8)(x[2:4])
     assert torch.equal(part, changed(Augment(0.8), x)[2:4])
@@ -75,7 +75,7 @@ def test_an_example_meets_its_own_changes_whoever_stands_beside_it() -> None:
 
 
 def test_the_gradient_passes_through_what_stays() -> None:
-    x = pictures().requires_grad_()
+    x = images().requires_grad_()
     found = changed(Augment(0.8), x)
     found.square().sum().backward()
     assert x.grad is not None and float((x.grad != 0).float().mean()) > 0.5

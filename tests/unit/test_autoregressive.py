@@ -132,7 +132,7 @@ def test_steps_are_as_precise_as_the_weights_under_autocast() -> None:
 # ---- likelihood
 
 
-def test_probabilities_of_all_pictures_sum_to_one() -> None:
+def test_probabilities_of_all_images_sum_to_one() -> None:
     model = tiny()
     for kind in range(3):
         p = model.log_prob(Batch(EVERY, torch.full((64,), kind))).exp()
@@ -201,7 +201,7 @@ def test_draws_are_as_frequent_as_they_are_likely() -> None:
     assert chi < 63 + 5 * math.sqrt(2 * 63)
 
 
-def test_a_picture_costs_its_codes_and_what_they_leave_open() -> None:
+def test_an_image_costs_its_codes_and_what_they_leave_open() -> None:
     encoder, decoder = MapEncoder([1, 8, 8], 4, 8), MapDecoder([1, 8, 8], 6, 4, 8)
     codec = VQVAE([encoder], [AveragedCodes(6, 16)], [decoder], GaussianHead())
     x = torch.rand(5, 1, 8, 8, generator=seeds.generator("two stages"))
@@ -209,8 +209,8 @@ def test_a_picture_costs_its_codes_and_what_they_leave_open() -> None:
     assert isinstance(model, Autoregressive)
     codes = codec.encode(x)
     of_codes = model.log_codes(codes).sum(1)
-    of_picture = codec.likelihood(codes).log_prob(x).flatten(1).sum(1)
-    assert torch.allclose(model.log_prob(Batch(x)), of_codes + of_picture) and model.log_prob_is_bound
+    of_image = codec.likelihood(codes).log_prob(x).flatten(1).sum(1)
+    assert torch.allclose(model.log_prob(Batch(x)), of_codes + of_image) and model.log_prob_is_bound
     # Where nothing is known of the order of codes, that is the bound of the codec alone.
     for parameter in model.network.parts[0].logits.parameters():
         nn.init.zeros_(parameter)
@@ -243,15 +243,15 @@ def test_values_of_patches_lose_nothing(shape: list[int], levels: int, patch: li
 @pytest.mark.parametrize(
     ("shape", "levels", "patch"), [([1, 2, 2], 2, [2, 2]), ([2, 1, 2], 3, [1, 2]), ([3, 1, 1], 4, [1, 1])]
 )
-def test_codes_that_agree_are_those_of_pictures_that_agree(shape: list[int], levels: int, patch: list[int]) -> None:
+def test_codes_that_agree_are_those_of_images_that_agree(shape: list[int], levels: int, patch: list[int]) -> None:
     codec = PixelCodes(shape, levels, patch)
     x = torch.randint(levels, (1, *shape), generator=seeds.generator("agree")) / (levels - 1)
     every = torch.tensor(list(itertools.product(range(levels), repeat=math.prod(shape)))).reshape(-1, *shape)
-    pictures = every / (levels - 1)
+    images = every / (levels - 1)
     for mask in torch.tensor(list(itertools.product([False, True], repeat=math.prod(shape)))).reshape(-1, 1, *shape):
         (allowed,) = codec.allowed(x, mask)
-        fits = ((pictures == x) | ~mask).flatten(1).all(1)
-        codes = codec.encode(pictures)
+        fits = ((images == x) | ~mask).flatten(1).all(1)
+        codes = codec.encode(images)
         told = torch.stack([allowed[0, t][codes[:, t]] for t in range(codes.shape[1])]).all(0)
         assert torch.equal(told, fits)
 
@@ -275,7 +275,7 @@ def test_what_is_seen_of_a_patch_counts() -> None:
 # ---- drawing
 
 
-def test_a_draw_does_not_depend_on_its_neighbours() -> None:
+def test_a_draw_does_not_depend_on_its_neighbors() -> None:
     model, y = tiny(), torch.tensor([2, 0, 1, 1])
 
     def drawn(labels: Tensor) -> Tensor:

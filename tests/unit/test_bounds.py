@@ -76,7 +76,7 @@ def linear_vae(latent: int = K, size: int = D, *, log_std: float = 0.0, learned:
     )
 
 
-def pictures(x: Tensor) -> Batch:
+def images(x: Tensor) -> Batch:
     return Batch(x[:, None, None, :])
 
 
@@ -112,7 +112,7 @@ def known(seed: int = 0, std: float = 0.7) -> Known:
 
 def elbo_in_closed_form(model: VAE, x: Tensor, *, beta: float = 1.0) -> Tensor:
     """E_q log p(x|z) − β KL, without a draw: E‖x − Wz − μ‖² = ‖x − Wm − μ‖² + Σ_k σ_k² ‖w_k‖²."""
-    batch = pictures(x)
+    batch = images(x)
     q = model.posterior(batch.x)
     decoder: Any = model.decoder
     head: Any = model.head
@@ -129,12 +129,12 @@ def test_with_the_exact_posterior_every_weight_is_the_likelihood() -> None:
     """log p(x, z) − log q(z|x) = log p(x) whatever z is: so is the ELBO, and L_K for every K."""
     k = known()
     with seeds.seeded(1), torch.no_grad():
-        log_w = k.model.log_weights(pictures(k.x), 7)
+        log_w = k.model.log_weights(images(k.x), 7)
     assert float((log_w - k.log_p[:, None]).abs().max()) < 1e-9
     assert float((elbo_in_closed_form(k.model, k.x) - k.log_p).abs().max().detach()) < 1e-9
     with seeds.seeded(2):
-        assert float((k.model.log_prob(pictures(k.x), samples=11) - k.log_p).abs().max()) < 1e-9
-        loss = IWAE(k.model, 3).loss(pictures(k.x), 1.0)
+        assert float((k.model.log_prob(images(k.x), samples=11) - k.log_p).abs().max()) < 1e-9
+        loss = IWAE(k.model, 3).loss(images(k.x), 1.0)
     assert (
         abs(float(loss.total.detach()) + float(k.log_p.mean())) < 1e-9
         and abs(float(loss.parts["elbo"]) - float(k.log_p.mean())) < 1e-9
@@ -174,7 +174,7 @@ def test_mutants_of_the_weights_are_caught(name: str, monkeypatch: pytest.Monkey
     k = known()
     MUTANTS[name](monkeypatch)
     with seeds.seeded(1), torch.no_grad():
-        assert float((k.model.log_weights(pictures(k.x), 7) - k.log_p[:, None]).abs().max()) > 1e-3
+        assert float((k.model.log_weights(images(k.x), 7) - k.log_p[:, None]).abs().max()) > 1e-3
 
 
 # ---- any Gaussian posterior ----
@@ -192,7 +192,7 @@ def other_posterior() -> Known:
 def test_the_gap_is_the_divergence_from_the_exact_posterior() -> None:
     """log p(x) − ELBO = KL(q ‖ p(z|x)), both sides in closed form."""
     k, right = other_posterior(), known(3)
-    q, p = k.model.posterior(pictures(k.x).x), right.model.posterior(pictures(k.x).x)
+    q, p = k.model.posterior(images(k.x).x), right.model.posterior(images(k.x).x)
     ratio = torch.exp(2 * (q.log_std - p.log_std))
     kl = (0.5 * (ratio + ((q.mean - p.mean) * torch.exp(-p.log_std)).square() - 1) - (q.log_std - p.log_std)).sum(-1)
     gap = k.log_p - elbo_in_closed_form(k.model, k.x)
@@ -212,7 +212,7 @@ def mean_of_losses(objective: Any, batch: Batch, times: int) -> tuple[float, flo
 def test_the_losses_are_unbiased(monkeypatch: pytest.MonkeyPatch) -> None:
     """100,000 draws: the mean lies within 5 standard errors of the ELBO in closed form."""
     k = other_posterior()
-    wanted, batch = -float(elbo_in_closed_form(k.model, k.x).mean().detach()), pictures(k.x)
+    wanted, batch = -float(elbo_in_closed_form(k.model, k.x).mean().detach()), images(k.x)
     for objective in (ELBO(k.model), IWAE(k.model, 1)):
         value, error = mean_of_losses(objective, batch, 40)
         assert error < 0.03 and abs(value - wanted) < 5 * error
@@ -241,7 +241,7 @@ def test_gradients_of_the_elbo_at_known_numbers() -> None:
         many = Normal(mean.repeat(count, 1), log_std.repeat(count, 1))
         model.posterior = lambda x, y=None, mask=None: many  # type: ignore[method-assign]
         with seeds.seeded("gradients"):
-            total = ELBO(model, beta=sign if sign > 0 else 0.0).loss(pictures(x.repeat(count, 1)), 1.0).total * 2
+            total = ELBO(model, beta=sign if sign > 0 else 0.0).loss(images(x.repeat(count, 1)), 1.0).total * 2
         a, b = torch.autograd.grad(total, (mean, log_std))
         return a.flatten(), b.flatten()
 
@@ -265,7 +265,7 @@ def test_importance_weighted_bounds_rise_to_the_likelihood(monkeypatch: pytest.M
     with torch.no_grad():
         encoder.log_std.add_(1.0)
     x, log_p = k.x[:8], float(k.log_p[:8].mean())
-    batch = Batch(pictures(x).x.repeat(2000, 1, 1, 1))
+    batch = Batch(images(x).x.repeat(2000, 1, 1, 1))
 
     def bound(samples: int) -> float:
         with seeds.seeded("bounds", samples), torch.no_grad():
@@ -332,21 +332,21 @@ def test_a_linear_vae_trained_by_descent_is_probabilistic_pca() -> None:
     angle = math.acos(min(1.0, float(np.linalg.svd(learned.T @ space)[1].min())))
     assert angle < 1e-2
     # The loss that training descends says the same, up to its noise, and the bound of `log_prob` is tight here.
-    value, error = mean_of_losses(ELBO(model), pictures(x), 10)
+    value, error = mean_of_losses(ELBO(model), images(x), 10)
     assert abs(value + best) < 5 * error + 1e-3
     with seeds.seeded("tight"):
-        assert abs(float(model.log_prob(pictures(x), samples=5).mean()) - best) < 1e-3
+        assert abs(float(model.log_prob(images(x), samples=5).mean()) - best) < 1e-3
     wrong = ppca(x.numpy(), 1)[0]  # mutant: the optimum of another K
     assert abs(found - wrong) > 0.05
 
 
 def test_adam_on_the_one_draw_loss_comes_near_the_same_optimum() -> None:
-    """The very loss of the library, with its noise, by the optimiser of the library."""
+    """The very loss of the library, with its noise, by the optimizer of the library."""
     x = low_rank_data()
     best, _, _ = ppca(x.numpy(), K)
     with seeds.seeded("adam"):
         model = linear_vae(learned=True)
-        objective, batch = ELBO(model), pictures(x)
+        objective, batch = ELBO(model), images(x)
         steps = 500
         optimizer = torch.optim.AdamW(model.parameters(), lr=0.05, weight_decay=0.0)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -370,7 +370,7 @@ def test_units_are_active_where_the_data_pay_for_them(beta: float) -> None:
         )  # exact eigenvalues
         model = linear_vae(5, D)
     descend(model, lambda: -elbo_in_closed_form(model, x, beta=beta).mean(), 300)
-    kl = model.posterior(pictures(x).x).kl_to_standard().mean(0).detach()
+    kl = model.posterior(images(x).x).kl_to_standard().mean(0).detach()
     # KL does not say how many (a rotation mixes equal units); the rank of the map from x to z does.
     encoder: Any = model.encoder
     rank = int((torch.linalg.svdvals(encoder.map.weight.detach()) > 1e-2).sum())
@@ -387,12 +387,12 @@ def test_a_latent_that_explains_nothing_collapses_to_the_prior() -> None:
     found = -descend(model, lambda: -elbo_in_closed_form(model, x).mean(), 300)
     constant = float(stats.norm(0.2, 0.6).logpdf(x.numpy()).sum(1).mean())
     assert abs(found - constant) < 1e-4
-    assert float(model.posterior(pictures(x).x).kl_to_standard().sum(-1).mean().detach()) < 1e-3
+    assert float(model.posterior(images(x).x).kl_to_standard().sum(-1).mean().detach()) < 1e-3
     full = low_rank_data()  # control: the same training on data with structure does not collapse
     with seeds.seeded("control"):
         model = linear_vae(learned=True)
     descend(model, lambda: -elbo_in_closed_form(model, full).mean(), 200)
-    assert float(model.posterior(pictures(full).x).kl_to_standard().sum(-1).mean().detach()) > 1
+    assert float(model.posterior(images(full).x).kl_to_standard().sum(-1).mean().detach()) > 1
 
 
 def test_simulation_based_ranks_are_uniform() -> None:
@@ -403,7 +403,7 @@ def test_simulation_based_ranks_are_uniform() -> None:
     with seeds.seeded("sbc"), torch.no_grad():
         z = torch.randn(count, K, dtype=torch.float64)
         x = decoder.map(z) + 0.7 * torch.randn(count, D, dtype=torch.float64)
-        q = k.model.posterior(pictures(x).x)
+        q = k.model.posterior(images(x).x)
 
         def p_value(widen: float) -> float:
             ranks = (Normal(q.mean, q.log_std + math.log(widen)).draws(draws) < z.unsqueeze(1)).sum(1).numpy()
@@ -512,7 +512,7 @@ def test_iwae_of_one_draw_is_the_elbo_of_that_draw() -> None:
 
 @pytest.mark.parametrize("classes", [0, 3])
 def test_log_prob_in_parts_is_log_prob_at_once(classes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """2,000 pictures are decoded at a time; with the noise held fixed the answer does not depend on that."""
+    """2,000 images are decoded at a time; with the noise held fixed the answer does not depend on that."""
     model = tiny(classes=classes)
     x = some(7).x
     batch = Batch(x, torch.arange(7) % 3 if classes else None)

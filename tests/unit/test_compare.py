@@ -17,7 +17,7 @@ from test_finish import customers, train
 import seisei.workflows.compare as module
 from seisei.errors import Stopped
 from seisei.evaluation import decision_surface
-from seisei.modalities.image_io import read_picture
+from seisei.modalities.image_io import read_image
 from seisei.pipeline import Pipeline
 from seisei.report.html import embedded
 from seisei.workflows.compare import compare
@@ -79,7 +79,7 @@ def test_what_is_drawn(folder: Path) -> None:
         assert drawn["axes"] == ["age", "income"] and len(drawn["extent"]) == 4
         assert {kind for kind in ("decision", "posterior") if kind in drawn} == kinds
         assert [d["label"] for d in drawn["densities"]] == (["x", "y"] if model is density else [])
-        names = [drawn[kind] for kind in kinds] + [d["picture"] for d in drawn["densities"]]
+        names = [drawn[kind] for kind in kinds] + [d["image"] for d in drawn["densities"]]
         for name in names:
             _, width, height = embedded(folder / "out" / name)
             assert width == height == 260
@@ -130,7 +130,7 @@ def test_what_would_take_too_long_is_made_smaller_and_the_page_says_so(
     notes = content(folder, "coarse")["left_out"]
     assert notes[0] == "generative (gaussian): surface: at 65×65 points, as all 260×260 points would take 16 minutes"
     assert notes[0] + "." in page.read_text().replace("Generative", "generative")
-    drawn = read_picture((folder / "coarse" / "0" / "density-0.png").read_bytes()).pixels.reshape(65, 4, 65, 4, -1)
+    drawn = read_image((folder / "coarse" / "0" / "density-0.png").read_bytes()).pixels.reshape(65, 4, 65, 4, -1)
     assert (drawn == drawn[:, :1, :, :1]).all() and len(np.unique(drawn)) > 10
     monkeypatch.setattr(decision_surface, "_seconds_a_point", lambda *_: 1.0)
     monkeypatch.setattr(module, "BUDGET", 1e-9)

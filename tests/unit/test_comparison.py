@@ -18,7 +18,7 @@ from pages import EVIL, Page, png
 
 from seisei.errors import UserError
 from seisei.metrics.significance import Score, ahead, best, confused, stretches
-from seisei.report.charts import class_colours, line_chart
+from seisei.report.charts import class_colors, line_chart
 from seisei.report.comparison import SECTIONS, write_comparison
 from seisei.report.diagrams import framed, reliability, shades
 
@@ -53,7 +53,7 @@ def model(title: str, accuracy: float, off: float | None = None) -> dict[str, An
     if kind == "generative":
         entry["can"] += ["score", "sample"]
         entry["scores"].append(score("log-density", -12.3, 0.2, "higher", "nats"))
-        entry["surface"]["densities"] = [{"label": "yes", "picture": "generative/density.png"}]
+        entry["surface"]["densities"] = [{"label": "yes", "image": "generative/density.png"}]
         entry["samples"] = {"rows": [{"age": 41, "churned": "yes"}, {"age": None, "churned": "no"}]}
     return entry
 
@@ -116,7 +116,7 @@ def test_whole_page(folder: Path, facts: dict[str, Any]) -> None:
 
 
 def test_offline(folder: Path, facts: dict[str, Any]) -> None:
-    facts["models"][2]["samples"] = {"picture": "generative/samples.png"}
+    facts["models"][2]["samples"] = {"image": "generative/samples.png"}
     text = text_of(folder, facts)
     assert not re.search(r"https?://", text.replace("http://www.w3.org/2000/svg", ""))
     assert not re.search(r"url\(|@import|<iframe|<object|<embed", text)
@@ -153,7 +153,7 @@ def test_untrusted_text_is_escaped(folder: Path, facts: dict[str, Any]) -> None:
         return f"\"{value}' onload=x {EVIL}\u202e\ud800"
 
     facts["models"].append(dict.fromkeys(facts["models"][2], EVIL))
-    for kind in ("picture", "row", EVIL):
+    for kind in ("image", "row", EVIL):
         facts["data"]["noun"] = kind
         text = text_of(folder, poison(facts))
         assert EVIL not in text and "\u202e" not in text
@@ -165,14 +165,14 @@ def test_untrusted_text_is_escaped(folder: Path, facts: dict[str, Any]) -> None:
 MODEL_PARTS = [*model(GENERATIVE, 0.9, 0.1)]
 
 
-@pytest.mark.parametrize("part", [*MODEL_PARTS, "data", "seed", "seisei", "command", "models", "pictures", "all"])
+@pytest.mark.parametrize("part", [*MODEL_PARTS, "data", "seed", "seisei", "command", "models", "images", "all"])
 def test_missing_parts(folder: Path, facts: dict[str, Any], part: str) -> None:
     for entry in [facts, *facts["models"]]:
         entry.pop(part, None)
         for key in list(entry) if part == "all" else []:
             if key not in {"run", "title", "kind", "models"}:
                 del entry[key]
-    for path in folder.rglob("*.png") if part == "pictures" else []:
+    for path in folder.rglob("*.png") if part == "images" else []:
         path.unlink()
     found = page(folder, facts)
     drawn = {section["id"] for section in found.all("section")}
@@ -186,8 +186,8 @@ def test_missing_parts(folder: Path, facts: dict[str, Any], part: str) -> None:
         assert "Nothing was measured" not in found.text and "only generative (mixture) can" in found.text.lower()
     elif part != "models":
         assert drawn == everything
-    if part == "pictures":
-        assert found.text.count("the picture is not there.") == 6
+    if part == "images":
+        assert found.text.count("the image is not there.") == 6
     assert "nan" not in found.text.lower().split() and "None" not in found.text.split()
 
 
@@ -219,7 +219,7 @@ def test_wrong_types_do_not_break(folder: Path, facts: dict[str, Any], value: ob
         page(folder, variant)
 
 
-def test_broken_pictures_and_paths_that_lead_out(folder: Path, facts: dict[str, Any]) -> None:
+def test_broken_images_and_paths_that_lead_out(folder: Path, facts: dict[str, Any]) -> None:
     inner = folder / "inner"
     (folder / "discriminative").rename(inner)
     secret = folder / "secret.png"
@@ -229,8 +229,8 @@ def test_broken_pictures_and_paths_that_lead_out(folder: Path, facts: dict[str, 
     places = ["../secret.png", str(secret), "link.png", "decision.png", ".", "a" * 5000]
     facts["models"] = [model(DISCRIMINATIVE, 0.9) | {"surface": {"decision": place}} for place in places]
     found = page(inner, facts)
-    assert not found.all("image") and found.text.count("the picture is not there.") == 5
-    assert "decision.png is not a picture that can be shown." in found.text
+    assert not found.all("image") and found.text.count("the image is not there.") == 5
+    assert "decision.png is not an image that can be shown." in found.text
 
 
 def test_names_that_are_long_or_the_same(folder: Path, facts: dict[str, Any]) -> None:
@@ -247,15 +247,13 @@ def test_many_classes(folder: Path, facts: dict[str, Any], count: int) -> None:
     facts["data"]["classes"] = [f"animal {i}" for i in range(count)]
     for entry in facts["models"]:
         entry["confusion"] = matrix
-    entry["surface"]["densities"] = [
-        {"label": f"animal {i}", "picture": "generative/density.png"} for i in range(count)
-    ]
+    entry["surface"]["densities"] = [{"label": f"animal {i}", "image": "generative/density.png"} for i in range(count)]
     found = page(folder, facts)
     cells = [td for td in found.all("td") if td.get("class") in {"hit", "slip", "none"}]
     assert len(cells) == (3 * count * count if count <= 20 else 0)
     assert f"{2 * count} rows taken for another class in {count} ways" in found.text or count <= 20
-    colours = {i["style"] for i in found.all("i") if "rgb" in str(i.get("style"))}
-    assert len(colours) == count
+    colors = {i["style"] for i in found.all("i") if "rgb" in str(i.get("style"))}
+    assert len(colors) == count
 
 
 def test_six_models(folder: Path, facts: dict[str, Any]) -> None:
@@ -453,7 +451,7 @@ def test_shades() -> None:
     drawing = shades([[4, 0], [1, 3]], title="t")
     ElementTree.fromstring(drawing)
     squares = re.findall(r'<path class="f(\d)" fill-opacity="([\d.]+)" d="([^"]*)"', drawing)
-    assert [(colour, path.count("M")) for colour, _, path in squares] == [("1", 2), ("2", 1)]
+    assert [(color, path.count("M")) for color, _, path in squares] == [("1", 2), ("2", 1)]
     assert "7 of 8 examples lie on the diagonal" in drawing
 
 
@@ -481,17 +479,17 @@ def test_logarithmic_places_bands_and_marks() -> None:
     assert len(rim) == 4 and min(y for _, y in rim) >= 64 and max(y for _, y in rim) <= 214, "held within the axis"
 
 
-def test_class_colours() -> None:
-    assert class_colours(0) == []
-    many = class_colours(200)
-    assert len(set(many)) == 200 and all(0 <= part <= 255 for colour in many for part in colour)
+def test_class_colors() -> None:
+    assert class_colors(0) == []
+    many = class_colors(200)
+    assert len(set(many)) == 200 and all(0 <= part <= 255 for color in many for part in color)
     for n in (1, 2, 7, 10, 11, 100):
-        assert class_colours(n) == many[:n], "a class keeps its colour when others come"
-    assert class_colours(450)[200:400] == many
+        assert class_colors(n) == many[:n], "a class keeps its color when others come"
+    assert class_colors(450)[200:400] == many
 
 
-def test_class_colours_are_apart_for_every_common_eye() -> None:
-    """Ten colours, as seen without the long, the middle or the short cones (Machado, Oliveira, Fernandes, 2009)."""
+def test_class_colors_are_apart_for_every_common_eye() -> None:
+    """Ten colors, as seen without the long, the middle or the short cones (Machado, Oliveira, Fernandes, 2009)."""
     eyes = [
         [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
         [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
@@ -500,8 +498,8 @@ def test_class_colours_are_apart_for_every_common_eye() -> None:
     ]
     for eye in eyes:
         seen = []
-        for colour in class_colours(10):
-            linear = [c / 3294.6 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in colour]
+        for color in class_colors(10):
+            linear = [c / 3294.6 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in color]
             r, g, b = (min(1.0, max(0.0, sum(m * v for m, v in zip(row, linear, strict=True)))) for row in eye)
             long = (0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b) ** (1 / 3)
             middle = (0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b) ** (1 / 3)

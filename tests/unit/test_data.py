@@ -20,7 +20,7 @@ from seisei.data.detect import open_source
 from seisei.data.images.scan import scan, tolerated
 from seisei.data.read import Dataset, read_dataset
 from seisei.data.source import natural, split_of
-from seisei.data.sources.arrays import as_pictures
+from seisei.data.sources.arrays import as_images
 from seisei.data.splits import split_indices
 from seisei.errors import ResourceError, UserError
 from seisei.modalities.image import Image
@@ -33,7 +33,7 @@ def some(*shape: int) -> np.ndarray:
     return RANDOM.integers(0, 256, shape, np.uint8)
 
 
-def pictures(folder: Path, *names: str, shape: tuple[int, ...] = (8, 8, 3)) -> dict[str, np.ndarray]:
+def images(folder: Path, *names: str, shape: tuple[int, ...] = (8, 8, 3)) -> dict[str, np.ndarray]:
     made = {name: some(*shape) for name in names}
     for name, pixels in made.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -73,8 +73,8 @@ def part_names(data: Dataset) -> dict[str, list[str]]:
 # ---- folders ----
 
 
-def test_flat_folder_holds_exactly_its_pictures(tmp_path: Path) -> None:
-    made = pictures(tmp_path, *(f"{i}.png" for i in range(12)))
+def test_flat_folder_holds_exactly_its_images(tmp_path: Path) -> None:
+    made = images(tmp_path, *(f"{i}.png" for i in range(12)))
     data = read_dataset(tmp_path)
     assert data.names == [f"{i}.png" for i in range(12)]  # 2 before 10
     for i, name in enumerate(data.names):
@@ -90,7 +90,7 @@ def test_flat_folder_holds_exactly_its_pictures(tmp_path: Path) -> None:
 
 
 def test_folders_are_classes_in_natural_order(tmp_path: Path) -> None:
-    pictures(tmp_path, *(f"class {c}/{i}.png" for c in (10, 2, 1) for i in range(4)))
+    images(tmp_path, *(f"class {c}/{i}.png" for c in (10, 2, 1) for i in range(4)))
     data = read_dataset(tmp_path, labels=True)
     assert data.schema.y is not None and data.schema.y.names == ("class 1", "class 2", "class 10")
     assert data.y is not None and data.y.dtype == torch.int64 and data.y.tolist() == [0] * 4 + [1] * 4 + [2] * 4
@@ -100,7 +100,7 @@ def test_folders_are_classes_in_natural_order(tmp_path: Path) -> None:
 
 
 def test_train_and_test_folders_are_splits_and_validation_is_carved_from_train(tmp_path: Path) -> None:
-    pictures(
+    images(
         tmp_path,
         *(f"train/{c}/{i}.png" for c in "ab" for i in range(20)),
         *(f"test/{c}/{i}.png" for c in "ab" for i in range(3)),
@@ -119,7 +119,7 @@ def test_train_and_test_folders_are_splits_and_validation_is_carved_from_train(t
 
 @pytest.mark.parametrize("word", ["valid", "val", "validation"])
 def test_a_given_validation_folder_is_kept_whole(tmp_path: Path, word: str) -> None:
-    pictures(tmp_path, *(f"{part}/{i}.png" for part in ("train", word, "test") for i in range(4)))
+    images(tmp_path, *(f"{part}/{i}.png" for part in ("train", word, "test") for i in range(4)))
     parts = part_names(read_dataset(tmp_path))
     assert parts == {
         k: [f"{v}/{i}.png" for i in range(4)] for k, v in (("train", "train"), ("validation", word), ("test", "test"))
@@ -127,22 +127,22 @@ def test_a_given_validation_folder_is_kept_whole(tmp_path: Path, word: str) -> N
 
 
 def test_a_folder_named_train_beside_other_classes_is_a_class(tmp_path: Path) -> None:
-    pictures(tmp_path, *(f"{c}/{i}.png" for c in ("train", "plane") for i in range(6)))
+    images(tmp_path, *(f"{c}/{i}.png" for c in ("train", "plane") for i in range(6)))
     data = read_dataset(tmp_path, labels=True)
     assert data.schema.y is not None and data.schema.y.names == ("plane", "train")
 
 
-def test_pictures_beside_a_folder_named_train_make_it_a_class(tmp_path: Path) -> None:
-    pictures(tmp_path, "x.png", *(f"train/{i}.png" for i in range(9)))
+def test_images_beside_a_folder_named_train_make_it_a_class(tmp_path: Path) -> None:
+    images(tmp_path, "x.png", *(f"train/{i}.png" for i in range(9)))
     data = read_dataset(tmp_path)
     assert (
-        data.report["classes"] == {"train": 9} and data.report["unlabelled"] == 1 and data.report["splits_given"] == []
+        data.report["classes"] == {"train": 9} and data.report["unlabeled"] == 1 and data.report["splits_given"] == []
     )
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
 def test_metadata_gives_labels_captions_and_splits(tmp_path: Path, form: str) -> None:
-    pictures(tmp_path, *(f"in/{i}.png" for i in range(10)))
+    images(tmp_path, *(f"in/{i}.png" for i in range(10)))
     rows = [
         {
             "file_name": f"in/{i}.png",
@@ -167,7 +167,7 @@ def test_metadata_gives_labels_captions_and_splits(tmp_path: Path, form: str) ->
 
 
 def test_metadata_inside_a_split_names_what_lies_beside_it(tmp_path: Path) -> None:
-    pictures(tmp_path, *(f"{part}/{i}.png" for part in ("train", "test") for i in range(6)))
+    images(tmp_path, *(f"{part}/{i}.png" for part in ("train", "test") for i in range(6)))
     for part in ("train", "test"):
         text = "file_name,label\n" + "".join(f"{i}.png,{'xy'[i % 2]}\n" for i in range(6))
         (tmp_path / part / "metadata.csv").write_text(text)
@@ -176,7 +176,7 @@ def test_metadata_inside_a_split_names_what_lies_beside_it(tmp_path: Path) -> No
 
 
 def test_other_files_are_counted_and_hidden_ones_are_not_there(tmp_path: Path) -> None:
-    pictures(tmp_path, *(f"{i}.PNG" for i in range(10)), ".hidden.png", ".cache/x.png")
+    images(tmp_path, *(f"{i}.PNG" for i in range(10)), ".hidden.png", ".cache/x.png")
     (tmp_path / "README.md").write_text("hello")
     (tmp_path / "LICENSE").write_text("free")
     data = read_dataset(tmp_path)
@@ -185,8 +185,8 @@ def test_other_files_are_counted_and_hidden_ones_are_not_there(tmp_path: Path) -
 
 def test_links_inside_are_followed_and_outside_where_asked(tmp_path: Path) -> None:
     root = tmp_path / "root"
-    made = pictures(root, *(f"a/{i}.png" for i in range(10)))
-    made |= pictures(tmp_path, "outside/x.png")
+    made = images(root, *(f"a/{i}.png" for i in range(10)))
+    made |= images(tmp_path, "outside/x.png")
     (root / "b").symlink_to(root / "a")
     assert len(read_dataset(root)) == 20
     (root / "x.png").symlink_to(tmp_path / "outside" / "x.png")
@@ -194,19 +194,19 @@ def test_links_inside_are_followed_and_outside_where_asked(tmp_path: Path) -> No
     assert len(data) == 21 and (data.x[-1].permute(1, 2, 0).numpy() == made["outside/x.png"]).all()
 
 
-# ---- size and colour ----
+# ---- size and color ----
 
 
-def test_grey_and_colour_together_are_colour(tmp_path: Path) -> None:
-    grey = pictures(tmp_path, *(f"g{i}.png" for i in range(5)), shape=(8, 8))
-    pictures(tmp_path, *(f"c{i}.png" for i in range(5)))
+def test_gray_and_color_together_are_color(tmp_path: Path) -> None:
+    gray = images(tmp_path, *(f"g{i}.png" for i in range(5)), shape=(8, 8))
+    images(tmp_path, *(f"c{i}.png" for i in range(5)))
     data = read_dataset(tmp_path)
     assert data.schema.x.channels == 3 and data.report["modes"] == {"RGB": 5, "L": 5}
-    assert (data.x[data.names.index("g0.png")].numpy() == grey["g0.png"]).all()
+    assert (data.x[data.names.index("g0.png")].numpy() == gray["g0.png"]).all()
     assert read_dataset(tmp_path, channels=1).x.shape == (10, 1, 8, 8)
 
 
-def test_grey_pictures_are_one_channel_even_in_colour_files(tmp_path: Path) -> None:
+def test_gray_images_are_one_channel_even_in_color_files(tmp_path: Path) -> None:
     for i in range(10):
         save_png(tmp_path / f"{i}.png", np.repeat(some(8, 8, 1), 3, axis=2) if i % 2 else some(8, 8))
     data = read_dataset(tmp_path)
@@ -257,7 +257,7 @@ def test_the_rule_for_sizes(
 )
 def test_layouts_of_arrays(shape: tuple[int, ...], wanted: tuple[int, ...]) -> None:
     values = some(*shape)
-    array, levels, rule = as_pictures(values, "x")
+    array, levels, rule = as_images(values, "x")
     assert array.shape == wanted and levels == 256 and "read as" in rule
     if len(shape) == 4 and shape[1] in (1, 2, 3):
         assert (array == values.transpose(0, 2, 3, 1)).all()
@@ -280,7 +280,7 @@ def test_layouts_of_arrays(shape: tuple[int, ...], wanted: tuple[int, ...]) -> N
     ],
 )
 def test_values_of_arrays(dtype: str, values: list[float], wanted: list[int], levels: int) -> None:
-    array, found, _ = as_pictures(np.array(values, dtype).reshape(1, 1, 3), "x")
+    array, found, _ = as_images(np.array(values, dtype).reshape(1, 1, 3), "x")
     assert array.dtype == np.uint8 and array.reshape(-1).tolist() == wanted and found == levels
 
 
@@ -297,10 +297,10 @@ def test_arrays_in_every_form(tmp_path: Path, form: str) -> None:
         "npy": tmp_path / "x.npy",
         "npz": str(tmp_path / "d.npz"),
     }
-    labelled = form in ("pair", "dict", "npz")
-    data = read_dataset(given[form], labels=labelled)
+    labeled = form in ("pair", "dict", "npz")
+    data = read_dataset(given[form], labels=labeled)
     assert (data.x.permute(0, 2, 3, 1).numpy() == x).all() and data.in_memory == (form != "npy")
-    assert (data.y is not None and data.y.tolist() == y.tolist()) == labelled
+    assert (data.y is not None and data.y.tolist() == y.tolist()) == labeled
     before = x.copy()
     data.x.zero_()
     assert (x == before).all() and (np.load(tmp_path / "x.npy") == before).all()  # the user's own is untouched
@@ -339,13 +339,13 @@ def test_digits_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     data = read_dataset("digits", labels=True)
     assert data.x.shape == (1797, 1, 8, 8) and data.x.max() == 16 and data.schema.x.levels == 17
     assert data.y is not None and data.y[:10].tolist() == list(range(10)) and data.report["classes"]["0"] == 178
-    pictures(tmp_path, *(f"digits/{i}.png" for i in range(10)))
+    images(tmp_path, *(f"digits/{i}.png" for i in range(10)))
     monkeypatch.chdir(tmp_path)
     assert len(read_dataset("digits")) == 10  # what is there comes first
     assert len(read_dataset("digits", source="digits")) == 1797
 
 
-# ---- files of many pictures ----
+# ---- files of many images ----
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
@@ -389,11 +389,11 @@ def test_noto_emoji(shared_data: Path, tmp_path: Path) -> None:
 
 
 def test_openmoji_asks_which_column(shared_data: Path) -> None:
-    with pytest.raises(UserError, match="several columns hold pictures: black, color; pass --column black"):
+    with pytest.raises(UserError, match="several columns hold images: black, color; pass --column black"):
         read_dataset(shared_data / "openmoji")
-    assert open_source(shared_data / "openmoji", column="color").notes == ["pictures in column 'color'"]
-    with pytest.raises(UserError, match="no column of pictures 'colour'; did you mean 'color'"):
-        read_dataset(shared_data / "openmoji", column="colour")
+    assert open_source(shared_data / "openmoji", column="color").notes == ["images in column 'color'"]
+    with pytest.raises(UserError, match="no column of images 'colr'; did you mean 'color'"):
+        read_dataset(shared_data / "openmoji", column="colr")
 
 
 def test_caltech_classes(shared_data: Path) -> None:
@@ -478,7 +478,7 @@ def split(given: list[str], **options: Any) -> dict[str, set[str]]:
     return {part: {given[i] for i in indices.tolist()} for part, indices in found.items()}
 
 
-def test_adding_pictures_moves_none() -> None:
+def test_adding_images_moves_none() -> None:
     few, many = split(names(500)), split(list(reversed(names(3000))))
     for part in few:
         assert few[part] == {name for name in many[part] if int(name[:-4]) < 500}
@@ -528,8 +528,8 @@ def test_the_order_of_names_does_not_matter() -> None:
     assert place(given) == place(given[::-1]) == place(sorted(given))
 
 
-def test_copies_of_a_picture_never_lie_on_both_sides(tmp_path: Path) -> None:
-    originals = pictures(tmp_path, *(f"a/{i}.png" for i in range(40)))
+def test_copies_of_an_image_never_lie_on_both_sides(tmp_path: Path) -> None:
+    originals = images(tmp_path, *(f"a/{i}.png" for i in range(40)))
     (tmp_path / "b").mkdir()
     for i, pixels in enumerate(originals.values()):
         save_png(tmp_path / f"b/{i}.png", pixels)
@@ -540,7 +540,7 @@ def test_copies_of_a_picture_never_lie_on_both_sides(tmp_path: Path) -> None:
 
 
 def test_copies_across_given_splits_are_reported(tmp_path: Path) -> None:
-    made = pictures(tmp_path, *(f"train/{i}.png" for i in range(10)))
+    made = images(tmp_path, *(f"train/{i}.png" for i in range(10)))
     (tmp_path / "test").mkdir()
     save_png(tmp_path / "test/x.png", made["train/3.png"])
     data = read_dataset(tmp_path)
@@ -562,23 +562,23 @@ def contents(data: Dataset) -> tuple[Any, ...]:
     )
 
 
-@pytest.mark.parametrize("grey", [True, False])
-def test_a_file_and_memory_hold_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, grey: bool) -> None:
+@pytest.mark.parametrize("gray", [True, False])
+def test_a_file_and_memory_hold_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gray: bool) -> None:
     root, cache = tmp_path / "root", tmp_path / "cache"
-    pictures(root, *(f"{c}/{i}.png" for c in "ab" for i in range(10)), shape=(8, 8) if grey else (8, 8, 3))
+    images(root, *(f"{c}/{i}.png" for c in "ab" for i in range(10)), shape=(8, 8) if gray else (8, 8, 3))
     (root / "bad.png").write_bytes(b"")
     options: dict[str, Any] = {"labels": False, "skip_bad": 1, "cache": cache}
     in_memory = read_dataset(root, **options)
     assert in_memory.in_memory and not cache.exists()
     mapped = read_dataset(root, memory_limit=0, **options)
-    assert not mapped.in_memory and contents(mapped) == contents(in_memory) and mapped.x.shape[1] == (1 if grey else 3)
+    assert not mapped.in_memory and contents(mapped) == contents(in_memory) and mapped.x.shape[1] == (1 if gray else 3)
     assert len(list(cache.iterdir())) == 1
 
     def never(*_: Any, **__: Any) -> None:
         raise AssertionError("decoded again")
 
     with monkeypatch.context() as patch:
-        patch.setattr("seisei.data.images.scan.read_picture", never)
+        patch.setattr("seisei.data.images.scan.read_image", never)
         again = read_dataset(root, memory_limit=0, **options)
     assert contents(again) == contents(in_memory)
     assert {**again.report, "in_memory": True} == in_memory.report
@@ -588,7 +588,7 @@ def test_a_file_and_memory_hold_the_same_bits(tmp_path: Path, monkeypatch: pytes
 
 def test_the_file_is_made_again_when_anything_changed(tmp_path: Path) -> None:
     root, cache = tmp_path / "root", tmp_path / "cache"
-    pictures(root, *(f"{i}.png" for i in range(10)))
+    images(root, *(f"{i}.png" for i in range(10)))
     first = read_dataset(root, memory_limit=0, cache=cache)
     changed = some(8, 8, 3)
     save_png(root / "3.png", changed)
@@ -598,14 +598,14 @@ def test_the_file_is_made_again_when_anything_changed(tmp_path: Path) -> None:
     assert other.x.shape == (10, 3, 16, 16) and len(list(cache.iterdir())) == 3
     wanted = contents(second)
     for kept in cache.iterdir():
-        with open(kept / "pictures.uint8", "r+b") as file:
+        with open(kept / "images.uint8", "r+b") as file:
             file.truncate(100)
     assert contents(read_dataset(root, memory_limit=0, cache=cache)) == wanted
 
 
 def test_no_room_and_no_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root, cache = tmp_path / "root", tmp_path / "cache"
-    pictures(root, *(f"{i}.png" for i in range(10)))
+    images(root, *(f"{i}.png" for i in range(10)))
     with monkeypatch.context() as patch:
         patch.setattr(store.shutil, "disk_usage", lambda _: types.SimpleNamespace(free=1000))
         with pytest.raises(ResourceError, match="free some") as caught:
@@ -637,14 +637,14 @@ def test_the_fingerprint_sees_everything(tmp_path: Path) -> None:
         read_dataset((x[::-1], y), labels=True).fingerprint,
     ]
     assert len(set(prints)) == len(prints) and read_dataset((x, y), labels=True).fingerprint == prints[0]
-    pictures(tmp_path, *(f"{i}.png" for i in range(10)))
+    images(tmp_path, *(f"{i}.png" for i in range(10)))
     before = read_dataset(tmp_path).fingerprint
     (tmp_path / "bad.png").write_bytes(b"")
     assert read_dataset(tmp_path, skip_bad=1).fingerprint != before
 
 
 def test_progress_and_order(tmp_path: Path) -> None:
-    pictures(tmp_path, *(f"{i}.png" for i in range(300)))
+    images(tmp_path, *(f"{i}.png" for i in range(300)))
     told: list[tuple[int, int]] = []
     kept: list[int] = []
     found = scan(open_source(tmp_path), sink=lambda place, _: kept.append(place), progress=lambda *at: told.append(at))
@@ -690,7 +690,7 @@ def test_natural_order_and_names_of_splits() -> None:
 
 
 def test_one_sources_file_by_force(tmp_path: Path) -> None:
-    pictures(tmp_path, *(f"{i}.png" for i in range(10)))
+    images(tmp_path, *(f"{i}.png" for i in range(10)))
     np.save(tmp_path / "x.npy", some(12, 8, 8))
     assert len(read_dataset(tmp_path)) == 10 and len(read_dataset(tmp_path, source="arrays")) == 12
     with pytest.raises(UserError, match="did you mean 'folder'"):
@@ -709,15 +709,15 @@ def test_turned_photographs_count_as_upright(tmp_path: Path) -> None:
     assert data.x.shape == (10, 1, 12, 8) and data.report["conversions"] == {"turned upright (EXIF)": 5}
 
 
-def test_one_picture_is_a_source_but_no_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = pictures(tmp_path, "some/a.png")
+def test_one_image_is_a_source_but_no_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = images(tmp_path, "some/a.png")
     monkeypatch.chdir(tmp_path)
     source = open_source("some/a.png")
     assert [record.name for record in source.records] == ["some/a.png"] and source.root == "some/a.png"
     found: list[np.ndarray] = []
-    scan(source, make=lambda picture, name: (picture.pixels, name), sink=lambda _, made: found.append(made))
+    scan(source, make=lambda image, name: (image.pixels, name), sink=lambda _, made: found.append(made))
     assert (found[0][0] == made["some/a.png"]).all() and found[0][1] == "some/a.png"
-    with pytest.raises(UserError, match="some/a.png: is one picture, wanted a folder of pictures; give its folder"):
+    with pytest.raises(UserError, match="some/a.png: is one image, wanted a folder of images; give its folder"):
         read_dataset("some/a.png")
     with pytest.raises(UserError, match="a.png: is 8x8 pixels, wanted at least 9x9"):
         scan(open_source(tmp_path / "some" / "a.png"), min_size=9)
@@ -729,4 +729,4 @@ def test_labels_are_taken_where_they_are_complete() -> None:
     assert read_dataset(x, labels=None).y is None and read_dataset((x, 0 * y), labels=None).y is None
     part = read_dataset((x, y), labels=None).subset(torch.tensor([7, 2]))
     assert (part.x[:, 0].numpy() == x[[7, 2]]).all() and part.y is not None and part.y.tolist() == [1, 0]
-    assert part.names == ["picture:7", "picture:2"] and part.splits["test"].tolist() == [0, 1]
+    assert part.names == ["image:7", "image:2"] and part.splits["test"].tolist() == [0, 1]

@@ -1,4 +1,4 @@
-"""Pictures of 16 bits, floating point and many channels, and results in the form of their input: exact answers."""
+"""Images of 16 bits, floating point and many channels, and results in the form of their input: exact answers."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ import torch
 from seisei.errors import UserError
 from seisei.modalities.image import Image
 from seisei.modalities.image_io import (
-    Original,
     DecodedImage,
+    Original,
     encoded,
     measure,
     png_bytes,
-    read_picture,
+    read_image,
     resized,
 )
 from seisei.modalities.pixels import eight_bits, fractions, grid, shown, with_channels
 from seisei.schema import Schema
 
 EVERY = np.arange(65536, dtype=np.uint16).reshape(256, 256)
-EVERY_COLOUR = np.stack([EVERY, EVERY.T, EVERY[::-1]], axis=-1)
+EVERY_COLOR = np.stack([EVERY, EVERY.T, EVERY[::-1]], axis=-1)
 RGB = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes()
-GREY = RGB[:16] + b"GRAY" + RGB[20:]
+GRAY = RGB[:16] + b"GRAY" + RGB[20:]
 
 
 def some(*shape: int, kind: str = "u2") -> np.ndarray:
@@ -42,14 +42,14 @@ def some(*shape: int, kind: str = "u2") -> np.ndarray:
     return random.integers(0, np.iinfo(kind).max + 1, shape).astype(kind)
 
 
-def file_of(picture: PIL.Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+def file_of(image: PIL.Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     file = io.BytesIO()
-    picture.save(file, kind, **options)
+    image.save(file, kind, **options)
     return file.getvalue()
 
 
 def deep(raw: Any, **options: Any) -> DecodedImage:
-    return read_picture(raw, deep=True, **options)
+    return read_image(raw, deep=True, **options)
 
 
 def refused(code: str, words: str, raw: Any, **options: Any) -> None:
@@ -66,7 +66,7 @@ def same(found: np.ndarray, wanted: np.ndarray) -> bool:
 # ---- files made by hand, of which nothing here was written by the code that reads them ----
 
 
-def png(pixels: np.ndarray, colour: int, *, key: tuple[int, ...] = (), filters: tuple[int, ...] = (0,)) -> bytes:
+def png(pixels: np.ndarray, color: int, *, key: tuple[int, ...] = (), filters: tuple[int, ...] = (0,)) -> bytes:
     """A PNG of 16 bits, (H, W, C), whose rows are filtered in these ways in turn."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
@@ -82,7 +82,7 @@ def png(pixels: np.ndarray, colour: int, *, key: tuple[int, ...] = (), filters: 
             nearest = min((left, above, corner), key=lambda v: abs(left + above - corner - v))
             made.append((value - (0, left, above, (left + above) // 2, nearest)[kind]) % 256)
         rows, before = rows + bytes([kind]) + bytes(made), row
-    head = struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0)
+    head = struct.pack(">IIBBBBB", width, height, 16, color, 0, 0, 0)
     transparent = chunk(b"tRNS", struct.pack(f">{len(key)}H", *key)) if key else b""
     body = chunk(b"IDAT", zlib.compress(rows))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + transparent + body + chunk(b"IEND", b"")
@@ -139,28 +139,28 @@ def tiff(pixels: np.ndarray, *, order: str = "<", big: bool = False, pages: int 
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
-def test_grey_of_pillow_keeps_all_65536_values(kind: str) -> None:
-    picture = deep(file_of(PIL.Image.fromarray(EVERY), kind))
-    assert same(picture.pixels, EVERY) and picture.bits == 16 and picture.conversions == ()
+def test_gray_of_pillow_keeps_all_65536_values(kind: str) -> None:
+    image = deep(file_of(PIL.Image.fromarray(EVERY), kind))
+    assert same(image.pixels, EVERY) and image.bits == 16 and image.conversions == ()
 
 
 @pytest.mark.parametrize("filters", [(0,), (1,), (2,), (3,), (4,), (4, 3, 2, 1, 0)])
-def test_colour_png_keeps_both_bytes_whatever_the_filter(filters: tuple[int, ...]) -> None:
-    pixels = EVERY_COLOUR[::8, ::4]
-    picture = deep(png(pixels, 2, filters=filters))
-    assert same(picture.pixels, pixels) and (picture.mode, picture.bits) == ("RGB", 16)
+def test_color_png_keeps_both_bytes_whatever_the_filter(filters: tuple[int, ...]) -> None:
+    pixels = EVERY_COLOR[::8, ::4]
+    image = deep(png(pixels, 2, filters=filters))
+    assert same(image.pixels, pixels) and (image.mode, image.bits) == ("RGB", 16)
     # Not asked for deep it is as before.
-    assert (read_picture(png(pixels, 2)).pixels == pixels >> 8).all()
-    assert read_picture(png(pixels, 2)).original is None
+    assert (read_image(png(pixels, 2)).pixels == pixels >> 8).all()
+    assert read_image(png(pixels, 2)).original is None
 
 
 @pytest.mark.parametrize(
     ("pixels", "form"),
     [
         (EVERY, "PNG"),
-        (EVERY_COLOUR, "PNG"),
+        (EVERY_COLOR, "PNG"),
         (EVERY, "TIFF"),
-        (EVERY_COLOUR, "TIFF"),
+        (EVERY_COLOR, "TIFF"),
         (some(40, 30, kind="f4"), "TIFF"),
         (some(40, 30, 5, kind="f4"), "TIFF"),
         (some(40, 30, 3, kind="f4"), "TIFF"),
@@ -174,13 +174,13 @@ def test_colour_png_keeps_both_bytes_whatever_the_filter(filters: tuple[int, ...
 @pytest.mark.parametrize("packing", ["none", "lossless"])
 def test_what_is_written_is_read_again_to_the_bit(pixels: np.ndarray, form: str, packing: Any) -> None:
     made = encoded(pixels, Original(form, packing=packing))
-    picture = deep(made.content)
-    assert same(picture.pixels, pixels) and picture.conversions == ()
-    assert picture.original is not None and picture.original.format == form
+    image = deep(made.content)
+    assert same(image.pixels, pixels) and image.conversions == ()
+    assert image.original is not None and image.original.format == form
     if form == "TIFF":
-        assert picture.original.packing == packing
+        assert image.original.packing == packing
         assert len(made.content) >= pixels.nbytes or packing == "lossless"
-    assert same(deep(encoded(picture.pixels, picture.original).content).pixels, pixels)
+    assert same(deep(encoded(image.pixels, image.original).content).pixels, pixels)
 
 
 @pytest.mark.parametrize(("order", "big"), [("<", False), ("<", True), (">", False)])
@@ -189,13 +189,13 @@ def test_what_is_written_is_read_again_to_the_bit(pixels: np.ndarray, form: str,
 )
 def test_tiffs_of_other_hands(order: str, big: bool, kind: str, channels: int) -> None:
     pixels = some(7, 9, channels, kind=kind)
-    picture = deep(tiff(pixels, order=order, big=big))
+    image = deep(tiff(pixels, order=order, big=big))
     wanted = pixels.astype({"f2": "f4", "f8": "f4"}.get(kind, kind))
-    assert same(picture.pixels, wanted[..., 0] if channels == 1 else wanted)
-    assert picture.bits == 8 * pixels.dtype.itemsize and picture.size == (7, 9)
-    assert picture.conversions == (("64-bit floating point to 32",) if kind == "f8" else ())
+    assert same(image.pixels, wanted[..., 0] if channels == 1 else wanted)
+    assert image.bits == 8 * pixels.dtype.itemsize and image.size == (7, 9)
+    assert image.conversions == (("64-bit floating point to 32",) if kind == "f8" else ())
     names = {1: "F", 2: "2 channels;16", 3: "RGB;16" if kind == "u2" else "RGB;32F"}
-    assert picture.mode == names.get(channels, "5 channels" + (";32F" if kind == "f4" else ""))
+    assert image.mode == names.get(channels, "5 channels" + (";32F" if kind == "f4" else ""))
 
 
 @pytest.mark.parametrize("kind", ["u4", "i4", "i2"])
@@ -247,18 +247,18 @@ def test_white_is_zero_where_a_tiff_says_so() -> None:
 def test_what_has_eight_bits_is_read_as_ever() -> None:
     pixels = some(5, 6, 3, kind="u1")
     for content in (file_of(PIL.Image.fromarray(pixels), kind) for kind in ("PNG", "TIFF", "BMP", "JPEG")):
-        assert same(deep(content).pixels, read_picture(content).pixels)
+        assert same(deep(content).pixels, read_image(content).pixels)
     rgba = some(5, 6, 4, kind="u1")
     for content in (file_of(PIL.Image.fromarray(rgba)), file_of(PIL.Image.fromarray(rgba), "TIFF")):
-        assert same(deep(content).pixels, read_picture(content).pixels)
+        assert same(deep(content).pixels, read_image(content).pixels)
     palette = file_of(PIL.Image.fromarray(pixels).quantize(7))
-    assert same(deep(palette).pixels, read_picture(palette).pixels)
+    assert same(deep(palette).pixels, read_image(palette).pixels)
     # A fourth channel that is no transparency is kept; Pillow drops it.
     assert same(deep(tiff(rgba, t262=2, t338=0)).pixels, rgba)
-    assert read_picture(tiff(rgba, t262=2, t338=0)).pixels.shape == (5, 6, 3)
+    assert read_image(tiff(rgba, t262=2, t338=0)).pixels.shape == (5, 6, 3)
 
 
-def test_pillows_own_pictures() -> None:
+def test_pillows_own_images() -> None:
     assert same(deep(PIL.Image.fromarray(EVERY)).pixels, EVERY)
     assert same(deep(PIL.Image.fromarray(EVERY.astype(np.int32))).pixels, EVERY)
     assert same(deep(PIL.Image.fromarray(some(3, 4, kind="f4"))).pixels, some(3, 4, kind="f4"))
@@ -279,15 +279,15 @@ def test_transparency_of_16_bits_shows_the_background_exactly(background: Any) -
     rgba, la = some(9, 8, 4), some(9, 8, 2)
     words = (f"transparency over #{bytes(background).hex()}",)
     for content in (png(rgba, 6), tiff(rgba, t262=2, t338=2), tiff(rgba, t262=2, t338=None)):
-        picture = deep(content, background=background)
-        assert same(picture.pixels, behind(rgba[..., :3], rgba[..., 3:], background)) and picture.conversions == words
+        image = deep(content, background=background)
+        assert same(image.pixels, behind(rgba[..., :3], rgba[..., 3:], background)) and image.conversions == words
     for content in (png(la, 4), tiff(la, t338=2)):
         wanted = behind(la[..., :1], la[..., 1:], background)
-        picture = deep(content, background=background)
-        assert same(picture.pixels, wanted[..., 0] if background == (255,) * 3 else wanted)
+        image = deep(content, background=background)
+        assert same(image.pixels, wanted[..., 0] if background == (255,) * 3 else wanted)
 
 
-def test_premultiplied_transparency_and_opaque_pictures() -> None:
+def test_premultiplied_transparency_and_opaque_images() -> None:
     rgba = np.array([[[100, 200, 300, 1000], [0, 0, 0, 0], [65535, 0, 9, 65535]]], np.uint16)
     made = deep(tiff(rgba, t262=2, t338=1), background=(255, 0, 0)).pixels
     assert made.tolist() == [[[64635, 200, 300], [65535, 0, 0], [65535, 0, 9]]]
@@ -298,11 +298,11 @@ def test_premultiplied_transparency_and_opaque_pictures() -> None:
     assert deep(tiff(rgba, t262=2, t338=2)).conversions == ()
 
 
-def test_a_colour_that_stands_for_nothing() -> None:
+def test_a_color_that_stands_for_nothing() -> None:
     pixels = np.array([[[1, 2, 3], [1, 2, 4]]], np.uint16)
     assert deep(png(pixels, 2, key=(1, 2, 3)), background=(9, 9, 9)).pixels.tolist() == [[[2313] * 3, [1, 2, 4]]]
-    grey = np.array([[[256], [257]]], np.uint16)
-    assert deep(png(grey, 0, key=(257,))).pixels.tolist() == [[256, 65535]]
+    gray = np.array([[[256], [257]]], np.uint16)
+    assert deep(png(gray, 0, key=(257,))).pixels.tolist() == [[256, 65535]]
 
 
 def test_floating_point_keeps_its_fourth_channel() -> None:
@@ -331,25 +331,25 @@ def test_orientation_is_applied_once_and_written_as_one(orientation: int) -> Non
     pixels = some(4, 6, 3)
     size = (6, 4) if orientation >= 5 else (4, 6)
     for content in (tiff(pixels, t274=orientation), encoded(pixels, Original(exif=exif.tobytes())).content):
-        picture = deep(content)
-        assert same(picture.pixels, np.ascontiguousarray(TURNED[orientation](pixels))) and picture.size == size
-        assert picture.conversions == (("turned upright (EXIF)",) if orientation > 1 else ())
+        image = deep(content)
+        assert same(image.pixels, np.ascontiguousarray(TURNED[orientation](pixels))) and image.size == size
+        assert image.conversions == (("turned upright (EXIF)",) if orientation > 1 else ())
         assert measure(content, deep=True) == size
-        assert picture.original is not None
-        again = deep(encoded(picture.pixels, picture.original).content)
-        assert same(again.pixels, picture.pixels) and again.conversions == ()
+        assert image.original is not None
+        again = deep(encoded(image.pixels, image.original).content)
+        assert same(again.pixels, image.pixels) and again.conversions == ()
 
 
 def test_an_orientation_that_does_not_exist_turns_nothing() -> None:
-    picture = deep(tiff(some(4, 6, 3), t274=9))
-    assert same(picture.pixels, some(4, 6, 3)) and measure(tiff(some(4, 6, 3), t274=9), deep=True) == (4, 6)
+    image = deep(tiff(some(4, 6, 3), t274=9))
+    assert same(image.pixels, some(4, 6, 3)) and measure(tiff(some(4, 6, 3), t274=9), deep=True) == (4, 6)
 
 
 def test_only_the_first_of_several_pages_where_asked() -> None:
     pixels = some(4, 6, 3)
     refused("E-CHK-11", "3 pages, wanted 1; .* or pass --frames first", tiff(pixels, pages=3))
-    picture = deep(tiff(pixels, pages=3), frames="first")
-    assert same(picture.pixels, pixels) and picture.conversions == ("first frame taken",)
+    image = deep(tiff(pixels, pages=3), frames="first")
+    assert same(image.pixels, pixels) and image.conversions == ("first frame taken",)
     ring = bytearray(tiff(pixels, pages=2))
     first = struct.unpack("<I", ring[4:8])[0]
     last = first + 2 + 12 * struct.unpack("<H", ring[first : first + 2])[0]
@@ -434,9 +434,9 @@ def test_what_else_a_tiff_may_be_is_left_to_pillow() -> None:
 
 
 def test_arrays_stay_as_deep_as_they_are() -> None:
-    for pixels in (EVERY, EVERY_COLOUR, some(3, 4, kind="f4"), some(3, 4, 7, kind="f4"), some(3, 4, 2, kind="u1")):
-        picture = deep(pixels)
-        assert same(picture.pixels, pixels) and picture.conversions == () and picture.original == Original()
+    for pixels in (EVERY, EVERY_COLOR, some(3, 4, kind="f4"), some(3, 4, 7, kind="f4"), some(3, 4, 2, kind="u1")):
+        image = deep(pixels)
+        assert same(image.pixels, pixels) and image.conversions == () and image.original == Original()
     assert same(deep(some(3, 4, 1)).pixels, some(3, 4, 1)[..., 0])
     assert deep(np.array([[1.0]])).conversions == ("64-bit floating point to 32",)
     assert deep(np.array([[True, False]])).pixels.tolist() == [[255, 0]]
@@ -448,7 +448,7 @@ def test_arrays_stay_as_deep_as_they_are() -> None:
 
 
 def test_decode_undoes_encode_for_all_65536_values() -> None:
-    for pixels in (EVERY, EVERY_COLOUR):
+    for pixels in (EVERY, EVERY_COLOR):
         channels = 1 if pixels.ndim == 2 else 3
         image = Image(256, 256, channels, 65536)
         stored = image.pack(pixels)
@@ -470,18 +470,18 @@ def test_levels_between_8_and_16_bits_are_spread_and_found_again() -> None:
     assert torch.equal(image.pack(made), stored)
 
 
-def test_pictures_of_another_depth_are_scaled() -> None:
+def test_images_of_another_depth_are_scaled() -> None:
     bytes_ = np.arange(256, dtype=np.uint8)[None]
     wide, narrow = Image(1, 256, 1, 65536), Image(256, 256, 1)
     assert wide.pack(bytes_)[0].tolist() == (bytes_.astype(int) * 257).tolist()
     assert narrow.pack(EVERY)[0].tolist() == np.rint(EVERY / 257).tolist()
-    assert torch.equal(narrow.pack_picture(deep(EVERY), "x"), narrow.pack(EVERY))
+    assert torch.equal(narrow.pack_image(deep(EVERY), "x"), narrow.pack(EVERY))
     assert wide.pack(np.array([[0, 1]] * 128, bool).reshape(1, 256))[0, 0, :2].tolist() == [0, 65535]
     assert Image(1, 3, 1, 65536).pack(np.array([[0.0, 0.5, 1.0]])).tolist() == [[[0, 32768, 65535]]]
-    assert Image(1, 3, 1).pack_picture(deep(np.array([[0.0, 0.5, 1.0]])), "x").tolist() == [[[0, 128, 255]]]
-    assert Image(1, 2, 1, 2).pack_picture(deep(np.array([[9, 65535]], np.uint16)), "x").tolist() == [[[0, 1]]]
+    assert Image(1, 3, 1).pack_image(deep(np.array([[0.0, 0.5, 1.0]])), "x").tolist() == [[[0, 128, 255]]]
+    assert Image(1, 2, 1, 2).pack_image(deep(np.array([[9, 65535]], np.uint16)), "x").tolist() == [[[0, 1]]]
     with pytest.raises(UserError, match="x: values 0 to 1.5, wanted 0 to 1") as caught:
-        Image(1, 2, 1, 65536).pack_picture(deep(np.array([[0.0, 1.5]])), "x")
+        Image(1, 2, 1, 65536).pack_image(deep(np.array([[0.0, 1.5]])), "x")
     assert caught.value.code == "E-CHK-12"
     span = Image(1, 2, 1, 0, span=(-100.0, 155.0))
     assert span.pack(np.array([[0, 255]], np.uint8)).tolist() == [[[-100.0, 155.0]]]
@@ -542,7 +542,7 @@ def test_a_depth_that_does_not_exist_is_refused(wrong: dict[str, Any]) -> None:
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
 @pytest.mark.parametrize("kind", ["u2", "f4"])
 @pytest.mark.parametrize("channels", [0, 1, 3, 5])
-def test_deep_pictures_are_resized_as_deep_as_they_were(fit: Any, kind: str, channels: int) -> None:
+def test_deep_images_are_resized_as_deep_as_they_were(fit: Any, kind: str, channels: int) -> None:
     shape = (20, 30, channels) if channels else (20, 30)
     small = 60 + some(*shape, kind="u1") % 120
     wanted = resized(small, 9, 9, fit, background=(10, 10, 10))
@@ -570,7 +570,7 @@ def test_a_constant_stays_itself_and_padding_is_in_its_units() -> None:
     assert image.pack(floats)[0, :, 0].tolist() == [20.0, 7.0, 7.0, 20.0]
 
 
-def test_grey_of_deep_colour_is_weighted_as_the_eye_does() -> None:
+def test_gray_of_deep_color_is_weighted_as_the_eye_does() -> None:
     white = np.full((1, 1, 3), 65535, np.uint16)
     assert with_channels(white, 1).tolist() == [[[65535]]] and with_channels(white, 1).dtype == np.uint16
     red = np.array([[[1000, 0, 0]]], np.uint16)
@@ -580,7 +580,7 @@ def test_grey_of_deep_colour_is_weighted_as_the_eye_does() -> None:
     assert same(with_channels(EVERY, 3), np.stack([EVERY] * 3, -1))
 
 
-def test_deep_pictures_are_looked_at_in_eight_bits() -> None:
+def test_deep_images_are_looked_at_in_eight_bits() -> None:
     assert eight_bits(EVERY).tolist() == np.rint(EVERY / 257).tolist()
     floats = np.array([[-3.0, -1.0, 1.0]], np.float32)
     assert shown(floats).tolist() == [[0, 128, 255]]
@@ -592,8 +592,8 @@ def test_deep_pictures_are_looked_at_in_eight_bits() -> None:
     assert sheet.tolist() == [[0, 64, 128], [128, 255, 191]]  # of one scale
     assert grid([floats], span=(-3.0, 5.0), enlarge=1).tolist() == [[0, 64, 128]]
     assert grid([EVERY], enlarge=1).dtype == np.uint8
-    with PIL.Image.open(io.BytesIO(png_bytes(EVERY_COLOUR))) as opened:
-        assert opened.mode == "RGB" and (np.asarray(opened) == eight_bits(EVERY_COLOUR)).all()
+    with PIL.Image.open(io.BytesIO(png_bytes(EVERY_COLOR))) as opened:
+        assert opened.mode == "RGB" and (np.asarray(opened) == eight_bits(EVERY_COLOR)).all()
     with PIL.Image.open(io.BytesIO(png_bytes(floats, span=(-3.0, 5.0)))) as opened:
         assert np.asarray(opened).tolist() == [[0, 64, 128]]
 
@@ -603,7 +603,7 @@ def test_deep_pictures_are_looked_at_in_eight_bits() -> None:
 
 def told(**tags: Any) -> PIL.Image.Exif:
     exif = PIL.Image.Exif()
-    exif[0x0112], exif[0x010F], exif[0x010E] = 6, "Maker", "the harbour"
+    exif[0x0112], exif[0x010F], exif[0x010E] = 6, "Maker", "the harbor"
     exif.get_ifd(0x8769).update({0x9003: "2020:01:01 00:00:00", 0xA002: 8, 0xA003: 6, 0xA005: 4, 0x927C: b"note"})
     exif.get_ifd(0x8825).update({1: "N", 2: (1.0, 2.0, 3.5)})
     return exif
@@ -622,12 +622,12 @@ def test_exif_dpi_and_profile_are_kept_and_the_result_is_upright(kind: str, name
     exif = told()
     file = tmp_path / name
     file.write_bytes(file_of(PIL.Image.fromarray(pixels), kind, exif=exif, dpi=(300, 200), icc_profile=RGB, **options))
-    picture = deep(file)
-    assert picture.original is not None
-    made = encoded(picture.pixels, picture.original)
+    image = deep(file)
+    assert image.original is not None
+    made = encoded(image.pixels, image.original)
     assert made.suffix == Path(name).suffix
     main, camera, place = exif_of(made.content)
-    assert (main[0x0112], main[0x010F], main[0x010E]) == (1, "Maker", "the harbour")
+    assert (main[0x0112], main[0x010F], main[0x010E]) == (1, "Maker", "the harbor")
     assert camera == {0x9003: "2020:01:01 00:00:00", 0xA002: 6, 0xA003: 8, 0x927C: b"note"}  # turned
     assert place == {1: "N", 2: (1.0, 2.0, 3.5)}
     with PIL.Image.open(io.BytesIO(made.content)) as opened:
@@ -637,12 +637,12 @@ def test_exif_dpi_and_profile_are_kept_and_the_result_is_upright(kind: str, name
     again = deep(made.content)
     assert again.conversions == again.notes == ()
     if kind != "JPEG":
-        assert same(again.pixels, picture.pixels)
+        assert same(again.pixels, image.pixels)
     else:
         sampling = (
             [opened.layer[i][1:3] for i in range(3)] if (opened := PIL.Image.open(io.BytesIO(made.content))) else []
         )
-        assert sampling == [(1, 1)] * 3  # colours as fine as light
+        assert sampling == [(1, 1)] * 3  # colors as fine as light
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -658,19 +658,19 @@ def test_a_deep_tiff_keeps_what_it_says(channels: int) -> None:
         "t274": 6,
         "t305": "x",
     }
-    content = tiff(pixels, **tags, t34675=GREY if channels == 1 else RGB)
-    picture = deep(content, where="scan.TIFF")
-    assert picture.original is not None
-    assert picture.original.dpi == pytest.approx((118 * 2.54, 59 * 2.54))
-    assert picture.notes == (("colour profile kept, not applied",) if channels == 3 else ())
-    made = encoded(picture.pixels, picture.original, {"seed": "7", "class": "犬"})
-    assert made.suffix == ".TIFF" and same(deep(made.content).pixels, picture.pixels)
+    content = tiff(pixels, **tags, t34675=GRAY if channels == 1 else RGB)
+    image = deep(content, where="scan.TIFF")
+    assert image.original is not None
+    assert image.original.dpi == pytest.approx((118 * 2.54, 59 * 2.54))
+    assert image.notes == (("color profile kept, not applied",) if channels == 3 else ())
+    made = encoded(image.pixels, image.original, {"seed": "7", "class": "犬"})
+    assert made.suffix == ".TIFF" and same(deep(made.content).pixels, image.pixels)
     main, _, _ = exif_of(made.content)
     assert (main[271], main[33432], main[274]) == ("Maker", "ours", 1)
     assert main[270].encode("latin-1").decode() == "größe\nseed: 7\nclass: 犬"
     with PIL.Image.open(io.BytesIO(made.content)) as opened:
         assert opened.info["dpi"] == pytest.approx((118 * 2.54, 59 * 2.54))
-        assert opened.info["icc_profile"] == (GREY if channels == 1 else RGB)
+        assert opened.info["icc_profile"] == (GRAY if channels == 1 else RGB)
 
 
 def test_what_a_jpeg_says_goes_into_a_tiff_and_out_of_it_again() -> None:
@@ -692,11 +692,11 @@ def test_eight_bit_tiffs_keep_what_they_say() -> None:
         (content, "none"),
         (encoded(some(6, 8, 3, kind="u1"), Original("TIFF")).content, "lossless"),
     ):
-        picture = deep(written)
-        assert picture.original is not None and picture.original.packing == packing
-    picture = deep(content)
-    assert picture.original is not None and picture.original.dpi == (300, 200)
-    main, _, _ = exif_of(encoded(picture.pixels, picture.original).content)
+        image = deep(written)
+        assert image.original is not None and image.original.packing == packing
+    image = deep(content)
+    assert image.original is not None and image.original.dpi == (300, 200)
+    main, _, _ = exif_of(encoded(image.pixels, image.original).content)
     assert (main[0x010F], main[0x0112]) == ("Maker", 1)
 
 
@@ -716,7 +716,7 @@ def test_texts_of_png_and_comments_are_kept_and_ours_are_added() -> None:
     text.add_text("seed", "6")
     text.add_itxt("XML:com.adobe.xmp", "<xmp/>")
     text.add_text("Raw profile type iptc", "x")
-    for pixels in (some(4, 5, 3, kind="u1"), EVERY_COLOUR):
+    for pixels in (some(4, 5, 3, kind="u1"), EVERY_COLOR):
         original = deep(file_of(PIL.Image.fromarray(some(4, 5, 3, kind="u1")), pnginfo=text)).original
         assert original is not None
         with PIL.Image.open(io.BytesIO(encoded(pixels, original, {"seed": "7", "class": "犬"}).content)) as opened:
@@ -741,12 +741,12 @@ def test_webp_is_written_with_loss_only_where_it_was() -> None:
     pixels = some(16, 16, 3, kind="u1")
     exif = told()
     for lossless, options in itertools.product((True, False), ({}, {"exif": exif, "icc_profile": RGB})):
-        picture = deep(file_of(PIL.Image.fromarray(pixels), "WEBP", lossless=lossless, quality=80, **options))
-        assert picture.original is not None
-        assert picture.original.packing == ("lossless" if lossless else "lossy")
-        again = deep(encoded(picture.pixels, picture.original).content)
-        assert again.original is not None and again.original.packing == picture.original.packing
-        assert same(again.pixels, picture.pixels) is lossless
+        image = deep(file_of(PIL.Image.fromarray(pixels), "WEBP", lossless=lossless, quality=80, **options))
+        assert image.original is not None
+        assert image.original.packing == ("lossless" if lossless else "lossy")
+        again = deep(encoded(image.pixels, image.original).content)
+        assert again.original is not None and again.original.packing == image.original.packing
+        assert same(again.pixels, image.pixels) is lossless
     assert deep(PIL.Image.open(io.BytesIO(file_of(PIL.Image.fromarray(pixels), "WEBP")))).original == Original(
         "WEBP", suffix=".webp", packing="lossy"
     )
@@ -771,10 +771,10 @@ def test_the_format_changes_only_where_it_cannot_hold_the_result(
 ) -> None:
     made = encoded(pixels, Original(form, suffix=suffix if kind == form else ".other", packing="none"))
     assert made.suffix == suffix
-    picture = deep(made.content)
-    assert picture.original is not None and picture.original.format == kind
+    image = deep(made.content)
+    assert image.original is not None and image.original.format == kind
     if kind != "JPEG":
-        assert same(picture.pixels, pixels)
+        assert same(image.pixels, pixels)
 
 
 def test_names_say_the_format_unless_they_are_wrong() -> None:
@@ -798,34 +798,34 @@ def test_a_profile_is_written_only_of_pixels_that_are_in_it() -> None:
     wide = wide.replace(b"gXYZ", b"rXYZ", 1).replace(b"tXYZ", b"gXYZ", 1)
     for kind in ("PNG", "TIFF"):
         converted = file_of(PIL.Image.fromarray(pixels), kind, icc_profile=bytes(wide))
-        assert "colour profile to sRGB" in deep(converted).conversions
+        assert "color profile to sRGB" in deep(converted).conversions
         replaced = profile_of(converted, pixels)
         assert replaced is not None and replaced != bytes(wide)
         description = PIL.ImageCms.getProfileDescription(PIL.ImageCms.ImageCmsProfile(io.BytesIO(replaced)))
         assert description.startswith("sRGB")
         assert profile_of(converted, pixels) == replaced
-        assert profile_of(converted, pixels[..., 0]) is None  # a profile of colour says nothing of grey
-    grey = file_of(PIL.Image.fromarray(pixels[..., 0]), icc_profile=GREY)
-    assert profile_of(grey, pixels[..., 0]) == GREY and profile_of(grey, pixels) is None
-    kept = encoded(EVERY_COLOUR, Original(profile=bytes(wide))).content
-    assert profile_of(kept, EVERY_COLOUR) == bytes(wide)
-    assert deep(kept).notes == ("colour profile kept, not applied",)
+        assert profile_of(converted, pixels[..., 0]) is None  # a profile of color says nothing of gray
+    gray = file_of(PIL.Image.fromarray(pixels[..., 0]), icc_profile=GRAY)
+    assert profile_of(gray, pixels[..., 0]) == GRAY and profile_of(gray, pixels) is None
+    kept = encoded(EVERY_COLOR, Original(profile=bytes(wide))).content
+    assert profile_of(kept, EVERY_COLOR) == bytes(wide)
+    assert deep(kept).notes == ("color profile kept, not applied",)
 
 
 @pytest.mark.parametrize("exif", [b"Exif\0\0garbage that is no TIFF", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\0\0"])
 def test_bad_exif_is_noted_and_left_out(exif: bytes) -> None:
-    picture = deep(file_of(PIL.Image.fromarray(some(8, 16, 3, kind="u1")), "JPEG", exif=exif))
-    assert picture.notes == ("bad EXIF ignored, not turned",)
-    assert picture.original is not None and picture.original.exif == b""
+    image = deep(file_of(PIL.Image.fromarray(some(8, 16, 3, kind="u1")), "JPEG", exif=exif))
+    assert image.notes == ("bad EXIF ignored, not turned",)
+    assert image.original is not None and image.original.exif == b""
 
 
 def test_exif_that_cannot_be_written_again_is_noted_and_left_out() -> None:
     bad = tiff(some(4, 5, 3), t306=3)  # a date that is a fraction
     jpeg = file_of(PIL.Image.fromarray(some(4, 5, 3, kind="u1")), "JPEG", exif=b"Exif\0\0" + bad)
     for content in (bad, jpeg, tiff(some(4, 5, 3, kind="u1"), t306=3)):
-        picture = deep(content)
-        assert picture.notes == ("bad EXIF not kept",)
-        assert picture.original is not None and picture.original.exif == b""
+        image = deep(content)
+        assert image.notes == ("bad EXIF not kept",)
+        assert image.original is not None and image.original.exif == b""
 
 
 @pytest.mark.parametrize("tags", [{"t282": 0, "t283": 0}, {"t282": 72, "t283": 72, "t296": 1}, {"t282": 72}])

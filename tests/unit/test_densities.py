@@ -171,14 +171,14 @@ def likelihood(model: GenerativeClassifier, batch: Batch) -> float:
     """Σ log p(x, y), of rows without a label Σ log p(x)."""
     joint, y = model.log_joint(batch), batch.y
     assert y is not None
-    labelled = joint[y >= 0].gather(1, y[y >= 0].unsqueeze(1)).sum()
-    return float(labelled + torch.logsumexp(joint[y < 0], 1).sum())
+    labeled = joint[y >= 0].gather(1, y[y >= 0].unsqueeze(1)).sum()
+    return float(labeled + torch.logsumexp(joint[y < 0], 1).sum())
 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("gaps", [False, True], ids=["complete", "with gaps"])
-@pytest.mark.parametrize("hidden", [False, True], ids=["labelled", "half labelled"])
-def test_expectation_maximisation_never_lowers_the_likelihood(form: str, gaps: bool, hidden: bool) -> None:
+@pytest.mark.parametrize("hidden", [False, True], ids=["labeled", "half labeled"])
+def test_expectation_maximization_never_lowers_the_likelihood(form: str, gaps: bool, hidden: bool) -> None:
     def check(components: int, sizes: list[int], spoil: float = 0.0) -> None:
         batch = mixed(120, sizes, gaps=gaps, hidden=hidden)
         numbers = plain(form, 2 * components, sizes.count(0))
@@ -358,20 +358,20 @@ def test_clusters() -> None:
     x = torch.cat([noise(i, 40, 2) + torch.tensor([8.0 * i, 0.0]) for i in range(3)])
     generator = lambda: torch.Generator().manual_seed(1)  # noqa: E731
 
-    def inertia(centres: Tensor) -> float:
-        return float(torch.cdist(x, centres).square().min(1).values.sum())
+    def inertia(centers: Tensor) -> float:
+        return float(torch.cdist(x, centers).square().min(1).values.sum())
 
-    def check(centres: Tensor, which: Tensor) -> None:
-        assert torch.equal(which, torch.cdist(x, centres).argmin(1)), "every row belongs to the nearest centre"
-        for j in range(len(centres)):
-            assert torch.allclose(centres[j], x[which == j].mean(0)), "every centre is the mean of its rows"
+    def check(centers: Tensor, which: Tensor) -> None:
+        assert torch.equal(which, torch.cdist(x, centers).argmin(1)), "every row belongs to the nearest center"
+        for j in range(len(centers)):
+            assert torch.allclose(centers[j], x[which == j].mean(0)), "every center is the mean of its rows"
         assert len({tuple(which[40 * i : 40 * i + 40].tolist()) for i in range(3)}) == 3
 
-    centres, which = kmeans(x, 3, generator())
-    check(centres, which)
+    centers, which = kmeans(x, 3, generator())
+    check(centers, which)
     assert all(len(set(which[40 * i : 40 * i + 40].tolist())) == 1 for i in range(3)), "far clusters are found"
     again, _ = kmeans(x, 3, generator())
-    assert torch.equal(again, centres), "the same generator, the same clusters"
+    assert torch.equal(again, centers), "the same generator, the same clusters"
     falls = [inertia(kmeans(x, 5, generator(), iterations)[0]) for iterations in (0, 1, 2, 5, 25)]
     assert all(after <= before + 1e-9 for before, after in itertools.pairwise(falls))
     assert torch.allclose(kmeans(x, 1, generator())[0][0], x.mean(0))
@@ -379,7 +379,7 @@ def test_clusters() -> None:
     assert torch.allclose(squared_distances(x, x[:9]), torch.cdist(x, x[:9]).square(), atol=1e-9)
     same, which = kmeans(torch.ones(6, 2), 3, generator())
     assert same.isfinite().all() and set(which.tolist()) <= {0, 1, 2}, "rows that repeat one another break nothing"
-    with pytest.raises(AssertionError):  # mutant: the first centres are no means
+    with pytest.raises(AssertionError):  # mutant: the first centers are no means
         check(*kmeans(x, 3, generator(), 0))
 
 
@@ -446,10 +446,10 @@ def test_labels_spread_along_rows_and_not_across_a_gap() -> None:
         kernel.sweep(lambda: train.split(50), torch.tensor([0.5, 0.5]).log())
         return int((kernel.log_probs(Batch(train.x)).argmax(1) != true).sum())
 
-    assert wrong(KernelDensity(2, 2, rows=120, bandwidth=0.2, rounds=300, neighbours=5).double()) == 0
+    assert wrong(KernelDensity(2, 2, rows=120, bandwidth=0.2, rounds=300, neighbors=5).double()) == 0
     # Mutants: too few rounds to reach the other end; bumps so wide that they bridge the gap.
-    assert wrong(KernelDensity(2, 2, rows=120, bandwidth=0.2, rounds=3, neighbours=5).double()) > 20
-    assert wrong(KernelDensity(2, 2, rows=120, bandwidth=2.0, rounds=300, neighbours=100).double()) > 20
+    assert wrong(KernelDensity(2, 2, rows=120, bandwidth=0.2, rounds=3, neighbors=5).double()) > 20
+    assert wrong(KernelDensity(2, 2, rows=120, bandwidth=2.0, rounds=300, neighbors=100).double()) > 20
 
 
 @pytest.mark.parametrize("sizes", [[0, 0], [0, 3, 0, 2]], ids=["numbers", "both"])
@@ -530,12 +530,12 @@ def test_draws_of_a_mixture_follow_its_density(form: str) -> None:
     mixture.categories.log_p.copy_((5 * noise(9, 4, 3)).log_softmax(1))
     model = GenerativeClassifier(mixture, 2)
     model.log_prior.copy_(torch.tensor([0.1, 0.9]).double().log())
-    centres, spreads = numbers.mean @ direction, (direction @ covariance @ direction).sqrt()
+    centers, spreads = numbers.mean @ direction, (direction @ covariance @ direction).sqrt()
 
     def check(temperature: float = 1.0, c: int = 1) -> None:
         with seeds.seeded(0, "draws"):
             x = mixture.sample(DRAWN, torch.full((DRAWN,), 1), temperature=temperature)
-        parts = zip(weight[c], centres[2 * c : 2 * c + 2], spreads[2 * c : 2 * c + 2], strict=True)
+        parts = zip(weight[c], centers[2 * c : 2 * c + 2], spreads[2 * c : 2 * c + 2], strict=True)
         told = [(float(w), float(m), float(s)) for w, m, s in parts]
         inside(x[:, [0, 2, 3]] @ direction, lambda t: sum(w * norm.cdf(t, m, s) for w, m, s in told))
         often(x[:, 1], weight[c] @ mixture.categories.log_p[2 * c : 2 * c + 2].exp())
@@ -602,7 +602,7 @@ def test_the_likelihood_of_a_row_integrates_to_one_and_draws_follow_it() -> None
 
     def of(row: RowDistribution, x: Tensor) -> RowDistribution:
         parts = (part.expand(len(x), -1) for part in row.logits)
-        return type(row)(row.columns, row.centre.expand(len(x), -1), row.log_std, tuple(parts))
+        return type(row)(row.columns, row.center.expand(len(x), -1), row.log_std, tuple(parts))
 
     def check(row: RowDistribution) -> None:
         fine = torch.linspace(-8, 8, 401).double()
@@ -615,17 +615,17 @@ def test_the_likelihood_of_a_row_integrates_to_one_and_draws_follow_it() -> None
 
     check(row)
     with pytest.raises(AssertionError):
-        check(_Unscaled(row.columns, row.centre, row.log_std, row.logits))
+        check(_Unscaled(row.columns, row.center, row.log_std, row.logits))
     many = head(features.expand(DRAWN, -1))
     with seeds.seeded(0, "rows"):
         x = many.sample()
-    centre, spread = row.centre[0].tolist(), row.log_std.exp().tolist()
+    center, spread = row.center[0].tolist(), row.log_std.exp().tolist()
     for j, place in enumerate((0, 2)):
-        inside(x[:, place], lambda t, j=j: norm.cdf(t, centre[j], spread[j]))  # type: ignore[misc]
+        inside(x[:, place], lambda t, j=j: norm.cdf(t, center[j], spread[j]))  # type: ignore[misc]
     often(x[:, 1], row.logits[0][0].softmax(0))
     often(x[:, 3], row.logits[1][0].softmax(0))
     with pytest.raises(AssertionError):
-        inside(x[:, 0], lambda t: norm.cdf(t, centre[0] + 0.05 * spread[0], spread[0]))
+        inside(x[:, 0], lambda t: norm.cdf(t, center[0] + 0.05 * spread[0], spread[0]))
     held = RowHead([0], smallest=0.1)
     with torch.no_grad():
         held.log_std.fill_(-9.0)
@@ -655,7 +655,7 @@ def test_two_clusters_with_one_label_each_are_two_classes(form: str) -> None:
         return float((said.argmax(1) == truth).double().mean()) if float(told) > -10 else 0.0
 
     assert right(200) == 1.0
-    assert right(2) < 1.0, "mutant: the labelled rows alone say nothing of the spread"
+    assert right(2) < 1.0, "mutant: the labeled rows alone say nothing of the spread"
 
 
 def test_columns_are_joined_as_they_were_taken_apart() -> None:
@@ -665,27 +665,27 @@ def test_columns_are_joined_as_they_were_taken_apart() -> None:
     assert torch.equal(columns.join(numbers, categories), x)
 
 
-# ---- pictures that may lie elsewhere
+# ---- images that may lie elsewhere
 
 
-def test_all_places_of_a_picture_are_summed_over() -> None:
+def test_all_places_of_an_image_are_summed_over() -> None:
     x = noise(5, 3, 64).sigmoid().view(3, 1, 8, 8)
 
     class Exact(nn.Module):
-        """p(x | y) ∝ exp(−y ‖x − centre‖²): of a picture's place too."""
+        """p(x | y) ∝ exp(−y ‖x − center‖²): of an image's place too."""
 
-        centre = noise(6, 1, 64).view(1, 1, 8, 8)
+        center = noise(6, 1, 64).view(1, 1, 8, 8)
         log_prob_is_bound = False
 
         def log_prob(self, batch: Batch, *, samples: int = 1) -> Tensor:
             assert batch.y is not None
-            return -(1.0 + batch.y) * ((batch.x - self.centre) ** 2).flatten(1).sum(1)
+            return -(1.0 + batch.y) * ((batch.x - self.center) ** 2).flatten(1).sum(1)
 
     model = GenerativeClassifier(Exact(), 2, reach=1).double()
     places = [torch.roll(x, (i, j), (2, 3)) for i in (-1, 0, 1) for j in (-1, 0, 1)]
     each = torch.stack([GenerativeClassifier(Exact(), 2).log_joint(Batch(place)) for place in places])
     assert torch.allclose(model.log_joint(Batch(x)), each.logsumexp(0) - math.log(9))
-    assert not torch.allclose(model.log_joint(Batch(x)), each[4], atol=1e-2)  # mutant: pictures stay
+    assert not torch.allclose(model.log_joint(Batch(x)), each[4], atol=1e-2)  # mutant: images stay
     far = torch.roll(x, (1, -1), (2, 3))
     assert not torch.allclose(model.log_joint(Batch(far)), model.log_joint(Batch(x)), atol=1e-3), "places have a limit"
 
@@ -712,7 +712,7 @@ def test_gaps_are_made_in_the_share_of_examples_that_was_asked(shape: tuple[int,
     assert hide(batch, 0.0) is batch
 
 
-def test_training_draws_a_place_for_each_picture() -> None:
+def test_training_draws_a_place_for_each_image() -> None:
     x = noise(7, 400, 64).view(400, 1, 8, 8)
     seen = x > 0
     with seeds.seeded(0, "places"):
@@ -723,5 +723,5 @@ def test_training_draws_a_place_for_each_picture() -> None:
     at = (places == moved.x).flatten(2).all(2)
     assert bool((at.sum(0) == 1).all()), "each is one of the nine"
     often(at.double().argmax(0), torch.full((9,), 1 / 9).double())
-    assert moved.mask is not None and torch.equal(moved.mask, moved.x > 0), "what is missing moves with the picture"
+    assert moved.mask is not None and torch.equal(moved.mask, moved.x > 0), "what is missing moves with the image"
     assert GenerativeClassifier(nn.Identity(), 2).moved(Batch(x)).x is x

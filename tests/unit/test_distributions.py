@@ -15,7 +15,7 @@ from torch.autograd import gradcheck
 
 from seisei import seeds
 from seisei.metrics.likelihood import bits_per_dimension
-from seisei.nn.distributions import Bernoulli, DiscretisedLogisticMixture, DiscretisedNormal, Normal, precise
+from seisei.nn.distributions import Bernoulli, DiscretizedLogisticMixture, DiscretizedNormal, Normal, precise
 from seisei.nn.heads import BernoulliHead, GaussianHead, LogisticMixtureHead
 from seisei.nn.priors import StandardNormal, VampPrior
 
@@ -68,7 +68,7 @@ def test_kl_to_the_standard_normal_is_the_integral(mean: float, std: float) -> N
             assert std == 1 or abs(mutant - _kl_by_quadrature(mean, std)) > 1e-3
 
 
-def test_draws_are_reparameterised_and_belong_to_their_example() -> None:
+def test_draws_are_reparameterized_and_belong_to_their_example() -> None:
     mean, log_std = real(1, 2, 3).reshape(3, 1).requires_grad_(), real(0, 0, 0).reshape(3, 1).requires_grad_()
     with seeds.drawing(seeds.Draws(0, 0, total=3, offset=0)):
         z = Normal(mean, log_std).draws(5)
@@ -102,7 +102,7 @@ def test_prior_and_posterior_draws_follow_their_law() -> None:
         assert float(other.mean(0).abs().max()) < bound
 
 
-def test_neighbouring_seeds_and_positions_are_unrelated() -> None:
+def test_neighboring_seeds_and_positions_are_unrelated() -> None:
     with seeds.drawing(seeds.Draws(1, 0, total=64, offset=0)):
         a = seeds.normal(64, 500)
     with seeds.drawing(seeds.Draws(2, 0, total=64, offset=0)):
@@ -136,7 +136,7 @@ def test_bernoulli_loss_is_least_at_the_mean_with_the_entropy() -> None:
     best = int(cross.argmin())
     assert abs(float(torch.sigmoid(logits[best])) - p) < 1e-4
     assert abs(float(cross[best]) + p * math.log(p) + (1 - p) * math.log(1 - p)) < 1e-8
-    # A grey value counts as a probability.
+    # A gray value counts as a probability.
     assert torch.allclose(-Bernoulli(logits).log_prob(torch.full_like(logits, p)), cross)
 
 
@@ -152,19 +152,19 @@ LOCATIONS = (-50.0, -2.0, -0.1, 0.0, 0.3, 0.5, 0.77, 1.0, 1.5, 40.0)
 LOG_SCALES = (-12.0, -8.0, -5.0, -2.0, 0.0, 2.0, 5.0)
 
 
-def discretised_normal(location: Tensor, log_scale: Tensor, levels: int) -> DiscretisedNormal:
-    return DiscretisedNormal(location.expand(levels), log_scale.expand(levels), levels)
+def discretized_normal(location: Tensor, log_scale: Tensor, levels: int) -> DiscretizedNormal:
+    return DiscretizedNormal(location.expand(levels), log_scale.expand(levels), levels)
 
 
-def mixture(location: Tensor, log_scale: Tensor, levels: int) -> DiscretisedLogisticMixture:
+def mixture(location: Tensor, log_scale: Tensor, levels: int) -> DiscretizedLogisticMixture:
     logits = location.new_tensor([0.3, -1.0, 2.0]).expand(levels, 3)
     locations = torch.stack([location, location.new_tensor(0.2), location.new_tensor(0.8)]).expand(levels, 3)
     scales = torch.stack([log_scale, log_scale.new_tensor(-7.0), log_scale.new_tensor(0.0)]).expand(levels, 3)
-    return DiscretisedLogisticMixture(logits, locations, scales, levels)
+    return DiscretizedLogisticMixture(logits, locations, scales, levels)
 
 
 @pytest.mark.parametrize("levels", LEVELS)
-@pytest.mark.parametrize("make", [discretised_normal, mixture])
+@pytest.mark.parametrize("make", [discretized_normal, mixture])
 def test_the_levels_probabilities_sum_to_one(make: Any, levels: int) -> None:
     for location in LOCATIONS:
         for log_scale in LOG_SCALES:
@@ -178,7 +178,7 @@ def test_the_levels_probabilities_sum_to_one(make: Any, levels: int) -> None:
 
 
 @pytest.mark.parametrize("levels", LEVELS)
-@pytest.mark.parametrize("make", [discretised_normal, mixture])
+@pytest.mark.parametrize("make", [discretized_normal, mixture])
 def test_log_prob_and_gradients_are_finite_at_saturation_in_float32(make: Any, levels: int) -> None:
     for location in LOCATIONS:
         for log_scale in LOG_SCALES:
@@ -196,7 +196,7 @@ def test_gradients_in_the_far_tail_are_right() -> None:
     for sigmas in (50.0, 1_000.0, 10_000.0, 100_000.0):
         mu = torch.tensor(0.5 + sigmas * 1e-3, requires_grad=True)
         x = torch.tensor(128 / 255)
-        DiscretisedNormal(mu, torch.tensor(math.log(1e-3)), 256).log_prob(x).backward()
+        DiscretizedNormal(mu, torch.tensor(math.log(1e-3)), 256).log_prob(x).backward()
         # So far out the bin's probability is that of its nearer edge: d log P / dμ = -(μ - x - Δ/2)/σ².
         wanted = -(float(mu.detach()) - 128 / 255 - 0.5 / 255) / 1e-6
         assert float(mu.grad) == pytest.approx(wanted, rel=1e-3)
@@ -206,12 +206,12 @@ def test_gradients_in_the_far_tail_are_right() -> None:
 
 
 @pytest.mark.parametrize("levels", LEVELS)
-def test_discretised_normal_is_a_difference_of_two_phis_with_the_tails_at_the_edges(levels: int) -> None:
+def test_discretized_normal_is_a_difference_of_two_phis_with_the_tails_at_the_edges(levels: int) -> None:
     x, half = levels_of(levels).numpy(), 0.5 / (levels - 1)
     for location, std in ((0.4, 0.2), (-0.3, 0.5), (1.1, 0.05)):
         upper, lower = stats.norm.cdf(x + half, location, std), stats.norm.cdf(x - half, location, std)
         upper[-1], lower[0] = 1.0, 0.0
-        found = discretised_normal(exact(location), exact(std).log(), levels).log_prob(levels_of(levels))
+        found = discretized_normal(exact(location), exact(std).log(), levels).log_prob(levels_of(levels))
         assert np.abs(found.exp().numpy() - (upper - lower)).max() < 1e-12
     # Mutant: no tails.
     cut = stats.norm.cdf(x + half, -0.3, 0.5) - stats.norm.cdf(x - half, -0.3, 0.5)
@@ -219,7 +219,7 @@ def test_discretised_normal_is_a_difference_of_two_phis_with_the_tails_at_the_ed
 
 
 @pytest.mark.parametrize("levels", LEVELS)
-def test_discretised_logistic_mixture_is_a_sum_of_differences(levels: int) -> None:
+def test_discretized_logistic_mixture_is_a_sum_of_differences(levels: int) -> None:
     x, half = levels_of(levels).numpy(), 0.5 / (levels - 1)
     weights = np.exp([0.3, -1.0, 2.0]) / np.exp([0.3, -1.0, 2.0]).sum()
     wanted = np.zeros(levels)
@@ -233,11 +233,11 @@ def test_discretised_logistic_mixture_is_a_sum_of_differences(levels: int) -> No
 
 
 def test_a_uniform_model_costs_eight_bits() -> None:
-    """Equal bins by a mixture: one narrow component at the centre of each level."""
+    """Equal bins by a mixture: one narrow component at the center of each level."""
     levels = 256
     x = levels_of(levels)
     locations = x.expand(levels, levels)
-    model = DiscretisedLogisticMixture(
+    model = DiscretizedLogisticMixture(
         torch.zeros(levels, levels).double(), locations, torch.full((levels, levels), -14.0).double(), levels
     )
     bits = bits_per_dimension(model.log_prob(x).numpy(), 1)
@@ -262,21 +262,21 @@ def test_bits_of_a_histogram_are_its_entropy() -> None:
 def histogram(p: np.ndarray) -> Tensor:
     levels = len(p)
     logits, scales = torch.from_numpy(np.log(p)).expand(levels, levels), torch.full((levels, levels), -9.0).double()
-    return DiscretisedLogisticMixture(logits, levels_of(levels).expand(levels, levels), scales, levels).log_prob(
+    return DiscretizedLogisticMixture(logits, levels_of(levels).expand(levels, levels), scales, levels).log_prob(
         levels_of(levels)
     )
 
 
 @pytest.mark.parametrize("levels", LEVELS)
-@pytest.mark.parametrize("make", [discretised_normal, mixture])
+@pytest.mark.parametrize("make", [discretized_normal, mixture])
 def test_draws_are_levels_and_follow_log_prob(make: Any, levels: int) -> None:
     count = 40_000
     with seeds.seeded(5, levels):
-        if make is discretised_normal:
-            x = DiscretisedNormal(torch.full((count,), 0.6), torch.tensor([-1.5]), levels).sample()
+        if make is discretized_normal:
+            x = DiscretizedNormal(torch.full((count,), 0.6), torch.tensor([-1.5]), levels).sample()
         else:
             one = mixture(torch.tensor(0.6), torch.tensor(-1.5), 1)
-            x = DiscretisedLogisticMixture(
+            x = DiscretizedLogisticMixture(
                 one.logits.expand(count, 3), one.locations.expand(count, 3), one.log_scales.expand(count, 3), levels
             ).sample()
     numbers = x.double() * (levels - 1)
@@ -290,7 +290,7 @@ def test_draws_are_levels_and_follow_log_prob(make: Any, levels: int) -> None:
 
 def test_means_stay_in_range() -> None:
     for location in LOCATIONS:
-        for make in (discretised_normal, mixture):
+        for make in (discretized_normal, mixture):
             mean = make(torch.tensor(location), torch.tensor(0.0), 17).mean
             assert 0 <= float(mean.min()) <= float(mean.max()) <= 1
 
@@ -301,9 +301,9 @@ def test_means_stay_in_range() -> None:
         lambda a, b: Normal(a, b).log_prob(torch.full_like(a, 0.3)),
         lambda a, b: Normal(a, b).kl_to_standard(),
         lambda a, b: Bernoulli(a + b).log_prob(torch.full_like(a, 0.3)),
-        lambda a, b: DiscretisedNormal(a, b, 17).log_prob(torch.full_like(a, 0.25)),
-        lambda a, b: DiscretisedNormal(a, b, 2).log_prob(torch.ones_like(a)),
-        lambda a, b: DiscretisedLogisticMixture(
+        lambda a, b: DiscretizedNormal(a, b, 17).log_prob(torch.full_like(a, 0.25)),
+        lambda a, b: DiscretizedNormal(a, b, 2).log_prob(torch.ones_like(a)),
+        lambda a, b: DiscretizedLogisticMixture(
             torch.stack([a, b], -1), torch.stack([b, a], -1), torch.stack([a, b], -1), 17
         ).log_prob(torch.full_like(a, 0.25)),
     ],
@@ -318,7 +318,7 @@ def test_gradients_by_finite_differences(log_prob: Callable[[Tensor, Tensor], Te
 
 @pytest.mark.parametrize("head", [BernoulliHead(2), GaussianHead(17), LogisticMixtureHead(17, 3)])
 @pytest.mark.parametrize("leading", [(4,), (2, 3)])
-def test_heads_give_pictures_with_or_without_a_sample_axis(head: nn.Module, leading: tuple[int, ...]) -> None:
+def test_heads_give_images_with_or_without_a_sample_axis(head: nn.Module, leading: tuple[int, ...]) -> None:
     features = torch.randn(*leading, 3 * head.parameters_per_value, 5, 6, generator=seeds.generator("h"))
     p = head(features)
     shape = (*leading, 3, 5, 6)

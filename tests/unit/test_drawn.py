@@ -1,4 +1,4 @@
-"""Distances, neighbours and modes have known answers. Each main check comes with a mutant that fails it."""
+"""Distances, neighbors and modes have known answers. Each main check comes with a mutant that fails it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from seisei.metrics import frechet as distances_module
-from seisei.metrics import precision_recall as neighbours_module
+from seisei.metrics import precision_recall as neighbors_module
 from seisei.metrics.estimates import Estimate, Floats
 from seisei.metrics.frechet import SUBSET, discrepancy, frechet_distance, gaussian_distance, kernel_distance
 from seisei.metrics.mode_coverage import modes, on_mixture, within_classes
-from seisei.metrics.precision_recall import copied, nearest, neighbourhoods
+from seisei.metrics.precision_recall import copied, nearest, neighborhoods
 
 
 def normal(*shape: int, seed: int) -> Floats:
@@ -159,7 +159,7 @@ def test_subsets_are_disjoint_and_not_too_large(monkeypatch: pytest.MonkeyPatch)
     assert len(np.unique(real)) == len(real) == 13_000 and len(np.unique(drawn)) == len(drawn) == 12_500
 
 
-# ---- neighbours
+# ---- neighbors
 
 
 def by_hand(real: Floats, drawn: Floats, k: int) -> tuple[float, float, float, float]:
@@ -182,12 +182,12 @@ def by_hand(real: Floats, drawn: Floats, k: int) -> tuple[float, float, float, f
 
 
 def four(real: Floats, drawn: Floats, k: int = 5) -> tuple[float, ...]:
-    found = neighbourhoods(real, drawn, neighbours=k)
+    found = neighborhoods(real, drawn, neighbors=k)
     return found.precision.value, found.recall.value, found.density.value, found.coverage.value
 
 
 @pytest.mark.parametrize("k", [1, 3, 5])
-def test_neighbourhoods_are_what_loops_say(k: int) -> None:
+def test_neighborhoods_are_what_loops_say(k: int) -> None:
     for seed in range(5):
         real, drawn = normal(40, 3, seed=400 + seed), 0.3 + 0.7 * normal(31, 3, seed=500 + seed)
         assert four(real, drawn, k) == pytest.approx(by_hand(real, drawn, k), abs=1e-12)
@@ -220,12 +220,12 @@ def test_the_datas_own_distribution_has_known_density_and_coverage() -> None:
     wanted = 1 - comb(n - 1, k) / comb(n + m - 1, k)
     assert abs(found[:, 2].mean() - 1) < 3 * error[2]
     assert abs(found[:, 3].mean() - wanted) < 3 * error[3]
-    assert abs(1 - comb(n - 1, k - 1) / comb(n + m - 1, k - 1) - wanted) > 5 * error[3]  # mutant: one neighbour less
+    assert abs(1 - comb(n - 1, k - 1) / comb(n + m - 1, k - 1) - wanted) > 5 * error[3]  # mutant: one neighbor less
 
 
 def test_errors_of_shares_and_of_density() -> None:
     real, drawn = normal(60, 2, seed=15), 1 + 1.5 * normal(80, 2, seed=16)
-    found = neighbourhoods(real, drawn, neighbours=2)
+    found = neighborhoods(real, drawn, neighbors=2)
     for share, count in ((found.precision, 80), (found.recall, 60), (found.coverage, 60)):
         assert 0 < share.value < 1
         inside = share.value * (1 - share.value) / count + 1 / (4 * count**2)
@@ -238,9 +238,9 @@ def test_errors_of_shares_and_of_density() -> None:
 @pytest.mark.parametrize("block", [1, 50, 333, 10_000])
 def test_blocks_change_nothing(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     real, drawn = normal(57, 6, seed=17).round(1), normal(33, 6, seed=18).round(1)
-    wanted = neighbourhoods(real, drawn), nearest(drawn, real), copied(drawn, real, real[::2] + 0.1)
-    monkeypatch.setattr(neighbours_module, "BLOCK", block)
-    found = neighbourhoods(real, drawn), nearest(drawn, real), copied(drawn, real, real[::2] + 0.1)
+    wanted = neighborhoods(real, drawn), nearest(drawn, real), copied(drawn, real, real[::2] + 0.1)
+    monkeypatch.setattr(neighbors_module, "BLOCK", block)
+    found = neighborhoods(real, drawn), nearest(drawn, real), copied(drawn, real, real[::2] + 0.1)
     assert found[0] == wanted[0] and found[2] == wanted[2]
     assert all(np.array_equal(a, b) for a, b in zip(found[1], wanted[1], strict=True))
 
@@ -346,30 +346,30 @@ def test_the_correction_of_the_divergence_and_its_error(q: list[float]) -> None:
 
 
 def ring(count: int, seed: int, sigma: float = 0.02, used: int = 8) -> tuple[Floats, Floats]:
-    """Samples of the first `used` of eight normals on a circle, and the centres."""
+    """Samples of the first `used` of eight normals on a circle, and the centers."""
     angles = np.arange(8) * math.pi / 4
-    centres = np.stack([np.cos(angles), np.sin(angles)], 1)
+    centers = np.stack([np.cos(angles), np.sin(angles)], 1)
     generator = np.random.default_rng(seed)
-    return centres[generator.integers(used, size=count)] + sigma * generator.normal(size=(count, 2)), centres
+    return centers[generator.integers(used, size=count)] + sigma * generator.normal(size=(count, 2)), centers
 
 
 def test_an_oracle_of_a_ring_is_within_three_deviations_as_often_as_it_should() -> None:
-    drawn, centres = ring(40_000, 25)
-    found = on_mixture(drawn, centres, 0.02)
+    drawn, centers = ring(40_000, 25)
+    found = on_mixture(drawn, centers, 0.02)
     assert abs(found.quality.value - (1 - math.exp(-4.5))) < 4 * found.quality.error < 0.0025
     assert abs(0.9973 - found.quality.value) > 4 * found.quality.error  # mutant: three deviations in each direction
     assert found.modes.hit == found.modes.total == 8
     assert abs(found.modes.corrected) < 4 * 7 / (2 * 40_000)
-    assert on_mixture(drawn, centres, 0.02, reach=2).quality.value == pytest.approx(1 - math.exp(-2), abs=0.01)
+    assert on_mixture(drawn, centers, 0.02, reach=2).quality.value == pytest.approx(1 - math.exp(-2), abs=0.01)
 
 
 def test_a_ring_with_modes_that_were_dropped() -> None:
-    drawn, centres = ring(2000, 26, used=2)
-    found = on_mixture(drawn, centres, 0.02).modes
+    drawn, centers = ring(2000, 26, used=2)
+    found = on_mixture(drawn, centers, 0.02).modes
     assert (found.hit, found.total) == (2, 8) and found.divergence.value == pytest.approx(math.log(4), abs=5e-3)
-    stray = np.concatenate([drawn, 0.9 * centres])
-    assert on_mixture(stray, centres, 0.02).modes.hit == 2, "a mode is hit within three deviations and not outside"
-    lost = on_mixture(drawn + 10, centres, 0.02)
+    stray = np.concatenate([drawn, 0.9 * centers])
+    assert on_mixture(stray, centers, 0.02).modes.hit == 2, "a mode is hit within three deviations and not outside"
+    lost = on_mixture(drawn + 10, centers, 0.02)
     assert lost.quality.value == lost.quality.low == 0 and lost.modes.hit == 0
     assert lost.quality.error > 0, "none of so many is not none at all"
     assert math.isnan(lost.modes.divergence.value) and math.isnan(lost.modes.corrected)
@@ -411,7 +411,7 @@ BAD = np.where(np.arange(60).reshape(30, 2) == 7, np.nan, GOOD)
         frechet_distance,
         discrepancy,
         kernel_distance,
-        neighbourhoods,
+        neighborhoods,
         nearest,
         lambda a, b: copied(a, b, b),
         lambda a, b: copied(b, b, a),
@@ -446,9 +446,9 @@ def test_features_that_cannot_be_compared_are_refused(metric: Callable[[Floats, 
         lambda: discrepancy(GOOD, GOOD[:1]),
         lambda: kernel_distance(GOOD, GOOD[:19]),
         lambda: kernel_distance(GOOD, GOOD, subsets=1),
-        lambda: neighbourhoods(GOOD, GOOD[:5]),
-        lambda: neighbourhoods(GOOD, GOOD, neighbours=0),
-        lambda: neighbourhoods(GOOD, GOOD, neighbours=30),
+        lambda: neighborhoods(GOOD, GOOD[:5]),
+        lambda: neighborhoods(GOOD, GOOD, neighbors=0),
+        lambda: neighborhoods(GOOD, GOOD, neighbors=30),
         lambda: modes([], [0.5, 0.5]),
         lambda: modes([0, 2], [0.5, 0.5]),
         lambda: modes([0, -1], [0.5, 0.5]),

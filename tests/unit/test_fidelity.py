@@ -56,7 +56,7 @@ def scores(found: Fidelity) -> dict[str, float]:
     return {score["name"]: score["value"] for score in found.scores}
 
 
-def test_draws_of_the_data_themselves_are_good_and_those_of_one_picture_are_not(digits: Dataset) -> None:
+def test_draws_of_the_data_themselves_are_good_and_those_of_one_image_are_not(digits: Dataset) -> None:
     test, validation = digits.splits["test"], digits.splits["validation"]
     good = scores(fidelity(pipeline_of(digits, validation), digits, split="test", most=150))
     assert good["precision"] > 0.8 and good["recall"] > 0.7 and good["coverage"] > 0.7 and good["kinds drawn"] == 10
@@ -66,13 +66,13 @@ def test_draws_of_the_data_themselves_are_good_and_those_of_one_picture_are_not(
     assert one["Fréchet distance"] > 10 * abs(good["Fréchet distance"]) and one["reverse KL of kinds"] > 1.5
 
 
-def test_copies_of_training_pictures_are_noticed_and_named(digits: Dataset) -> None:
+def test_copies_of_training_images_are_noticed_and_named(digits: Dataset) -> None:
     train = digits.splits["train"]
     found = fidelity(pipeline_of(digits, train), digits, split="test", most=100)
     assert scores(found)["copies"] > 0.99 and len(found.nearest) == len(found.drawn) == 100
     back = digits.schema.x.unpack(digits.x[torch.tensor(found.nearest)])
     assert all(torch.equal(digits.schema.x.encode(p), x) for p, x in zip(found.drawn, back, strict=True))
-    # Of other data, or of the training pictures themselves, nobody can say what a copy is.
+    # Of other data, or of the training images themselves, nobody can say what a copy is.
     other = pipeline_of(digits, train)
     other.card["data"]["fingerprint"] = "another"
     assert "copies" not in scores(fidelity(other, digits, split="test", most=100))
@@ -107,7 +107,7 @@ def test_neighborhoods_want_fifty_examples(digits: Dataset) -> None:
     few, enough = (fidelity(pipeline, digits, split="test", most=most) for most in (49, 50))
     named = set(module.AMONG.split(", "))
     assert not named & set(scores(few)) and named <= set(scores(enough)) and not enough.left_out
-    assert few.left_out == [{"scores": module.AMONG, "why": "49 test pictures, wanted at least 50"}]
+    assert few.left_out == [{"scores": module.AMONG, "why": "49 test images, wanted at least 50"}]
 
 
 def test_copies_say_what_is_expected(digits: Dataset) -> None:
@@ -117,14 +117,14 @@ def test_copies_say_what_is_expected(digits: Dataset) -> None:
     assert "expected 0.5 when nothing is copied" in copies["note"]
 
 
-def test_a_classifier_learns_from_drawn_pictures_what_they_are_worth(digits: Dataset) -> None:
+def test_a_classifier_learns_from_drawn_images_what_they_are_worth(digits: Dataset) -> None:
     rows = digits.splits["validation"]
     how: dict[str, Any] = {"split": "test", "most": 150, "drawn": 600, "steps": 300}
     good, real = classification_accuracy(pipeline_of(digits, rows, 10), digits, **how)
     assert 0.75 < good.value <= real.value + 0.03 and real.value > 0.9
     wrong, again = classification_accuracy(pipeline_of(digits, rows, 10, shuffled=True), digits, **how)
     assert wrong.value < 0.1 and again.value == real.value
-    # One picture of each kind lacks variety, which no look at single pictures shows.
+    # One image of each kind lacks variety, which no look at single images shows.
     firsts = torch.stack([rows[digits.y[rows] == kind][0] for kind in range(10)])  # type: ignore[index]
     poor, _ = classification_accuracy(pipeline_of(digits, firsts, 10), digits, **how)
     assert poor.value < good.value - 0.1
@@ -144,13 +144,13 @@ def test_rows_are_read_as_they_are() -> None:
     columns: dict[str, Any] = {"a": points[:, 0].tolist(), "b": points[:, 1].tolist()}
     data = read_dataset(columns, source="table")
     same = fidelity(pipeline_of(data, data.splits["validation"]), data, split="test", most=100)
-    assert scores(same)["precision"] > 0.6 and "standardised" in same.scores[0]["note"]
+    assert scores(same)["precision"] > 0.6 and "standardized" in same.scores[0]["note"]
 
 
 def test_too_few_examples_say_nothing(digits: Dataset) -> None:
     with pytest.raises(UserError) as caught:
         fidelity(pipeline_of(digits, digits.splits["test"]), digits, split="test", most=12)
-    assert caught.value.code == "E-EVA-24" and "12 pictures, wanted at least 20" in str(caught.value)
+    assert caught.value.code == "E-EVA-24" and "12 images, wanted at least 20" in str(caught.value)
 
 
 def test_evaluate_compares_what_only_draws(digits: Dataset) -> None:

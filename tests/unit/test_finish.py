@@ -20,7 +20,7 @@ import seisei
 from seisei.data.read import read_dataset
 from seisei.errors import Stopped
 from seisei.evaluation.evaluate import evaluate, predictions, sample_sheet
-from seisei.modalities.image_io import read_picture
+from seisei.modalities.image_io import read_image
 from seisei.modalities.label import Label
 from seisei.pipeline import Pipeline
 from seisei.training.loop import Training
@@ -68,11 +68,11 @@ def page(run: RunFolder) -> Page:
 # ---- what is left ----
 
 
-def test_a_density_of_pictures_leaves_a_column_for_each_class(tmp_path: Path) -> None:
+def test_a_density_of_images_leaves_a_column_for_each_class(tmp_path: Path) -> None:
     run = train("generative", "digits", tmp_path / "run", dials={"density": "gaussian"})
     labels = [str(i) for i in range(10)]
     assert facts(run, "samples.json") == {"columns": 10, "labels": labels * 8}
-    assert read_picture(run.path / "figures/samples.png").pixels.shape[:2] == (8 * 64 + 7 * 2, 10 * 64 + 9 * 2)
+    assert read_image(run.path / "figures/samples.png").pixels.shape[:2] == (8 * 64 + 7 * 2, 10 * 64 + 9 * 2)
     called, scores = facts(run, "classification.json"), run.read("scores.json")
     matrix = np.array(called["confusion"])
     assert called["classes"] == labels and called["examples"] == matrix.sum() == scores["examples"]
@@ -82,7 +82,7 @@ def test_a_density_of_pictures_leaves_a_column_for_each_class(tmp_path: Path) ->
     found = page(run)
     there = [section["id"] for section in found.all("section")]
     assert there == ["samples", "scores", "confusion", "calibration", "watch", "data", "reproduce"]
-    # A drawn picture is of the class above it: the model itself says so.
+    # A drawn image is of the class above it: the model itself says so.
     pipeline = Pipeline.load(run.path)
     drawn = pipeline.sample(40, seed=0, label=(labels * 4)[:40])
     stack = torch.stack([pipeline.image.pack(p) for p in drawn])
@@ -141,7 +141,7 @@ def test_sheets_while_training_have_whole_rows(tmp_path: Path) -> None:
     pipeline = Pipeline.load(run.path)
     sheet = sample_sheet(pipeline.model, pipeline.schema)
     assert sheet is not None
-    assert read_picture(sheet).pixels.shape[:2] == (6 * 66 - 2, 10 * 66 - 2)
+    assert read_image(sheet).pixels.shape[:2] == (6 * 66 - 2, 10 * 66 - 2)
     rows = Pipeline.load(train("generative", customers(tmp_path), tmp_path / "rows", report=False).path)
     assert sample_sheet(rows.model, rows.schema) is None
 
@@ -194,7 +194,7 @@ def test_what_has_no_gradient_logs_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shape", [(40, 16, 24, 5), (40, 9, 12, 2)])
-def test_pictures_of_any_channels_are_drawn_and_shown(shape: tuple[int, ...], tmp_path: Path) -> None:
+def test_images_of_any_channels_are_drawn_and_shown(shape: tuple[int, ...], tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     values = random.integers(0, 65536, shape).astype(np.uint16)
     dials: dict[str, Any] = {"steps": 3, "batch": 8, "width": 8, "validation": 0.3, "test": 0.3}
@@ -204,7 +204,7 @@ def test_pictures_of_any_channels_are_drawn_and_shown(shape: tuple[int, ...], tm
     assert (tmp_path / "run" / "figures" / "samples.png").exists() and run.report.exists()
 
 
-def test_pictures_of_256_pixels_fit(tmp_path: Path) -> None:
+def test_images_of_256_pixels_fit(tmp_path: Path) -> None:
     values = np.random.default_rng(0).integers(0, 256, (12, 256, 192, 3)).astype(np.uint8)
     dials: dict[str, Any] = {"steps": 1, "batch": 4, "width": 4, "report": False}
     run = seisei.train("gan", {"x": values}, output=tmp_path / "run", **dials)

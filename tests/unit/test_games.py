@@ -28,14 +28,14 @@ def weighted(cost: Callable[[Tensor, Tensor], Tensor], d: Tensor, p: Tensor, q: 
     return p @ pairs @ q
 
 
-def best_critic(name: str, p: Tensor, q: Tensor, steps: int = 400) -> Tensor:
+def best_discriminator(name: str, p: Tensor, q: Tensor, steps: int = 400) -> Tensor:
     """D at each place, descended to the bottom."""
     d = torch.zeros(len(p), dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([d], lr=1.0, max_iter=steps, tolerance_grad=1e-12, tolerance_change=1e-16)
 
     def closure() -> float:
         optimizer.zero_grad()
-        cost = weighted(GAMES[name].critic, d, p, q)
+        cost = weighted(GAMES[name].discriminator, d, p, q)
         cost.backward()
         return float(cost.detach())
 
@@ -44,30 +44,30 @@ def best_critic(name: str, p: Tensor, q: Tensor, steps: int = 400) -> Tensor:
 
 
 @pytest.mark.parametrize("name", ["minimax", "non-saturating"])
-def test_the_best_critic_is_p_over_p_plus_q_and_v_is_the_divergence(name: str) -> None:
-    d = best_critic(name, P, Q)
+def test_the_best_discriminator_is_p_over_p_plus_q_and_v_is_the_divergence(name: str) -> None:
+    d = best_discriminator(name, P, Q)
     assert torch.allclose(d.sigmoid(), P / (P + Q), atol=1e-6)
-    v = float(-weighted(GAMES[name].critic, d, P, Q))
+    v = float(-weighted(GAMES[name].discriminator, d, P, Q))
     assert v == pytest.approx(2 * divergence(P, Q) - 2 * math.log(2), abs=1e-9)
     assert v != pytest.approx(divergence(P, Q) - 2 * math.log(2), abs=1e-3)  # mutant: half of it
-    same = best_critic(name, P, P)
+    same = best_discriminator(name, P, P)
     assert torch.allclose(same.sigmoid(), torch.full_like(P, 0.5), atol=1e-7)
-    assert float(-weighted(GAMES[name].critic, same, P, P)) == pytest.approx(-math.log(4), abs=1e-12)
+    assert float(-weighted(GAMES[name].discriminator, same, P, P)) == pytest.approx(-math.log(4), abs=1e-12)
 
 
-def test_other_games_have_their_own_best_critics() -> None:
-    squares = best_critic("least-squares", P, Q)
+def test_other_games_have_their_own_best_discriminators() -> None:
+    squares = best_discriminator("least-squares", P, Q)
     assert torch.allclose(squares, P / (P + Q), atol=1e-7), "of logits there are none: D itself"
-    pairs = best_critic("relativistic", P, Q)
+    pairs = best_discriminator("relativistic", P, Q)
     # Only differences count; at the bottom every pair's log-odds are log p/q, place against place.
     assert torch.allclose(pairs - pairs[0], (P / Q).log() - (P / Q).log()[0], atol=1e-6)
-    assert float(weighted(GAMES["relativistic"].critic, best_critic("relativistic", P, P), P, P)) == pytest.approx(
-        math.log(2), abs=1e-12
-    )
+    assert float(
+        weighted(GAMES["relativistic"].discriminator, best_discriminator("relativistic", P, P), P, P)
+    ) == pytest.approx(math.log(2), abs=1e-12)
 
 
 def test_costs_where_the_generator_has_won() -> None:
-    """p = q and the best critic: what each game then costs."""
+    """p = q and the best discriminator: what each game then costs."""
     at = {
         "minimax": 0.0,
         "non-saturating": 0.0,
@@ -84,7 +84,9 @@ def test_costs_where_the_generator_has_won() -> None:
     assert set(wanted) == set(GAMES)
     for name, game in GAMES.items():
         d = torch.full((7,), at[name], dtype=torch.float64)
-        assert (float(game.critic(d, d)), float(game.generator(d, d))) == pytest.approx(wanted[name], abs=1e-12), name
+        assert (float(game.discriminator(d, d)), float(game.generator(d, d))) == pytest.approx(
+            wanted[name], abs=1e-12
+        ), name
     assert float(value(torch.zeros(3), torch.zeros(3))) == pytest.approx(-2 * ln2)
 
 
@@ -93,7 +95,7 @@ def test_costs_fall_when_the_player_gets_better(name: str) -> None:
     r = torch.linspace(-0.9, 0.9, 50, dtype=torch.float64)
     f = r.flip(0).clone()
     up = [v.clone().requires_grad_() for v in (r, f)]
-    GAMES[name].critic(*up).backward()
+    GAMES[name].discriminator(*up).backward()
     assert bool((up[0].grad <= 0).all()) and bool((up[0].grad < 0).any()), "more for the real"
     if name != "least-squares":
         assert bool((up[1].grad >= 0).all()) and bool((up[1].grad > 0).any()), "less for the drawn"
@@ -103,7 +105,7 @@ def test_costs_fall_when_the_player_gets_better(name: str) -> None:
     assert (up[0].grad is not None and bool((up[0].grad != 0).any())) == GAMES[name].paired
 
 
-def test_a_sure_critic_starves_the_minimax_generator_and_not_the_other() -> None:
+def test_a_sure_discriminator_starves_the_minimax_generator_and_not_the_other() -> None:
     def slope(name: str) -> float:
         f = torch.full((4,), -20.0, dtype=torch.float64, requires_grad=True)
         GAMES[name].generator(torch.zeros(4, dtype=torch.float64), f).backward()
@@ -113,17 +115,19 @@ def test_a_sure_critic_starves_the_minimax_generator_and_not_the_other() -> None
     assert slope("minimax") < 1e-8 and slope("non-saturating") == pytest.approx(1, abs=1e-8)
 
 
-def test_penalties_of_a_linear_critic_are_its_slope_wherever_it_is_asked() -> None:
+def test_penalties_of_a_linear_discriminator_are_its_slope_wherever_it_is_asked() -> None:
     w = torch.tensor([3.0, -4.0, 12.0], dtype=torch.float64, requires_grad=True)
 
-    def critic(x: Tensor) -> Tensor:
+    def discriminator(x: Tensor) -> Tensor:
         return x @ w + 2.0
 
     x, fake = torch.randn(2, 5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    assert torch.allclose(judged(critic, x)[1], torch.full((5,), 169.0, dtype=torch.float64), atol=1e-4)
+    assert torch.allclose(judged(discriminator, x)[1], torch.full((5,), 169.0, dtype=torch.float64), atol=1e-4)
     u = torch.linspace(0, 1, 5, dtype=torch.float64)
-    assert torch.allclose(slope_off_one(critic, x, fake, u), torch.full((5,), 144.0, dtype=torch.float64), atol=1e-4)
-    (0.5 * judged(critic, x)[1].mean()).backward()
+    assert torch.allclose(
+        slope_off_one(discriminator, x, fake, u), torch.full((5,), 144.0, dtype=torch.float64), atol=1e-4
+    )
+    (0.5 * judged(discriminator, x)[1].mean()).backward()
     assert w.grad is not None and torch.allclose(w.grad, w, atol=1e-4), "γ/2 ‖w‖² has the slope γ w"
 
 
@@ -153,7 +157,9 @@ def test_a_penalty_descends_like_finite_differences_say() -> None:
 
 
 def dirac(game: str, gamma: float, steps: int = 200, rate: float = 0.1, together: bool = True) -> list[float]:
-    """Data at 0, the generator a point θ, the critic D(x) = ψx: distances from the equilibrium (*Mescheder et al.*)."""
+    """Data at 0, the generator a point θ, the discriminator D(x) = ψx: distances from the equilibrium (*Mescheder et
+    al.*).
+    """
     theta, psi = torch.tensor([1e-3], dtype=torch.float64), torch.tensor([0.0], dtype=torch.float64)
     far = [1e-3]
     for _ in range(steps):
@@ -161,7 +167,7 @@ def dirac(game: str, gamma: float, steps: int = 200, rate: float = 0.1, together
         psi.requires_grad_()
         r, f = psi * 0.0, psi * theta.detach()
         penalty = 0.5 * gamma * judged(lambda x, psi=psi: (x * psi).squeeze(1), torch.zeros(1, 1).double())[1]
-        (up,) = torch.autograd.grad(GAMES[game].critic(r, f) + penalty.mean(), psi)
+        (up,) = torch.autograd.grad(GAMES[game].discriminator(r, f) + penalty.mean(), psi)
         judge = psi.detach() if together else (psi - rate * up).detach()
         (down,) = torch.autograd.grad(GAMES[game].generator(judge * 0.0, judge * theta), theta)
         theta, psi = (theta - rate * down).detach(), (psi - rate * up).detach()
@@ -179,7 +185,7 @@ def test_without_a_penalty_two_players_go_round_and_with_it_they_meet(name: str)
     assert 0.5 < dirac(name, 0.0, together=False)[-1] / far[0] < 2, "in turns they go round and get no nearer"
 
 
-def test_a_logistic_critic_finds_the_log_odds_of_two_normals() -> None:
+def test_a_logistic_discriminator_finds_the_log_odds_of_two_normals() -> None:
     """logit D*(x) = (a − b) x − (a² − b²)/2 for N(a, 1) and N(b, 1), within five standard errors."""
     a, b, n = 0.7, -0.4, 20_000
     noise = torch.randn(2, n, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
@@ -189,7 +195,7 @@ def test_a_logistic_critic_finds_the_log_odds_of_two_normals() -> None:
 
     def closure() -> float:
         optimizer.zero_grad()
-        cost = GAMES["minimax"].critic(w[0] * real + w[1], w[0] * drawn + w[1])
+        cost = GAMES["minimax"].discriminator(w[0] * real + w[1], w[0] * drawn + w[1])
         cost.backward()
         return float(cost.detach())
 

@@ -75,11 +75,11 @@ def squares(folder: Path, count: int = 60, label: bool = True) -> Path:
     random = np.random.default_rng(0)
     for i in range(count):
         light, filled, place = int(random.integers(60, 256)), int(random.integers(2)), int(random.integers(3))
-        picture = np.zeros((8, 8), np.uint8)
-        picture[2:6, 2 * place : 2 * place + 4] = light
+        image = np.zeros((8, 8), np.uint8)
+        image[2:6, 2 * place : 2 * place + 4] = light
         if not filled:
-            picture[3:5, 2 * place + 1 : 2 * place + 3] = 0
-        Pillow.fromarray(picture).save(folder / f"{i}.png")
+            image[3:5, 2 * place + 1 : 2 * place + 3] = 0
+        Pillow.fromarray(image).save(folder / f"{i}.png")
         lines.append(f"{i}.png,{light},{filled},{('left', 'middle', 'right')[place]}" + f",{'ab'[i % 2]}" * label)
     (folder / "metadata.csv").write_text("\n".join(lines))
     return folder
@@ -122,7 +122,7 @@ def test_a_column_of_texts_is_a_text(tmp_path: Path) -> None:
     assert all(example in texts for example in data.schema.y.examples)
     told = [entry["command"] for entry in advice(data)]
     assert any("vqvae+prior" in c and "--condition label" in c for c in told) and not any("cgan" in c for c in told)
-    # New pictures with theirs, and without.
+    # New images with theirs, and without.
     again = read_inputs(data.schema, tmp_path, labels="need")
     assert again.y is not None and again.y.tolist() == [data.y[data.names.index(n)].tolist() for n in again.names]
     (tmp_path / "metadata.csv").write_text("\n".join(table[:-1]), "utf-8")
@@ -153,8 +153,8 @@ def test_any_column_of_a_parquet_file_may_be_given(tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    pictures = [png_bytes(np.full((8, 8), 6 * i, np.uint8)) for i in range(40)]
-    columns = {"image": [{"bytes": p} for p in pictures], "age": list(range(40)), "kind": ["a", "b"] * 20}
+    images = [png_bytes(np.full((8, 8), 6 * i, np.uint8)) for i in range(40)]
+    columns = {"image": [{"bytes": p} for p in images], "age": list(range(40)), "kind": ["a", "b"] * 20}
     pq.write_table(pa.table({**columns, "text": [f"number {i}" for i in range(40)]}), tmp_path / "d.parquet")
     data = read_dataset(tmp_path / "d.parquet", conditions=["age", "kind"], labels=None)
     assert isinstance(data.schema.y, Given) and data.y is not None and sorted(data.y[:, 0].tolist()) == [*range(40)]
@@ -211,16 +211,16 @@ def test_a_game_learns_what_is_given(tmp_path: Path) -> None:
 def test_what_has_no_label_is_not_drawn_for_one(tmp_path: Path) -> None:
     table = {"x": list(range(60)), "kind": ["a", "b", None] * 20}
     error = refused(
-        seisei.train, "cgan", table, target="kind", unlabelled="own", output=tmp_path / "run", steps=1, batch=8
+        seisei.train, "cgan", table, target="kind", unlabeled="own", output=tmp_path / "run", steps=1, batch=8
     )
     assert error.code == "E-TRN-12" and "20 rows have no label" in str(error) and not (tmp_path / "run").exists()
 
 
 def test_conditions_may_be_negative(tmp_path: Path) -> None:
-    """A number below 0 is no class that is missing, beside pictures or in a table."""
+    """A number below 0 is no class that is missing, beside images or in a table."""
     random = np.random.default_rng(0)
     arrays = {"x": random.integers(0, 256, (50, 8, 8)).astype(np.uint8), "y": random.normal(size=(50, 3))}
-    run = seisei.train("cgan", arrays, output=tmp_path / "pictures", steps=2, batch=8, width=8, report=False)
+    run = seisei.train("cgan", arrays, output=tmp_path / "images", steps=2, batch=8, width=8, report=False)
     assert run.sample(2, label="y0=-1.5, y2=0.25")[0].shape == (8, 8)
     table = {"t": (random.normal(size=60) * 20).round(1).tolist(), "x": list(range(60))}
     run = seisei.train("cgan", table, conditions=["t"], output=tmp_path / "rows", steps=2, batch=8, width=8)

@@ -64,7 +64,7 @@ def digits() -> Dataset:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sixteenth of the work: the smallest pictures that the network can halve so often."""
+    """A sixteenth of the work: the smallest images that the network can halve so often."""
     monkeypatch.setattr(module, "SIDE", 75)
     monkeypatch.setattr(fidelities, "STEPS", 20)
 
@@ -139,7 +139,7 @@ def test_a_layer_scales_and_shifts_by_fixed_statistics() -> None:
     assert layer(x).flatten().tolist() == pytest.approx([0, 0.5, 3.5])
 
 
-def test_pictures_are_stretched_between_the_middles_of_pixels() -> None:
+def test_images_are_stretched_between_the_middles_of_pixels() -> None:
     x = torch.tensor([[0.0, 1.0], [0.25, 1.0]]).reshape(2, 1, 1, 2)
     large = prepared(x)
     assert large.shape == (2, 3, 299, 299) and torch.equal(large[:, 0], large[:, 2])
@@ -148,12 +148,12 @@ def test_pictures_are_stretched_between_the_middles_of_pixels() -> None:
     assert large[0, 1, 7, column].item() == pytest.approx(2 * share - 1, abs=1e-6)
     assert large[0, 0, :, :74].unique().tolist() == [-1], "left of the first middle, 299/4, there is only that pixel"
     assert large[1, 0, 0, 0].item() == -0.5 and large[1, 0, 0, -1].item() == 1
-    colour = torch.rand(1, 3, 299, 299, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(prepared(colour), 2 * colour - 1)
+    color = torch.rand(1, 3, 299, 299, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(prepared(color), 2 * color - 1)
 
 
 @torch.no_grad()
-def test_grey_is_all_three_colours_and_pictures_do_not_know_each_other(
+def test_gray_is_all_three_colors_and_images_do_not_know_each_other(
     weights: dict[str, Tensor], small: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = loaded(weights, "weights")
@@ -164,7 +164,7 @@ def test_grey_is_all_three_colours_and_pictures_do_not_know_each_other(
     monkeypatch.setattr(module, "TOGETHER", 2)
     torch.testing.assert_close(network(x.flip(0)).flip(0), found, rtol=1e-3, atol=1e-6)
     for channels in (2, 4):
-        with pytest.raises(UserError, match=rf"{channels} channels, wanted 1 \(grey\) or 3 \(colour\)") as caught:
+        with pytest.raises(UserError, match=rf"{channels} channels, wanted 1 \(gray\) or 3 \(color\)") as caught:
             network(torch.zeros(1, channels, 8, 8))
         assert caught.value.code == "E-EVA-28"
 
@@ -173,7 +173,7 @@ def test_grey_is_all_three_colours_and_pictures_do_not_know_each_other(
 
 
 @torch.no_grad()
-def test_a_full_sized_picture_and_a_file_of_weights(weights: dict[str, Tensor], stored: Path, digits: Dataset) -> None:
+def test_a_full_sized_image_and_a_file_of_weights(weights: dict[str, Tensor], stored: Path, digits: Dataset) -> None:
     network, before = Inception(), torch.random.get_rng_state()
     network.load_state_dict({n: v for n, v in weights.items() if n in network.state_dict()})
     x = digits.batch(torch.arange(1))
@@ -294,16 +294,16 @@ def test_distances_are_in_its_features_and_the_rest_in_those_of_the_data(
     wanted = frechet_distance(real, drawn, corrected=True, resamples=30)
     assert there["Fréchet distance"]["value"] == pytest.approx(wanted.value, rel=1e-3)
     note = there["Fréchet distance"]["note"]
-    assert note.startswith("in Inception-v3 features (weights fid.safetensors), of 20 pictures each; ")
+    assert note.startswith("in Inception-v3 features (weights fid.safetensors), of 20 images each; ")
     before = float(note.partition("; ")[2].partition(" before the bias")[0])
     assert before == pytest.approx(frechet_distance(real, drawn).value, rel=1e-3)
     assert note.endswith("is left"), "20 examples of 2048 numbers are few"
     assert "Inception-v3" in there["kernel distance"]["note"] and "Inception-v3" not in plain["kernel distance"]["note"]
 
 
-def test_only_pictures_that_are_drawn_can_be_compared(digits: Dataset) -> None:
+def test_only_images_that_are_drawn_can_be_compared(digits: Dataset) -> None:
     rows = read_dataset({"a": [0.5, 1.5, 2.5] * 20, "b": [1.0, 2.0, 4.0] * 20}, source="table")
-    with pytest.raises(UserError, match="reads pictures, and this model has rows") as caught:
+    with pytest.raises(UserError, match="reads images, and this model has rows") as caught:
         evaluate(_pipeline(rows), rows, split="test", samples=1, most=20, inception="w.safetensors")
     assert caught.value.code == "E-EVA-21"
     silent = Pipeline(nn.Linear(1, 1), digits.schema, {"step": 1}, "")
@@ -350,6 +350,6 @@ def _mixed(layer: nn.Module) -> bool:
 
 
 def _runs(values: Tensor) -> list[tuple[float, int]]:
-    """Equal neighbours, and how many."""
+    """Equal neighbors, and how many."""
     kinds, counts = values.unique_consecutive(return_counts=True)
     return list(zip(kinds.tolist(), counts.tolist(), strict=True))

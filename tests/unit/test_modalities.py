@@ -1,4 +1,4 @@
-"""Pictures and labels: exact answers."""
+"""Images and labels: exact answers."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ import torch
 
 from seisei.errors import UserError
 from seisei.modalities.image import Image
-from seisei.modalities.image_io import measure, png_bytes, read_picture, resized, save_png
+from seisei.modalities.image_io import measure, png_bytes, read_image, resized, save_png
 from seisei.modalities.label import Label
 from seisei.modalities.pixels import grid, with_channels
 from seisei.modalities.text import END, Text
 from seisei.schema import Modality, Schema
 
 
-def file_of(picture: PIL.Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+def file_of(image: PIL.Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     file = io.BytesIO()
-    picture.save(file, kind, **options)
+    image.save(file, kind, **options)
     return file.getvalue()
 
 
@@ -57,7 +57,7 @@ def test_levels_are_spread_and_found_again(levels: int) -> None:
     assert float(image.unpack(stored)[0, 0, -1]) == 1.0
 
 
-def test_binary_pictures_may_be_given_as_zeros_and_ones() -> None:
+def test_binary_images_may_be_given_as_zeros_and_ones() -> None:
     image, bits = Image(1, 3, 1, 2), [[0, 1, 1]]
     for raw in (
         np.array(bits, np.uint8),
@@ -127,7 +127,7 @@ def test_what_was_packed_is_a_copy_and_may_be_written() -> None:
         (np.zeros((4, 4, 2), np.uint8), "2 channels"),
     ],
 )
-def test_what_is_no_picture_is_refused(raw: Any, words: str) -> None:
+def test_what_is_no_image_is_refused(raw: Any, words: str) -> None:
     with pytest.raises(UserError, match=words):
         Image(4, 4, 3).pack(raw)
 
@@ -136,7 +136,7 @@ def test_is_a_modality_and_travels_as_json() -> None:
     schema = Schema(Image(4, 6, 1, 17, (1, 2, 3), "pad"), Label(("b", "a")))
     assert isinstance(schema.x, Modality) and isinstance(schema.y, Modality)
     assert Schema.from_json(schema.to_json()) == schema
-    assert schema.x.shape == (1, 4, 6) and schema.x.values == 24 and schema.x.noun == "picture"
+    assert schema.x.shape == (1, 4, 6) and schema.x.values == 24 and schema.x.noun == "image"
 
 
 # ---- what a file may hold ----
@@ -161,13 +161,13 @@ def test_exif_orientation_is_applied_once(kind: str, orientation: int) -> None:
     exif[0x0112] = orientation
     options = {"lossless": True} if kind == "WEBP" else {}
     content = file_of(PIL.Image.fromarray(stored), kind, exif=exif, **options)
-    picture = read_picture(content)
-    pixels = picture.pixels if picture.pixels.ndim == 2 else picture.pixels[..., 0]
+    image = read_image(content)
+    pixels = image.pixels if image.pixels.ndim == 2 else image.pixels[..., 0]
     assert (pixels == TURNED[orientation](stored)).all()
-    assert measure(content) == picture.size == ((6, 4) if orientation >= 5 else (4, 6))
-    assert not picture.notes
+    assert measure(content) == image.size == ((6, 4) if orientation >= 5 else (4, 6))
+    assert not image.notes
     if kind != "TIFF":
-        assert any("EXIF" in c for c in picture.conversions) == (orientation > 1)
+        assert any("EXIF" in c for c in image.conversions) == (orientation > 1)
 
 
 @pytest.mark.parametrize(
@@ -175,26 +175,26 @@ def test_exif_orientation_is_applied_once(kind: str, orientation: int) -> None:
 )
 def test_bad_exif_is_noted_and_does_not_turn(exif: bytes) -> None:
     content = file_of(PIL.Image.fromarray(some(8, 16)), "JPEG", exif=exif, quality=95)
-    plain = read_picture(file_of(PIL.Image.fromarray(some(8, 16)), "JPEG", quality=95))
-    picture = read_picture(content)
-    assert (picture.pixels == plain.pixels).all() and not plain.notes
-    assert picture.notes == ("bad EXIF ignored, not turned",)
+    plain = read_image(file_of(PIL.Image.fromarray(some(8, 16)), "JPEG", quality=95))
+    image = read_image(content)
+    assert (image.pixels == plain.pixels).all() and not plain.notes
+    assert image.notes == ("bad EXIF ignored, not turned",)
 
 
 def test_an_orientation_that_does_not_exist_is_noted() -> None:
     exif = PIL.Image.Exif()
     exif[0x0112] = 9
-    assert read_picture(file_of(PIL.Image.fromarray(some(4, 6)), exif=exif)).notes == ("bad EXIF ignored, not turned",)
+    assert read_image(file_of(PIL.Image.fromarray(some(4, 6)), exif=exif)).notes == ("bad EXIF ignored, not turned",)
 
 
 def test_sixteen_bits_are_scaled_not_clipped() -> None:
     values = np.array([[0, 128, 129, 257, 257 * 100, 257 * 254, 65534, 65535]], np.uint16)
     for kind in ("PNG", "TIFF"):
-        picture = read_picture(file_of(PIL.Image.fromarray(values), kind))
-        assert picture.pixels.tolist() == [[0, 0, 1, 1, 100, 254, 255, 255]]
-        assert picture.bits == 16 and picture.conversions == ("16 bits to 8",) and picture.mode.startswith("I;16")
+        image = read_image(file_of(PIL.Image.fromarray(values), kind))
+        assert image.pixels.tolist() == [[0, 0, 1, 1, 100, 254, 255, 255]]
+        assert image.bits == 16 and image.conversions == ("16 bits to 8",) and image.mode.startswith("I;16")
     every = np.arange(256, dtype=np.uint16)[None] * 257
-    assert read_picture(every).pixels.tolist() == [list(range(256))]
+    assert read_image(every).pixels.tolist() == [list(range(256))]
 
 
 def deep_rgb_png(value: int) -> bytes:
@@ -206,65 +206,65 @@ def deep_rgb_png(value: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(row)) + chunk(b"IEND", b"")
 
 
-def test_sixteen_bit_colour_is_recorded() -> None:
-    picture = read_picture(deep_rgb_png(65535))
-    assert picture.pixels.tolist() == [[[255, 255, 0]] * 2] and picture.bits == 16
-    assert picture.conversions == ("16 bits to 8",)
+def test_sixteen_bit_color_is_recorded() -> None:
+    image = read_image(deep_rgb_png(65535))
+    assert image.pixels.tolist() == [[[255, 255, 0]] * 2] and image.bits == 16
+    assert image.conversions == ("16 bits to 8",)
 
 
 def test_floating_point_is_scaled_or_refused() -> None:
-    picture = read_picture(file_of(PIL.Image.fromarray(np.array([[0.0, 0.5, 1.0]], np.float32)), "TIFF"))
-    assert picture.pixels.tolist() == [[0, 128, 255]] and picture.conversions == ("floating point to 8 bits",)
+    image = read_image(file_of(PIL.Image.fromarray(np.array([[0.0, 0.5, 1.0]], np.float32)), "TIFF"))
+    assert image.pixels.tolist() == [[0, 128, 255]] and image.conversions == ("floating point to 8 bits",)
     for bad in (1.01, -0.01, np.nan, np.inf):
         with pytest.raises(UserError, match="wanted 0 to 1") as caught:
-            read_picture(file_of(PIL.Image.fromarray(np.array([[0.0, bad]], np.float32)), "TIFF"))
+            read_image(file_of(PIL.Image.fromarray(np.array([[0.0, bad]], np.float32)), "TIFF"))
         assert caught.value.code == "E-CHK-12"
 
 
 def test_transparency_shows_the_background_exactly() -> None:
     rgba = np.array([[[200, 100, 0, 0], [200, 100, 0, 255], [200, 100, 0, 128], [0, 0, 0, 51]]], np.uint8)
     content = file_of(PIL.Image.fromarray(rgba))
-    picture = read_picture(content)
-    assert picture.pixels.tolist() == [[[255, 255, 255], [200, 100, 0], [227, 177, 127], [204, 204, 204]]]
-    assert picture.conversions == ("transparency over #ffffff",)
-    green = read_picture(content, background=(0, 255, 0))
+    image = read_image(content)
+    assert image.pixels.tolist() == [[[255, 255, 255], [200, 100, 0], [227, 177, 127], [204, 204, 204]]]
+    assert image.conversions == ("transparency over #ffffff",)
+    green = read_image(content, background=(0, 255, 0))
     assert green.pixels.tolist() == [[[0, 255, 0], [200, 100, 0], [100, 177, 0], [0, 204, 0]]]
 
 
 def test_transparency_is_rounded_to_the_nearest() -> None:
     value, alpha = np.meshgrid(np.arange(256), np.arange(256))
-    read = read_picture(file_of(PIL.Image.fromarray(np.stack([value, alpha], axis=-1).astype(np.uint8), "LA")))
+    read = read_image(file_of(PIL.Image.fromarray(np.stack([value, alpha], axis=-1).astype(np.uint8), "LA")))
     assert (read.pixels == np.rint((value * alpha + 255.0 * (255 - alpha)) / 255)).all()
 
 
-def test_grey_transparency_stays_grey_and_opaque_needs_no_background() -> None:
+def test_gray_transparency_stays_gray_and_opaque_needs_no_background() -> None:
     la = np.array([[[0, 0], [0, 255], [10, 255]]], np.uint8)
-    assert read_picture(file_of(PIL.Image.fromarray(la, "LA"))).pixels.tolist() == [[255, 0, 10]]
+    assert read_image(file_of(PIL.Image.fromarray(la, "LA"))).pixels.tolist() == [[255, 0, 10]]
     opaque = np.full((2, 2, 4), 255, np.uint8)
-    assert read_picture(file_of(PIL.Image.fromarray(opaque))).conversions == ()
+    assert read_image(file_of(PIL.Image.fromarray(opaque))).conversions == ()
 
 
 def test_palette_is_expanded_with_its_transparency() -> None:
-    picture = PIL.Image.fromarray(np.array([[0, 1, 2]], np.uint8), "P")
-    picture.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
-    read = read_picture(file_of(picture))
+    image = PIL.Image.fromarray(np.array([[0, 1, 2]], np.uint8), "P")
+    image.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
+    read = read_image(file_of(image))
     assert read.pixels.tolist() == [[[10, 20, 30], [40, 50, 60], [70, 80, 90]]]
     assert read.mode == "P" and read.conversions == ("palette expanded",)
-    clear = read_picture(file_of(picture, transparency=b"\x00\xff\x80"))
+    clear = read_image(file_of(image, transparency=b"\x00\xff\x80"))
     assert clear.pixels.tolist() == [[[255, 255, 255], [40, 50, 60], [162, 167, 172]]]
     assert clear.conversions == ("palette expanded", "transparency over #ffffff")
 
 
 def test_cmyk_becomes_rgb() -> None:
     inks = np.array([[[0, 255, 255, 0], [255, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 255], [0, 0, 0, 128]]], np.uint8)
-    picture = read_picture(file_of(PIL.Image.fromarray(inks, "CMYK"), "TIFF"))
-    assert picture.pixels.tolist() == [[[255, 0, 0], [0, 255, 255], [255, 255, 255], [0, 0, 0], [127, 127, 127]]]
-    assert picture.mode == "CMYK" and picture.conversions == ("CMYK to RGB",)
+    image = read_image(file_of(PIL.Image.fromarray(inks, "CMYK"), "TIFF"))
+    assert image.pixels.tolist() == [[[255, 0, 0], [0, 255, 255], [255, 255, 255], [0, 0, 0], [127, 127, 127]]]
+    assert image.mode == "CMYK" and image.conversions == ("CMYK to RGB",)
 
 
 def test_one_bit_is_black_and_white() -> None:
-    picture = read_picture(file_of(PIL.Image.fromarray(np.array([[True, False]]))))
-    assert picture.pixels.tolist() == [[255, 0]] and picture.bits == 1
+    image = read_image(file_of(PIL.Image.fromarray(np.array([[True, False]]))))
+    assert image.pixels.tolist() == [[255, 0]] and image.bits == 1
 
 
 def profile(description: bytes, *order: int) -> bytes:
@@ -292,45 +292,45 @@ def profile(description: bytes, *order: int) -> bytes:
 
 def test_an_embedded_profile_is_used() -> None:
     pixels = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]]], np.uint8)
-    swapped = read_picture(file_of(PIL.Image.fromarray(pixels), icc_profile=profile(b"swapped RGB", 1, 0, 2)))
+    swapped = read_image(file_of(PIL.Image.fromarray(pixels), icc_profile=profile(b"swapped RGB", 1, 0, 2)))
     wanted = pixels[..., [1, 0, 2]].astype(int)
     assert np.abs(swapped.pixels.astype(int) - wanted).max() <= 2
-    assert swapped.conversions == ("colour profile to sRGB",)
-    same = read_picture(file_of(PIL.Image.fromarray(pixels), icc_profile=profile(b"sRGB IEC61966-2.1", 0, 1, 2)))
+    assert swapped.conversions == ("color profile to sRGB",)
+    same = read_image(file_of(PIL.Image.fromarray(pixels), icc_profile=profile(b"sRGB IEC61966-2.1", 0, 1, 2)))
     assert (same.pixels == pixels).all() and same.conversions == ()
 
 
 def test_a_bad_profile_is_noted_and_ignored() -> None:
     pixels = some(3, 3, 3)
-    picture = read_picture(file_of(PIL.Image.fromarray(pixels), icc_profile=b"no profile at all"))
-    assert (picture.pixels == pixels).all() and picture.notes == ("bad colour profile ignored",)
+    image = read_image(file_of(PIL.Image.fromarray(pixels), icc_profile=b"no profile at all"))
+    assert (image.pixels == pixels).all() and image.notes == ("bad color profile ignored",)
 
 
 def test_first_frame_only_where_asked() -> None:
     frames = [PIL.Image.fromarray(np.full((8, 8), v, np.uint8)) for v in (10, 200)]
     content = file_of(frames[0], "TIFF", save_all=True, append_images=frames[1:])
     with pytest.raises(UserError, match="2 pages, wanted 1; .* or pass --frames first") as caught:
-        read_picture(content)
+        read_image(content)
     assert caught.value.code == "E-CHK-11"
-    picture = read_picture(content, frames="first")
-    assert (picture.pixels == 10).all() and picture.conversions == ("first frame taken",)
+    image = read_image(content, frames="first")
+    assert (image.pixels == 10).all() and image.conversions == ("first frame taken",)
 
 
 def test_a_large_jpeg_is_decoded_smaller_and_looks_the_same() -> None:
     y, x = np.mgrid[0:512, 0:768]
     smooth = np.stack([x // 3, y // 2, 255 - x // 3], axis=-1).astype(np.uint8)
     content = file_of(PIL.Image.fromarray(smooth), "JPEG", quality=95)
-    small = read_picture(content, at_least=(32, 32))
+    small = read_image(content, at_least=(32, 32))
     assert small.size == (512, 768) and small.pixels.shape == (64, 96, 3)
-    assert read_picture(content, at_least=(64, 8)).pixels.shape == (128, 192, 3)
+    assert read_image(content, at_least=(64, 8)).pixels.shape == (128, 192, 3)
     image = Image(32, 32, 3, fit="crop")
-    whole = resized(read_picture(content).pixels, 32, 32, "crop")
+    whole = resized(read_image(content).pixels, 32, 32, "crop")
     assert np.abs(image.decode(image.encode(content)).astype(int) - whole).max() <= 2
 
 
 def test_warnings_of_pillow_stay_inside_and_others_come_through() -> None:
     before = list(warnings.filters)
-    read_picture(file_of(PIL.Image.fromarray(some(8, 8)), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\0\0"))
+    read_image(file_of(PIL.Image.fromarray(some(8, 8)), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\0\0"))
     assert warnings.filters == before
     assert PIL.Image.MAX_IMAGE_PIXELS == int(1024 * 1024 * 1024 // 4 // 3)
     with pytest.warns(UserWarning, match="ours"):
@@ -346,8 +346,8 @@ def test_crop_pad_and_stretch() -> None:
     assert resized(halves, 2, 4, "stretch", filter="box").tolist() == [[0, 100, 200, 40]] * 2
     padded = resized(halves, 4, 4, "pad", background=(9, 9, 9), filter="box")
     assert padded[[0, 3]].tolist() == [[9] * 4] * 2 and (padded[1:3] != 9).all()
-    colour = resized(np.full((2, 4, 3), 7, np.uint8), 4, 4, "pad", background=(1, 2, 3))
-    assert colour[0, 0].tolist() == [1, 2, 3] and colour[1, 1].tolist() == [7, 7, 7]
+    color = resized(np.full((2, 4, 3), 7, np.uint8), 4, 4, "pad", background=(1, 2, 3))
+    assert color[0, 0].tolist() == [1, 2, 3] and color[1, 1].tolist() == [7, 7, 7]
 
 
 def test_reduction_is_antialiased() -> None:
@@ -364,7 +364,7 @@ def test_any_size_fits(fit: Any, shape: tuple[int, int]) -> None:
     assert resized(some(*shape, 4), 8, 5, fit).shape == (8, 5, 4)
 
 
-def test_grey_of_colour_is_weighted_as_pillow_weighs_it() -> None:
+def test_gray_of_color_is_weighted_as_pillow_weighs_it() -> None:
     pixels = some(20, 20, 3)
     assert (with_channels(pixels, 1)[..., 0] == np.asarray(PIL.Image.fromarray(pixels).convert("L"))).all()
     assert (with_channels(pixels[..., 0], 3) == pixels[..., :1]).all()

@@ -1,4 +1,4 @@
-"""Pairs of pictures: every layout gives the same two sides, whole, as deep as they are; label maps are exact."""
+"""Pairs of images: every layout gives the same two sides, whole, as deep as they are; label maps are exact."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from seisei.data.pairs import read_pairs
 from seisei.data.read import Dataset, read_dataset
 from seisei.errors import UserError
 from seisei.modalities.image import Image
-from seisei.modalities.image_io import png_bytes, read_picture, save_png
+from seisei.modalities.image_io import png_bytes, read_image, save_png
 from seisei.modalities.label_map import LabelMap, nearest
 from seisei.schema import Schema
 
 RANDOM = np.random.default_rng(11)
 COUNT = 12
-# A is grey, B is in colour.
+# A is gray, B is in color.
 A = RANDOM.integers(0, 256, (COUNT, 16, 12), np.uint8)
 B = RANDOM.integers(0, 256, (COUNT, 16, 12, 3), np.uint8)
 RED, GREEN, BLACK = (255, 0, 0), (0, 200, 0), (0, 0, 0)
@@ -144,13 +144,13 @@ def expected() -> dict[bytes, bytes]:
 def test_every_layout_gives_both_sides_whole(name: str, tmp_path: Path) -> None:
     layout, build = LAYOUTS[name]
     data = read_dataset(build(tmp_path), pairs="found", labels=None)
-    assert (data.report["kind"], data.report["pairs"], data.report["noun"]) == (f"pairs ({layout})", layout, "picture")
+    assert (data.report["kind"], data.report["pairs"], data.report["noun"]) == (f"pairs ({layout})", layout, "image")
     assert data.schema == Schema(Image(16, 12, 3), Image(16, 12, 1))
     assert data.y is not None and (data.x.shape, data.y.shape) == ((COUNT, 3, 16, 12), (COUNT, 1, 16, 12))
     assert by_number(data) == expected()
     assert sorted(i for part in data.splits.values() for i in part.tolist()) == list(range(COUNT))
     assert len(set(data.names)) == COUNT and data.report["kept"] == COUNT and data.report["in_memory"]
-    assert data.report["sizes"] == {"12x16": COUNT} and data.report["size_rule"] == "the size of every picture"
+    assert data.report["sizes"] == {"12x16": COUNT} and data.report["size_rule"] == "the size of every image"
     assert data.report["depths"] == {"A": "8 bits", "B": "8 bits"} and data.report["bytes"] == A.size + B.size
     assert data.report["ignored"] == {}
     if layout != "beside":  # there a side has the other's mode
@@ -249,7 +249,7 @@ def test_a_named_column_may_hold_any_names_and_metadata_come_first(tmp_path: Pat
     assert len(read_pairs(root, layout="columns")) == 5
 
 
-def test_empty_columns_hold_no_pictures(tmp_path: Path) -> None:
+def test_empty_columns_hold_no_images(tmp_path: Path) -> None:
     root = table(lambda i: f",p/line{i}.png,,p/paint{i}.png", "note,x,more,y\n", "metadata.csv")(tmp_path)
     assert by_number(read_pairs(root)) == expected()
 
@@ -268,7 +268,7 @@ def test_one_a_with_several_b_stays_in_one_part(tmp_path: Path) -> None:
     assert sum(map(len, parts)) == 3 and all(parts)  # mutant: split by the content of B
 
 
-def test_the_same_given_picture_under_two_names_stays_in_one_part() -> None:
+def test_the_same_given_image_under_two_names_stays_in_one_part() -> None:
     a = np.concatenate([A, A])
     data = read_pairs((a, np.concatenate([B, B[::-1]])), validation=0.2, test=0.2, seed=3)
     where = {i % COUNT: part for part, rows in data.splits.items() for i in rows.tolist() if i < COUNT}
@@ -318,7 +318,7 @@ def test_depth_8_brings_all_to_8_bits(tmp_path: Path) -> None:
     assert by_number(arrays) == expected()
 
 
-def test_depth_8_of_pictures_beside_each_other_and_of_the_side_that_is_made(tmp_path: Path) -> None:
+def test_depth_8_of_images_beside_each_other_and_of_the_side_that_is_made(tmp_path: Path) -> None:
     for i in range(COUNT):
         save(tmp_path / "c" / f"{i}.png", np.concatenate([A[i], A[i] // 2], 1).astype(np.uint16) * 257)
         save(tmp_path / "d" / "a" / f"{i}.png", A[i] & 3)
@@ -340,20 +340,20 @@ def test_arrays_are_as_deep_as_they_are() -> None:
         data = read_pairs((values, A.astype(np.int64)))
         assert data.y is not None and (data.schema.y, data.schema.x) == (Image(16, 12, 1, 2), Image(16, 12, 1))
         assert np.array_equal(data.y.numpy()[:, 0], black_and_white)
-    # Files of only black and white are pictures of 256 levels, as they are where they are no pairs.
+    # Files of only black and white are images of 256 levels, as they are where they are no pairs.
     parts = {"a_train": black_and_white[:10].astype(np.uint8), "a_test": A[10:], "b_train": A[:10], "b_test": A[10:]}
     assert read_pairs(parts).schema.y == Image(16, 12, 1)
 
 
-def test_grey_is_found_for_each_side_and_channels_may_be_asked(tmp_path: Path) -> None:
+def test_gray_is_found_for_each_side_and_channels_may_be_asked(tmp_path: Path) -> None:
     wide = np.stack([A] * 3, -1)
     assert read_pairs((wide, B)).schema == Schema(Image(16, 12, 3), Image(16, 12, 1))
     data = read_pairs((wide, B), channels=3)
     assert data.schema == Schema(Image(16, 12, 3), Image(16, 12, 3)) and data.report["modes"]["A: RGB"] == COUNT
     assert read_pairs((wide, B), channels=1).x.shape == (COUNT, 1, 16, 12)
-    for coloured in (0, COUNT - 1):  # one is enough
+    for colored in (0, COUNT - 1):  # one is enough
         some = wide.copy()
-        some[coloured] = B[coloured]
+        some[colored] = B[colored]
         assert read_pairs((some, B)).schema.y == Image(16, 12, 3)
 
 
@@ -363,7 +363,7 @@ def test_grey_is_found_for_each_side_and_channels_may_be_asked(tmp_path: Path) -
 def test_a_size_is_kept_up_to_512_and_else_chosen_for_both(tmp_path: Path) -> None:
     tall = np.zeros((6, 500, 512), np.uint8) + np.arange(6, dtype=np.uint8)[:, None, None]
     data = read_pairs((tall, tall))
-    assert data.schema.x.shape == (1, 500, 512) and data.report["size_rule"] == "the size of every picture"
+    assert data.schema.x.shape == (1, 500, 512) and data.report["size_rule"] == "the size of every image"
     for i in range(6):
         pixels = RANDOM.integers(0, 256, (300 + i, 520, 3), np.uint8)
         save(tmp_path / "a" / f"{i}.png", pixels)
@@ -394,7 +394,7 @@ def test_a_beside_jpeg_is_halved_before_it_is_reduced(tmp_path: Path) -> None:
     assert data.y is not None and int(data.x.min()) > 210 and int(data.y.max()) < 60
 
 
-def test_wide_pictures_that_are_beside_need_not_be_squares(tmp_path: Path) -> None:
+def test_wide_images_that_are_beside_need_not_be_squares(tmp_path: Path) -> None:
     for i in range(COUNT):
         save(tmp_path / f"{i}.png", np.concatenate([A[i], A[i][:, ::-1]], 1))
     assert read_pairs(tmp_path).report["pairs"] == "beside"  # 24 wide, 16 high: just 1.5
@@ -413,21 +413,21 @@ def test_sides_in_files_are_those_in_memory(tmp_path: Path, monkeypatch: pytest.
     assert held.y is not None and mapped.y is not None
     assert torch.equal(held.x, mapped.x) and torch.equal(held.y.int(), mapped.y.int())
     assert held.fingerprint == mapped.fingerprint and held.schema == mapped.schema
-    monkeypatch.setattr("seisei.data.pair_read.read_picture", None)  # nothing is read again, in either direction
+    monkeypatch.setattr("seisei.data.pair_read.read_image", None)  # nothing is read again, in either direction
     again = read_pairs(tmp_path / "data", **options)
     assert again.fingerprint == held.fingerprint and again.report == mapped.report
     assert read_pairs(tmp_path / "data", direction="b-to-a", **options).schema.x == held.schema.y
     rows = torch.tensor([3, 1])
     assert torch.equal(again.batch(rows).x, held.batch(rows).x)
     monkeypatch.undo()
-    for file in ("*-B/pictures.float32", "*-A/pictures.uint16"):  # with a side that is not whole all is read again
+    for file in ("*-B/images.float32", "*-A/images.uint16"):  # with a side that is not whole all is read again
         next((tmp_path / "cache").glob(file)).write_bytes(b"short")
         assert read_pairs(tmp_path / "data", **options).fingerprint == held.fingerprint
 
 
 def test_how_large_sides_may_be_in_memory(tmp_path: Path) -> None:
     two_folders(tmp_path / "data")
-    whole = 2 * 3 * A.size  # that A is grey is known when all was read
+    whole = 2 * 3 * A.size  # that A is gray is known when all was read
     held = read_pairs(tmp_path / "data", memory_limit=whole, cache=tmp_path / "cache")
     assert held.in_memory and held.y is not None and held.y.is_contiguous()
     mapped = read_pairs(tmp_path / "data", memory_limit=whole - 1, cache=tmp_path / "cache")
@@ -441,8 +441,8 @@ def test_files_hold_no_more_than_was_read(tmp_path: Path) -> None:
     data = read_pairs(tmp_path / "data", skip_bad=1, cache=tmp_path / "cache", memory_limit=0)
     assert data.x.shape[0] == COUNT - 1 and [s["name"] for s in data.report["skipped"]] == ["b/3.png"]
     assert read_pairs(tmp_path / "data", skip_bad=1, cache=tmp_path / "cache", memory_limit=0).x.shape[0] == COUNT - 1
-    colours = next((tmp_path / "cache").glob("*-B")) / "pictures.uint8"
-    assert colours.stat().st_size == (COUNT - 1) * 3 * 16 * 12
+    colors = next((tmp_path / "cache").glob("*-B")) / "images.uint8"
+    assert colors.stat().st_size == (COUNT - 1) * 3 * 16 * 12
 
 
 def test_a_store_of_an_unknown_kind_is_not_loaded(tmp_path: Path) -> None:
@@ -451,7 +451,7 @@ def test_a_store_of_an_unknown_kind_is_not_loaded(tmp_path: Path) -> None:
     room.finish(tmp_path / "s", {})
     assert store.load(tmp_path / "s") is not None
     facts = json.loads((tmp_path / "s" / "facts.json").read_text())
-    (tmp_path / "s" / "facts.json").write_text(json.dumps({**facts, "kind": "../pictures"}))
+    (tmp_path / "s" / "facts.json").write_text(json.dumps({**facts, "kind": "../images"}))
     assert store.load(tmp_path / "s") is None
 
 
@@ -476,23 +476,23 @@ def test_the_fingerprint_changes_with_either_side_the_parts_and_the_depth(tmp_pa
 # ---- label maps ----
 
 
-def maps_and_pictures(root: Path, fit: tuple[int, int] = (16, 12)) -> np.ndarray:
+def maps_and_images(root: Path, fit: tuple[int, int] = (16, 12)) -> np.ndarray:
     classes = RANDOM.integers(0, 3, (COUNT, *fit))
     for i in range(COUNT):
-        colours = np.array([RED, GREEN, BLACK], np.uint8)
+        colors = np.array([RED, GREEN, BLACK], np.uint8)
         palette = PIL.Image.fromarray(classes[i].astype(np.uint8), "P")
-        palette.putpalette(colours.ravel().tolist())
+        palette.putpalette(colors.ravel().tolist())
         (root / "a").mkdir(parents=True, exist_ok=True)
         if i % 2:
             palette.save(root / "a" / f"{i}.png")
         else:
-            save(root / "a" / f"{i}.png", colours[classes[i]])
+            save(root / "a" / f"{i}.png", colors[classes[i]])
         save(root / "b" / f"{i}.png", RANDOM.integers(0, 256, (*fit, 3), np.uint8))
     return classes
 
 
 def test_label_maps_are_exact(tmp_path: Path) -> None:
-    classes = maps_and_pictures(tmp_path / "data")
+    classes = maps_and_images(tmp_path / "data")
     data = read_dataset(tmp_path / "data", pairs="found", label_map=True)
     maps = data.schema.y
     assert maps == LabelMap(16, 12, (BLACK, GREEN, RED)) and maps.shape == (3, 16, 12) and maps.channels == 3
@@ -515,7 +515,7 @@ def test_label_maps_are_exact(tmp_path: Path) -> None:
 
 
 def test_the_side_that_is_given_is_the_label_map(tmp_path: Path) -> None:
-    maps_and_pictures(tmp_path)
+    maps_and_images(tmp_path)
     (tmp_path / "a").rename(tmp_path / "c")
     (tmp_path / "b").rename(tmp_path / "a")
     (tmp_path / "c").rename(tmp_path / "b")
@@ -523,8 +523,8 @@ def test_the_side_that_is_given_is_the_label_map(tmp_path: Path) -> None:
     assert isinstance(data.schema.y, LabelMap) and isinstance(data.schema.x, Image)
 
 
-def test_label_maps_are_fitted_without_new_colours(tmp_path: Path) -> None:
-    maps_and_pictures(tmp_path, (33, 48))
+def test_label_maps_are_fitted_without_new_colors(tmp_path: Path) -> None:
+    maps_and_images(tmp_path, (33, 48))
     fits: tuple[Any, ...] = ("crop", "stretch")
     for fit in fits:
         data = read_pairs(tmp_path, size=16, fit=fit, label_map=True)
@@ -532,20 +532,20 @@ def test_label_maps_are_fitted_without_new_colours(tmp_path: Path) -> None:
         packed = data.schema.y.pack(tmp_path / "a" / "0.png")
         assert data.y is not None and torch.equal(packed, data.y[0])
     framed = read_pairs(tmp_path, size=16, fit="pad", label_map=True)
-    assert isinstance(framed.schema.y, LabelMap) and framed.schema.y.colours == (BLACK, GREEN, RED, (255, 255, 255))
+    assert isinstance(framed.schema.y, LabelMap) and framed.schema.y.colors == (BLACK, GREEN, RED, (255, 255, 255))
     assert framed.y is not None and bool((framed.y[:, 0, 0] == 3).all()) and not bool((framed.y[:, 0, 8] == 3).any())
 
 
 def test_a_label_map_is_read_at_its_own_size(tmp_path: Path) -> None:
     stripes = np.zeros((64, 64), np.uint8)
-    stripes[:, 13:] = 240  # not where a JPEG has its blocks: at half its size it has other colours
+    stripes[:, 13:] = 240  # not where a JPEG has its blocks: at half its size it has other colors
     for i in range(5):
         (tmp_path / "a").mkdir(exist_ok=True)
         PIL.Image.fromarray(stripes).save(tmp_path / "a" / f"{i}.jpg", quality=100)
         save(tmp_path / "b" / f"{i}.png", RANDOM.integers(0, 256, (64, 64), np.uint8))
     data = read_pairs(tmp_path, size=16, label_map=True, validation=0, test=0)
     assert isinstance(data.schema.y, LabelMap) and data.y is not None
-    whole = read_picture(tmp_path / "a" / "0.jpg").pixels[2::4, 2::4]
+    whole = read_image(tmp_path / "a" / "0.jpg").pixels[2::4, 2::4]
     assert np.array_equal(data.schema.y.decode(data.schema.y.unpack(data.y[0])), whole)
 
 
@@ -565,24 +565,24 @@ def test_nearest_takes_the_places_that_resampling_would() -> None:
     assert nearest(codes, 6, 6, "pad", 99).tolist() == np.pad(codes, ((1, 1), (0, 0)), constant_values=99).tolist()
 
 
-def test_grey_label_maps_are_decoded_grey() -> None:
+def test_gray_label_maps_are_decoded_gray() -> None:
     maps = LabelMap(8, 8, ((0, 0, 0), (7, 7, 7)))
     classes = RANDOM.integers(0, 2, (8, 8)).astype(np.uint8)
-    assert maps.grey and np.array_equal(maps.decode(maps.encode(classes * 7)), classes * 7)
-    assert not LabelMap(8, 8, ((0, 0, 0), (7, 7, 6))).grey
+    assert maps.gray and np.array_equal(maps.decode(maps.encode(classes * 7)), classes * 7)
+    assert not LabelMap(8, 8, ((0, 0, 0), (7, 7, 6))).gray
     data = read_pairs(
         (classes[None].repeat(COUNT, 0) * (1 + np.arange(COUNT, dtype=np.uint8))[:, None, None], B[:, :8, :8]),
         label_map=True,
     )
-    assert isinstance(data.schema.y, LabelMap) and data.schema.y.grey and data.schema.y.channels == COUNT + 1
+    assert isinstance(data.schema.y, LabelMap) and data.schema.y.gray and data.schema.y.channels == COUNT + 1
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"height": 0}, {"width": True}, {"fit": "squeeze"}, {"colours": [[0, 0]]}, {"colours": [[0, 0, 256]]},
-        {"colours": 3}, {"colours": []}, {"colours": [[1, 1, 1], [1, 1, 1]]}, {"background": None}, {"more": 1},
-        {"colours": [[i, 0, 0] for i in range(65)]},
+        {"height": 0}, {"width": True}, {"fit": "squeeze"}, {"colors": [[0, 0]]}, {"colors": [[0, 0, 256]]},
+        {"colors": 3}, {"colors": []}, {"colors": [[1, 1, 1], [1, 1, 1]]}, {"background": None}, {"more": 1},
+        {"colors": [[i, 0, 0] for i in range(65)]},
     ],
 )  # fmt: skip
 def test_what_is_no_label_map_is_not_loaded(change: dict[str, Any]) -> None:
@@ -608,17 +608,17 @@ def test_the_given_side_may_be_named_in_other_systems_writing(tmp_path: Path) ->
     assert len(read_pairs(tmp_path)) == 3
 
 
-def test_pictures_elsewhere_are_said_to_be_unused(tmp_path: Path) -> None:
+def test_images_elsewhere_are_said_to_be_unused(tmp_path: Path) -> None:
     two_folders(tmp_path)
     save(tmp_path / "cover.png", A[0])
     (tmp_path / "readme.txt").write_text("x")
     report = read_pairs(tmp_path).report
-    assert "1 pictures in neither folder are not used, such as cover.png" in report["notes"]
+    assert "1 images in neither folder are not used, such as cover.png" in report["notes"]
     assert report["notes"][0] == "the folders a, b: a is A, b is B" and report["ignored"] == {".txt": 1}
     root = table(csv_row, "id,given,wanted,split\n", "metadata.csv")(tmp_path / "t")
     save(root / "p" / "cover.png", A[0])
     notes = read_pairs(root).report["notes"]
-    assert "1 pictures are in no row and are not used, such as p/cover.png" in notes
+    assert "1 images are in no row and are not used, such as p/cover.png" in notes
     assert "A is in column 'given', B in 'wanted' of metadata.csv" in notes
 
 
@@ -676,14 +676,14 @@ def test_originals_come_one_at_a_time_at_their_own_size_and_depth(tmp_path: Path
     a, b = deep_folders(tmp_path)
     save(tmp_path / "b" / "11.tiff", np.zeros((9, 70), np.float32))
     names = []
-    for name, picture in originals(tmp_path / "b"):
+    for name, image in originals(tmp_path / "b"):
         i = int(name.split(".")[0])
         names.append(name)
-        assert picture.pixels.dtype == np.float32
-        assert np.array_equal(picture.pixels, b[i]) or picture.size == (9, 70)
+        assert image.pixels.dtype == np.float32
+        assert np.array_equal(image.pixels, b[i]) or image.size == (9, 70)
     assert names == [f"{i}.tiff" for i in range(COUNT)]
-    ((name, picture),) = originals(tmp_path / "a" / "3.png")
-    assert name == str(tmp_path / "a" / "3.png") and np.array_equal(picture.pixels, a[3])
+    ((name, image),) = originals(tmp_path / "a" / "3.png")
+    assert name == str(tmp_path / "a" / "3.png") and np.array_equal(image.pixels, a[3])
     (tmp_path / "b" / "5.tiff").write_bytes(b"")
     walk = iter(originals(tmp_path / "b"))
     assert [next(walk)[0] for _ in range(5)] == names[:5]
@@ -697,16 +697,16 @@ def test_originals_in_arrays(tmp_path: Path) -> None:
         return [(n, p.pixels.shape, str(p.pixels.dtype)) for n, p in originals(given, **options)]
 
     deep = A.astype(np.uint16)
-    assert shapes(deep[0]) == [("picture:0", (16, 12), "uint16")]
-    assert shapes(B[0]) == [("picture:0", (16, 12, 3), "uint8")]
-    assert shapes(deep[:2])[1] == ("picture:1", (16, 12), "uint16")
-    assert shapes([A[0], B[1, :9].astype(np.float32)])[1] == ("picture:1", (9, 12, 3), "float32")
-    assert shapes(torch.from_numpy(B[:2].transpose(0, 3, 1, 2)))[0] == ("picture:0", (16, 12, 3), "uint8")
+    assert shapes(deep[0]) == [("image:0", (16, 12), "uint16")]
+    assert shapes(B[0]) == [("image:0", (16, 12, 3), "uint8")]
+    assert shapes(deep[:2])[1] == ("image:1", (16, 12), "uint16")
+    assert shapes([A[0], B[1, :9].astype(np.float32)])[1] == ("image:1", (9, 12, 3), "float32")
+    assert shapes(torch.from_numpy(B[:2].transpose(0, 3, 1, 2)))[0] == ("image:0", (16, 12, 3), "uint8")
     assert shapes(A[:2].astype(np.int64))[0][2] == "uint8"
     assert shapes(A[:2].astype(np.float64))[0][2] == "float32"
     assert shapes(np.zeros((2, 9, 3, 3), np.uint8))[1][1] == (9, 3, 3)
     np.save(tmp_path / "x.npy", deep)
-    np.savez(tmp_path / "one.npz", pictures=deep)
+    np.savez(tmp_path / "one.npz", images=deep)
     assert shapes(tmp_path / "x.npy") == shapes(tmp_path / "one.npz") == shapes(deep)
     assert shapes("digits")[0][1] == (8, 8)
 
@@ -715,4 +715,4 @@ def test_what_is_read_of_a_pair_is_what_the_file_holds(tmp_path: Path) -> None:
     two_folders(tmp_path)
     data = read_pairs(tmp_path)
     i = data.names.index("a/10.png")
-    assert data.y is not None and np.array_equal(data.y[i, 0].numpy(), read_picture(tmp_path / "a/10.png").pixels)
+    assert data.y is not None and np.array_equal(data.y[i, 0].numpy(), read_image(tmp_path / "a/10.png").pixels)

@@ -24,22 +24,22 @@ from seisei.recipes import recipe
 from seisei.schema import Schema
 
 catalog.fill()
-GREY = Schema(Image(8, 8, 1, 17), Label(("cat", "dog", "owl")))
+GRAY = Schema(Image(8, 8, 1, 17), Label(("cat", "dog", "owl")))
 
 
-def pipeline(name: str = "vae", schema: Schema = GREY, **dials: Any) -> Pipeline:
+def pipeline(name: str = "vae", schema: Schema = GRAY, **dials: Any) -> Pipeline:
     plan = recipe(name)(schema, latent=3, width=16, **dials)
     with seeds.seeded("pipeline", name):
         model = plan.objective.build().model
     return Pipeline(model, schema, {"run": "runs/x", "step": 1}, "0" * 64)
 
 
-def pictures(count: int = 5, shape: tuple[int, ...] = (8, 8)) -> np.ndarray:
+def images(count: int = 5, shape: tuple[int, ...] = (8, 8)) -> np.ndarray:
     return np.rint(np.random.default_rng(0).integers(0, 17, (count, *shape)) * (255 / 16)).astype(np.uint8)
 
 
 def dataset(pipe: Pipeline, count: int = 5) -> Any:
-    given: Any = (pictures(count), np.array(["cat", "dog", "owl"] * count)[:count]) if pipe.classes else pictures(count)
+    given: Any = (images(count), np.array(["cat", "dog", "owl"] * count)[:count]) if pipe.classes else images(count)
     return read_inputs(pipe.schema, given, labels=bool(pipe.classes))
 
 
@@ -98,7 +98,7 @@ def test_truncation_moves_every_latent_inwards() -> None:
             pipeline(**kind).sample(2, truncation=wrong)
 
 
-def test_the_latent_of_a_seed_is_that_of_its_first_picture() -> None:
+def test_the_latent_of_a_seed_is_that_of_its_first_image() -> None:
     for dials in (
         {},
         {"prior": "vamp", "components": 4},
@@ -124,7 +124,7 @@ def test_kinds_can_be_chosen() -> None:
         and np.array_equal(dogs[2], mixed[2])
         and not np.array_equal(dogs[1], mixed[1])
     )
-    for wrong, words in [("dgo", "did you mean 'dog'"), (["cat", "dog"], "2 labels for 3 pictures")]:
+    for wrong, words in [("dgo", "did you mean 'dog'"), (["cat", "dog"], "2 labels for 3 images")]:
         with pytest.raises(UserError, match=words):
             pipe.sample(3, label=wrong)
     with pytest.raises(UserError, match="trained without labels"):
@@ -205,7 +205,7 @@ def test_walks_go_from_kind_to_kind() -> None:
     rows = pipe.interpolate(again, steps=2)
     kinds = [pipe.interpolate(again[i : i + 2], steps=2, label=kind)[0] for i, kind in enumerate(("cat", "dog", "owl"))]
     assert shown(rows) == shown(kinds), "without a label each row is of another kind"
-    with pytest.raises(UserError, match="3 labels for 2 pictures"):
+    with pytest.raises(UserError, match="3 labels for 2 images"):
         pipe.interpolate(z, label=["cat", "dog", "owl"])
 
 
@@ -311,7 +311,7 @@ def test_verbs_are_what_the_model_can_do_and_others_are_refused_in_a_line() -> N
 # ---- loading ----
 
 
-def run_folder(path: Path, name: str = "vae", schema: Schema = GREY, **dials: Any) -> Any:
+def run_folder(path: Path, name: str = "vae", schema: Schema = GRAY, **dials: Any) -> Any:
     """What training leaves, without training."""
     from seisei.training.run import RunFolder
 

@@ -1,4 +1,4 @@
-"""The plane on which classifiers are drawn: which columns it takes, what lies where in its pictures."""
+"""The plane on which classifiers are drawn: which columns it takes, what lies where in its images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from seisei.data.dataset import Dataset
 from seisei.data.read import read_dataset
 from seisei.errors import UserError
 from seisei.evaluation.decision_surface import SIDE, Plane, plane_of, surfaces
-from seisei.modalities.image_io import read_picture
+from seisei.modalities.image_io import read_image
 from seisei.modalities.label import Label
 from seisei.models.classifier import DiscriminantClassifier, DiscriminativeClassifier, GenerativeClassifier
 from seisei.models.linear import Planes
@@ -23,7 +23,7 @@ from seisei.models.mixture import Mixture
 from seisei.nn.densities.full_covariance import Full
 from seisei.nn.tabular.features import RowFeatures
 from seisei.pipeline import Pipeline
-from seisei.report.charts import class_colours
+from seisei.report.charts import class_colors
 
 
 def rows(told_by: tuple[str, ...] = ("b", "d"), count: int = 300) -> Dataset:
@@ -54,12 +54,12 @@ def bare(plane: Plane) -> Plane:
     return replace(plane, points=np.zeros((0, 2)), labels=np.zeros(0, np.int64))
 
 
-def classes_in(picture: bytes, count: int = 2) -> Any:
-    """The class that each pixel is coloured by, from the top."""
-    pixels = read_picture(picture).pixels.astype(float)
-    colours = 0.55 * np.array(class_colours(count)) + 0.45 * 255
-    distance = np.abs(pixels[:, :, None] - colours).sum(-1)
-    assert distance.min(-1).max() < 3, "nothing but the colours of classes"
+def classes_in(image: bytes, count: int = 2) -> Any:
+    """The class that each pixel is colored by, from the top."""
+    pixels = read_image(image).pixels.astype(float)
+    colors = 0.55 * np.array(class_colors(count)) + 0.45 * 255
+    distance = np.abs(pixels[:, :, None] - colors).sum(-1)
+    assert distance.min(-1).max() < 3, "nothing but the colors of classes"
     return distance.argmin(-1)
 
 
@@ -94,7 +94,7 @@ def test_its_extent_and_its_points_are_in_the_units_of_the_data() -> None:
     assert inside.all(1).mean() > 0.95
 
 
-def test_the_top_of_a_picture_is_the_upper_end_and_its_right_the_right_one() -> None:
+def test_the_top_of_an_image_is_the_upper_end_and_its_right_the_right_one() -> None:
     data = rows()
     plane = plane_of(data)
     names = data.schema.x.names  # type: ignore[attr-defined]
@@ -106,16 +106,14 @@ def test_the_top_of_a_picture_is_the_upper_end_and_its_right_the_right_one() -> 
     one = torch.eye(4).tolist()
     above = bayes([[0, 0, 0, -1], [0, 0, 0, 1]], one)  # the second class where d is large
     drawn = surfaces(pipeline(GenerativeClassifier(above, 2), data), bare(plane))
-    pictures, densities = drawn.pictures, drawn.densities
-    decided = classes_in(pictures["decision"])
+    images, densities = drawn.images, drawn.densities
+    decided = classes_in(images["decision"])
     assert (decided[0] == 1).all() and (decided[-1] == 0).all()
     rightwards = bayes([[0, -1, 0, 0], [0, 1, 0, 0]], one)
-    decided = classes_in(
-        surfaces(pipeline(GenerativeClassifier(rightwards, 2), data), bare(plane)).pictures["decision"]
-    )
+    decided = classes_in(surfaces(pipeline(GenerativeClassifier(rightwards, 2), data), bare(plane)).images["decision"])
     assert (decided[:, 0] == 0).all() and (decided[:, -1] == 1).all()
     # A density is strongest where its class is, white where it is not.
-    strength = 255 - read_picture(dict(densities)["y"]).pixels.astype(float).mean(-1)
+    strength = 255 - read_image(dict(densities)["y"]).pixels.astype(float).mean(-1)
     assert [name for name, _ in densities] == ["x", "y"]
     assert strength[: SIDE // 4].mean() > 2 * strength[-SIDE // 4 :].mean()
 
@@ -127,7 +125,7 @@ def test_decisions_are_right_at_known_points_and_other_columns_are_integrated_ou
     covariance = torch.eye(4)
     covariance[1, 2] = covariance[2, 1] = 0.9
     model = GenerativeClassifier(bayes([[0, -1, -2, 0], [0, 1, 2, 0.5]], covariance.tolist()), 2)
-    decided = classes_in(surfaces(pipeline(model, data), plane).pictures["decision"]).flatten()
+    decided = classes_in(surfaces(pipeline(model, data), plane).images["decision"]).flatten()
     b, d = plane.grid[:, 1].double(), plane.grid[:, 3].double()
     # The marginal over b and d: unit spreads, apart by 2 and by 0.5.
     wanted = (2 * b + 0.5 * (d - 0.25) > 0).long().numpy()
@@ -143,23 +141,23 @@ def test_a_surface_that_gives_no_probability_has_a_decision_alone() -> None:
     planes = Planes(features, features.outputs, 2, "margin")
     planes.weight[1, 1], planes.weight[1, 3], planes.bias[1] = 1.0, -2.0, 0.25
     drawn = surfaces(pipeline(DiscriminantClassifier(planes), data), bare(plane))
-    pictures, densities = drawn.pictures, drawn.densities
-    assert set(pictures) == {"decision"} and densities == []
+    images, densities = drawn.images, drawn.densities
+    assert set(images) == {"decision"} and densities == []
     score = (plane.grid[:, 1] - 2 * plane.grid[:, 3] + 0.25).numpy()
-    decided = classes_in(pictures["decision"]).flatten()
+    decided = classes_in(images["decision"]).flatten()
     assert (decided == (score > 0))[np.abs(score) > 1e-4].all()
-    pictures = surfaces(pipeline(DiscriminativeClassifier(planes), data), plane).pictures
-    assert set(pictures) == {"decision", "posterior"}
-    # What is sure is coloured as its class, what is not lies between.
-    shown, colours = read_picture(pictures["posterior"]).pixels.reshape(-1, 3), np.array(class_colours(2))
+    images = surfaces(pipeline(DiscriminativeClassifier(planes), data), plane).images
+    assert set(images) == {"decision", "posterior"}
+    # What is sure is colored as its class, what is not lies between.
+    shown, colors = read_image(images["posterior"]).pixels.reshape(-1, 3), np.array(class_colors(2))
     p = 1 / (1 + np.exp(-score.astype(float)))[:, None]
-    assert np.abs(shown - (p * colours[1] + (1 - p) * colours[0])).max() < 1.5
-    dots = read_picture(pictures["decision"]).pixels.reshape(-1, 3)
+    assert np.abs(shown - (p * colors[1] + (1 - p) * colors[0])).max() < 1.5
+    dots = read_image(images["decision"]).pixels.reshape(-1, 3)
     rim = (dots == 255).all(1)
     assert rim.sum() > len(plane.points), "every example is a dot with a rim"
 
 
-def test_pictures_lie_on_a_plane_through_their_mean() -> None:
+def test_images_lie_on_a_plane_through_their_mean() -> None:
     data = read_dataset("digits", labels=True)
     plane = plane_of(data)
     assert plane.free is None and plane.grid.shape == (SIDE * SIDE, 1, 8, 8)
@@ -182,7 +180,7 @@ def test_what_is_no_plane_is_refused() -> None:
     data = rows()
     with pytest.raises(UserError, match="no column of numbers is called 'pet'"):
         plane_of(data, ("a", "pet"))
-    with pytest.raises(UserError, match="these are pictures"):
+    with pytest.raises(UserError, match="these are images"):
         plane_of(read_dataset("digits", labels=True), ("a", "b"))
     few = read_dataset([{"a": i * 0.5, "b": "uv"[i % 2], "k": "xy"[i % 2]} for i in range(60)], target="k", labels=True)
     with pytest.raises(UserError, match="1 columns of numbers, wanted 2"):

@@ -1,4 +1,4 @@
-"""Quantisers against closed forms."""
+"""Quantizers against closed forms."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from seisei import seeds
 from seisei.batch import Batch
 from seisei.modalities.image import Image
 from seisei.models.vqvae import SPREAD
-from seisei.nn.quantizers.base import Quantiser, turned
+from seisei.nn.quantizers.base import Quantizer, turned
 from seisei.nn.quantizers.code_layout import Segment, collisions, usage
 from seisei.nn.quantizers.codebooks import AveragedCodes, LearnedCodes, MappedCodes
 from seisei.nn.quantizers.nearest import nearest, smallest
@@ -26,7 +26,7 @@ from seisei.schema import Schema
 
 
 def noise(*shape: int, key: str = "z") -> Tensor:
-    return torch.randn(*shape, generator=seeds.generator("quantise", key))
+    return torch.randn(*shape, generator=seeds.generator("quantize", key))
 
 
 def alone(counted: Tensor) -> Tensor:
@@ -212,8 +212,8 @@ def test_codes_that_were_left_behind_come_back_when_they_are_enlivened() -> None
 
 
 def smooth(count: int, side: int = 32, key: str = "smooth") -> Tensor:
-    """Pictures of soft shapes with a little noise."""
-    x = torch.rand(count, 3, side, side, generator=seeds.generator("quantise", key))
+    """Images of soft shapes with a little noise."""
+    x = torch.rand(count, 3, side, side, generator=seeds.generator("quantize", key))
     coarse, fine = (F.interpolate(F.avg_pool2d(x, k), size=side, mode="bilinear") for k in (8, 4))
     return (0.5 + 4 * (coarse - 0.5) + 1.5 * (fine - 0.5) + 0.1 * (x - 0.5)).clamp(0, 1)
 
@@ -222,7 +222,7 @@ def started(name: str, x: Tensor, **dials: Any) -> Any:
     torch.manual_seed(0)
     schema = Schema(Image(*x.shape[2:], 3))
     model = recipe(name)(schema, width=16, **dials).objective.build().model
-    model.initialise(Batch(x))
+    model.initialize(Batch(x))
     return model.eval()
 
 
@@ -239,14 +239,14 @@ def test_a_codec_starts_where_k_means_of_squares_of_pixels_ends() -> None:
     with torch.no_grad():
         reached = float((codes(squares).values - squares).square().mean())
     model = started("vqvae", x, codes=64, factor=4)
-    # A square is made of the vectors around too: nearer to the picture, and to pictures that nothing was learned from.
+    # A square is made of the vectors around too: nearer to the image, and to images that nothing was learned from.
     assert wrong(model, x) < 0.97 * reached and wrong(model, other) < reached
     # What comes out of the encoder are principal components, each of deviation 1.
     with torch.no_grad():
         h = model.encoders[0](2 * x - 1).movedim(1, 3).flatten(0, 2)
     values, directions = np.linalg.eigh(np.cov((2 * squares - 1).double().numpy().T, bias=True))
-    centred = (2 * squares - 1).double().numpy() - (2 * squares - 1).double().numpy().mean(0)
-    wanted = (centred @ directions[:, ::-1][:, :4]) / np.sqrt(values[::-1][:4])
+    centerd = (2 * squares - 1).double().numpy() - (2 * squares - 1).double().numpy().mean(0)
+    wanted = (centerd @ directions[:, ::-1][:, :4]) / np.sqrt(values[::-1][:4])
     assert np.abs(wanted * h[:, :4].double().numpy()).mean(0) == pytest.approx(1.0, abs=1e-2)
 
 
@@ -255,14 +255,14 @@ def test_what_is_decoded_starts_without_edges_between_squares() -> None:
     rows = {many: started("vqvae", x[:many], codes=64, factor=4) for many in (64, 4)}
 
     def edges(model: Any) -> float:
-        """How much pictures change from a square to the next, by how much they do inside."""
+        """How much images change from a square to the next, by how much they do inside."""
         with torch.no_grad():
             made = model.decode(model.encode(x))
         changes = made.diff(dim=3).abs().mean((0, 1, 2))
         return float(changes[3::4].mean() / torch.stack([changes[i::4].mean() for i in range(3)]).mean())
 
     assert edges(rows[64]) < 1.6 < 2.5 < edges(rows[4])
-    # The closed form, edges repeated; and each square by itself where there are too few to tell what neighbours say.
+    # The closed form, edges repeated; and each square by itself where there are too few to tell what neighbors say.
     decoder, map_ = rows[64].decoders[0], noise(40, 16, 8, 8, key="maps")
     wanted = noise(40, 3, 32, 32, key="wanted")
     decoder.start_from(map_, wanted)
@@ -288,7 +288,7 @@ def test_a_finer_level_starts_with_what_the_coarser_leaves_open() -> None:
         h = [two.encoders[0](2 * x - 1)]
         h.append(two.encoders[1](h[0]))
         top = two.enter[1](h[1])
-        q = two.quantisers[1](top.movedim(1, 3).flatten(0, 2)).values.reshape(len(x), 4, 4, -1).movedim(3, 1)
+        q = two.quantizers[1](top.movedim(1, 3).flatten(0, 2)).values.reshape(len(x), 4, 4, -1).movedim(3, 1)
         told = two.decoders[1](q)
         z = two.enter[0](torch.cat([h[0], told], 1)).movedim(1, 3).flatten(0, 2)
     assert float(z.var(0).mean().sqrt()) == pytest.approx(SPREAD, rel=1e-2) and z.mean(0).abs().max() < 1e-3
@@ -307,7 +307,7 @@ def test_each_level_is_held_to_its_codes_as_much_as_any() -> None:
 
 
 @pytest.mark.parametrize("head", ["bernoulli", "gaussian", "logistic"])
-def test_a_codec_starts_near_pictures_of_any_size_whatever_it_says_of_pixels(head: str) -> None:
+def test_a_codec_starts_near_images_of_any_size_whatever_it_says_of_pixels(head: str) -> None:
     x = smooth(32)[..., :30, :27]
     binary = head == "bernoulli"
     x = (x > 0.5).float() if binary else x
@@ -315,14 +315,14 @@ def test_a_codec_starts_near_pictures_of_any_size_whatever_it_says_of_pixels(hea
     schema = Schema(Image(30, 27, 3))
     model = recipe("vqvae2")(schema, codes=64, factor=4, width=16, head=head).objective.build().model
     before = wrong(model, x)
-    model.initialise(Batch(x))
+    model.initialize(Batch(x))
     assert wrong(model, x) < (0.7 if binary else 0.3) * float(x.var()) < before
 
 
 @pytest.mark.parametrize("kind", ["finite-scalar", "lookup-free"])
 def test_codes_that_lie_on_a_grid_are_all_in_use_from_the_start(kind: str) -> None:
     x = smooth(64)
-    model = started("vqvae", x, codes=64, factor=4, quantiser=kind)
+    model = started("vqvae", x, codes=64, factor=4, quantizer=kind)
     (told,) = usage(model.encode(x), model.segments)
     assert told["used"] > 0.95 and told["perplexity"] > 0.6 * told["codes"]
 
@@ -330,12 +330,12 @@ def test_codes_that_lie_on_a_grid_are_all_in_use_from_the_start(kind: str) -> No
 def test_a_level_that_says_nothing_is_not_heard() -> None:
     x = torch.rand(6, 3, 16, 16, generator=seeds.generator("heard"))
     objective = recipe("vqvae2")(Schema(Image(16, 16)), codes=8, factor=2, width=16).objective.build()
-    objective.initialise(Batch(x))
+    objective.initialize(Batch(x))
     objective.eval()
     with torch.no_grad():
         told = objective.examine([Batch(x)], lambda: [Batch(x)])
         assert told["scores"]["heard"] == min(each["heard"] for each in told["codes"])
-        # All that the coarse level tells the finer one and the picture is taken away: it comes out of its decoder.
+        # All that the coarse level tells the finer one and the image is taken away: it comes out of its decoder.
         for parameter in objective.model.decoders[1].parameters():
             parameter.zero_()
         coarse, fine = objective.examine([Batch(x)], lambda: [Batch(x)])["codes"]
@@ -343,18 +343,18 @@ def test_a_level_that_says_nothing_is_not_heard() -> None:
     assert told["codes"][0]["heard"] != 1
 
 
-def test_levels_start_on_pictures_of_one_colour() -> None:
+def test_levels_start_on_images_of_one_color() -> None:
     model = recipe("vqvae2")(Schema(Image(8, 8)), codes=4, factor=4, width=8).objective.build().model
-    model.initialise(Batch(torch.full((4, 3, 8, 8), 0.5)))
+    model.initialize(Batch(torch.full((4, 3, 8, 8), 0.5)))
     assert all(bool(parameter.isfinite().all()) for parameter in model.parameters())
 
 
 def test_codes_start_on_the_data_and_all_are_used() -> None:
-    centres = 10 * noise(16, 5, key="centres")
-    z = centres.repeat_interleave(200, 0) + 0.01 * noise(3200, 5)
+    centers = 10 * noise(16, 5, key="centers")
+    z = centers.repeat_interleave(200, 0) + 0.01 * noise(3200, 5)
     codes = AveragedCodes(5, 16)
     codes.start_from(z)
-    assert float(torch.cdist(centres, codes.means).min(1).values.max()) < 0.1
+    assert float(torch.cdist(centers, codes.means).min(1).values.max()) < 0.1
     # More codes than there are vectors: none is left without a place of its own.
     few = AveragedCodes(5, 64)
     few.start_from(noise(20, 5))
@@ -480,7 +480,7 @@ def test_each_code_is_of_its_part() -> None:
     assert torch.allclose(found.cost, 0.25 * (found.values - z).square().mean(1), atol=1e-6)
 
 
-def every() -> list[Quantiser]:
+def every() -> list[Quantizer]:
     return [
         AveragedCodes(6, 16),
         AveragedCodes(6, 16, distance="cosine", estimator="rotation"),
@@ -494,7 +494,7 @@ def every() -> list[Quantiser]:
 
 
 @pytest.mark.parametrize("q", every(), ids=lambda q: type(q).__name__)
-def test_the_contract(q: Quantiser) -> None:
+def test_the_contract(q: Quantizer) -> None:
     z = noise(50, q.dim).requires_grad_()
     q.start_from(z.detach())
     found = q.train()(z)

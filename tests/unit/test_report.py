@@ -73,11 +73,11 @@ def run(tmp_path: Path) -> Path:
     }
     (folder / "figures/latent.json").write_text(json.dumps(latent))
     report = {
-        "kind": "pictures",
+        "kind": "images",
         "count": 1797,
         "classes": {"cat": 178, EVIL: 9},
         "skipped": ["broken-<b>.png: 0 bytes"],
-        "conversions": {"grey": 3},
+        "conversions": {"gray": 3},
     }
     recipe = {
         "seisei": "0.1.0",
@@ -121,7 +121,7 @@ def sections(folder: Path) -> list[str]:
     return [str(section["id"]) for section in page(folder).all("section")]
 
 
-# The run of these tests has latents, no codes, and answers no pictures with pictures.
+# The run of these tests has latents, no codes, and answers no images with images.
 SECTIONS = [
     section for section in run_report.SECTIONS if section[0] not in ("codes", "translations", "styles", "progress")
 ]
@@ -141,7 +141,7 @@ def test_whole_page(run: Path) -> None:
         "22 November 2026, 14:22",
         "Log-likelihood bound −31.20 ± 0.12 nats on the test split, higher is better.",
         "1 warning: the symptom",
-        "digits, 1,797 examples, 8×8 grey",
+        "digits, 1,797 examples, 8×8 gray",
         "Finished at step 500 of 500",
         "2 min 3 s",
         "10 of 21 grids shown",
@@ -163,12 +163,12 @@ def test_whole_page(run: Path) -> None:
     assert "seisei resume" not in found.text, "a finished run needs no resuming"
 
 
-def test_pictures(run: Path) -> None:
-    pictures = page(run).all("img")
-    assert len(pictures) == 4 + 10
-    assert all(str(p["src"]).startswith("data:image/png;base64,") and p["alt"] for p in pictures)
-    assert pictures[0]["style"] == "width:720px" and pictures[0]["class"] == "pixels", "40 pixels, eighteen times"
-    assert (pictures[0]["width"], pictures[0]["height"]) == ("40", "30")
+def test_images(run: Path) -> None:
+    images = page(run).all("img")
+    assert len(images) == 4 + 10
+    assert all(str(p["src"]).startswith("data:image/png;base64,") and p["alt"] for p in images)
+    assert images[0]["style"] == "width:720px" and images[0]["class"] == "pixels", "40 pixels, eighteen times"
+    assert (images[0]["width"], images[0]["height"]) == ("40", "30")
 
 
 # ---- what a model can do
@@ -190,7 +190,7 @@ def change(folder: Path, name: str, **facts: object) -> None:
 
 @pytest.fixture
 def classifier(run: Path) -> Path:
-    """Of rows and of pictures at once, which no run is: with all that a classifier leaves."""
+    """Of rows and of images at once, which no run is: with all that a classifier leaves."""
     change(run, "recipe.json", verbs=["sample", "score", "predict", "evaluate"], swept=True)
     recipe = json.loads((run / "recipe.json").read_text())
     columns: list[dict[str, object]] = [
@@ -229,7 +229,7 @@ def test_a_classifier(classifier: Path) -> None:
     found = page(classifier)
     assert [s["id"] for s in found.all("section")] == [k for k, *_ in SECTIONS if k not in LATENT]
     for said in (
-        "digits, 1,234 rows, 8×8 grey, 2 classes",
+        "digits, 1,234 rows, 8×8 gray, 2 classes",
         "20 rounds over all examples",
         "Accuracy 87.5 ± 1.0 % on the test split, higher is better.",
         "Accuracy 75 %",
@@ -334,7 +334,7 @@ def test_charts_are_accessible_xml(run: Path) -> None:
 
 
 def test_untrusted_text_is_escaped(classifier: Path) -> None:
-    run, told = classifier, "vae|Image|test|nats|higher|cat|seed|cpu|pictures|dog|pet|age|row|number|predict"
+    run, told = classifier, "vae|Image|test|nats|higher|cat|seed|cpu|images|dog|pet|age|row|number|predict"
     for name in FILES:
         path = run / name
         path.write_text(re.sub(rf'"({told})"', json.dumps(EVIL), path.read_text()))
@@ -417,14 +417,14 @@ def test_values_that_are_not_finite(run: Path) -> None:
 
 
 def test_players_have_their_own_curves(run: Path) -> None:
-    log(run, train(10, turn="critic", loss=0.5), train(10, turn="generator", loss=2.5))
+    log(run, train(10, turn="discriminator", loss=0.5), train(10, turn="generator", loss=2.5))
     words = page(run).words
-    assert "critic 0.5" in words and "generator 2.5" in words
+    assert "discriminator 0.5" in words and "generator 2.5" in words
 
 
-def test_broken_picture_is_said(run: Path) -> None:
+def test_broken_image_is_said(run: Path) -> None:
     (run / "figures/samples.png").write_bytes(b"GIF89a")
-    assert "samples.png is not a picture that can be shown." in page(run).text
+    assert "samples.png is not an image that can be shown." in page(run).text
 
 
 @pytest.mark.parametrize("call", ["os.fsync", "os.replace"])
@@ -572,7 +572,7 @@ def test_scatter() -> None:
     labels = ["a", "b", "a", EVIL]
     drawing = scatter([(0, 0), (1, 1), (2, 0), (1, math.nan)], labels, title="t", x_label="x", y_label="y")
     clouds = re.findall(r'class="cloud f(\d)" d="([^"]*)"', drawing)
-    assert [(colour, path.count("M")) for colour, path in clouds] == [("1", 2), ("2", 1)]
+    assert [(color, path.count("M")) for color, path in clouds] == [("1", 2), ("2", 1)]
     assert "1 point not finite: not drawn" in drawing and EVIL not in drawing
 
 
@@ -586,7 +586,7 @@ def test_scatter_of_many_labels_and_points() -> None:
     points = [(float(i), float(i % 7)) for i in range(count)]
     drawing = scatter(points, [f"label {i % 40}" for i in range(count)], title="t", x_label="x", y_label="y")
     looks = re.findall(r'class="cloud (f\d)" d="M[\d.]+ [\d.]+(m[^M]*?z)', drawing)
-    assert len(looks) == len(set(looks)) == 29, "28 looks, each its own, and the rest in grey"
+    assert len(looks) == len(set(looks)) == 29, "28 looks, each its own, and the rest in gray"
     assert "other labels" in drawing and re.search(r"[\d,]+ of 6,200 points drawn", drawing)
 
 

@@ -48,7 +48,7 @@ def test_another_process_derives_the_same() -> None:
 
 
 @given(st.integers(0, 2**63 - 1), st.integers(0, 10**6))
-def test_neighbouring_keys_have_unlike_seeds(seed: int, step: int) -> None:
+def test_neighboring_keys_have_unlike_seeds(seed: int, step: int) -> None:
     a, b = seeds.derive(seed, step), seeds.derive(seed, step + 1)
     assert 0 <= a < seeds.SEED_LIMIT and a != b
 

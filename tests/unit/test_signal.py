@@ -1,4 +1,4 @@
-"""Measures of pictures have known answers. Each main check comes with a mutant that fails it."""
+"""Measures of images have known answers. Each main check comes with a mutant that fails it."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from seisei.metrics.image_similarity import (
     C2,
     LEVEL,
     SIGMA,
-    Pictures,
+    Images,
     _window,
     absolute,
     checkerboard,
-    colourfulness,
+    colorfulness,
     psnr,
     ssim,
 )
 
 MEASURES = [absolute, psnr, ssim]
-ALONE = [checkerboard, colourfulness]
+ALONE = [checkerboard, colorfulness]
 
 
 def noise(*shape: int, seed: int = 0) -> Floats:
@@ -33,10 +33,10 @@ def noise(*shape: int, seed: int = 0) -> Floats:
 
 
 def made(c: int, h: int, w: int) -> tuple[Floats, Floats]:
-    """A picture by formula and a rougher one, (1, c, h, w)."""
+    """An image by formula and a rougher one, (1, c, h, w)."""
     i, j, k = np.indices((c, h, w))
-    picture = 0.5 + 0.5 * np.sin(0.7 * j + 0.3 * k * (i + 1) + 0.05 * j * k)
-    return picture[None], np.clip(picture + 0.2 * np.cos(1.3 * j - 2.1 * k + i), 0, 1)[None]
+    image = 0.5 + 0.5 * np.sin(0.7 * j + 0.3 * k * (i + 1) + 0.05 * j * k)
+    return image[None], np.clip(image + 0.2 * np.cos(1.3 * j - 2.1 * k + i), 0, 1)[None]
 
 
 def board(h: int, w: int) -> Floats:
@@ -59,7 +59,7 @@ def test_absolute_and_psnr_by_hand() -> None:
 
 
 @pytest.mark.parametrize("measure", MEASURES)
-def test_measures_of_equal_pictures_and_both_ways(measure: Callable[[Pictures, Pictures], Floats]) -> None:
+def test_measures_of_equal_images_and_both_ways(measure: Callable[[Images, Images], Floats]) -> None:
     x, y = noise(4, 3, 13, 17), noise(4, 3, 13, 17, seed=1)
     best = {absolute: 0.0, psnr: 20 * math.log10(510), ssim: 1.0}[measure]
     assert measure(x, x).tolist() == pytest.approx([best] * 4, abs=1e-12)
@@ -68,7 +68,7 @@ def test_measures_of_equal_pictures_and_both_ways(measure: Callable[[Pictures, P
 
 
 @pytest.mark.parametrize("measure", MEASURES)
-def test_arrays_and_tensors_measure_the_same(measure: Callable[[Pictures, Pictures], Floats]) -> None:
+def test_arrays_and_tensors_measure_the_same(measure: Callable[[Images, Images], Floats]) -> None:
     x, y = noise(2, 1, 12, 9).astype(np.float32), noise(2, 1, 12, 9, seed=1).astype(np.float32)
     tensors = torch.from_numpy(x).requires_grad_(), torch.from_numpy(y)
     assert measure(x, y).tolist() == measure(*tensors).tolist() == measure(x, tensors[1]).tolist()
@@ -76,7 +76,7 @@ def test_arrays_and_tensors_measure_the_same(measure: Callable[[Pictures, Pictur
     assert measure(half, half).shape == (2,)
 
 
-def test_similarity_of_constants_and_of_scaled_pictures() -> None:
+def test_similarity_of_constants_and_of_scaled_images() -> None:
     for a, b in ((0.2, 0.7), (0.0, 1.0), (0.5, 0.5)):
         x, y = np.full((1, 3, 14, 12), a), np.full((1, 3, 14, 12), b)
         assert ssim(x, y)[0] == pytest.approx((2 * a * b + C1) / (a * a + b * b + C1), abs=1e-9)
@@ -86,7 +86,7 @@ def test_similarity_of_constants_and_of_scaled_pictures() -> None:
 
 
 def test_similarity_of_one_window_by_hand() -> None:
-    """In a picture of 11 × 11 there is one place: means, variances and covariance by the weights of the window."""
+    """In an image of 11 × 11 there is one place: means, variances and covariance by the weights of the window."""
     x, y = noise(1, 1, 11, 11), noise(1, 1, 11, 11, seed=1)
     w = np.outer(_window(11), _window(11))
     a, b = (w * x[0, 0]).sum(), (w * y[0, 0]).sum()
@@ -164,7 +164,7 @@ def test_noise_and_edges() -> None:
     assert checkerboard(edge.swapaxes(2, 3))[0] == checkerboard(edge)[0]
 
 
-def test_a_board_on_a_picture_is_seen() -> None:
+def test_a_board_on_an_image_is_seen() -> None:
     """Of a walk at random each step is an edge by itself."""
     walk = np.cumsum(np.cumsum(noise(1, 1, 80, 80) - 0.5, 2), 3)
     walk = (walk - walk.min()) / (walk.max() - walk.min())
@@ -177,22 +177,22 @@ def test_a_board_on_a_picture_is_seen() -> None:
     assert corner[0].sum() > corner[1].sum() == 0  # mutant: filters of 2 × 2 see boards and no stripes
 
 
-# ---- colour
+# ---- color
 
 
-def test_colourfulness_by_hand() -> None:
-    grey = np.broadcast_to(noise(2, 1, 6, 7), (2, 3, 6, 7))
-    assert colourfulness(grey).tolist() == colourfulness(grey[:, :1]).tolist() == [0, 0]
+def test_colorfulness_by_hand() -> None:
+    gray = np.broadcast_to(noise(2, 1, 6, 7), (2, 3, 6, 7))
+    assert colorfulness(gray).tolist() == colorfulness(gray[:, :1]).tolist() == [0, 0]
     red = np.zeros((1, 3, 2, 2))
     red[:, 0] = 1
-    assert colourfulness(red)[0] == pytest.approx(0.3 * math.hypot(1, 0.5))
+    assert colorfulness(red)[0] == pytest.approx(0.3 * math.hypot(1, 0.5))
     half = red.copy()
     half[..., 1] = half[..., 1] * 0  # half red, half black: rg is 1 or 0, yb ½ or 0
-    assert colourfulness(half)[0] == pytest.approx(math.hypot(0.5, 0.25) + 0.3 * math.hypot(0.5, 0.25))
+    assert colorfulness(half)[0] == pytest.approx(math.hypot(0.5, 0.25) + 0.3 * math.hypot(0.5, 0.25))
     blue = red[:, ::-1]
-    assert colourfulness(blue)[0] == pytest.approx(0.3)
+    assert colorfulness(blue)[0] == pytest.approx(0.3)
     faded = 0.5 * half + 0.25
-    assert colourfulness(faded)[0] == pytest.approx(colourfulness(half)[0] / 2), "half the colour"
+    assert colorfulness(faded)[0] == pytest.approx(colorfulness(half)[0] / 2), "half the color"
 
 
 # ---- what is refused
@@ -206,7 +206,7 @@ def test_what_makes_no_sense_is_refused(measure: Callable[..., Floats]) -> None:
     count = 2 if measure in MEASURES else 1
     assert measure(*[good[:0]] * count).shape == (0,)
     for x, said in (
-        (bad, "picture 1 holds"),
+        (bad, "image 1 holds"),
         (good[0], "shape"),
         (good[:, :, :0], "shape"),
         ((good * 255).astype(np.uint8), "divide"),
@@ -220,4 +220,4 @@ def test_what_makes_no_sense_is_refused(measure: Callable[..., Floats]) -> None:
             measure(good, good[:1])
     else:
         with pytest.raises(ValueError, match="shape"):
-            colourfulness(good[:, :2])
+            colorfulness(good[:, :2])

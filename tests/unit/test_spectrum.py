@@ -90,9 +90,9 @@ def test_color_is_measured_beside_brightness() -> None:
     colored[0, 2] -= board(16, 16, 0.299)  # as bright everywhere
     difference, other = 0.114, 0.114 / 2 + 0.299
     assert np.allclose(high_frequency_energy(colored)[:, :, 0], [[0, difference**2 + other**2]], atol=1e-12)
-    grey = np.repeat(0.5 + board(16, 16)[None, None], 3, 1)
-    assert np.allclose(high_frequency_energy(grey)[:, :, 0], [[0.01, 0]], atol=1e-12)
-    several = np.concatenate([grey[:, :1], 0 * grey[:, :1]], 1)  # two channels that are no colors
+    gray = np.repeat(0.5 + board(16, 16)[None, None], 3, 1)
+    assert np.allclose(high_frequency_energy(gray)[:, :, 0], [[0.01, 0]], atol=1e-12)
+    several = np.concatenate([gray[:, :1], 0 * gray[:, :1]], 1)  # two channels that are no colors
     assert np.allclose(high_frequency_energy(several)[:, :, 0], [[0.005]], atol=1e-12)
 
 
@@ -149,8 +149,8 @@ def test_the_watch_speaks_of_two_sheets_with_too_much() -> None:
     found = spoken(sheet(500, 0.2, **bad), sheet(600, 0.25, **bad))
     assert [finding["step"] for finding in found] == [700]
     assert "8.0 ± 0.6 times the high-frequency energy of color" in found[0]["evidence"]
-    grey = spoken(sheet(500, 0.2, brightness=(3.0, 0.5)), sheet(600, 0.25, brightness=(2.9, 0.5)))
-    assert "2.9 ± 0.5 times the high-frequency energy of held-out" in grey[0]["evidence"]
+    gray = spoken(sheet(500, 0.2, brightness=(3.0, 0.5)), sheet(600, 0.25, brightness=(2.9, 0.5)))
+    assert "2.9 ± 0.5 times the high-frequency energy of held-out" in gray[0]["evidence"]
 
 
 def test_a_lattice_on_blurred_samples_is_a_note() -> None:

@@ -1,4 +1,4 @@
-"""Style: statistics and colours against closed forms, features of known shapes, both ways of painting, the verb."""
+"""Style: statistics and colors against closed forms, features of known shapes, both ways of painting, the verb."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from seisei.data.read import read_dataset
 from seisei.errors import UserError
 from seisei.evaluation import style_transfer
 from seisei.modalities.image import Image
-from seisei.modalities.image_io import read_picture, save_png
+from seisei.modalities.image_io import read_image, save_png
 from seisei.models.classifier import DiscriminativeClassifier, Network
-from seisei.models.style import Stylizer, grain, optimise
+from seisei.models.style import Stylizer, grain, optimize
 from seisei.nn.conv import ConvEncoder
 from seisei.nn.mlp import MLPEncoder
 from seisei.nn.spatial_conv import MapEncoder
@@ -94,44 +94,44 @@ def test_a_map_takes_the_statistics_of_the_style_and_keeps_its_form() -> None:
     assert torch.allclose(flat, other[:1, :1].mean().expand(1, 1, 2, 2), atol=1e-5)  # nothing to stretch
 
 
-# ---- colours
+# ---- colors
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_matched_colours_have_the_mean_and_covariance_of_the_other(channels: int) -> None:
-    picture, like = drawn(2, channels, 9, 8), 0.2 + 0.5 * drawn(2, channels, 7, 11, key="like") ** 2
-    made = matched(picture, like)
+def test_matched_colors_have_the_mean_and_covariance_of_the_other(channels: int) -> None:
+    image, like = drawn(2, channels, 9, 8), 0.2 + 0.5 * drawn(2, channels, 7, 11, key="like") ** 2
+    made = matched(image, like)
     for one, wanted in zip(spread(made), spread(like), strict=True):
         assert torch.allclose(one, wanted, atol=1e-5)
     assert torch.allclose(matched(made, like), made, atol=1e-5) and torch.allclose(matched(like, like), like, atol=1e-5)
 
 
-def test_what_has_no_colour_gets_none() -> None:
-    grey, like = drawn(1, 1, 8, 8).expand(-1, 3, -1, -1), drawn(1, 3, 8, 8, key="like")
-    made = matched(grey, like)
+def test_what_has_no_color_gets_none() -> None:
+    gray, like = drawn(1, 1, 8, 8).expand(-1, 3, -1, -1), drawn(1, 3, 8, 8, key="like")
+    made = matched(gray, like)
     assert bool(torch.isfinite(made).all())
     assert torch.allclose(made.mean((2, 3)), like.mean((2, 3)), atol=1e-5)
     assert torch.allclose(matched(torch.full_like(like, 0.3), like)[0, :, 0, 0], like.mean((2, 3))[0], atol=1e-5)
 
 
-def test_colours_go_as_far_as_is_asked_and_of_large_pictures_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    picture, like = drawn(2, 3, 9, 8), 0.2 + 0.5 * drawn(2, 3, 7, 11, key="like")
-    whole = towards(picture, like, 1.0)
-    assert torch.equal(whole, matched(picture, like).clamp(0, 1)) and torch.equal(towards(picture, like, 0.0), picture)
+def test_colors_go_as_far_as_is_asked_and_of_large_images_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    image, like = drawn(2, 3, 9, 8), 0.2 + 0.5 * drawn(2, 3, 7, 11, key="like")
+    whole = towards(image, like, 1.0)
+    assert torch.equal(whole, matched(image, like).clamp(0, 1)) and torch.equal(towards(image, like, 0.0), image)
     shares = torch.tensor([0.0, 0.5]).view(2, 1, 1, 1)
-    assert torch.allclose(towards(picture, like, shares), torch.lerp(picture, whole, shares))
-    # The other may be grey, and so may the picture.
-    grey = towards(picture, like[:, :1], 1.0)
-    assert torch.allclose(grey, luminance(grey).expand(-1, 3, -1, -1), atol=1e-5)
-    assert torch.equal(towards(picture[:, :1], like, 1.0), matched(picture[:, :1], luminance(like)).clamp(0, 1))
+    assert torch.allclose(towards(image, like, shares), torch.lerp(image, whole, shares))
+    # The other may be gray, and so may the image.
+    gray = towards(image, like[:, :1], 1.0)
+    assert torch.allclose(gray, luminance(gray).expand(-1, 3, -1, -1), atol=1e-5)
+    assert torch.equal(towards(image[:, :1], like, 1.0), matched(image[:, :1], luminance(like)).clamp(0, 1))
     monkeypatch.setattr(color_transfer, "AT_ONCE", 10)
-    assert torch.allclose(towards(picture, like, 1.0), whole, atol=1e-6)
+    assert torch.allclose(towards(image, like, 1.0), whole, atol=1e-6)
 
 
-def test_a_canvas_takes_large_waves_first_in_the_colours_of_the_style() -> None:
+def test_a_canvas_takes_large_waves_first_in_the_colors_of_the_style() -> None:
     start = drawn(1, 3, 12, 20)
-    grey = drawn(1, 1, 8, 8, key="grey").expand(-1, 3, -1, -1)
-    canvas = Canvas(start, grey)
+    gray = drawn(1, 1, 8, 8, key="gray").expand(-1, 3, -1, -1)
+    canvas = Canvas(start, gray)
     across = 2 * torch.pi * torch.arange(20.0) / 20
     heights = [
         float((canvas(torch.cos(count * across).expand_as(start)) - start).abs().amax()) for count in (1, 2, 3, 5)
@@ -141,20 +141,20 @@ def test_a_canvas_takes_large_waves_first_in_the_colours_of_the_style() -> None:
     assert float((canvas(torch.ones_like(start)) - start).amax()) == pytest.approx(heights[0], rel=1e-4)
     noise = torch.randn(1, 1, 12, 20, generator=seeds.generator("canvas")).expand_as(start)
     assert float((canvas(noise) - start).std()) == pytest.approx(float(noise.std()), rel=0.5)
-    # What the style has no colour for comes a fiftieth as much.
+    # What the style has no color for comes a fiftieth as much.
     wave, red = torch.cos(across).expand_as(start), torch.tensor([1.0, 0.0, -1.0]).view(1, 3, 1, 1)
     change = canvas(wave * red) - start
     assert torch.allclose(change, 0.02 * (canvas(wave) - start) * red, atol=1e-5)
     assert bool(torch.isfinite(Canvas(start, torch.full((1, 3, 2, 2), 0.5))(noise)).all())
 
 
-def test_another_light_leaves_colours() -> None:
-    picture, light = drawn(2, 3, 5, 6).double(), drawn(2, 1, 5, 6, key="light").double()
-    made = relit(picture, light)
+def test_another_light_leaves_colors() -> None:
+    image, light = drawn(2, 3, 5, 6).double(), drawn(2, 1, 5, 6, key="light").double()
+    made = relit(image, light)
     assert torch.allclose(luminance(made), light, atol=1e-7)
     for a, b in ((0, 1), (1, 2)):
-        assert torch.allclose(made[:, a] - made[:, b], picture[:, a] - picture[:, b], atol=1e-12)
-    assert torch.equal(relit(picture[:, :1], light), picture[:, :1] + (light - picture[:, :1]))
+        assert torch.allclose(made[:, a] - made[:, b], image[:, a] - image[:, b], atol=1e-12)
+    assert torch.equal(relit(image[:, :1], light), image[:, :1] + (light - image[:, :1]))
 
 
 # ---- features
@@ -174,7 +174,7 @@ def test_vgg_has_the_names_and_numbers_of_torchvisions() -> None:
 
 
 def test_vgg_is_its_convolutions() -> None:
-    """The same maps from the weights alone, by their names, for a picture of grey as for one of three such colours."""
+    """The same maps from the weights alone, by their names, for an image of gray as for one of three such colors."""
     with seeds.seeded("vgg"):
         network = VGG(depth=3)
     weights, x = network.state_dict(), drawn(1, 1, 16, 12)
@@ -240,20 +240,20 @@ def test_padding_reflects_and_is_none_where_none_is_needed() -> None:
     assert wide.shape == (1, 1, 16, 24) and torch.equal(wide[..., 23], x[..., 21])
 
 
-def test_filters_see_texture_at_every_size_and_no_colour_of_what_is_flat() -> None:
+def test_filters_see_texture_at_every_size_and_no_color_of_what_is_flat() -> None:
     features = Filters(count=16, reach=2, depth=3)
     weight = features.weight
     assert torch.allclose(weight.mean((2, 3)), torch.zeros(16, 3), atol=1e-6)
     assert torch.allclose(weight.flatten(1).norm(dim=1), torch.ones(16))
-    colour = torch.tensor([0.9, 0.1, 0.4]).view(1, 3, 1, 1)
-    for found in features(colour.expand(-1, -1, 32, 32)):
+    color = torch.tensor([0.9, 0.1, 0.4]).view(1, 3, 1, 1)
+    for found in features(color.expand(-1, -1, 32, 32)):
         assert float(found[:, :16].abs().max()) < 1e-5
-        assert torch.allclose(found[:, 16:], (0.3 * (colour - 0.5)).expand_as(found[:, 16:]), atol=1e-6)
+        assert torch.allclose(found[:, 16:], (0.3 * (color - 0.5)).expand_as(found[:, 16:]), atol=1e-6)
     # What is twice as strong is seen twice as much, on whatever ground.
     x = drawn(1, 3, 32, 32)
     for one, other in zip(features(0.25 * x), features(0.5 * x + 0.3), strict=True):
         assert torch.allclose(2 * one[:, :16], other[:, :16], atol=1e-5)
-    # Moved by the coarsest stride, all maps move, away from the border: a picture inside a flat one.
+    # Moved by the coarsest stride, all maps move, away from the border: an image inside a flat one.
     wide = torch.full((1, 3, 96, 96), 0.5)
     here, there = wide.clone(), wide.clone()
     here[..., 32:64, 32:64], there[..., 36:68, 36:68] = x, x
@@ -310,7 +310,7 @@ def changing() -> Stylizer:
 
 
 @torch.no_grad()
-def test_a_picture_keeps_its_size_and_no_strength_leaves_the_style_out() -> None:
+def test_an_image_keeps_its_size_and_no_strength_leaves_the_style_out() -> None:
     model, content = changing(), drawn(2, 3, 13, 18)
     one, other = drawn(2, 3, 16, 16, key="one"), 0.3 * drawn(2, 3, 9, 30, key="other")
     assert model.stylize(content, one).shape == content.shape
@@ -320,7 +320,7 @@ def test_a_picture_keeps_its_size_and_no_strength_leaves_the_style_out() -> None
 
 
 @torch.no_grad()
-def test_a_large_picture_is_painted_as_if_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_image_is_painted_as_if_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     # Darker to the left: a tile's own moments are not those of the whole. The decoder says more than it does at first.
     model, content, other = changing(), torch.linspace(0, 1, 131) * drawn(1, 3, 150, 131), drawn(1, 3, 40, 90, key="o")
     for parameter in model.decoder.parameters():
@@ -358,7 +358,7 @@ def test_the_loss_is_the_papers() -> None:
         Batch(drawn(2, 3, 16, 16), drawn(2, 3, 16, 16, key="s")),
     )
     model = objective.model
-    model.initialise(batch)
+    model.initialize(batch)
     before, content = model.features(batch.x), model.features(towards(batch.x, batch.y, 1.0))
     theirs = model.features(batch.y)
     targets = [adaptive(*each) for each in zip(content, theirs, strict=True)]
@@ -381,7 +381,7 @@ def test_the_loss_is_the_papers() -> None:
 def test_style_loss_falls_and_features_stay() -> None:
     objective = StyleTransfer(small())
     batch = Batch(drawn(4, 3, 32, 32), waves(4, 32, 0.3))
-    objective.initialise(batch)
+    objective.initialize(batch)
     before = {name: value.clone() for name, value in objective.model.features.state_dict().items()}
     descent = torch.optim.Adam(objective.model.decoder.parameters(), lr=1e-2)
     losses = []
@@ -394,7 +394,7 @@ def test_style_loss_falls_and_features_stay() -> None:
         with seeds.seeded("held out"):
             losses.append(float(objective.eval().loss(batch, 1.0).parts["style"]))
         objective.train()
-    # It begins in the colours of the style.
+    # It begins in the colors of the style.
     assert losses[-1] < 0.8 * losses[0] < 0.8
     assert all(torch.equal(value, before[name]) for name, value in objective.model.features.state_dict().items())
 
@@ -413,34 +413,34 @@ def test_descent_comes_nearer_to_the_style_and_is_the_same_every_time() -> None:
     features, content, aim = small().features, drawn(1, 3, 20, 14), waves(1)
     options: dict[str, Any] = {"strides": features.strides, "steps": 15}
     seen: list[float] = []
-    made = optimise(features, content, aim, told=lambda _, loss: seen.append(loss), **options)
+    made = optimize(features, content, aim, told=lambda _, loss: seen.append(loss), **options)
     assert made.shape == content.shape and 0 <= float(made.min()) and float(made.max()) <= 1
     assert seen[-1] < 0.5 * seen[0]
-    assert torch.equal(made, optimise(features, content, aim, **options))
+    assert torch.equal(made, optimize(features, content, aim, **options))
     form, left = style_transfer.apart(features, made, content, aim)
     assert 0 < float(form) < 1 and float(left) < 0.8
-    assert torch.equal(optimise(features, content, aim, strength=0.0, **options), content)
+    assert torch.equal(optimize(features, content, aim, strength=0.0, **options), content)
     noise = torch.randn(1, 3, 20, 14, generator=seeds.generator("noise"))
-    other = optimise(features, content, aim, noise=noise, **options)
-    assert not torch.equal(other, made) and torch.equal(other, optimise(features, content, aim, noise=noise, **options))
+    other = optimize(features, content, aim, noise=noise, **options)
+    assert not torch.equal(other, made) and torch.equal(other, optimize(features, content, aim, noise=noise, **options))
 
 
 @pytest.mark.parametrize(
     ("content", "like"), [((1, 1), (20, 20)), ((20, 20), (1, 1)), ((2, 45), (20, 20)), ((33, 1), (1, 33))]
 )
-def test_pictures_of_hardly_any_size_are_painted_too(content: tuple[int, int], like: tuple[int, int]) -> None:
+def test_images_of_hardly_any_size_are_painted_too(content: tuple[int, int], like: tuple[int, int]) -> None:
     features = Filters(count=8, depth=4)
     pixels = [(255 * drawn(*size, 3, key=size)).byte().numpy() for size in (content, like)]
-    painted = style_transfer.optimised(features, *pixels, steps=5)
+    painted = style_transfer.optimized(features, *pixels, steps=5)
     assert painted.pixels.shape == (*content, 3) and math.isfinite(painted.content + painted.style)
 
 
 def test_what_is_flat_takes_a_style_and_gives_one() -> None:
     features = Filters(count=8, depth=4)
     flat, like = np.full((32, 32, 3), 120, np.uint8), (255 * waves(1, 32, 0.5)[0]).byte().permute(1, 2, 0).numpy()
-    assert style_transfer.optimised(features, flat, like, steps=40).pixels.std() > 0.3 * like.std()
-    assert style_transfer.optimised(features, like, flat, steps=20).pixels.std() < 0.1 * like.std()
-    assert style_transfer.optimised(features, flat, flat, steps=5).style < 0.1
+    assert style_transfer.optimized(features, flat, like, steps=40).pixels.std() > 0.3 * like.std()
+    assert style_transfer.optimized(features, like, flat, steps=20).pixels.std() < 0.1 * like.std()
+    assert style_transfer.optimized(features, flat, flat, steps=5).style < 0.1
 
 
 def test_how_far_is_told_from_none_to_all() -> None:
@@ -484,12 +484,12 @@ def folders(home: Path) -> tuple[Path, Path]:
     for i in range(24):
         y, x, r = noise.uniform(0, 16), noise.uniform(0, 16), noise.uniform(3, 8)
         disc = ((down - y) ** 2 + (right - x) ** 2 < r**2)[..., None]
-        picture = np.where(disc, noise.uniform(0, 255, 3), noise.uniform(0, 255, 3))
-        save_png(photos / f"{i:02d}.png", picture.astype(np.uint8))
+        image = np.where(disc, noise.uniform(0, 255, 3), noise.uniform(0, 255, 3))
+        save_png(photos / f"{i:02d}.png", image.astype(np.uint8))
     for i in range(12):
         wave = np.sin(noise.uniform(1, 3) * (down + noise.uniform(-1, 1) * right))[..., None] / 2 + 0.5
-        picture = wave * noise.uniform(0, 255, 3) + (1 - wave) * noise.uniform(0, 255, 3)
-        save_png(paintings / f"{i:02d}.png", picture.astype(np.uint8))
+        image = wave * noise.uniform(0, 255, 3) + (1 - wave) * noise.uniform(0, 255, 3)
+        save_png(paintings / f"{i:02d}.png", image.astype(np.uint8))
     return photos, paintings
 
 
@@ -532,7 +532,7 @@ def test_what_the_recipe_refuses() -> None:
         stylize(Schema(Image(16, 16, 5), Image(16, 16, 5)))
 
 
-# ---- from a folder to a picture
+# ---- from a folder to an image
 
 
 @pytest.fixture(scope="module")
@@ -605,19 +605,19 @@ def test_both_engines_paint_and_say_so(run: Path, codec: Path, home: Path, capsy
         main([*words, *out])
         assert (home / name).read_bytes() == first, "not the same for the same seed"
         capsys.readouterr()
-        assert read_picture(home / name).size == ((37, 50) if name != "e.png" else (18, 25))
-    content, kept = (read_picture(home / name).pixels.astype(float) for name in ("large.png", "b.png"))
+        assert read_image(home / name).size == ((37, 50) if name != "e.png" else (18, 25))
+    content, kept = (read_image(home / name).pixels.astype(float) for name in ("large.png", "b.png"))
     inside = ((kept > 0) & (kept < 255)).all(2)
     assert np.abs((kept[..., 0] - kept[..., 2]) - (content[..., 0] - content[..., 2]))[inside].max() <= 1
 
 
-def test_no_strength_gives_the_picture_itself(run: Path, home: Path) -> None:
-    content = read_picture(home / "photos" / "00.png").pixels
+def test_no_strength_gives_the_image_itself(run: Path, home: Path) -> None:
+    content = read_image(home / "photos" / "00.png").pixels
     made = style_transfer.feedforward(seisei.load(run).pipeline, content, content[::-1].copy(), strength=0.0)
     assert np.array_equal(made.pixels, content)
 
 
-def test_nothing_but_two_pictures_is_needed(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_but_two_images_is_needed(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     down, right = np.mgrid[:64, :64]
     disc = ((down - 30) ** 2 + (right - 25) ** 2 < 400)[..., None] * np.array([200, 40, 90]) + 30

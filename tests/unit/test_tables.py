@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from seisei.data.detect import open_source
 from seisei.data.inputs import read_inputs
 from seisei.data.read import Dataset, read_dataset
-from seisei.data.tables.column_types import recognise
+from seisei.data.tables.column_types import recognize
 from seisei.data.tables.encode_rows import CODES, read_rows
 from seisei.data.tables.raw_table import read_sheet
 from seisei.errors import UserError
@@ -245,7 +245,7 @@ KINDS: dict[str, tuple[list[str], str, tuple[str, ...] | str | int]] = {
 
 def kind_of(words: list[str], **options: Any) -> Any:
     sheet = read_sheet({"c": words})
-    return recognise("c", sheet.columns["c"], sheet.names, **options)
+    return recognize("c", sheet.columns["c"], sheet.names, **options)
 
 
 @pytest.mark.parametrize("case", KINDS)
@@ -289,7 +289,7 @@ def test_days_since_1970() -> None:
 )  # fmt: skip
 def test_what_names_the_rows_is_no_feature(name: str, words: list[Any], useless: bool) -> None:
     sheet = read_sheet({name: words})
-    found = recognise(name, sheet.columns[name], sheet.names)
+    found = recognize(name, sheet.columns[name], sheet.names)
     assert bool(found.useless) == useless, found
     if useless:
         assert found.useless == f"it names the rows: {len(set(words)):,} different values in {len(words):,}"
@@ -512,17 +512,17 @@ def test_options_name_columns() -> None:
     assert refused(read_dataset, path, target="class", ignore=["class"]) == (
         "E-TRN-07", "--target class: is ignored too; leave one of the two out",
     )  # fmt: skip
-    assert refused(read_dataset, path, unlabelled="own")[0] == "E-TRN-12"
+    assert refused(read_dataset, path, unlabeled="own")[0] == "E-TRN-12"
     assert refused(read_dataset, path, labels=True) == (
         "E-TRN-12", "--target: is missing; name the column of the labels",
     )  # fmt: skip
     assert refused(read_dataset, path, size=8) == (
-        "E-TRN-13", "--size: is for pictures, and these data are a table; leave it out",
+        "E-TRN-13", "--size: is for images, and these data are a table; leave it out",
     )  # fmt: skip
     assert refused(read_dataset, "digits", target="class") == (
         "E-TRN-13", "--target: is for tables, and these data are none; leave it out",
     )  # fmt: skip
-    assert refused(open_source, path) == ("E-TRN-13", "t.csv: is a table, wanted pictures; give a folder of pictures")
+    assert refused(open_source, path) == ("E-TRN-13", "t.csv: is a table, wanted images; give a folder of images")
     data = read_dataset(path, target="class", ignore=["age"], categorical=["zip"])
     assert facts(data) == {"age": "ignored", "zip": "category", "class": "target"}
     assert data.schema.x.dropped == ("age",) and data.schema.x.columns[0].levels == ("0", "1", "2", "3")
@@ -543,7 +543,7 @@ def test_classes(values: list[Any], names: tuple[str, ...]) -> None:
     assert data.schema.y == Label(names, "class") and data.y.dtype == torch.int64
     told = [names[i] for i in data.y]
     assert told == [str(v).removesuffix(".0") for v in values]
-    assert data.report["classes"] == {name: told.count(name) for name in names} and data.report["unlabelled"] == 0
+    assert data.report["classes"] == {name: told.count(name) for name in names} and data.report["unlabeled"] == 0
     assert data.report["target"] == "class" and data.schema.x.names == ("v",)
 
 
@@ -558,9 +558,9 @@ TARGETS: list[tuple[list[Any], str, str]] = [
      "t.csv: column 'class': it names the rows: 40 different values in 40; choose another --target"),
     (["a"] * N, "E-CHK-23", "t.csv: column 'class': every row has the same value; choose another --target"),
     ([""] * N, "E-TRN-12", "t.csv: column 'class' is empty in 40 of 40 rows: 2, 3, 4, 5, 6, …;"
-     " fill them in, remove these rows, or pass --unlabelled own to learn from them too"),
+     " fill them in, remove these rows, or pass --unlabeled own to learn from them too"),
     ([*CLASSES[:3], "", "NA", *CLASSES[5:]], "E-TRN-12", "t.csv: column 'class' is empty in 2 of 40 rows: 5, 6;"
-     " fill them in, remove these rows, or pass --unlabelled own to learn from them too"),
+     " fill them in, remove these rows, or pass --unlabeled own to learn from them too"),
 ]  # fmt: skip
 
 
@@ -571,7 +571,7 @@ def test_what_tells_no_class(values: list[Any], code: str, line: str) -> None:
 
 def test_a_target_without_any_class() -> None:
     path = csv({"v": NUMBERS, "class": [""] * N})
-    assert refused(read_dataset, path, target="class", unlabelled="own") == (
+    assert refused(read_dataset, path, target="class", unlabeled="own") == (
         "E-TRN-12", "t.csv: column 'class': no row has a value; choose another --target",
     )  # fmt: skip
 
@@ -668,9 +668,9 @@ def test_more_rows_move_none_and_seeds_do() -> None:
 def test_rows_without_a_class_are_for_training() -> None:
     values = ["" if i % 2 else name for i, name in enumerate(CLASSES)]
     path = csv({"v": NUMBERS, "class": values})
-    data = read_dataset(path, target="class", unlabelled="own", validation=0.3, test=0.3)
+    data = read_dataset(path, target="class", unlabeled="own", validation=0.3, test=0.3)
     assert data.y[1::2].tolist() == [-1] * 20 and (data.y[::2] >= 0).all()
-    assert set(range(1, N, 2)) <= set(data.splits["train"].tolist()) and data.report["unlabelled"] == 20
+    assert set(range(1, N, 2)) <= set(data.splits["train"].tolist()) and data.report["unlabeled"] == 20
     held = torch.cat([data.splits["validation"], data.splits["test"]])
     assert (
         len(held)
@@ -679,7 +679,7 @@ def test_rows_without_a_class_are_for_training() -> None:
     )
     split = ["test" if i == 3 else "train" for i in range(N)]
     path = csv({"v": NUMBERS, "class": values, "split": split})
-    assert refused(read_dataset, path, target="class", unlabelled="own") == (
+    assert refused(read_dataset, path, target="class", unlabeled="own") == (
         "E-TRN-12", "t.csv:5: has no label and is for test; give it one, or put it into train",
     )  # fmt: skip
 
@@ -688,21 +688,21 @@ def test_another_table_of_rows_without_a_class() -> None:
     path = csv({"v": NUMBERS, "k": ["ab"[i % 2] for i in range(N)], "class": CLASSES, "note": CLASSES})
     Path("more").mkdir()
     more = csv({"k": ["c"] * 5, "v": [900] * 5}, "more/t.csv")
-    data = read_dataset(path, target="class", unlabelled=more, ignore=["note"])
+    data = read_dataset(path, target="class", unlabeled=more, ignore=["note"])
     assert len(data) == 45 and data.y[40:].tolist() == [-1] * 5 and data.names[40] == "more/t.csv:2"
-    assert set(range(40, 45)) <= set(data.splits["train"].tolist()) and data.report["unlabelled"] == 5
+    assert set(range(40, 45)) <= set(data.splits["train"].tolist()) and data.report["unlabeled"] == 5
     assert data.schema.x.columns[0].high == 900 and data.schema.x.columns[1].levels == ("a", "b", "c")
     alone = read_dataset(path, target="class", ignore=["note"])
     assert alone.splits["test"].tolist() == data.splits["test"].tolist()
     csv({"v": [1], "class": ["good"]}, "more/u.csv")
-    assert refused(read_dataset, path, target="class", unlabelled="more/u.csv", ignore=["note"]) == (
+    assert refused(read_dataset, path, target="class", unlabeled="more/u.csv", ignore=["note"]) == (
         "E-CHK-21", "u.csv: has no column 'k'; give it the columns of t.csv",
     )  # fmt: skip
     csv({"v": [1], "k": ["a"], "w": [2]}, "more/u.csv")
     assert "u.csv: has the unknown column 'w'" in refused(
-        read_dataset, path, target="class", unlabelled="more/u.csv", ignore=["note"]
+        read_dataset, path, target="class", unlabeled="more/u.csv", ignore=["note"]
     )[1]  # fmt: skip
-    assert refused(read_dataset, path, target="class", unlabelled="no.csv")[0] == "E-CHK-01"
+    assert refused(read_dataset, path, target="class", unlabeled="no.csv")[0] == "E-CHK-01"
 
 
 # ---- new rows ----

@@ -69,14 +69,14 @@ def test_numbers_that_do_not_fit_are_refused(numbers: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_the_identity_gives_the_same_bits(size: tuple[int, int]) -> None:
-    picture = noise(3, *size)
+    image = noise(3, *size)
     for numbers in ((16, 8, 4), (16, 4, 4, 0), (16, 0, 8), (8, 6, 1, 0)):
         tiling = Tiling(*numbers)
-        bands = list(tiling.bands(lambda x: x, picture))
-        assert torch.equal(torch.cat([band.rows for band in bands], 1), picture)
+        bands = list(tiling.bands(lambda x: x, image))
+        assert torch.equal(torch.cat([band.rows for band in bands], 1), image)
         assert disagreement(bands) == 0
-        out = tiled(lambda x: x, picture, tile=tiling.tile, overlap=tiling.overlap, stride=tiling.stride)
-        assert torch.equal(out, picture)
+        out = tiled(lambda x: x, image, tile=tiling.tile, overlap=tiling.overlap, stride=tiling.stride)
+        assert torch.equal(out, image)
     ramp = 0.5 - 0.5 * torch.cos(math.pi * (torch.arange(4) + 0.5) / 4)
     x = noise(100, 4)
     assert not torch.equal((1 - ramp) * x + ramp * x, x)  # mutant: a weighted sum rounds
@@ -91,19 +91,19 @@ def net(inputs: int, outputs: int, seed: int = 1) -> UNet:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_tile_of_the_whole_picture_is_the_plain_call(size: tuple[int, int]) -> None:
-    made, picture = net(1, 2), noise(1, *size)
+def test_a_tile_of_the_whole_image_is_the_plain_call(size: tuple[int, int]) -> None:
+    made, image = net(1, 2), noise(1, *size)
     with torch.no_grad():
-        wanted = made(picture[None])[0]
-    assert torch.equal(tiled(made, picture, tile=132, overlap=8, stride=4), wanted)
+        wanted = made(image[None])[0]
+    assert torch.equal(tiled(made, image, tile=132, overlap=8, stride=4), wanted)
 
 
 def reach(made: nn.Module, side: int = 96) -> int:
     """How far from a place lies what it depends on, at most."""
-    picture = noise(1, 1, side, side).requires_grad_()
+    image = noise(1, 1, side, side).requires_grad_()
     far = 0
     for place in range(side // 2, side // 2 + 4):
-        (gradient,) = torch.autograd.grad(made(picture)[0, 0, place, place].sum(), picture)
+        (gradient,) = torch.autograd.grad(made(image)[0, 0, place, place].sum(), image)
         seen = gradient[0, 0].abs().sum(0).nonzero().flatten()
         far = max(far, place - int(seen[0]), int(seen[-1]) - place)
     return far
@@ -111,23 +111,23 @@ def reach(made: nn.Module, side: int = 96) -> int:
 
 @pytest.mark.parametrize("size", [(150, 131), (97, 40), (64, 201)])
 def test_tiles_of_a_convolutional_network_are_the_whole(size: tuple[int, int]) -> None:
-    made, picture = net(1, 2), noise(1, *size)
+    made, image = net(1, 2), noise(1, *size)
     far = reach(made)
     assert 16 <= far <= 28
     with torch.no_grad():
-        wanted = made(picture[None])[0]
+        wanted = made(image[None])[0]
 
     def apart(margin: int, overlap: int, stride: int = 4) -> float:
-        found = tiled(made, picture, tile=80, overlap=overlap, stride=stride, margin=margin)
+        found = tiled(made, image, tile=80, overlap=overlap, stride=stride, margin=margin)
         return float((found - wanted).abs().max())
 
-    assert apart(far, 2 * far + 8) < 1e-5, "also at the borders of the picture"
+    assert apart(far, 2 * far + 8) < 1e-5, "also at the borders of the image"
     assert apart(0, 2 * far + 8) > 1e-4  # mutant: inner edges are used
     assert apart(far, 2 * far + 7, 1) > 1e-3  # mutant: tiles begin within a stride
 
 
-def test_normalising_over_the_picture_makes_tiles_disagree() -> None:
-    """What depends on all of the picture cannot be made of tiles, and it is told."""
+def test_normalizing_over_the_image_makes_tiles_disagree() -> None:
+    """What depends on all of the image cannot be made of tiles, and it is told."""
     ramp = torch.linspace(0, 1, 160).expand(1, 64, 160)
     tiling = Tiling(64, 32, 1)
     near = disagreement(tiling.bands(lambda x: F.avg_pool2d(x, 3, 1, 1), ramp))
@@ -137,16 +137,16 @@ def test_normalising_over_the_picture_makes_tiles_disagree() -> None:
 
 def test_the_edge_is_mirrored_as_it_is_for_the_whole() -> None:
     for size in SIZES:
-        picture = noise(2, *size)
+        image = noise(2, *size)
         seen: dict[tuple[int, int], Tensor] = {}
-        tiling, wanted = Tiling(16, 4, 8), extended(picture[None], 8)
+        tiling, wanted = Tiling(16, 4, 8), extended(image[None], 8)
         places = iter([(t, left) for t in tiling.starts(size[0]) for left in tiling.starts(size[1])])
 
         def look(x: Tensor, seen: dict = seen, places: Iterator = places) -> Tensor:  # type: ignore[type-arg]
             seen[next(places)] = x
             return x
 
-        tiled(look, picture, tile=16, overlap=4, stride=8)
+        tiled(look, image, tile=16, overlap=4, stride=8)
         for (top, left), x in seen.items():
             assert torch.equal(x, wanted[:, :, top : top + 16, left : left + 16]), size
 
@@ -156,12 +156,12 @@ def test_the_edge_is_mirrored_as_it_is_for_the_whole() -> None:
 
 @pytest.mark.parametrize("numbers", [(16, 8, 4), (16, 4, 4, 0), (12, 9, 3, 0), (8, 6, 1, 1), (8, 0, 4)])
 def test_shares_are_positive_and_add_up_to_one(numbers: tuple[int, ...]) -> None:
-    tiling, picture = Tiling(*numbers), torch.zeros(1, 20, 23, dtype=torch.float64)
+    tiling, image = Tiling(*numbers), torch.zeros(1, 20, 23, dtype=torch.float64)
     tops, lefts = tiling.starts(20), tiling.starts(23)
     shares = []
     for k in range(len(tops) * len(lefts)):
         function = Numbers(only=k)
-        shares.append(torch.cat([band.rows for band in tiling.bands(function, picture)], 1)[0])
+        shares.append(torch.cat([band.rows for band in tiling.bands(function, image)], 1)[0])
         assert function.calls == len(tops) * len(lefts)
     every = torch.stack(shares)
     assert (every.sum(0) - 1).abs().max() < 1e-15 and every.min() == 0
@@ -180,8 +180,8 @@ def test_shares_are_positive_and_add_up_to_one(numbers: tuple[int, ...]) -> None
 
 
 def test_a_ramp_by_hand() -> None:
-    picture = torch.zeros(1, 1, 12)
-    bands = list(Tiling(8, 4, 1, 1).bands(Numbers(), picture))
+    image = torch.zeros(1, 1, 12)
+    bands = list(Tiling(8, 4, 1, 1).bands(Numbers(), image))
     half = [0.5 - 0.5 * math.cos(math.pi / 4), 0.5 - 0.5 * math.cos(3 * math.pi / 4)]
     assert bands[0].rows.flatten().tolist() == pytest.approx([0] * 5 + half + [1] * 5)
     assert (bands[0].apart, bands[0].blended) == (2.0, 2) and disagreement(bands) == 1.0
@@ -189,25 +189,25 @@ def test_a_ramp_by_hand() -> None:
 
 
 def test_tiles_that_say_different_things_are_blended_without_jumps() -> None:
-    picture = torch.zeros(1, 100, 120)
+    image = torch.zeros(1, 100, 120)
     blend = Tiling(32, 16, 1, 0)
-    smooth = torch.cat([band.rows for band in blend.bands(Numbers(), picture)], 1)
+    smooth = torch.cat([band.rows for band in blend.bands(Numbers(), image)], 1)
     columns = len(blend.starts(120))
     # The steepest slope of a raised cosine over n places of a height of c is c π / 2n; rows are `columns` apart.
     assert smooth.diff(dim=2).abs().max() <= math.pi / 32 + 1e-6
     assert smooth.diff(dim=1).abs().max() <= columns * math.pi / 32 + 1e-5
-    hard = tiled(Numbers(), picture, tile=32, overlap=0)
+    hard = tiled(Numbers(), image, tile=32, overlap=0)
     assert hard.diff(dim=2).abs().max() == 1  # mutant: no blend
 
 
 def test_seam_energy_tells_steps_from_blends() -> None:
-    picture, hard, soft = noise(3, 160, 200, seed=5), Tiling(32, 0), Tiling(48, 16, 1, 0)
-    assert hard.seam_energy(picture) == pytest.approx(1, abs=0.05)
-    assert soft.seam_energy(picture) == pytest.approx(1, abs=0.05)
+    image, hard, soft = noise(3, 160, 200, seed=5), Tiling(32, 0), Tiling(48, 16, 1, 0)
+    assert hard.seam_energy(image) == pytest.approx(1, abs=0.05)
+    assert soft.seam_energy(image) == pytest.approx(1, abs=0.05)
 
     numbers = [Numbers(scale=0.5), Numbers(scale=0.5)]
-    steps = tiled(lambda x: x + numbers[0](x), picture, tile=32, overlap=0)
-    ramps = tiled(lambda x: x + numbers[1](x), picture, tile=48, overlap=16, margin=0)
+    steps = tiled(lambda x: x + numbers[0](x), image, tile=32, overlap=0)
+    ramps = tiled(lambda x: x + numbers[1](x), image, tile=48, overlap=16, margin=0)
     assert hard.seam_energy(steps) > 4
     assert soft.seam_energy(ramps) < 1.5 < 0.2 * hard.seam_energy(steps)
 
@@ -229,10 +229,10 @@ def test_seam_energy_by_hand() -> None:
 
 
 def test_rows_are_handed_out_as_they_are_done() -> None:
-    function, picture = Numbers(), torch.zeros(1, 400, 90)
+    function, image = Numbers(), torch.zeros(1, 400, 90)
     tiling = Tiling(32, 8, 4)
     across, done = len(tiling.starts(90)), 0
-    for i, band in enumerate(tiling.bands(function, picture)):
+    for i, band in enumerate(tiling.bands(function, image)):
         assert function.calls == (i + 1) * across, "no tile before it is needed"
         assert band.rows.shape[1] <= 32
         done += band.rows.shape[1]
@@ -240,22 +240,22 @@ def test_rows_are_handed_out_as_they_are_done() -> None:
 
 
 def test_a_function_is_called_without_gradients_and_may_change_the_channels() -> None:
-    picture = noise(3, 40, 30).requires_grad_()
-    out = tiled(lambda x: x[:, :2].double(), picture, tile=16, overlap=8)
+    image = noise(3, 40, 30).requires_grad_()
+    out = tiled(lambda x: x[:, :2].double(), image, tile=16, overlap=8)
     assert out.shape == (2, 40, 30) and out.dtype == torch.float64 and not out.requires_grad
     with pytest.raises(AssertionError):
-        tiled(lambda x: x[:, :, 1:], picture, tile=16, overlap=8)
-    assert disagreement([Band(picture)]) == 0
+        tiled(lambda x: x[:, :, 1:], image, tile=16, overlap=8)
+    assert disagreement([Band(image)]) == 0
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_shares_of_tiles_are_the_whole_once(size: tuple[int, int]) -> None:
-    picture = noise(2, *size)
+    image = noise(2, *size)
     for tiling in (Tiling(16, 8, 4), Tiling(12, 5, 3, 2), Tiling(16, 0, 8)):
-        found = torch.zeros_like(picture)
+        found = torch.zeros_like(image)
         for rows, columns, own in tiling.shares(*size):
-            tile = picture[:, rows, columns]
+            tile = image[:, rows, columns]
             found[:, rows, columns][:, own[0], own[1]] += tile[:, own[0], own[1]]
             for part in own:
                 assert part.start % tiling.stride == 0 and (part.stop is None or part.stop % tiling.stride == 0)
-        assert torch.equal(found, picture)
+        assert torch.equal(found, image)

@@ -243,7 +243,7 @@ def test_an_error_while_gathering_ahead_is_not_lost() -> None:
 # Two players.
 
 
-class Pictures(Data):
+class Images(Data):
     def batch(self, indices: torch.Tensor) -> Batch:
         return Batch(torch.rand(len(indices), 1, 8, 8, generator=torch.Generator().manual_seed(int(indices[0]))))
 
@@ -251,24 +251,24 @@ class Pictures(Data):
 def test_a_turn_moves_its_player_and_nobody_else() -> None:
     plan = Plan(Spec(ToyGame, model=Spec(ToyGenerator)), 10, 8, Optim(1e-2))
     with Engine(Execution(tuned=False)) as engine:
-        training = Training(plan, Loader(Pictures(), Order(torch.arange(64), batch=8, seed=0)), engine, 0)
-        critic, generator = training.moves
-        assert (critic.turn.name, generator.turn.name) == ("critic", "generator")
+        training = Training(plan, Loader(Images(), Order(torch.arange(64), batch=8, seed=0)), engine, 0)
+        discriminator, generator = training.moves
+        assert (discriminator.turn.name, generator.turn.name) == ("discriminator", "generator")
 
         def all_of(move: Any) -> list[torch.Tensor]:
             return [*(p.detach().clone() for p in move.parameters), *(v.clone() for v in move.state().values())]
 
         batch = training.loader.at(0)
-        for step, (moving, resting) in enumerate([(critic, generator), (generator, critic)] * 3):
+        for step, (moving, resting) in enumerate([(discriminator, generator), (generator, discriminator)] * 3):
             before, own = all_of(resting), all_of(moving)
             moving(batch, 0.0, 1e-2, step)
             assert all(torch.equal(a, b) for a, b in zip(before, all_of(resting), strict=True))
             assert not all(torch.equal(a, b) for a, b in zip(own, all_of(moving), strict=False))
             assert all(p.grad is not None for p in moving.parameters)
         training.advance()
-        assert set(training.moved) == {"critic", "generator"}
+        assert set(training.moved) == {"discriminator", "generator"}
         training.advance()
-        assert set(training.moved) == {"critic"}, "the generator moves every second step"
+        assert set(training.moved) == {"discriminator"}, "the generator moves every second step"
 
 
 # A run's folder and its lock.
@@ -443,7 +443,7 @@ def test_an_example_without_a_label_counts_with_every_label() -> None:
     """−log Σ_y exp(ELBO(x, y) + log p(y)), with the noise of each class in turn; those with a label keep their own."""
     schema = Schema(Image(4, 4, 1, 2), Label(("a", "b", "c")))
     plan = generative(schema, density="vae", latent=2, width=8, depth=1)
-    with seeds.seeded("unlabelled"):
+    with seeds.seeded("unlabeled"):
         objective = plan.objective.build()
     x = (torch.rand(5, 1, 4, 4, generator=seeds.generator("x")) > 0.5).float()
     y = torch.tensor([0, -1, 2, -1, 1])

@@ -1,4 +1,4 @@
-"""Pictures of pictures: networks of any size, both sides changed alike, and what each player descends."""
+"""Images of images: networks of any size, both sides changed alike, and what each player descends."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from seisei import seeds
 from seisei.batch import Batch
 from seisei.models.translation import Translator
-from seisei.nn.gan.paired_augment import ColourView, PairView, Together
-from seisei.nn.gan.patchgan import PatchCritic
+from seisei.nn.gan.paired_augment import ColorView, PairView, Together
+from seisei.nn.gan.patchgan import PatchDiscriminator
 from seisei.nn.tiling import tiled
 from seisei.nn.unet import AtEachPlace, Enlarging, UNet, extended
 from seisei.objectives.translation import Regression, Sides, Translation, measured
@@ -37,12 +37,12 @@ def pair(count: int = 4, side: int = 16) -> Batch:
 
 def game(**options: Any) -> Translation:
     with seeds.seeded("game"):
-        critic = PatchCritic([4, 16, 16], width=8, layers=1)
-    return Translation(model(), critic, **options)
+        discriminator = PatchDiscriminator([4, 16, 16], width=8, layers=1)
+    return Translation(model(), discriminator, **options)
 
 
 class Answers(nn.Module):
-    """A model that answers with one picture, whatever is given."""
+    """A model that answers with one image, whatever is given."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -57,10 +57,10 @@ class Answers(nn.Module):
 
 @pytest.mark.parametrize("options", [
     {}, {"detail": 6, "blocks": 1}, {"enlarging": "nearest"}, {"skips": False, "blocks": 2}, {"latent": 3},
-    {"dropout": 0.5}, {"normalise": "none"}, {"normalise": "picture", "detail": 4},
+    {"dropout": 0.5}, {"normalize": "none"}, {"normalize": "image", "detail": 4},
 ])  # fmt: skip
 @pytest.mark.parametrize("size", [(16, 16), (13, 19), (1, 1), (3, 40)])
-def test_a_unet_takes_pictures_of_every_size(options: dict[str, Any], size: tuple[int, int]) -> None:
+def test_a_unet_takes_images_of_every_size(options: dict[str, Any], size: tuple[int, int]) -> None:
     net = UNet(2, 5, width=8, depth=2, **options)
     noise = torch.randn(3, net.noise) if net.noise else None
     assert net(torch.rand(3, 2, *size), noise).shape == (3, 5, *size)
@@ -76,14 +76,14 @@ def test_what_stands_beside_is_there_only_with_skips() -> None:
         assert torch.equal(a, b) is not skips
 
 
-def test_a_place_is_normalised_by_itself() -> None:
+def test_a_place_is_normalized_by_itself() -> None:
     norm, x = AtEachPlace(4), torch.randn(2, 4, 5, 5, generator=seeds.generator("places"))
     made = norm(x)
     assert torch.allclose(made.square().mean(1), torch.ones(2, 5, 5), atol=1e-4)
     assert torch.equal(norm(x[:, :, 2:4]), made[:, :, 2:4])
 
 
-def test_a_picture_is_extended_by_its_mirror_or_its_edge() -> None:
+def test_an_image_is_extended_by_its_mirror_or_its_edge() -> None:
     row = torch.arange(5.0).view(1, 1, 1, 5).expand(1, 1, 8, 5)
     assert extended(row, 8)[0, 0, 0].tolist() == [0, 1, 2, 3, 4, 3, 2, 1]
     assert extended(row[..., :1], 4)[0, 0, 0].tolist() == [0, 0, 0, 0]
@@ -105,7 +105,7 @@ def test_dropped_channels_keep_their_mean() -> None:
 
 
 def test_tiles_give_what_the_whole_gives_away_from_borders() -> None:
-    """Maps are normalised place by place: nothing depends on how a picture was cut."""
+    """Maps are normalized place by place: nothing depends on how an image was cut."""
     translator, y = model(detail=4), torch.rand(1, 48, 64, generator=seeds.generator("large"))
     with torch.no_grad():
         whole = translator.translate(y[None])[0]
@@ -116,28 +116,31 @@ def test_tiles_give_what_the_whole_gives_away_from_borders() -> None:
 @pytest.mark.parametrize(("layers", "field"), [(1, 16), (2, 34), (3, 70)])
 def test_the_field_of_a_verdict_is_what_its_gradient_reaches(layers: int, field: int) -> None:
     with seeds.seeded("field"):
-        critic, x = PatchCritic([1, 99, 99], width=4, layers=layers), torch.rand(1, 1, 99, 99, requires_grad=True)
-    verdicts = critic.verdict(critic.features(x)[-1])
+        discriminator, x = (
+            PatchDiscriminator([1, 99, 99], width=4, layers=layers),
+            torch.rand(1, 1, 99, 99, requires_grad=True),
+        )
+    verdicts = discriminator.verdict(discriminator.features(x)[-1])
     middle = verdicts.shape[2] // 2
     (slope,) = torch.autograd.grad(verdicts[0, 0, middle, middle], x)
     reached = slope[0, 0].abs().sum(1).nonzero().flatten()
-    assert critic.field == field == int(reached[-1] - reached[0]) + 1
+    assert discriminator.field == field == int(reached[-1] - reached[0]) + 1
 
 
 # ---- views and changes
 
 
-def test_colours_come_back_from_lightness_and_colour() -> None:
-    view, batch = ColourView(), Batch(torch.rand(2, 3, 6, 6, generator=seeds.generator("colours")))
+def test_colors_come_back_from_lightness_and_color() -> None:
+    view, batch = ColorView(), Batch(torch.rand(2, 3, 6, 6, generator=seeds.generator("colors")))
     given, wanted = view.given(batch), view.wanted(batch)
     assert given.shape[1] == 1 and wanted.shape[1] == 2
     assert torch.allclose(view.whole(given, wanted), batch.x, atol=1e-4)
-    grey = torch.rand(2, 1, 6, 6)
-    seen = view.shown(view.read(grey))
-    assert torch.allclose(seen, grey.expand(-1, 3, -1, -1), atol=1e-4)
-    assert torch.allclose(view.read(grey), view.read(grey.expand(-1, 3, -1, -1)))
+    gray = torch.rand(2, 1, 6, 6)
+    seen = view.shown(view.read(gray))
+    assert torch.allclose(seen, gray.expand(-1, 3, -1, -1), atol=1e-4)
+    assert torch.allclose(view.read(gray), view.read(gray.expand(-1, 3, -1, -1)))
     assert torch.equal(view.read(batch.x), given)
-    primaries = torch.eye(3).view(3, 3, 1, 1)  # as far from grey as colours are
+    primaries = torch.eye(3).view(3, 3, 1, 1)  # as far from gray as colors are
     least, most = (view.made(torch.full((1,), size)) for size in (-1e3, 1e3))
     far = view.wanted(Batch(torch.cat([primaries, 1 - primaries])))
     assert bool((far > least).all() and (far < most).all())
@@ -186,7 +189,7 @@ def test_the_regression_alone_ends_at_the_median() -> None:
     assert float(objective.model.answer(batch.y)[0].detach()) > 0.99
 
 
-def test_without_a_critic_s_part_the_generator_descends_the_distance_alone() -> None:
+def test_without_a_discriminator_s_part_the_generator_descends_the_distance_alone() -> None:
     objective, batch = game(adversarial=0.0, regression=7.0), pair()
     loss = objective.generator_loss(batch, 0.0)
     apart = (objective.model.answer(batch.y) - batch.x).abs().mean()
@@ -199,8 +202,8 @@ def test_the_generator_s_terms_add_up() -> None:
     parts = loss.parts
     assert torch.isclose(loss.total, 3 * parts["L1"] + 2 * parts["adversarial"] + 5 * parts["features"])
     answer = objective.model.answer(batch.y)
-    f, made = objective.critic.judged(torch.cat([batch.y, answer], 1))
-    _, real = objective.critic.judged(torch.cat([batch.y, batch.x], 1))
+    f, made = objective.discriminator.judged(torch.cat([batch.y, answer], 1))
+    _, real = objective.discriminator.judged(torch.cat([batch.y, batch.x], 1))
     assert torch.isclose(parts["adversarial"], nn.functional.softplus(-f).mean())
     assert torch.isclose(parts["features"], sum((a - b).abs().mean() for a, b in zip(real, made, strict=True)))
 
@@ -208,7 +211,7 @@ def test_the_generator_s_terms_add_up() -> None:
 def test_penalties_are_half_their_weight_times_the_squared_slope_of_a_patch() -> None:
     plain, batch = game(), pair()
     weighted = game(on_real=0.6, on_drawn=0.2)
-    a, b = (objective.critic_loss(batch, 0.0) for objective in (plain, weighted))
+    a, b = (objective.discriminator_loss(batch, 0.0) for objective in (plain, weighted))
     real, drawn = (b.parts[name].square() for name in ("slope at real", "slope at drawn"))
     assert torch.isclose(b.total - a.total, 0.3 * real + 0.1 * drawn)
 
@@ -230,7 +233,7 @@ def test_the_kept_answer_has_the_gradient_of_a_fresh_one() -> None:
         objective, batch = game(matching=1.0), pair()
         if again:
             objective.model.requires_grad_(False)
-            objective.critic_loss(batch, 0.0)
+            objective.discriminator_loss(batch, 0.0)
             objective.model.requires_grad_(True)
         objective.generator_loss(batch, 0.0).total.backward()
         slopes.append([p.grad for p in objective.model.parameters()])
@@ -243,10 +246,10 @@ def test_a_twin_moves_by_the_regression_alone() -> None:
     assert turn.name == "twin" and turn.player is objective.twin
     loss = turn.loss(batch, 0.0)
     assert torch.isclose(loss.total, 2 * (objective.twin.answer(batch.y) - batch.x).abs().mean())
-    before = copy.deepcopy(objective.critic.state_dict())
+    before = copy.deepcopy(objective.discriminator.state_dict())
     loss.total.backward()
-    assert all(p.grad is None for p in objective.critic.parameters())
-    assert all(torch.equal(v, before[k]) for k, v in objective.critic.state_dict().items())
+    assert all(p.grad is None for p in objective.discriminator.parameters())
+    assert all(torch.equal(v, before[k]) for k, v in objective.discriminator.state_dict().items())
 
 
 def test_pairs_that_are_looked_at_are_not_changed() -> None:
@@ -271,7 +274,7 @@ def test_heed_is_nothing_where_the_answer_is_always_the_same_and_one_where_it_is
     assert measured([Sides(batch.y, batch.x, truth)], [truth.roll(1, 0)])["heed"] == 1
 
 
-def test_a_critic_that_runs_ahead_is_countered_until_it_is_slow() -> None:
+def test_a_discriminator_that_runs_ahead_is_countered_until_it_is_slow() -> None:
     objective = game()
     assert objective.counter("known") is None
     done = [objective.counter("unsteady") for _ in range(12)]

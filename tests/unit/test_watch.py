@@ -41,12 +41,12 @@ def checks(losses: list[float], kl: list[float], active: int) -> Events:
 
 
 def rounds(told: list[float], norms: list[float] | None = None, sure: float = 0.6) -> Events:
-    """Two lines a round, of critic and generator."""
+    """Two lines a round, of discriminator and generator."""
     lines: Events = []
     for i, share in enumerate(told):
         when = {"event": "train", "step": EACH * (i + 1), "t": (i + 1) / len(told), "loss": 0.7, "waiting": 0.0}
         parts = {"told apart": share, "D(x)": sure, "D(G(z))": 1 - sure}
-        lines.append({**when, "turn": "critic", "parts": parts, "gradient_norm": 1.0})
+        lines.append({**when, "turn": "discriminator", "parts": parts, "gradient_norm": 1.0})
         lines.append({**when, "turn": "generator", "parts": {}, "gradient_norm": norms[i] if norms else 1.0})
     return lines
 
@@ -100,12 +100,12 @@ def coded(used: list[float], expected: float = 1.0, heard: list[float] | None = 
     ]
 
 
-def answered(heed: list[float], chequered: float = 1.1, colour: float = 0.9) -> Events:
-    """Validations of pictures of pictures."""
+def answered(heed: list[float], chequered: float = 1.1, color: float = 0.9) -> Events:
+    """Validations of images of images."""
     return [
         {
             "event": "validation", "step": EACH * (i + 1), "t": (i + 1) / len(heed),
-            "scores": {"heed": share, "chequered": chequered, "colour": colour, "L1": 0.1},
+            "scores": {"heed": share, "chequered": chequered, "color": color, "L1": 0.1},
         }
         for i, share in enumerate(heed)
     ]  # fmt: skip
@@ -130,7 +130,7 @@ HEALTHY = {
     "a rise while the KL term comes in": train([100, 60, 50, 48, 50, 52, 54, 55, 55, 54, 53, 52, 51, 50]),
     "sweeps that leave an overfitted start": [{**e, "swept": True} for e in train([-190, -90, -85, *[-84.0] * 12])],
     "a game in balance": rounds([0.8] * 40) + looks([0.78] * 5, [0.8] * 5),
-    "a critic ahead, not sure": rounds([0.995] * 40, sure=0.8),
+    "a discriminator ahead, not sure": rounds([0.995] * 40, sure=0.8),
     "a generator that has arrived": rounds([0.5] * 40, [1.0] * 20 + [1e-5] * 20),
     "alike at the start, as all are": looks([0.9] * 20, [0.01, 0.1, *[0.6] * 18]),
     "codes that start few": coded([0.1, *[0.97] * 9]),
@@ -154,15 +154,15 @@ BROKEN = {
     "unused latent dimensions": (checks([90, 80, 79, 78, 78, 77, 77, 77], [0.9, *[0.001] * 8], 1), 7),
     "divergence": (train(FALLING[:15]) + [{"event": "skipped", "step": 16, "term": "kl"}], 16),
     "starving data pipeline": (train(FALLING, 0.5), 10),
-    "critic wins": (rounds([0.9] * 5 + [1.0] * 15, sure=0.99), 2 * 14 - 1),
+    "discriminator wins": (rounds([0.9] * 5 + [1.0] * 15, sure=0.99), 2 * 14 - 1),
     "starved generator": (rounds([0.98] * 40, [1.0] * 20 + [1e-5] * 20, sure=0.9), 2 * 30),
     "mode collapse": (looks([0.8] * 10, [0.7] * 4 + [0.05] * 6), 7),
-    "copying critic": (looks([0.8] * 10, [0.8] * 10, known=[0.5] * 5 + [0.9] * 5), 8),
+    "copying discriminator": (looks([0.8] * 10, [0.8] * 10, known=[0.5] * 5 + [0.9] * 5), 8),
     "codebook collapse": (coded([0.9, 0.4, 0.1, 0.02, 0.02, 0.02]), 6),
     "silent grid": (coded([0.97] * 10, heard=[1.0001, 30.0]), 6),
     "ignored input": (answered([0.5, *[0.1] * 9]), 4),
     "chequered answers": (answered([0.8] * 10, chequered=2.5), 4),
-    "colour collapse": (answered([0.8] * 10, colour=0.2), 4),
+    "color collapse": (answered([0.8] * 10, color=0.2), 4),
     "checkerboard artifacts": (sheets([1.5] * 10, [8.0] * 10), 3),
     "overfitting": (checks([90, 60, 50, 45, 46, 50, 56, 60, 66], [0.8] * 8, 8), 7),
 }
@@ -232,7 +232,7 @@ def test_nothing_is_said_of_a_training_of_a_few_steps(rule: str, steps: int) -> 
 
 OPTIONS: dict[str, Any] = {
     "penalty": 0.1, "loss": "relativistic", "learning_rate": 1e-3, "augment": 0.2, "steps": 1000, "free_bits": 0.1,
-    "warmup": 0.3, "beta": 1.0, "importance": 1, "latent": 9, "quantiser": "averaged", "codes": 512,
+    "warmup": 0.3, "beta": 1.0, "importance": 1, "latent": 9, "quantizer": "averaged", "codes": 512,
     "regression": 100.0, "dropout": 0.1, "width": 64, "size": 32,
 }  # fmt: skip
 

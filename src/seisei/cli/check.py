@@ -16,7 +16,7 @@ def check(path: str, *, seed: int = 0, json: bool = False, **options: Any) -> No
     Everything is read once; what is broken is named. Nothing is written.
 
     Arguments:
-        path: A folder of pictures, a table, a .txt file, a .npz, .npy or idx file, digits, or hub:owner/name.
+        path: A folder of images, a table, a .txt file, a .npz, .npy or idx file, digits, or hub:owner/name.
         seed: Of the division into parts.
         json: Print the report as JSON.
         options: how data are read.
@@ -60,7 +60,7 @@ def check_rows(found: dict[str, Any]) -> list[tuple[str, list[str]]]:
         (f"{found['noun']}s", f"{found['kept']:,} of {found['total']:,}" if skipped else f"{found['kept']:,}"),
         *own.before,
         ("classes", _classes(found["classes"])),
-        ("unlabelled", f"{found['unlabelled']:,}" if found["classes"] and found["unlabelled"] else ""),
+        ("unlabeled", f"{found['unlabeled']:,}" if found["classes"] and found["unlabeled"] else ""),
         ("parts", _counted(found["splits"]) + given),
         ("duplicates", f"{found['duplicates']:,}" if found["duplicates"] else "none"),
         ("", f"{leaks:,} lie in several parts" if leaks else ""),
@@ -78,9 +78,9 @@ class Own(NamedTuple):
     after: list[tuple[str, str | list[str]]]
 
 
-def _of_pictures(found: dict[str, Any]) -> Own:
+def _of_images(found: dict[str, Any]) -> Own:
     image = found["image"]
-    colour = {1: "grey", 3: "colour"}.get(image["channels"], f"{image['channels']} channels")
+    color = {1: "gray", 3: "color"}.get(image["channels"], f"{image['channels']} channels")
     sizes = ", ".join(f"{s.replace('x', '×')} ({n:,})" for s, n in list(found["sizes"].items())[:8])
     if found["different_sizes"] > 8:
         sizes += f" and {found['different_sizes'] - 8:,} more"
@@ -88,7 +88,7 @@ def _of_pictures(found: dict[str, Any]) -> Own:
     before: list[tuple[str, str | list[str]]] = [
         ("sizes", sizes),
         ("modes", _counted(found["modes"])),
-        ("used as", f"{image['width']}×{image['height']} {colour}, {levels} ({found.get('size_rule', '')})"),
+        ("used as", f"{image['width']}×{image['height']} {color}, {levels} ({found.get('size_rule', '')})"),
         ("captions", f"{found['captions']:,}" if found["captions"] else ""),
     ]
     after: list[tuple[str, str | list[str]]] = [
@@ -122,7 +122,7 @@ def _column(column: dict[str, Any], found: dict[str, Any]) -> str:
 
 
 # By what an example is called.
-OWN_ROWS: dict[str, Callable[[dict[str, Any]], Own]] = {"picture": _of_pictures, "row": _of_rows, "text": _of_texts}
+OWN_ROWS: dict[str, Callable[[dict[str, Any]], Own]] = {"image": _of_images, "row": _of_rows, "text": _of_texts}
 MOST_COLUMNS = 60
 
 

@@ -27,9 +27,9 @@ class Codes:
 
     Arguments:
         z: float32 (N, L), or whole numbers (N, T).
-        names: of the pictures.
+        names: of the images.
         model: SHA-256 of the weights that made them, None where the file does not say.
-        labels: of the pictures, where the model is conditional.
+        labels: of the images, where the model is conditional.
     """
 
     z: NDArray[np.float32] | NDArray[np.int64]

@@ -19,7 +19,7 @@ from seisei.cli.signature import Command, dashed
 from seisei.errors import SeiseiError, UserError, did_you_mean, nearest
 from seisei.spec import checked
 
-# Faults of pictures and checkpoints are found by parts that serve every verb; each verb has its own numbers for them.
+# Faults of images and checkpoints are found by parts that serve every verb; each verb has its own numbers for them.
 _READ = {
     "01": "09",
     "02": "14",

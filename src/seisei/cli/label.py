@@ -35,22 +35,22 @@ def predict(
     overwrite: bool = False,
     json: bool = False,
 ) -> None:
-    """The class of rows or pictures.
+    """The class of rows or images.
 
     Cells that are missing are left out by a generative model, exactly; other models know that they are missing.
 
     Arguments:
         run: A run's folder, or the beginning of its name under runs/.
-        input: A table, a picture, a folder, or any data that `train` reads.
+        input: A table, an image, a folder, or any data that `train` reads.
         proba: The probability of every class too, where the model gives it.
         top: The likeliest classes instead of one, so many.
         reject: Give no label where the model is less sure than this.
         unseen: What to do with a category that training had none of: refuse it, or take it as missing.
         seed: Of the noise, for a density that is only bounded.
         output: A .csv or .parquet file with a line for each example.
-        resize: How to fit pictures of another size; by default as in training.
-        convert: Turn colour into grey where the model knows grey only.
-        max_pixels: A picture that declares more is refused.
+        resize: How to fit images of another size; by default as in training.
+        convert: Turn color into gray where the model knows gray only.
+        max_pixels: An image that declares more is refused.
         overwrite: Replace what is there.
         json: Print everything as JSON.
     """
@@ -105,7 +105,7 @@ def compare(
     """Set classifiers side by side.
 
     One table and one page: scores, calibration, accuracy with values missing, learning curves, the separating surface,
-    p(y | x) and p(x | y) as pictures, samples.
+    p(y | x) and p(x | y) as images, samples.
 
     Arguments:
         runs: Two or more runs of the same data: folders, or the beginnings of their names under runs/.

@@ -35,7 +35,7 @@ ABOUT = """Train a generative model on your own data, and put it to use.
 
   seisei check photos/                  what is in there, and what suits it
   seisei train vae photos/ --latent 64  a run with samples, scores, a report
-  seisei sample RUN -n 64 --seed 1      a grid of new pictures
+  seisei sample RUN -n 64 --seed 1      a grid of new images
 """
 GROUPS: dict[str, dict[str, Callable[..., None]]] = {
     "Train": {"check": check.check, "train": train.train, "resume": train.resume},
@@ -186,7 +186,7 @@ def _recipe_argument(recipe: str | None = None, data: str | None = None, *, list
 
     Arguments:
         recipe: One of those above.
-        data: A folder of pictures, a .npz, .npy, .parquet or idx file, digits, or hub:owner/name.
+        data: A folder of images, a .npz, .npy, .parquet or idx file, digits, or hub:owner/name.
         list: List the recipes.
     """
 

@@ -31,15 +31,15 @@ def encode(
     overwrite: bool = False,
     json: bool = False,
 ) -> None:
-    """Write the latent of every picture to a file, or its codes, and what they cost.
+    """Write the latent of every image to a file, or its codes, and what they cost.
 
     Arguments:
         run: A run's folder, or the beginning of its name under runs/.
-        input: A picture, a folder, or any data that `train` reads.
+        input: An image, a folder, or any data that `train` reads.
         output: A .npz, .csv or .parquet file; by default a .npz file in the folder out of the run.
-        resize: How to fit pictures of another size; by default as in training.
-        convert: Turn colour into grey where the model knows grey only.
-        max_pixels: A picture that declares more is refused.
+        resize: How to fit images of another size; by default as in training.
+        convert: Turn color into gray where the model knows gray only.
+        max_pixels: An image that declares more is refused.
         overwrite: Replace what is there.
         json: Print the path as JSON.
     """
@@ -49,7 +49,7 @@ def encode(
     found = codes.Codes(loaded.pipeline.encode(data), data.names, loaded.pipeline.digest, _labels(loaded, data))
     say(place.write(codes.to_bytes(found, place.path.suffix.lower())), json)
     if loaded.pipeline.bits is not None and not json:
-        echo(f"{found.z.shape[1]:,} codes a picture, {loaded.pipeline.bits:,.0f} bits")
+        echo(f"{found.z.shape[1]:,} codes an image, {loaded.pipeline.bits:,.0f} bits")
 
 
 def score(
@@ -66,21 +66,21 @@ def score(
     overwrite: bool = False,
     json: bool = False,
 ) -> None:
-    """How likely pictures, rows or texts are under the model: outliers stand out.
+    """How likely images, rows or texts are under the model: outliers stand out.
 
     The log-likelihood of each, or a bound on it, in nats, and in bits per dimension where these mean something. A
     generative classifier gives log p(x), and log p(x, y) where the input holds labels.
 
     Arguments:
         run: A run's folder, or the beginning of its name under runs/.
-        input: A picture, a folder, or any data that `train` reads.
+        input: An image, a folder, or any data that `train` reads.
         samples: Importance samples K behind each: more give a tighter bound, and take longer.
         seed: Of the noise.
         unseen: What to do with a category that training had none of: refuse it, or take it as missing.
         output: A .csv file with a line for each.
-        resize: How to fit pictures of another size; by default as in training.
-        convert: Turn colour into grey where the model knows grey only.
-        max_pixels: A picture that declares more is refused.
+        resize: How to fit images of another size; by default as in training.
+        convert: Turn color into gray where the model knows gray only.
+        max_pixels: An image that declares more is refused.
         overwrite: Replace what is there.
         json: Print every score as JSON.
     """
@@ -142,7 +142,7 @@ def evaluate(
     save: bool = False,
     json: bool = False,
 ) -> None:
-    """The scores of a model on held-out pictures.
+    """The scores of a model on held-out images.
 
     Nothing is written without --save.
 
@@ -151,10 +151,10 @@ def evaluate(
         data: Other data than those of the run.
         split: The part of the data; by default test, or validation where test is empty.
         samples: Importance samples behind each likelihood.
-        most: Pictures looked at, at most.
+        most: Images looked at, at most.
         seed: Of the noise.
         thorough: Of a conditional model, train a classifier on what it draws too, and see how often that is right.
-        inception: The weights of Inception-v3, a .safetensors file: drawn pictures are compared in its features.
+        inception: The weights of Inception-v3, a .safetensors file: drawn images are compared in its features.
         save: Keep the scores with the run, and write its report anew.
         json: Print the scores as JSON.
     """

@@ -33,7 +33,7 @@ def data_options(
     ignore: list[str] | None = None,
     categorical: list[str] | None = None,
     missing: list[str] | None = None,
-    unlabelled: str | None = None,
+    unlabeled: str | None = None,
     conditions: list[str] | None = None,
     window: Annotated[int, Range(ge=2, le=1 << 16)] | None = None,
     pairs: Literal["found", "beside", "folders", "columns"] | None = None,
@@ -48,31 +48,31 @@ def data_options(
 
     Arguments:
         source: What the data are, where it should not be guessed.
-        column: The column of a parquet file that holds the pictures.
-        size: Side of a picture in pixels; by default that of the data, or a power of two near it.
-        channels: 1 for grey, 3 for colour; by default what the data are.
-        fit: How pictures of another size are made to fit; crop by default.
-        validation: Share of the pictures or rows held out to watch training.
-        test: Share of the pictures or rows held out for scores.
-        skip_bad: How many faulty pictures are left out: a number or a share such as 1%; 0.1% and at most 10 by default.
-        max_pixels: A picture that declares more is refused.
-        frames: Take the first picture of an animation, instead of refusing it.
-        min_size: A picture with a shorter side is refused.
+        column: The column of a parquet file that holds the images.
+        size: Side of an image in pixels; by default that of the data, or a power of two near it.
+        channels: 1 for gray, 3 for color; by default what the data are.
+        fit: How images of another size are made to fit; crop by default.
+        validation: Share of the images or rows held out to watch training.
+        test: Share of the images or rows held out for scores.
+        skip_bad: How many faulty images are left out: a number or a share such as 1%; 0.1% and at most 10 by default.
+        max_pixels: An image that declares more is refused.
+        frames: Take the first image of an animation, instead of refusing it.
+        min_size: An image with a shorter side is refused.
         follow_outside: Follow links that lead out of the data folder.
-        memory: Megabytes that pictures may take before they are kept in a file.
+        memory: Megabytes that images may take before they are kept in a file.
         target: The column of a table that tells the class of each row.
         ignore: A column of a table to leave out. Repeatable.
         categorical: A column of a table whose numbers are names. Repeatable.
         missing: A word that stands for an empty cell of a table, as -999 may. Repeatable.
         conditions: A column of a table, or of a folder's metadata.csv, that cgan or a prior is told. Repeatable.
-        unlabelled: own learns from rows without a class too, or the path of a table of such rows.
-        pairs: How pictures are paired: A beside B, in two folders, in two columns of a table, or as found.
+        unlabeled: own learns from rows without a class too, or the path of a table of such rows.
+        pairs: How images are paired: A beside B, in two folders, in two columns of a table, or as found.
         direction: Which side of a pair is given, and which is made of it.
         column_a: The column of a table that holds side A.
         column_b: The column of a table that holds side B.
-        bits: 8 brings pictures of 16 bits or floating point to 8 bits, where a side has several depths.
-        style: Pictures in the styles to learn, a folder: each is put beside some of the pictures.
-        label_map: Each colour of the side that is given stands for a class.
+        bits: 8 brings images of 16 bits or floating point to 8 bits, where a side has several depths.
+        style: Images in the styles to learn, a folder: each is put beside some of the images.
+        label_map: Each color of the side that is given stands for a class.
         window: Cut running text into examples of so many bytes; by default every line of a .txt file is one.
     """
 

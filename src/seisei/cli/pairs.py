@@ -1,4 +1,4 @@
-"""`translate`: of pictures of any size other pictures, under the same names."""
+"""`translate`: of images of any size other images, under the same names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from seisei.data.images.native_images import Originals
     from seisei.modalities.image_io import DecodedImage
 
-# Neighbouring tiles that are farther apart than this, of the range of values, may show.
+# Neighboring tiles that are farther apart than this, of the range of values, may show.
 APART = 0.05
 
 
@@ -36,21 +36,21 @@ def translate(
     overwrite: bool = False,
     json: bool = False,
 ) -> None:
-    """Make of pictures what the model learned to make of such.
+    """Make of images what the model learned to make of such.
 
-    Pictures of any size, each under its own name, in its own format and as deep as it is.
+    Images of any size, each under its own name, in its own format and as deep as it is.
 
     Arguments:
         run: A run's folder, or the beginning of its name under runs/.
-        input: A picture, a folder, or any pictures that `train` reads.
-        n: Answers to each picture, of a model that was trained with --noise.
+        input: An image, a folder, or any images that `train` reads.
+        n: Answers to each image, of a model that was trained with --noise.
         seed: Of the noise; the same seed gives the same answers.
-        tile: Side of the tiles that a large picture is made by, in pixels; by default 512.
-        overlap: Pixels that neighbouring tiles share, and that are blended; by default a quarter of a tile.
-        convert: Turn colour into grey where the model knows grey only.
-        max_pixels: A picture that declares more is refused.
+        tile: Side of the tiles that a large image is made by, in pixels; by default 512.
+        overlap: Pixels that neighboring tiles share, and that are blended; by default a quarter of a tile.
+        convert: Turn color into gray where the model knows gray only.
+        max_pixels: An image that declares more is refused.
         compare: A folder with the truths, under the same names, to say how far the answers are from them.
-        output: The folder, or for a single picture the file; by default a folder in the folder out of the run.
+        output: The folder, or for a single image the file; by default a folder in the folder out of the run.
         overwrite: Replace what is there.
         json: Print the path as JSON.
     """
@@ -79,16 +79,16 @@ def translate(
         from seisei.evaluation.translation import compared
         from seisei.modalities.image_io import encoded
 
-        for name, picture in given:
-            opaque.extend(transparent(name, picture.conversions))
+        for name, image in given:
+            opaque.extend(transparent(name, image.conversions))
             for number in range(n):
                 answer = loaded.pipeline.translate(
-                    picture, name, seed=seed, number=number, convert=convert, tile=tile, overlap=overlap
+                    image, name, seed=seed, number=number, convert=convert, tile=tile, overlap=overlap
                 )
                 apart.append((name, answer.disagreement))
                 if truth_of and number == 0:
                     told.append(compared(answer.pixels, truth_of[name]().pixels, name))
-                file = encoded(answer.pixels, picture.original, marks)
+                file = encoded(answer.pixels, image.original, marks)
                 base = _base(name)
                 yield f"{base}-{number + 1}{file.suffix}" if n > 1 else f"{base}{file.suffix}", file.content
 
@@ -96,19 +96,19 @@ def translate(
     tell(*opaque[:5], *([f"note: … and {len(opaque) - 5:,} more"] if len(opaque) > 5 else [])) if opaque else None
     far = [(name, by) for name, by in apart if by > APART]
     for name, by in far[:5]:
-        tell(f"note: {name}: neighbouring tiles differ by {by:.1%} of the range of values; raise --tile")
+        tell(f"note: {name}: neighboring tiles differ by {by:.1%} of the range of values; raise --tile")
     _say(path, told, len(apart), json)
 
 
 def _base(name: str) -> Path:
-    """Where below the folder of results a picture goes, without its suffix."""
+    """Where below the folder of results an image goes, without its suffix."""
     path = Path(name.replace(":", "-"))
     outside = path.is_absolute() or ".." in path.parts
     return Path(path.stem) if outside else path.with_suffix("")
 
 
 def _one(place: Target, files: Iterator[tuple[str, bytes]]) -> Path:
-    """A single picture, as the file that was named."""
+    """A single image, as the file that was named."""
     name, content = next(files)
     if Path(name).suffix.lower() != place.path.suffix.lower():
         problem = f"{place.path.suffix} is not the format of the answer, wanted {Path(name).suffix}"
@@ -122,7 +122,7 @@ def _alike(name: str) -> str:
 
 
 def _truths(truths: Originals, names: list[str]) -> dict[str, Callable[[], DecodedImage]]:
-    """What reads the truth of each picture: the one of its name, the suffix aside."""
+    """What reads the truth of each image: the one of its name, the suffix aside."""
     there = {_alike(name): index for index, name in enumerate(truths.names)}
     found: dict[str, Callable[[], DecodedImage]] = {}
     for name in names:
@@ -136,8 +136,8 @@ def _truths(truths: Originals, names: list[str]) -> dict[str, Callable[[], Decod
 def _say(path: Path, told: list[dict[str, float]], count: int, json: bool) -> None:
     means = {key: sum(one[key] for one in told) / len(told) for key in told[0]} if told else {}
     if json:
-        echo_json({"path": str(path), "pictures": count, **means})
+        echo_json({"path": str(path), "images": count, **means})
         return
     echo(path)
     for key, value in means.items():
-        echo(f"  {key}  {value:.4g}, the mean over {len(told):,} pictures")
+        echo(f"  {key}  {value:.4g}, the mean over {len(told):,} images")

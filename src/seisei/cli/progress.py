@@ -95,8 +95,8 @@ class Display:
 
     def _reading(self, event: Event) -> None:
         done, total = event["done"], event["total"]
-        self._going_on("reading pictures", done, total)
-        self._show(f"reading {done:,} of {total:,} pictures", done, total, "")
+        self._going_on("reading images", done, total)
+        self._show(f"reading {done:,} of {total:,} images", done, total, "")
 
     def _begin(self, event: Event) -> None:
         self.first, self.step, self.steps = event["step"], event["step"], event["steps"]
@@ -281,8 +281,8 @@ def form(report: dict[str, Any]) -> str:
     if report.get("noun") == "text":
         return f"texts of at most {report['longest']:,} bytes"
     image = report["image"]
-    colour = {1: "grey", 3: "colour"}.get(image["channels"], f"{image['channels']} channels")
-    return f"pictures, {image['width']}×{image['height']} {colour}"
+    color = {1: "gray", 3: "color"}.get(image["channels"], f"{image['channels']} channels")
+    return f"images, {image['width']}×{image['height']} {color}"
 
 
 def losses(event: Event) -> str:

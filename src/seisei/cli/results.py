@@ -1,4 +1,4 @@
-"""What the verbs of a trained model share: loading it, and turning pictures into files."""
+"""What the verbs of a trained model share: loading it, and turning images into files."""
 
 from __future__ import annotations
 
@@ -33,40 +33,40 @@ def out(run: Run, name: str) -> Path:
 
 
 def origin(run: Run) -> dict[str, str]:
-    """What a picture says of the model that made it."""
+    """What an image says of the model that made it."""
     import seisei
 
     return {"Software": f"seisei {seisei.__version__}", "model": run.pipeline.digest, "run": run.path.name}
 
 
-def sheet(pictures: list[Any], columns: int | None, marks: dict[str, str]) -> bytes:
+def sheet(images: list[Any], columns: int | None, marks: dict[str, str]) -> bytes:
     """A grid as PNG, with what made it inside."""
     from seisei.modalities.image_io import png_bytes
     from seisei.modalities.pixels import grid
 
-    return png_bytes(grid(pictures, columns), {k: v for k, v in marks.items() if v})
+    return png_bytes(grid(images, columns), {k: v for k, v in marks.items() if v})
 
 
-def pngs(names: list[str], pictures: list[Any], marks: dict[str, str]) -> list[tuple[str, bytes]]:
-    """A PNG for each picture, by name."""
+def pngs(names: list[str], images: list[Any], marks: dict[str, str]) -> list[tuple[str, bytes]]:
+    """A PNG for each image, by name."""
     from seisei.modalities.image_io import png_bytes
     from seisei.modalities.pixels import shown
 
     return [
         (name, png_bytes(shown(p), {k: v for k, v in marks.items() if v}))
-        for name, p in zip(names, pictures, strict=True)
+        for name, p in zip(names, images, strict=True)
     ]
 
 
 def file_names(names: list[str]) -> list[str]:
-    """A PNG's name for each picture: its own, below the folder, and unlike the others."""
+    """A PNG's name for each image: its own, below the folder, and unlike the others."""
     found: list[str] = []
     taken: set[str] = set()
     for name in names:
         path = Path(name.replace(":", "-")).with_suffix("")
-        # A picture that was given by itself, wherever it lies, has no folder of its own among the results.
+        # An image that was given by itself, wherever it lies, has no folder of its own among the results.
         parts = [path.name] if path.is_absolute() else [part for part in path.parts if part not in ("..", ".")]
-        base = "/".join(parts) or "picture"
+        base = "/".join(parts) or "image"
         tried, count = base, 1
         while tried.casefold() in taken:
             count += 1

@@ -1,6 +1,6 @@
-"""`stylize`: a picture in the style of another one.
+"""`stylize`: an image in the style of another one.
 
-By a network that was trained for any style, in one pass, or by descending on the picture's pixels, which takes
+By a network that was trained for any style, in one pass, or by descending on the image's pixels, which takes
 minutes and needs no training of its own.
 """
 
@@ -46,26 +46,26 @@ def stylize(
     overwrite: bool = False,
     json: bool = False,
 ) -> None:
-    """Paint a picture in the style of another one.
+    """Paint an image in the style of another one.
 
     As in: seisei stylize photo.jpg painting.jpg --run RUN -o out.jpg
-    By a run of stylize in one pass, at any size; without a run by descending on the picture's pixels, untrained.
+    By a run of stylize in one pass, at any size; without a run by descending on the image's pixels, untrained.
 
     Arguments:
-        content: A picture: what is painted.
-        style: A picture: how it is painted.
+        content: An image: what is painted.
+        style: An image: how it is painted.
         run: A run of stylize, or the beginning of its name under runs/.
         features: What styles are told by: a run with a convolutional encoder, or VGG-19's weights in .safetensors; by
             default a bank of random filters.
         engine: feedforward is --run's network; optimize descends on pixels, with the features of either.
         strength: How much of the style: 0 for none, 1 for all of it.
-        keep_color: The content's colours stay: the style brings its textures alone.
+        keep_color: The content's colors stay: the style brings its textures alone.
         size: Shrink the content to this longer side; optimize does to 512 by default.
         steps: Rounds of optimize; 100 by default.
         style_weight: Of optimize, the style against the content; 10 by default.
         smoothness: Of optimize, against specks: weight of the total variation, 1 by default.
         seed: Let optimize begin with noise of this seed, instead of the content.
-        max_pixels: A picture that declares more is refused.
+        max_pixels: An image that declares more is refused.
         output: The file, .png, .jpg, .webp or .tif; by default a .png in the run's folder out, or here.
         overwrite: Replace what is there.
         json: Print the path, and how far it went, as JSON.
@@ -86,7 +86,7 @@ def stylize(
     default = Path(name) if loaded is None else out(loaded, name)
     place = target(output, default, suffixes=tuple(FORMS), overwrite=overwrite)
     longest = size or (LONGEST if chosen == "optimize" else None)
-    x, y = _pictures(content, style, longest, max_pixels, said=size is not None)
+    x, y = _images(content, style, longest, max_pixels, said=size is not None)
 
     from seisei.evaluation import style_transfer as styles
     from seisei.modalities.image_io import Original, encoded
@@ -98,7 +98,7 @@ def stylize(
     else:
         source = None if features is None else _source(features)
         known = styles.features_of(source if loaded is None else loaded.path)
-        painted = styles.optimised(
+        painted = styles.optimized(
             known, x, y, strength=strength, keep_color=keep_color, seed=seed, steps=STEPS if steps is None else steps,
             weight=WEIGHT if style_weight is None else style_weight,
             smoothness=SMOOTHNESS if smoothness is None else smoothness, told=_progress,
@@ -128,19 +128,19 @@ def _source(given: str) -> str | Path:
     return given if is_weights(given) else find_run(given)
 
 
-def _pictures(content: str, style: str, longest: int | None, max_pixels: int, *, said: bool) -> tuple[Pixels, Pixels]:
-    """Both pictures; the style's no larger than the content's, so that its textures fit."""
+def _images(content: str, style: str, longest: int | None, max_pixels: int, *, said: bool) -> tuple[Pixels, Pixels]:
+    """Both images; the style's no larger than the content's, so that its textures fit."""
     from seisei.evaluation.style_transfer import shrunk
-    from seisei.modalities.image_io import read_picture
+    from seisei.modalities.image_io import read_image
 
     if not Path(content).exists():
         raise UserError("E-*-09", content, "no such file", "check the path")
-    read = read_picture(content, where=content, max_pixels=max_pixels)
+    read = read_image(content, where=content, max_pixels=max_pixels)
     x = read.pixels
     for note in transparent(content, read.conversions):
         tell(note)
     try:
-        y = read_picture(style, where=style, max_pixels=max_pixels).pixels
+        y = read_image(style, where=style, max_pixels=max_pixels).pixels
     except UserError as error:
         raise UserError("E-TRL-24", style, error.problem, error.remedy.partition(" or pass ")[0]) from error
     small = x if longest is None else shrunk(x, longest)
@@ -165,5 +165,5 @@ def _say(path: Path, painted: Painted, engine: str, json: bool) -> None:
         echo_json({"path": str(path), "engine": engine, **told})
         return
     echo(path)
-    echo(f"  style distance    {painted.style:.3f}  of the content picture's, lower is nearer")
+    echo(f"  style distance    {painted.style:.3f}  of the content image's, lower is nearer")
     echo(f"  content distance  {painted.content:.3f}  0 for its form, 1 for nothing of it")

@@ -27,7 +27,7 @@ def data_argument(data: str) -> None:
     """Where the data are.
 
     Arguments:
-        data: A folder of pictures, a table, a .txt file, a .npz, .npy or idx file, digits, or hub:owner/name.
+        data: A folder of images, a table, a .txt file, a .npz, .npy or idx file, digits, or hub:owner/name.
     """
 
 
@@ -134,7 +134,7 @@ def summary(run: Run) -> list[str]:
     commands = {
         "sample": f"seisei sample {here} -n 64 --seed 1",
         "interpolate": f"seisei interpolate {here} --from 3 --to 7",
-        "translate": f"seisei translate {here} PICTURES",
+        "translate": f"seisei translate {here} IMAGES",
         "stylize": f"seisei stylize CONTENT STYLE --run {here}",
     }
     given = quoted(run.recipe["data"]["path"] or "INPUT")
@@ -165,7 +165,7 @@ def score_lines(found: dict[str, Any]) -> list[str]:
             )
         )
     widths = [max(len(row[i]) for row in rows) for i in range(2)] if rows else []
-    noun = found.get("noun", "picture") + "s" * (found["examples"] != 1)
+    noun = found.get("noun", "image") + "s" * (found["examples"] != 1)
     lines = [f"{found['examples']:,} {noun} of {found['split']}, step {found['step']:,}:"] if found["split"] else []
     lines += [f"  {name.ljust(widths[0])}  {value.ljust(widths[1])}  {better}" for name, value, better in rows]
     if any(score.get("low") is not None for score in found["scores"]):

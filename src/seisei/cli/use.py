@@ -1,4 +1,4 @@
-"""`sample`, `reconstruct`, `impute`, `interpolate`, `decode`: pictures out of a trained model.
+"""`sample`, `reconstruct`, `impute`, `interpolate`, `decode`: images out of a trained model.
 
 Without ``-o`` a result goes to the folder ``out`` of the run, under a name that says how it was made. Whether it can be
 written is looked at before any work starts.
@@ -17,7 +17,7 @@ from seisei.cli.terminal import tell
 from seisei.errors import UserError
 
 # How a file's name says what was asked of the drawing.
-MOST = 32  # pictures of a grid of reconstructions
+MOST = 32  # images of a grid of reconstructions
 SHORT = {"truncation": "w", "top_k": "k", "top_p": "p", "min_p": "m", "guidance": "g"}
 
 
@@ -39,25 +39,25 @@ def sample(
     overwrite: bool = False,
     json: bool = False,
 ) -> None:
-    """Draw new pictures, new rows of a table, or new texts.
+    """Draw new images, new rows of a table, or new texts.
 
-    One PNG with a grid of pictures, or with --separate a file for each; one .csv or .parquet file of rows; one .txt
+    One PNG with a grid of images, or with --separate a file for each; one .csv or .parquet file of rows; one .txt
     file of texts, or a table of them.
 
     Arguments:
         run: A run's folder, or the beginning of its name under runs/.
         n: How many.
-        seed: Of the noise; the same seed gives the same pictures.
-        label: Of what kind, for a model that knows kinds; once, or once for each picture or row.
-        temperature: Below 1 nearer to the most likely picture, above 1 farther.
-        truncation: Draw latents within so many standard deviations: fewer for more typical, less varied pictures.
+        seed: Of the noise; the same seed gives the same images.
+        label: Of what kind, for a model that knows kinds; once, or once for each image or row.
+        temperature: Below 1 nearer to the most likely image, above 1 farther.
+        truncation: Draw latents within so many standard deviations: fewer for more typical, less varied images.
         top_k: Draw each code from so many of the likeliest.
         top_p: Draw each code from the fewest likeliest that together are at least so likely.
         min_p: Draw each code from those at least this share as likely as the likeliest.
-        guidance: Weight of the label where codes are drawn: above 1 for pictures that are more like their kind.
+        guidance: Weight of the label where codes are drawn: above 1 for images that are more like their kind.
         output: The file, or with --separate the folder; by default in the folder out of the run.
-        separate: A file for each picture.
-        columns: Pictures in a row of the grid.
+        separate: A file for each image.
+        columns: Images in a row of the grid.
         overwrite: Replace what is there.
         json: Print the path as JSON.
     """
@@ -75,14 +75,14 @@ def sample(
     within = "".join(f"-{SHORT[name]}{value:g}" for name, value in turned.items() if value is not None)
     name = f"sample-seed{seed}-n{n}{kind}{warmth}{within}"
     noun = loaded.pipeline.schema.x.noun
-    if noun != "picture" and (separate or columns is not None):
+    if noun != "image" and (separate or columns is not None):
         option = "--separate" if separate else "--columns"
-        raise UserError("E-GEN-07", option, f"is for pictures, and this model draws {noun}s", "leave it out")
+        raise UserError("E-GEN-07", option, f"is for images, and this model draws {noun}s", "leave it out")
     suffixes = {"row": TABLES, "text": TEXTS}.get(noun, () if separate else PNG)
     first = f"{name}{suffixes[0]}" if suffixes else name
     place = target(output, out(loaded, first), suffixes=suffixes, overwrite=overwrite, codes=SAMPLE)
     drawn = loaded.sample(n, seed=seed, label=names, temperature=temperature, truncation=truncation, **knobs)
-    if noun != "picture":
+    if noun != "image":
         rows = [row if isinstance(row, dict) else {noun: row} for row in drawn]
         suffix = place.path.suffix.lower()
         say(place.write(text_bytes(drawn) if suffix == ".txt" else table_bytes(rows, suffix)), json)
@@ -109,19 +109,19 @@ def reconstruct(
     overwrite: bool = False,
     json: bool = False,
 ) -> None:
-    """Send pictures through the model and back.
+    """Send images through the model and back.
 
     One PNG with the originals above their reconstructions, or with --separate a file for each.
 
     Arguments:
         run: A run's folder, or the beginning of its name under runs/.
-        input: A picture, a folder, or any data that `train` reads.
+        input: An image, a folder, or any data that `train` reads.
         output: The file, or with --separate the folder; by default in the folder out of the run.
-        separate: A file for each picture, under its own name.
-        most: Pictures shown in the grid.
-        resize: How to fit pictures of another size; by default as in training.
-        convert: Turn colour into grey where the model knows grey only.
-        max_pixels: A picture that declares more is refused.
+        separate: A file for each image, under its own name.
+        most: Images shown in the grid.
+        resize: How to fit images of another size; by default as in training.
+        convert: Turn color into gray where the model knows gray only.
+        max_pixels: An image that declares more is refused.
         overwrite: Replace what is there.
         json: Print the path as JSON.
     """
@@ -139,7 +139,7 @@ def reconstruct(
     if len(data) > most:
         import torch
 
-        tell(f"the first {most} of {len(data):,} pictures; all of them with --separate")
+        tell(f"the first {most} of {len(data):,} images; all of them with --separate")
         data = data.subset(torch.arange(most))
     image, width = loaded.pipeline.image, min(8, len(data))
     originals = [image.decode(x) for batch in loaded.pipeline.batches(data) for x in batch.x]
@@ -166,19 +166,19 @@ def interpolate(
     overwrite: bool = False,
     json: bool = False,
 ) -> None:
-    """Walk from one picture to another.
+    """Walk from one image to another.
 
     Through the model's latents: one PNG with a row for each pair of ends.
 
     Arguments:
         run: A run's folder, or the beginning of its name under runs/.
-        from_: Where it starts: a seed, as in `sample`, or a picture file.
+        from_: Where it starts: a seed, as in `sample`, or an image file.
         to: Where it goes; repeatable, for a walk with several stops.
-        steps: Pictures in a row, ends included.
+        steps: Images in a row, ends included.
         path: linear, or spherical: along the great circle, as suits a latent of many dimensions.
-        label: Of a conditional model, the kind of every picture on the way, or one for each end.
+        label: Of a conditional model, the kind of every image on the way, or one for each end.
         output: The file; by default in the folder out of the run.
-        resize: How to fit pictures of another size; by default as in training.
+        resize: How to fit images of another size; by default as in training.
         overwrite: Replace what is there.
         json: Print the path as JSON.
     """
@@ -186,13 +186,13 @@ def interpolate(
     ends = [*([from_] if from_ is not None else []), *(to or [])]
     if from_ is None or len(ends) < 2:
         wanting = "--from" if from_ is None else "--to"
-        raise UserError("E-INT-19", wanting, "is missing", "give two ends, as in --from 3 --to 7, or two picture files")
+        raise UserError("E-INT-19", wanting, "is missing", "give two ends, as in --from 3 --to 7, or two image files")
     if path not in ("linear", "spherical"):
         raise UserError("E-INT-23", "--path", f"{path!r} is no kind of path", "choose linear or spherical", found=path)
     whole = [_is_whole(end) for end in ends]
     if any(whole) and not all(whole):
         problem = f"{ends[whole.index(True)]} is a seed and {ends[whole.index(False)]} is none"
-        raise UserError("E-INT-21", "--from and --to", problem, "give seeds only, or picture files only")
+        raise UserError("E-INT-21", "--from and --to", problem, "give seeds only, or image files only")
     if all(whole) and resize is not None:
         raise UserError("E-GEN-07", "--resize", "is for images as ends, and these are seeds", "leave it out")
     place = target(
@@ -212,12 +212,12 @@ def interpolate(
         for end, data in zip(ends, read, strict=True):
             if len(data) != 1:
                 raise UserError(
-                    "E-INT-21", end, f"holds {len(data)} pictures, wanted one", "give a picture file for each end"
+                    "E-INT-21", end, f"holds {len(data)} images, wanted one", "give an image file for each end"
                 )
         z = np.concatenate([loaded.pipeline.encode(data) for data in read])
         rows = loaded.pipeline.interpolate(z, steps=steps, path=kind, label=names)
     marks = {**origin(loaded), "ends": ", ".join(ends), "path": path}
-    say(place.write(sheet([picture for row in rows for picture in row], steps, marks)), json)
+    say(place.write(sheet([image for row in rows for image in row], steps, marks)), json)
 
 
 def impute(
@@ -242,15 +242,15 @@ def impute(
     overwrite: bool = False,
     json: bool = False,
 ) -> None:
-    """Fill what is missing of pictures: several completions of each hole.
+    """Fill what is missing of images: several completions of each hole.
 
-    One PNG with a row for each picture, its hole grey, before what it may have been; with --separate a file for each.
+    One PNG with a row for each image, its hole gray, before what it may have been; with --separate a file for each.
 
     Arguments:
         run: A run's folder, or the beginning of its name under runs/.
-        input: A picture, a folder, or any data that `train` reads.
-        mask: A picture that is white where something is missing, one for all; or a folder with one for each.
-        n: Completions of each picture.
+        input: An image, a folder, or any data that `train` reads.
+        mask: An image that is white where something is missing, one for all; or a folder with one for each.
+        n: Completions of each image.
         seed: Of the noise; the same seed gives the same completions.
         label: Of what kind, for a model that knows kinds; by default as the data say, or drawn.
         temperature: Below 1 nearer to the most likely completion, above 1 farther.
@@ -261,9 +261,9 @@ def impute(
         guidance: Weight of the label where codes are drawn.
         output: The file, or with --separate the folder; by default in the folder out of the run.
         separate: A file for each completion.
-        resize: How to fit pictures of another size; by default as in training.
-        convert: Turn colour into grey where the model knows grey only.
-        max_pixels: A picture that declares more is refused.
+        resize: How to fit images of another size; by default as in training.
+        convert: Turn color into gray where the model knows gray only.
+        max_pixels: An image that declares more is refused.
         overwrite: Replace what is there.
         json: Print the path as JSON.
     """
@@ -283,12 +283,12 @@ def impute(
     marks = {**origin(loaded), "seed": str(seed), "temperature": f"{temperature:g}", "label": ", ".join(label or [])}
     if separate:
         own = file_names([f"{Path(each).with_suffix('')}-{k}" for each in data.names for k in range(n)])
-        say(place.write_all(pngs(own, [picture for row in made for picture in row], marks)), json)
+        say(place.write_all(pngs(own, [image for row in made for image in row], marks)), json)
         return
     image, holes = loaded.pipeline.image, loaded.holes(mask, len(data), resize=resize)
     seen = torch.cat([batch.x for batch in loaded.pipeline.batches(data)])
     shown = [image.decode(x) for x in torch.where(holes, torch.full_like(seen, 0.5), seen)]
-    rows = [picture for first, row in zip(shown, made, strict=True) for picture in (first, *row)]
+    rows = [image for first, row in zip(shown, made, strict=True) for image in (first, *row)]
     say(place.write(sheet(rows, n + 1, marks)), json)
 
 
@@ -304,7 +304,7 @@ def decode(
     overwrite: bool = False,
     json: bool = False,
 ) -> None:
-    """Make pictures of the latents in a file.
+    """Make images of the latents in a file.
 
     Of a file that `seisei encode` wrote; those of another model are refused.
 
@@ -314,8 +314,8 @@ def decode(
         label: Of what kind, for a conditional model; by default as the file says.
         any_model: Take latents that another model made, or that do not say which.
         output: The file, or with --separate the folder; by default in the folder out of the run.
-        separate: A file for each picture, under the name it was encoded from.
-        columns: Pictures in a row of the grid.
+        separate: A file for each image, under the name it was encoded from.
+        columns: Images in a row of the grid.
         overwrite: Replace what is there.
         json: Print the path as JSON.
     """
@@ -334,16 +334,16 @@ def decode(
         problem = f"was made by the model {made[:8]}…, and this one is {mine[:8]}…"
         raise UserError("E-DEC-20", input, problem, "encode them again, or pass --any-model", found=made, wanted=mine)
     kinds: Any = label[0] if label and len(label) == 1 else label or found.labels
-    pictures = loaded.decode(found.z, label=kinds if loaded.pipeline.classes or label else None)
+    images = loaded.decode(found.z, label=kinds if loaded.pipeline.classes or label else None)
     if separate:
-        names = found.names if len(found.names) == len(pictures) else [f"{i:04d}" for i in range(len(pictures))]
-        say(place.write_all(pngs(file_names(names), pictures, origin(loaded))), json)
+        names = found.names if len(found.names) == len(images) else [f"{i:04d}" for i in range(len(images))]
+        say(place.write_all(pngs(file_names(names), images, origin(loaded))), json)
     else:
-        say(place.write(sheet(pictures, columns, origin(loaded))), json)
+        say(place.write(sheet(images, columns, origin(loaded))), json)
 
 
 def _in_a_grid(separate: bool, **options: int | None) -> None:
-    """Refuse what is for a grid where each picture becomes a file."""
+    """Refuse what is for a grid where each image becomes a file."""
     for name, value in options.items():
         if separate and value is not None:
             problem = "is for a grid, and --separate makes a file of each image"

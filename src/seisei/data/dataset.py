@@ -21,9 +21,9 @@ class Dataset:
 
     Arguments:
         schema: what x and y are.
-        x: as `Modality.pack` makes them: pictures (N, C, H, W), uint8 unless they are pairs of deeper ones, in memory
+        x: as `Modality.pack` makes them: images (N, C, H, W), uint8 unless they are pairs of deeper ones, in memory
             or mapped from a file; rows of a table float64 (N, D), NaN where nothing is.
-        y: class numbers, int64 (N,), -1 where a training example's is not known; conditions, float64 (N, D); pictures
+        y: class numbers, int64 (N,), -1 where a training example's is not known; conditions, float64 (N, D); images
             as x, where the examples are pairs; or None.
         names: one for each example.
         splits: the places of the examples of ``train``, ``validation`` and ``test``.
@@ -53,7 +53,7 @@ class Dataset:
         """These examples as a model sees them: x float32 (B, ...), y int64 (B,), or float32
         (B, K) or (B, C, H, W), or None.
 
-        Pictures are (B, C, H, W), rows (B, D). The mask is None where nothing is missing.
+        Images are (B, C, H, W), rows (B, D). The mask is None where nothing is missing.
         """
         # Rows are copied whole by `index_select`; indexing would go through them value by value.
         stored = self.x.index_select(0, indices)

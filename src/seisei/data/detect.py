@@ -1,4 +1,4 @@
-"""Recognising data by what is there, and opening a source of pictures."""
+"""Recognizing data by what is there, and opening a source of images."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 from seisei.data.source import Source
 from seisei.data.sources.arrays import arrays_source
 from seisei.data.sources.digits import digits_source
-from seisei.data.sources.folder import READ, folder_source, picture_source
+from seisei.data.sources.folder import READ, folder_source, image_source
 from seisei.data.sources.hub import hub_source
 from seisei.data.sources.idx import idx_source, is_idx
-from seisei.data.sources.parquet import holds_pictures, image_lists, parquet_source
+from seisei.data.sources.parquet import holds_images, image_lists, parquet_source
 from seisei.data.tables.delimited import is_delimited
 from seisei.data.tables.raw_table import is_table
 from seisei.data.texts import is_text
@@ -36,16 +36,16 @@ def open_source(
     column: str | None = None,
     follow_outside: bool = False,
 ) -> Source:
-    """The source that a path (even of one picture), a name or some arrays stand for. Nothing is decoded yet.
+    """The source that a path (even of one image), a name or some arrays stand for. Nothing is decoded yet.
 
     Arguments:
         given: a path; ``digits``; ``hub:owner/name``; or arrays, see `seisei.data.sources.arrays.arrays_source`.
         source: one of `SOURCES`, where it should not be guessed.
-        column: which column of a parquet file holds the pictures.
+        column: which column of a parquet file holds the images.
         follow_outside: read what links in a folder point at outside of it.
 
     Raises:
-        UserError: nothing is there, or nothing that holds pictures.
+        UserError: nothing is there, or nothing that holds images.
 
     Example:
         >>> len(open_source("digits").records)
@@ -55,7 +55,7 @@ def open_source(
 
 
 def kind_of(given: Any, source: str | None = None) -> str:
-    """What data are: one of `SOURCES`, or ``picture`` for a single one.
+    """What data are: one of `SOURCES`, or ``image`` for a single one.
 
     Arguments:
         given: see `open_source`; or a table, see `seisei.data.tables.raw_table.read_sheet`.
@@ -91,10 +91,10 @@ def kind_of(given: Any, source: str | None = None) -> str:
 
 
 def open_as(kind: str, given: Any, *, column: str | None = None, follow_outside: bool = False) -> Source:
-    """The source of pictures of a kind that `kind_of` named; see `open_source`."""
+    """The source of images of a kind that `kind_of` named; see `open_source`."""
     if kind in (TABLE, TEXT):
         where = os.fspath(given) if isinstance(given, (str, os.PathLike)) else kind
-        raise UserError("E-TRN-13", where, f"is a {kind}, wanted pictures", "give a folder of pictures", found=kind)
+        raise UserError("E-TRN-13", where, f"is a {kind}, wanted images", "give a folder of images", found=kind)
     if not isinstance(given, (str, os.PathLike)):
         return arrays_source(given)
     path, typed = Path(given), os.fspath(given)
@@ -104,7 +104,7 @@ def open_as(kind: str, given: Any, *, column: str | None = None, follow_outside:
         "folder": lambda: folder_source(path, typed, follow_outside=follow_outside),
         "hub": lambda: hub_source(typed, column=column),
         "idx": lambda: idx_source(path, typed),
-        "picture": lambda: picture_source(path, typed),
+        "image": lambda: image_source(path, typed),
         "parquet": lambda: parquet_source(path, typed, column=column, follow_outside=follow_outside),
     }
     opened = openers[kind]()
@@ -131,7 +131,7 @@ def _kind_of_file(path: Path, typed: str) -> str:
     if suffix in (".npz", ".npy"):
         return "arrays"
     if suffix == ".parquet":
-        if holds_pictures(path):
+        if holds_images(path):
             return "parquet"
         if lists := image_lists(path):
             problem = f"column {lists[0]!r} holds lists of images, wanted one image in each row"
@@ -151,7 +151,7 @@ def _kind_of_file(path: Path, typed: str) -> str:
     if suffix in _PACKED:
         raise UserError("E-CHK-02", typed, "is a file", "unpack it and give the folder")
     if suffix in READ:
-        return "picture"
+        return "image"
     raise UserError("E-CHK-02", typed, "is a file", "give a folder, or a .csv, .npz, .npy, .parquet or idx file")
 
 
@@ -194,8 +194,8 @@ def only_array(path: Path) -> Path:
 
 
 def _other(typed: str, kind: str) -> UserError:
-    problem = f"holds {kind}; this build trains on pictures, tables and lines of text"
-    remedy = "give a folder of pictures, a .csv table or a .txt file"
+    problem = f"holds {kind}; this build trains on images, tables and lines of text"
+    remedy = "give a folder of images, a .csv table or a .txt file"
     return UserError("E-TRN-13", typed, problem, remedy, found=kind)
 
 

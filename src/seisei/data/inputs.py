@@ -1,4 +1,4 @@
-"""New pictures or rows for a trained model: read as its schema takes them, refused where they do not fit."""
+"""New images or rows for a trained model: read as its schema takes them, refused where they do not fit."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ def read_inputs(
     extra: Policy = "refuse",
     holes: Policy = "ignore",
 ) -> Dataset:
-    """Pictures, or rows of a table, as a model takes them.
+    """Images, or rows of a table, as a model takes them.
 
     Arguments:
         schema: of the model.
-        given: a picture's path, a folder, or anything else that `open_source` reads; for rows see `read_rows`.
-        resize: how to fit pictures of another size; by default as in training, which refuses them where it
+        given: an image's path, a folder, or anything else that `open_source` reads; for rows see `read_rows`.
+        resize: how to fit images of another size; by default as in training, which refuses them where it
             had to fit none.
-        convert: turn colour into grey where the model knows grey only.
+        convert: turn color into gray where the model knows gray only.
         labels: whether the model needs them, or in the words of `read_rows`.
-        max_pixels: a larger picture is refused.
+        max_pixels: a larger image is refused.
         source: see `open_source`.
         column: see `open_source`.
         verb: see `read_rows`, as for the three that follow.
@@ -79,10 +79,10 @@ def read_inputs(
 
     def make(decoded: DecodedImage, name: str) -> torch.Tensor:
         channels = decoded.pixels.shape[2] if decoded.pixels.ndim == 3 else 1
-        if channels > image.channels and not convert and not is_grey(decoded):
+        if channels > image.channels and not convert and not is_gray(decoded):
             problem = f"has {channels} channels, wanted {image.channels}"
             raise UserError("E-*-20", name, problem, "pass --convert", found=channels, wanted=image.channels)
-        return image.pack_picture(decoded, name)
+        return image.pack_image(decoded, name)
 
     opened = open_source(given, source=source, column=column)
     packed: list[torch.Tensor] = []
@@ -98,7 +98,7 @@ def read_inputs(
 
 
 def _told(records: Sequence[Record], end: Modality | None, wanted: Labels) -> torch.Tensor | None:
-    """What is given of pictures."""
+    """What is given of images."""
     if isinstance(end, Label):
         return _labels(records, end, wanted)
     if wanted == "ignore" or not isinstance(end, (Given, Text)):
@@ -119,7 +119,7 @@ def _told(records: Sequence[Record], end: Modality | None, wanted: Labels) -> to
 
 
 def _labels(records: Sequence[Record], label: Label, wanted: Labels) -> torch.Tensor | None:
-    """Class numbers; -1 for a picture without a label, where labels are wanted and not needed."""
+    """Class numbers; -1 for an image without a label, where labels are wanted and not needed."""
     unknown = next((record.name for record in records if record.label is None), None)
     if wanted == "need" and unknown is not None:
         remedy = "put each kind in a sub-folder named as in training"
@@ -137,7 +137,7 @@ def _check_table(given: Any, source: str | None) -> None:
         raise UserError("E-TRN-13", where, f"is of the kind {form}, wanted a table", "give a .csv or .parquet table")
 
 
-def is_grey(picture: DecodedImage) -> bool:
-    """Whether a picture has one channel, or three that are alike."""
-    p = picture.pixels
+def is_gray(image: DecodedImage) -> bool:
+    """Whether an image has one channel, or three that are alike."""
+    p = image.pixels
     return p.ndim == 2 or bool((p[..., 0] == p[..., 1]).all() and (p[..., 0] == p[..., 2]).all())

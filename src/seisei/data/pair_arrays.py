@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from seisei.data.pair_source import SIDES, PairSource, Side, no_pairs, titles_of, told
 from seisei.data.source import Record, identity_of
-from seisei.data.sources.arrays import as_nhwc, as_numpy, as_pictures, half_of_memory, read_npz
+from seisei.data.sources.arrays import as_images, as_nhwc, as_numpy, half_of_memory, read_npz
 from seisei.errors import UserError
 
 ORDER = (None, "train", "validation", "test")
@@ -28,7 +28,7 @@ def array_pairs(given: Any, typed: str | None = None, *, bits: int | None = None
         bits: 8 brings all to 8 bits.
 
     Raises:
-        UserError: keys that are no sides, sides of different length, or values that are no pictures.
+        UserError: keys that are no sides, sides of different length, or values that are no images.
     """
     where = typed or "arrays"
     identity = None
@@ -44,7 +44,7 @@ def array_pairs(given: Any, typed: str | None = None, *, bits: int | None = None
     for split, arrays in parts.items():
         counts = [len(array) for array in arrays]
         if counts[0] != counts[1]:
-            problem = f"{split or 'all'}: {counts[0]} pictures of {SIDES[0]} but {counts[1]} of {SIDES[1]}"
+            problem = f"{split or 'all'}: {counts[0]} images of {SIDES[0]} but {counts[1]} of {SIDES[1]}"
             remedy = "give one of each for every pair"
             raise UserError("E-CHK-18", where, problem, remedy, found=counts[1], wanted=counts[0])
         records += [Record(f"{split or 'pair'}:{i}", split=split) for i in range(counts[0])]
@@ -84,7 +84,7 @@ def _parts(given: Any, where: str) -> dict[str | None, tuple[NDArray[Any], NDArr
 
 
 def _deep(parts: list[NDArray[Any]], where: str, bits: int | None) -> tuple[NDArray[Any], int | None, str]:
-    """One side as pictures (N, H, W, C) that `read_picture` takes, how many levels they have, and the rule."""
+    """One side as images (N, H, W, C) that `read_image` takes, how many levels they have, and the rule."""
     kinds = Counter({str(array.dtype): 0 for array in parts})
     for array in parts:
         kinds[str(array.dtype)] += len(array)
@@ -101,10 +101,10 @@ def _deep(parts: list[NDArray[Any]], where: str, bits: int | None) -> tuple[NDAr
     whole = whole.astype(np.float32) if floating else whole
     if floating and not np.isfinite(whole).all():
         first = int(np.flatnonzero(~np.isfinite(whole).reshape(len(whole), -1).all(1))[0])
-        problem = f"has values that are not finite (first in picture {first})"
-        raise UserError("E-CHK-22", where, problem, "replace them, or remove that picture", found=first)
+        problem = f"has values that are not finite (first in image {first})"
+        raise UserError("E-CHK-22", where, problem, "replace them, or remove that image", found=first)
     binary = bool(((whole == 0) | (whole == 1)).all()) if whole.size else False
     if bits is None and not binary and (floating or whole.dtype == np.uint16):
         return whole, None, rule
-    pictures, levels, rule = as_pictures(whole, where)
-    return (pictures.astype(bool) if levels == 2 else pictures), levels, rule
+    images, levels, rule = as_images(whole, where)
+    return (images.astype(bool) if levels == 2 else images), levels, rule

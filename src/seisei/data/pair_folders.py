@@ -77,7 +77,7 @@ def folder_pairs(path: Path, typed: str, walk: Walk, *, must: bool = False) -> P
     notes = ["the folders " + ", ".join(parts) + f": {titles[0]} is {SIDES[0]}, {titles[1]} is {SIDES[1]}"]
     left = [name for name in walk.names if name not in places]
     if left:
-        notes.append(f"{len(left):,} pictures in neither folder are not used, such as {left[0]}")
+        notes.append(f"{len(left):,} images in neither folder are not used, such as {left[0]}")
     records = [Record(name, split=key[0]) for key, name in zip(whole, named[0], strict=True)]
     stamp = identity_of("pairs", str(path.resolve()), sorted(walk.files), [str(fault) for fault in faults])
     return PairSource(
@@ -124,4 +124,4 @@ def _stem(name: str) -> str:
 def _folders_found(names: list[str]) -> str:
     tops = sorted({name.partition("/")[0] for name in names if "/" in name}, key=natural)
     listed = ", ".join(tops[:5]) + (", …" if len(tops) > 5 else "") if tops else "none"
-    return f"{len(names):,} pictures, folders {listed}"
+    return f"{len(names):,} images, folders {listed}"

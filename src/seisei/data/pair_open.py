@@ -1,4 +1,4 @@
-"""Recognising how pairs of pictures are laid out. Nothing is decoded yet."""
+"""Recognizing how pairs of images are laid out. Nothing is decoded yet."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from seisei.data.pair_tables import SUFFIXES, Columns, loose_tables, parquet_pai
 from seisei.data.source import Source
 from seisei.data.sources.folder import Walk, folder_source, walk_through
 from seisei.data.sources.hub import hub_folder
-from seisei.data.sources.parquet import parquet_source, picture_columns
+from seisei.data.sources.parquet import image_columns, parquet_source
 from seisei.errors import UserError
 from seisei.paths import below
 
-# A picture that is at least so many times as wide as high may be two of them.
+# An image that is at least so many times as wide as high may be two of them.
 WIDE = 1.5
 
 
@@ -36,14 +36,14 @@ def open_pairs(
 ) -> PairSource:
     """The pairs that a path, a name or some arrays stand for.
 
-    Where the layout is to be found, a ``metadata.csv`` that names pictures in two columns comes first, then two
-    folders, then another such table, then pictures that all are wide enough to be two side by side.
+    Where the layout is to be found, a ``metadata.csv`` that names images in two columns comes first, then two
+    folders, then another such table, then images that all are wide enough to be two side by side.
 
     Arguments:
         given: see `seisei.data.pairs.read_pairs`.
         layout: one of the layouts, or ``found``.
         source: see `seisei.data.detect.kind_of`.
-        column: of a parquet file, whose pictures have both sides.
+        column: of a parquet file, whose images have both sides.
         columns: of A and of B.
         bits: of arrays, see `array_pairs`.
         follow_outside: read what lies outside of the folder.
@@ -77,16 +77,16 @@ def open_pairs(
         )  # fmt: skip
     if form == "folder":
         return _in_folder(path, typed, layout, columns, follow_outside)
-    if form == "picture":
-        raise UserError("E-CHK-02", typed, "is one picture, wanted pairs of pictures", "give the folder above")
-    what = {"table": "a table", "text": "texts", "idx": "pictures in idx files"}.get(form, "digits")
+    if form == "image":
+        raise UserError("E-CHK-02", typed, "is one image, wanted pairs of images", "give the folder above")
+    what = {"table": "a table", "text": "texts", "idx": "images in idx files"}.get(form, "digits")
     raise no_pairs(typed, what)
 
 
 def layout_of(given: Any) -> str | None:
     """How pairs are laid out in data that nobody said hold any; None where they do not look so.
 
-    Two folders, two columns of a table, or two arrays of such names, are meant as pairs; pictures that are wide enough
+    Two folders, two columns of a table, or two arrays of such names, are meant as pairs; images that are wide enough
     to be two may be such.
 
     Returns:
@@ -100,7 +100,7 @@ def layout_of(given: Any) -> str | None:
             return None
         found = open_pairs(given)
     except UserError:
-        return None  # as pictures they are read next, and what is wrong with those is said then
+        return None  # as images they are read next, and what is wrong with those is said then
     return found.layout if found.records else None
 
 
@@ -114,9 +114,9 @@ def _not_files(pairs: PairSource, layout: Layout, columns: Columns) -> PairSourc
 def _in_parquet(
     path: Path, typed: str, layout: Layout, column: str | None, columns: Columns, follow_outside: bool
 ) -> PairSource:
-    found = picture_columns(path)
+    found = image_columns(path)
     if layout == "folders":
-        raise no_pairs(typed, f"a table with the columns of pictures {', '.join(found) or 'none'}")
+        raise no_pairs(typed, f"a table with the columns of images {', '.join(found) or 'none'}")
     if layout == "columns" or (layout == "found" and column is None and len(found) != 1):
         return parquet_pairs(path, typed, columns, follow_outside=follow_outside)
     return _beside(parquet_source(path, typed, column=column, follow_outside=follow_outside), layout)
@@ -151,7 +151,7 @@ def _with_rest(pairs: PairSource, walk: Walk) -> PairSource:
     used = {name for side in pairs.sides for name in side.names}
     left = [name for name in walk.names if name not in used]
     if left:
-        pairs.notes.append(f"{len(left):,} pictures are in no row and are not used, such as {left[0]}")
+        pairs.notes.append(f"{len(left):,} images are in no row and are not used, such as {left[0]}")
     pairs.notes += walk.notes
     pairs.ignored = Counter({suffix: n for suffix, n in walk.ignored.items() if suffix not in SUFFIXES})
     return pairs
@@ -172,6 +172,6 @@ def _beside(source: Source, layout: Layout) -> PairSource:
         if wide < sizes.total():
             folders = sorted({record.name.rpartition("/")[0] for record in source.records})
             where = f" in {len(folders)} folders" if len(folders) > 1 else ""
-            found = f"{len(source.records):,} pictures{where}, {wide:,} of them wide enough to be two side by side"
+            found = f"{len(source.records):,} images{where}, {wide:,} of them wide enough to be two side by side"
             raise no_pairs(source.root, found)
     return beside(source)

@@ -12,7 +12,7 @@ from seisei.data.images.buffers import Frame, Room
 from seisei.data.images.pack import Wishes
 from seisei.data.pair_source import PairSource
 from seisei.errors import UserError
-from seisei.modalities.image_io import DecodedImage, read_picture
+from seisei.modalities.image_io import DecodedImage, read_image
 
 Sizes = tuple[int, int]
 _NOTHING = np.empty((0, 0), np.uint8)
@@ -23,7 +23,7 @@ class PairWishes:
     """What the caller asked for.
 
     Arguments:
-        plain: as of pictures.
+        plain: as of images.
         bits: 8 brings all to 8 bits.
         mapped: the place of the side that is of label maps, None where there is none.
     """
@@ -39,7 +39,7 @@ class PairWishes:
 
 
 class Made(NamedTuple):
-    """What is kept of a pair: its picture's size, and of each side what was found and what was made."""
+    """What is kept of a pair: its image's size, and of each side what was found and what was made."""
 
     size: Sizes
     found: tuple[DecodedImage, DecodedImage]
@@ -52,12 +52,12 @@ def reader(
     """What reads one pair, in a thread, or says what is wrong with it."""
     plain = wishes.plain
 
-    def picture(place: int, index: int) -> DecodedImage:
+    def image(place: int, index: int) -> DecodedImage:
         side = source.sides[place]
         maps = wishes.mapped is not None and (source.beside or place == wishes.mapped)
-        # A JPEG at a fraction of its size has mixed colours, or an odd width.
+        # A JPEG at a fraction of its size has mixed colors, or an odd width.
         at_least = None if maps or source.beside else (frame.height, frame.width)
-        found = read_picture(
+        found = read_image(
             side.read(index), where=side.names[index], max_pixels=plain.max_pixels, min_size=plain.min_size,
             frames=plain.frames, at_least=at_least, deep=maps or wishes.bits is None,
         )  # fmt: skip
@@ -71,37 +71,37 @@ def reader(
         names = [side.names[index] for side in source.sides]
         try:
             if source.beside:
-                both = halves(picture(0, index), names[0])
+                both = halves(image(0, index), names[0])
             else:
-                both = picture(0, index), picture(1, index)
+                both = image(0, index), image(1, index)
                 _check_alike(both, names, wishes.resizes)
             for each, name in zip(both, names, strict=True):
                 _check_large(each, name, plain.min_size)
             made = [room.make(each, name) for room, each, name in zip(rooms, both, names, strict=True)]
         except UserError as error:
             return error
-        # Only what was found is kept: pixels of many large pictures would not fit.
+        # Only what was found is kept: pixels of many large images would not fit.
         facts = [replace(each, pixels=_NOTHING) for each in both]
         return Made(both[0].size, (facts[0], facts[1]), (made[0], made[1]))
 
     return read
 
 
-def halves(picture: DecodedImage, name: str) -> tuple[DecodedImage, DecodedImage]:
-    """The left and the right half of a picture.
+def halves(image: DecodedImage, name: str) -> tuple[DecodedImage, DecodedImage]:
+    """The left and the right half of an image.
 
     Raises:
         UserError: its width is odd.
     """
-    height, width = picture.size
+    height, width = image.size
     if width % 2:
-        problem = f"is {width}x{height} pixels, and two pictures of one size side by side have an even width"
+        problem = f"is {width}x{height} pixels, and two images of one size side by side have an even width"
         raise UserError(
             "E-CHK-19", name, problem, "cut it to an even width or remove it", found=width, wanted=width - 1
         )
     size = height, width // 2
-    left, right = picture.pixels[:, : width // 2], picture.pixels[:, width // 2 :]
-    return replace(picture, pixels=left, size=size), replace(picture, pixels=right, size=size)
+    left, right = image.pixels[:, : width // 2], image.pixels[:, width // 2 :]
+    return replace(image, pixels=left, size=size), replace(image, pixels=right, size=size)
 
 
 def _check_alike(both: tuple[DecodedImage, DecodedImage], names: Sequence[str], resizes: bool) -> None:
@@ -127,9 +127,9 @@ def _same_shape(one: Sizes, other: Sizes) -> bool:
     return abs(height - small[0]) <= 0.5 or abs(width - small[1]) <= 0.5
 
 
-def _check_large(picture: DecodedImage, name: str, least: int) -> None:
+def _check_large(image: DecodedImage, name: str, least: int) -> None:
     """Refuse halves, and arrays, with a shorter side; files were measured when they were opened."""
-    height, width = picture.size
+    height, width = image.size
     if min(height, width) < least:
         found, wanted = f"{width}x{height}", f"{least}x{least}"
         problem = f"is {found} pixels on each side, wanted at least {wanted}"

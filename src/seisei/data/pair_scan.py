@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from seisei.data import store
-from seisei.data.images.buffers import End, Frame, Maps, Pictures, Room
+from seisei.data.images.buffers import End, Frame, Images, Maps, Room
 from seisei.data.images.pack import fitted
 from seisei.data.images.scan import Progress, Scan, first_of, in_threads, tolerated
 from seisei.data.pair_read import Made, PairWishes, Sizes, reader
@@ -70,7 +70,7 @@ def pack_pairs(
     frame = Frame(height, width, fit)
     rooms: list[Room] = [
         Maps(title, frame) if place == wishes.mapped
-        else Pictures(title, frame, wishes.plain.channels, source.sides[place].levels)
+        else Images(title, frame, wishes.plain.channels, source.sides[place].levels)
         for place, title in enumerate(SIDES)
     ]  # fmt: skip
     in_files: list[Path] | None = None
@@ -112,7 +112,7 @@ def pack_pairs(
 def _packed(
     sides: tuple[Tensor, Tensor], ends: tuple[End, End], kept: list[int], facts: dict[str, Any], in_memory: bool
 ) -> PackedPairs:
-    """Where every picture of a side is grey its first channel is all; a view of it where it is mapped."""
+    """Where every image of a side is gray its first channel is all; a view of it where it is mapped."""
     narrow = [s[:, : e.channels] if isinstance(e, Image) else s for s, e in zip(sides, ends, strict=True)]
     held = [side.contiguous() if in_memory else side for side in narrow]
     return PackedPairs((held[0], held[1]), ends, kept, facts, in_memory)
@@ -135,10 +135,10 @@ def _survey(source: PairSource, deep: bool) -> Counter[Sizes]:
 
 def _count(found: Scan, pair: Made) -> None:
     found.sizes[pair.size] += 1
-    for title, picture in zip(SIDES, pair.found, strict=True):
-        found.modes[f"{title}: {picture.mode}"] += 1
-        found.conversions.update(f"{title}: {what}" for what in picture.conversions)
-        found.notes.update(f"{title}: {what}" for what in picture.notes)
+    for title, image in zip(SIDES, pair.found, strict=True):
+        found.modes[f"{title}: {image.mode}"] += 1
+        found.conversions.update(f"{title}: {what}" for what in image.conversions)
+        found.notes.update(f"{title}: {what}" for what in image.notes)
 
 
 def _check(source: PairSource, wishes: PairWishes, found: Scan, rooms: Sequence[Room]) -> None:

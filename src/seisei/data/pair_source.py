@@ -1,4 +1,4 @@
-"""Pairs of pictures before they are read: `PairSource`, and how folders and keys say which side they are."""
+"""Pairs of images before they are read: `PairSource`, and how folders and keys say which side they are."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BOTH = re.compile(
     rf"(?P<split>{_SPLIT})[ _.-]?(?P<word>{_NAMED})|(?P<word_first>{_NAMED})[ _.-]?(?P<split_last>{_SPLIT})"
 )
 LAYOUTS = (
-    "put them in two folders a and b under the same names, or side by side in each picture, or name them in two "
+    "put them in two folders a and b under the same names, or side by side in each image, or name them in two "
     "columns of a metadata.csv"
 )
 
@@ -32,9 +32,9 @@ class Side:
     """One side of all pairs.
 
     Arguments:
-        names: what an error calls each picture.
-        read: the picture of a place, as `seisei.modalities.image.read_picture` takes it.
-        levels: how many values a pixel takes, where that is known before; else by the pictures.
+        names: what an error calls each image.
+        read: the image of a place, as `seisei.modalities.image.read_image` takes it.
+        levels: how many values a pixel takes, where that is known before; else by the images.
     """
 
     names: Sequence[str]
@@ -50,7 +50,7 @@ class PairSource:
         layout: how they are paired, ``beside``, ``folders``, ``columns`` or ``arrays``.
         root: the place, as the user typed it.
         records: one for each pair; labels and captions are not looked at.
-        sides: A and B; the same one twice where both lie side by side in one picture.
+        sides: A and B; the same one twice where both lie side by side in one image.
         identity: see `seisei.data.source.Source`, as for the three that follow.
         faults: pairs that are there and not whole.
         ignored: see `Source`.
@@ -68,7 +68,7 @@ class PairSource:
 
     @property
     def beside(self) -> bool:
-        """Whether a picture holds both sides."""
+        """Whether an image holds both sides."""
         return self.layout == "beside"
 
 
@@ -101,7 +101,7 @@ def titles_of(words: set[str]) -> tuple[str, str] | None:
 
 
 def beside(source: Source) -> PairSource:
-    """The pairs of pictures that each hold both sides, A on the left and B on the right."""
+    """The pairs of images that each hold both sides, A on the left and B on the right."""
     side = Side([record.name for record in source.records], source.read)
     return PairSource(
         "beside", source.root, source.records, (side, side), source.identity, list(source.faults), source.ignored,

@@ -1,4 +1,4 @@
-"""Pairs that a table names: two columns of file names, or two columns of pictures in parquet files."""
+"""Pairs that a table names: two columns of file names, or two columns of images in parquet files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from seisei.data.images.metadata import METADATA, rows_of
 from seisei.data.pair_source import SIDES, PairSource, Side, no_pairs
 from seisei.data.source import SPLITS, Record, identity_of
 from seisei.data.sources.folder import READ
-from seisei.data.sources.parquet import ParquetSource, parquet_source, picture_columns
+from seisei.data.sources.parquet import ParquetSource, image_columns, parquet_source
 from seisei.errors import UserError, did_you_mean
 from seisei.paths import exists
 
@@ -32,9 +32,9 @@ class _Table(NamedTuple):
         return list(dict.fromkeys(name for _, fields in self.rows for name in fields))
 
     @property
-    def of_pictures(self) -> list[str]:
-        """The columns that hold names of pictures in every cell that is not empty."""
-        return [name for name in self.columns if _names_pictures([fields.get(name) for _, fields in self.rows])]
+    def of_images(self) -> list[str]:
+        """The columns that hold names of images in every cell that is not empty."""
+        return [name for name in self.columns if _names_images([fields.get(name) for _, fields in self.rows])]
 
 
 def table_pairs(path: Path, typed: str, asked: Columns, *, follow_outside: bool = False) -> PairSource:
@@ -43,7 +43,7 @@ def table_pairs(path: Path, typed: str, asked: Columns, *, follow_outside: bool 
     Arguments:
         path: of the table.
         typed: what the user called it.
-        asked: the columns of A and of B; by default the two that hold names of pictures, in their order.
+        asked: the columns of A and of B; by default the two that hold names of images, in their order.
         follow_outside: read files outside the table's folder.
 
     Raises:
@@ -56,7 +56,7 @@ def table_pairs(path: Path, typed: str, asked: Columns, *, follow_outside: bool 
 def tables_in(
     path: Path, typed: str, names: list[str], asked: Columns, *, follow_outside: bool = False, must: bool = False
 ) -> PairSource | None:
-    """The pairs that tables in a folder name, None where no table has two columns of pictures.
+    """The pairs that tables in a folder name, None where no table has two columns of images.
 
     Arguments:
         path: the folder.
@@ -67,21 +67,21 @@ def tables_in(
         must: refuse where there is no such table.
 
     Raises:
-        UserError: a table cannot be read, or several tables name pictures.
+        UserError: a table cannot be read, or several tables name images.
     """
     tables = [_read(path, name) for name in names]
     named = asked != (None, None)
-    fit = [t for t in tables if len(t.of_pictures) > 1 or (named and set(asked) & set(t.columns))]
+    fit = [t for t in tables if len(t.of_images) > 1 or (named and set(asked) & set(t.columns))]
     described = [t for t in fit if t.name.rpartition("/")[2].lower() in METADATA]
     chosen = described or fit
     if len(chosen) > 1 and not described:
         listed = ", ".join(table.name for table in chosen)
-        raise UserError("E-CHK-04", typed, f"several tables name pictures: {listed}", "give one of them", found=listed)
+        raise UserError("E-CHK-04", typed, f"several tables name images: {listed}", "give one of them", found=listed)
     if chosen:
         return _named(path, typed, chosen, asked, follow_outside)
     if must:
         listed = ", ".join(f"{t.name} with {', '.join(t.columns) or 'no columns'}" for t in tables) or "none"
-        raise no_pairs(typed, f"no table has two columns that name pictures (tables: {listed})")
+        raise no_pairs(typed, f"no table has two columns that name images (tables: {listed})")
     return None
 
 
@@ -95,9 +95,9 @@ def parquet_pairs(path: Path, typed: str, asked: Columns, *, follow_outside: boo
     """The pairs in two columns of parquet files; see `table_pairs`.
 
     Raises:
-        UserError: the files do not have two columns of pictures, or are damaged.
+        UserError: the files do not have two columns of images, or are damaged.
     """
-    first, second = chosen_columns(typed, picture_columns(path), asked)
+    first, second = chosen_columns(typed, image_columns(path), asked)
     sources = [parquet_source(path, typed, column=name, follow_outside=follow_outside) for name in (first, second)]
     one = sources[0]
     sides = _cells(sources[0]), _cells(sources[1])
@@ -112,7 +112,7 @@ def chosen_columns(typed: str, found: list[str], asked: Columns, known: list[str
 
     Arguments:
         typed: what the user called the data.
-        found: the columns that hold pictures.
+        found: the columns that hold images.
         asked: what the user named.
         known: what may be named, by default what was found.
 
@@ -123,7 +123,7 @@ def chosen_columns(typed: str, found: list[str], asked: Columns, known: list[str
     for name in asked:
         if name is not None and name not in known:
             remedy = did_you_mean(name, known)
-            raise UserError("E-CHK-04", typed, f"has no column of pictures {name!r}", remedy, found=known)
+            raise UserError("E-CHK-04", typed, f"has no column of images {name!r}", remedy, found=known)
     first, second = asked
     if first is not None and first == second:
         raise UserError("E-CHK-04", typed, f"both sides are column {first!r}", "name two columns", found=first)
@@ -136,9 +136,9 @@ def chosen_columns(typed: str, found: list[str], asked: Columns, known: list[str
         return first or rest[0], second or rest[0]
     listed = ", ".join(found) or "none"
     if len(found) < 2:
-        raise no_pairs(typed, f"columns of pictures: {listed}")
+        raise no_pairs(typed, f"columns of images: {listed}")
     remedy = "name two of them with --column-a and --column-b"
-    raise UserError("E-CHK-04", typed, f"several columns hold pictures: {listed}", remedy, found=found)
+    raise UserError("E-CHK-04", typed, f"several columns hold images: {listed}", remedy, found=found)
 
 
 def _cells(source: ParquetSource) -> Side:
@@ -153,13 +153,13 @@ def _read(root: Path, name: str) -> _Table:
         raise UserError("E-CHK-05", name, f"permission denied (mode {mode:03o})", "chmod u+r") from None
 
 
-def _names_pictures(cells: list[Any]) -> bool:
+def _names_images(cells: list[Any]) -> bool:
     words = [cell for cell in cells if cell not in (None, "")]
     return bool(words) and all(isinstance(w, str) and os.path.splitext(w.strip())[1].lower() in READ for w in words)
 
 
 def _named(root: Path, typed: str, tables: list[_Table], asked: Columns, follow_outside: bool) -> PairSource:
-    first, second = chosen_columns(typed, tables[0].of_pictures, asked, tables[0].columns)
+    first, second = chosen_columns(typed, tables[0].of_images, asked, tables[0].columns)
     faults: list[UserError] = []
     pairs: list[tuple[str, str]] = []
     splits: list[str | None] = []
@@ -198,7 +198,7 @@ def _file(root: Path, table: str, line: int, fields: dict[str, Any], column: str
     """The file that a cell names, below the root."""
     where, cell = f"{table}:{line}", fields.get(column)
     if not isinstance(cell, str) or not cell.strip():
-        raise UserError("E-CHK-18", where, f"names no picture in {column}", "name it, or remove the row")
+        raise UserError("E-CHK-18", where, f"names no image in {column}", "name it, or remove the row")
     folder = table.rpartition("/")[0]
     # Accents may be written in two ways, and folders be apart by backslashes.
     written = [cell.strip(), cell.strip().replace("\\", "/")]
@@ -207,7 +207,7 @@ def _file(root: Path, table: str, line: int, fields: dict[str, Any], column: str
     name = next((name for name in names if exists(root / name)), None)
     if name is None:
         problem = f"names {cell.strip()}, which is not there"
-        raise UserError("E-CHK-21", where, problem, "add the picture or remove the row")
+        raise UserError("E-CHK-21", where, problem, "add the image or remove the row")
     if not follow_outside and not (root / name).resolve().is_relative_to(root.resolve()):
         problem = f"names {cell.strip()}, which lies outside the data folder"
         raise UserError("E-CHK-15", where, problem, "pass --follow-outside")

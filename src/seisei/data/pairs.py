@@ -1,4 +1,4 @@
-"""Pairs of pictures: two pictures of one thing, of which one is given and the other is made."""
+"""Pairs of images: two images of one thing, of which one is given and the other is made."""
 
 from __future__ import annotations
 
@@ -57,35 +57,35 @@ def read_pairs(
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Read pairs (A, B) of pictures, from wherever they are, as deep as they are.
+    """Read pairs (A, B) of images, from wherever they are, as deep as they are.
 
     The data set's y is the side that is given, its x the side that is made. Both sides of a pair have one size in their
     files, or where a size is asked for the same proportions; they may differ in channels and in depth, and within a
-    side all pictures are of one depth.
+    side all images are of one depth.
 
     Arguments:
         given: a folder with two folders a and b (input and target, source and target, ``trainA`` and ``trainB`` …) of
-            files of the same names; a folder of pictures that hold A on the left and B on the right; a folder with, or
-            the path of, a table that names pictures in two columns; a parquet file or a folder of such, or
-            ``hub:owner/name``, with two columns of pictures; a ``.npz`` file, or in memory ``{"a": …, "b": …}``, also
+            files of the same names; a folder of images that hold A on the left and B on the right; a folder with, or
+            the path of, a table that names images in two columns; a parquet file or a folder of such, or
+            ``hub:owner/name``, with two columns of images; a ``.npz`` file, or in memory ``{"a": …, "b": …}``, also
             in parts as ``a_train``, or a tuple (A, B) of arrays.
         layout: how they are laid out, ``found`` for whatever fits.
         direction: which side is given.
-        column_a: the column of a table that is A, where more than two hold pictures; naming one of two swaps them.
+        column_a: the column of a table that is A, where more than two hold images; naming one of two swaps them.
         column_b: likewise B.
-        label_map: each colour of the side that is given stands for a class, see
+        label_map: each color of the side that is given stands for a class, see
             `seisei.modalities.label_map.LabelMap`.
         bits: 8 brings 16 bits, and floating point from 0 to 1, to 8 bits.
         source: see `seisei.data.read.read_dataset`, as for all that follow.
-        column: of a parquet file whose pictures each hold both sides.
+        column: of a parquet file whose images each hold both sides.
         size: by default the pairs' own where all have one of at most 512; else the largest power of two, from 8 to 256,
             that is not above the median of their shorter sides.
-        channels: of both sides; by default as they are, and grey where every picture of a side is.
+        channels: of both sides; by default as they are, and gray where every image of a side is.
         fit: how pairs of another size are made to fit, both sides in the same way.
-        validation: see `read_dataset`. Pairs with the same given picture are in one part.
+        validation: see `read_dataset`. Pairs with the same given image are in one part.
         test: see `read_dataset`.
         seed: see `read_dataset`.
-        skip_bad: how many faulty pairs are left out: one with a faulty side, and a picture without a partner.
+        skip_bad: how many faulty pairs are left out: one with a faulty side, and an image without a partner.
         max_pixels: see `read_dataset`.
         min_size: see `read_dataset`.
         frames: see `read_dataset`.
@@ -100,8 +100,8 @@ def read_pairs(
 
     Example:
         >>> import numpy as np
-        >>> grey = np.arange(20 * 64, dtype=np.uint16).reshape(20, 8, 8)
-        >>> pairs = read_pairs((grey, np.stack([grey % 256] * 3, -1).astype(np.uint8)))
+        >>> gray = np.arange(20 * 64, dtype=np.uint16).reshape(20, 8, 8)
+        >>> pairs = read_pairs((gray, np.stack([gray % 256] * 3, -1).astype(np.uint8)))
         >>> pairs.schema.y.shape, pairs.schema.y.levels, pairs.schema.x.levels, pairs.report["kind"]
         ((1, 8, 8), 65536, 256, 'pairs (arrays)')
     """
@@ -117,7 +117,7 @@ def read_pairs(
     packed = pack_pairs(opened, wishes, limit, cache, progress)
     records = [opened.records[i] for i in packed.kept]
     names, given_parts = [record.name for record in records], [record.split for record in records]
-    contents = [[digest(picture.numpy().tobytes()) for picture in side] for side in packed.sides]
+    contents = [[digest(image.numpy().tobytes()) for image in side] for side in packed.sides]
     splits = split_indices(
         names, contents[told], given_parts, validation=validation, test=test, seed=seed, where=opened.root, noun="pair"
     )
@@ -143,7 +143,7 @@ def read_pairs(
         "image": plain_schema["x"],
         "given": plain_schema["y"],
         "classes": {},
-        "unlabelled": len(records),
+        "unlabeled": len(records),
         "captions": 0,
         "splits": {part: len(indices) for part, indices in splits.items()},
         "splits_given": sorted({part for part in given_parts if part is not None}),
@@ -157,7 +157,7 @@ def read_pairs(
 
 
 def _spanned(end: End, side: Tensor, train: Tensor, where: str, title: str) -> End:
-    """What pictures of floating point are: between the smallest and the largest value of the training part."""
+    """What images of floating point are: between the smallest and the largest value of the training part."""
     if not isinstance(end, Image) or end.span is None:
         return end
     lows, highs = [], []
@@ -168,5 +168,5 @@ def _spanned(end: End, side: Tensor, train: Tensor, where: str, title: str) -> E
     low, high = float(torch.stack(lows).amin()), float(torch.stack(highs).amax())
     if low == high:
         problem = f"every value of side {title} that is for training is {low:g}"
-        raise UserError("E-CHK-22", where, problem, "give pictures that differ", found=low)
+        raise UserError("E-CHK-22", where, problem, "give images that differ", found=low)
     return replace(end, span=(low, high))

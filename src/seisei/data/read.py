@@ -19,13 +19,13 @@ from seisei.data.images.scan import MIN_SIZE, Progress
 from seisei.data.pair_source import Layout
 from seisei.data.pairs import Direction, read_pairs
 from seisei.data.source import ArraySource, Record, Source
-from seisei.data.sources.folder import PICTURE
+from seisei.data.sources.folder import IMAGE
 from seisei.data.splits import split_indices
 from seisei.data.tables.column_roles import Asked, Unseen
 from seisei.data.tables.fit import conditions_of, read_table
 from seisei.data.tables.raw_table import sheet_of
 from seisei.data.texts import read_texts
-from seisei.data.unlabeled import with_pictures
+from seisei.data.unlabeled import with_images
 from seisei.errors import UserError
 from seisei.modalities.image_io import MAX_PIXELS
 from seisei.modalities.label import Label
@@ -61,7 +61,7 @@ def read_dataset(
     ignore: Sequence[str] | None = None,
     categorical: Sequence[str] | None = None,
     missing: Sequence[str] | None = None,
-    unlabelled: str | None = None,
+    unlabeled: str | None = None,
     unseen: Unseen = "missing",
     conditions: Sequence[str] | None = None,
     window: int | None = None,
@@ -72,15 +72,15 @@ def read_dataset(
     label_map: bool = False,
     bits: Literal[8] | None = None,
 ) -> Dataset:
-    """Read pictures, pairs of pictures, the rows of a table, or texts, from wherever they are.
+    """Read images, pairs of images, the rows of a table, or texts, from wherever they are.
 
     Arguments:
         given: see `seisei.data.detect.open_source`.
-        size: a side, or height and width. By default the pictures' own where all have one of at most 256; else the
+        size: a side, or height and width. By default the images' own where all have one of at most 256; else the
             largest power of two, from 8 to 64, that is not above the median of their shorter sides.
-        channels: 1 or 3; by default 1 where every picture is grey.
-        fit: how pictures of another size are made to fit; by default cropped.
-        labels: whether y is wanted; None takes it where every picture has a label and there are at least two kinds.
+        channels: 1 or 3; by default 1 where every image is gray.
+        fit: how images of another size are made to fit; by default cropped.
+        labels: whether y is wanted; None takes it where every image has a label and there are at least two kinds.
         validation: the share for validation, where the source does not say.
         test: likewise.
         seed: of the division.
@@ -92,7 +92,7 @@ def read_dataset(
         frames: see `scan`.
         strict_mode: see `scan`.
         follow_outside: see `open_source`.
-        memory_limit: the bytes that packed pictures may take before they are kept in a file; a quarter of the memory by
+        memory_limit: the bytes that packed images may take before they are kept in a file; a quarter of the memory by
             default.
         cache: the folder for such files, see `seisei.data.store.cache_folder`.
         progress: see `scan`.
@@ -100,18 +100,18 @@ def read_dataset(
         ignore: columns that are left out.
         categorical: columns of numbers that are names, such as codes.
         missing: words that stand for an empty cell, besides `seisei.modalities.table.MISSING`.
-        unlabelled: a path adds the rows of another table, or the pictures of another folder, all for training;
+        unlabeled: a path adds the rows of another table, or the images of another folder, all for training;
             ``own`` trains on a table's own rows without a target. Their y is -1.
         conditions: columns, of a table or of a folder's metadata, that are y together, see
             `seisei.modalities.conditions`; by default all of the vectors that come with arrays.
         window: the bytes of running text that make an example, see `seisei.data.texts.read_texts`.
         unseen: a category that only held-out rows have is taken for missing, which the report says, or refused.
-        pairs: how pairs of pictures are laid out, see `seisei.data.pairs.read_pairs`, as for the five that follow; None
+        pairs: how pairs of images are laid out, see `seisei.data.pairs.read_pairs`, as for the five that follow; None
             where the data are no pairs.
         direction: which side is given.
         column_a: the column of a table that is A.
         column_b: the column of a table that is B.
-        label_map: each colour of the side that is given stands for a class.
+        label_map: each color of the side that is given stands for a class.
         bits: 8 brings deeper pairs to 8 bits; what is no pair has 8 bits anyway.
 
     Raises:
@@ -125,8 +125,8 @@ def read_dataset(
     of_pairs: dict[str, Any] = {"column_a": column_a, "column_b": column_b, "label_map": label_map, "bits": bits}
     if pairs is not None:
         of_tables = {"target": target, "ignore": ignore, "categorical": categorical, "missing": missing}
-        others = {**of_tables, "unlabelled": unlabelled, "conditions": conditions, "window": window}
-        _refuse(others, "other data, and these are read as pairs of pictures")
+        others = {**of_tables, "unlabeled": unlabeled, "conditions": conditions, "window": window}
+        _refuse(others, "other data, and these are read as pairs of images")
         _refuse_of_files(given, source, column=column, follow_outside=follow_outside, frames=frames)
         return read_pairs(
             given, layout=pairs, direction=direction, **of_pairs, source=source, column=column, size=size,
@@ -136,10 +136,10 @@ def read_dataset(
         )  # fmt: skip
     backwards = None if direction == "a-to-b" else direction
     remedy = "pass --pairs found with it, or leave it out"
-    _refuse({**of_pairs, "direction": backwards}, "pairs of pictures", remedy)
+    _refuse({**of_pairs, "direction": backwards}, "pairs of images", remedy)
     form = kind_of(given, source)
-    table = Asked(target, ignore or (), categorical or (), missing or (), unlabelled, unseen, conditions or ())
-    picture = {"size": size, "channels": channels, "fit": fit, "skip_bad": skip_bad, "frames": frames, "column": column}
+    table = Asked(target, ignore or (), categorical or (), missing or (), unlabeled, unseen, conditions or ())
+    image = {"size": size, "channels": channels, "fit": fit, "skip_bad": skip_bad, "frames": frames, "column": column}
     if form != TEXT:
         _refuse({"window": window}, "texts, and these data are none")
     if form in (TABLE, TEXT):
@@ -150,7 +150,7 @@ def read_dataset(
         limits |= {"follow_outside": follow_outside, "memory": memory_limit and memory_limit // 1_000_000}
         _refuse(limits, f"images, and these data are a {form}")
     if form == TABLE:
-        _refuse(picture, "pictures, and these data are a table")
+        _refuse(image, "images, and these data are a table")
         if labels and target is None:
             raise UserError("E-TRN-12", "--target", "is missing", "name the column of the labels")
         return read_table(given, table, validation=validation, test=test, seed=seed)
@@ -160,20 +160,20 @@ def read_dataset(
     tabular = {"target": target, "ignore": ignore, **({} if conditions else {"categorical": categorical})}
     _refuse({**tabular, "missing": missing}, "tables, and these data are none")
     if form == TEXT:
-        of_others = {**picture, "unlabelled": unlabelled, "conditions": conditions}
-        _refuse(of_others, "pictures or tables, and these data are texts")
+        of_others = {**image, "unlabeled": unlabeled, "conditions": conditions}
+        _refuse(of_others, "images or tables, and these data are texts")
         return read_texts(given, window=window, validation=validation, test=test, seed=seed)
     files = {"column": column, "follow_outside": follow_outside, "frames": frames, "skip_bad": skip_bad}
     _refuse_of_files(given, source, **files)
     opened = open_as(form, given, column=column, follow_outside=follow_outside)
-    if opened.kind == PICTURE:
-        raise UserError("E-CHK-02", opened.root, "is one picture, wanted a folder of pictures", "give its folder")
+    if opened.kind == IMAGE:
+        raise UserError("E-CHK-02", opened.root, "is one image, wanted a folder of images", "give its folder")
     wishes = Wishes(size, channels, fit, skip_bad, max_pixels, min_size, frames, strict_mode)
     limit = store.memory() // 4 if memory_limit is None else memory_limit
     packed = pack(opened, wishes, limit, cache, progress)
     records = [opened.records[i] for i in packed.kept]
     names = [record.name for record in records]
-    contents = [digest(picture.numpy().tobytes()) for picture in packed.x]
+    contents = [digest(image.numpy().tobytes()) for image in packed.x]
     given_parts = [record.split for record in records]
     splits = split_indices(names, contents, given_parts, validation=validation, test=test, seed=seed, where=opened.root)
     if labels is None:
@@ -201,13 +201,13 @@ def read_dataset(
         "fingerprint": mark,
     }
     whole = Dataset(schema, packed.x, y, names, splits, mark, report, packed.in_memory)
-    return whole if unlabelled is None else with_pictures(whole, unlabelled, max_pixels=max_pixels)
+    return whole if unlabeled is None else with_images(whole, unlabeled, max_pixels=max_pixels)
 
 
 def _y(
     source: Source, records: list[Record], labels: bool, asked: Asked, train: Tensor
 ) -> tuple[Modality | None, Tensor | None]:
-    """The label or the conditions of pictures, and their values."""
+    """The label or the conditions of images, and their values."""
     vectors = not asked.conditions and source.classes is None and records[0].facts and isinstance(source, ArraySource)
     if not asked.conditions and not vectors:
         return _labels(source, records) if labels else (None, None)
@@ -215,7 +215,7 @@ def _y(
     named = replace(asked, conditions=tuple(sheet.columns)) if vectors else asked
     if not sheet.columns:
         remedy = "add a metadata.csv with the columns file_name and those that are to be given"
-        raise UserError("E-TRN-12", source.root, "no table says anything of these pictures", remedy)
+        raise UserError("E-TRN-12", source.root, "no table says anything of these images", remedy)
     return conditions_of(sheet, named, train)
 
 
@@ -223,8 +223,8 @@ def _y(
 OF_FILES = {
     "column": ("parquet", "hub"),
     "follow_outside": ("folder", "parquet", TABLE),
-    "frames": ("folder", "picture", "parquet", "hub", TABLE),
-    "skip_bad": ("folder", "picture", "parquet", "hub", TABLE),
+    "frames": ("folder", "image", "parquet", "hub", TABLE),
+    "skip_bad": ("folder", "image", "parquet", "hub", TABLE),
 }
 _CALLED = {"column": "parquet files", "follow_outside": "folders and parquet files"}
 
@@ -234,7 +234,7 @@ def _refuse_of_files(given: Any, source: str | None, **options: Any) -> None:
     form = kind_of(given, source)
     for name, value in options.items():
         if form not in OF_FILES[name]:
-            what = {"folder": "a folder of files", "picture": "one file", "parquet": "a parquet file"}.get(form, form)
+            what = {"folder": "a folder of files", "image": "one file", "parquet": "a parquet file"}.get(form, form)
             _refuse({name: value}, f"{_CALLED.get(name, 'image files')}, and these data are {what}")
 
 
@@ -247,7 +247,7 @@ def _refuse(options: dict[str, Any], reason: str, remedy: str = "leave it out") 
 def _labels(source: Source, records: list[Record]) -> tuple[Label, Tensor]:
     found = Counter(record.label for record in records if record.label is not None)
     if source.classes is None or found.total() < len(records):
-        missing = f"{len(records) - found.total()} of {len(records)} pictures have no label"
+        missing = f"{len(records) - found.total()} of {len(records)} images have no label"
         remedy = "put each class in its own folder, or add a metadata.csv with the columns file_name and label"
         raise UserError("E-TRN-12", source.root, missing, remedy, found=found.total(), wanted=len(records))
     if len(found) < 2:
@@ -262,4 +262,4 @@ def _labels(source: Source, records: list[Record]) -> tuple[Label, Tensor]:
 
 def _classes(source: Source, records: list[Record]) -> dict[str, Any]:
     counts = Counter(record.label for record in records)
-    return {"classes": {name: counts[name] for name in source.classes or ()}, "unlabelled": counts[None]}
+    return {"classes": {name: counts[name] for name in source.classes or ()}, "unlabeled": counts[None]}

@@ -1,4 +1,4 @@
-"""Where pictures come from: `Record`, what is known of one before it is read, and `Source`, which reads them."""
+"""Where images come from: `Record`, what is known of one before it is read, and `Source`, which reads them."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ CAPTIONS = ("text", "caption")
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is known of a picture before it is read.
+    """What is known of an image before it is read.
 
     Arguments:
-        name: unlike any other in the source; a file's path below the root, or where in a file the picture is.
+        name: unlike any other in the source; a file's path below the root, or where in a file the image is.
         label: its class.
         split: ``train``, ``validation``, ``test``, or None where the source does not say.
         caption: its description.
@@ -57,16 +57,16 @@ class Record:
 
 
 class Source(Protocol):
-    """Pictures in some form, with what was found while listing them.
+    """Images in some form, with what was found while listing them.
 
     Attributes:
         kind: the form, in words for people.
         root: the place, as the user typed it.
-        records: one for each picture.
+        records: one for each image.
         classes: the names of the classes in their order, None where there are no labels.
         identity: changes when the files change; None where that cannot be seen from outside.
-        faults: pictures that are there and cannot even be listed.
-        ignored: files that are no pictures, counted by suffix.
+        faults: images that are there and cannot even be listed.
+        ignored: files that are no images, counted by suffix.
         notes: what was decided here, and why.
     """
 
@@ -80,13 +80,13 @@ class Source(Protocol):
     notes: list[str]
 
     def read(self, index: int) -> Any:
-        """What `seisei.modalities.image_io.read_picture` takes: a path, the bytes of a file, or an array."""
+        """What `seisei.modalities.image_io.read_image` takes: a path, the bytes of a file, or an array."""
         ...
 
 
 @dataclass
 class ArraySource:
-    """Pictures that lie in one array.
+    """Images that lie in one array.
 
     Arguments:
         kind: see `Source`.
@@ -114,11 +114,11 @@ class ArraySource:
         assert self.array.ndim == 4 and len(self.array) == len(self.records)
 
     def read(self, index: int) -> NDArray[np.uint8]:
-        """One picture, its levels spread over 0 … 255, (H, W, C)."""
-        picture: NDArray[np.uint8] = self.array[index]
+        """One image, its levels spread over 0 … 255, (H, W, C)."""
+        image: NDArray[np.uint8] = self.array[index]
         if self.levels == 256:
-            return picture
-        spread: NDArray[np.uint8] = np.rint(picture * (255 / (self.levels - 1))).astype(np.uint8)
+            return image
+        spread: NDArray[np.uint8] = np.rint(image * (255 / (self.levels - 1))).astype(np.uint8)
         return spread
 
 

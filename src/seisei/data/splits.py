@@ -24,7 +24,7 @@ def split_indices(
     test: float = 0.1,
     seed: int = 0,
     where: str = "data",
-    noun: str = "picture",
+    noun: str = "image",
     train: int = 1,
 ) -> dict[str, torch.Tensor]:
     """Which examples are in which part, in their order.
@@ -46,7 +46,7 @@ def split_indices(
         train: different examples that are needed to train on.
 
     Raises:
-        UserError: a share out of range, too few pictures, or a part that stays empty.
+        UserError: a share out of range, too few images, or a part that stays empty.
 
     Example:
         >>> names = [f"{i}.png" for i in range(10)]
@@ -106,7 +106,7 @@ def check_shares(validation: float, test: float) -> None:
 
 def _draw(first: dict[bytes, str], drawn: dict[str, float], seed: int, train: int) -> dict[bytes, str]:
     """The part of each group: its number in [0, 1) falls into the part's interval."""
-    number = {group: seeds.derive(seed, "split", name) / seeds.SEED_LIMIT for group, name in first.items()}
+    number = {group: seeds.derive(seed, "split", _key(name)) / seeds.SEED_LIMIT for group, name in first.items()}
     place = dict.fromkeys(first, "train")
     start, middle = 0.0, {"train": 1.0}
     for part, share in drawn.items():
@@ -123,3 +123,8 @@ def _draw(first: dict[bytes, str], drawn: dict[str, float], seed: int, train: in
             nearest = min((abs(number[group] - middle[part]), first[group], group) for group in spare)
             place[nearest[2]] = part
     return place
+
+
+def _key(name: str) -> str:
+    """What an example's part is derived from. Examples of an array were named otherwise once: their parts are kept."""
+    return f"picture:{name.removeprefix('image:')}" if name.startswith("image:") else name

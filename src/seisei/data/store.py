@@ -1,4 +1,4 @@
-"""Where packed pictures are kept: in memory, or in a file that is mapped into it where they are too many."""
+"""Where packed images are kept: in memory, or in a file that is mapped into it where they are too many."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def cache_folder() -> Path:
 
 
 def _file(kind: str) -> str:
-    return f"pictures.{kind}"
+    return f"images.{kind}"
 
 
 class Store:
-    """Room for at most `count` pictures of one shape, filled in order.
+    """Room for at most `count` images of one shape, filled in order.
 
     Arguments:
         count: how many there may be.
@@ -65,17 +65,17 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(folder).free
         if free < size + (64 << 20):
-            problem = f"needs {size / 1e9:.2f} GB for the packed pictures and has {free / 1e9:.2f} GB"
+            problem = f"needs {size / 1e9:.2f} GB for the packed images and has {free / 1e9:.2f} GB"
             raise ResourceError(
                 "E-TRN-22", folder, problem, "free some, or set XDG_CACHE_HOME to another disk", found=free, wanted=size
             )
         self.unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
         self.array = np.memmap(self.unfinished / _file(kind), self.kind, "w+", shape=(count, *shape))
 
-    def put(self, place: int, picture: Tensor) -> None:
-        """Enter the next picture."""
+    def put(self, place: int, image: Tensor) -> None:
+        """Enter the next image."""
         assert place == self.filled
-        self.array[place] = picture.numpy()
+        self.array[place] = image.numpy()
         self.filled += 1
 
     def drop(self) -> None:
@@ -84,7 +84,7 @@ class Store:
             shutil.rmtree(self.unfinished, ignore_errors=True)
 
     def finish(self, folder: Path | None, facts: dict[str, Any]) -> Tensor:
-        """The pictures, (N, C, H, W); a file gets its name only now, with the facts beside it.
+        """The images, (N, C, H, W); a file gets its name only now, with the facts beside it.
 
         Arguments:
             folder: the file's folder, None for memory.
@@ -109,7 +109,7 @@ class Store:
 
 
 def load(folder: Path) -> tuple[Tensor, dict[str, Any]] | None:
-    """The pictures and facts that a `Store` left in a folder, None where they are absent or not whole."""
+    """The images and facts that a `Store` left in a folder, None where they are absent or not whole."""
     try:
         facts = json.loads((folder / _FACTS).read_text("utf-8"))
         shape, kind = tuple(int(n) for n in facts["shape"]), facts.get("kind", "uint8")

@@ -113,7 +113,7 @@ def read_texts(
         "longest": length,
         "text_bytes": text_bytes,
         "classes": {},
-        "unlabelled": 0,
+        "unlabeled": 0,
         "splits": {part: len(indices) for part, indices in splits.items()},
         "splits_given": sorted({part for part in given_parts if part is not None}),
         **duplicates(contents, splits),

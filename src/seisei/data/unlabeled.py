@@ -1,4 +1,4 @@
-"""Pictures without a label beside those that have one: all of them for training, their y −1."""
+"""Images without a label beside those that have one: all of them for training, their y −1."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from seisei.modalities.image import Image
 from seisei.schema import Schema
 
 
-def with_pictures(data: Dataset, given: Any, **options: Any) -> Dataset:
-    """The data set with the pictures of another source added to its training part.
+def with_images(data: Dataset, given: Any, **options: Any) -> Dataset:
+    """The data set with the images of another source added to its training part.
 
     Arguments:
         data: with labels.
@@ -28,12 +28,12 @@ def with_pictures(data: Dataset, given: Any, **options: Any) -> Dataset:
     """
     if data.y is None:
         remedy = "put each kind in its own sub-folder, or leave it out"
-        raise UserError("E-TRN-12", "--unlabelled", f"{data.report['root']} has no labels itself", remedy)
+        raise UserError("E-TRN-12", "--unlabeled", f"{data.report['root']} has no labels itself", remedy)
     if not data.in_memory:
-        raise UserError("E-TRN-09", "--unlabelled", "the pictures with labels are kept in a file", "raise --memory")
+        raise UserError("E-TRN-09", "--unlabeled", "the images with labels are kept in a file", "raise --memory")
     image = data.schema.x
     assert isinstance(image, Image)
-    # A picture of another size is fitted here even where those with labels needed no fitting.
+    # An image of another size is fitted here even where those with labels needed no fitting.
     more = read_inputs(Schema(replace(image, fit=image.fit or "crop")), given, convert=True, **options)
     x, y = torch.cat([data.x, more.x]), torch.cat([data.y, torch.full((len(more),), -1)])
     names = data.names + [str(Path(str(given)).name or given) + "/" + name for name in more.names]
@@ -45,12 +45,12 @@ def with_pictures(data: Dataset, given: Any, **options: Any) -> Dataset:
         **data.report,
         "kept": len(x),
         "total": data.report["total"] + len(more),
-        "unlabelled": len(more),
+        "unlabeled": len(more),
         "splits": {part: len(indices) for part, indices in splits.items()},
         "bytes": x.numel(),
         "notes": [
             *data.report["notes"],
-            f"{len(more):,} pictures without a label, from {given}, are for training only",
+            f"{len(more):,} images without a label, from {given}, are for training only",
         ],
         "fingerprint": mark,
     }

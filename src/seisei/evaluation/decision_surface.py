@@ -1,7 +1,7 @@
-"""What classifiers say on a plane through the data: the separating surface, p(y | x) and p(x | y) as pictures.
+"""What classifiers say on a plane through the data: the separating surface, p(y | x) and p(x | y) as images.
 
 For rows the plane is that of two columns: a model that knows p(x | y) has the others integrated out, any other is told
-their usual values. For pictures it is that of the first two principal components, through the mean picture.
+their usual values. For images it is that of the first two principal components, through the mean image.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from seisei.modalities.label import Label
 from seisei.modalities.table import Table
 from seisei.pipeline import Pipeline
 from seisei.progress import tick
-from seisei.report.charts import class_colours
+from seisei.report.charts import class_colors
 
 SIDE, POINTS, DENSITIES, SEEN = 260, 300, 6, 4000
 # Of a slow model every so many points are asked for, along each side.
 COARSE = (1, 2, 4, 8, 16)
-Colours = NDArray[np.uint8]
+Colors = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def plane_of(data: Dataset, axes: tuple[str, str] | None = None) -> Plane:
     if isinstance(data.schema.x, Table):
         return _of_columns(data.schema.x, part, axes)
     if axes is not None:
-        raise UserError("E-CMP-22", "--axes", "names columns, and these are pictures", "leave it out")
+        raise UserError("E-CMP-22", "--axes", "names columns, and these are images", "leave it out")
     x = part.batch(torch.arange(len(part))).x
     flat = x.flatten(1)
     mean = flat.mean(0)
@@ -166,27 +166,27 @@ def _some(points: Tensor, labels: Tensor) -> tuple[NDArray[np.float64], NDArray[
     return points[chosen].double().numpy(), labels[chosen].numpy()
 
 
-# ---- pictures
+# ---- images
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """Pictures of a model on a plane, as PNG.
+    """Images of a model on a plane, as PNG.
 
     Arguments:
-        pictures: ``decision`` and ``posterior``; none where the model is too slow for any.
+        images: ``decision`` and ``posterior``; none where the model is too slow for any.
         densities: of some classes, by name.
         less: in what they are less than they might be, and why.
     """
 
-    pictures: dict[str, bytes]
+    images: dict[str, bytes]
     densities: list[tuple[str, bytes]]
     less: str = ""
 
 
 @torch.no_grad()
 def surfaces(pipeline: Pipeline, plane: Plane, budget: float = math.inf) -> Drawn:
-    """Pictures of a model on a plane.
+    """Images of a model on a plane.
 
     Arguments:
         pipeline: the model.
@@ -219,21 +219,21 @@ def surfaces(pipeline: Pipeline, plane: Plane, budget: float = math.inf) -> Draw
             tick(start + len(rows), len(asked))
         return torch.cat(found).numpy()[spread]  # type: ignore[no-any-return]
 
-    colours = np.array(class_colours(len(names)), np.float64)
-    pictures, densities = {}, list[tuple[str, bytes]]()
+    colors = np.array(class_colors(len(names)), np.float64)
+    images, densities = {}, list[tuple[str, bytes]]()
     if joins:
         joint = told(lambda batch: model.log_joint(batch).double())
         decided = joint.argmax(1)
         density = joint - model.log_prior.double().numpy()
         for c in range(min(len(names), DENSITIES)):
-            densities.append((names[c], png_bytes(_heat(density[:, c], colours[c]))))
+            densities.append((names[c], png_bytes(_heat(density[:, c], colors[c]))))
     else:
         decided = told(model.decide)
-    pictures["decision"] = png_bytes(_points(_image(0.55 * colours[decided] + 0.45 * 255), plane, colours))
+    images["decision"] = png_bytes(_points(_image(0.55 * colors[decided] + 0.45 * 255), plane, colors))
     if isinstance(model, Believes):
         posterior = told(lambda batch: model.log_posterior(batch).exp().double())
-        pictures["posterior"] = png_bytes(_image(posterior @ colours))
-    return Drawn(pictures, densities, less)
+        images["posterior"] = png_bytes(_image(posterior @ colors))
+    return Drawn(images, densities, less)
 
 
 def _seconds_a_point(model: Any, everywhere: Batch) -> float:
@@ -252,23 +252,23 @@ def _seconds_a_point(model: Any, everywhere: Batch) -> float:
     return seconds
 
 
-def _image(values: NDArray[np.float64]) -> Colours:
+def _image(values: NDArray[np.float64]) -> Colors:
     return values.clip(0, 255).reshape(SIDE, SIDE, 3).round().astype(np.uint8)
 
 
-def _heat(log_p: NDArray[np.float64], colour: NDArray[np.float64]) -> Colours:
-    """A density as a class's colour on white: nothing at e⁻⁸ of its highest value, full at the highest."""
+def _heat(log_p: NDArray[np.float64], color: NDArray[np.float64]) -> Colors:
+    """A density as a class's color on white: nothing at e⁻⁸ of its highest value, full at the highest."""
     strength = ((log_p - log_p.max()) / 8 + 1).clip(0, 1)[:, None]
-    return _image(255 * (1 - strength) + colour * strength)
+    return _image(255 * (1 - strength) + color * strength)
 
 
-def _points(image: Colours, plane: Plane, colours: NDArray[np.float64]) -> Colours:
+def _points(image: Colors, plane: Plane, colors: NDArray[np.float64]) -> Colors:
     """Examples as dots with a light rim."""
     left, right, bottom, top = plane.extent
     across = ((plane.points[:, 0] - left) / (right - left) * (SIDE - 1)).round().astype(int)
     down = ((top - plane.points[:, 1]) / (top - bottom) * (SIDE - 1)).round().astype(int)
     for x, y, label in zip(across, down, plane.labels, strict=True):
         if 0 <= x < SIDE and 0 <= y < SIDE:
-            for reach, colour in ((2, 255.0), (1, colours[label] * 0.8)):
-                image[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1] = colour
+            for reach, color in ((2, 255.0), (1, colors[label] * 0.8)):
+                image[max(0, y - reach) : y + reach + 1, max(0, x - reach) : x + reach + 1] = color
     return image

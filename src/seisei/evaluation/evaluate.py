@@ -40,7 +40,7 @@ SHEET, SHEET_ROWS, WALKS = 64, 8, 3
 # What comes of comparing what is drawn with held-out examples.
 DISTANCES = "Fréchet distance, kernel distance, precision, recall, density, coverage"
 SCORED, SCORE_SAMPLES, DRAWN, PAIRS = 1000, 64, 2000, 16
-# Classes that get a column each in a grid; more go on in rows of so many pictures. Rows of a table that are drawn.
+# Classes that get a column each in a grid; more go on in rows of so many images. Rows of a table that are drawn.
 COLUMNS, ACROSS, ROWS = 16, 10, 12
 # Held-out images whose high-frequency energy samples are measured against while a model trains, at most.
 COMPARED = 512
@@ -114,7 +114,7 @@ def sample_sheet(model: nn.Module, schema: Schema) -> bytes | None:
 
 
 class Sheets:
-    """What is looked at during training: samples, or what is made of held-out pictures, above the truths.
+    """What is looked at during training: samples, or what is made of held-out images, above the truths.
 
     Arguments:
         data: what is trained on.
@@ -125,7 +125,7 @@ class Sheets:
         self._held_out: Floats | None = None
 
     def __call__(self, model: nn.Module) -> tuple[bytes, dict[str, Any]] | None:
-        """A sheet as PNG, and what is measured of its samples; None for a model that makes no pictures."""
+        """A sheet as PNG, and what is measured of its samples; None for a model that makes no images."""
         data = self.data
         if not isinstance(model, (Translates, Stylizes)):
             drawn = sheet_samples(model, data.schema)
@@ -152,7 +152,7 @@ class Sheets:
 
 
 def spread(rows: Tensor, count: int = SHEET_ROWS) -> Tensor:
-    """So many of these rows, evenly: neighbours in a folder are often alike.
+    """So many of these rows, evenly: neighbors in a folder are often alike.
 
     Example:
         >>> spread(torch.arange(100), 4)
@@ -163,7 +163,7 @@ def spread(rows: Tensor, count: int = SHEET_ROWS) -> Tensor:
 
 
 def translation_sheet(model: Any, batch: Batch, schema: Schema) -> bytes:
-    """Rows of pictures that are given, what is made of them, and the truths, as PNG."""
+    """Rows of images that are given, what is made of them, and the truths, as PNG."""
     given = model.view.given(batch)
     made = model.view.whole(given, model.answer(given))
     ends: list[Any] = [getattr(schema, model.side), schema.x, schema.x]
@@ -211,13 +211,13 @@ def evaluate(
         thorough: say how well a classifier does that learns from what a conditional model draws, too, which takes
             trainings of two.
         inception: the weights of Inception-v3, to compare what the model draws in its features.
-        judge: of pictures of pictures, where one has been asked already.
+        judge: of images of images, where one has been asked already.
 
     Returns:
         The scores, and as ``left_out`` which could not be computed on so few examples, and why.
 
     Raises:
-        UserError: too few examples for --inception; or weights that are none, or for a model that draws no pictures.
+        UserError: too few examples for --inception; or weights that are none, or for a model that draws no images.
     """
     seen = None if inception is None else inception_of(inception, pipeline)
     part = data.subset(data.splits[split][:most])
@@ -270,7 +270,7 @@ def evaluate(
         squared = (back - there).square().flatten(1).mean(1).numpy()
         add("reconstruction error", squared, "mean squared error, of values in 0 … 1", "lower")
         peak = -10 * np.log10(np.maximum(squared, 1e-10))
-        add("reconstruction PSNR", peak, "dB", "higher", "the mean over pictures")
+        add("reconstruction PSNR", peak, "dB", "higher", "the mean over images")
     if "predict" in pipeline.verbs and told is None:
         left.append({"scores": "accuracy", "why": f"no label is known of {count}"})
     if "translate" in pipeline.verbs:
@@ -374,7 +374,7 @@ def classification(told: Predictions, *, split: str, noun: str) -> dict[str, Any
 
 
 def samples(pipeline: Pipeline, run: RunFolder, seed: int = 0) -> None:
-    """Examples that the model draws: a grid of pictures, or some rows or texts; of each class in turn where it knows
+    """Examples that the model draws: a grid of images, or some rows or texts; of each class in turn where it knows
     them.
     """
     label = pipeline.schema.y
@@ -439,16 +439,16 @@ def through_codes(pipeline: Pipeline, run: RunFolder, data: Dataset) -> None:
 
 
 def latent_map(pipeline: Pipeline, data: Dataset) -> dict[str, Any]:
-    """The first two principal components of the latents of held-out pictures, and of training pictures where those are
+    """The first two principal components of the latents of held-out images, and of training images where those are
     few.
     """
     chosen = torch.cat([data.splits["test"], data.splits["validation"], data.splits["train"]])[:DRAWN]
     part = data.subset(chosen)
     z = pipeline.encode(part).astype(np.float64)
-    centred = z - z.mean(0)
-    _, singular, directions = np.linalg.svd(centred, full_matrices=False)
+    centerd = z - z.mean(0)
+    _, singular, directions = np.linalg.svd(centerd, full_matrices=False)
     share = singular**2 / max(1e-12, float((singular**2).sum()))
-    points = centred @ directions[:2].T
+    points = centerd @ directions[:2].T
     if points.shape[1] < 2:
         points = np.pad(points, ((0, 0), (0, 2 - points.shape[1])))
     names = data.schema.y.names if isinstance(data.schema.y, Label) else None
@@ -462,7 +462,7 @@ def latent_map(pipeline: Pipeline, data: Dataset) -> dict[str, Any]:
 
 
 def nearest_sheet(pipeline: Pipeline, run: RunFolder, data: Dataset, drawn: Fidelity) -> None:
-    """Drawn pictures above the training pictures that are nearest to them."""
+    """Drawn images above the training images that are nearest to them."""
     if not isinstance(pipeline.schema.x, Image) or not drawn.nearest:
         return
     training = data.subset(torch.tensor(drawn.nearest[:PAIRS]))

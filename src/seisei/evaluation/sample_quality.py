@@ -1,9 +1,9 @@
 """How good what a model draws is: compared with examples that it has not seen, in features of a network that is trained
 on the person's own data, or in those of Inception-v3 where the person has its weights.
 
-There is no network here that others trained on other pictures, so that the distances are in units of their own: they
+There is no network here that others trained on other images, so that the distances are in units of their own: they
 compare models of the same data, and nothing else. Those of Inception-v3 are in the units of published ones, see
-`seisei.nn.inception`. What is counted, see `seisei.metrics.frechet`, `neighbours` and `kinds`.
+`seisei.nn.inception`. What is counted, see `seisei.metrics.frechet`, `neighbors` and `kinds`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from seisei.errors import UserError
 from seisei.metrics.estimates import Estimate, mean_of_shares, share_of
 from seisei.metrics.frechet import frechet_distance, kernel_distance
 from seisei.metrics.mode_coverage import modes, within_classes
-from seisei.metrics.precision_recall import copied, nearest, neighbourhoods
+from seisei.metrics.precision_recall import copied, nearest, neighborhoods
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.modalities.table import Table
@@ -87,16 +87,16 @@ class Fidelity:
 def reader(data: Dataset, seed: int = 0) -> Reader:
     """A reader of examples like these, trained on their training part where that takes training.
 
-    Of rows the numbers, standardised, and a 1 for each category; of pictures the last features of a classifier where
+    Of rows the numbers, standardized, and a 1 for each category; of images the last features of a classifier where
     they have labels, else the code of an autoencoder.
     """
     schema, rows = data.schema, data.splits.get("train")
-    labelled = isinstance(schema.y, Label) and data.y is not None and rows is not None
+    labeled = isinstance(schema.y, Label) and data.y is not None and rows is not None
     if isinstance(schema.x, Table):
         features = RowFeatures(list(schema.x.sizes), missing=True)
-        classifier = _classifier(data, seed) if labelled else None
-        return Reader(features, None if classifier is None else classifier.log_posterior, "the columns, standardised")
-    if labelled:
+        classifier = _classifier(data, seed) if labeled else None
+        return Reader(features, None if classifier is None else classifier.log_posterior, "the columns, standardized")
+    if labeled:
         classifier = _classifier(data, seed)
         return Reader(classifier.trunk.before, classifier.log_posterior, "features of a classifier of these data")
     assert rows is not None
@@ -106,18 +106,18 @@ def reader(data: Dataset, seed: int = 0) -> Reader:
 
 
 def inception(path: str | Path, pipeline: Pipeline) -> Reader:
-    """A reader of the features of Inception-v3, (B, 2048), for the pictures that a model draws.
+    """A reader of the features of Inception-v3, (B, 2048), for the images that a model draws.
 
     Arguments:
         path: of its weights, a .safetensors file with the names of torchvision's `inception_v3`.
         pipeline: the model.
 
     Raises:
-        UserError: the model does not draw pictures of one channel or three; or there are no such weights.
+        UserError: the model does not draw images of one channel or three; or there are no such weights.
     """
     aside = "leave --inception out"
     if not isinstance(pipeline.schema.x, Image):
-        problem = f"reads pictures, and this model has {pipeline.schema.x.noun}s"
+        problem = f"reads images, and this model has {pipeline.schema.x.noun}s"
         raise UserError("E-EVA-21", "--inception", problem, aside)
     if "sample" not in pipeline.verbs:
         problem = f"compares what is drawn, and this model cannot sample; it can: {', '.join(pipeline.verbs)}"
@@ -285,7 +285,7 @@ def _distances(x: Found, y: Found, told: str, seed: int) -> list[Score]:
     ]
     if len(x) < CROWD:
         return apart
-    near = neighbourhoods(x, y)
+    near = neighborhoods(x, y)
     dense = (
         "neighborhoods of real examples that a sample lies in, over what is usual for the data themselves: 1 is ideal"
     )

@@ -1,10 +1,10 @@
-"""A picture in the style of another one, for people: pictures in, pictures out, by a trained network or on the pixels.
+"""An image in the style of another one, for people: images in, images out, by a trained network or on the pixels.
 
 How far it went is told on the pair itself, in the features that were used. Of the content: 1 − the correlation with
-the content picture, place by place, of each channel of the map that says what a picture is of, channels counting by
-how much they vary; 0 for the content picture, whatever its style, 1 for one that has nothing in common with it. Of the
+the content image, place by place, of each channel of the map that says what an image is of, channels counting by
+how much they vary; 0 for the content image, whatever its style, 1 for one that has nothing in common with it. Of the
 style: the squared distance of the means and deviations of all maps' channels, as a share of that of the content
-picture; 1 where nothing was done, 0 where they are those of the style. Both compare results in the same features, and
+image; 1 where nothing was done, 0 where they are those of the style. Both compare results in the same features, and
 nothing else.
 """
 
@@ -26,7 +26,7 @@ from seisei.data.read import Dataset
 from seisei.metrics.likelihood import mean_and_error
 from seisei.modalities.image_io import png_bytes, resized
 from seisei.modalities.pixels import grid
-from seisei.models.style import Stylizer, grain, optimise
+from seisei.models.style import Stylizer, grain, optimize
 from seisei.nn.style.adain import LEAST, Moments, Together, moments_apart
 from seisei.nn.style.color_transfer import luminance, matched, relit, towards
 from seisei.nn.style.feature_extractor import StageFeatures, form_level
@@ -43,22 +43,22 @@ Pixels = NDArray[np.uint8]
 Score = dict[str, Any]
 # A content that is nearer to the style than this, of the style's own variance, has it already.
 SAME = 1e-3
-# Pictures that are scored, together, and that a sheet shows.
+# Images that are scored, together, and that a sheet shows.
 TOGETHER, SHOWN = 8, 8
 # Maps that descending on pixels looks at: all of VGG-19's that there are names for, and as many of another network's.
 DEEPEST = 5
-# Longest sides of the tiles by which larger pictures are looked at and painted, and pixels that neighbours share.
+# Longest sides of the tiles by which larger images are looked at and painted, and pixels that neighbors share.
 TILE, OVERLAP = 1024, 128
 
 
 @dataclass(frozen=True)
 class Painted:
-    """What was made of a picture.
+    """What was made of an image.
 
     Arguments:
         pixels: (H, W) or (H, W, 3).
-        content: how far it is from the content picture, from 0 on.
-        style: how far it still is from the style, 1 for as far as the content picture.
+        content: how far it is from the content image, from 0 on.
+        style: how far it still is from the style, 1 for as far as the content image.
     """
 
     pixels: Pixels
@@ -92,25 +92,25 @@ def features_of(source: str | Path | None) -> Any:
 def feedforward(
     pipeline: Pipeline, content: Pixels, style: Pixels, *, strength: float = 1.0, keep_color: bool = False
 ) -> Painted:
-    """A picture in the style of another one by a trained network, of the content's size.
+    """An image in the style of another one by a trained network, of the content's size.
 
     Arguments:
         pipeline: of a run of `stylize`.
         content: (H, W) or (H, W, 3).
         style: likewise, of any size; textures come out as large as they are in it.
         strength: how much of the style, from 0 to 1.
-        keep_color: the content's colours stay.
+        keep_color: the content's colors stay.
     """
     model = pipeline.need("stylize")
     x, y = _tensor(content).to(pipeline.device), _tensor(style).to(pipeline.device)
     if keep_color:
-        y = _in_colours_of(y, x)
+        y = _in_colors_of(y, x)
     with torch.no_grad():
         made = _by_parts(model, x, y, strength)
     return _painted(model.features, made, x, y, keep_color)
 
 
-def optimised(
+def optimized(
     features: Any,
     content: Pixels,
     style: Pixels,
@@ -123,7 +123,7 @@ def optimised(
     keep_color: bool = False,
     told: Callable[[int, float], None] | None = None,
 ) -> Painted:
-    """A picture in the style of another one by descending on its pixels, of the content's size.
+    """An image in the style of another one by descending on its pixels, of the content's size.
 
     Arguments:
         features: see `features_of`.
@@ -133,15 +133,15 @@ def optimised(
         weight: of the style against the content.
         smoothness: of total variation.
         steps: rounds at most.
-        seed: of noise to begin with; by default the content picture is what it begins with.
-        keep_color: the content's colours stay.
+        seed: of noise to begin with; by default the content image is what it begins with.
+        keep_color: the content's colors stay.
         told: of the number of times that the loss was computed, and the loss.
     """
     x, y = _tensor(content), _tensor(style)
     if keep_color:
-        y = _in_colours_of(y, x)
+        y = _in_colors_of(y, x)
     noise = None if seed is None else torch.randn(x.shape, generator=seeds.generator(seed, "canvas"))
-    made = optimise(
+    made = optimize(
         features, x, y, strides=features.strides, strength=strength, weight=weight, smoothness=smoothness, steps=steps,
         noise=noise, told=told,
     )  # fmt: skip
@@ -149,7 +149,7 @@ def optimised(
 
 
 def shrunk(pixels: Pixels, longest: int) -> Pixels:
-    """The picture with its longer side at most so long, antialiased.
+    """The image with its longer side at most so long, antialiased.
 
     Example:
         >>> shrunk(np.zeros((30, 60), np.uint8), 20).shape, shrunk(np.zeros((9, 5), np.uint8), 20).shape
@@ -163,35 +163,35 @@ def shrunk(pixels: Pixels, longest: int) -> Pixels:
 
 
 def _by_parts(model: Any, content: Tensor, style: Tensor, strength: float) -> Tensor:
-    """What `Stylizer.stylize` makes of a picture: of a large one tile by tile, all by the moments of the whole."""
+    """What `Stylizer.stylize` makes of an image: of a large one tile by tile, all by the moments of the whole."""
     if max(content.shape[2:]) <= TILE:
         made: Tensor = model.stylize(content, style, strength)
         return made
     content = towards(content, style, strength)
     tiling = _tiling(model.features, content)
-    colours = model.colours(style, content.shape[1])
-    own, theirs = (_moments(model.features, picture) for picture in (content, style))
+    colors = model.colors(style, content.shape[1])
+    own, theirs = (_moments(model.features, image) for image in (content, style))
 
     def part(tile: Tensor) -> Tensor:
-        found: Tensor = model.stylize_part(tile[:, :-1], tile[:, -1:], own, theirs, colours, strength)
+        found: Tensor = model.stylize_part(tile[:, :-1], tile[:, -1:], own, theirs, colors, strength)
         return found
 
     both = torch.cat([content, grain(content)], 1)
     return torch.cat([band.rows for band in tiling.bands(part, both[0])], 1)[None]
 
 
-def _tiling(features: Any, picture: Tensor) -> Tiling:
+def _tiling(features: Any, image: Tensor) -> Tiling:
     """Tiles as large as may be that share no more than they must."""
-    stride, longest = features.strides[-1], max(picture.shape[2:])
+    stride, longest = features.strides[-1], max(image.shape[2:])
     count = max(1, -(-(longest - OVERLAP) // (TILE - OVERLAP)))
     tile, overlap = (-(-side // stride) * stride for side in ((longest + (count - 1) * OVERLAP) / count, OVERLAP))
     return Tiling(int(tile), int(overlap) if count > 1 else 0, stride)
 
 
-def _maps(features: Any, *pictures: Tensor) -> Iterator[list[tuple[Tensor, ...]]]:
-    """The maps of pictures of one size, tile by tile: of each map those of all pictures."""
-    for rows, columns, own in _tiling(features, pictures[0]).shares(*pictures[0].shape[2:]):
-        each = [features(picture[..., rows, columns]) for picture in pictures]
+def _maps(features: Any, *images: Tensor) -> Iterator[list[tuple[Tensor, ...]]]:
+    """The maps of images of one size, tile by tile: of each map those of all images."""
+    for rows, columns, own in _tiling(features, images[0]).shares(*images[0].shape[2:]):
+        each = [features(image[..., rows, columns]) for image in images]
         yield [
             tuple(found[(..., *(_coarser(side, stride) for side in own))] for found in level)
             for level, stride in zip(zip(*each, strict=True), features.strides, strict=True)
@@ -202,10 +202,10 @@ def _coarser(side: slice, stride: int) -> slice:
     return slice(side.start // stride, None if side.stop is None else side.stop // stride)
 
 
-def _moments(features: Any, picture: Tensor) -> list[Moments]:
+def _moments(features: Any, image: Tensor) -> list[Moments]:
     """Means and deviations of the channels of each map."""
     found = [Together() for _ in features.outputs]
-    for maps in _maps(features, picture):
+    for maps in _maps(features, image):
         for level, (of,) in zip(found, maps, strict=True):
             level.add(of, of)
     return [level.moments for level in found]
@@ -213,7 +213,7 @@ def _moments(features: Any, picture: Tensor) -> list[Moments]:
 
 @torch.no_grad()
 def apart(features: Any, made: Tensor, content: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
-    """How far pictures are from their contents and from their styles, (B,) each; see above."""
+    """How far images are from their contents and from their styles, (B,) each; see above."""
     form, levels = form_level(features.strides), range(len(features.outputs))
     own, its, both = [Together() for _ in levels], [Together() for _ in levels], Together()
     for maps in _maps(features, content, made):
@@ -221,7 +221,7 @@ def apart(features: Any, made: Tensor, content: Tensor, style: Tensor) -> tuple[
             own[level].add(before, before)
             its[level].add(after, after)
         both.add(*maps[form])
-    # How alike the map that says what a picture is of is, channels counting by how much they vary.
+    # How alike the map that says what an image is of is, channels counting by how much they vary.
     (_, deviation), (_, spread) = own[form].moments, its[form].moments
     weights = deviation.square().flatten(1)
     alike = (both.covariance / (deviation * spread)).flatten(1)
@@ -249,8 +249,8 @@ def scores(pipeline: Pipeline, part: Dataset) -> list[Score]:
     form, style = (torch.cat(each).double().numpy() for each in found)
     note = "in features of this run: it compares results in the same features"
     return [
-        _score("content distance", form, f"{note}; 0 for the form of the content picture, 1 for nothing of it"),
-        _score("style distance", style, f"{note}; 1 for the content picture, 0 for the style's statistics"),
+        _score("content distance", form, f"{note}; 0 for the form of the content image, 1 for nothing of it"),
+        _score("style distance", style, f"{note}; 1 for the content image, 0 for the style's statistics"),
     ]
 
 
@@ -261,10 +261,10 @@ def part_batches(part: Dataset) -> Sequence[Batch]:
 
 @torch.no_grad()
 def sheet(model: Any, batch: Batch) -> bytes:
-    """Rows of content pictures, the styles beside them, and what is made of both, as PNG."""
+    """Rows of content images, the styles beside them, and what is made of both, as PNG."""
     assert batch.y is not None
     x, y = batch.x[:SHOWN], batch.y[:SHOWN]
-    sides = [_shown(picture) for side in (x, y, model.stylize(x, y)) for picture in side]
+    sides = [_shown(image) for side in (x, y, model.stylize(x, y)) for image in side]
     return png_bytes(grid(sides, len(x)))
 
 
@@ -276,11 +276,11 @@ def _score(name: str, values: NDArray[np.float64], note: str) -> Score:
     }  # fmt: skip
 
 
-# ---- between pictures and tensors
+# ---- between images and tensors
 
 
-def _in_colours_of(style: Tensor, content: Tensor) -> Tensor:
-    """The style in the content's colours, or as light and as varied where one of them has none."""
+def _in_colors_of(style: Tensor, content: Tensor) -> Tensor:
+    """The style in the content's colors, or as light and as varied where one of them has none."""
     if style.shape[1] != content.shape[1]:
         style, content = luminance(style), luminance(content)
     return matched(style, content).clamp(0, 1)
@@ -305,6 +305,6 @@ def _pixels(x: Tensor) -> Pixels:
 
 
 def _shown(x: Tensor) -> Pixels:
-    """In colour, so that grey and coloured pictures stand in one grid."""
+    """In color, so that gray and colored images stand in one grid."""
     pixels = _pixels(x)
     return np.repeat(pixels[..., None], 3, axis=2) if pixels.ndim == 2 else pixels

@@ -1,7 +1,7 @@
-"""How good pictures of pictures are: beside the truths of held-out pairs, and as pictures of their kind.
+"""How good images of images are: beside the truths of held-out pairs, and as images of their kind.
 
-Distances to the truth favour the average of all answers, which is blurred and pale; so answers and truths are also
-compared as two sets of pictures, by the Fréchet distance of features of networks that are trained on the person's own
+Distances to the truth favor the average of all answers, which is blurred and pale; so answers and truths are also
+compared as two sets of images, by the Fréchet distance of features of networks that are trained on the person's own
 truths, to tell them whole from damaged (`seisei.metrics.corruptions`). It is in units of its own, and compares models
 of the same data.
 
@@ -27,7 +27,7 @@ from seisei.errors import ResourceError, UserError
 from seisei.metrics.corruptions import KINDS, damaged
 from seisei.metrics.estimates import Estimate
 from seisei.metrics.frechet import frechet_distance
-from seisei.metrics.image_similarity import absolute, checkerboard, colourfulness, psnr, ssim
+from seisei.metrics.image_similarity import absolute, checkerboard, colorfulness, psnr, ssim
 from seisei.metrics.likelihood import mean_and_error
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
@@ -45,7 +45,7 @@ from seisei.training.tensors import all_finite, from_bytes, to_bytes
 
 # How many readers there are; truths, and pieces of them, that each learns from, its width, steps, batch and depth.
 READERS, LEARNED, WIDTH, STEPS, LESSON, DEPTH = 3, 1000, 16, 600, 32, 3
-# The side of a piece, and how many there are along a side of a picture, at most.
+# The side of a piece, and how many there are along a side of an image, at most.
 SIDE, ACROSS = 32, 4
 RESAMPLES = 30
 # Pairs, or in a validation, which compares weights on the same ones, pieces of them, that a Fréchet distance is of.
@@ -111,7 +111,7 @@ def reader(data: Dataset, seed: int = 0, steps: int = STEPS, device: Device = "c
     lesson = Dataset(schema, stored, y, names, {"train": torch.arange(len(x))}, "", {})
     with torch.enable_grad():
         model = trained(plan, lesson, torch.arange(len(x)), seed, device)
-    assert model is not None, "bounded pictures make finite gradients"
+    assert model is not None, "bounded images make finite gradients"
     # A few odd pieces have features ten times as large as all others, and would decide a distance by themselves.
     found = Reader(model, {})
     known = found.raw(some)
@@ -128,16 +128,16 @@ def _lesson(data: Dataset, steps: int) -> tuple[Plan, Schema]:
     return discriminative(schema, network="conv", width=WIDTH, steps=steps, batch=LESSON), schema
 
 
-def pieces(pictures: Tensor) -> Tensor:
-    """Squares of at most 32 pixels that pictures are cut into, at most 16 of each: edges and texture are seen in them.
+def pieces(images: Tensor) -> Tensor:
+    """Squares of at most 32 pixels that images are cut into, at most 16 of each: edges and texture are seen in them.
 
     Example:
         >>> pieces(torch.zeros(2, 3, 72, 70)).shape, pieces(torch.zeros(2, 1, 20, 40)).shape
         (torch.Size([8, 3, 32, 32]), torch.Size([4, 1, 20, 20]))
     """
-    side = min(SIDE, *pictures.shape[2:])
-    tops, lefts = (_spread(size, side) for size in pictures.shape[2:])
-    return torch.cat([pictures[..., top : top + side, left : left + side] for top in tops for left in lefts])
+    side = min(SIDE, *images.shape[2:])
+    tops, lefts = (_spread(size, side) for size in images.shape[2:])
+    return torch.cat([images[..., top : top + side, left : left + side] for top in tops for left in lefts])
 
 
 def _spread(size: int, side: int) -> list[int]:
@@ -224,7 +224,7 @@ class Judge:
             )
             for read in self.readers
         ]  # fmt: skip
-        # All are asked about the same pictures, whose choice is what the error is of.
+        # All are asked about the same images, whose choice is what the error is of.
         return Estimate(float(np.mean([one.value for one in found])), float(np.mean([one.error for one in found])))
 
     def reads(self, truths: Tensor) -> bool:
@@ -232,7 +232,7 @@ class Judge:
         return len(pieces(truths)) >= FEWEST
 
     def brief(self, answers: Tensor, truths: Tensor) -> dict[str, float]:
-        """What the watch is told of held-out answers; how like truths they look of enough pieces of pictures only.
+        """What the watch is told of held-out answers; how like truths they look of enough pieces of images only.
 
         What has the name of one of `scores` is the same quantity.
         """
@@ -240,14 +240,14 @@ class Judge:
         measures = {"L1": absolute, "PSNR": psnr, "SSIM": ssim}
         found = {name: float(measure(answers, truths).mean()) for name, measure in measures.items()}
         if self.reads(truths):
-            # Of as many pictures each time: what few make it too large by stays the same.
+            # Of as many images each time: what few make it too large by stays the same.
             far = self.distance(answers, truths, resamples=2).value
             found["Fréchet distance, biased"] = far
             found["balance"] = found["L1"] * max(far, 1e-6) ** WORTH
         return {
             **found,
             "chequered": ratio(checkerboard(answers), checkerboard(truths)),
-            "colour": ratio(colourfulness(answers), colourfulness(truths)),
+            "color": ratio(colorfulness(answers), colorfulness(truths)),
         }
 
 
@@ -293,7 +293,7 @@ def scores(pipeline: Pipeline, data: Dataset, part: Dataset, judge: Judge, seed:
 
     Arguments:
         pipeline: the model; it translates.
-        data: with the training part, whose mean colour is one of those answers.
+        data: with the training part, whose mean color is one of those answers.
         part: the pairs that are asked for.
         judge: of the data.
         seed: of the noise.
@@ -302,7 +302,7 @@ def scores(pipeline: Pipeline, data: Dataset, part: Dataset, judge: Judge, seed:
     away = "mean distance of a value to the truth's"
     found = [
         _score("L1", _mean(absolute(made, truths)), "values in 0 … 1", "lower", away),
-        _score("PSNR", _mean(psnr(made, truths)), "dB", "higher", "the mean over pictures"),
+        _score("PSNR", _mean(psnr(made, truths)), "dB", "higher", "the mean over images"),
         _score("SSIM", _mean(ssim(made, truths)), "", "higher", "how alike light, contrast and structure are, up to 1"),
     ]
     enough = len(part) >= FEWEST
@@ -317,14 +317,14 @@ def scores(pipeline: Pipeline, data: Dataset, part: Dataset, judge: Judge, seed:
 
 
 def _without_training(pipeline: Pipeline, data: Dataset, part: Dataset, truths: Tensor) -> dict[str, Tensor]:
-    """Answers that nobody had to learn: the mean colour of training truths, and what is given, where it can be one."""
+    """Answers that nobody had to learn: the mean color of training truths, and what is given, where it can be one."""
     view: Any = pipeline.model.view
     rows = data.splits["train"]
     some = data.batch(rows[:: max(1, len(rows) // 1000)]).x
-    found = {"the mean colour": some.mean((0, 2, 3))[None, :, None, None].expand_as(truths)}
+    found = {"the mean color": some.mean((0, 2, 3))[None, :, None, None].expand_as(truths)}
     given = torch.cat([view.shown(view.given(batch)) for batch in pipeline.batches(part, 32)])
     if given.shape[1] in (1, truths.shape[1]):
-        found["the picture given"] = given.expand_as(truths)
+        found["the image given"] = given.expand_as(truths)
     return found
 
 
@@ -338,7 +338,7 @@ def _score(name: str, found: Estimate, unit: str, better: str, note: str) -> Sco
 
 
 def sheet_of(given: Sequence[Any], made: Sequence[Any], truths: Sequence[Any], across: int) -> list[Any]:
-    """Pictures for a grid of `across` columns: rows of what is given, what was made of it, and the truths."""
+    """Images for a grid of `across` columns: rows of what is given, what was made of it, and the truths."""
     blank = truths[0] * 0 + 255
     rows: list[Any] = []
     for start in range(0, len(given), across):

@@ -1,8 +1,8 @@
-"""What can be wrong with a picture: kinds of damage, to learn features by that see them.
+"""What can be wrong with an image: kinds of damage, to learn features by that see them.
 
-A classifier that tells a whole picture from a blurred, a pale or a doubled one looks at edges, at texture and at how
-colours lie beside each other, where a code that only has to give the picture back would not. Its features are what
-pictures of pictures are compared in (`seisei.metrics.frechet.frechet_distance`): an average of answers is blurred
+A classifier that tells a whole image from a blurred, a pale or a doubled one looks at edges, at texture and at how
+colors lie beside each other, where a code that only has to give the image back would not. Its features are what
+images of images are compared in (`seisei.metrics.frechet.frechet_distance`): an average of answers is blurred
 and pale.
 
 Shapes: (B, C, H, W) in [0, 1], and u (B,) in [0, 1), how much.
@@ -38,24 +38,24 @@ def noisy(x: Tensor, u: Tensor) -> Tensor:
 
 
 def pale(x: Tensor, u: Tensor) -> Tensor:
-    """Nearer to its own grey by 0.4 to 0.9; of one channel, to its mean."""
-    grey = x.mean(1, keepdim=True) if x.shape[1] > 1 else x.mean((2, 3), keepdim=True)
-    return torch.lerp(x, grey.expand_as(x), _each(0.4 + 0.5 * u))
+    """Nearer to its own gray by 0.4 to 0.9; of one channel, to its mean."""
+    gray = x.mean(1, keepdim=True) if x.shape[1] > 1 else x.mean((2, 3), keepdim=True)
+    return torch.lerp(x, gray.expand_as(x), _each(0.4 + 0.5 * u))
 
 
 def turned(x: Tensor, u: Tensor) -> Tensor:
-    """With other colours: channels in another order, by 0.4 at least; of one channel, its negative."""
+    """With other colors: channels in another order, by 0.4 at least; of one channel, its negative."""
     other = x.roll(1, 1) if x.shape[1] > 1 else 1 - x
     return torch.lerp(x, other, _each(0.4 + 0.6 * u))
 
 
 def doubled(x: Tensor, u: Tensor) -> Tensor:
-    """Another picture shines through, by 0.2 to 0.5."""
+    """Another image shines through, by 0.2 to 0.5."""
     return torch.lerp(x, x.roll(1, 0), _each(0.2 + 0.3 * u))
 
 
 def mottled(x: Tensor, u: Tensor) -> Tensor:
-    """With clouds in other colours, a third to a twelfth of the side wide, of 0.03 to 0.12."""
+    """With clouds in other colors, a third to a twelfth of the side wide, of 0.03 to 0.12."""
     cells = torch.randn(len(x), x.shape[1], *(3 + 3 * int(torch.randint(4, ())) for _ in range(2)), device=x.device)
     clouds = F.interpolate(cells, x.shape[2:], mode="bicubic", align_corners=True)
     return (x + _each(0.03 + 0.09 * u) * clouds).clamp(0, 1)
@@ -81,8 +81,8 @@ KINDS: dict[str, Damage | None] = {
 }  # fmt: skip
 
 
-def damaged(pictures: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Each picture in every kind of damage, (len(KINDS) B, C, H, W), and the numbers of the kinds.
+def damaged(images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Each image in every kind of damage, (len(KINDS) B, C, H, W), and the numbers of the kinds.
 
     Example:
         >>> x, y = damaged(torch.rand(4, 3, 8, 8), torch.Generator().manual_seed(0))
@@ -91,9 +91,9 @@ def damaged(pictures: Tensor, generator: torch.Generator) -> tuple[Tensor, Tenso
     """
     parts = []
     for damage in KINDS.values():
-        u = torch.rand(len(pictures), generator=generator)
-        parts.append(pictures if damage is None else damage(pictures, u))
-    return torch.cat(parts), torch.arange(len(KINDS)).repeat_interleave(len(pictures))
+        u = torch.rand(len(images), generator=generator)
+        parts.append(images if damage is None else damage(images, u))
+    return torch.cat(parts), torch.arange(len(KINDS)).repeat_interleave(len(images))
 
 
 def _each(share: Tensor) -> Tensor:

@@ -163,8 +163,8 @@ def kernel_distance(real: Floats, drawn: Floats, *, subsets: int = 10, seed: int
 
 def _moments(x: Floats) -> tuple[Floats, Floats]:
     mean = x.mean(0)
-    centred = x - mean
-    return mean, centred.T @ centred / (len(x) - 1)
+    centerd = x - mean
+    return mean, centerd.T @ centerd / (len(x) - 1)
 
 
 def _between(real: Floats, drawn: Floats) -> float:

@@ -1,4 +1,4 @@
-"""How near an answer is to a true picture, pixel by pixel and by what it shows; and what a picture alone tells.
+"""How near an answer is to a true image, pixel by pixel and by what it shows; and what an image alone tells.
 
 Of an answer x and a truth y, values in [0, 1], each number is of one example:
 
@@ -6,7 +6,7 @@ Of an answer x and a truth y, values in [0, 1], each number is of one example:
     psnr           −10 log₁₀ mean (x − y)², in decibels                                  larger is nearer
     ssim           mean of (2 μμ' + C₁)(2 σ_xy + C₂) / ((μ² + μ'² + C₁)(σ² + σ'² + C₂))   1 where they agree
     checkerboard   energy of what alternates from pixel to pixel, as a share             ½ for noise, 1 for a pattern
-    colourfulness  √(σ_rg² + σ_yb²) + 0.3 √(μ_rg² + μ_yb²)                               0 for greys
+    colorfulness  √(σ_rg² + σ_yb²) + 0.3 √(μ_rg² + μ_yb²)                               0 for grays
 
 A regression is best by the first two and looks blurred: they ask for the mean of all that may be, and that is none of
 them. So they never stand alone.
@@ -29,14 +29,14 @@ from torch import Tensor
 from seisei.metrics.estimates import Floats
 
 # (N, C, H, W), floating point.
-Pictures = NDArray[np.floating] | Tensor
+Images = NDArray[np.floating] | Tensor
 
 LEVEL = 1 / 255
 WINDOW, SIGMA = 11, 1.5
 C1, C2 = 0.01**2, 0.03**2
 
 
-def absolute(answers: Pictures, truths: Pictures) -> Floats:
+def absolute(answers: Images, truths: Images) -> Floats:
     """Mean |x − y| of each example, (N,).
 
     Example:
@@ -46,10 +46,10 @@ def absolute(answers: Pictures, truths: Pictures) -> Floats:
     return np.array([np.abs(x - y).mean() for x, y in _pairs(answers, truths)])
 
 
-def psnr(answers: Pictures, truths: Pictures) -> Floats:
+def psnr(answers: Images, truths: Images) -> Floats:
     """Peak signal to noise ratio of each example in decibels, −10 log₁₀ mean (x − y)², the peak being 1.
 
-    Equal pictures have an infinite one, and a mean with one of them in it says nothing. So errors below half a level of
+    Equal images have an infinite one, and a mean with one of them in it says nothing. So errors below half a level of
     8 bits, in root mean square, count as that half level: no value is above 20 log₁₀ 510 = 54.15, where nobody sees a
     difference any more.
 
@@ -64,14 +64,14 @@ def psnr(answers: Pictures, truths: Pictures) -> Floats:
     return np.array([-10 * math.log10(error) for error in errors])
 
 
-def ssim(answers: Pictures, truths: Pictures) -> Floats:
-    """Structural similarity of each example: means, variances and covariance in a window that goes over the picture.
+def ssim(answers: Images, truths: Images) -> Floats:
+    """Structural similarity of each example: means, variances and covariance in a window that goes over the image.
 
     The window is normal with σ = 1.5, 11 pixels wide, or as wide as the largest odd number that fits; only places are
-    counted where all of it is in the picture. C₁ = 0.01², C₂ = 0.03². The mean over places, and over channels.
+    counted where all of it is in the image. C₁ = 0.01², C₂ = 0.03². The mean over places, and over channels.
 
     Returns:
-        (N,), from −1 to 1, and 1 for equal pictures.
+        (N,), from −1 to 1, and 1 for equal images.
 
     Example:
         >>> a, b = np.full((1, 1, 16, 16), 0.4), np.full((1, 1, 16, 16), 0.8)  # (2ab + C₁) / (a² + b² + C₁)
@@ -81,17 +81,17 @@ def ssim(answers: Pictures, truths: Pictures) -> Floats:
     return np.array([_similarity(x, y) for x, y in _pairs(answers, truths)])
 
 
-def checkerboard(pictures: Pictures) -> Floats:
-    """How much of the unevenness of pictures alternates from pixel to pixel, as upsampling networks leave it.
+def checkerboard(images: Images) -> Floats:
+    """How much of the unevenness of images alternates from pixel to pixel, as upsampling networks leave it.
 
-    Any four neighbours in a row or a column are a constant, a slope, a bend, (1, −1, −1, 1) / 2, and what alternates,
+    Any four neighbors in a row or a column are a constant, a slope, a bend, (1, −1, −1, 1) / 2, and what alternates,
     (1, −3, 3, −1) / √20, all at right angles. The first two are left out; what alternates has a share of the energy of
     the other two, over all fours both ways:
 
         Σ alternating² / (Σ alternating² + Σ (bend² + level²)),   level = 1/255
 
-    The bend is what natural pictures have for neighbours of what alternates, and all but blind to a pattern of period
-    2, be it a board or stripes. The level keeps the rounding of stored pictures from counting as a pattern.
+    The bend is what natural images have for neighbors of what alternates, and all but blind to a pattern of period
+    2, be it a board or stripes. The level keeps the rounding of stored images from counting as a pattern.
 
     Returns:
         (N,), from 0 to 1: 0 for constants and slopes, near 0 for what is smooth, ⅜ for sharp edges, ½ for noise of
@@ -103,55 +103,55 @@ def checkerboard(pictures: Pictures) -> Floats:
         >>> checkerboard(board / 1.0).round(2), checkerboard(np.linspace(0, 1, 8) + 0 * board).round(2)
         (array([1.]), array([0.]))
     """
-    return np.array([_alternating(x) for x in _each(pictures)])
+    return np.array([_alternating(x) for x in _each(images)])
 
 
-def colourfulness(pictures: Pictures) -> Floats:
-    """How colourful pictures look: with rg = R − G and yb = (R + G) / 2 − B, √(σ_rg² + σ_yb²) + 0.3 √(μ_rg² + μ_yb²).
+def colorfulness(images: Images) -> Floats:
+    """How colorful images look: with rg = R − G and yb = (R + G) / 2 − B, √(σ_rg² + σ_yb²) + 0.3 √(μ_rg² + μ_yb²).
 
-    By people's words, of pictures with values up to 1: 0.06 is slightly colourful, 0.13 moderately, 0.18 averagely,
+    By people's words, of images with values up to 1: 0.06 is slightly colorful, 0.13 moderately, 0.18 averagely,
     0.23 quite, 0.32 highly, 0.43 extremely.
 
     Arguments:
-        pictures: sRGB, (N, 3, H, W), or grey, (N, 1, H, W).
+        images: sRGB, (N, 3, H, W), or gray, (N, 1, H, W).
 
     Returns:
-        (N,), 0 for grey.
+        (N,), 0 for gray.
 
     Example:
-        >>> colourfulness(np.array([1.0, 0, 0]).reshape(1, 3, 1, 1)).round(4), colourfulness(np.ones((1, 3, 4, 4)))
+        >>> colorfulness(np.array([1.0, 0, 0]).reshape(1, 3, 1, 1)).round(4), colorfulness(np.ones((1, 3, 4, 4)))
         (array([0.3354]), array([0.]))
     """
-    if pictures.shape[1:2] not in ((1,), (3,)):
-        raise ValueError(f"pictures of shape {tuple(pictures.shape)}, wanted (N, 3, H, W) or (N, 1, H, W)")
+    if images.shape[1:2] not in ((1,), (3,)):
+        raise ValueError(f"images of shape {tuple(images.shape)}, wanted (N, 3, H, W) or (N, 1, H, W)")
     found = []
-    for picture in _each(pictures):
-        red, green, blue = np.broadcast_to(picture, (3, *picture.shape[1:]))
+    for image in _each(images):
+        red, green, blue = np.broadcast_to(image, (3, *image.shape[1:]))
         opponents = (red - green, (red + green) / 2 - blue)
         spread, mean = (math.hypot(*map(float, map(of, opponents))) for of in (np.std, np.mean))
         found.append(spread + 0.3 * mean)
     return np.array(found)
 
 
-def _each(pictures: Pictures) -> Iterator[Floats]:
+def _each(images: Images) -> Iterator[Floats]:
     """One (C, H, W) after the other, in float64: that of all of them together may not fit."""
-    if pictures.ndim != 4 or not all(pictures.shape[1:]):
-        raise ValueError(f"pictures of shape {tuple(pictures.shape)}, wanted (N, C, H, W)")
-    for i, picture in enumerate(pictures):
-        if isinstance(picture, Tensor):
-            floating = picture.is_floating_point()
-            picture = picture.detach().cpu().to(torch.float64).numpy()
+    if images.ndim != 4 or not all(images.shape[1:]):
+        raise ValueError(f"images of shape {tuple(images.shape)}, wanted (N, C, H, W)")
+    for i, image in enumerate(images):
+        if isinstance(image, Tensor):
+            floating = image.is_floating_point()
+            image = image.detach().cpu().to(torch.float64).numpy()
         else:
-            floating = np.issubdtype(picture.dtype, np.floating)
+            floating = np.issubdtype(image.dtype, np.floating)
         if not floating:
-            raise ValueError("pictures of whole numbers, wanted values in [0, 1]: divide levels by 255")
-        values = np.asarray(picture, np.float64)
+            raise ValueError("images of whole numbers, wanted values in [0, 1]: divide levels by 255")
+        values = np.asarray(image, np.float64)
         if not np.isfinite(values).all():
-            raise ValueError(f"picture {i} holds values that are not finite")
+            raise ValueError(f"image {i} holds values that are not finite")
         yield values
 
 
-def _pairs(answers: Pictures, truths: Pictures) -> Iterator[tuple[Floats, Floats]]:
+def _pairs(answers: Images, truths: Images) -> Iterator[tuple[Floats, Floats]]:
     if tuple(answers.shape) != tuple(truths.shape):
         raise ValueError(f"answers of shape {tuple(answers.shape)} and truths of shape {tuple(truths.shape)}")
     return zip(_each(answers), _each(truths), strict=True)
@@ -184,9 +184,9 @@ def _similarity(x: Floats, y: Floats) -> float:
     return float(alike.mean())
 
 
-def _alternating(picture: Floats) -> float:
+def _alternating(image: Floats) -> float:
     alternating, other = 0.0, 0.0
-    for values in (picture, picture.swapaxes(1, 2)):
+    for values in (image, image.swapaxes(1, 2)):
         a, b, c, d = (values[:, :, k : max(0, values.shape[2] - 3) + k] for k in range(4))
         alternating += float(np.square((a - d) + 3 * (c - b)).sum() / 20)
         other += float(np.square((a - b) + (d - c)).sum() / 4) + a.size * LEVEL**2

@@ -90,31 +90,31 @@ def modes(found: ArrayLike, shares: ArrayLike) -> Modes:
 
 @dataclass(frozen=True)
 class OnMixture:
-    """How drawn examples fall on a mixture whose centres are known.
+    """How drawn examples fall on a mixture whose centers are known.
 
     Arguments:
-        quality: share of them near a centre.
-        modes: how those fall on the centres, against equal shares.
+        quality: share of them near a center.
+        modes: how those fall on the centers, against equal shares.
     """
 
     quality: Estimate
     modes: Modes
 
 
-def on_mixture(drawn: Floats, centres: ArrayLike, deviation: float, *, reach: float = 3.0) -> OnMixture:
-    """The share of examples within 3 σ of a centre, and how these fall on the centres.
+def on_mixture(drawn: Floats, centers: ArrayLike, deviation: float, *, reach: float = 3.0) -> OnMixture:
+    """The share of examples within 3 σ of a center, and how these fall on the centers.
 
-    An example belongs to its nearest centre. Of the mixture itself, in two dimensions and with centres far apart, 1 −
+    An example belongs to its nearest center. Of the mixture itself, in two dimensions and with centers far apart, 1 −
     exp(−3²/2) = 98.89 % lie within 3 σ.
 
     Arguments:
         drawn: examples, (M, D), M ≥ 1.
-        centres: of equally likely modes, (C, D), C ≥ 1.
+        centers: of equally likely modes, (C, D), C ≥ 1.
         deviation: σ of a mode in every direction, in the units of the examples.
         reach: how many σ count as near.
 
     Raises:
-        ValueError: no examples or centres, other numbers of features, a number that is not finite, or a deviation or
+        ValueError: no examples or centers, other numbers of features, a number that is not finite, or a deviation or
             reach that is not above 0.
 
     Example:
@@ -124,7 +124,7 @@ def on_mixture(drawn: Floats, centres: ArrayLike, deviation: float, *, reach: fl
     """
     if not (deviation > 0 and reach > 0 and math.isfinite(deviation * reach)):
         raise ValueError(f"a deviation of {deviation} and a reach of {reach}, wanted finite numbers above 0")
-    drawn, middles = features_of(1, drawn=drawn, centres=centres)
+    drawn, middles = features_of(1, drawn=drawn, centers=centers)
     index, distance = nearest(drawn, middles)
     near = distance <= reach * deviation
     count = len(middles)

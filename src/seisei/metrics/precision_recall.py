@@ -2,7 +2,7 @@
 
     precision, recall   shares of drawn examples among the real, of real among the drawn      up to 1 each
     density, coverage   real balls round a drawn example, by k; share of real balls with one in      1; up to 1
-    copied              P(d(y, training) < d(held out, training)) + ½ P(=)       ½: generalises, 1: copies
+    copied              P(d(y, training) < d(held out, training)) + ½ P(=)       ½: generalizes, 1: copies
 
 References: precision and recall: *Improved Precision and Recall Metric for Assessing Generative Models (Kynkäänniemi,
     Karras, Laine, Lehtinen, Aila, 2019)*; density and coverage: *Reliable Fidelity and Diversity Metrics for Generative
@@ -27,8 +27,8 @@ SLACK = 2.0**-42
 
 
 @dataclass(frozen=True)
-class Neighbourhoods:
-    """Who lies among whom, where an example's ball reaches to its k-th neighbour in its own set.
+class Neighborhoods:
+    """Who lies among whom, where an example's ball reaches to its k-th neighbor in its own set.
 
     Arguments:
         precision: share of drawn examples in the ball of any real one.
@@ -44,10 +44,10 @@ class Neighbourhoods:
     coverage: Estimate
 
 
-def neighbourhoods(real: Floats, drawn: Floats, *, neighbours: int = 5) -> Neighbourhoods:
-    """Precision, recall, density and coverage with balls that reach to the k-th nearest neighbour.
+def neighborhoods(real: Floats, drawn: Floats, *, neighbors: int = 5) -> Neighborhoods:
+    """Precision, recall, density and coverage with balls that reach to the k-th nearest neighbor.
 
-    With B(x) the closed ball round x up to its k-th neighbour in its own set:
+    With B(x) the closed ball round x up to its k-th neighbor in its own set:
 
         precision = mean_y [y in any B(x)],        recall   = mean_x [x in any B(y)],
         density   = mean_y #{x: y in B(x)} / k,    coverage = mean_x [any y in B(x)].
@@ -63,23 +63,23 @@ def neighbourhoods(real: Floats, drawn: Floats, *, neighbours: int = 5) -> Neigh
     Arguments:
         real: features, (N, D), N > k.
         drawn: features, (M, D), M > k.
-        neighbours: k.
+        neighbors: k.
 
     Raises:
-        ValueError: too few examples or neighbours, other numbers of features, or a number that is not finite.
+        ValueError: too few examples or neighbors, other numbers of features, or a number that is not finite.
 
     Example:
         >>> line = np.arange(8.0)[:, None]
-        >>> found = neighbourhoods(line, line[:4], neighbours=1)  # of eight places the first four
+        >>> found = neighborhoods(line, line[:4], neighbors=1)  # of eight places the first four
         >>> found.precision.value, found.recall.value, found.density.value, found.coverage.value
         (1.0, 0.625, 2.75, 0.625)
     """
-    if neighbours < 1:
-        raise ValueError(f"{neighbours} neighbours, wanted 1 or more")
-    real, drawn = features_of(neighbours + 1, real=real, drawn=drawn)
+    if neighbors < 1:
+        raise ValueError(f"{neighbors} neighbors, wanted 1 or more")
+    real, drawn = features_of(neighbors + 1, real=real, drawn=drawn)
     middle = real.mean(0)
     real, drawn = real - middle, drawn - middle
-    real_reach, drawn_reach = _reach(real, neighbours), _reach(drawn, neighbours)
+    real_reach, drawn_reach = _reach(real, neighbors), _reach(drawn, neighbors)
     holding = np.zeros(len(drawn), np.int64)
     covered, recalled = np.empty((2, len(real)), bool)
     for part in _parts(len(real), len(drawn)):
@@ -88,10 +88,10 @@ def neighbourhoods(real: Floats, drawn: Floats, *, neighbours: int = 5) -> Neigh
         holding += inside.sum(0)
         covered[part] = inside.any(1)
         recalled[part] = (squares <= drawn_reach).any(1)
-    return Neighbourhoods(
+    return Neighborhoods(
         precision=share_of(holding > 0),
         recall=share_of(recalled),
-        density=Estimate(*mean_and_error(holding / neighbours)),
+        density=Estimate(*mean_and_error(holding / neighbors)),
         coverage=share_of(covered),
     )
 
@@ -115,12 +115,12 @@ def nearest(drawn: Floats, training: Floats) -> tuple[Whole, Floats]:
     """
     drawn, training = features_of(1, drawn=drawn, training=training)
     middle = training.mean(0)
-    centred = training - middle
-    far = np.square(centred).sum(1)
+    centerd = training - middle
+    far = np.square(centerd).sum(1)
     index, distance = np.empty(len(drawn), np.int64), np.empty(len(drawn))
     for part in _parts(len(drawn), len(training)):
         rows = drawn[part] - middle
-        squares = _squares(rows, centred)
+        squares = _squares(rows, centerd)
         best = squares.argmin(1)
         bound = squares[np.arange(len(rows)), best] + SLACK * (np.square(rows).sum(1) + far[best])
         index[part] = (squares <= bound[:, None]).argmax(1)
@@ -138,7 +138,7 @@ def copied(drawn: Floats, training: Floats, held_out: Floats) -> Estimate:
     distribution, towards 1 for copies, below ½ for ones that lie further off than real ones do. A model that copies in
     one place and is far off in another can come out at ½; inside classes (`within_classes`) it has less room to.
 
-    The error is the exact one, ties and all, of a model that generalises: √((M + H + 1 − Σ (t³ − t)/((M + H)(M + H −
+    The error is the exact one, ties and all, of a model that generalizes: √((M + H + 1 − Σ (t³ − t)/((M + H)(M + H −
     1)))/(12 M H)), with t the sizes of groups of equal distances.
 
     Arguments:
@@ -178,10 +178,10 @@ def _parts(rows: int, columns: int) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, rows, step))
 
 
-def _reach(x: Floats, neighbours: int) -> Floats:
-    """The squared distance to the k-th neighbour in the same set, (N,), up to rounding."""
+def _reach(x: Floats, neighbors: int) -> Floats:
+    """The squared distance to the k-th neighbor in the same set, (N,), up to rounding."""
     reach = np.empty(len(x))
     for part in _parts(len(x), len(x)):
         # An example itself is the nearest, at place 0.
-        reach[part] = np.partition(_squares(x[part], x), neighbours, axis=1)[:, neighbours]
+        reach[part] = np.partition(_squares(x[part], x), neighbors, axis=1)[:, neighbors]
     return reach

@@ -131,7 +131,7 @@ def _crossings(lines: Iterable[list[Triple]], start: float, end: float) -> Itera
 
 
 def _between(line: list[Triple], x: float) -> tuple[float, float]:
-    """Value and spread at x, by a straight line between neighbours."""
+    """Value and spread at x, by a straight line between neighbors."""
     for (x0, y0, s0), (x1, y1, s1) in zip(line, line[1:], strict=False):
         if x <= x1:
             part = (x - x0) / (x1 - x0)

@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from seisei.metrics.estimates import Estimate, Floats
-from seisei.metrics.image_similarity import LEVEL, Pictures
+from seisei.metrics.image_similarity import LEVEL, Images
 
 # The share of the Nyquist frequency at which the band begins.
 BAND = 0.75
@@ -41,7 +41,7 @@ COMPONENTS, CHECKERBOARD = ("brightness", "color"), "checkerboard"
 AT_ONCE = 16
 
 
-def high_frequency_energy(images: Pictures) -> Floats:
+def high_frequency_energy(images: Images) -> Floats:
     """The energy of each image above three quarters of the Nyquist frequency, and in the octave below that.
 
     Arguments:
@@ -115,7 +115,7 @@ def energy_ratios(of: Floats, to: Floats) -> dict[str, Estimate]:
     return {**found, CHECKERBOARD: Estimate(value, value * math.hypot(own, theirs))}
 
 
-def high_frequency_ratio(samples: Pictures, held_out: Pictures) -> dict[str, Estimate]:
+def high_frequency_ratio(samples: Images, held_out: Images) -> dict[str, Estimate]:
     """The high-frequency energy of samples over that of held-out images: about 1 where they are as fine.
 
     Well above 1 is a pattern of single pixels or noise, well below 1 is blur.
@@ -132,7 +132,7 @@ def high_frequency_ratio(samples: Pictures, held_out: Pictures) -> dict[str, Est
     return energy_ratios(high_frequency_energy(samples), high_frequency_energy(held_out))
 
 
-def _values(images: Pictures) -> Floats:
+def _values(images: Images) -> Floats:
     """In float64."""
     if isinstance(images, Tensor):
         whole, values = not images.is_floating_point(), images.detach().cpu().to(torch.float64).numpy()

@@ -22,7 +22,7 @@ Said = str | Mapping[str, Any]
 @listed
 @dataclass(frozen=True)
 class Given:
-    """Named conditions. A model is told of a vector of them: a number for each number (standardised) and each label (1
+    """Named conditions. A model is told of a vector of them: a number for each number (standardized) and each label (1
     where it holds), and one for each level of a category.
 
     Arguments:

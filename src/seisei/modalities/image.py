@@ -1,6 +1,6 @@
-"""Pictures: both ways between a file or an array and a tensor.
+"""Images: both ways between a file or an array and a tensor.
 
-A picture is held as uint8 values 0 … levels - 1, shape (C, H, W), and a model sees them divided by levels - 1; above
+An image is held as uint8 values 0 … levels - 1, shape (C, H, W), and a model sees them divided by levels - 1; above
 256 levels they are uint16. One of floating point has no levels: it is held as float32 in its own units, and a model
 sees where it lies in a span.
 """
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from seisei.errors import UserError
 from seisei.modalities.image_io.color import check_range
-from seisei.modalities.image_io.read import DecodedImage, read_picture
+from seisei.modalities.image_io.read import DecodedImage, read_image
 from seisei.modalities.image_io.resize import resized
 from seisei.modalities.pixels import WHITE, Fit, fractions, largest, with_channels
 from seisei.spec import listed
@@ -30,16 +30,16 @@ DEEP = 1 << 16  # levels of 16 bits
 @listed
 @dataclass(frozen=True)
 class Image:
-    """Pictures of one size.
+    """Images of one size.
 
     Arguments:
         height: in pixels.
         width: in pixels.
-        channels: 1 for grey, 3 for colour; any number for arrays and TIFFs.
+        channels: 1 for gray, 3 for color; any number for arrays and TIFFs.
         levels: how many values a pixel takes: 256, 2 for black and white, 65536 for 16 bits; 0 where there is a span.
-        background: what shows through where a picture is transparent, and around it where it is padded.
-        fit: how a picture of another size is made to fit; None refuses it.
-        span: of pictures of floating point, what a model sees as 0 and as 1; values may lie outside of it. Whole
+        background: what shows through where an image is transparent, and around it where it is padded.
+        fit: how an image of another size is made to fit; None refuses it.
+        span: of images of floating point, what a model sees as 0 and as 1; values may lie outside of it. Whole
             numbers are taken as shares of it: black is its lower end, white its upper one.
 
     Example:
@@ -60,14 +60,14 @@ class Image:
     fit: Fit | None = None
     span: tuple[float, float] | None = None
 
-    noun: ClassVar[str] = "picture"
+    noun: ClassVar[str] = "image"
 
     def __post_init__(self) -> None:
         if self.span is None:
-            assert 2 <= self.levels <= DEEP, f"a picture has 2 to {DEEP} levels"
+            assert 2 <= self.levels <= DEEP, f"an image has 2 to {DEEP} levels"
             return
         object.__setattr__(self, "span", tuple(float(v) for v in self.span))
-        assert self.levels == 0, "a picture with a span has no levels"
+        assert self.levels == 0, "an image with a span has no levels"
         assert len(self.span) == 2 and self.span[0] < self.span[1], "a span goes from a number to a larger one"
         assert all(math.isfinite(v) for v in self.span), "a span has two ends"
 
@@ -78,12 +78,12 @@ class Image:
 
     @property
     def values(self) -> int:
-        """How many numbers a picture holds."""
+        """How many numbers an image holds."""
         return self.channels * self.height * self.width
 
     @property
     def deep(self) -> bool:
-        """Whether pictures have to be read as deep as their files; see `read_picture`."""
+        """Whether images have to be read as deep as their files; see `read_image`."""
         return self.span is not None or self.levels > 256
 
     @property
@@ -92,33 +92,33 @@ class Image:
         return torch.float32 if self.span is not None else torch.uint16 if self.levels > 256 else torch.uint8
 
     def pack(self, raw: Any) -> Tensor:
-        """One picture in compact form: values 0 … levels - 1, or in their own units; (C, H, W), see `dtype`.
+        """One image in compact form: values 0 … levels - 1, or in their own units; (C, H, W), see `dtype`.
 
         Arguments:
-            raw: a path, the bytes of a file, a PIL picture or an array (H, W) or (H, W, C). Arrays of uint8 are
+            raw: a path, the bytes of a file, a PIL image or an array (H, W) or (H, W, C). Arrays of uint8 are
                 0 … 255, of uint16 0 … 65535, of bool or floating point 0 … 1; where `levels` is 2, uint8 arrays of only
                 0 and 1 are those. With a span, floating point is in its own units.
 
         Raises:
-            UserError: the picture cannot be read, or has another size and `fit` is None.
+            UserError: the image cannot be read, or has another size and `fit` is None.
         """
-        where = str(raw) if isinstance(raw, (str, os.PathLike)) else "picture"
+        where = str(raw) if isinstance(raw, (str, os.PathLike)) else "image"
         if isinstance(raw, np.ndarray) and raw.dtype == np.uint8 and self.levels == 2 and raw.max(initial=0) == 1:
             raw = raw.astype(bool)
         at_least = None if self.fit is None else (self.height, self.width)
-        picture = read_picture(raw, where=where, background=self.background, at_least=at_least, deep=self.deep)
-        return self.pack_picture(picture, where)
+        image = read_image(raw, where=where, background=self.background, at_least=at_least, deep=self.deep)
+        return self.pack_image(image, where)
 
-    def pack_picture(self, picture: DecodedImage, where: object) -> Tensor:
-        """The compact form of a picture that was already read; see `pack`."""
-        if picture.size != (self.height, self.width) and self.fit is None:
-            found, wanted = f"{picture.size[1]}x{picture.size[0]}", f"{self.width}x{self.height}"
+    def pack_image(self, image: DecodedImage, where: object) -> Tensor:
+        """The compact form of an image that was already read; see `pack`."""
+        if image.size != (self.height, self.width) and self.fit is None:
+            found, wanted = f"{image.size[1]}x{image.size[0]}", f"{self.width}x{self.height}"
             problem = f"is {found} pixels, wanted {wanted}"
             raise UserError("E-*-19", where, problem, "pass --resize crop|pad|stretch", found=found, wanted=wanted)
-        if picture.pixels.dtype.kind == "f" and self.span is None:
-            check_range(picture.pixels, 1, where)
+        if image.pixels.dtype.kind == "f" and self.span is None:
+            check_range(image.pixels, 1, where)
         fit = self.fit or "stretch"
-        pixels = resized(picture.pixels, self.height, self.width, fit, background=self.background, span=self.span)
+        pixels = resized(image.pixels, self.height, self.width, fit, background=self.background, span=self.span)
         pixels = self._scaled(with_channels(pixels, self.channels, where))
         # A copy: what Pillow or the user gave may be read-only, and is not to change with the tensor.
         return torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C"))
@@ -137,18 +137,18 @@ class Image:
         return levels.clip(0, top).astype(np.uint16 if self.deep else np.uint8)
 
     def unpack(self, stored: Tensor) -> Tensor:
-        """Compact pictures, one or a batch, as a model sees them: float32, in [0, 1] where there is no span."""
+        """Compact images, one or a batch, as a model sees them: float32, in [0, 1] where there is no span."""
         if self.span is not None:
             low, high = self.span
             return (stored.to(torch.float32) - low) / (high - low)
         return stored.to(torch.float32) / (self.levels - 1)
 
     def encode(self, raw: Any) -> Tensor:
-        """One picture as a model sees it, float32, (C, H, W); see `unpack`."""
+        """One image as a model sees it, float32, (C, H, W); see `unpack`."""
         return self.unpack(self.pack(raw))
 
     def decode(self, x: Tensor) -> NDArray[Any]:
-        """The picture of one model tensor (C, H, W): its nearest level, spread over 0 … 255 to be looked at.
+        """The image of one model tensor (C, H, W): its nearest level, spread over 0 … 255 to be looked at.
 
         Returns:
             uint8, uint16 of 0 … 65535 above 256 levels, or float32 in its own units; (H, W) where there is one channel,

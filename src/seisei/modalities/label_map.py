@@ -1,7 +1,7 @@
-"""Label maps: pictures whose colours are names of classes, one for each pixel.
+"""Label maps: images whose colors are names of classes, one for each pixel.
 
 A map is held as the number of each pixel's class, uint8 (1, H, W), and a model sees a channel for each class, 1 where a
-pixel is of it. Colours are never mixed: between two of them there is no third, so a map of another size is fitted by
+pixel is of it. Colors are never mixed: between two of them there is no third, so a map of another size is fitted by
 taking the nearest pixel.
 """
 
@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seisei.errors import UserError
-from seisei.modalities.image_io import DecodedImage, read_picture
-from seisei.modalities.pixels import WHITE, Colour, Fit, with_channels
+from seisei.modalities.image_io import DecodedImage, read_image
+from seisei.modalities.pixels import WHITE, Color, Fit, with_channels
 from seisei.spec import listed
 
 Codes = NDArray[np.uint32]
-# More would be a picture.
-MOST_COLOURS = 64
+# More would be an image.
+MOST_COLORS = 64
 
 
 @listed
@@ -35,7 +35,7 @@ class LabelMap:
     Arguments:
         height: in pixels.
         width: in pixels.
-        colours: red, green and blue of each class, 0 … 255; a class's number is its place here.
+        colors: red, green and blue of each class, 0 … 255; a class's number is its place here.
         fit: how a map of another size is made to fit; None refuses it.
         background: what shows through where a map is transparent, and around it where it is padded.
 
@@ -49,22 +49,22 @@ class LabelMap:
 
     height: int
     width: int
-    colours: tuple[Colour, ...]
+    colors: tuple[Color, ...]
     fit: Fit | None = None
-    background: Colour = WHITE
+    background: Color = WHITE
 
-    noun: ClassVar[str] = "picture"
+    noun: ClassVar[str] = "image"
 
     def __post_init__(self) -> None:
-        colours = tuple((int(red), int(green), int(blue)) for red, green, blue in self.colours)
-        object.__setattr__(self, "colours", colours)
+        colors = tuple((int(red), int(green), int(blue)) for red, green, blue in self.colors)
+        object.__setattr__(self, "colors", colors)
         object.__setattr__(self, "background", tuple(self.background))
-        assert 0 < len(set(colours)) == len(colours) <= MOST_COLOURS, "classes need colours that differ"
+        assert 0 < len(set(colors)) == len(colors) <= MOST_COLORS, "classes need colors that differ"
 
     @property
     def channels(self) -> int:
         """How many classes there are."""
-        return len(self.colours)
+        return len(self.colors)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -72,42 +72,42 @@ class LabelMap:
         return self.channels, self.height, self.width
 
     @property
-    def grey(self) -> bool:
-        """Whether all colours are greys."""
-        return all(red == green == blue for red, green, blue in self.colours)
+    def gray(self) -> bool:
+        """Whether all colors are grays."""
+        return all(red == green == blue for red, green, blue in self.colors)
 
     def pack(self, raw: Any) -> Tensor:
         """The class numbers of one map, uint8 (1, H, W).
 
         Arguments:
-            raw: a path, the bytes of a file, a PIL picture or an array (H, W) or (H, W, 3) of uint8.
+            raw: a path, the bytes of a file, a PIL image or an array (H, W) or (H, W, 3) of uint8.
 
         Raises:
-            UserError: the map cannot be read, has another size and `fit` is None, or has a colour of no class.
+            UserError: the map cannot be read, has another size and `fit` is None, or has a color of no class.
         """
-        where = str(raw) if isinstance(raw, (str, os.PathLike)) else "picture"
-        return self.pack_picture(read_picture(raw, where=where, background=self.background, deep=True), where)
+        where = str(raw) if isinstance(raw, (str, os.PathLike)) else "image"
+        return self.pack_image(read_image(raw, where=where, background=self.background, deep=True), where)
 
-    def pack_picture(self, picture: DecodedImage, where: object) -> Tensor:
+    def pack_image(self, image: DecodedImage, where: object) -> Tensor:
         """The class numbers of a map that was already read; see `pack`."""
-        if picture.size != (self.height, self.width) and self.fit is None:
-            found, wanted = f"{picture.size[1]}x{picture.size[0]}", f"{self.width}x{self.height}"
+        if image.size != (self.height, self.width) and self.fit is None:
+            found, wanted = f"{image.size[1]}x{image.size[0]}", f"{self.width}x{self.height}"
             problem = f"is {found} pixels, wanted {wanted}"
             raise UserError("E-*-19", where, problem, "pass --resize crop|pad|stretch", found=found, wanted=wanted)
-        codes = colour_codes(picture.pixels, where)
+        codes = color_codes(image.pixels, where)
         codes = nearest(codes, self.height, self.width, self.fit or "stretch", code_of(self.background))
         return torch.from_numpy(self._numbers(codes, where)[None])
 
     def _numbers(self, codes: Codes, where: object) -> NDArray[np.uint8]:
-        known = np.array([code_of(colour) for colour in self.colours], np.uint32)
+        known = np.array([code_of(color) for color in self.colors], np.uint32)
         order = np.argsort(known)
         places = np.searchsorted(known[order], codes).clip(max=len(known) - 1)
         wrong = known[order][places] != codes
         if wrong.any():
             stranger = f"#{int(codes[wrong][0]):06x}"
             listed_ = ", ".join(f"#{code:06x}" for code in known[:8]) + (" …" if len(known) > 8 else "")
-            problem = f"has the colour {stranger}, which no map in training had, among {int(wrong.sum())} such pixels"
-            remedy = f"paint them in the colours of classes: {listed_}"
+            problem = f"has the color {stranger}, which no map in training had, among {int(wrong.sum())} such pixels"
+            remedy = f"paint them in the colors of classes: {listed_}"
             raise UserError("E-TRL-22", where, problem, remedy, found=stranger, wanted=known.tolist())
         return np.asarray(order[places], np.uint8)
 
@@ -121,13 +121,13 @@ class LabelMap:
         return self.unpack(self.pack(raw))
 
     def decode(self, x: Tensor) -> NDArray[np.uint8]:
-        """The map of one model tensor (K, H, W): of each pixel the colour of its likeliest class.
+        """The map of one model tensor (K, H, W): of each pixel the color of its likeliest class.
 
         Returns:
-            uint8, (H, W) where all colours are greys, else (H, W, 3).
+            uint8, (H, W) where all colors are grays, else (H, W, 3).
         """
-        pixels = np.array(self.colours, np.uint8)[x.detach().cpu().argmax(0).numpy()]
-        return np.ascontiguousarray(pixels[..., 0]) if self.grey else pixels
+        pixels = np.array(self.colors, np.uint8)[x.detach().cpu().argmax(0).numpy()]
+        return np.ascontiguousarray(pixels[..., 0]) if self.gray else pixels
 
     def observed(self, stored: Tensor) -> None:
         """All pixels are."""
@@ -135,7 +135,7 @@ class LabelMap:
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
         plain = {"height": self.height, "width": self.width, "fit": self.fit, "background": list(self.background)}
-        return {**plain, "colours": [list(colour) for colour in self.colours]}
+        return {**plain, "colors": [list(color) for color in self.colors]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], where: str) -> LabelMap:
@@ -144,43 +144,43 @@ class LabelMap:
         Raises:
             TypeError: a value that no map has; AssertionError likewise.
         """
-        if set(data) != {"height", "width", "colours", "fit", "background"}:
+        if set(data) != {"height", "width", "colors", "fit", "background"}:
             raise TypeError(f"{where} has {', '.join(data)} of a label map")
         for name in ("height", "width"):
             if not isinstance(data[name], int) or isinstance(data[name], bool) or data[name] < 1:
                 raise TypeError(f"{name} is {data[name]!r}")
         if data["fit"] not in (None, "crop", "pad", "stretch"):
             raise TypeError(f"fit is {data['fit']!r}")
-        colours = data["colours"]
-        if not isinstance(colours, list) or not all(_is_colour(each) for each in [*colours, data["background"]]):
-            raise TypeError("colours are no lists of red, green and blue")
+        colors = data["colors"]
+        if not isinstance(colors, list) or not all(_is_color(each) for each in [*colors, data["background"]]):
+            raise TypeError("colors are no lists of red, green and blue")
         return cls(**data)
 
 
-def _is_colour(value: Any) -> bool:
+def _is_color(value: Any) -> bool:
     three = isinstance(value, list) and len(value) == 3
     return three and all(type(part) is int and 0 <= part < 256 for part in value)
 
 
-def code_of(colour: Colour) -> int:
-    """A colour as one number.
+def code_of(color: Color) -> int:
+    """A color as one number.
 
     Example:
         >>> hex(code_of((255, 128, 0)))
         '0xff8000'
     """
-    return colour[0] << 16 | colour[1] << 8 | colour[2]
+    return color[0] << 16 | color[1] << 8 | color[2]
 
 
-def colour_codes(pixels: NDArray[Any], where: object) -> Codes:
-    """Each pixel's colour as one number, (H, W).
+def color_codes(pixels: NDArray[Any], where: object) -> Codes:
+    """Each pixel's color as one number, (H, W).
 
     Raises:
-        UserError: more than 8 bits, or channels that are no colours.
+        UserError: more than 8 bits, or channels that are no colors.
     """
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
     if pixels.dtype != np.uint8 or channels not in (1, 3):
-        problem = f"holds {pixels.dtype} in {channels} channels, wanted colours of 8 bits for a label map"
+        problem = f"holds {pixels.dtype} in {channels} channels, wanted colors of 8 bits for a label map"
         raise UserError("E-CHK-12", where, problem, "save it as an 8-bit PNG", found=str(pixels.dtype), wanted="uint8")
     red, green, blue = np.moveaxis(with_channels(pixels, 3).astype(np.uint32), -1, 0)
     return np.asarray(red << 16 | green << 8 | blue, np.uint32)
@@ -193,7 +193,7 @@ def nearest(codes: Codes, height: int, width: int, fit: Fit, background: int) ->
         codes: (H, W).
         height: wanted.
         width: wanted.
-        fit: as of pictures.
+        fit: as of images.
         background: what surrounds a padded map.
 
     Example:

@@ -17,11 +17,11 @@ from torch import Tensor
 from seisei.errors import UserError
 
 Pixels = NDArray[np.uint8]
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 Fit = Literal["crop", "pad", "stretch"]
 Span = tuple[float, float]
 
-WHITE: Colour = (255, 255, 255)
+WHITE: Color = (255, 255, 255)
 
 
 def largest(pixels: NDArray[Any]) -> int:
@@ -29,11 +29,11 @@ def largest(pixels: NDArray[Any]) -> int:
     return int(np.iinfo(pixels.dtype).max)
 
 
-def with_channels(pixels: NDArray[Any], channels: int, where: object = "picture") -> NDArray[Any]:
-    """The picture with this many channels, (H, W, C): grey repeated, or colour weighted as the eye does (ITU-R 601).
+def with_channels(pixels: NDArray[Any], channels: int, where: object = "image") -> NDArray[Any]:
+    """The image with this many channels, (H, W, C): gray repeated, or color weighted as the eye does (ITU-R 601).
 
     Raises:
-        UserError: neither grey nor colour is wanted and the number differs.
+        UserError: neither gray nor color is wanted and the number differs.
     """
     pixels = pixels[..., None] if pixels.ndim == 2 else pixels
     found = pixels.shape[2]
@@ -49,11 +49,11 @@ def with_channels(pixels: NDArray[Any], channels: int, where: object = "picture"
         red, green, blue = (pixels[..., c].astype(np.uint32) for c in range(3))
         return ((red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16).astype(pixels.dtype)[..., None]
     problem = f"has {found} channels, wanted {channels}"
-    raise UserError("E-*-20", where, problem, f"give a picture with {channels} channels", found=found, wanted=channels)
+    raise UserError("E-*-20", where, problem, f"give an image with {channels} channels", found=found, wanted=channels)
 
 
 def fractions(pixels: NDArray[Any], span: Span | None = None) -> NDArray[np.float64]:
-    """The picture between 0, black, and 1, white.
+    """The image between 0, black, and 1, white.
 
     Arguments:
         pixels: of any depth.
@@ -70,7 +70,7 @@ def fractions(pixels: NDArray[Any], span: Span | None = None) -> NDArray[np.floa
 
 
 def eight_bits(pixels: NDArray[Any], span: Span | None = None) -> Pixels:
-    """The picture as uint8, to be looked at.
+    """The image as uint8, to be looked at.
 
     Arguments:
         pixels: of any depth.
@@ -89,8 +89,8 @@ def eight_bits(pixels: NDArray[Any], span: Span | None = None) -> Pixels:
     return levels
 
 
-def _found_span(pictures: Sequence[NDArray[Any]]) -> Span | None:
-    floating = [p for p in pictures if p.dtype.kind == "f"]
+def _found_span(images: Sequence[NDArray[Any]]) -> Span | None:
+    floating = [p for p in images if p.dtype.kind == "f"]
     if not floating:
         return None
     low, high = min(float(p.min()) for p in floating), max(float(p.max()) for p in floating)
@@ -98,7 +98,7 @@ def _found_span(pictures: Sequence[NDArray[Any]]) -> Span | None:
 
 
 def shown(pixels: NDArray[Any], span: Span | None = None) -> Pixels:
-    """What can be looked at of a picture of any channels: of more than three the first three, of two the first.
+    """What can be looked at of an image of any channels: of more than three the first three, of two the first.
 
     Arguments:
         pixels: (H, W) or (H, W, C).
@@ -112,33 +112,33 @@ def shown(pixels: NDArray[Any], span: Span | None = None) -> Pixels:
 
 
 def grid(
-    pictures: Tensor | Sequence[NDArray[Any]],
+    images: Tensor | Sequence[NDArray[Any]],
     columns: int | None = None,
     gap: int = 2,
     enlarge: int | None = None,
     span: Span | None = None,
 ) -> Pixels:
-    """Pictures of one size side by side on white, each pixel repeated so that small pictures can be seen.
+    """Images of one size side by side on white, each pixel repeated so that small images can be seen.
 
     Arguments:
-        pictures: arrays (H, W) or (H, W, C), or a tensor (N, C, H, W) in [0, 1]; see `shown`.
+        images: arrays (H, W) or (H, W, C), or a tensor (N, C, H, W) in [0, 1]; see `shown`.
         columns: how many in a row; about a square by default.
-        gap: pixels between pictures.
+        gap: pixels between images.
         enlarge: how often each pixel is repeated; by default until the shorter side has 64.
-        span: see `eight_bits`; by default of all the pictures together, so that they can be compared.
+        span: see `eight_bits`; by default of all the images together, so that they can be compared.
 
     Example:
         >>> grid([np.zeros((1, 1), np.uint8)] * 2, columns=2, gap=1, enlarge=1).tolist()
         [[0, 255, 0]]
     """
-    if isinstance(pictures, Tensor):
-        scaled = (pictures.detach().to("cpu", torch.float32).clamp(0, 1) * 255).round().to(torch.uint8)
-        pictures = list(scaled.permute(0, 2, 3, 1).numpy())
-    span = span or _found_span(pictures)
-    looks = [shown(p, span) for p in pictures]
-    colour = any(p.ndim == 3 and p.shape[2] == 3 for p in looks)
-    arrays = [with_channels(p, 3 if colour else 1) for p in looks]
-    assert arrays, "no pictures"
+    if isinstance(images, Tensor):
+        scaled = (images.detach().to("cpu", torch.float32).clamp(0, 1) * 255).round().to(torch.uint8)
+        images = list(scaled.permute(0, 2, 3, 1).numpy())
+    span = span or _found_span(images)
+    looks = [shown(p, span) for p in images]
+    color = any(p.ndim == 3 and p.shape[2] == 3 for p in looks)
+    arrays = [with_channels(p, 3 if color else 1) for p in looks]
+    assert arrays, "no images"
     height, width = arrays[0].shape[:2]
     times = enlarge or max(1, -(-64 // min(height, width)))
     columns = columns or int(np.ceil(np.sqrt(len(arrays))))
@@ -148,4 +148,4 @@ def grid(
     for i, array in enumerate(arrays):
         top, left = (i // columns) * step_down, (i % columns) * step_right
         sheet[top : top + height * times, left : left + width * times] = array.repeat(times, 0).repeat(times, 1)
-    return sheet if colour else sheet[..., 0]
+    return sheet if color else sheet[..., 0]

@@ -1,7 +1,7 @@
 """Tables: both ways between a row and a tensor.
 
 A row is held as float64, one value for each column: a number as it is, a date in days since 1970, a category as its
-place among the levels, NaN where nothing is. A model sees numbers and dates standardised, (v - mean) / scale, and zero
+place among the levels, NaN where nothing is. A model sees numbers and dates standardized, (v - mean) / scale, and zero
 where nothing is; `observed` says where.
 """
 
@@ -88,7 +88,7 @@ class Column:
         assert self.name and self.kind in get_args(Kind), "a column needs a name and a kind"
         assert named == bool(self.levels) and len(set(self.levels)) == len(self.levels), "levels need names that differ"
         assert self.kind != "boolean" or len(self.levels) == 2, "a boolean has two levels"
-        assert not named or (self.mean, self.scale) == (0.0, 1.0), "categories are not standardised"
+        assert not named or (self.mean, self.scale) == (0.0, 1.0), "categories are not standardized"
         assert math.isfinite(self.mean) and 0 < self.scale < math.inf, "a column needs a mean and a scale above 0"
         assert (self.kind == "date") == bool(self.form) and self.decimals >= 0, "a date needs a form"
 
@@ -154,7 +154,7 @@ class Table:
     """Rows of named columns, some of whose cells may be empty.
 
     Arguments:
-        columns: what is modelled.
+        columns: what is modeled.
         dropped: names of other columns that the training data had; new rows may have them too.
         missing: words that stand for an empty cell, besides `MISSING`.
 
@@ -191,7 +191,7 @@ class Table:
 
     @property
     def log_volume(self) -> float:
-        """What log p of the standardised row exceeds log p in the data's own units by."""
+        """What log p of the standardized row exceeds log p in the data's own units by."""
         return sum(math.log(column.scale) for column in self.columns)
 
     def lacks(self, column: Column, word: str) -> bool:
@@ -217,7 +217,7 @@ class Table:
         return torch.tensor(values, dtype=torch.float64)
 
     def unpack(self, stored: Tensor) -> Tensor:
-        """Rows as a model sees them, float32 (..., D): standardised, zero where nothing is."""
+        """Rows as a model sees them, float32 (..., D): standardized, zero where nothing is."""
         mean = stored.new_tensor([column.mean for column in self.columns])
         scale = stored.new_tensor([column.scale for column in self.columns])
         standard = (stored - mean) / scale

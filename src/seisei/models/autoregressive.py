@@ -305,7 +305,7 @@ def _segment(text: int) -> list[Segment]:
 
 
 def places_of(segments: list[Segment], text: int = 0) -> Tensor:
-    """Where every code stands in the picture, (T, 2), in places of the finest grid: row and column of its middle.
+    """Where every code stands in the image, (T, 2), in places of the finest grid: row and column of its middle.
 
     A text stands above it, a row for each byte.
     """

@@ -126,8 +126,8 @@ class GenerativeClassifier(nn.Module):
         prior: p(y): the shares of the classes in training, or uniform.
         shape: of one x, where the density works on rows of its values; nothing leaves what it draws as it is.
         samples: importance samples behind a label, where the density gives a bound that tightens with them.
-        reach: pixels by which a picture may lie elsewhere, each way: log p(x | y) = log 1/S Σ_s p(T_s x | y) over all
-            S = (2 · reach + 1)² moves T_s. Pictures move round the edge, so that p stays normalised. Where things lie
+        reach: pixels by which an image may lie elsewhere, each way: log p(x | y) = log 1/S Σ_s p(T_s x | y) over all
+            S = (2 · reach + 1)² moves T_s. Images move round the edge, so that p stays normalized. Where things lie
             is then a latent that is summed out exactly (*Transformation-Invariant Clustering Using the EM Algorithm
             (Frey, Jojic, 2003)*).
 
@@ -163,10 +163,10 @@ class GenerativeClassifier(nn.Module):
         """Whether log p(x | y) is a bound."""
         return bool(self.density.log_prob_is_bound)
 
-    def initialise(self, examples: Batch) -> None:
+    def initialize(self, examples: Batch) -> None:
         """Let the density look at some examples."""
-        if hasattr(self.density, "initialise"):
-            self.density.initialise(examples)
+        if hasattr(self.density, "initialize"):
+            self.density.initialize(examples)
 
     def log_joint(self, batch: Batch, *, samples: int | None = None) -> Tensor:
         """log p(x, y) for every y, (B, C)."""
@@ -181,7 +181,7 @@ class GenerativeClassifier(nn.Module):
         return torch.where(joint.isnan(), -math.inf, joint)
 
     def _log_probs(self, batch: Batch, samples: int) -> Tensor:
-        """log p(x | y) for every y, of pictures where they are, (B, C)."""
+        """log p(x | y) for every y, of images where they are, (B, C)."""
         if hasattr(self.density, "log_probs"):
             all_at_once: Tensor = self.density.log_probs(batch)
             return all_at_once
@@ -192,13 +192,13 @@ class GenerativeClassifier(nn.Module):
         return torch.stack(each, 1)
 
     def moved(self, batch: Batch) -> Batch:
-        """Each picture at a place drawn by chance; everything as it is where pictures do not move."""
+        """Each image at a place drawn by chance; everything as it is where images do not move."""
         if len(self.moves) == 1:
             return batch
         return self._at(batch, seeds.uniform(len(batch), 1, device=batch.x.device)[:, 0])
 
     def _at(self, batch: Batch, u: Tensor) -> Batch:
-        """Each picture at the place that its number in [0, 1) stands for."""
+        """Each image at the place that its number in [0, 1) stands for."""
         if len(self.moves) == 1:
             return batch
         by = torch.tensor(self.moves, device=batch.x.device)[(u * len(self.moves)).long().to(batch.x.device)]
@@ -246,7 +246,7 @@ class GenerativeClassifier(nn.Module):
             self.log_prior.copy_((total / total.sum().clamp_min(1)).log().clamp_min(-700.0))
 
     def sweep(self, examples: Examples) -> Tensor | None:
-        """One round of fitting, of a density that is fitted without gradients; each picture at a place of its own.
+        """One round of fitting, of a density that is fitted without gradients; each image at a place of its own.
 
         Returns:
             The mean log-likelihood before the round, where it was computed on the way.
@@ -256,7 +256,7 @@ class GenerativeClassifier(nn.Module):
         return found
 
     def _placed(self, batches: Iterable[Batch]) -> Iterable[Batch]:
-        """Each picture at a place drawn by chance, the same one in every round."""
+        """Each image at a place drawn by chance, the same one in every round."""
         chance = seeds.generator("places")
         return (self._at(batch, torch.rand(len(batch), generator=chance)) for batch in batches)
 
@@ -267,14 +267,14 @@ def likeliest(log_posterior: Tensor) -> Tensor:
 
 
 def _roll(x: Tensor, move: tuple[int, int]) -> Tensor:
-    """Pictures (..., H, W) moved round the edge."""
+    """Images (..., H, W) moved round the edge."""
     return x if move == (0, 0) else torch.roll(x, move, (-2, -1))
 
 
-def _roll_each(pictures: Tensor, by: Tensor) -> Tensor:
+def _roll_each(images: Tensor, by: Tensor) -> Tensor:
     """(B, C, H, W), each moved round the edge by its own row of (B, 2)."""
-    b, c, h, w = pictures.shape
+    b, c, h, w = images.shape
     rows = (torch.arange(h, device=by.device) - by[:, :1]) % h
     columns = (torch.arange(w, device=by.device) - by[:, 1:]) % w
-    found = pictures.gather(2, rows[:, None, :, None].expand(b, c, h, w))
+    found = images.gather(2, rows[:, None, :, None].expand(b, c, h, w))
     return found.gather(3, columns[:, None, None, :].expand(b, c, h, w))

@@ -1,6 +1,7 @@
 """A generator: x = G(z, y) with z ~ N(0, 1).
 
-It has no likelihood: it is trained to be taken for the data by a critic, which only trains and is not part of it.
+It has no likelihood: it is trained to be taken for the data by a discriminator, which only trains and is not part of
+it.
 
 References: *Generative Adversarial Nets (Goodfellow et al., 2014)*, arXiv 1406.2661; with a condition: *Conditional
     Generative Adversarial Nets (Mirza, Osindero, 2014)*, arXiv 1411.1784.
@@ -25,14 +26,14 @@ class Generator(nn.Module):
     Arguments:
         decoder: (z, y) to features.
         prior: p(z).
-        view: features to what a critic sees, and that to x.
+        view: features to what a discriminator sees, and that to x.
 
     Example:
         >>> import torch
         >>> from seisei.nn.mlp import MLPDecoder
         >>> from seisei.nn.priors import StandardNormal
-        >>> from seisei.nn.gan.views import PictureView
-        >>> model = Generator(MLPDecoder([1, 8, 8], 4), StandardNormal(4), PictureView())
+        >>> from seisei.nn.gan.views import ImageView
+        >>> model = Generator(MLPDecoder([1, 8, 8], 4), StandardNormal(4), ImageView())
         >>> model.sample(3).shape
         torch.Size([3, 1, 8, 8])
     """
@@ -46,13 +47,13 @@ class Generator(nn.Module):
         self.latent: int = prior.latent  # type: ignore[assignment]
         self.classes: int = decoder.classes  # type: ignore[assignment]
 
-    def initialise(self, examples: Batch) -> None:
+    def initialize(self, examples: Batch) -> None:
         """Look at some training examples before the first step, where the view wants to."""
-        if hasattr(self.view, "initialise"):
-            self.view.initialise(examples)
+        if hasattr(self.view, "initialize"):
+            self.view.initialize(examples)
 
     def draw(self, n: int, y: Tensor | None = None, *, temperature: float = 1.0) -> Tensor:
-        """n examples as a critic sees them."""
+        """n examples as a discriminator sees them."""
         z = self.prior.sample(n, None, y, temperature=temperature)  # type: ignore[operator]
         return self.view.made(self.decoder(z.to(next(self.parameters())), y))  # type: ignore[no-any-return]
 

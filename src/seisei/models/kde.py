@@ -8,7 +8,7 @@ other rows' bumps give it,
 
     r_ic ∝ p(c) Σ_{j ≠ i} r_jc k(x_i, x_j) / Σ_j r_jc,
 
-round after round: expectation-maximisation of the likelihood of every row under the others. Of those only the nearest
+round after round: expectation-maximization of the likelihood of every row under the others. Of those only the nearest
 count, so that labels spread from row to row through where rows are dense, and not across gaps.
 
 h is chosen by the likelihood of each row under all others of its class. There a value that was rounded stands for all
@@ -52,8 +52,8 @@ class KernelDensity(nn.Module):
         rows: kept at most, drawn at random from the training rows.
         bandwidth: h, in units of x; 0 has it chosen.
         mixing: λ, the probability that a category is another than the kept row's.
-        neighbours: rows near one without a label whose bumps count for its class.
-        rounds: of expectation-maximisation, where there are rows without a label.
+        neighbors: rows near one without a label whose bumps count for its class.
+        rounds: of expectation-maximization, where there are rows without a label.
         seed: of the drawing.
     """
 
@@ -71,13 +71,13 @@ class KernelDensity(nn.Module):
         rows: Annotated[int, Range(ge=1, le=10**8)] = 10_000,
         bandwidth: Annotated[float, Range(ge=0)] = 0.0,
         mixing: Annotated[float, Range(gt=0, lt=1)] = 0.1,
-        neighbours: Annotated[int, Range(ge=1, le=10_000)] = 40,
+        neighbors: Annotated[int, Range(ge=1, le=10_000)] = 40,
         rounds: Annotated[int, Range(ge=1, le=100_000)] = 30,
         seed: int = 0,
     ) -> None:
         super().__init__()
         self.classes, self.rows, self.bandwidth, self.mixing, self.seed = classes, rows, bandwidth, mixing, seed
-        self.neighbours, self.rounds = neighbours, rounds
+        self.neighbors, self.rounds = neighbors, rounds
         self.columns = Columns(sizes)
         self.register_buffer("x", torch.zeros(rows, self.columns.width))
         self.register_buffer("seen", torch.zeros(rows, self.columns.width, dtype=torch.bool))
@@ -168,13 +168,13 @@ class KernelDensity(nn.Module):
         mean, variance = self._marginals()
         j = columns.numbers
         have = self.seen[:, j]
-        centre = torch.where(have, self.x[:, j], mean) - middle[j]
+        center = torch.where(have, self.x[:, j], mean) - middle[j]
         spread = torch.where(have, h, variance)
         some = seen[:, j]
         y = (x[:, j] - middle[j]) * some
-        constant = centre.square() / spread + spread.log() + LOG_2PI
+        constant = center.square() / spread + spread.log() + LOG_2PI
         slope = 1 / spread - 1 / h if ratios else 1 / spread
-        found = -0.5 * (y.square() @ slope.T + some @ constant.T) + y @ (centre / spread).T
+        found = -0.5 * (y.square() @ slope.T + some @ constant.T) + y @ (center / spread).T
         shares = self._shares()
         for place, levels in zip(columns.categories, columns.levels, strict=True):
             mine, theirs = x[:, place].long(), self.x[:, place].long()
@@ -260,12 +260,12 @@ class KernelDensity(nn.Module):
         order = order[(y[order] == self.classes).long().argsort(stable=True)][: self.rows].sort().values
         n = len(order)
         self.x[:n], self.seen[:n], self.owner[:n] = x[order], known[order], y[order]
-        labelled = (self.owner < self.classes).nonzero().flatten()
-        self.share[labelled, self.owner[labelled]] = 1.0
+        labeled = (self.owner < self.classes).nonzero().flatten()
+        self.share[labeled, self.owner[labeled]] = 1.0
         self.width.fill_(self.bandwidth or self._chosen(n))
 
     def _spread(self, log_prior: Tensor) -> None:
-        """Labels go from row to row: rounds of expectation-maximisation."""
+        """Labels go from row to row: rounds of expectation-maximization."""
         near, bumps = self._nearest()
         free = (self.owner == self.classes).nonzero().flatten()
         for _ in range(self.rounds):
@@ -278,7 +278,7 @@ class KernelDensity(nn.Module):
     def _nearest(self) -> tuple[Tensor, Tensor]:
         """The nearest kept rows of each row without a label, and their bumps there, up to a factor: (U, k) each."""
         free = (self.owner == self.classes).nonzero().flatten()
-        k = min(self.neighbours, int((self.owner <= self.classes).sum()) - 1)
+        k = min(self.neighbors, int((self.owner <= self.classes).sum()) - 1)
         rows, values = [], []
         for at in torch.split(free, max(1, ROOM // self.rows)):
             seen = self.seen[at]
@@ -333,7 +333,7 @@ class KernelDensity(nn.Module):
 def _cells(x: Tensor) -> Tensor:
     """How wide the values are that would have been rounded to each of x, column by column, (N, d).
 
-    A value stands for all that is nearer to it than to its neighbours in its column; where nothing was rounded that is
+    A value stands for all that is nearer to it than to its neighbors in its column; where nothing was rounded that is
     next to nothing.
     """
     width = torch.zeros_like(x)

@@ -38,7 +38,7 @@ class Landmarks(nn.Module):
         seed: of the drawing.
     """
 
-    centres: Tensor
+    centers: Tensor
     root: Tensor
     width: Tensor
 
@@ -52,7 +52,7 @@ class Landmarks(nn.Module):
     ) -> None:
         super().__init__()
         self.features, self.count, self.gamma, self.seed = features, count, gamma, seed
-        self.register_buffer("centres", torch.zeros(count, inputs))
+        self.register_buffer("centers", torch.zeros(count, inputs))
         self.register_buffer("root", torch.zeros(count, count))
         self.register_buffer("width", torch.ones(()))
         self.outputs = count
@@ -65,8 +65,8 @@ class Landmarks(nn.Module):
         """Draw the landmarks."""
         rows = torch.cat([self.features(batch) for batch in examples()])
         chosen = torch.randperm(len(rows), generator=seeds.generator(self.seed, "landmarks"))[: self.count]
-        self.centres.zero_()
-        self.centres[: len(chosen)] = rows[chosen]
+        self.centers.zero_()
+        self.centers[: len(chosen)] = rows[chosen]
         spread = float(rows.var()) * rows.shape[1]
         self.width.fill_(self.gamma or 1 / max(spread, 1e-12))
         values, vectors = torch.linalg.eigh(self._kernel(rows[chosen])[:, : len(chosen)].double())
@@ -76,7 +76,7 @@ class Landmarks(nn.Module):
         self.root[: len(chosen), : len(chosen)] = ((vectors * scale) @ vectors.T).float()
 
     def _kernel(self, rows: Tensor) -> Tensor:
-        return torch.exp(-self.width * squared_distances(rows, self.centres))
+        return torch.exp(-self.width * squared_distances(rows, self.centers))
 
 
 @listed
@@ -88,7 +88,7 @@ class Planes(nn.Module):
         inputs: how many numbers it gives.
         classes: C.
         method: perceptron; margin, the linear support vector machine; or logistic regression.
-        strength: of the regularisation, as the inverse of scikit-learn's C (the perceptron has none).
+        strength: of the regularization, as the inverse of scikit-learn's C (the perceptron has none).
         seed: of the estimator's order.
     """
 

@@ -1,17 +1,17 @@
-"""Mixtures as class-conditional densities, fitted by expectation-maximisation.
+"""Mixtures as class-conditional densities, fitted by expectation-maximization.
 
     p(x | y = c) = Σ_k π_ck N(x_numbers; μ_ck, C_ck) Π_j p_ck(x_j)       over k = 1 … K
 
 With one component this is the Gaussian class model (quadratic, or, tied, linear discriminant analysis), naive Bayes
 where the covariance is diagonal; with several of low rank, a mixture of probabilistic principal component analysers.
 Missing values are integrated out, in training as in use. A row without a label belongs to every class with its
-posterior probability: learning from labelled and unlabelled rows is one likelihood.
+posterior probability: learning from labeled and unlabeled rows is one likelihood.
 
 The likelihood says nothing of a column j in a class c that has no value of it. There p(x_j | c) is that of all values
 that there are, N(x_j; m_j, s_j²) with their mean and variance, or their shares, independent of the other columns; of a
 column without any value in fitting it is the same for all classes, so that the posterior does not depend on it.
 
-References: *Mixtures of Probabilistic Principal Component Analysers (Tipping, Bishop, 1999)*; unlabelled rows: *Text
+References: *Mixtures of Probabilistic Principal Component Analysers (Tipping, Bishop, 1999)*; unlabeled rows: *Text
     Classification from Labeled and Unlabeled Documents using EM (Nigam, McCallum, Thrun, Mitchell, 2000)*.
 
 Shapes: x (B, ...) flattened to (B, D); y (B,) class numbers, −1 where unknown; C classes, K components each.
@@ -115,13 +115,13 @@ class Mixture(nn.Module):
         reached = self.log_weight.exp().cumsum(1)[y]
         k = (seeds.uniform(n, 1, device=device).to(reached.dtype) > reached[:, :-1]).sum(1)
         components = y * self.components + k
-        numbers, centre = self.numbers.sample(components), self.numbers.mean[components]
+        numbers, center = self.numbers.sample(components), self.numbers.mean[components]
         if bool(self.unseen.any()):
             unseen, own = self.unseen[y], seeds.normal(n, self.numbers.dim, device=device).to(numbers.dtype)
             numbers = torch.where(unseen, self.pooled_mean + self.pooled_variance.sqrt() * own, numbers)
-            centre = torch.where(unseen, self.pooled_mean, centre)
+            center = torch.where(unseen, self.pooled_mean, center)
         noise = seeds.uniform(n, len(self.columns.levels), device=device).to(numbers.dtype)
-        return self.columns.join(torch.lerp(centre, numbers, temperature), self.categories.sample(components, noise))
+        return self.columns.join(torch.lerp(center, numbers, temperature), self.categories.sample(components, noise))
 
     def _components(self, x: Tensor, observed: Tensor | None, at: slice) -> Tensor:
         """log π + log p(x | component), (B, m)."""
@@ -152,7 +152,7 @@ class Mixture(nn.Module):
 
     @torch.no_grad()
     def sweep(self, examples: Examples, log_prior: Tensor) -> Tensor | None:
-        """One round of expectation-maximisation over all examples.
+        """One round of expectation-maximization over all examples.
 
         Arguments:
             examples: gives all of them, as often as it is asked.
@@ -221,19 +221,19 @@ class Mixture(nn.Module):
         """Take the mean and the variance of all values of each number; of one without any the average variance."""
         count, first, second = (torch.zeros_like(self.pooled_mean) for _ in range(3))
         # About a point near all means, so that squares of large numbers are not subtracted from each other.
-        centre = self.numbers.mean.mean(0)
+        center = self.numbers.mean.mean(0)
         for batch in examples():
             x, observed = self.columns.rows(batch)
             numbers, there = self.columns.number(x.to(self.numbers.dtype)), self.columns.number(observed)
             assert numbers is not None
             weight = torch.ones_like(numbers) if there is None else there.to(numbers.dtype)
-            centred = (numbers - centre) * weight
-            count, first, second = count + weight.sum(0), first + centred.sum(0), second + centred.square().sum(0)
+            centerd = (numbers - center) * weight
+            count, first, second = count + weight.sum(0), first + centerd.sum(0), second + centerd.square().sum(0)
         n = count.clamp_min(1)
         variance = (second / n - (first / n).square()).clamp_min(0)
         average = variance.sum() / (count > 0).sum().clamp_min(1)
         average = torch.where(average > 0, average, torch.ones_like(average))
-        self.pooled_mean.copy_(torch.where(count > 0, centre + first / n, 0.0))
+        self.pooled_mean.copy_(torch.where(count > 0, center + first / n, 0.0))
         self.pooled_variance.copy_(torch.maximum(torch.where(count > 0, variance, average), FLAT * average))
 
     def _lent(self, counts: Tensor, lacking: Tensor) -> Tensor:

@@ -1,23 +1,23 @@
-"""A content picture in the style of another one: by a network that does it for any style, or by descending on pixels.
+"""A content image in the style of another one: by a network that does it for any style, or by descending on pixels.
 
 With features f_1 … f_L that stay as they are (`seisei.nn.style.random_filters`, `seisei.nn.style.feature_extractor`,
 `seisei.nn.style.vgg`):
 
     feed-forward    c + a R g(lerp(f_l(c), AdaIN(f_l(c), f_l(s)), a), l = 1 … L; ε),   g a decoder
-    optimised       argmin_x ‖f_k(x) − f_k(c)‖²/‖f_k(c) − μ‖² + λ/L Σ_l ‖G_l(x) − G_l*‖²/‖G_l*‖² + a κ TV(x)
+    optimized       argmin_x ‖f_k(x) − f_k(c)‖²/‖f_k(c) − μ‖² + λ/L Σ_l ‖G_l(x) − G_l*‖²/‖G_l*‖² + a κ TV(x)
                     G_l* = lerp(G(f_l(c)), G(f_l(s)), a)
 
-a is the strength: 0 gives the content picture itself, 1 all of the style. What is weighed is relative to its own size,
-so that λ means the same with every network. ε is noise, the same for every picture (`grain`). R turns changes of red,
-green and blue into such of the colours of s (`seisei.nn.style.color_transfer.mixture`). c is the content picture
-whose colours have been moved as far towards those of s (`seisei.nn.style.color_transfer.towards`): what the two are
-to have in common is form, and of features that tell colours better than anything else each channel by itself would
+a is the strength: 0 gives the content image itself, 1 all of the style. What is weighed is relative to its own size,
+so that λ means the same with every network. ε is noise, the same for every image (`grain`). R turns changes of red,
+green and blue into such of the colors of s (`seisei.nn.style.color_transfer.mixture`). c is the content image
+whose colors have been moved as far towards those of s (`seisei.nn.style.color_transfer.towards`): what the two are
+to have in common is form, and of features that tell colors better than anything else each channel by itself would
 not find the style's.
 
 References: *Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization (Huang, Belongie, 2017)*, arXiv
     1703.06868; *A Neural Algorithm of Artistic Style (Gatys, Ecker, Bethge, 2015)*, arXiv 1508.06576.
 
-Shapes: pictures (B, C, H, W) in [0, 1], H and W any, those of c and s apart; maps as
+Shapes: images (B, C, H, W) in [0, 1], H and W any, those of c and s apart; maps as
 `seisei.nn.style.feature_extractor` says.
 """
 
@@ -38,7 +38,7 @@ from seisei.nn.style.feature_extractor import REACH, cut, form_level, padded
 from seisei.nn.style.image_param import Canvas
 from seisei.spec import listed
 
-# Pictures that are looked at before the first step, and those that go through together.
+# Images that are looked at before the first step, and those that go through together.
 LOOKED_AT, TOGETHER = 64, 8
 # What a value beyond black or white costs, of its squared distance, for it cannot be shown.
 BEYOND = 100.0
@@ -47,7 +47,7 @@ FORMLESS = 0.01
 # Deviation of the noise that a descent may begin with, and of that upon a content, without which what is flat stays so:
 # no filter sees anything there, and none says which way to go.
 NOISE, FAINT = 0.2, 0.02
-# Rows and columns by which a picture is moved: each parity of both, and each of four remainders of either.
+# Rows and columns by which an image is moved: each parity of both, and each of four remainders of either.
 PLACES = ((0, 0), (1, 2), (2, 1), (3, 3))
 
 
@@ -56,8 +56,8 @@ class Stylizer(nn.Module):
     """One network for any style.
 
     Arguments:
-        features: a list of maps of a picture, the finest first; it does not learn.
-        decoder: these, in the style, to a change of the picture.
+        features: a list of maps of an image, the finest first; it does not learn.
+        decoder: these, in the style, to a change of the image.
 
     Example:
         >>> from seisei.nn.style.feature_extractor import StageFeatures
@@ -76,12 +76,12 @@ class Stylizer(nn.Module):
         self.features: Any = features.requires_grad_(False)
         self.decoder: Any = decoder
         outputs: list[int] = features.outputs  # type: ignore[assignment]
-        # How much each map varies in training pictures: what a distance is measured in.
+        # How much each map varies in training images: what a distance is measured in.
         self.register_buffer("spreads", torch.ones(len(outputs)))
 
     @torch.no_grad()
-    def initialise(self, examples: Batch) -> None:
-        """See how much each map varies in training pictures."""
+    def initialize(self, examples: Batch) -> None:
+        """See how much each map varies in training images."""
         few = Batch(examples.x[:LOOKED_AT]).split(TOGETHER)
         found = [self.features(part.x) for part in few]
         for level, maps in enumerate(zip(*found, strict=True)):
@@ -107,64 +107,64 @@ class Stylizer(nn.Module):
         return [one + strength * (other - one) for one, other in zip(content, styled, strict=True)]
 
     def decoded(
-        self, target: list[Tensor], content: Tensor, colours: Tensor, noise: Tensor, strength: float | Tensor = 1.0
+        self, target: list[Tensor], content: Tensor, colors: Tensor, noise: Tensor, strength: float | Tensor = 1.0
     ) -> Tensor:
-        """What `target` makes of the content picture, not kept within [0, 1].
+        """What `target` makes of the content image, not kept within [0, 1].
 
         Arguments:
             target: see there.
-            content: with its colours `towards` the style's.
-            colours: a `mixture` of the style's.
+            content: with its colors `towards` the style's.
+            colors: a `mixture` of the style's.
             noise: (B, 1, H, W).
             strength: one for all, or (B, 1, 1, 1).
         """
         noise = padded(noise, self.features.strides[-1])
         changes: Tensor = self.decoder(target, noise)[..., : content.shape[2], : content.shape[3]]
-        return content + strength * mixed(changes, colours)
+        return content + strength * mixed(changes, colors)
 
     @staticmethod
-    def colours(style: Tensor, channels: int) -> Tensor:
-        """In what colours a picture of so many channels is changed, (B, C, C)."""
+    def colors(style: Tensor, channels: int) -> Tensor:
+        """In what colors an image of so many channels is changed, (B, C, C)."""
         return mixture(with_channels(style, channels))
 
     def stylize(self, content: Tensor, style: Tensor, strength: float = 1.0) -> Tensor:
-        """Each content picture in the style of its style picture, of the content's size.
+        """Each content image in the style of its style image, of the content's size.
 
         Arguments:
             content: (B, C, H, W).
             style: (B, C, H', W').
-            strength: 0 for the content picture as it is, 1 for all of the style.
+            strength: 0 for the content image as it is, 1 for all of the style.
         """
-        content, colours = towards(content, style, strength), self.colours(style, content.shape[1])
+        content, colors = towards(content, style, strength), self.colors(style, content.shape[1])
         moments = [mean_and_deviation(one) for one in self.features(style)]
-        return self.stylize_part(content, grain(content), None, moments, colours, strength)
+        return self.stylize_part(content, grain(content), None, moments, colors, strength)
 
     def stylize_part(
-        self, part: Tensor, noise: Tensor, own: list[Moments] | None, style: list[Moments], colours: Tensor,
+        self, part: Tensor, noise: Tensor, own: list[Moments] | None, style: list[Moments], colors: Tensor,
         strength: float = 1.0,
     ) -> Tensor:  # fmt: skip
-        """The same of a content picture, or a part of it, whose colours are `towards` the style's already.
+        """The same of a content image, or a part of it, whose colors are `towards` the style's already.
 
         Arguments:
             part: (B, C, h, w).
             noise: the same part of the `grain`, (B, 1, h, w).
-            own: moments of the maps of the whole content picture, where this is a part.
-            style: likewise, of the style picture.
-            colours: of the style picture.
+            own: moments of the maps of the whole content image, where this is a part.
+            style: likewise, of the style image.
+            colors: of the style image.
             strength: see `stylize`.
         """
         target = self.target(self.features(part), style, strength, own)
-        return self.decoded(target, part, colours, noise, strength).clamp(0, 1)
+        return self.decoded(target, part, colors, noise, strength).clamp(0, 1)
 
 
 def grain(content: Tensor, channels: int = 1) -> Tensor:
-    """What a texture is made of where a picture is smooth, noise (B, channels, H, W): the same for each."""
+    """What a texture is made of where an image is smooth, noise (B, channels, H, W): the same for each."""
     count, _, height, width = content.shape
     noise = torch.randn(1, channels, height, width, generator=seeds.generator("grain"))
     return noise.to(content).expand(count, -1, -1, -1)
 
 
-def optimise(
+def optimize(
     features: Callable[[Tensor], list[Tensor]],
     content: Tensor,
     style: Tensor,
@@ -177,11 +177,11 @@ def optimise(
     noise: Tensor | None = None,
     told: Callable[[int, float], None] | None = None,
 ) -> Tensor:
-    """A content picture in the style of another one, by L-BFGS on what its pixels are made of, waves in the style's
-    colours (`seisei.nn.style.image_param`); the same every time.
+    """A content image in the style of another one, by L-BFGS on what its pixels are made of, waves in the style's
+    colors (`seisei.nn.style.image_param`); the same every time.
 
     Arguments:
-        features: a list of maps of a picture.
+        features: a list of maps of an image.
         content: (1, C, H, W).
         style: (1, C, H', W').
         strides: of the maps: what the content is told by is the last that is not too coarse.
@@ -189,7 +189,7 @@ def optimise(
         weight: λ.
         smoothness: κ.
         steps: rounds at most.
-        noise: waves to begin with, normal and (1, C, H, W), on the mean colour; by default it begins with the content,
+        noise: waves to begin with, normal and (1, C, H, W), on the mean color; by default it begins with the content,
             and a faint grain.
         told: of the number of times that the loss was computed, and the loss.
 
@@ -200,7 +200,7 @@ def optimise(
         >>> from seisei.nn.style.feature_extractor import StageFeatures
         >>> from seisei.nn.spatial_conv import MapEncoder
         >>> features = StageFeatures(MapEncoder([3, 16, 16], factor=4, width=4))
-        >>> same = optimise(features, torch.full((1, 3, 9, 9), 0.5), torch.rand(1, 3, 8, 8), strides=[2, 4], strength=0)
+        >>> same = optimize(features, torch.full((1, 3, 9, 9), 0.5), torch.rand(1, 3, 8, 8), strides=[2, 4], strength=0)
         >>> bool((same == 0.5).all())
         True
     """

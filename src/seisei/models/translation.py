@@ -1,7 +1,7 @@
-"""From picture to picture: x = G(y, z), y what is given and x what is made of it.
+"""From image to image: x = G(y, z), y what is given and x what is made of it.
 
-It has no likelihood. The average of all answers is what a regression alone would give; a critic that looks at pairs
-makes it one of them.
+It has no likelihood. The average of all answers is what a regression alone would give; a discriminator that looks at
+pairs makes it one of them.
 
 Reference: *Image-to-Image Translation with Conditional Adversarial Networks (Isola, Zhu, Zhou, Efros, 2017)*, arXiv
     1611.07004.
@@ -22,7 +22,7 @@ from seisei.spec import listed
 
 @listed
 class Translator(nn.Module):
-    """Pictures to pictures.
+    """Images to images.
 
     Arguments:
         network: what is read, and noise, to features of what is made; of any size.
@@ -44,12 +44,14 @@ class Translator(nn.Module):
         self.noise: int = network.noise  # type: ignore[assignment]
 
     def answer(self, given: Tensor, noise: Tensor | None = None) -> Tensor:
-        """What is made of what is given, as a critic sees it: values in [0, 1]; noise is drawn where it is needed."""
+        """What is made of what is given, as a discriminator sees it: values in [0, 1]; noise is drawn where it is
+        needed.
+        """
         if self.noise and noise is None:
             noise = seeds.normal(len(given), self.noise, device=given.device)
         return self.view.made(precise(self.network(given, noise)))  # type: ignore[no-any-return, operator]
 
-    def translate(self, picture: Tensor, noise: Tensor | None = None) -> Tensor:
-        """x of pictures y, as people know both."""
-        given = self.view.read(picture)  # type: ignore[operator]
+    def translate(self, image: Tensor, noise: Tensor | None = None) -> Tensor:
+        """x of images y, as people know both."""
+        given = self.view.read(image)  # type: ignore[operator]
         return self.view.whole(given, self.answer(given, noise))  # type: ignore[no-any-return, operator]

@@ -30,7 +30,7 @@ DRAWN = 256
 
 @listed
 class Autoencoder(nn.Module):
-    """z = e(x), x ≈ d(z): a code for every picture and a picture for every code, with no distribution over codes.
+    """z = e(x), x ≈ d(z): a code for every image and an image for every code, with no distribution over codes.
 
     Arguments:
         encoder: (x, y) to (B, L).
@@ -59,7 +59,7 @@ class Autoencoder(nn.Module):
 
 @listed
 class VAE(nn.Module):
-    """A latent-variable model with an amortised Gaussian posterior.
+    """A latent-variable model with an amortized Gaussian posterior.
 
     Arguments:
         encoder: (x, y) to (B, 2L): μ and log σ of q(z | x, y).
@@ -95,8 +95,8 @@ class VAE(nn.Module):
         self.latent: int = prior.latent  # type: ignore[assignment]
         self.classes: int = decoder.classes  # type: ignore[assignment]
 
-    def initialise(self, examples: Batch) -> None:
-        """Look at some training examples before the first step: a VampPrior starts at real pictures."""
+    def initialize(self, examples: Batch) -> None:
+        """Look at some training examples before the first step: a VampPrior starts at real images."""
         if isinstance(self.prior, VampPrior):
             self.prior.start_from(examples.x)
 
@@ -139,7 +139,7 @@ class VAE(nn.Module):
     def log_prob(self, batch: Batch, *, samples: int = 100) -> Tensor:
         """The importance-weighted lower bound log 1/K Σ_k w_k ≤ log p(x | y), in nats, (B,).
 
-        It grows with K towards the true log-likelihood. Memory is bounded: at most about 2,000 decoded pictures at a
+        It grows with K towards the true log-likelihood. Memory is bounded: at most about 2,000 decoded images at a
         time.
         """
         q, log_prior = self.posterior(batch.visible, batch.y, batch.mask), self.prior_given(batch.y)

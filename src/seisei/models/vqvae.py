@@ -1,7 +1,7 @@
-"""VQ-VAE and VQ-VAE-2: pictures as codes, on one grid or on several, one finer than the other.
+"""VQ-VAE and VQ-VAE-2: images as codes, on one grid or on several, one finer than the other.
 
     h_1 = e_1(x),  h_l = e_l(h_{l−1})                                 up, from the finest level to the coarsest
-    z_l = W_l [h_l, c_l],  q_l = quantise(z_l),  c_{l−1} = d_l([q_l, c_l])     and down, from the coarsest
+    z_l = W_l [h_l, c_l],  q_l = quantize(z_l),  c_{l−1} = d_l([q_l, c_l])     and down, from the coarsest
     p(x | codes) = head(d_1([q_1, c_1]))
 
 The finer codes are chosen knowing the coarser, and have to say only what those leave open. With one level it is the
@@ -10,7 +10,7 @@ leaves open, d_l what comes nearest to h_{l−1} by least squares. So each level
 that start anyhow a coarser level says little, is soon not heard, and then nothing tells it what to say. A code is worth
 log K nats before a prior over codes is learned, so that
 
-    log p(x) ≥ log p(x | codes(x)) − T log K                          T codes a picture
+    log p(x) ≥ log p(x | codes(x)) − T log K                          T codes an image
 
 References: *Neural Discrete Representation Learning (van den Oord, Vinyals, Kavukcuoglu, 2017)*, arXiv 1711.00937;
     *Generating Diverse High-Fidelity Images with VQ-VAE-2 (Razavi, van den Oord, Vinyals, 2019)*, arXiv 1906.00446.
@@ -30,12 +30,12 @@ from torch import Tensor, nn
 from seisei.batch import Batch, observed
 from seisei.nn.densities.pca import fitted, principal
 from seisei.nn.distributions import Distribution
-from seisei.nn.quantizers.base import Quantised, Total
+from seisei.nn.quantizers.base import Quantized, Total
 from seisei.nn.quantizers.code_layout import Segment
 from seisei.nn.spatial_conv import rows_of
 from seisei.spec import listed
 
-# Pictures, and vectors, that are looked at together before the first step.
+# Images, and vectors, that are looked at together before the first step.
 AT_ONCE, VECTORS_AT_ONCE = 256, 1 << 16
 # How far the vectors of each level lie from their mean before the first step, the mean of all directions.
 SPREAD = 0.3
@@ -44,13 +44,13 @@ FINEST = 1e-3
 
 
 class Coded(NamedTuple):
-    """What a picture becomes.
+    """What an image becomes.
 
     Arguments:
         likelihood: p(x | codes).
         codes: (B, T).
         cost: what keeps vectors and codes together, (B,), summed over levels: of each a mean over its vectors, as many
-            times the error of the picture before the first step as it was then times that of the vectors.
+            times the error of the image before the first step as it was then times that of the vectors.
     """
 
     likelihood: Distribution
@@ -60,11 +60,11 @@ class Coded(NamedTuple):
 
 @listed
 class VQVAE(nn.Module):
-    """Encoders, quantisers and decoders of some levels, the finest first.
+    """Encoders, quantizers and decoders of some levels, the finest first.
 
     Arguments:
         encoders: of each level, (B, C, H, W) to a smaller map, the finer level's map being what the coarser reads.
-        quantisers: of each level.
+        quantizers: of each level.
         decoders: of each level, a map to one of the size of the finer level's, or to the head's features.
         head: features to p(x | codes).
 
@@ -83,37 +83,37 @@ class VQVAE(nn.Module):
     held: Tensor
 
     def __init__(
-        self, encoders: list[nn.Module], quantisers: list[nn.Module], decoders: list[nn.Module], head: nn.Module
+        self, encoders: list[nn.Module], quantizers: list[nn.Module], decoders: list[nn.Module], head: nn.Module
     ) -> None:
         super().__init__()
         self.encoders, self.decoders, self.head = nn.ModuleList(encoders), nn.ModuleList(decoders), head
-        self.quantisers = nn.ModuleList(quantisers)
+        self.quantizers = nn.ModuleList(quantizers)
         # How much what keeps vectors and codes together counts, by level, the coarsest first.
         self.register_buffer("held", torch.ones(len(encoders)))
         told = [0 if above is None else above.outputs for above in (*decoders[1:], None)]
         self.enter = nn.ModuleList(
-            nn.Conv2d(encoder.outputs + more, quantiser.dim, 1)  # type: ignore[operator, arg-type]
-            for encoder, quantiser, more in zip(encoders, quantisers, told, strict=True)
+            nn.Conv2d(encoder.outputs + more, quantizer.dim, 1)  # type: ignore[operator, arg-type]
+            for encoder, quantizer, more in zip(encoders, quantizers, told, strict=True)
         )
 
     @property
     def segments(self) -> list[Segment]:
-        """How the codes of a picture are laid out: the coarsest grid first."""
-        levels = zip(reversed(self.encoders), reversed(self.quantisers), strict=True)
-        return [Segment(*encoder.grid, quantiser.slots, quantiser.codes) for encoder, quantiser in levels]  # type: ignore
+        """How the codes of an image are laid out: the coarsest grid first."""
+        levels = zip(reversed(self.encoders), reversed(self.quantizers), strict=True)
+        return [Segment(*encoder.grid, quantizer.slots, quantizer.codes) for encoder, quantizer in levels]  # type: ignore
 
     @property
     def length(self) -> int:
-        """T, codes a picture."""
+        """T, codes an image."""
         return sum(segment.length for segment in self.segments)
 
     @property
     def bits(self) -> float:
-        """Of a picture's codes, before a prior over codes is learned."""
+        """Of an image's codes, before a prior over codes is learned."""
         return sum(segment.length * math.log2(segment.codes) for segment in self.segments)
 
     @torch.no_grad()
-    def initialise(self, examples: Batch) -> None:
+    def initialize(self, examples: Batch) -> None:
         """Start as the linear codec of some examples, with k-means of its vectors for codes."""
         x = examples.visible.float()
         maps, worths = [2 * x - 1], [x.new_ones(x.shape[1])]
@@ -123,13 +123,13 @@ class VQVAE(nn.Module):
         told: Tensor | None = None
         apart = []
         for level in reversed(range(len(self.encoders))):
-            # The head is told what it makes the picture of, a finer level what it read.
+            # The head is told what it makes the image of, a finer level what it read.
             wanted = maps[level] if level else self.head.aim(x)  # type: ignore[operator]
             self._open(level, maps[level + 1], told, worths[level + 1])
             z = self.enter[level](maps[level + 1] if told is None else torch.cat([maps[level + 1], told], 1))
-            quantiser: Any = self.quantisers[level]
-            quantiser.start_from(rows_of(z))
-            q = torch.cat([quantiser(part).values for part in torch.split(rows_of(z), VECTORS_AT_ONCE)])
+            quantizer: Any = self.quantizers[level]
+            quantizer.start_from(rows_of(z))
+            q = torch.cat([quantizer(part).values for part in torch.split(rows_of(z), VECTORS_AT_ONCE)])
             apart.append((rows_of(z) - q).square().mean().clamp_min(FINEST * z.var(correction=0)))
             q = q.reshape(len(x), *z.shape[2:], -1).movedim(3, 1)
             given = q if told is None else torch.cat([q, told], 1)
@@ -149,7 +149,7 @@ class VQVAE(nn.Module):
         found = principal(rows * worth)
         count = min(enter.out_channels, len(found.directions))
         into = found.directions[:count] * worth
-        if self.quantisers[level].fixed:
+        if self.quantizers[level].fixed:
             into = into / found.to_divide_by(count)[:, None]
         else:
             into = into * (SPREAD / found.deviations[:count].square().mean().sqrt().clamp_min(1e-6))
@@ -159,7 +159,7 @@ class VQVAE(nn.Module):
         enter.bias[:count] = -(into @ (offset + found.middle / worth.clamp_min(1e-6)))
 
     def code(self, x: Tensor) -> Coded:
-        """Codes of pictures, (B, C, H, W), and what they leave of them."""
+        """Codes of images, (B, C, H, W), and what they leave of them."""
         hidden, maps = 2 * x - 1, []
         for encoder in self.encoders:
             hidden = encoder(hidden)
@@ -168,7 +168,7 @@ class VQVAE(nn.Module):
         codes, costs = [], []
         for level in reversed(range(len(maps))):
             z = self.enter[level](maps[level] if told is None else torch.cat([maps[level], told], 1))
-            found: Quantised = self.quantisers[level](rows_of(z), len(x))
+            found: Quantized = self.quantizers[level](rows_of(z), len(x))
             codes.append(found.codes.reshape(len(x), -1))
             costs.append(found.cost.reshape(len(x), -1).mean(1))
             q = found.values.to(z.dtype).reshape(len(x), *z.shape[2:], -1).movedim(3, 1)
@@ -176,7 +176,7 @@ class VQVAE(nn.Module):
         return Coded(self.head(told), torch.cat(codes, 1), self.held @ torch.stack(costs))
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """The codes of pictures, (B, T)."""
+        """The codes of images, (B, T)."""
         return self.code(x).codes
 
     def known(self, mask: Tensor) -> Tensor:
@@ -199,7 +199,7 @@ class VQVAE(nn.Module):
             x: (B, C, H, W).
             mask: (B, C, H, W).
         """
-        # What is missing is as grey as the rest is on average, where the encoder looks at it.
+        # What is missing is as gray as the rest is on average, where the encoder looks at it.
         mean = (x * mask).flatten(2).sum(2) / mask.flatten(2).sum(2).clamp_min(1)
         shown = torch.where(mask, x, mean[:, :, None, None])
         lengths = [segment.length for segment in self.segments]
@@ -214,7 +214,7 @@ class VQVAE(nn.Module):
         told: Tensor | None = None
         parts = torch.split(codes, [segment.length for segment in self.segments], 1)
         for level, segment, part in zip(reversed(range(len(parts))), self.segments, parts, strict=True):
-            vectors = self.quantisers[level].look_up(part.reshape(-1, segment.slots))  # type: ignore[operator]
+            vectors = self.quantizers[level].look_up(part.reshape(-1, segment.slots))  # type: ignore[operator]
             q = vectors.reshape(len(codes), segment.height, segment.width, -1).movedim(3, 1)
             told = self.decoders[level](q if told is None else torch.cat([q, told], 1))
         return self.head(told)  # type: ignore[no-any-return]
@@ -230,9 +230,9 @@ class VQVAE(nn.Module):
         return observed(coded.likelihood.log_prob(batch.x), batch.mask) - self.bits * math.log(2)
 
     def settle(self, total: Total | None) -> None:
-        """After an update of the weights; see `Quantiser.settle`."""
-        for quantiser in self.quantisers:
-            quantiser.settle(total)  # type: ignore[operator]
+        """After an update of the weights; see `Quantizer.settle`."""
+        for quantizer in self.quantizers:
+            quantizer.settle(total)  # type: ignore[operator]
 
 
 def _in_parts(layers: nn.Module, x: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
-"""Residual convolution encoder and decoder for pictures of any size from 8×8 to 256×256.
+"""Residual convolution encoder and decoder for images of any size from 8×8 to 256×256.
 
-The picture is cut into patches of a few pixels, each a feature; maps are then halved by strided convolutions until both
+The image is cut into patches of a few pixels, each a feature; maps are then halved by strided convolutions until both
 sides are at most 7, channels doubling on the way. The decoder walks back through the same list of sizes, so that odd
 sizes come out right, and ends in patches again: convolutions at full size would cost most and add least. No
-normalisation: the second convolution of a block starts at zero, which keeps a deep stack trainable, and nothing depends
+normalization: the second convolution of a block starts at zero, which keeps a deep stack trainable, and nothing depends
 on the other examples of a batch (*Fixup Initialization: Residual Learning Without Normalization (Zhang, Dauphin, Ma,
 2019)*, arXiv 1901.09321).
 """
@@ -86,7 +86,7 @@ class ConvEncoder(nn.Module):
     """(B, C, H, W) to (B, outputs).
 
     Arguments:
-        shape: (C, H, W) of the picture.
+        shape: (C, H, W) of the image.
         outputs: how many numbers come out.
         width: channels of the first feature map.
         depth: residual blocks at each size.
@@ -148,8 +148,8 @@ class ConvDecoder(nn.Module):
         patch: side of the square of pixels that a feature of the last map ends as.
         classes: of the condition; 0 for none.
         detail: channels of a map at full size after that; 0 for none. In a patch each pixel has weights of its
-            own, which shows as a grid where nothing averages over pictures.
-        enlarging: how a map becomes one of twice the size: each value four times, or by the line between neighbours,
+            own, which shows as a grid where nothing averages over images.
+        enlarging: how a map becomes one of twice the size: each value four times, or by the line between neighbors,
             which leaves no edges for a grid to stand on.
         even: whether the pixels of a patch start with the same weights. Random ones differ from pixel to pixel, and
             weave a lattice into every image, which is long to unlearn (*Checkerboard artifact free sub-pixel
@@ -194,8 +194,8 @@ class ConvDecoder(nn.Module):
         hidden = self.stages[0](self.enter(self.hidden(z)).unflatten(1, self.first))
         for narrow, stage, size in zip(self.narrow, self.stages[1:], self.sizes[1:], strict=True):
             hidden = stage(F.interpolate(narrow(hidden), size=size, mode=self.enlarging))
-        picture = F.pixel_shuffle(self.out(F.silu(hidden)), self.patch)
-        picture = picture[..., : self.height, : self.wide]
+        image = F.pixel_shuffle(self.out(F.silu(hidden)), self.patch)
+        image = image[..., : self.height, : self.wide]
         if self.fine is None or self.last is None:
-            return picture
-        return self.last(self.fine(picture))  # type: ignore[no-any-return]
+            return image
+        return self.last(self.fine(image))  # type: ignore[no-any-return]

@@ -53,12 +53,12 @@ class Normal:
         return -0.5 * ((x - self.mean) * torch.exp(-self.log_std)).square() - self.log_std - 0.5 * LOG_2PI
 
     def sample(self) -> Tensor:
-        """One draw by the reparameterisation z = μ + σε."""
+        """One draw by the reparameterization z = μ + σε."""
         noise = seeds.normal(*self.mean.shape, device=self.mean.device)
         return self.mean + torch.exp(self.log_std) * noise.to(self.mean.dtype)
 
     def draws(self, count: int) -> Tensor:
-        """`count` reparameterised draws of each example: (B, L) becomes (B, count, L)."""
+        """`count` reparameterized draws of each example: (B, L) becomes (B, count, L)."""
         noise = seeds.normal(len(self.mean), count, *self.mean.shape[1:], device=self.mean.device).to(self.mean.dtype)
         return self.mean.unsqueeze(1) + torch.exp(self.log_std).unsqueeze(1) * noise
 
@@ -69,7 +69,7 @@ class Normal:
 
 @dataclass(frozen=True)
 class Bernoulli:
-    """Independent 0/1 values given by their log-odds. A grey value in [0, 1] counts as a probability: its
+    """Independent 0/1 values given by their log-odds. A gray value in [0, 1] counts as a probability: its
     cross-entropy.
     """
 
@@ -90,12 +90,12 @@ class Bernoulli:
 
 
 @dataclass(frozen=True)
-class DiscretisedNormal:
-    """A normal distribution on [0, 1] cut into `levels` equal bins centred on 0, 1/(levels − 1), …, 1; the tails go to
+class DiscretizedNormal:
+    """A normal distribution on [0, 1] cut into `levels` equal bins centerd on 0, 1/(levels − 1), …, 1; the tails go to
     the edges.
 
     P(k) = Φ((x_k + Δ/2 − μ)/σ) − Φ((x_k − Δ/2 − μ)/σ) with Δ = 1/(levels − 1): a true probability of the stored
-    value, so that bits per dimension need no dequantisation.
+    value, so that bits per dimension need no dequantization.
     """
 
     location: Tensor
@@ -111,15 +111,15 @@ class DiscretisedNormal:
         """log P(x) in nats."""
         half = 0.5 / (self.levels - 1)
         scale = torch.exp(-self.log_std)
-        centred = x - self.location
-        low, high = (centred - half) * scale, (centred + half) * scale
+        centerd = x - self.location
+        low, high = (centerd - half) * scale, (centerd + half) * scale
         # Φ loses its digits near 1: work in the left tail, where log Φ keeps them.
-        flip = centred > 0
+        flip = centerd > 0
         low, high = torch.where(flip, -high, low), torch.where(flip, -low, high)
         log_low, log_high = _log_ndtr(low), _log_ndtr(high)
         inside = log_high + torch.log1p(-torch.exp((log_low - log_high).clamp_max(-1e-6)))
         # Everything beyond the first and the last level belongs to it: the mass from the inner edge outwards.
-        inner_edge = torch.where(x < half, (centred + half) * scale, -(centred - half) * scale)
+        inner_edge = torch.where(x < half, (centerd + half) * scale, -(centerd - half) * scale)
         edge = (x < half) | (x > 1 - half)
         return torch.where(edge, _log_ndtr(inner_edge), inside)
 
@@ -130,8 +130,8 @@ class DiscretisedNormal:
 
 
 @dataclass(frozen=True)
-class DiscretisedLogisticMixture:
-    """A mixture of logistic distributions on [0, 1], cut into `levels` bins as in `DiscretisedNormal`.
+class DiscretizedLogisticMixture:
+    """A mixture of logistic distributions on [0, 1], cut into `levels` bins as in `DiscretizedNormal`.
 
     With a = (x − Δ/2 − μ)/s and b = (x + Δ/2 − μ)/s one component gives σ(b) − σ(a) = σ(b) σ(−a) (1 − exp(a − b)):
     exact, with no
@@ -161,9 +161,9 @@ class DiscretisedLogisticMixture:
         """log P(x) in nats."""
         half = 0.5 / (self.levels - 1)
         scale = torch.exp(-self.log_scales)
-        centred = x.unsqueeze(-1) - self.locations
-        log_below_high = F.logsigmoid((centred + half) * scale)  # log σ(b)
-        log_above_low = F.logsigmoid((half - centred) * scale)  # log σ(−a)
+        centerd = x.unsqueeze(-1) - self.locations
+        log_below_high = F.logsigmoid((centerd + half) * scale)  # log σ(b)
+        log_above_low = F.logsigmoid((half - centerd) * scale)  # log σ(−a)
         width = torch.log(-torch.expm1(-2 * half * scale))
         first, last = (x < half).unsqueeze(-1), (x > 1 - half).unsqueeze(-1)
         inside = log_below_high + log_above_low + width

@@ -1,6 +1,6 @@
-"""Inception-v3 up to its last pooling: the 2048 numbers of a picture that Fréchet distances are usually measured in.
+"""Inception-v3 up to its last pooling: the 2048 numbers of an image that Fréchet distances are usually measured in.
 
-A picture goes through seven plain layers and eleven mixed ones; each layer is a convolution, a normalisation with
+An image goes through seven plain layers and eleven mixed ones; each layer is a convolution, a normalization with
 fixed statistics and max(0, ·); a mixed layer sets side by side what its branches make of the same map:
 
     3×299² → 32×149² → 32×147² → 64×147² → 64×73² → 80×73² → 192×71² → 192×35²
@@ -8,7 +8,7 @@ fixed statistics and max(0, ·); a mixed layer sets side by side what its branch
 
 Names are those of torchvision's `inception_v3`, which the weights in common use have. Three details are those of the
 network that the distance was first measured with, where torchvision's own differs: means at the border are of what is
-there, the branch that pools takes the largest value in the last layer, and pictures of any size are stretched to
+there, the branch that pools takes the largest value in the last layer, and images of any size are stretched to
 299×299, (0, 1) becoming (−1, 1).
 
 There are no weights here, and nothing is downloaded: who has them names their file.
@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from seisei.errors import UserError
 
 FEATURES, SIDE = 2048, 299
-# Pictures that go through together, in about 0.25 GiB, and missing tensors that an error names.
+# Images that go through together, in about 0.25 GiB, and missing tensors that an error names.
 TOGETHER, NAMED = 16, 3
 
 Kernel: TypeAlias = int | tuple[int, int]
@@ -40,7 +40,7 @@ Branch: TypeAlias = Sequence[Step | list[Step]]
 
 
 class Layer(nn.Module):
-    """max(0, normalise(W x)): a convolution without a bias, its channels scaled and shifted by what training found.
+    """max(0, normalize(W x)): a convolution without a bias, its channels scaled and shifted by what training found.
 
     Arguments:
         inputs: channels that come in.
@@ -136,24 +136,24 @@ class Inception(nn.Module):
         self.eval()
 
     def forward(self, x: Tensor) -> Tensor:
-        """The features of pictures, (B, 1 or 3, H, W) in [0, 1], as (B, 2048); grey is taken for all three colours.
+        """The features of images, (B, 1 or 3, H, W) in [0, 1], as (B, 2048); gray is taken for all three colors.
 
         Raises:
-            UserError: pictures of neither one channel nor three.
+            UserError: images of neither one channel nor three.
         """
         check_channels(x.shape[1])
         parts = (x[start : start + TOGETHER] for start in range(0, len(x), TOGETHER))
         return torch.cat([self.pooled(prepared(part)) for part in parts])
 
     def pooled(self, x: Tensor) -> Tensor:
-        """The mean of the last map, (B, 2048), of pictures (B, 3, 299, 299) in [−1, 1]."""
+        """The mean of the last map, (B, 2048), of images (B, 3, 299, 299) in [−1, 1]."""
         for layer in self.children():
             x = layer(x)
         return x.mean((2, 3))
 
 
 def prepared(x: Tensor) -> Tensor:
-    """Pictures (B, 1 or 3, H, W) in [0, 1] as the network takes them: (B, 3, 299, 299) in [−1, 1].
+    """Images (B, 1 or 3, H, W) in [0, 1] as the network takes them: (B, 3, 299, 299) in [−1, 1].
 
     Example:
         >>> prepared(torch.full((1, 1, 8, 8), 0.75))[0, :, 0, 0].tolist()
@@ -164,7 +164,7 @@ def prepared(x: Tensor) -> Tensor:
 
 
 def check_channels(channels: int) -> None:
-    """Refuse pictures that are neither grey nor in colour: what else their channels hold, nobody can say.
+    """Refuse images that are neither gray nor in color: what else their channels hold, nobody can say.
 
     Raises:
         UserError: neither 1 channel nor 3.
@@ -172,10 +172,10 @@ def check_channels(channels: int) -> None:
     Example:
         >>> check_channels(4)
         Traceback (most recent call last):
-        seisei.errors.UserError: --inception: pictures of 4 channels, wanted 1 (grey) or 3 (colour); leave it out
+        seisei.errors.UserError: --inception: images of 4 channels, wanted 1 (gray) or 3 (color); leave it out
     """
     if channels not in (1, 3):
-        problem = f"pictures of {channels} channels, wanted 1 (grey) or 3 (colour)"
+        problem = f"images of {channels} channels, wanted 1 (gray) or 3 (color)"
         raise UserError("E-EVA-28", "--inception", problem, "leave it out", found=channels, wanted=[1, 3])
 
 

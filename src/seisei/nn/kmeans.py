@@ -1,6 +1,6 @@
 """Clusters by k-means: where mixtures and codebooks start.
 
-References: *Least Squares Quantization in PCM (Lloyd, 1982)*; the first centres: *k-means++: The Advantages of Careful
+References: *Least Squares Quantization in PCM (Lloyd, 1982)*; the first centers: *k-means++: The Advantages of Careful
 Seeding (Arthur, Vassilvitskii, 2007)*.
 """
 
@@ -11,12 +11,12 @@ from torch import Tensor
 
 
 def kmeans(x: Tensor, k: int, generator: torch.Generator, iterations: int = 25) -> tuple[Tensor, Tensor]:
-    """Centres (k, d) and the number of each row's, (N,), that locally minimise Σ ‖x − centre‖².
+    """Centers (k, d) and the number of each row's, (N,), that locally minimize Σ ‖x − center‖².
 
     Arguments:
         x: rows (N, d), at least k.
         k: how many clusters; one that loses all its rows starts again at the row that is worst served.
-        generator: of the first centres.
+        generator: of the first centers.
         iterations: at most.
 
     Example:
@@ -25,28 +25,28 @@ def kmeans(x: Tensor, k: int, generator: torch.Generator, iterations: int = 25) 
         [0.05000000074505806, 5.050000190734863]
     """
     assert 1 <= k <= len(x)
-    centres = first_centres(x, k, generator)
+    centers = first_centers(x, k, generator)
     which = torch.full((len(x),), -1, device=x.device)
     for _ in range(iterations):
-        distance, nearest = squared_distances(x, centres).min(1)
+        distance, nearest = squared_distances(x, centers).min(1)
         if torch.equal(nearest, which):
             break
         which = nearest
         count = torch.bincount(which, minlength=k)
-        sums = torch.zeros_like(centres).index_add_(0, which, x)
-        centres = sums / count.clamp_min(1).unsqueeze(1)
+        sums = torch.zeros_like(centers).index_add_(0, which, x)
+        centers = sums / count.clamp_min(1).unsqueeze(1)
         empty = (count == 0).nonzero().flatten()
         if len(empty):
-            centres[empty] = x[distance.topk(len(empty)).indices]
-    return centres, squared_distances(x, centres).argmin(1)
+            centers[empty] = x[distance.topk(len(empty)).indices]
+    return centers, squared_distances(x, centers).argmin(1)
 
 
-def squared_distances(x: Tensor, centres: Tensor) -> Tensor:
+def squared_distances(x: Tensor, centers: Tensor) -> Tensor:
     """‖x − c‖² of all pairs, (N, k), by one product."""
-    return (x.square().sum(1, keepdim=True) - 2 * x @ centres.T + centres.square().sum(1)).clamp_min(0)
+    return (x.square().sum(1, keepdim=True) - 2 * x @ centers.T + centers.square().sum(1)).clamp_min(0)
 
 
-def first_centres(x: Tensor, k: int, generator: torch.Generator) -> Tensor:
+def first_centers(x: Tensor, k: int, generator: torch.Generator) -> Tensor:
     """k rows, (k, d), each chosen with a probability that grows with its squared distance from those before."""
     chosen = [int(torch.randint(len(x), (1,), generator=generator))]
     distance = squared_distances(x, x[chosen]).squeeze(1)

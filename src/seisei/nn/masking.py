@@ -16,12 +16,12 @@ from seisei.spec import listed
 
 
 @listed
-class PictureReader(nn.Module):
-    """What an encoder reads of a picture with gaps: zeros there, and a channel that says where something was seen.
+class ImageReader(nn.Module):
+    """What an encoder reads of an image with gaps: zeros there, and a channel that says where something was seen.
 
     Example:
         >>> seen = torch.ones(2, 1, 8, 8, dtype=torch.bool)
-        >>> PictureReader()(Batch(torch.rand(2, 3, 8, 8), mask=seen)).shape
+        >>> ImageReader()(Batch(torch.rand(2, 3, 8, 8), mask=seen)).shape
         torch.Size([2, 4, 8, 8])
     """
 
@@ -38,7 +38,7 @@ class PictureReader(nn.Module):
 def hide(batch: Batch, share: float) -> Batch:
     """The batch with gaps in this share of its examples, beside those that it has.
 
-    Of a picture a rectangle is hidden, each side of it a quarter to three quarters of the picture's; of a row each cell
+    Of an image a rectangle is hidden, each side of it a quarter to three quarters of the image's; of a row each cell
     with a probability of its own, drawn for the row.
 
     Arguments:

@@ -1,4 +1,4 @@
-"""Fully connected encoder and decoder, for small pictures and vectors."""
+"""Fully connected encoder and decoder, for small images and vectors."""
 
 from __future__ import annotations
 

@@ -57,10 +57,10 @@ class VampPrior(nn.Module):
     def __init__(self, latent: Latent, shape: Shape, components: Annotated[int, Range(ge=1, le=65536)] = 500) -> None:
         super().__init__()
         self.latent, self.components = latent, components
-        # Kept in [0, 1] by a clamp, as in the paper: a picture, though nobody's. `start_from` replaces the noise by
+        # Kept in [0, 1] by a clamp, as in the paper: an image, though nobody's. `start_from` replaces the noise by
         # real ones.
         self.pseudo_inputs = nn.Parameter(torch.rand(components, *shape) * 0.1 + 0.45)
-        self.pseudo_inputs.decays = False  # type: ignore[attr-defined]  # a picture is not pulled towards black
+        self.pseudo_inputs.decays = False  # type: ignore[attr-defined]  # an image is not pulled towards black
 
     @torch.no_grad()
     def start_from(self, x: Tensor) -> None:
@@ -104,7 +104,7 @@ class VampPrior(nn.Module):
         return torch.logsumexp((-0.5 * (quadratic + constant)).to(z.dtype), -1) - math.log(self.components)
 
     def sample(self, n: int, posterior: Posterior, y: Tensor | None = None, *, temperature: float = 1.0) -> Tensor:
-        """n draws, (n, L), their deviation from the component's centre scaled by the temperature."""
+        """n draws, (n, L), their deviation from the component's center scaled by the temperature."""
         device = self.pseudo_inputs.device
         chosen = (seeds.uniform(n) * self.components).long().clamp_max(self.components - 1).to(device)
         part = posterior(self.pseudo_inputs.clamp(0, 1)[chosen], y)

@@ -1,13 +1,13 @@
-"""Convolutions from a map to a smaller map, and back: what a picture's codes are laid out on.
+"""Convolutions from a map to a smaller map, and back: what an image's codes are laid out on.
 
 As in `seisei.nn.conv`, patches are features of the first map, maps are halved with their channels doubling, and blocks
-start as the identity. Nothing is flattened: a code sees the part of the picture that it stands for, and the size of the
-picture is only a matter of how many codes there are.
+start as the identity. Nothing is flattened: a code sees the part of the image that it stands for, and the size of the
+image is only a matter of how many codes there are.
 
 Beside the layers goes one linear map each way: of each square by itself to its vector, and back from the vectors of a
 square and of those around it, since the edges between squares would show. It starts as what a linear map can do best,
 principal components and their least squares, and the layers start at nothing: they learn what is left to be done. Such
-a pair begins nearer to pictures than k-means of squares of pixels would end, and is not long in learning what everyone
+a pair begins nearer to images than k-means of squares of pixels would end, and is not long in learning what everyone
 knows.
 """
 
@@ -174,7 +174,7 @@ class MapDecoder(nn.Module):
     @torch.no_grad()
     def start_from(self, given: Tensor, wanted: Tensor) -> None:
         """Make the linear map the one that comes nearest to what is wanted, of each place by itself where there are too
-        few to learn from what their neighbours say.
+        few to learn from what their neighbors say.
 
         Arguments:
             given: (B, inputs, ⌈H/factor⌉, ⌈W/factor⌉).

@@ -1,7 +1,7 @@
-"""From picture to picture of any size, tile by tile, with overlaps that are blended.
+"""From image to image of any size, tile by tile, with overlaps that are blended.
 
-Tiles begin at multiples of the network's stride, so that each sees its part of the picture as it would within the
-whole. Of two neighbours the first gives way to the second over n places in the middle of what both have,
+Tiles begin at multiples of the network's stride, so that each sees its part of the image as it would within the
+whole. Of two neighbors the first gives way to the second over n places in the middle of what both have,
 
     x_k = (1 − r_k) x + r_k x',   r_k = ½ − ½ cos(π (k + ½) / n),   k = 0 … n − 1,
 
@@ -9,7 +9,7 @@ across tiles first, then down rows of tiles. The two shares add up to 1 at every
 is what comes out, to the bit. The outermost `margin` places of an inner edge are left out, since they were made without
 what lies beyond: with as many of them as a network sees to one side (half its field), tiles give what the whole would.
 
-Only a row of tiles is held at a time, and rows of the picture are handed out as they are done. Neither the edges of
+Only a row of tiles is held at a time, and rows of the image are handed out as they are done. Neither the edges of
 tiles nor the blends between them should be seen: `disagreement` tells of what was blended, `Tiling.seam_energy` of what
 came out.
 """
@@ -31,7 +31,7 @@ Function = Callable[[Tensor], Tensor]
 
 
 class Band(NamedTuple):
-    """Rows of a picture that are done, and how far the tiles were apart that were blended on the way.
+    """Rows of an image that are done, and how far the tiles were apart that were blended on the way.
 
     Arguments:
         rows: (C, h, W).
@@ -45,11 +45,11 @@ class Band(NamedTuple):
 
 
 class Share(NamedTuple):
-    """A tile of a picture.
+    """A tile of an image.
 
     Arguments:
-        rows: of the picture.
-        columns: of the picture.
+        rows: of the image.
+        columns: of the image.
         own: rows and columns of the tile that no other tile answers for.
     """
 
@@ -59,7 +59,7 @@ class Share(NamedTuple):
 
 
 def disagreement(bands: Iterable[Band]) -> float:
-    """How far two neighbouring tiles are apart where they are blended: the mean of |x' − x|, in units of the picture.
+    """How far two neighboring tiles are apart where they are blended: the mean of |x' − x|, in units of the image.
 
     0 where there is a single tile. Large where a network says something else of a place by where the tile lies.
 
@@ -75,11 +75,11 @@ def disagreement(bands: Iterable[Band]) -> float:
 
 @dataclass(frozen=True)
 class Tiling:
-    """How pictures are cut into tiles.
+    """How images are cut into tiles.
 
     Arguments:
-        tile: side of a tile in pixels, a multiple of the stride. A smaller picture is one tile.
-        overlap: pixels that two neighbours share, at least; tiles are spread evenly, so it may be more.
+        tile: side of a tile in pixels, a multiple of the stride. A smaller image is one tile.
+        overlap: pixels that two neighbors share, at least; tiles are spread evenly, so it may be more.
         stride: of the network: how many pixels one place of its smallest map stands for.
         margin: pixels at the inner edges of tiles that are not used, at most half the overlap; a quarter of it where
             none is given. The rest, in the middle of the overlap, is blended.
@@ -125,7 +125,7 @@ class Tiling:
         return [b + (a + self.tile - b - self.blend) // 2 for a, b in pairwise(self.starts(size))]
 
     def shares(self, height: int, width: int) -> list[Share]:
-        """Tiles of a picture, each with what of it is taken from that tile alone.
+        """Tiles of an image, each with what of it is taken from that tile alone.
 
         Example:
             >>> [(share.rows, share.own[0]) for share in Tiling(16, 8, 4).shares(24, 16)]
@@ -145,21 +145,21 @@ class Tiling:
             )
         return [Share(rows, columns, (down, right)) for rows, down in sides[0] for columns, right in sides[1]]
 
-    def bands(self, function: Function, picture: Tensor) -> Iterator[Band]:
-        """What a function makes of a picture, some rows at a time, from above.
+    def bands(self, function: Function, image: Tensor) -> Iterator[Band]:
+        """What a function makes of an image, some rows at a time, from above.
 
         Arguments:
             function: (1, C, h, w) to (1, C', h, w), h and w multiples of the stride; called for one tile after the
                 other, row by row, without gradients.
-            picture: (C, H, W).
+            image: (C, H, W).
 
         Returns:
             Bands whose rows together are (C', H, W).
         """
-        height, width = picture.shape[1:]
+        height, width = image.shape[1:]
 
         def tile(top: int, left: int) -> Band:
-            part = picture[:, top : top + self.tile, left : left + self.tile]
+            part = image[:, top : top + self.tile, left : left + self.tile]
             with torch.no_grad():
                 whole = extended(part[None], self.stride)
                 made = function(whole)
@@ -200,48 +200,48 @@ class Tiling:
         ramp = (0.5 - 0.5 * torch.cos(math.pi * places)).to(like)
         return ramp.view(-1, 1) if axis == 1 else ramp
 
-    def seam_energy(self, picture: Tensor) -> float:
-        """Whether the seams of a picture that was made of tiles are seen.
+    def seam_energy(self, image: Tensor) -> float:
+        """Whether the seams of an image that was made of tiles are seen.
 
-        The mean square of the differences between neighbouring pixels, across and down, where tiles give way to the
+        The mean square of the differences between neighboring pixels, across and down, where tiles give way to the
         next, divided by the mean square elsewhere. About 1, or less, where nothing is seen; a blend of tiles that say
         different things is smoother than they are, and a step between them is not.
 
         Arguments:
-            picture: (C, H, W).
+            image: (C, H, W).
 
         Returns:
             The ratio; 0 where there are no seams, or no differences at all.
         """
         across, within = [0.0, 0], [0.0, 0]
         for axis in (1, 2):
-            steps = picture.diff(dim=axis).square()
+            steps = image.diff(dim=axis).square()
             energy = steps.sum([0, 3 - axis], dtype=torch.float64)
             seam = torch.zeros(len(energy), dtype=torch.bool, device=energy.device)
-            for begin in self.seams(picture.shape[axis]):
+            for begin in self.seams(image.shape[axis]):
                 # From the step that enters the blend to the one that leaves it.
                 seam[begin - 1 : begin + self.blend] = True
             for sums, chosen in ((across, seam), (within, ~seam)):
                 sums[0] += float(energy[chosen].sum())
-                sums[1] += int(chosen.sum()) * picture.shape[0] * picture.shape[3 - axis]
+                sums[1] += int(chosen.sum()) * image.shape[0] * image.shape[3 - axis]
         if not across[0]:
             return 0.0
         return across[0] / across[1] * within[1] / within[0] if within[0] else math.inf
 
 
 def tiled(
-    function: Function, picture: Tensor, *, tile: int, overlap: int, stride: int = 1, margin: int | None = None
+    function: Function, image: Tensor, *, tile: int, overlap: int, stride: int = 1, margin: int | None = None
 ) -> Tensor:
-    """What a function makes of a picture, tile by tile; see `Tiling`.
+    """What a function makes of an image, tile by tile; see `Tiling`.
 
-    A picture that is no larger than a tile is given to the function as it is, made larger only to multiples of the
+    An image that is no larger than a tile is given to the function as it is, made larger only to multiples of the
     stride.
 
     Arguments:
         function: (1, C, h, w) to (1, C', h, w), h and w multiples of the stride.
-        picture: (C, H, W).
+        image: (C, H, W).
         tile: side of a tile in pixels, a multiple of the stride.
-        overlap: pixels that two neighbours share, at least.
+        overlap: pixels that two neighbors share, at least.
         stride: of the network.
         margin: pixels at the inner edges of tiles that are not used; a quarter of the overlap where none is given.
 
@@ -249,17 +249,17 @@ def tiled(
         (C', H, W).
 
     Example:
-        >>> picture = torch.rand(3, 33, 50)
-        >>> torch.equal(tiled(lambda x: 1 - x, picture, tile=16, overlap=8, stride=4), 1 - picture)
+        >>> image = torch.rand(3, 33, 50)
+        >>> torch.equal(tiled(lambda x: 1 - x, image, tile=16, overlap=8, stride=4), 1 - image)
         True
     """
-    out, top = picture, 0
-    for band in Tiling(tile, overlap, stride, margin).bands(function, picture):
+    out, top = image, 0
+    for band in Tiling(tile, overlap, stride, margin).bands(function, image):
         rows = band.rows
         if not top:
-            if rows.shape[1] == picture.shape[1]:
+            if rows.shape[1] == image.shape[1]:
                 return rows
-            out = rows.new_empty(rows.shape[0], *picture.shape[1:])
+            out = rows.new_empty(rows.shape[0], *image.shape[1:])
         out[:, top : top + rows.shape[1]] = rows
         top += rows.shape[1]
     return out

@@ -1,6 +1,6 @@
-"""U-Nets: from a picture to a picture of the same size, any size.
+"""U-Nets: from an image to an image of the same size, any size.
 
-The picture is halved `depth` times by convolutions of 4×4, channels doubling, and enlarged again; each map on the way
+The image is halved `depth` times by convolutions of 4×4, channels doubling, and enlarged again; each map on the way
 back stands beside the one of its size on the way down, so that what is where it was need not pass through the middle:
 
     e₀ = S(x),   e_i = D_i(e_{i−1}),   d_n = R(e_n),   d_{i−1} = U_i(d_i ‖ noise, …) ‖ e_{i−1},   out = O(d₀)
@@ -9,8 +9,8 @@ Without `detail` there is no map at full size, as in the paper: U₁ ends in wha
 same with few halvings, many blocks R in the middle and without what stands beside (*Perceptual Losses for Real-Time
 Style Transfer and Super-Resolution (Johnson, Alahi, Fei-Fei, 2016)*).
 
-Maps are normalised at each place by itself, over channels, where nothing else is asked for: what comes out at a place
-then depends on what lies around it and on nothing farther off, so that a large picture can be made of tiles.
+Maps are normalized at each place by itself, over channels, where nothing else is asked for: what comes out at a place
+then depends on what lies around it and on nothing farther off, so that a large image can be made of tiles.
 
 References: *U-Net: Convolutional Networks for Biomedical Image Segmentation (Ronneberger, Fischer, Brox, 2015)*;
     *Image-to-Image Translation with Conditional Adversarial Networks (Isola, Zhu, Zhou, Efros, 2017)*, arXiv
@@ -35,7 +35,7 @@ Noise = Annotated[int, Range(ge=0, le=1024)]
 SLOPE = 0.2
 # Of the maps on the way back the smallest so many lose channels at random, where any do.
 DROPPED = 3
-# Places of maps, of all pictures together, up to which enlarging is a product and a sum.
+# Places of maps, of all images together, up to which enlarging is a product and a sum.
 FEW = 256
 
 
@@ -53,7 +53,7 @@ class AtEachPlace(nn.Module):
 
 
 def _norm(kind: str, channels: int) -> nn.Module:
-    if kind == "picture":
+    if kind == "image":
         return nn.InstanceNorm2d(channels, affine=True)
     return AtEachPlace(channels) if kind == "place" else nn.Identity()
 
@@ -90,20 +90,20 @@ class Enlarging(nn.ConvTranspose2d):
         return made + self.bias[:, None, None].to(made)
 
 
-def extended(picture: Tensor, stride: int) -> Tensor:
-    """A picture, (B, C, H, W), made larger below and on the right to multiples of the stride: mirrored, or its edge
+def extended(image: Tensor, stride: int) -> Tensor:
+    """An image, (B, C, H, W), made larger below and on the right to multiples of the stride: mirrored, or its edge
     repeated where there is not enough to mirror.
 
     Example:
         >>> extended(torch.arange(3.0).view(1, 1, 1, 3), 4)[0, 0].tolist()
         [[0.0, 1.0, 2.0, 2.0], [0.0, 1.0, 2.0, 2.0], [0.0, 1.0, 2.0, 2.0], [0.0, 1.0, 2.0, 2.0]]
     """
-    height, width = picture.shape[2:]
+    height, width = image.shape[2:]
     below, right = -height % stride, -width % stride
     if not (below or right):
-        return picture
+        return image
     mirrored = below < height and right < width
-    return F.pad(picture, (0, right, 0, below), mode="reflect" if mirrored else "replicate")
+    return F.pad(image, (0, right, 0, below), mode="reflect" if mirrored else "replicate")
 
 
 @listed
@@ -114,8 +114,8 @@ class UNet(nn.Module):
         inputs: channels of what is read. outputs: channels of what comes out. width: channels of the first halved
         map; they double with each halving, at most to eight times as many. depth: halvings. blocks: residual blocks
         in the middle. detail: channels of the maps at full size; 0 for none. skips: whether maps on the way back
-        stand beside those of the way down. normalise: place: over the channels of each place; picture: each channel
-        over the picture; or none. enlarging: transposed convolutions of 4×4, which begin smooth, or each value four
+        stand beside those of the way down. normalize: place: over the channels of each place; image: each channel
+        over the image; or none. enlarging: transposed convolutions of 4×4, which begin smooth, or each value four
         times and a convolution of 3×3. latent: random numbers that enter in the middle. dropout: share of the channels
         of the smallest maps on the way back that are left out, at random; also when used.
 
@@ -134,7 +134,7 @@ class UNet(nn.Module):
         blocks: Depth = 0,
         detail: Detail = 0,
         skips: bool = True,
-        normalise: Literal["place", "picture", "none"] = "place",
+        normalize: Literal["place", "image", "none"] = "place",
         enlarging: Literal["transposed", "nearest"] = "transposed",
         latent: Noise = 0,
         dropout: Share = 0.0,
@@ -146,9 +146,9 @@ class UNet(nn.Module):
         self.stem = nn.Conv2d(inputs, detail, 3, padding=1) if detail else None
         before = [detail or inputs, *widths[:-1]]
         self.down = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1) for a, b in zip(before, widths, strict=True))
-        # Neither the first map nor the smallest is normalised: that may be a single place.
+        # Neither the first map nor the smallest is normalized: that may be a single place.
         self.norms_down = nn.ModuleList(
-            _norm(normalise if 0 < i < depth - 1 else "none", channels) for i, channels in enumerate(widths)
+            _norm(normalize if 0 < i < depth - 1 else "none", channels) for i, channels in enumerate(widths)
         )
         self.middle = nn.Sequential(*[ResidualBlock(widths[-1]) for _ in range(blocks)])
         after = [detail or outputs, *widths[:-1]]
@@ -156,7 +156,7 @@ class UNet(nn.Module):
         enters[-1] += latent
         self.up = nn.ModuleList(self._enlarger(a, b) for a, b in zip(enters, after, strict=True))
         self.norms_up = nn.ModuleList(
-            _norm(normalise if i or detail else "none", channels) for i, channels in enumerate(after)
+            _norm(normalize if i or detail else "none", channels) for i, channels in enumerate(after)
         )
         self.out = nn.Conv2d(detail * (2 if skips else 1), outputs, 3, padding=1) if detail else None
         self.dropped = after[max(1, depth - DROPPED) :] if dropout else []
@@ -168,7 +168,7 @@ class UNet(nn.Module):
 
     @property
     def noise(self) -> int:
-        """How many random numbers a picture is made with."""
+        """How many random numbers an image is made with."""
         return self.latent + sum(self.dropped)
 
     def forward(self, x: Tensor, noise: Tensor | None = None) -> Tensor:

@@ -1,7 +1,7 @@
-"""Generator against critic: two turns, each moving its own player only.
+"""Generator against discriminator: two turns, each moving its own player only.
 
-See `seisei.objectives.gan_losses` for what each descends. The critic's cost has γ/2 · E‖∇D‖² on real (R1) and on drawn
-examples (R2) beside the game's, and the generator nothing.
+See `seisei.objectives.gan_losses` for what each descends. The discriminator's cost has γ/2 · E‖∇D‖² on real (R1) and
+on drawn examples (R2) beside the game's, and the generator nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from seisei.spec import Range, listed
 
 # Examples that are compared with each other, and the fewest of a kind that say something.
 LOOKED_AT, FEWEST = 1024, 16
-# What a penalty starts at where a game has none; the slowest that a critic is made.
+# What a penalty starts at where a game has none; the slowest that a discriminator is made.
 GENTLE, SLOWEST = 0.1, 0.125
 # The part of training over which a penalty falls, where it does.
 FALLEN = 0.8
@@ -36,18 +36,19 @@ class Adversarial(Objective):
 
     Arguments:
         model: the generator; gives `view` and `draw`.
-        critic: (what is seen, y) to (B,).
+        discriminator: (what is seen, y) to (B,).
         game: what both play for.
-        on_real: γ of R1, the penalty on the critic's slope at real examples.
+        on_real: γ of R1, the penalty on the discriminator's slope at real examples.
         on_drawn: γ of R2, the same at drawn ones.
         off_one: λ of the penalty on slopes other than 1 between the two, of the Wasserstein game.
-        critic_moves: of the critic for each of the generator.
-        again: the generator moves by the examples that the critic has just judged, which saves drawing others; only
+        discriminator_moves: of the discriminator for each of the generator.
+        again: the generator moves by the examples that the discriminator has just judged, which saves drawing others;
+        only
             where it moves at every step.
         share: of the batch at whose examples slopes are taken: penalties cost less, and vary more.
         falls: what γ falls to, as a share: geometrically, over the first four fifths of training. Smoothness helps at
-            first; at last it keeps the critic from seeing how narrow a mode is.
-        augment: what real and drawn examples go through before the critic sees them.
+            first; at last it keeps the discriminator from seeing how narrow a mode is.
+        augment: what real and drawn examples go through before the discriminator sees them.
     """
 
     more: Tensor
@@ -56,14 +57,14 @@ class Adversarial(Objective):
     def __init__(
         self,
         model: nn.Module,
-        critic: nn.Module,
+        discriminator: nn.Module,
         game: Literal[
             "minimax", "non-saturating", "least-squares", "hinge", "wasserstein", "relativistic"
         ] = "relativistic",
         on_real: Weight = 1.0,
         on_drawn: Weight = 1.0,
         off_one: Weight = 0.0,
-        critic_moves: Annotated[int, Range(ge=1, le=1000)] = 1,
+        discriminator_moves: Annotated[int, Range(ge=1, le=1000)] = 1,
         again: bool = True,
         share: Annotated[float, Range(gt=0, le=1)] = 1.0,
         falls: Annotated[float, Range(gt=0, le=1)] = 1.0,
@@ -71,14 +72,14 @@ class Adversarial(Objective):
     ) -> None:
         super().__init__(model)
         self.augment: Any = augment
-        self.critic: Any = critic
+        self.discriminator: Any = discriminator
         self.game = GAMES[game]
         self.on_real, self.on_drawn, self.off_one = on_real, on_drawn, off_one
-        self.critic_moves, self.share, self.falls = critic_moves, share, falls
-        self.again = again and critic_moves == 1
-        # Draws of the critic's move with their gradient, for the generator's by the same part of the batch.
+        self.discriminator_moves, self.share, self.falls = discriminator_moves, share, falls
+        self.again = again and discriminator_moves == 1
+        # Draws of the discriminator's move with their gradient, for the generator's by the same part of the batch.
         self._kept = Again()
-        # What `counter` has come to: γ beside those given, and the pace of the critic.
+        # What `counter` has come to: γ beside those given, and the pace of the discriminator.
         self.register_buffer("more", torch.zeros(()))
         self.register_buffer("slower", torch.ones(()))
 
@@ -88,11 +89,13 @@ class Adversarial(Objective):
         return self.augment is not None and bool(self.augment.adapts)
 
     def adapt(self, found: float) -> None:
-        """Change examples more where the critic knows those of training by heart."""
+        """Change examples more where the discriminator knows those of training by heart."""
         self.augment.adapt(found)
 
     def counter(self, trouble: str) -> str | None:
-        """Against a critic that knows the data, more changes of them; else larger penalties and a slower critic."""
+        """Against a discriminator that knows the data, more changes of them; else larger penalties and a slower
+        discriminator.
+        """
         if trouble == "known" and self.augment is not None and float(self.augment.strength) < STRONGEST:
             self.augment.strength.add_(0.1).clamp_(max=STRONGEST)
             return f"augmentation is {float(self.augment.strength):.2f} now"
@@ -101,29 +104,29 @@ class Adversarial(Objective):
         self.more.copy_((2 * self.more).clamp_min(max(self.on_real, GENTLE)))
         self.slower.mul_(0.71)
         real, pace = self.on_real + float(self.more), float(self.slower)
-        return f"the penalty is {real:.3g} now, and the critic's learning rate {pace:.2f} of the generator's"
+        return f"the penalty is {real:.3g} now, and the discriminator's learning rate {pace:.2f} of the generator's"
 
     def changed(self, x: Tensor) -> Tensor:
-        """Examples as the critic is shown them in training."""
+        """Examples as the discriminator is shown them in training."""
         return x if self.augment is None else self.augment(x)
 
     def turns(self) -> list[Turn]:
-        """The critic, then the generator."""
+        """The discriminator, then the generator."""
         return [
-            Turn("critic", self.critic, self.critic_loss, pace=lambda: float(self.slower)),
-            Turn("generator", self.model, self.generator_loss, every=self.critic_moves),
+            Turn("discriminator", self.discriminator, self.discriminator_loss, pace=lambda: float(self.slower)),
+            Turn("generator", self.model, self.generator_loss, every=self.discriminator_moves),
         ]
 
     def verdicts(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Real and drawn examples as the critic sees them, and what it says of them: r and f, (B,)."""
+        """Real and drawn examples as the discriminator sees them, and what it says of them: r and f, (B,)."""
         seen, drawn = self._both(batch)
-        return seen, drawn, *self.critic(torch.cat([seen, drawn]), _twice(batch.y)).chunk(2)
+        return seen, drawn, *self.discriminator(torch.cat([seen, drawn]), _twice(batch.y)).chunk(2)
 
-    def critic_loss(self, batch: Batch, t: float) -> Loss:
-        """What the critic descends; its parts say how well it tells real from drawn."""
+    def discriminator_loss(self, batch: Batch, t: float) -> Loss:
+        """What the discriminator descends; its parts say how well it tells real from drawn."""
         seen, drawn = (self.changed(x) for x in self._both(batch))
         r, f, slopes = self._judged(seen, drawn, batch.y)
-        total = cost = self.game.critic(r, f)
+        total = cost = self.game.discriminator(r, f)
         parts = {"cost": cost.detach(), **self._told(r.detach(), f.detach())}
         if slopes is not None:
             real, fake = (part.mean() for part in slopes.chunk(2))
@@ -133,15 +136,15 @@ class Adversarial(Objective):
         if self.augment is not None:
             parts["augmentation"] = self.augment.strength.clone()
         if self.off_one:
-            some = slice(self._penalised(len(batch)))
+            some = slice(self._penalized(len(batch)))
             y, u = batch.y if batch.y is None else batch.y[some], seeds.uniform(len(batch), device=seen.device)[some]
-            off = slope_off_one(lambda x: self.critic(x, y), seen[some], drawn[some], u).mean()
+            off = slope_off_one(lambda x: self.discriminator(x, y), seen[some], drawn[some], u).mean()
             total = total + self.off_one * off
             parts["slope off one"] = off.detach()
         return Loss(total, parts)
 
     def _both(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Real and drawn examples, as the critic sees them."""
+        """Real and drawn examples, as the discriminator sees them."""
         with torch.no_grad():
             seen = self.model.view.of(batch)
             if not self.again or torch.compiler.is_compiling():
@@ -153,19 +156,19 @@ class Adversarial(Objective):
         drawn: Tensor = self._kept.made(batch.x, self.model, lambda: self.model.draw(len(batch), batch.y))
         return drawn.detach()
 
-    def _penalised(self, count: int) -> int:
+    def _penalized(self, count: int) -> int:
         return max(1, round(self.share * count))
 
     def _judged(self, seen: Tensor, drawn: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-        """r and f, (B,), and the slopes at the first real and drawn examples, where those are penalised."""
+        """r and f, (B,), and the slopes at the first real and drawn examples, where those are penalized."""
         if not (self.on_real or self.on_drawn or float(self.more)):
-            return *self.critic(torch.cat([seen, drawn]), _twice(y)).chunk(2), None
-        some = self._penalised(len(seen))
+            return *self.discriminator(torch.cat([seen, drawn]), _twice(y)).chunk(2), None
+        some = self._penalized(len(seen))
         first, last = (None, None) if y is None else (_twice(y[:some]), _twice(y[some:]))
-        verdicts, slopes = judged(lambda x: self.critic(x, first), torch.cat([seen[:some], drawn[:some]]))
+        verdicts, slopes = judged(lambda x: self.discriminator(x, first), torch.cat([seen[:some], drawn[:some]]))
         r, f = verdicts.chunk(2)
         if some < len(seen):
-            more = self.critic(torch.cat([seen[some:], drawn[some:]]), last).chunk(2)
+            more = self.discriminator(torch.cat([seen[some:], drawn[some:]]), last).chunk(2)
             r, f = torch.cat([r, more[0]]), torch.cat([f, more[1]])
         return r, f, slopes
 
@@ -175,13 +178,13 @@ class Adversarial(Objective):
         drawn = self.changed(kept if isinstance(kept, Tensor) else self.model.draw(len(batch), batch.y))
         if self.game.paired:
             with torch.no_grad():
-                r = self.critic(self.changed(self.model.view.of(batch)), batch.y)
+                r = self.discriminator(self.changed(self.model.view.of(batch)), batch.y)
         else:
             r = drawn.new_zeros(len(batch))
-        return Loss(self.game.generator(r, self.critic(drawn, batch.y)), {})
+        return Loss(self.game.generator(r, self.discriminator(drawn, batch.y)), {})
 
     def examine(self, batches: Sequence[Batch], known: Examples) -> dict[str, Any]:
-        """How the critic judges held-out examples, training examples and fresh draws, and how varied these are.
+        """How the discriminator judges held-out examples, training examples and fresh draws, and how varied these are.
 
         A loss that falls when training goes well there is none in a game. The diversity is the median distance of a
         drawn example to the nearest other one, divided by the same of real examples: 1 for the data's own
@@ -191,7 +194,7 @@ class Adversarial(Objective):
         told = [self.verdicts(batch) for batch in batches]
         seen, drawn, r, f = (torch.cat(parts) for parts in zip(*told, strict=True))
         scores = {name: float(value) for name, value in self._told(r, f).items()}
-        trained = torch.cat([self.critic(self.model.view.of(batch), batch.y) for batch in known()])
+        trained = torch.cat([self.discriminator(self.model.view.of(batch), batch.y) for batch in known()])
         scores[KNOWN] = _higher(trained, r)
         real, fake = (x[:LOOKED_AT].flatten(1) for x in (seen, drawn))
         if len(real) > 1:  # One example has no other to be apart from.
@@ -210,9 +213,11 @@ class Adversarial(Objective):
         return {"scores": scores, "adapt": scores[KNOWN]}
 
     def _told(self, r: Tensor, f: Tensor) -> dict[str, Tensor]:
-        """How the critic judges, ½ at the equilibrium in each: D(x) and D(G(z)), and how many pairs it gets right.
+        """How the discriminator judges, ½ at the equilibrium in each: D(x) and D(G(z)), and how many pairs it gets
+        right.
 
-        Where the critic's numbers have no zero of their own, they are taken from the middle between real and drawn.
+        Where the discriminator's numbers have no zero of their own, they are taken from the middle between real and
+        drawn.
         """
         middle = 0.0 if self.game.logits else 0.5 * (r.mean() + f.mean())
         right = (r > f).to(r.dtype) + 0.5 * (r == f).to(r.dtype)

@@ -94,7 +94,7 @@ class Turn:
         loss: of (batch, t), t the fraction of training done; every schedule is a function of t.
         every: how many steps lie between two of its moves.
         pace: what the learning rate is multiplied with at its moves.
-        sweep: moves the player by a rule of its own, a closed form or a round of expectation-maximisation, instead of
+        sweep: moves the player by a rule of its own, a closed form or a round of expectation-maximization, instead of
             by the gradient of its loss. It is given all training examples, as often as it asks for them, and answers
             with its loss. Where all turns are sweeps, training ends when the loss has converged.
         settle: called after each move, with what sums a tensor over all processes, or with None where the move was not
@@ -126,10 +126,10 @@ class Objective(nn.Module):
         """The loss of the one turn of a one-player objective."""
         raise TypeError(f"{type(self).__name__} has several turns and no single loss")
 
-    def initialise(self, examples: Batch) -> None:
+    def initialize(self, examples: Batch) -> None:
         """Look at some training examples before the first step, where the model wants to."""
-        if hasattr(self.model, "initialise"):
-            self.model.initialise(examples)
+        if hasattr(self.model, "initialize"):
+            self.model.initialize(examples)
 
     # Whether `adapt` wants to be told what held-out batches say.
     adapts = False

@@ -1,8 +1,8 @@
-"""What generator and critic play for, and what keeps the critic smooth.
+"""What generator and discriminator play for, and what keeps the discriminator smooth.
 
 With r = D(x) and f = D(G(z)), logits of "this is real" where D is a probability, and ζ(a) = log(1 + eᵃ):
 
-    game              the critic descends              the generator descends
+    game              the discriminator descends              the generator descends
     minimax           E ζ(−r) + E ζ(f)                 −E ζ(f)                      min_G max_D V(D, G)
     non-saturating    E ζ(−r) + E ζ(f)                 E ζ(−f)
     least-squares     ½ E (r − 1)² + ½ E f²            ½ E (f − 1)²
@@ -13,14 +13,15 @@ With r = D(x) and f = D(G(z)), logits of "this is real" where D is a probability
 V(D, G) = E log D(x) + E log(1 − D(G(z))) is greatest, for a given G, at D* = p/(p + q), where it is 2 · JSD(p, q) −
 2 ln 2; it is −ln 4 when the generator's q is the data's p, and D is ½ everywhere.
 
-In the minimax game a critic that is sure of fakes leaves the generator without a gradient, which the non-saturating one
-mends. In the relativistic one real and fake are judged in pairs: there is no verdict that all fakes could share, and so
-no reward for a generator that gives up a mode; together with both penalties below its training converges locally.
+In the minimax game a discriminator that is sure of fakes leaves the generator without a gradient, which the
+non-saturating one mends. In the relativistic one real and fake are judged in pairs: there is no verdict that all
+fakes could share, and so no reward for a generator that gives up a mode; together with both penalties below its
+training converges locally.
 
 References: *Generative Adversarial Nets (Goodfellow et al., 2014)*, arXiv 1406.2661; least squares: *Least Squares
     Generative Adversarial Networks (Mao et al., 2017)*; hinge: *Geometric GAN (Lim, Ye, 2017)*; Wasserstein:
     *Wasserstein GAN (Arjovsky, Chintala, Bottou, 2017)* and *Improved Training of Wasserstein GANs (Gulrajani et al.,
-    2017)*; zero-centred penalties: *Which Training Methods for GANs do actually Converge? (Mescheder, Geiger, Nowozin,
+    2017)*; zero-centerd penalties: *Which Training Methods for GANs do actually Converge? (Mescheder, Geiger, Nowozin,
     2018)*; relativistic pairs: *The relativistic discriminator: a key element missing from standard GAN
     (Jolicoeur-Martineau, 2019)*; with both penalties: *The GAN is dead; long live the GAN! A Modern Baseline GAN
     (Huang, Gokaslan, Kuleshov, Tompkin, 2024)*.
@@ -47,13 +48,13 @@ class Game:
     """A game of two.
 
     Arguments:
-        critic: what the critic descends, of (r, f): a mean over the batch.
+        discriminator: what the discriminator descends, of (r, f): a mean over the batch.
         generator: what the generator descends, of (r, f).
         logits: whether r and f are logits of "this is real".
         paired: whether the generator's cost needs r.
     """
 
-    critic: Cost
+    discriminator: Cost
     generator: Cost
     logits: bool = True
     paired: bool = False
@@ -89,14 +90,14 @@ def value(r: Tensor, f: Tensor) -> Tensor:
     return -_cross_entropy(r, f)
 
 
-def judged(critic: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+def judged(discriminator: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
     """D(x) and ‖∇ₓ D(x)‖² of each example, (B,) both, which can themselves be descended.
 
-    γ/2 of the mean of the slopes over real examples is R1, over drawn ones R2: a critic that is flat where the data are
-    does not chase the generator round its target.
+    γ/2 of the mean of the slopes over real examples is R1, over drawn ones R2: a discriminator that is flat where the
+    data are does not chase the generator round its target.
 
     Arguments:
-        critic: (B, ...) to (B,), each example on its own.
+        discriminator: (B, ...) to (B,), each example on its own.
         x: what is judged.
 
     Example:
@@ -105,20 +106,20 @@ def judged(critic: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tenso
     """
     x = x.detach().requires_grad_()
     with torch.enable_grad():
-        verdicts = critic(x)
+        verdicts = discriminator(x)
         (slope,) = torch.autograd.grad(verdicts.sum(), x, create_graph=True)
     return verdicts, precise(slope).square().flatten(1).sum(1)
 
 
-def slope_off_one(critic: Callable[[Tensor], Tensor], x: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+def slope_off_one(discriminator: Callable[[Tensor], Tensor], x: Tensor, fake: Tensor, u: Tensor) -> Tensor:
     """(‖∇D‖ − 1)² on the way from real to fake, (B,): the penalty of the Wasserstein game with a gradient penalty.
 
     Arguments:
-        critic: (B, ...) to (B,).
+        discriminator: (B, ...) to (B,).
         x: real examples.
         fake: as many drawn ones.
         u: (B,) in [0, 1]: how far on the way from fake to real.
     """
     between = torch.lerp(fake, x, u.to(x).view(-1, *[1] * (x.dim() - 1)))
-    # √ has no slope at 0, where a critic that has not learned yet may be.
-    return ((judged(critic, between)[1] + 1e-12).sqrt() - 1).square()
+    # √ has no slope at 0, where a discriminator that has not learned yet may be.
+    return ((judged(discriminator, between)[1] + 1e-12).sqrt() - 1).square()

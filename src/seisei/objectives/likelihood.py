@@ -108,7 +108,7 @@ class JointBound(Objective):
 
     def loss(self, batch: Batch, t: float) -> Loss:
         """The bound's loss, given the label, or over all labels."""
-        # One place of each picture for all of them: with it drawn by chance this bounds their sum (Jensen).
+        # One place of each image for all of them: with it drawn by chance this bounds their sum (Jensen).
         batch = hide(self.model.moved(batch), self.gaps)
         bound, y = self._bound[0], batch.y
         assert y is not None

@@ -1,9 +1,10 @@
-"""Pictures of label maps, judged pixel by pixel: the critic says of each which class it shows, or that it was made.
+"""Images of label maps, judged pixel by pixel: the discriminator says of each which class it shows, or that it was
+made.
 
-With y one of K classes at each pixel, x wanted and x̂ = G(y, z), and the critic's p over K classes and one more for what
-was made:
+With y one of K classes at each pixel, x wanted and x̂ = G(y, z), and the discriminator's p over K classes and one
+more for what was made:
 
-    critic:     −E log p(y | x) − E log p(made | x̂)
+    discriminator:     −E log p(y | x) − E log p(made | x̂)
     generator:  λ₁ E|x − x̂| + λ_a · (−E log p(y | x̂))
 
 To be taken for real a pixel has to look like its class. Classes of an example count alike, however few pixels show
@@ -12,7 +13,8 @@ them: E log p(y | ·) is the mean over its classes of the mean over their pixels
 Reference: *You Only Need Adversarial Supervision for Semantic Image Synthesis (Sushko, Schönfeld, Zhang, Gall, Schiele,
     Khoreva, 2021)*, arXiv 2012.04781.
 
-Shapes: y (B, K, H, W), a 1 at the class; the critic (B, C, H, W) to logits (B, K + 1, H, W), the last of what was made.
+Shapes: y (B, K, H, W), a 1 at the class; the discriminator (B, C, H, W) to logits (B, K + 1, H, W), the last of what
+was made.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ class ByRegions(Regression):
 
     Arguments:
         model: gives `view`, `answer`.
-        critic: see above.
+        discriminator: see above.
         regression: λ₁.
         adversarial: λ_a.
         changes: what both sides of a pair go through.
@@ -49,25 +51,25 @@ class ByRegions(Regression):
     def __init__(
         self,
         model: nn.Module,
-        critic: nn.Module,
+        discriminator: nn.Module,
         regression: Weight = 10.0,
         adversarial: Weight = 1.0,
         changes: nn.Module | None = None,
     ) -> None:
         super().__init__(model, changes)
-        self.critic: Any = critic
+        self.discriminator: Any = discriminator
         self.regression, self.adversarial = regression, adversarial
         self._again = Again()
 
     def turns(self) -> list[Turn]:
-        """The critic, then the generator."""
+        """The discriminator, then the generator."""
         return [
-            Turn("critic", self.critic, self.critic_loss),
+            Turn("discriminator", self.discriminator, self.discriminator_loss),
             Turn("generator", self.model, self.generator_loss),
         ]
 
-    def critic_loss(self, batch: Batch, t: float) -> Loss:
-        """What the critic descends."""
+    def discriminator_loss(self, batch: Batch, t: float) -> Loss:
+        """What the discriminator descends."""
         sides = self._again.made(batch.x, self.model, lambda: self._answered(batch))
         real, made = self._read(sides.wanted), self._read(sides.answer.detach())
         cost = -by_class(real, sides.given).mean() - made[:, -1].mean()
@@ -83,7 +85,9 @@ class ByRegions(Regression):
         return Loss(total, {f"L1{self.model.view.of}": apart.detach(), "adversarial": cost.detach()})
 
     def examine(self, batches: Sequence[Batch], known: Examples) -> dict[str, Any]:
-        """How far held-out answers are from the truth, how much they heed their map, and how the critic judges them."""
+        """How far held-out answers are from the truth, how much they heed their map, and how the discriminator judges
+        them.
+        """
         made = [self._made(batch) for batch in batches]
         scores = measured(made, [self.model.answer(sides.given.roll(1, 0)) for sides in made], self.model.view.of)
         real, drawn = (
@@ -91,9 +95,9 @@ class ByRegions(Regression):
         )
         return {"scores": {**scores, **{name: float(value) for name, value in told(real, drawn).items()}}}
 
-    def _read(self, pictures: Tensor) -> Tensor:
+    def _read(self, images: Tensor) -> Tensor:
         """log p of each class and of what was made, (B, K + 1, H, W)."""
-        return F.log_softmax(precise(self.critic(pictures)), 1)
+        return F.log_softmax(precise(self.discriminator(images)), 1)
 
     def _answered(self, batch: Batch) -> Sides:
         given, wanted = self.sides(batch)
@@ -114,7 +118,7 @@ def by_class(log_p: Tensor, y: Tensor) -> Tensor:
 
 
 def told(real: Tensor, made: Tensor) -> dict[str, Tensor]:
-    """How likely a pixel of either is to the critic to be real, and how often it finds the made one of two."""
+    """How likely a pixel of either is to the discriminator to be real, and how often it finds the made one of two."""
     r, f = ((1 - log_p[:, -1].exp()) for log_p in (real, made))
     right = (r > f).to(r.dtype) + 0.5 * (r == f).to(r.dtype)
     return {"D(x)": r.mean(), "D(G(z))": f.mean(), "told apart": right.mean()}

@@ -1,4 +1,4 @@
-"""What is made in a critic's turn, made once for the turn that follows too."""
+"""What is made in a discriminator's turn, made once for the turn that follows too."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ T = TypeVar("T")
 
 
 class Again:
-    """Holds what a model made of a part of a batch in the critic's turn, with its gradient, until the model's own turn.
+    """Holds what a model made of a part of a batch in the discriminator's turn, with its gradient, until the model's
+    own turn.
 
-    In the critic's turn the model's parameters are constants: not for what is kept here.
+    In the discriminator's turn the model's parameters are constants: not for what is kept here.
 
     Example:
         >>> model = nn.Linear(1, 1).requires_grad_(False)

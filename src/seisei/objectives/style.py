@@ -1,14 +1,14 @@
-"""What a network for any style learns from: pictures x, and a style picture y beside each.
+"""What a network for any style learns from: images x, and a style image y beside each.
 
     t_l = lerp(f_l(x), AdaIN(f_l(x), f_l(y)), a),   x̂ = x + a R g(t_1, …, t_L, ε)
     E [ ‖f_L(x̂) − t_L‖²/v_L + λ Σ_l (‖μ_l(x̂) − μ_l*‖² + ‖σ_l(x̂) − σ_l*‖²)/v_l ]
 
-with x's colours as far towards those of y as a says, the mean and deviation of each channel of each map, μ* and σ*
+with x's colors as far towards those of y as a says, the mean and deviation of each channel of each map, μ* and σ*
 between those of x and those of y as far as a says, means over channels and places, and v how much each map varies in
-training pictures: λ means the same with every network of features. a is 1 for one half of the examples and anything
+training images: λ means the same with every network of features. a is 1 for one half of the examples and anything
 from 0 to 1 for the other, so that the strength that a person asks for later has been met. R turns changes into such of
-the colours of y (`seisei.nn.style.color_transfer.mixture`): g begins at 0 and changes x, which has the style's
-colours already, and at a = 0 leaves it as it is. ε is noise, other noise for each example.
+the colors of y (`seisei.nn.style.color_transfer.mixture`): g begins at 0 and changes x, which has the style's
+colors already, and at a = 0 leaves it as it is. ε is noise, other noise for each example.
 
 Features that begin as patches of pixels would let g draw a pattern as wide as a patch, which they cannot see. So x̂ and
 x are both moved by some pixels, other ones for each example, before f looks at them.
@@ -34,7 +34,7 @@ from seisei.spec import Range, listed
 
 
 class Apart(NamedTuple):
-    """How far a picture is from what was wanted of it, each (B,).
+    """How far an image is from what was wanted of it, each (B,).
 
     Arguments:
         content: in the last map.
@@ -72,13 +72,13 @@ class StyleTransfer(Objective):
             drawn = seeds.uniform(count, device=x.device).to(x.dtype)
             strength = (2 * drawn).clamp_max(1).view(-1, 1, 1, 1)
         with torch.no_grad():
-            colours = self.model.colours(y, x.shape[1])
+            colors = self.model.colors(y, x.shape[1])
             x = towards(x, y, strength)
             theirs = [mean_and_deviation(one) for one in self.model.features(y)]
             own = self.model.features(x)
             target = self.model.target(own, theirs, strength)
         noise = seeds.normal(count, 1, *x.shape[2:], device=x.device).to(x.dtype)
-        made = self.model.decoded(target, x, colours, noise, strength)
+        made = self.model.decoded(target, x, colors, noise, strength)
         if self.training and self.model.features.strides[0] > 1 and min(x.shape[2:]) > 2 * REACH:
             drawn = ((1 + REACH) * seeds.uniform(count, 2, device=x.device)).long().clamp_max(REACH)
             places = [(down, right) for down, right in drawn.tolist()]
@@ -93,7 +93,7 @@ class StyleTransfer(Objective):
 
 
 def apart_from(maps: list[Tensor], target: Tensor, wanted: list[Moments], spreads: Tensor) -> Apart:
-    """How far pictures with these maps are from a target and from means and deviations.
+    """How far images with these maps are from a target and from means and deviations.
 
     Arguments:
         maps: of what was made.

@@ -1,18 +1,19 @@
-"""Pictures of pictures: an answer is held to the truth, and to what a critic of pairs takes for one.
+"""Images of images: an answer is held to the truth, and to what a discriminator of pairs takes for one.
 
 With y given, x wanted and x̂ = G(y, z), both sides of a pair changed alike before anything else:
 
     generator:  λ₁ E|x − x̂| + λ_a cost(r, f) + λ_m Σ_l E|φ_l(y, x) − φ_l(y, x̂)|
-    critic:     cost(r, f) + γ/2 (E‖∂r‖² + E‖∂f‖²)
+    discriminator:     cost(r, f) + γ/2 (E‖∂r‖² + E‖∂f‖²)
 
 r and f are verdicts on the patches of (y, x) and of (y, x̂), φ_l the features that they are made of; means are over
 examples, values and verdicts. The regression keeps the answer where the truth is, and alone gives the average of all
 answers, which is none of them. A twin, where there is one, is the same network trained by the regression alone: what
-the critic brings is the difference.
+the discriminator brings is the difference.
 
 References: *Image-to-Image Translation with Conditional Adversarial Networks (Isola, Zhu, Zhou, Efros, 2017)*, arXiv
-    1611.07004; features of the critic: *High-Resolution Image Synthesis and Semantic Manipulation with Conditional GANs
-    (Wang, Liu, Zhu, Tao, Kautz, Catanzaro, 2018)*, arXiv 1711.11585; penalties: see `seisei.objectives.gan_losses`.
+    1611.07004; features of the discriminator: *High-Resolution Image Synthesis and Semantic Manipulation with
+    Conditional GANs (Wang, Liu, Zhu, Tao, Kautz, Catanzaro, 2018)*, arXiv 1711.11585; penalties: see
+    `seisei.objectives.gan_losses`.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from seisei.objectives.shared_forward import Again
 from seisei.spec import Range, listed
 
 Weight = Annotated[float, Range(ge=0, le=1e6)]
-# What a penalty starts at where a game has none; the slowest that a critic is made.
+# What a penalty starts at where a game has none; the slowest that a discriminator is made.
 GENTLE, SLOWEST = 0.1, 0.125
 
 
@@ -87,7 +88,7 @@ class Translation(Regression):
 
     Arguments:
         model: gives `view`, `answer`.
-        critic: of pairs, side by side as channels: gives `judged`, verdicts (B, P) and features.
+        discriminator: of pairs, side by side as channels: gives `judged`, verdicts (B, P) and features.
         game: what both play for.
         regression: λ₁.
         adversarial: λ_a.
@@ -98,7 +99,7 @@ class Translation(Regression):
         changes: what both sides of a pair go through.
     """
 
-    # The distance to the truth alone favours what the critic is there to prevent.
+    # The distance to the truth alone favors what the discriminator is there to prevent.
     decides = ("balance", "L1 of color", "L1")
     more: Tensor
     slower: Tensor
@@ -106,7 +107,7 @@ class Translation(Regression):
     def __init__(
         self,
         model: nn.Module,
-        critic: nn.Module,
+        discriminator: nn.Module,
         game: Literal["minimax", "non-saturating", "least-squares", "hinge", "relativistic"] = "non-saturating",
         regression: Weight = 100.0,
         adversarial: Weight = 1.0,
@@ -117,26 +118,26 @@ class Translation(Regression):
         changes: nn.Module | None = None,
     ) -> None:
         super().__init__(model, changes)
-        self.critic: Any = critic
+        self.discriminator: Any = discriminator
         self.twin: Any = twin
         self.game = GAMES[game]
         self.regression, self.adversarial, self.matching = regression, adversarial, matching
         self.on_real, self.on_drawn = on_real, on_drawn
         self._again = Again()
-        # What `counter` has come to: γ beside those given, and the pace of the critic.
+        # What `counter` has come to: γ beside those given, and the pace of the discriminator.
         self.register_buffer("more", torch.zeros(()))
         self.register_buffer("slower", torch.ones(()))
 
     def turns(self) -> list[Turn]:
-        """The critic, then the generator, then the twin."""
+        """The discriminator, then the generator, then the twin."""
         both = [
-            Turn("critic", self.critic, self.critic_loss, pace=lambda: float(self.slower)),
+            Turn("discriminator", self.discriminator, self.discriminator_loss, pace=lambda: float(self.slower)),
             Turn("generator", self.model, self.generator_loss),
         ]
         return both if self.twin is None else [*both, Turn("twin", self.twin, self.twin_loss)]
 
-    def critic_loss(self, batch: Batch, t: float) -> Loss:
-        """What the critic descends; its parts say how well it tells truths from answers."""
+    def discriminator_loss(self, batch: Batch, t: float) -> Loss:
+        """What the discriminator descends; its parts say how well it tells truths from answers."""
         sides = self._again.made(batch.x, self.model, lambda: self._answered(batch))
         real = torch.cat([sides.given, sides.wanted], 1)
         drawn = torch.cat([sides.given, sides.answer.detach()], 1)
@@ -145,7 +146,7 @@ class Translation(Regression):
             verdicts: list[Tensor] = []
 
             def summed(x: Tensor) -> Tensor:
-                found: Tensor = self.critic(x)
+                found: Tensor = self.discriminator(x)
                 verdicts.append(found)
                 # Patches hardly overlap: the slope of their sum is √P times that of one.
                 return found.sum(1) / math.sqrt(found.shape[1])
@@ -153,12 +154,12 @@ class Translation(Regression):
             _, slopes = judged(summed, torch.cat([real, drawn]))
             r, f = verdicts[0].chunk(2)
             at_real, at_drawn = (part.mean() for part in slopes.chunk(2))
-            total = cost = self.game.critic(r, f)
+            total = cost = self.game.discriminator(r, f)
             total = total + 0.5 * (penalties[0] * at_real + penalties[1] * at_drawn)
             slope = {"slope at real": at_real.detach().sqrt(), "slope at drawn": at_drawn.detach().sqrt()}
         else:
-            r, f = self.critic(torch.cat([real, drawn])).chunk(2)
-            total, slope = self.game.critic(r, f), {}
+            r, f = self.discriminator(torch.cat([real, drawn])).chunk(2)
+            total, slope = self.game.discriminator(r, f), {}
             cost = total
         return Loss(total, {"cost": cost.detach(), **self._told(r.detach(), f.detach()), **slope})
 
@@ -173,8 +174,8 @@ class Translation(Regression):
         r, real = None, list[Tensor]()
         if self.game.paired or self.matching:
             with torch.no_grad():
-                r, real = self.critic.judged(torch.cat([given, wanted], 1))
-        f, made = self.critic.judged(torch.cat([given, answer], 1))
+                r, real = self.discriminator.judged(torch.cat([given, wanted], 1))
+        f, made = self.discriminator.judged(torch.cat([given, answer], 1))
         cost = self.game.generator(f.new_zeros(()) if r is None else r, f)
         total, parts = total + self.adversarial * cost, {**parts, "adversarial": cost.detach()}
         if self.matching:
@@ -193,20 +194,24 @@ class Translation(Regression):
         return Sides(given, wanted, self.model.answer(given))
 
     def counter(self, trouble: str) -> str | None:
-        """Against a critic that runs ahead, larger penalties and a slower critic."""
+        """Against a discriminator that runs ahead, larger penalties and a slower discriminator."""
         if trouble != "unsteady" or float(self.slower) <= SLOWEST:
             return None
         self.more.copy_((2 * self.more).clamp_min(max(self.on_real, GENTLE)))
         self.slower.mul_(0.71)
         penalty, pace = self.on_real + float(self.more), float(self.slower)
-        return f"the penalty is {penalty:.3g} now, and the critic's learning rate {pace:.2f} of the generator's"
+        return f"the penalty is {penalty:.3g} now, and the discriminator's learning rate {pace:.2f} of the generator's"
 
     def examine(self, batches: Sequence[Batch], known: Examples) -> dict[str, Any]:
-        """How far held-out answers are from the truth, how much they heed what is given, how the critic judges them."""
+        """How far held-out answers are from the truth, how much they heed what is given, how the discriminator judges
+        them.
+        """
         made = [self._made(batch) for batch in batches]
         scores = measured(made, [self.model.answer(sides.given.roll(1, 0)) for sides in made], self.model.view.of)
         verdicts = [
-            self.critic(torch.cat([torch.cat([s.given, s.wanted], 1), torch.cat([s.given, s.answer], 1)])).chunk(2)
+            self.discriminator(torch.cat([torch.cat([s.given, s.wanted], 1), torch.cat([s.given, s.answer], 1)])).chunk(
+                2
+            )
             for s in made
         ]
         r, f = (torch.cat([pair[i] for pair in verdicts]) for i in range(2))
@@ -217,7 +222,7 @@ class Translation(Regression):
         return {"scores": scores}
 
     def _told(self, r: Tensor, f: Tensor) -> dict[str, Tensor]:
-        """How the critic judges, ½ at the equilibrium in each; see `Adversarial`."""
+        """How the discriminator judges, ½ at the equilibrium in each; see `Adversarial`."""
         middle = 0.0 if self.game.logits else 0.5 * (r.mean() + f.mean())
         right = (r > f).to(r.dtype) + 0.5 * (r == f).to(r.dtype)
         return {

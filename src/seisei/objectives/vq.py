@@ -1,11 +1,11 @@
-"""Pictures through codes and back.
+"""Images through codes and back.
 
     −log p(x | codes(x)) + β N/(2 ε²) Σ_l s_l E‖z_l − e_l‖²/D
 
-N is the number of values of a picture, and ε² the mean squared error of the steps before. With a likelihood whose σ is
+N is the number of values of an image, and ε² the mean squared error of the steps before. With a likelihood whose σ is
 learned the first term is worth N/(2 ε²) times the squared error; the second is given the same factor, so that β means
 the same at the start and at the end. s_l is what ε² was before the first step as a multiple of E‖z_l − e_l‖²/D, so that
-it means the same for each level l too. β is the quantiser's own.
+it means the same for each level l too. β is the quantizer's own.
 
 Reference: *Neural Discrete Representation Learning (van den Oord, Vinyals, Kavukcuoglu, 2017)*, arXiv 1711.00937.
 """
@@ -25,14 +25,14 @@ from seisei.nn.quantizers.code_layout import collisions, usage
 from seisei.objectives.base import Loss, Objective, Turn
 from seisei.spec import listed
 
-# Of a value in [0, 1]: at most where it starts, and a picture that comes back exactly is no reason for an infinite
+# Of a value in [0, 1]: at most where it starts, and an image that comes back exactly is no reason for an infinite
 # weight.
 FIRST_ERROR, SMALLEST_ERROR = 0.1, 1e-5
-# Pictures that the first error is that of, at most.
+# Images that the first error is that of, at most.
 LOOKED_AT = 256
 # How much of the error is that of the steps before.
 REMEMBERED = 0.95
-# Not the mean over pictures of their own PSNR, which is what a finished run is scored by.
+# Not the mean over images of their own PSNR, which is what a finished run is scored by.
 MEAN_PSNR = "PSNR of the mean error"
 
 
@@ -52,9 +52,9 @@ class Coding(Objective):
         self._met: Tensor | None = None
 
     @torch.no_grad()
-    def initialise(self, examples: Batch) -> None:
-        """See `Objective.initialise`; the error is what it is then."""
-        super().initialise(examples)
+    def initialize(self, examples: Batch) -> None:
+        """See `Objective.initialize`; the error is what it is then."""
+        super().initialize(examples)
         few = next(iter(examples.split(LOOKED_AT)))
         back = self.model.code(few.visible).likelihood.mean
         self.error.copy_(_error(few, back).clamp(SMALLEST_ERROR, FIRST_ERROR))
@@ -90,15 +90,15 @@ class Coding(Objective):
 
     def counter(self, trouble: str) -> str | None:
         """Against codes that nothing chooses: they are moved to where vectors are, sooner than before."""
-        if trouble != "collapsed" or not any([quantiser.enliven() for quantiser in self.model.quantisers]):
+        if trouble != "collapsed" or not any([quantizer.enliven() for quantizer in self.model.quantizers]):
             return None
         return "codes that hardly anything chooses are moved beside those that much does, sooner than before"
 
     def examine(self, batches: Sequence[Batch], known: Examples) -> dict[str, Any]:
         """See `Objective.examine`; with how many of the codes are used, and how evenly, by segment of codes.
 
-        The perplexity is exp of the entropy of the codes of held-out pictures: as many codes used equally often would
-        have it. Few pictures cannot use all codes: `expected` says how many they would if all were equally likely. Of
+        The perplexity is exp of the entropy of the codes of held-out images: as many codes used equally often would
+        have it. Few images cannot use all codes: `expected` says how many they would if all were equally likely. Of
         several levels each says how much it is `heard`, see `_heard`.
         """
         found = super().examine(batches, known)
@@ -116,7 +116,7 @@ class Coding(Objective):
         return found
 
     def _heard(self, batch: Batch, codes: Tensor) -> list[float]:
-        """By segment how many times the squared error becomes where its codes are those of another picture: 1 for one
+        """By segment how many times the squared error becomes where its codes are those of another image: 1 for one
         that says nothing.
         """
         parts = torch.split(codes, [segment.length for segment in self.model.segments], 1)

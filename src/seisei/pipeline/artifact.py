@@ -105,7 +105,7 @@ class Artifact:
 
     @property
     def image(self) -> Image:
-        """The picture end."""
+        """The image end."""
         assert isinstance(self.schema.x, Image)
         return self.schema.x
 
@@ -124,7 +124,7 @@ class Artifact:
     @property
     def verbs(self) -> list[str]:
         """What this model can do."""
-        return offers(self.model, pictures=isinstance(self.schema.x, Image))
+        return offers(self.model, images=isinstance(self.schema.x, Image))
 
     @property
     def knows(self) -> set[str]:
@@ -169,9 +169,9 @@ class Artifact:
             return None if isinstance(self.model, Joins) else torch.arange(n) % self.classes
         names = [label] if isinstance(label, (str, Mapping)) or label is None else list(label)
         if len(names) not in (1, n):
-            problem = f"{len(names)} labels for {n} pictures"
+            problem = f"{len(names)} labels for {n} images"
             raise UserError(
-                "E-SMP-14", "--label", problem, "give one label, or one for each picture", found=len(names), wanted=n
+                "E-SMP-14", "--label", problem, "give one label, or one for each image", found=len(names), wanted=n
             )
         if isinstance(end, Stated):
             return end.unpack(end.told([*names] * n if len(names) == 1 else [*names], n))

@@ -20,14 +20,14 @@ class Coding(Artifact):
 
     @torch.no_grad()
     def encode(self, data: Dataset) -> Latents:
-        """The latent of every picture, (N, L), or its codes, (N, T) whole numbers."""
+        """The latent of every image, (N, L), or its codes, (N, T) whole numbers."""
         model = self.need("encode")
         parts = [model.encode(b.visible, self._condition(b)) for b in self.batches(data)]
         return torch.cat(parts).numpy()
 
     @torch.no_grad()
     def decode(self, latents: Latents, *, label: Asked = None) -> list[Pixels]:
-        """The picture of every latent, or of every row of codes.
+        """The image of every latent, or of every row of codes.
 
         Raises:
             UserError: latents of another width, or that are not finite; codes that the model does not have.
@@ -78,7 +78,7 @@ class Coding(Artifact):
 
     @property
     def bits(self) -> float | None:
-        """What the codes of a picture cost, None for a model that has none."""
+        """What the codes of an image cost, None for a model that has none."""
         return float(self.model.bits) if isinstance(self.model, Codifies) else None
 
     @property
@@ -92,7 +92,7 @@ class Coding(Artifact):
 
     @torch.no_grad()
     def reconstruct(self, data: Dataset) -> list[Pixels]:
-        """Every picture, through the model and back."""
+        """Every image, through the model and back."""
         model = self.need("reconstruct")
         out: list[Pixels] = []
         for batch in self.batches(data):

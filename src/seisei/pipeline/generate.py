@@ -43,7 +43,7 @@ class Drawing(Coding):
         truncation: float | None = None,
         steering: Steering | None = None,
     ) -> list[Any]:
-        """New examples; the same for the same seed, whatever n. Pictures as pixels, rows as dictionaries, texts as str.
+        """New examples; the same for the same seed, whatever n. Images as pixels, rows as dictionaries, texts as str.
 
         Arguments:
             n: how many.
@@ -65,7 +65,7 @@ class Drawing(Coding):
             raise UserError(
                 "E-SMP-08",
                 "-n",
-                f"{n} pictures, wanted 1 to {MOST}",
+                f"{n} images, wanted 1 to {MOST}",
                 "choose a number in the range",
                 found=n,
                 wanted=MOST,
@@ -142,14 +142,14 @@ class Drawing(Coding):
 
     @torch.no_grad()
     def prior_latents(self, chosen: Sequence[int]) -> Tensor:
-        """A latent for each seed: that of the first picture which `sample` draws with it.
+        """A latent for each seed: that of the first image which `sample` draws with it.
 
         Raises:
             UserError: the model has no distribution over latents, or a seed is out of range.
         """
         if "sample" not in self.verbs or not hasattr(self.model, "prior"):
             problem = "this model has no distribution to draw latents from"
-            raise UserError("E-INT-19", "--from", problem, "give two pictures as ends")
+            raise UserError("E-INT-19", "--from", problem, "give two images as ends")
         out = []
         for seed in chosen:
             seeds.check(seed, "E-INT-25")
@@ -168,11 +168,11 @@ class Drawing(Coding):
         path: Path_ = "linear",
         label: Asked = None,
     ) -> list[list[Pixels]]:
-        """Pictures on the way between latents: a row for each consecutive pair.
+        """Images on the way between latents: a row for each consecutive pair.
 
         Arguments:
             ends: latents (K, L), at least 2.
-            steps: pictures a row, ends included.
+            steps: images a row, ends included.
             path: linear, or spherical: along the great circle, as suits a Gaussian latent in many dimensions.
             label: for a conditional model, of the whole walk, or one for each end: on the way from one kind to another
                 the model is told of a blend of both. By default each row is of another kind.
@@ -183,7 +183,7 @@ class Drawing(Coding):
         self.need("interpolate")
         z = torch.as_tensor(ends)
         if len(z) < 2:
-            raise UserError("E-INT-19", "ends", f"{len(z)} end, wanted at least 2", "give two seeds or two pictures")
+            raise UserError("E-INT-19", "ends", f"{len(z)} end, wanted at least 2", "give two seeds or two images")
         if not 2 <= steps <= 1000:
             raise UserError(
                 "E-INT-20", "--steps", f"{steps} is out of range, wanted 2 to 1000", "choose a number in the range"
@@ -226,10 +226,10 @@ class Drawing(Coding):
         particles: int = 8,
         steering: Steering | None = None,
     ) -> list[list[Pixels]]:
-        """n completions of each picture: what lies outside its hole stays as it is.
+        """n completions of each image: what lies outside its hole stays as it is.
 
         Arguments:
-            data: the pictures.
+            data: the images.
             holes: what is missing of them, (N, C, H, W) or fewer where one is for all.
             n: how many of each.
             seed: of the noise.
@@ -239,7 +239,7 @@ class Drawing(Coding):
             steering: see `sample`.
 
         Raises:
-            UserError: the model cannot impute, an argument is out of range, or nothing is missing of a picture.
+            UserError: the model cannot impute, an argument is out of range, or nothing is missing of an image.
         """
         model = self.need("impute")
         for option, value, limits in (
@@ -255,7 +255,7 @@ class Drawing(Coding):
         holes = holes.expand(len(data), *self.image.shape)
         whole = ~holes.flatten(1).any(1)
         if bool(whole.any()):
-            name = data.names[int(whole.nonzero()[0])] if data.names else "picture"
+            name = data.names[int(whole.nonzero()[0])] if data.names else "image"
             raise UserError("E-IMP-19", name, "nothing is missing of it", "paint the hole white in the mask")
         y = self.labels(len(data), label) if label is not None else self._told(data)
         knobs: dict[str, Any] = {} if steering is None else {"steering": steering}

@@ -98,7 +98,7 @@ class Telling(Artifact):
             joint = torch.where(data.y >= 0, own, torch.nan)
         nats = torch.logsumexp(each, 1)
         if isinstance(self.schema.x, Table):
-            # The model sees standardised numbers: a density in the data's own units is smaller by their scales.
+            # The model sees standardized numbers: a density in the data's own units is smaller by their scales.
             nats, joint = nats - self._volumes(data), None if joint is None else joint - self._volumes(data)
         stored = (bound or getattr(model, "of_levels", False)) and isinstance(self.schema.x, Image)
         bits = bits_per_dimension(nats.numpy(), self.image.values) if stored else None

@@ -1,4 +1,4 @@
-"""Translating: of a picture of any size another of the same size."""
+"""Translating: of an image of any size another of the same size."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from seisei import seeds
-from seisei.data.inputs import is_grey
+from seisei.data.inputs import is_gray
 from seisei.errors import UserError
 from seisei.modalities.image import DEEP, Image
 from seisei.modalities.image_io import DecodedImage
@@ -22,11 +22,11 @@ TILE = 512
 
 @dataclass(frozen=True)
 class Translated:
-    """What was made of a picture.
+    """What was made of an image.
 
     Arguments:
-        pixels: of the picture's size.
-        disagreement: how far neighbouring tiles were apart where both gave an answer, in units of the range of values;
+        pixels: of the image's size.
+        disagreement: how far neighboring tiles were apart where both gave an answer, in units of the range of values;
             0 where there was one.
     """
 
@@ -39,47 +39,47 @@ class Translating(Artifact):
 
     @property
     def given(self) -> Any:
-        """The end of the pictures that are translated; that of x where a model makes both of one picture."""
+        """The end of the images that are translated; that of x where a model makes both of one image."""
         model: Any = self.model
         return getattr(self.schema, model.side)
 
     @torch.no_grad()
     def translate(
-        self, picture: DecodedImage, where: object = "picture", *, seed: int = 0, number: int = 0, convert: bool = False,
+        self, image: DecodedImage, where: object = "image", *, seed: int = 0, number: int = 0, convert: bool = False,
         tile: int | None = None, overlap: int | None = None,
     ) -> Translated:  # fmt: skip
-        """What the model makes of a picture of any size: of the same size, and as deep at least.
+        """What the model makes of an image of any size: of the same size, and as deep at least.
 
         A large one is made tile by tile, see `seisei.nn.tiling`.
 
         Arguments:
-            picture: what is given.
+            image: what is given.
             where: what an error calls it.
             seed: of the noise, for a model with several answers.
             number: of the answer: each has noise of its own.
-            convert: turn colour into grey where the model knows grey only.
+            convert: turn color into gray where the model knows gray only.
             tile: side of a tile, in pixels; by default 512, or the next multiple of the network's stride.
             overlap: pixels that tiles share; a quarter of a tile by default.
 
         Raises:
-            UserError: the model does not translate, an argument is out of range, or the picture does not fit.
+            UserError: the model does not translate, an argument is out of range, or the image does not fit.
         """
         model = self.need("translate")
         seeds.check(seed, "E-TRL-25")
-        height, width = picture.size
+        height, width = image.size
         sides: tuple[Any, Any] = self.given, self.schema.x
         end, made = (replace(side, height=height, width=width) for side in sides)
-        channels = picture.pixels.shape[2] if picture.pixels.ndim == 3 else 1
-        if isinstance(end, Image) and channels > end.channels and not convert and not is_grey(picture):
+        channels = image.pixels.shape[2] if image.pixels.ndim == 3 else 1
+        if isinstance(end, Image) and channels > end.channels and not convert and not is_gray(image):
             problem = f"has {channels} channels, wanted {end.channels}"
             raise UserError("E-TRL-21", where, problem, "pass --convert", found=channels, wanted=end.channels)
-        if picture.bits == 16:
+        if image.bits == 16:
             # As deep as it is, also where the model learned from shallower ones: its values are the same numbers.
             end, made = (
                 replace(side, levels=DEEP) if isinstance(side, Image) and side.levels == 256 else side
                 for side in (end, made)
             )
-        x = end.unpack(end.pack_picture(picture, where)).to(self.device)
+        x = end.unpack(end.pack_image(image, where)).to(self.device)
         tiling = self._tiling(model.stride, tile, overlap)
         noise = None
         if model.noise:
@@ -87,7 +87,7 @@ class Translating(Artifact):
                 noise = torch.randn(1, model.noise).to(self.device)
         bands, rows = [], []
         for band in tiling.bands(lambda part: model.translate(part, noise), x):
-            # Rows are made pixels at once: of a large picture all of them as numbers would take most of the memory.
+            # Rows are made pixels at once: of a large image all of them as numbers would take most of the memory.
             rows.append(made.decode(band.rows))
             bands.append(band._replace(rows=band.rows[:, :0]))
         return Translated(np.concatenate(rows), disagreement(bands))

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 RECIPES: dict[str, tuple[str, str]] = {
     "autoencoder": (
         "seisei.recipes.vaes:autoencoder",
-        "A code for every picture: reconstruct, encode, decode, interpolate.",
+        "A code for every image: reconstruct, encode, decode, interpolate.",
     ),
     "cgan": ("seisei.recipes.gans:cgan", "Conditional GAN: new examples of a kind that you choose."),
-    "colorize": ("seisei.recipes.pairs:colorize", "Colours for grey pictures, learned from pictures in colour."),
+    "colorize": ("seisei.recipes.pairs:colorize", "Colors for gray images, learned from images in color."),
     "discriminant": (
         "seisei.recipes.classification:discriminant",
         "A surface between classes: a class number, and no probability.",
@@ -27,20 +27,23 @@ RECIPES: dict[str, tuple[str, str]] = {
         "seisei.recipes.classification:discriminative",
         "p(y | x): which class, and how sure.",
     ),
-    "gan": ("seisei.recipes.gans:gan", "Generative adversarial network: new examples that a critic takes for real."),
+    "gan": (
+        "seisei.recipes.gans:gan",
+        "Generative adversarial network: new examples that a discriminator takes for real.",
+    ),
     "generative": (
         "seisei.recipes.classification:generative",
         "p(x | y) and p(y): labels by Bayes' rule, examples of a class, likelihoods, gaps allowed.",
     ),
-    "pix2pix": ("seisei.recipes.pairs:pix2pix", "Pairs of pictures: make of one the other, sharp."),
+    "pix2pix": ("seisei.recipes.pairs:pix2pix", "Pairs of images: make of one the other, sharp."),
     "prior": (
         "seisei.recipes.priors:prior",
         "A Transformer over codes or pixels: draw, score, tell kinds.",
     ),
-    "stylize": ("seisei.recipes.style:stylize", "Any picture in the style of any other, in one pass."),
-    "vae": ("seisei.recipes.vaes:vae", "Variational autoencoder: new pictures, smooth latents, a likelihood bound."),
-    "vqvae": ("seisei.recipes.vq:vqvae", "Pictures as whole numbers and back: encode, decode, reconstruct."),
-    "vqvae+prior": ("seisei.recipes.priors:vqvae_prior", "Both stages in one: codes for pictures, then their order."),
+    "stylize": ("seisei.recipes.style:stylize", "Any image in the style of any other, in one pass."),
+    "vae": ("seisei.recipes.vaes:vae", "Variational autoencoder: new images, smooth latents, a likelihood bound."),
+    "vqvae": ("seisei.recipes.vq:vqvae", "Images as whole numbers and back: encode, decode, reconstruct."),
+    "vqvae+prior": ("seisei.recipes.priors:vqvae_prior", "Both stages in one: codes for images, then their order."),
     "vqvae2": ("seisei.recipes.vq:vqvae2", "The same on several grids, one finer than the other."),
 }
 

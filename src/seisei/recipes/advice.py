@@ -29,7 +29,7 @@ WINDOW, FEWEST_PIECES = 256, 4
 HEEDED = {
     "conditions": ("cgan", "prior", "vqvae+prior"),
     "categorical": ("cgan", "prior", "vqvae+prior"),
-    "unlabelled": ("check", "generative"),
+    "unlabeled": ("check", "generative"),
     "style": ("stylize",),
     "pairs": ("pix2pix",),
 }
@@ -46,13 +46,13 @@ def advice(data: Dataset, said: Mapping[str, Any] | None = None) -> Advice:
         Dictionaries with ``command`` and ``why``.
     """
     styled = isinstance(data, Styled)
-    paired = getattr(data.schema.y, "noun", None) == "picture"
+    paired = getattr(data.schema.y, "noun", None) == "image"
     adviser = _for_styles if styled else _for_pairs if paired else ADVISERS[type(data.schema.x)]
     where, found = str(data.report["root"]), []
     for words, why in adviser(data):
         verb, recipe, rest = words[0], words[1] if words[0] == "train" else "check", words[1 + (words[0] == "train") :]
         # Rows without a class are of no use to what learns from those that have one.
-        if "unlabelled" in (said or {}) and recipe in ("discriminant", "discriminative"):
+        if "unlabeled" in (said or {}) and recipe in ("discriminant", "discriminative"):
             continue
         start = ["seisei", verb, *([recipe] if verb == "train" else []), where]
         found.append({"command": joined([*start, *rest, *_repeated(recipe, said or {})]), "why": why})
@@ -77,7 +77,7 @@ def _batch(count: int, usual: int) -> list[str]:
     return [] if fit == usual else ["--batch", str(fit)]
 
 
-def _for_pictures(data: Dataset) -> Suggestions:
+def _for_images(data: Dataset) -> Suggestions:
     image = data.schema.x
     assert isinstance(image, Image)
     count = len(data.splits["train"])
@@ -85,23 +85,23 @@ def _for_pictures(data: Dataset) -> Suggestions:
     steps = 3000 if count < 5_000 else 10_000 if count < 50_000 else 20_000
     size = f"{image.width}×{image.height}"
     dials = ["--latent", str(latent), "--steps", str(steps), *_batch(count, 64)]
-    why = f"{count} training pictures of {size}: {latent} numbers a picture, new pictures and a likelihood"
+    why = f"{count} training images of {size}: {latent} numbers an image, new images and a likelihood"
     yield ["train", "vae", *dials], why
     if isinstance(data.schema.y, Label):
         why = f"{data.schema.y.classes} kinds were found: choose the kind when sampling"
         yield ["train", "vae", *dials, "--condition", "label"], why
-        why = f"tells the {data.schema.y.classes} kinds apart, draws each, and says how likely a picture is"
+        why = f"tells the {data.schema.y.classes} kinds apart, draws each, and says how likely an image is"
         yield ["train", "generative"], why
     if not isinstance(data.schema.y, Text):
         yield _game(data, image, count)
     yield _codes(data, steps, count)
     if count < 500:
-        why = f"{count} pictures are few for drawing new ones; an autoencoder compresses them, and less can go wrong"
+        why = f"{count} images are few for drawing new ones; an autoencoder compresses them, and less can go wrong"
         yield ["train", "autoencoder", *dials], why
 
 
 def _for_pairs(data: Dataset) -> Suggestions:
-    """For pairs of pictures."""
+    """For pairs of images."""
     image, end = data.schema.x, data.schema.y
     assert isinstance(image, Image)
     count, side = len(data.splits["train"]), max(image.height, image.width)
@@ -111,8 +111,8 @@ def _for_pairs(data: Dataset) -> Suggestions:
     few = f"; {count} are few: what it has not seen it will not know" if count < 100 else ""
     yield ["train", "pix2pix", *dials], why + few
     if isinstance(end, LabelMap):
-        why = f"the critic says of each pixel which of the {len(end.colours)} classes it shows"
-        yield ["train", "pix2pix", *dials, "--critic", "regions"], why
+        why = f"the discriminator says of each pixel which of the {len(end.colors)} classes it shows"
+        yield ["train", "pix2pix", *dials, "--discriminator", "regions"], why
 
 
 def _for_styles(data: Dataset) -> Suggestions:
@@ -123,7 +123,7 @@ def _for_styles(data: Dataset) -> Suggestions:
 
 
 def _game(data: Dataset, image: Image, count: int) -> Suggestion:
-    """A game's dials for so many pictures of this size."""
+    """A game's dials for so many images of this size."""
     end, chosen = data.schema.y, ""
     if isinstance(end, Label):
         chosen = f", of the kind that you choose among {end.classes}"
@@ -135,9 +135,9 @@ def _game(data: Dataset, image: Image, count: int) -> Suggestion:
     if image.values > 12_288:
         # Slopes cost as much as all else together.
         dials += ["--set", "objective.share=0.25"]
-    why = f"sharper new pictures than a vae's, without a likelihood{chosen}"
+    why = f"sharper new images than a vae's, without a likelihood{chosen}"
     if count < 2_000:
-        why += f"; {count} are few, so that they are changed before the critic sees them"
+        why += f"; {count} are few, so that they are changed before the discriminator sees them"
     return ["train", "cgan" if chosen else "gan", *dials], why
 
 
@@ -148,7 +148,7 @@ def _codes(data: Dataset, steps: int, count: int) -> Suggestion:
         told = ["--condition", "label"]
         kind = "text" if isinstance(end, Text) else "kind" if isinstance(end, Label) else "values"
         chosen = f", of the {kind} that you choose"
-    why = f"a picture as a few whole numbers, new pictures from them{chosen}, holes filled, a likelihood"
+    why = f"an image as a few whole numbers, new images from them{chosen}, holes filled, a likelihood"
     dials = ["--codec-steps", str(steps), "--steps", str(steps), *_batch(count, 64)]
     return ["train", "vqvae+prior", *dials, *told], why
 
@@ -204,4 +204,4 @@ def _candidates(data: Dataset) -> list[tuple[str, int]]:
     return [(name, different) for _, name, different in sorted(ranked)]
 
 
-ADVISERS: dict[type, Callable[[Dataset], Suggestions]] = {Image: _for_pictures, Table: _for_rows, Text: _for_texts}
+ADVISERS: dict[type, Callable[[Dataset], Suggestions]] = {Image: _for_images, Table: _for_rows, Text: _for_texts}

@@ -17,13 +17,13 @@ from seisei.nn.conv import ConvEncoder
 from seisei.nn.densities.full_covariance import Full, Tied
 from seisei.nn.densities.gaussian import Diagonal
 from seisei.nn.densities.ppca import LowRank
-from seisei.nn.masking import PictureReader
+from seisei.nn.masking import ImageReader
 from seisei.nn.mlp import MLPDecoder, MLPEncoder
 from seisei.nn.priors import StandardNormal
 from seisei.nn.tabular.features import Columns, RowFeatures, Sizes
 from seisei.nn.tabular.head import RowHead
 from seisei.objectives.likelihood import Fitting, JointBound, MaximumLikelihood
-from seisei.recipes.vaes import BatchSize, Decay, Depth, Head, Rate, Width, ends, naming_classes, image_of
+from seisei.recipes.vaes import BatchSize, Decay, Depth, Head, Rate, Width, ends, image_of, naming_classes
 from seisei.schema import Schema
 from seisei.spec import Range, Spec
 from seisei.training.plan import Optim, Plan
@@ -61,7 +61,7 @@ def discriminant(
     Arguments:
         method: perceptron, linear for the widest margin between planes, kernel for the widest margin of a curved
             surface.
-        strength: Of the regularisation: larger for wider margins that let more rows lie on the wrong side; the
+        strength: Of the regularization: larger for wider margins that let more rows lie on the wrong side; the
             perceptron has none.
         landmarks: Training rows that the kernel compares with; all of them where there are fewer.
         gamma: How fast the kernel falls with the squared distance; 0 takes one over the data's spread.
@@ -97,9 +97,9 @@ def discriminative(
     Duration: about five seconds on two cores. Expected: 97 % of held-out digits right.
 
     Arguments:
-        network: linear is logistic regression; mlp for tables and small pictures, conv for larger pictures; auto
+        network: linear is logistic regression; mlp for tables and small images, conv for larger images; auto
             decides.
-        strength: Of the regularisation of logistic regression.
+        strength: Of the regularization of logistic regression.
         width: Units of a hidden layer (mlp), channels of the first feature map (conv).
         depth: Hidden layers (mlp), residual blocks at each size (conv).
         steps: Updates of the weights; 1 for logistic regression, else 2000 by default.
@@ -161,9 +161,9 @@ def generative(
 
     Arguments:
         density: Of x given its class. gaussian: one Gaussian each. linear: one covariance for all. naive: independent
-            values. mixture: several Gaussians each. ppca-mixture: several of low rank each, for pictures. kde: a bump
+            values. mixture: several Gaussians each. ppca-mixture: several of low rank each, for images. kde: a bump
             for every training row. vae: a conditional variational autoencoder. auto: gaussian for tables, ppca-mixture
-            for pictures.
+            for images.
         components: Gaussians a class.
         rank: Directions in which a Gaussian of low rank varies.
         borrowed: Rows of a round cloud that are added to each Gaussian: more of them where there are few examples.
@@ -174,7 +174,7 @@ def generative(
         width: Units of a hidden layer of vae, or channels.
         depth: Hidden layers of vae, or residual blocks at each size.
         head: What a pixel's likelihood is in vae; auto is bernoulli, which tells classes apart best.
-        reach: Pixels by which a picture may lie elsewhere: all places are summed over.
+        reach: Pixels by which an image may lie elsewhere: all places are summed over.
         gaps: Share of training examples of which vae sees a part only, so that it answers better when some is missing.
         steps: Rounds of fitting at most, which end when it has converged, or updates of the weights of vae; by default
             what the density needs.
@@ -216,14 +216,14 @@ def _bayes(schema: Schema, density: Spec, prior: str, reach: int) -> Spec:
 def _vae(
     schema: Schema, latent: int, width: int | None, depth: int | None, head: str, classes: int, sees_gaps: bool
 ) -> tuple[Spec, Any]:
-    """A class-conditional VAE of pictures or rows, and its memory format."""
+    """A class-conditional VAE of images or rows, and its memory format."""
     prior = Spec(StandardNormal, latent=latent)
     if not isinstance(schema.x, Table):
         encoder, decoder, pixels, format = ends(schema, 2 * latent, latent, "auto", width, depth, head, classes)
         reader = None
         if sees_gaps:
             channels, *plane = encoder.arguments["shape"]
-            encoder, reader = encoder.override("shape", [channels + 1, *plane]), Spec(PictureReader)
+            encoder, reader = encoder.override("shape", [channels + 1, *plane]), Spec(ImageReader)
         return Spec(VAE, encoder=encoder, decoder=decoder, head=pixels, prior=prior, reader=reader), format
     sizes = list(schema.x.sizes)
     reader, cells = Spec(RowFeatures, sizes=sizes, missing=True), Spec(RowHead, sizes=sizes)
@@ -252,7 +252,7 @@ def _reading(schema: Schema) -> tuple[int, Sizes, Spec]:
     """How many classes there are, what x holds, and what a network reads of it.
 
     Raises:
-        UserError: x is neither a picture nor a row, or there are no classes.
+        UserError: x is neither an image nor a row, or there are no classes.
     """
     if not isinstance(schema.y, Label) or schema.y.classes < 2:
         raise UserError("E-TRN-12", "data", "no classes to tell apart, wanted at least 2", naming_classes(schema))

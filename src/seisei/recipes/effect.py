@@ -24,7 +24,7 @@ Build = Callable[..., Plan]
 
 # What other data may be like, for an option that is without effect on those given.
 ELSEWHERE: dict[str, Any] = {
-    "picture": Image(16, 16, 1, 256),
+    "image": Image(16, 16, 1, 256),
     "row": Table(tuple(Column(name, "number") for name in "abcdefgh")),
 }
 

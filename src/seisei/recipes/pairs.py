@@ -1,4 +1,4 @@
-"""Pictures of pictures: pix2pix, and colours for what has none."""
+"""Images of images: pix2pix, and colors for what has none."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from seisei.errors import UserError
 from seisei.modalities.label_map import LabelMap
 from seisei.models.translation import Translator
-from seisei.nn.gan.paired_augment import ColourView, PairView, Together
-from seisei.nn.gan.patchgan import PatchCritic, layers_for
+from seisei.nn.gan.paired_augment import ColorView, PairView, Together
+from seisei.nn.gan.patchgan import PatchDiscriminator, layers_for
 from seisei.nn.unet import UNet
 from seisei.objectives.oasis import ByRegions
 from seisei.objectives.translation import Regression, Translation
@@ -38,7 +38,7 @@ def pix2pix(
     width: Width = None,
     halvings: Halvings = None,
     noise: Noise = "none",
-    critic: Literal["patches", "regions"] = "patches",
+    discriminator: Literal["patches", "regions"] = "patches",
     loss: Game = "non-saturating",
     regression: Weight = 25.0,
     adversarial: Weight = 1.0,
@@ -54,26 +54,27 @@ def pix2pix(
     learning_rate: Rate = 1e-3,
     average: Decay = 0.998,
 ) -> Plan:
-    """Learn from pairs to make of one picture another.
+    """Learn from pairs to make of one image another.
 
     Paper: *Image-to-Image Translation with Conditional Adversarial Networks (Isola, Zhu, Zhou, Efros, 2017)*.
     Command: seisei train pix2pix pairs/
-    Duration: an hour on two cores for pictures of 64×64. Expected: livelier colours than the
+    Duration: an hour on two cores for images of 64×64. Expected: livelier colors than the
     regression alone gives, clouded where what is given does not tell them.
 
     Arguments:
         network: unet, or residual, which has few halvings and blocks between them; auto decides by the size.
         width: Channels of the first halved map.
         halvings: How often maps are halved; by default down to about 8 places.
-        noise: What makes several answers of one picture: latent numbers, or channels that are left out; none for one.
-        critic: patches judges how patches look beside what is given; regions says of each pixel which class of a label
+        noise: What makes several answers of one image: latent numbers, or channels that are left out; none for one.
+        discriminator: patches judges how patches look beside what is given; regions says of each pixel which class of
+        a label
             map it shows.
-        loss: What generator and critic of patches play for.
+        loss: What generator and discriminator of patches play for.
         regression: Weight of the distance to the truth, the mean of |x − x̂|.
-        adversarial: Weight of the critic's verdict; 0 for the regression alone.
-        matching: Weight of the distance to the truth in the critic's features.
-        penalty: Weight of the critic's squared slope: larger for calmer, slower training.
-        twin: Train a twin by the regression alone beside it, to see what the critic brings.
+        adversarial: Weight of the discriminator's verdict; 0 for the regression alone.
+        matching: Weight of the distance to the truth in the discriminator's features.
+        penalty: Weight of the discriminator's squared slope: larger for calmer, slower training.
+        twin: Train a twin by the regression alone beside it, to see what the discriminator brings.
         crop: Side of the square that is cut out of both at each step; by default all of it.
         shift: Both sides are moved by up to this share of their sides.
         mirror: Both sides are mirrored, one pair of two.
@@ -88,7 +89,7 @@ def pix2pix(
         schema, Spec(PairView), given.shape[0], made.channels, network, width, halvings, noise, loss, regression,
         adversarial, matching, penalty, twin, crop, shift, mirror, steps, patience, batch, learning_rate, average,
     )  # fmt: skip
-    if critic == "patches":
+    if discriminator == "patches":
         return plan
     return _by_regions(plan, given, made.channels, width or WIDTH, crop, regression, adversarial)
 
@@ -115,39 +116,39 @@ def colorize(
     learning_rate: Rate = 1e-3,
     average: Decay = 0.998,
 ) -> Plan:
-    """Learn to colour grey pictures, from pictures in colour.
+    """Learn to color gray images, from images in color.
 
     Paper: *Image-to-Image Translation with Conditional Adversarial Networks (Isola, Zhu, Zhou, Efros, 2017)*.
     Command: seisei train colorize photos/
-    Duration: an hour on two cores for photographs of 128×128. Expected: skies and skin in their colours, and a guess
+    Duration: an hour on two cores for photographs of 128×128. Expected: skies and skin in their colors, and a guess
     where several would do.
 
     Arguments:
         network: unet, or residual, which has few halvings and blocks between them; auto decides by the size.
         width: Channels of the first halved map.
         halvings: How often maps are halved; by default down to about 8 places.
-        noise: What makes several answers of one picture: latent numbers, or channels that are left out; none for one.
-        loss: What generator and critic play for.
+        noise: What makes several answers of one image: latent numbers, or channels that are left out; none for one.
+        loss: What generator and discriminator play for.
         regression: Weight of the distance to the truth, the mean of |x − x̂|.
-        adversarial: Weight of the critic's verdict; 0 for the regression alone.
-        matching: Weight of the distance to the truth in the critic's features.
-        penalty: Weight of the critic's squared slope: larger for calmer, slower training.
-        twin: Train a twin by the regression alone beside it, to see what the critic brings.
+        adversarial: Weight of the discriminator's verdict; 0 for the regression alone.
+        matching: Weight of the distance to the truth in the discriminator's features.
+        penalty: Weight of the discriminator's squared slope: larger for calmer, slower training.
+        twin: Train a twin by the regression alone beside it, to see what the discriminator brings.
         crop: Side of the square that is cut out at each step; by default all of it.
-        shift: Pictures are moved by up to this share of their sides.
-        mirror: Pictures are mirrored, one of two.
+        shift: Images are moved by up to this share of their sides.
+        mirror: Images are mirrored, one of two.
         steps: Updates of the weights of both.
         patience: Stop when nothing got better in this share of the steps; 1 for never.
-        batch: Pictures an update.
+        batch: Images an update.
         learning_rate: Of Adam, at its highest.
         average: Decay of the moving average of the generator's weights, which is what answers.
     """
     image = image_of(schema)
     if image.channels != 3:
         problem = f"have {image.channels} channel{'s' * (image.channels != 1)}, wanted 3"
-        raise UserError("E-TRN-13", "pictures", problem, "give pictures in colour: their grey is made of them")
+        raise UserError("E-TRN-13", "images", problem, "give images in color: their gray is made of them")
     return _translation(
-        schema, Spec(ColourView), 1, 2, network, width, halvings, noise, loss, regression, adversarial, matching,
+        schema, Spec(ColorView), 1, 2, network, width, halvings, noise, loss, regression, adversarial, matching,
         penalty, twin, crop, shift, mirror, steps, patience, batch, learning_rate, average,
     )  # fmt: skip
 
@@ -155,18 +156,18 @@ def colorize(
 def _by_regions(
     plan: Plan, given: Any, channels: int, width: int, crop: int | None, regression: float, adversarial: float
 ) -> Plan:
-    """The plan with a critic that says of each pixel which class it shows."""
+    """The plan with a discriminator that says of each pixel which class it shows."""
     if not isinstance(given, LabelMap):
-        remedy = "pass --label-map if each colour of the side that is given stands for a class, or leave it out"
-        raise UserError("E-TRN-08", "--critic regions", "is for label maps, and these data are none", remedy)
+        remedy = "pass --label-map if each color of the side that is given stands for a class, or leave it out"
+        raise UserError("E-TRN-08", "--discriminator regions", "is for label maps, and these data are none", remedy)
     side = crop or min(given.height, given.width)
-    critic = Spec(
-        UNet, inputs=channels, outputs=len(given.colours) + 1, width=width, depth=_halvings(side), detail=DETAIL,
-        normalise="none",
+    discriminator = Spec(
+        UNet, inputs=channels, outputs=len(given.colors) + 1, width=width, depth=_halvings(side), detail=DETAIL,
+        normalize="none",
     )  # fmt: skip
     parts = plan.objective.arguments
     objective = Spec(
-        ByRegions, model=parts["model"], critic=critic, changes=parts["changes"], regression=regression,
+        ByRegions, model=parts["model"], discriminator=discriminator, changes=parts["changes"], regression=regression,
         adversarial=adversarial,
     )  # fmt: skip
     return replace(plan, objective=objective)
@@ -180,8 +181,8 @@ def paired(schema: Schema) -> Any:
     """
     image_of(schema)
     end: Any = schema.y
-    if end is None or end.noun != "picture":
-        problem = "are not pairs of pictures"
+    if end is None or end.noun != "image":
+        problem = "are not pairs of images"
         remedy = "put them in two folders a and b under the same names, or side by side: see seisei check --pairs found"
         raise UserError("E-TRN-14", "data", problem, remedy)
     return end
@@ -209,10 +210,10 @@ def _translation(
             Spec(Regression, model=model, changes=changes), steps, batch, optim, average=average, patience=patience
         )
     shape = [inputs + outputs, image.height, image.width]
-    critic = Spec(PatchCritic, shape=shape, width=width or WIDTH, layers=layers_for(seen))
+    discriminator = Spec(PatchDiscriminator, shape=shape, width=width or WIDTH, layers=layers_for(seen))
     objective = Spec(
-        Translation, model=model, critic=critic, game=loss, regression=regression, adversarial=adversarial,
-        matching=matching, on_real=penalty, on_drawn=penalty, twin=model if twin else None, changes=changes,
+        Translation, model=model, discriminator=discriminator, game=loss, regression=regression,
+        adversarial=adversarial, matching=matching, on_real=penalty, on_drawn=penalty, twin=model if twin else None, changes=changes,
     )  # fmt: skip
     return Plan(objective, steps, batch, optim, average=average, patience=patience)
 
@@ -220,13 +221,13 @@ def _translation(
 def _generator(
     inputs: int, outputs: int, kind: str, width: int | None, halvings: int | None, noise: str, side: int
 ) -> Spec:
-    """A network whose smallest map is a few places wide: it sees what the picture is of, and where."""
+    """A network whose smallest map is a few places wide: it sees what the image is of, and where."""
     residual = kind == "residual" or (kind == "auto" and side < SMALL)
     deep = halvings or (min(2, _halvings(side)) if residual else _halvings(side))
     latent = LATENT if noise == "latent" else 0
     return Spec(
         UNet, inputs=inputs, outputs=outputs, width=width or WIDTH, depth=deep, blocks=BLOCKS if residual else 1,
-        detail=DETAIL, skips=True, normalise="place", enlarging="transposed", latent=latent,
+        detail=DETAIL, skips=True, normalize="place", enlarging="transposed", latent=latent,
         dropout=DROPOUT if noise == "dropout" else 0.0,
     )  # fmt: skip
 

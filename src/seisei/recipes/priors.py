@@ -15,7 +15,7 @@ from seisei.nn.codecs.byte import SymbolCodes
 from seisei.nn.codecs.pixel import MOST_VALUES, PixelCodes
 from seisei.nn.transformer.blocks import Dropout, Heads, Layers
 from seisei.objectives.autoregressive import CodeLikelihood
-from seisei.recipes.vaes import BatchSize, Decay, Rate, Steps, naming_classes, image_of
+from seisei.recipes.vaes import BatchSize, Decay, Rate, Steps, image_of, naming_classes
 from seisei.recipes.vq import Codes, Factor, Kind, vqvae
 from seisei.schema import Schema
 from seisei.spec import Range, Spec
@@ -45,7 +45,7 @@ def prior(
     learning_rate: Rate = 1e-3,
     average: Decay = 0.999,
 ) -> Plan:
-    """Learn which codes follow which, and so to draw pictures or texts, to score them, and to tell kinds of pictures.
+    """Learn which codes follow which, and so to draw images or texts, to score them, and to tell kinds of images.
 
     Paper: *Neural Discrete Representation Learning (van den Oord, Vinyals, Kavukcuoglu, 2017)*.
     Command: seisei train prior photos/ --codec runs/vqvae
@@ -56,14 +56,14 @@ def prior(
         codec: A run of vqvae or vqvae2; without one the values of pixels, or the bytes of a text, are the codes.
         pixels: So many beside each other make one code, without a codec; by default 8 where they are black or white.
         priors: Of the grids of a vqvae2: one over all, or each grid has its own, which is told of the coarser ones.
-        condition: label tells each picture's label, to choose when drawing, or what --conditions names, a text too.
-        untold: Share of pictures that are not told it, for --guidance when drawing.
+        condition: label tells each image's label, to choose when drawing, or what --conditions names, a text too.
+        untold: Share of images that are not told it, for --guidance when drawing.
         width: Of hidden vectors.
         layers: Of the Transformer.
         heads: Of its attention.
         dropout: Share of each branch that is left out in training, against learning by heart.
         steps: Updates of the weights.
-        batch: Pictures an update.
+        batch: Images an update.
         learning_rate: Of Adam, at its highest.
         average: Decay of the moving average of the weights that is used afterwards.
     """
@@ -88,7 +88,7 @@ def vqvae_prior(
     schema: Schema,
     *,
     codes: Codes = 512,
-    quantiser: Kind = "averaged",
+    quantizer: Kind = "averaged",
     factor: Factor = None,
     sharp: Annotated[float, Range(ge=0, le=100)] = 0.0,
     codec_steps: Steps = 10_000,
@@ -103,31 +103,31 @@ def vqvae_prior(
     learning_rate: Rate = 1e-3,
     average: Decay = 0.999,
 ) -> Plan:
-    """Learn codes for pictures, then which codes follow which: vqvae and prior in one run.
+    """Learn codes for images, then which codes follow which: vqvae and prior in one run.
 
     Paper: *Neural Discrete Representation Learning (van den Oord, Vinyals, Kavukcuoglu, 2017)*.
     Command: seisei train vqvae+prior photos/
-    Duration: minutes to hours on two cores. Expected: pictures like those given.
+    Duration: minutes to hours on two cores. Expected: images like those given.
 
     Arguments:
         codes: How many different codes there are.
-        quantiser: See vqvae.
+        quantizer: See vqvae.
         factor: Pixels a place stands for, each way; see vqvae.
-        sharp: How much a critic has a say in what comes back; see vqvae.
+        sharp: How much a discriminator has a say in what comes back; see vqvae.
         codec_steps: Updates of the codec's weights.
-        condition: label tells each picture's label, to choose when drawing, or what --conditions names, a text too.
-        untold: Share of pictures that are not told it, for --guidance when drawing.
+        condition: label tells each image's label, to choose when drawing, or what --conditions names, a text too.
+        untold: Share of images that are not told it, for --guidance when drawing.
         width: Of the Transformer's hidden vectors.
         layers: Of the Transformer.
         heads: Of its attention.
         dropout: Share of each branch that is left out in training, against learning by heart.
         steps: Updates of the Transformer's weights.
-        batch: Pictures an update, of both.
+        batch: Images an update, of both.
         learning_rate: Of Adam, at its highest, for both.
         average: Decay of the moving average of the weights that is used afterwards.
     """
     first = vqvae(
-        schema, codes=codes, quantiser=quantiser, factor=factor, sharp=sharp, steps=codec_steps, batch=batch,
+        schema, codes=codes, quantizer=quantizer, factor=factor, sharp=sharp, steps=codec_steps, batch=batch,
         learning_rate=learning_rate, average=average,
     )  # fmt: skip
     return _over(
@@ -153,13 +153,13 @@ def _over(
         Autoregressive, codec=codec, width=width, layers=layers, heads=heads, classes=classes, dropout=dropout,
         text=text, priors=priors,
     )  # fmt: skip
-    labelled = classes and isinstance(schema.y, Label)
-    if labelled:
+    labeled = classes and isinstance(schema.y, Label)
+    if labeled:
         # A kind can be told from the example by Bayes' rule, conditions of other sorts cannot.
         model = Spec(AutoregressiveClassifier, density=model, classes=classes)
     optim = Optim(learning_rate=learning_rate, betas=(0.9, 0.95), weight_decay=0.01, clip=100.0, matrices="muon")
     objective = Spec(CodeLikelihood, model=model, untold=untold if classes or text else 0.0)
-    given = {} if whence is None else {"model.density.codec" if labelled else "model.codec": whence}
+    given = {} if whence is None else {"model.density.codec" if labeled else "model.codec": whence}
     return Plan(objective, steps, batch, optim, average=average, given=given)
 
 
@@ -190,7 +190,7 @@ def _pixels(image: Image, together: int | None) -> Spec:
         raise UserError("E-TRN-08", "--pixels", problem, "choose a number that divides them, or a --size that it does")
     codes = image.values // (chosen if chosen == 1 else chosen * channels)
     if codes > MOST_CODES:
-        problem = f"pictures of {codes:,} values, wanted at most {MOST_CODES:,}"
+        problem = f"images of {codes:,} values, wanted at most {MOST_CODES:,}"
         raise UserError("E-TRN-08", "--codec", problem, "train a vqvae first and give its run, or a smaller --size")
     return Spec(PixelCodes, shape=list(image.shape), levels=image.levels, patch=list(patch))
 
@@ -215,7 +215,7 @@ def _codec(run: str, schema: Schema) -> Spec:
     """The model of a run that makes codes of such examples.
 
     Raises:
-        UserError: no such run, a model without codes, or one of other pictures.
+        UserError: no such run, a model without codes, or one of other images.
     """
     folder = RunFolder.open(run)
     where = f"{run}/recipe.json"

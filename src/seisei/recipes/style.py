@@ -1,4 +1,4 @@
-"""Pictures in the style of others."""
+"""Images in the style of others."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from seisei.training.run import RunFolder
 MOST = 5
 Maps = Annotated[int, Range(ge=1, le=MOST)] | None
 Weight = Annotated[float, Range(ge=0, le=1e6)]
-# Places across the last map that is read of a training picture, where that leaves so many maps; and maps of VGG-19.
+# Places across the last map that is read of a training image, where that leaves so many maps; and maps of VGG-19.
 ACROSS, LEAST, FOREIGN = 16, 2, 4
-# Filters, and channels of the decoder's finest map, where it is as fine as the picture.
+# Filters, and channels of the decoder's finest map, where it is as fine as the image.
 FILTERS, FINE = 32, 16
 
 
@@ -44,11 +44,11 @@ def stylize(
     learning_rate: Rate = 1e-3,
     average: Decay = 0.998,
 ) -> Plan:
-    """Learn to paint any picture in the style of any other, in one pass.
+    """Learn to paint any image in the style of any other, in one pass.
 
     Paper: *Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization (Huang, Belongie, 2017)*.
     Command: seisei train stylize photos/ --style paintings/
-    Duration: three quarters of an hour on one core for pictures of 128×128, in bf16. Expected: the colours of a style
+    Duration: three quarters of an hour on one core for images of 128×128, in bf16. Expected: the colors of a style
     at once, the direction and grain of its strokes with the hundreds of steps, on the forms of the content.
 
     Arguments:
@@ -59,17 +59,17 @@ def stylize(
         style_weight: Weight of the style's statistics against the content.
         width: Channels of the decoder's finest map; by default 16 of filters, or the features' own, mirrored.
         steps: Updates of the weights of the decoder.
-        batch: Pictures an update, each with a style.
+        batch: Images an update, each with a style.
         learning_rate: Of Adam, at its highest.
         average: Decay of the moving average of the weights that is used afterwards.
     """
     image = image_of(schema)
     if not isinstance(schema.y, Image):
-        remedy = "give a folder of pictures in the styles to learn, as in --style paintings/"
+        remedy = "give a folder of images in the styles to learn, as in --style paintings/"
         raise UserError("E-TRN-14", "--style", "is missing", remedy)
     if image.channels not in (1, 3):
-        problem = f"have {image.channels} channels, wanted 1 (grey) or 3 (colour)"
-        raise UserError("E-TRN-13", "pictures", problem, "give pictures in grey or in colour")
+        problem = f"have {image.channels} channels, wanted 1 (gray) or 3 (color)"
+        raise UserError("E-TRN-13", "images", problem, "give images in gray or in color")
     side = min(image.height, image.width)
     given: dict[str, str | Plan] = {}
     if features is None:
@@ -95,7 +95,7 @@ def stylize(
 
 
 def usual_maps(side: int, finest: int) -> int:
-    """How many maps are read of training pictures with this shorter side.
+    """How many maps are read of training images with this shorter side.
 
     Arguments:
         side: in pixels.
@@ -109,7 +109,7 @@ def usual_maps(side: int, finest: int) -> int:
 
 
 def network_of(run: str) -> Spec:
-    """The model of a run that sees pictures by convolutions.
+    """The model of a run that sees images by convolutions.
 
     Raises:
         UserError: no such run, or one whose model has no convolutional encoder.
@@ -132,7 +132,7 @@ def check_encoder(model: object, run: str) -> None:
     """Refuse a model that styles cannot be told by.
 
     Raises:
-        UserError: no convolutional encoder, or of pictures neither grey nor in colour.
+        UserError: no convolutional encoder, or of images neither gray nor in color.
     """
     remedy = "give a run of vqvae, or of discriminative with --network conv"
     encoder = encoder_of(model)  # type: ignore[arg-type]
@@ -140,4 +140,4 @@ def check_encoder(model: object, run: str) -> None:
         problem = f"its model, a {type(model).__name__}, has no convolutional encoder"
         raise UserError("E-TRN-13", run, problem, remedy)
     if (channels := encoder.stem.in_channels // encoder.patch**2) not in (1, 3):
-        raise UserError("E-TRN-13", run, f"is of pictures of {channels} channels, wanted 1 or 3", remedy)
+        raise UserError("E-TRN-13", run, f"is of images of {channels} channels, wanted 1 or 3", remedy)

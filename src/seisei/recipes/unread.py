@@ -57,10 +57,10 @@ def refuse_unread_data(
         why, remedy = OF_LABELS[asked[0]]
         problem = f"has no effect with {recipe}: {why}"
         raise UserError("E-TRN-08", f"--{asked[0]}", problem, remedy, found=said[asked[0]])
-    model = outline(plan.objective).model if "unlabelled" in said else None
+    model = outline(plan.objective).model if "unlabeled" in said else None
     if isinstance(model, Decides) and not isinstance(model, Joins):
         problem = f"has no effect with {recipe}, which learns from labeled examples alone"
-        raise UserError("E-TRN-08", "--unlabelled", problem, "train generative, or leave it out")
+        raise UserError("E-TRN-08", "--unlabeled", problem, "train generative, or leave it out")
 
 
 def refuse_unread_loop(plan: Plan, changed: Plan, overrides: Mapping[str, Any], schema: Schema) -> None:

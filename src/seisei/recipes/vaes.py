@@ -50,7 +50,7 @@ def autoencoder(
     learning_rate: Rate = 1e-3,
     average: Decay = 0.999,
 ) -> Plan:
-    """Learn a code for every picture and a picture for every code.
+    """Learn a code for every image and an image for every code.
 
     Paper: *Reducing the Dimensionality of Data with Neural Networks (Hinton, Salakhutdinov, 2006)*.
     Command: seisei train autoencoder digits
@@ -59,12 +59,12 @@ def autoencoder(
 
     Arguments:
         latent: Numbers in a code.
-        network: mlp for small pictures, conv for larger ones; auto decides by size.
+        network: mlp for small images, conv for larger ones; auto decides by size.
         width: Units of a hidden layer (mlp), channels of the first feature map (conv).
         depth: Hidden layers (mlp), residual blocks at each size (conv).
         head: What a pixel's likelihood is; auto is bernoulli for black and white, gaussian otherwise.
         steps: Updates of the weights.
-        batch: Pictures an update.
+        batch: Images an update.
         learning_rate: Of Adam, at its highest.
         average: Decay of the moving average of the weights that is used afterwards.
     """
@@ -94,7 +94,7 @@ def vae(
     learning_rate: Rate = 1e-3,
     average: Decay = 0.999,
 ) -> Plan:
-    """Learn to draw new pictures, to encode and decode them, and to bound their likelihood.
+    """Learn to draw new images, to encode and decode them, and to bound their likelihood.
 
     Paper: *Auto-Encoding Variational Bayes (Kingma, Welling, 2013)*.
     Command: seisei train vae digits --latent 16
@@ -102,12 +102,12 @@ def vae(
 
     Arguments:
         latent: Numbers in a latent.
-        network: mlp for small pictures, conv for larger ones; auto decides by size.
+        network: mlp for small images, conv for larger ones; auto decides by size.
         width: Units of a hidden layer (mlp), channels of the first feature map (conv).
         depth: Hidden layers (mlp), residual blocks at each size (conv).
         head: What a pixel's likelihood is; auto is bernoulli for black and white, gaussian otherwise.
-        prior: normal, or vamp: a mixture that the encoder makes of learned pseudo-pictures.
-        components: Pseudo-pictures of the vamp prior.
+        prior: normal, or vamp: a mixture that the encoder makes of learned pseudo-images.
+        components: Pseudo-images of the vamp prior.
         condition: label gives encoder and decoder the label, so that a kind can be chosen when sampling.
         beta: Weight of the KL term; below 1 for sharper reconstructions, above 1 for smoother latents.
         warmup: Fraction of training over which the KL term comes in.
@@ -115,7 +115,7 @@ def vae(
         importance: Draws of the latent in the bound that is trained; above 1 it is IWAE's, and beta, warmup, free_bits
             rest.
         steps: Updates of the weights.
-        batch: Pictures an update.
+        batch: Images an update.
         learning_rate: Of Adam, at its highest.
         average: Decay of the moving average of the weights that is used afterwards.
     """
@@ -135,13 +135,13 @@ def vae(
 
 
 def image_of(schema: Schema) -> Image:
-    """The picture end of a schema.
+    """The image end of a schema.
 
     Raises:
         UserError: it has none.
     """
     if not isinstance(schema.x, Image):
-        raise UserError("E-TRN-13", "data", f"a {schema.x.noun} is no picture", "give a folder of pictures")
+        raise UserError("E-TRN-13", "data", f"a {schema.x.noun} is no image", "give a folder of images")
     return schema.x
 
 
@@ -170,7 +170,7 @@ def ends(
     head: str,
     classes: int,
 ) -> tuple[Spec, Spec, Spec, Any]:
-    """Encoder, decoder, head and memory format for pictures of this schema."""
+    """Encoder, decoder, head and memory format for images of this schema."""
     image = image_of(schema)
     network, format = plain_or_conv(image, network)
     if head == "auto":
@@ -184,7 +184,7 @@ def ends(
         "classes": classes,
     }
     if network == "conv":
-        # Beyond this, maps at half the picture's size cost most of the time and show in no sample.
+        # Beyond this, maps at half the image's size cost most of the time and show in no sample.
         dims["patch"] = 2 if max(image.height, image.width) <= 32 else 4
     channels, *plane = image.shape
     encoder = Spec(encode, shape=[channels, *plane], outputs=outputs, **dims)
@@ -195,16 +195,16 @@ def ends(
 
 
 def plain_or_conv(image: Image, network: str) -> tuple[str, Any]:
-    """The kind of network for pictures of this size, and the memory format that suits it.
+    """The kind of network for images of this size, and the memory format that suits it.
 
     Raises:
-        UserError: pictures that convolutions do not take.
+        UserError: images that convolutions do not take.
     """
     if network == "auto":
         network = "conv" if min(image.height, image.width) >= 16 else "mlp"
     if network == "conv" and not 8 <= min(image.height, image.width) <= max(image.height, image.width) <= 256:
         size = f"{image.width}×{image.height}"
         raise UserError(
-            "E-TRN-08", "--network conv", f"pictures of {size}, wanted 8×8 to 256×256", "choose another --size"
+            "E-TRN-08", "--network conv", f"images of {size}, wanted 8×8 to 256×256", "choose another --size"
         )
     return network, "channels_last" if network == "conv" and image.height >= 16 else "contiguous"

@@ -1,7 +1,7 @@
 """Charts as inline SVG: pure functions from numbers to a string, nothing drawn by a script, nothing fetched.
 
-Colours are those of Okabe and Ito (*Color Universal Design*, 2008), which people with any common colour vision tell
-apart; where there are more labels than colours, shapes (or dashes) take over. They are custom properties of `STYLE`, so
+Colors are those of Okabe and Ito (*Color Universal Design*, 2008), which people with any common color vision tell
+apart; where there are more labels than colors, shapes (or dashes) take over. They are custom properties of `STYLE`, so
 that one drawing serves light and dark pages: their black stands for their yellow on a light page, and their two blues
 change places on a dark one. A value that cannot be drawn is never dropped in silence: the chart counts it.
 """
@@ -46,12 +46,12 @@ STYLE = """
 .chart .band{fill-opacity:.14;stroke:none}
 .chart .mark{stroke:var(--muted,#5d636b);stroke-width:1;stroke-dasharray:2 3;fill:none}
 .chart .cloud{fill-opacity:.8;stroke:none}
-.chart .centre{fill:var(--ink,#1c1e21);font-size:13px;font-weight:700;text-anchor:middle;
+.chart .center{fill:var(--ink,#1c1e21);font-size:13px;font-weight:700;text-anchor:middle;
 paint-order:stroke;stroke:var(--page,#fff);stroke-width:3.5px;stroke-linejoin:round}
 """ + "".join(f".chart .s{i}{{stroke:var(--c{i})}}.chart .f{i}{{fill:var(--c{i})}}" for i in range(8))
 
-COLOURS = 7
-CLASS_COLOURS = [
+COLORS = 7
+CLASS_COLORS = [
     *((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (230, 159, 0), (86, 180, 233), (240, 228, 66)),
     *((84, 39, 136), (140, 59, 31), (34, 34, 34)),
 ]
@@ -131,14 +131,14 @@ def line_chart(
         edges = [edge for edge in (bands or {}).get(name, ()) if fits((edge[0], 1.0)) and drawable(*edge)]
         rim = [*((x, high) for x, _, high in edges), *((x, low) for x, low, _ in reversed(edges))]
         path = "L".join(f"{at(box.across(x))} {at(box.up(min(max(y, ticks[0]), ticks[-1])))}" for x, y in rim)
-        curves.append(f'<path class="band f{1 + index % COLOURS}" d="M{path}z"/>' if path else "")
+        curves.append(f'<path class="band f{1 + index % COLORS}" d="M{path}z"/>' if path else "")
         dots = ""
         for piece in _pieces(points, fits):
             path = "L".join(f"{at(box.across(x))} {at(box.up(y))}" for x, y in _thin(piece))
             curves.append(f'<path class="curve {_stroke(index)}" d="M{path}"><title>{esc(name)}</title></path>')
             if len(piece) == 1 or len(points) <= 30:
                 dots += "".join(f"M{at(box.across(x))} {at(box.up(y))}{SHAPES[0]}" for x, y in piece)
-        curves.append(f'<path class="f{1 + index % COLOURS}" d="{dots}"/>' if dots else "")
+        curves.append(f'<path class="f{1 + index % COLORS}" d="{dots}"/>' if dots else "")
     inside = box.window("".join(curves)) if beyond else "".join(curves)
     body = [box.axes(x_label, y_label), key, inside, text_at("; ".join(notes), 0, height - 3) if notes else ""]
     spans = "; ".join(f"{name} from {number(drawn[name][0][1])} to {number(drawn[name][-1][1])}" for name, _ in endings)
@@ -199,7 +199,7 @@ def scatter(
     width: int = 460,
     height: int = 440,
 ) -> str:
-    """A cloud of points, coloured and shaped by label; up to a dozen labels also stand amid their own points.
+    """A cloud of points, colored and shaped by label; up to a dozen labels also stand amid their own points.
 
     Example:
         >>> scatter([(0, 0), (1, 1)], ["a", "b"], title="Map", x_label="first", y_label="second").count('class="cloud')
@@ -217,66 +217,66 @@ def scatter(
     counts: dict[str, int] = {}
     for _, name in pairs:
         counts[name] = counts.get(name, 0) + 1
-    shown = sorted(sorted(counts, key=_natural), key=lambda name: -counts[name])[: COLOURS * len(SHAPES)]
+    shown = sorted(sorted(counts, key=_natural), key=lambda name: -counts[name])[: COLORS * len(SHAPES)]
     shown.sort(key=_natural)
     others = [name for name in counts if name not in shown]
     groups = [(name, *_look(i), [p for p, n in pairs if n == name]) for i, name in enumerate(shown)]
-    if others:  # grey discs, under all the rest
+    if others:  # gray discs, under all the rest
         rest = set(others)
         groups.insert(0, (f"{len(others)} other labels", 0, SHAPES[0], [p for p, n in pairs if n in rest]))
-    swatches = [(name, _mark(colour, shape)) for name, colour, shape, _ in groups] if labels is not None else []
+    swatches = [(name, _mark(color, shape)) for name, color, shape, _ in groups] if labels is not None else []
     key, top = _legend(swatches, width)
     height = max(height, math.ceil(top) + 380)
     across, up = _padded(x for (x, _), _ in pairs), _padded(y for (_, y), _ in pairs)
     ticks = [tick for tick in nice_ticks(*up) if up[0] <= tick <= up[1]]
     box = Box(ticks, width, height - (14 if notes else 0), top, x=across, y=up)
     body = [box.axes(x_label, y_label), key]
-    for name, colour, shape, members in groups:
+    for name, color, shape, members in groups:
         path = "".join(f"M{at(box.across(x))} {at(box.up(y))}{shape}" for x, y in members)
-        body.append(f'<path class="cloud f{colour}" d="{path}"><title>{esc(name)}</title></path>')
+        body.append(f'<path class="cloud f{color}" d="{path}"><title>{esc(name)}</title></path>')
     for name, _, _, members in groups if labels is not None and len(groups) <= 12 else []:
         middle = (_median(x for x, _ in members), _median(y for _, y in members))
-        body.append(text_at(clip(name, 14), box.across(middle[0]), box.up(middle[1]) + 4, "centre"))
+        body.append(text_at(clip(name, 14), box.across(middle[0]), box.up(middle[1]) + 4, "center"))
     body.append(text_at("; ".join(notes), 0, height - 3) if notes else "")
     about = f"{count_of(len(pairs), 'point')}, {x_label} against {y_label}"
     about += f", {count_of(len(counts), 'label')}." if labels is not None else "."
     return svg(title, " ".join([about, *(f"{n}." for n in notes)]), width, height, body)
 
 
-def class_colours(n: int) -> list[tuple[int, int, int]]:
-    """A colour for each of n classes, in sRGB from 0 to 255; the first ones stay what they are when classes are added.
+def class_colors(n: int) -> list[tuple[int, int, int]]:
+    """A color for each of n classes, in sRGB from 0 to 255; the first ones stay what they are when classes are added.
 
     Seven are those of Okabe and Ito, and three darker ones keep away from them: ten that are told apart with any common
-    colour vision. Each further one is the colour furthest from all before it in Oklab (*A perceptual color space for
+    color vision. Each further one is the color furthest from all before it in Oklab (*A perceptual color space for
     image processing*, Ottosson, 2020): different, but no longer to every eye; beyond two hundred they come round again.
 
     Example:
-        >>> class_colours(2)
+        >>> class_colors(2)
         [(0, 114, 178), (213, 94, 0)]
-        >>> len(set(class_colours(200)))
+        >>> len(set(class_colors(200)))
         200
     """
-    colours = _palette() if n > len(CLASS_COLOURS) else CLASS_COLOURS
-    return [colours[i % len(colours)] for i in range(n)]
+    colors = _palette() if n > len(CLASS_COLORS) else CLASS_COLORS
+    return [colors[i % len(colors)] for i in range(n)]
 
 
 @cache
 def _palette(count: int = 200) -> list[tuple[int, int, int]]:
-    colours = list(CLASS_COLOURS)
+    colors = list(CLASS_COLORS)
     steps = range(0, 256, 25)
     places = {(r, g, b): _oklab(r, g, b) for r in steps for g in steps for b in steps}
     calm = {c: p for c, p in places.items() if 0.36 < p[0] < 0.9 and math.hypot(*p[1:]) < 0.17}
-    apart = {c: min(math.dist(p, _oklab(*known)) for known in colours) for c, p in calm.items()}
-    while len(colours) < count:
-        colours.append(max(apart, key=lambda c: apart[c]))
-        last = places[colours[-1]]
+    apart = {c: min(math.dist(p, _oklab(*known)) for known in colors) for c, p in calm.items()}
+    while len(colors) < count:
+        colors.append(max(apart, key=lambda c: apart[c]))
+        last = places[colors[-1]]
         apart = {c: min(old, math.dist(places[c], last)) for c, old in apart.items()}
-    return colours
+    return colors
 
 
-def _oklab(*colour: int) -> tuple[float, float, float]:
-    """Lightness and two opponent axes of a colour in sRGB."""
-    r, g, b = (c / 3294.6 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in colour)
+def _oklab(*color: int) -> tuple[float, float, float]:
+    """Lightness and two opponent axes of a color in sRGB."""
+    r, g, b = (c / 3294.6 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in color)
     long = (0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b) ** (1 / 3)
     middle = (0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b) ** (1 / 3)
     short = (0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b) ** (1 / 3)
@@ -304,16 +304,16 @@ def _line_swatch(index: int) -> str:
     return f'<path class="curve {_stroke(index)}" d="M0-4h14"/>'
 
 
-def _mark(colour: int, shape: str) -> str:
-    return f'<path class="f{colour}" transform="translate(9 -4) scale(1.25)" d="M0 0{shape}"/>'
+def _mark(color: int, shape: str) -> str:
+    return f'<path class="f{color}" transform="translate(9 -4) scale(1.25)" d="M0 0{shape}"/>'
 
 
 def _stroke(index: int) -> str:
-    return f"s{1 + index % COLOURS}" + (" dash" if index >= COLOURS else "")
+    return f"s{1 + index % COLORS}" + (" dash" if index >= COLORS else "")
 
 
 def _look(index: int) -> tuple[int, str]:
-    return 1 + index % COLOURS, SHAPES[index // COLOURS]
+    return 1 + index % COLORS, SHAPES[index // COLORS]
 
 
 def _pieces(points: Sequence[Point], fits: Callable[[Point], bool]) -> list[list[Point]]:

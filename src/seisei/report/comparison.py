@@ -1,6 +1,6 @@
 """The page that sets classifiers side by side: discriminant function, discriminative model, generative model.
 
-`write_comparison` reads ``comparison.json`` and the pictures it names, and writes one self-contained ``compare.html``
+`write_comparison` reads ``comparison.json`` and the images it names, and writes one self-contained ``compare.html``
 beside it, in the frame of the run report (see `page`). Every part of the file is optional, and all of it is escaped.
 """
 
@@ -16,7 +16,7 @@ from seisei.metrics.significance import Score, ahead, best
 from seisei.report.comparison_charts import (
     aside,
     calibration,
-    colour,
+    color,
     gaps,
     heading,
     learning,
@@ -54,7 +54,7 @@ def write_comparison(folder: Path) -> Path:
     """Write ``compare.html`` into a folder that holds ``comparison.json``, whole or not at all, and say where it is.
 
     Arguments:
-        folder: pictures named in the file lie in it or below.
+        folder: images named in the file lie in it or below.
 
     Raises:
         UserError: there is no such folder, or its ``comparison.json`` cannot be read.
@@ -182,7 +182,7 @@ def _scores(c: Comparison) -> str:
     body = ""
     for first, cells in rows:
         row = "".join(
-            f'<td class="k{colour(rival)} {look}" data-who="{esc(rival.name)}">{cell}</td>'
+            f'<td class="k{color(rival)} {look}" data-who="{esc(rival.name)}">{cell}</td>'
             for rival, (cell, look) in zip(c.rivals, cells, strict=True)
         )
         body += f'<tr><th scope="row">{first}</th>{row}</tr>'

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 
 from seisei.metrics.significance import Stretch, Triple, stretches
-from seisei.report.charts import COLOURS, line_chart
+from seisei.report.charts import COLORS, line_chart
 from seisei.report.comparison_models import NO_POSTERIOR, Comparison, Rival
 from seisei.report.diagrams import reliability
 from seisei.report.html import upper
@@ -24,14 +24,14 @@ Whiskers are one standard error; the bars below count the examples, on a logarit
 # ---- what sections share
 
 
-def colour(rival: Rival) -> int:
-    """The number of a model's colour in charts."""
-    return 1 + rival.index % COLOURS
+def color(rival: Rival) -> int:
+    """The number of a model's color in charts."""
+    return 1 + rival.index % COLORS
 
 
 def who(rival: Rival, *, key: bool = True) -> str:
-    """A model's name, after a patch of its colour."""
-    patch = f'<i class="key k{colour(rival)}" aria-hidden="true"></i>' if key else ""
+    """A model's name, after a patch of its color."""
+    patch = f'<i class="key k{color(rival)}" aria-hidden="true"></i>' if key else ""
     return f'<span class="who">{patch}{esc(rival.name)}</span>'
 
 
@@ -102,7 +102,7 @@ def calibration(c: Comparison) -> str:
             continue
         off, total = rival.miscalibration, sum(n for *_, n in rival.bins)
         known = f"off by <strong>{number(100 * off, 3)}</strong> points on average, " if math.isfinite(off) else ""
-        chart = reliability(rival.bins, title=rival.name, colour=colour(rival), width=size[0], height=size[1])
+        chart = reliability(rival.bins, title=rival.name, color=color(rival), width=size[0], height=size[1])
         said = f'{known}<span class="quiet">{esc(count_of(total, c.noun))}</span>'
         drawn.append(f'<figure><figcaption class="top">{who(rival)}<br>{said}</figcaption>{chart}</figure>')
     if not drawn:
@@ -112,7 +112,7 @@ def calibration(c: Comparison) -> str:
 
 def gaps(c: Comparison) -> str:
     """Accuracy with parts of each example hidden."""
-    cells = {"row": "cells", "picture": "pixels"}.get(c.noun, "values")
+    cells = {"row": "cells", "image": "pixels"}.get(c.noun, "values")
     series = {rival: rival.missing for rival in c.rivals}
     if not any(series.values()):
         return ""

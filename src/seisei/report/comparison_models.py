@@ -40,7 +40,7 @@ class Rival:
     """One of the classifiers.
 
     Arguments:
-        index: its place among them, and its colour.
+        index: its place among them, and its color.
         name: no other has the same.
         short: the name cut for legends, where no other has the same either.
         facts: what the file says of it.

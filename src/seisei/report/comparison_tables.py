@@ -1,4 +1,4 @@
-"""The sections of a comparison that are pictures and tables: surfaces between classes, samples, confusion."""
+"""The sections of a comparison that are images and tables: surfaces between classes, samples, confusion."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from seisei.metrics.significance import confused
-from seisei.report.charts import class_colours
+from seisei.report.charts import class_colors
 from seisei.report.comparison_charts import aside, columns, heading, scrolling, side_by_side, table, who
 from seisei.report.comparison_models import NO_POSTERIOR, Comparison, Rival
 from seisei.report.diagrams import framed, shades
-from seisei.report.html import embedded, missing, picture, upper
+from seisei.report.html import embedded, image, missing, upper
 from seisei.report.run_log import as_dict, as_dicts, as_float, as_list
 from seisei.report.svg import breadth, clip, count_of, esc, number
 
@@ -36,7 +36,7 @@ def surfaces(c: Comparison) -> str:
             if s.get("posterior"):
                 sure.append(_pane(c, rival, s, s["posterior"], f"How sure {rival.name} is of each class", wide))
             else:
-                why = NO_POSTERIOR if rival.abilities["posterior"] == "no" else "has no such picture"
+                why = NO_POSTERIOR if rival.abilities["posterior"] == "no" else "has no such image"
                 sure.append(f'<p class="missing pane">{who(rival, key=False)} {why}.</p>')
         parts.append(f"<h3>How sure it is: p(y | x)</h3>{side_by_side(sure)}")
     for rival, s in known:
@@ -44,7 +44,7 @@ def surfaces(c: Comparison) -> str:
         for density in as_dicts(s.get("densities")):
             label = str(density.get("label", ""))
             about = f"Where {rival.name} expects {label}"
-            panes.append(_pane(c, rival, s, density.get("picture"), about, 220, _chip(c.classes(), label)))
+            panes.append(_pane(c, rival, s, density.get("image"), about, 220, _chip(c.classes(), label)))
         if panes:
             few, rest = (side_by_side(some, 5, "small") for some in (panes[:MOST_DENSITIES], panes[MOST_DENSITIES:]))
             more = len(panes) - MOST_DENSITIES
@@ -52,7 +52,7 @@ def surfaces(c: Comparison) -> str:
             of = f'<span class="of">{who(rival, key=False)}</span>'
             parts.append(f"<h3>What it expects of each class: p(x | y) {of}</h3>{few}")
     notes = dict.fromkeys(upper(str(s["points"]).rstrip(".")) for _, s in known if s.get("points"))
-    lacking = [f"{who(r, key=False)} has no picture of its surface." for r, s in shown if not s]
+    lacking = [f"{who(r, key=False)} has no image of its surface." for r, s in shown if not s]
     return "".join(parts) + aside([*(f"{esc(note)}." for note in notes), *lacking])
 
 
@@ -61,15 +61,15 @@ def samples(c: Comparison) -> str:
     drawn, tables, without = [], [], []
     for rival in c.rivals:
         told = as_dict(rival.facts.get("samples"))
-        rows, name = as_dicts(told.get("rows")), told.get("picture")
+        rows, name = as_dicts(told.get("rows")), told.get("image")
         if rows:
             some = f", the first {MOST_ROWS} of {len(rows):,}" if len(rows) > MOST_ROWS else ""
             caption = f'{who(rival)}<span class="quiet">, rows that it drew{some}</span>'
             tables.append(rows_drawn(rows, caption, f"Rows drawn by {rival.name}"))
         elif name:
             path = _inside(c.folder, name)
-            shown = picture(path, f"Examples drawn by {rival.name}", target=400) if path else ""
-            drawn.append(f'<div><p class="top">{who(rival)}</p>{shown or missing("The picture is not there.")}</div>')
+            shown = image(path, f"Examples drawn by {rival.name}", target=400) if path else ""
+            drawn.append(f'<div><p class="top">{who(rival)}</p>{shown or missing("The image is not there.")}</div>')
         else:
             able = rival.abilities["samples"] == "yes"
             without.append(f"{who(rival)} {'drew nothing' if able else f'cannot draw {esc(c.noun)}s'}.")
@@ -96,7 +96,7 @@ def confusion(c: Comparison) -> str:
 
 
 def matrix(counts: list[list[int]], names: list[str], noun: str, name: str, caption: str = "") -> str:
-    """How often each class (row) was called each (column), as a table with coloured cells.
+    """How often each class (row) was called each (column), as a table with colored cells.
 
     Arguments:
         counts: (C, C).
@@ -144,14 +144,14 @@ def largest(counts: list[list[int]], names: list[str], noun: str, name: str) -> 
 def _pane(
     c: Comparison, rival: Rival, surface: dict[str, Any], name: object, alt: str, width: int, caption: str = ""
 ) -> str:
-    """A picture of the plane between its axes; the caption is HTML, by default the model's name."""
+    """An image of the plane between its axes; the caption is HTML, by default the model's name."""
     path, caption = _inside(c.folder, name), caption or who(rival, key=False)
     try:
         if path is None:
             raise FileNotFoundError
         link, *size = embedded(path)
     except (OSError, ValueError) as error:
-        said = esc(error) if isinstance(error, ValueError) else "the picture is not there."
+        said = esc(error) if isinstance(error, ValueError) else "the image is not there."
         return f'<p class="missing pane">{caption}: {said}</p>'
     axes = [str(axis) for axis in as_list(surface.get("axes"))[:2]]
     ends = [as_float(end) for end in as_list(surface.get("extent"))]
@@ -169,20 +169,20 @@ def _pane(
 
 
 def _classes(names: list[str]) -> str:
-    """A legend of class colours."""
+    """A legend of class colors."""
     chips = [f"<li>{_chip(names, name, i)}</li>" for i, name in enumerate(names)]
     few, rest = "".join(chips[:MOST_NAMES]), "".join(chips[MOST_NAMES:])
     more = f"<summary>{len(names) - MOST_NAMES} more classes</summary>"
     more = f'<details>{more}<ul class="legend">{rest}</ul></details>' if rest else ""
-    return f'<ul class="legend" aria-label="Colours of the classes">{few}</ul>{more}' if few else ""
+    return f'<ul class="legend" aria-label="Colors of the classes">{few}</ul>{more}' if few else ""
 
 
 def _chip(names: list[str], name: str, index: int | None = None) -> str:
-    """A class's name after its colour."""
+    """A class's name after its color."""
     place = index if index is not None else names.index(name) if name in names else None
     if place is None:
         return esc(name)
-    red, green, blue = class_colours(len(names))[place]
+    red, green, blue = class_colors(len(names))[place]
     return f'<i class="key" style="--k:rgb({red} {green} {blue})" aria-hidden="true"></i>{esc(name)}'
 
 

@@ -1,6 +1,6 @@
-"""The style of pages about classifiers, beside that of every page; `--k` is the colour of a model or a class."""
+"""The style of pages about classifiers, beside that of every page; `--k` is the color of a model or a class."""
 
-COLOURS = "".join(f".k{i}{{--k:var(--c{i})}}" for i in range(1, 8))
+COLORS = "".join(f".k{i}{{--k:var(--c{i})}}" for i in range(1, 8))
 
 # What the report of a classifier's run and a comparison have in common.
 SHARED = """
@@ -50,7 +50,7 @@ color:var(--muted);font-size:14px;text-align:center}
 )
 
 STYLE = (
-    COLOURS
+    COLORS
     + SHARED
     + """
 body{max-width:1440px}

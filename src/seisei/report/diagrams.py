@@ -1,4 +1,4 @@
-"""Drawings for classifiers, as inline SVG like `charts`: calibration, a picture between two axes, a table of shades."""
+"""Drawings for classifiers, as inline SVG like `charts`: calibration, an image between two axes, a table of shades."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from seisei.report.svg import Box, Point, at, breadth, clip, count_of, nice_tick
 
 
 def reliability(
-    bins: Sequence[tuple[float, float, int]], *, title: str, colour: int = 1, width: int = 300, height: int = 366
+    bins: Sequence[tuple[float, float, int]], *, title: str, color: int = 1, width: int = 300, height: int = 366
 ) -> str:
     """How often a classifier is right against how sure it is; on the diagonal it is right as often as it says.
 
@@ -19,7 +19,7 @@ def reliability(
     Arguments:
         bins: (confidence, accuracy, examples), both from 0 to 1.
         title: for those who cannot see the drawing; it is not written.
-        colour: the number of the charts' colour.
+        color: the number of the charts' color.
         width: of the drawing, in its own units.
         height: of the drawing, in its own units.
 
@@ -50,12 +50,12 @@ def reliability(
         said = f"<title>{100 * sure:.1f} % sure, {100 * right:.1f} % right: {count_of(n, 'example')}</title>"
         whiskers.append(f"M{at(x)} {high}V{low}")
         line.append(f"{at(x)} {at(y)}")
-        dots.append(f'<circle class="f{colour}" cx="{at(x)}" cy="{at(y)}" r="3.2">{said}</circle>')
+        dots.append(f'<circle class="f{color}" cx="{at(x)}" cy="{at(y)}" r="3.2">{said}</circle>')
         place = f'x="{at(x - 4)}" y="{at(foot - tall)}" width="8" height="{at(tall)}"'
-        dots.append(f'<rect class="f{colour} bar" {place} rx="1">{said}</rect>')
+        dots.append(f'<rect class="f{color} bar" {place} rx="1">{said}</rect>')
     if line:
-        body.append(f'<path class="whisker s{colour}" d="{"".join(whiskers)}"/>')
-        body.append(f'<path class="curve s{colour}" d="M{"L".join(line)}"/>')
+        body.append(f'<path class="whisker s{color}" d="{"".join(whiskers)}"/>')
+        body.append(f'<path class="curve s{color}" d="M{"L".join(line)}"/>')
     body += [*dots, text_at(number(most, 9), box.left - 6, foot - strip + 12, "end")]
     body.append(text_at("n", box.left - 6, foot, "end"))
     body.append(text_at("sure, %", (box.left + box.right) / 2, foot + 31, "middle"))
@@ -73,11 +73,11 @@ def framed(
     crisp: bool = False,
     width: int = 330,
 ) -> str:
-    """A picture between two named axes; its first row of pixels lies at the upper end of the vertical one.
+    """An image between two named axes; its first row of pixels lies at the upper end of the vertical one.
 
     Arguments:
         link: a data URI.
-        size: width and height of the picture in pixels.
+        size: width and height of the image in pixels.
         title: for those who cannot see it; it is not written.
         axes: what the horizontal and the vertical axis measure.
         extent: from and to of the horizontal axis, from and to of the vertical one; nothing leaves the ticks out.
@@ -113,8 +113,8 @@ def framed(
     return svg(title, about, width, box.foot + 36, body, named=False)
 
 
-def shades(matrix: Sequence[Sequence[int]], *, title: str, colours: Point = (1, 2), width: int = 420) -> str:
-    """A large table of counts as squares, the darker the larger their share of the row: the diagonal in one colour, the
+def shades(matrix: Sequence[Sequence[int]], *, title: str, colors: Point = (1, 2), width: int = 420) -> str:
+    """A large table of counts as squares, the darker the larger their share of the row: the diagonal in one color, the
     rest in another; rows are true classes from above, columns what they were called.
 
     Example:
@@ -129,7 +129,7 @@ def shades(matrix: Sequence[Sequence[int]], *, title: str, colours: Point = (1, 
             if n:
                 step = math.ceil(6 * math.sqrt(n / sum(row)))
                 spot = f"M{30 + j * cell:.2f} {top + i * cell:.2f}h{cell:.2f}v{cell:.2f}h-{cell:.2f}z"
-                paths.setdefault((int(colours[i != j]), step), []).append(spot)
+                paths.setdefault((int(colors[i != j]), step), []).append(spot)
     body = [text_at("called", width, 10, "end"), text_at("true", 0, top + 10)]
     body += [f'<path class="f{c}" fill-opacity="{s / 6:.2f}" d="{"".join(p)}"/>' for (c, s), p in sorted(paths.items())]
     side = at(width - 30)

@@ -1,4 +1,4 @@
-"""The pieces of a page: its frame, pictures, lists of facts, tables, words, style. All text is escaped here."""
+"""The pieces of a page: its frame, images, lists of facts, tables, words, style. All text is escaped here."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST_ROWS = 24
 
 
 def document(title: str, header: str, main: str, made: str, faults: Sequence[str] = (), style: str = "") -> str:
-    """The whole page: it lets in its own style, its one small script (which only enlarges pictures) and nothing else.
+    """The whole page: it lets in its own style, its one small script (which only enlarges images) and nothing else.
 
     Arguments:
         title: as the window shows it, not yet escaped.
@@ -54,7 +54,7 @@ def sections(parts: Iterable[tuple[str, str, str, str]]) -> str:
     parts = list(parts)
     links = "".join(f'<li><a href="#{key}">{key.capitalize()}</a></li>' for key, *_ in parts)
     main = "".join(
-        f'<section id="{key}" aria-labelledby="{key}-title"><div class="lead"><h2 id="{key}-title">{title}</h2>'
+        f'<section id="{key}" aria-labeledby="{key}-title"><div class="lead"><h2 id="{key}-title">{title}</h2>'
         f'<p>{lead}</p></div><div class="body">{content}</div></section>\n'
         for key, title, lead, content in parts
     )
@@ -85,11 +85,11 @@ def embedded(path: Path) -> tuple[str, int, int]:
     content = path.read_bytes()
     width, height = int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
     if content[:8] != b"\x89PNG\r\n\x1a\n" or not width or not height:
-        raise ValueError(f"{path.name} is not a picture that can be shown.")
+        raise ValueError(f"{path.name} is not an image that can be shown.")
     return f"data:image/png;base64,{base64.b64encode(content).decode()}", width, height
 
 
-def picture(path: Path, alt: str, caption: str = "", *, target: int) -> str:
+def image(path: Path, alt: str, caption: str = "", *, target: int) -> str:
     """A PNG file as a figure, enlarged by a whole number so that pixels stay square; empty when there is no file."""
     try:
         link, width, height = embedded(path)

@@ -1,7 +1,7 @@
 """The page about a run: `write_report` reads a run folder and writes one self-contained ``report.html`` into it.
 
-The page opens offline and asks nothing of anybody: pictures are data URIs, charts inline SVG (see `charts`), and a
-content security policy lets in the page's own style, its one small script (which only enlarges pictures) and nothing
+The page opens offline and asks nothing of anybody: images are data URIs, charts inline SVG (see `charts`), and a
+content security policy lets in the page's own style, its one small script (which only enlarges images) and nothing
 else. All that comes from files is escaped. Every part of a run is optional: what a model can do and was not done yet is
 a sentence on the page, what it cannot do is left out, and a file that cannot be read is named at the end.
 """
@@ -26,8 +26,8 @@ from seisei.report.html import (
     duration,
     fact,
     facts_list,
+    image,
     missing,
-    picture,
     sections,
     upper,
     words,
@@ -48,10 +48,10 @@ UNITS = {  # of parts and scores
     "used": "share of all codes",
     "perplexity": "share of all codes",
     "collisions": "share of examples whose codes another has",
-    "heard": "times the error with another picture's codes",
+    "heard": "times the error with another image's codes",
     "nats a code": "nats",
 }
-VERDICTS = ("D(x)", "D(G(z))")  # what a critic says of real and of drawn examples, in one chart
+VERDICTS = ("D(x)", "D(G(z))")  # what a discriminator says of real and of drawn examples, in one chart
 SEVERE = {"warning", "error"}
 MOST_THUMBNAILS = 10
 GRID = 720  # how wide the last samples may be
@@ -169,17 +169,17 @@ def _draws(run: Run) -> bool:
 
 
 def _drawn(run: Run) -> str:
-    final = picture(run.folder / "figures/samples.png", "Grid of samples drawn by the trained model", target=GRID)
+    final = image(run.folder / "figures/samples.png", "Grid of samples drawn by the trained model", target=GRID)
     final = _headed(run, final) + drawn_rows(run)
     found = sorted((run.folder / "samples").glob("*.png"), key=lambda path: (step_of(path), path.name))
     spaced = {i * (len(found) - 1) // (MOST_THUMBNAILS - 1) for i in range(MOST_THUMBNAILS)}
     step = "round" if run.swept else "step"
     kept = found if len(found) <= MOST_THUMBNAILS else [found[i] for i in sorted(spaced)]
-    strip = "".join(picture(p, f"Samples at {step} {step_of(p):,}", f"{step} {step_of(p):,}", target=148) for p in kept)
+    strip = "".join(image(p, f"Samples at {step} {step_of(p):,}", f"{step} {step_of(p):,}", target=148) for p in kept)
     if not found:
         return final or (missing("No samples have been drawn yet.") if "sample" in run.verbs else "")
     if not final:  # the newest of the strip stands in for the last grid
-        final = picture(found[-1], f"Samples at step {step_of(found[-1]):,}, the newest", target=GRID)
+        final = image(found[-1], f"Samples at step {step_of(found[-1]):,}, the newest", target=GRID)
     some = f", {len(kept)} of {len(found)} grids shown" if len(kept) < len(found) else ""
     if len(found) == 1 and final:
         return final
@@ -205,14 +205,14 @@ def _reconstructions(run: Run) -> str:
     text = "Rows alternate: originals above, their reconstructions right below."
     text += "" if _held_out(run) else " The model was trained on them: none were held out."
     path = run.folder / "figures/reconstructions.png"
-    shown = picture(path, "Originals above their reconstructions", text, target=640)
+    shown = image(path, "Originals above their reconstructions", text, target=640)
     return shown or _undone(run, "reconstruct", "No reconstructions: the run has not been evaluated.")
 
 
 def _interpolation(run: Run) -> str:
     text = "Each row walks from the example on its left to the one on its right."
     path = run.folder / "figures/interpolation.png"
-    shown = picture(path, "Rows of pictures that change step by step", text, target=640)
+    shown = image(path, "Rows of images that change step by step", text, target=640)
     return shown or _undone(run, "interpolate", "No interpolation: the run has not been evaluated.")
 
 
@@ -225,19 +225,19 @@ def _held_out(run: Run) -> bool:
 def _translations(run: Run) -> str:
     of = "Pairs that it was not trained on." if _held_out(run) else "Pairs that it was trained on: none were held out."
     text = f"Rows in threes: what was given, what the model made of it, and the truth. {of}"
-    shown = picture(run.folder / "figures/translations.png", "Given, made, and the truth", text, target=GRID)
-    return shown or _undone(run, "translate", "No pictures of pictures: the run has not been evaluated.")
+    shown = image(run.folder / "figures/translations.png", "Given, made, and the truth", text, target=GRID)
+    return shown or _undone(run, "translate", "No images of images: the run has not been evaluated.")
 
 
 def _styles(run: Run) -> str:
-    text = "Content pictures, below them the styles beside them, and below those what the model makes of both."
-    shown = picture(run.folder / "figures/styles.png", "Contents, styles, and what was made of both", text, target=GRID)
-    return shown or _undone(run, "stylize", "No pictures in other styles: the run has not been evaluated.")
+    text = "Content images, below them the styles beside them, and below those what the model makes of both."
+    shown = image(run.folder / "figures/styles.png", "Contents, styles, and what was made of both", text, target=GRID)
+    return shown or _undone(run, "stylize", "No images in other styles: the run has not been evaluated.")
 
 
 def _nearest(run: Run) -> str:
-    text = "Rows alternate: drawn pictures above, right below the training pictures nearest to them in these features."
-    return picture(run.folder / "figures/nearest.png", "Drawn pictures and their nearest", text, target=640)
+    text = "Rows alternate: drawn images above, right below the training images nearest to them in these features."
+    return image(run.folder / "figures/nearest.png", "Drawn images and their nearest", text, target=640)
 
 
 def _latent(run: Run) -> str:
@@ -252,8 +252,8 @@ def _latent(run: Run) -> str:
     known = labels if len(labels) == len(points) else None
     chart = scatter(points, known, title="Where the examples lie", x_label=axes[0], y_label=axes[1])
     method = esc(upper(run.latent.get("method", "two dimensions of the latent space")))
-    colour = "Colour and shape are the label." if known else "The data have no labels."
-    return f'<figure class="map">{chart}<figcaption>{method}. {colour}</figcaption></figure>'
+    color = "Color and shape are the label." if known else "The data have no labels."
+    return f'<figure class="map">{chart}<figcaption>{method}. {color}</figcaption></figure>'
 
 
 def _scores(run: Run) -> str:
@@ -346,7 +346,7 @@ def _series(run: Run) -> Iterator[tuple[str, str, dict[str, list[Point]]]]:
     scores = list(dict.fromkeys(name for event in checks for name in as_dict(event.get("scores"))))
 
     def curves(*keys: str) -> dict[str, list[Point]]:
-        # A player without points stays in, so that it keeps its colour in every chart.
+        # A player without points stays in, so that it keeps its color in every chart.
         return {name: points(events, *keys) for name, events in by_turn.items()}
 
     used = {"loss"} if "loss" in scores else {"elbo"} if "elbo" in scores else set()
@@ -428,7 +428,7 @@ def _codes(run: Run) -> str:
             f"<td>{even:,.0f}</td><td>{100 * even / max(count, 1):.0f}\u00a0%</td></tr>"
         )
     head = "<tr><th>grid</th><th>codes</th><th>used</th><th>perplexity</th><th>of all</th></tr>"
-    text = f"Of held-out pictures at step {_step(found[-1])}. So many codes, used equally often, have that perplexity."
+    text = f"Of held-out images at step {_step(found[-1])}. So many codes, used equally often, have that perplexity."
     return f"<p>{text}</p><table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
 
 
@@ -536,12 +536,12 @@ def _reproduce(run: Run) -> str:
 Section = tuple[str, str, str, Callable[[Run], str]]
 SECTIONS: list[Section] = [
     ("samples", "Samples", "New examples drawn from the model.", _samples),
-    ("translations", "Pictures of pictures", "Pairs: what is given, made, and true.", _translations),
+    ("translations", "Images of images", "Pairs: what is given, made, and true.", _translations),
     ("styles", "Styles", "Contents in the style of other images.", _styles),
     ("progress", "Through training", "What the model made of the same examples, step by step.", _progress),
     ("reconstructions", "Originals and reconstructions", "What survives the way through the model.", _reconstructions),
     ("interpolation", "Interpolation", "The way between two examples, as the model sees it.", _interpolation),
-    ("nearest", "Nearest neighbours", "Is it new, or a copy?", _nearest),
+    ("nearest", "Nearest neighbors", "Is it new, or a copy?", _nearest),
     ("map", "Map of the latent space", "Examples that the model finds alike lie together.", _latent),
     ("scores", "Scores", "Measured on data that training never saw.", _scores),
     ("confusion", "Confusion", "Which classes are taken for which.", confusion),
@@ -578,7 +578,7 @@ def _shape(run: Run) -> str:
     x = as_dict(run.schema.get("x"))
     height, width, channels = (as_whole(x.get(key)) for key in ("height", "width", "channels"))
     if height and width:
-        return f"{height}×{width}" + {1: " grey", 3: " colour"}.get(channels or 0, "")
+        return f"{height}×{width}" + {1: " gray", 3: " color"}.get(channels or 0, "")
     columns = as_list(x.get("columns"))
     if longest := as_whole(x.get("length")):
         return f"at most {longest:,} bytes"

@@ -229,7 +229,7 @@ class Engine:
         return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()
 
     def place(self, batch: Batch, format: str) -> Batch:
-        """The batch on this process's device, pictures in the wanted layout."""
+        """The batch on this process's device, images in the wanted layout."""
         if self.device.type != "cpu":
             batch = batch.map(lambda tensor: tensor.to(self.device, non_blocking=True))
         if format == "channels_last" and batch.x.dim() == 4:
@@ -243,7 +243,7 @@ class Engine:
         if not self.execution.sharded:
             copied = nn.parallel.DistributedDataParallel(loss)
             copied.broadcast_buffers = (
-                False  # at every forward; as an argument it is deprecated, in favour of a newer one
+                False  # at every forward; as an argument it is deprecated, in favor of a newer one
             )
             return copied
         if players > 1:

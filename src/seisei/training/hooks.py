@@ -245,10 +245,10 @@ class Sampling:
         with torch.no_grad(), seeds.seeded(training.seed, "samples"):
             drawn = self.draw(objective)
         if drawn is not None:
-            picture, measured = drawn
+            image, measured = drawn
             name = f"samples/step-{training.step:08d}.png"
             try:
-                self.run.write(name, picture)
+                self.run.write(name, image)
             except ResourceError as error:
                 self.journal.write({"event": "trouble", "step": training.step, "what": str(error)})
                 return
@@ -312,7 +312,7 @@ class Saving:
 def validate(objective: Objective, batches: list[Batch], known: Examples) -> dict[str, Any]:
     """What the objective makes of held-out batches; for a model with a posterior, how its latent is used.
 
-    A dimension is active when the variance over pictures of its posterior mean exceeds 0.01 (*Importance Weighted
+    A dimension is active when the variance over images of its posterior mean exceeds 0.01 (*Importance Weighted
     Autoencoders (Burda, Grosse, Salakhutdinov, 2015)*).
     """
     found = objective.examine(batches, known)

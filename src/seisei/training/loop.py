@@ -109,7 +109,7 @@ class Training:
             load_weights(self.objective.get_submodule(path), weights, str(plan.given[path]))
         one = loader.data.batch(loader.order.some(1)).x
         few = LOOKED_AT_BYTES // (one.numel() * one.element_size())
-        self.objective.initialise(loader.data.batch(loader.order.some(max(1, min(LOOKED_AT, few)))))
+        self.objective.initialize(loader.data.batch(loader.order.some(max(1, min(LOOKED_AT, few)))))
         # Sharding takes contiguous parameters only.
         self.format = "contiguous" if engine.sharded else plan.format
         format = torch.channels_last if self.format == "channels_last" else torch.contiguous_format

@@ -55,7 +55,7 @@ class Plan:
         optim: how parameters move.
         average: decay of the weights' moving average.
         micro: parts a batch is worked through in, for memory.
-        format: memory layout of pictures; `channels_last` pays with convolutions at batches of 8 and more.
+        format: memory layout of images; `channels_last` pays with convolutions at batches of 8 and more.
         patience: the share of the steps after which training ends when nothing got better in them, where the objective
             says what better is; 1 for never.
         schedule_steps: updates over which the schedules run, where that is not all of them; further ones are made at

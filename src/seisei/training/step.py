@@ -19,6 +19,9 @@ from seisei.training.optim import build_optimizers
 from seisei.training.plan import Plan
 from seisei.training.tensors import all_finite
 
+# What a turn's noise was called before the turn was renamed: the same seed goes on to give the same training.
+STREAMS = {"discriminator": "critic"}
+
 
 class Moved(NamedTuple):
     """What one move reports: the loss and its terms, with the norm of the gradient, and whether the step was taken."""
@@ -53,7 +56,7 @@ class Move:
     def __init__(self, engine: Engine, objective: Objective, turn: Turn, plan: Plan, seed: int) -> None:
         self.engine, self.turn, self.plan, self.examples = engine, turn, plan, plan.batch
         # Two turns of one step must not meet the same noise.
-        self.seed = seeds.derive(seed, turn.name)
+        self.seed = seeds.derive(seed, STREAMS.get(turn.name, turn.name))
         self.players = [t.player for t in objective.turns()]
         self._alone()
         self.prepared = engine.parallel(_TurnLoss(objective, turn, engine), len(self.players))
@@ -170,7 +173,7 @@ class Sweeping:
         turn: whose `sweep` it is.
         loader: of all training examples.
         engine: where it runs.
-        format: the layout of pictures.
+        format: the layout of images.
     """
 
     def __init__(self, turn: Turn, loader: Loader, engine: Engine, format: str) -> None:

@@ -205,7 +205,7 @@ def _other(pipeline: Pipeline, data: Any) -> Dataset:
 
 
 def _can_be_drawn(data: Dataset, axes: tuple[str, str] | None) -> bool:
-    """Whether the data have a plane: pictures do, and rows with two numbers."""
+    """Whether the data have a plane: images do, and rows with two numbers."""
     if isinstance(data.schema.x, Image):
         return True
     return axes is not None or sum(c.kind == "number" for c in data.schema.x.columns) >= 2  # type: ignore[attr-defined]
@@ -275,7 +275,7 @@ class _Of:
         for share in HIDDEN:
             shape = few.x.shape
             u = torch.rand(self.part.x.shape, generator=seeds.generator(self.seed, "hidden"))[:count]
-            # A pixel is hidden in all of its colours.
+            # A pixel is hidden in all of its colors.
             u = u[:, :1].expand(shape) if len(shape) == 4 else u
             told = self.told if not share else self.pipeline.predict(few, seed=self.seed, keep=u >= share)
             right = share_of(told.right()[:count])
@@ -299,12 +299,12 @@ class _Of:
         if plane is None:
             return _Found()
         drawn = surfaces(self.pipeline, plane, BUDGET)
-        if not drawn.pictures:
+        if not drawn.images:
             return _Found(less=f"left out: {drawn.less}")
-        shown = {kind: f"{place}/{kind}.png" for kind in drawn.pictures}
-        kinds = [{"label": name, "picture": f"{place}/density-{i}.png"} for i, (name, _) in enumerate(drawn.densities)]
-        files = {shown[kind]: content for kind, content in drawn.pictures.items()}
-        files |= {kinds[i]["picture"]: content for i, (_, content) in enumerate(drawn.densities)}
+        shown = {kind: f"{place}/{kind}.png" for kind in drawn.images}
+        kinds = [{"label": name, "image": f"{place}/density-{i}.png"} for i, (name, _) in enumerate(drawn.densities)]
+        files = {shown[kind]: content for kind, content in drawn.images.items()}
+        files |= {kinds[i]["image"]: content for i, (_, content) in enumerate(drawn.densities)}
         facts = {"axes": plane.axes, "extent": plane.extent, **shown, "densities": kinds}
         return _Found({"surface": facts}, files, drawn.less)
 
@@ -329,7 +329,7 @@ class _Of:
         return _Found({"curve": found})
 
     def drawn(self, place: int) -> _Found:
-        """Samples: a column for each class of pictures, some rows of a table."""
+        """Samples: a column for each class of images, some rows of a table."""
         if "sample" not in self.pipeline.verbs:
             return _Found()
         label = self.pipeline.schema.y
@@ -340,7 +340,7 @@ class _Of:
         kinds = [label.names[i % columns] for i in range(4 * columns)]
         name = f"{place}/samples.png"
         content = png_bytes(grid(self.pipeline.sample(len(kinds), seed=self.seed, label=kinds), columns))
-        return _Found({"samples": {"picture": name}}, {name: content})
+        return _Found({"samples": {"image": name}}, {name: content})
 
 
 def stratified(rows: torch.Tensor, y: torch.Tensor, size: int, seed: int) -> torch.Tensor:

@@ -88,7 +88,7 @@ class DataOptions:
     ignore: list[str] | None = None
     categorical: list[str] | None = None
     missing: list[str] | None = None
-    unlabelled: str | None = None
+    unlabeled: str | None = None
     conditions: list[str] | None = None
     window: int | None = None
     pairs: Literal["found", "beside", "folders", "columns"] | None = None
@@ -106,12 +106,12 @@ class DataOptions:
 
     def kept(self) -> dict[str, Any]:
         """As plain data; what is a path leads there from any folder."""
-        path = self.unlabelled if self.unlabelled in (None, OWN) else _data_path(self.unlabelled)
+        path = self.unlabeled if self.unlabeled in (None, OWN) else _data_path(self.unlabeled)
         style = None if self.style is None else _data_path(self.style)
-        return {**asdict(self), "unlabelled": path, "style": style}
+        return {**asdict(self), "unlabeled": path, "style": style}
 
     def read(self, given: Any, seed: int, progress: Callable[[int, int], None] | None = None) -> Dataset:
-        """The data set, labels and all where every picture has one, or where a column of a table is named for it."""
+        """The data set, labels and all where every image has one, or where a column of a table is named for it."""
         limit = None if self.memory is None else self.memory * 1_000_000
         options = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("memory", "style")}
         found = read_dataset(given, labels=None, seed=seed, memory_limit=limit, progress=progress, **options)
@@ -159,7 +159,7 @@ class Request:
 
 
 # Options by which data are no pairs, or are said to be such and how.
-TOLD = ("pairs", "source", "style", "target", "ignore", "categorical", "missing", "unlabelled", "conditions", "window")
+TOLD = ("pairs", "source", "style", "target", "ignore", "categorical", "missing", "unlabeled", "conditions", "window")
 
 
 def look(data: Any, options: DataOptions, seed: int = 0, listeners: Sequence[Listener] = ()) -> dict[str, Any]:
@@ -174,7 +174,7 @@ def look(data: Any, options: DataOptions, seed: int = 0, listeners: Sequence[Lis
     found = options.read(data, seed, _scan_progress(listeners))
     advised = advice(found, options.said)
     if layout == "beside":
-        why = "if each picture is two of one size side by side, as their widths allow: see seisei check --pairs beside"
+        why = "if each image is two of one size side by side, as their widths allow: see seisei check --pairs beside"
         advised.append({"command": joined(["seisei", "train", "pix2pix", found.report["root"]]), "why": why})
     return {**found.report, "advice": advised}
 
@@ -298,7 +298,7 @@ def dry_run(request: Request, listeners: Sequence[Listener] = ()) -> dict[str, A
         }
 
 
-# How pictures are made alike: what a person leaves open is as it was for the codec.
+# How images are made alike: what a person leaves open is as it was for the codec.
 ALIKE = ("size", "channels", "fit", "column")
 
 
@@ -535,8 +535,8 @@ def _train(
     engine.first(run.lock)
     train = data.splits["train"]
     kinds = _kinds(data)
-    labelled = None if kinds is None or bool((kinds >= 0).all()) else train[kinds[train] >= 0]
-    order = Order(train, batch=plan.batch, seed=seed, rare=labelled, weights=_weights(data, plan.balance))
+    labeled = None if kinds is None or bool((kinds >= 0).all()) else train[kinds[train] >= 0]
+    order = Order(train, batch=plan.batch, seed=seed, rare=labeled, weights=_weights(data, plan.balance))
     every = Every.of(plan.steps)
     names = data.schema.y.names if isinstance(data.schema.y, Label) else ()
     several = engine.world > 1
@@ -709,7 +709,7 @@ def _write_head(
         # What a model that is fitted by sweeps learns is no parameter of a gradient, but is learned all the same.
         learned = training.objective.model.state_dict().values()
         recipe = {**recipe, "parameters": sum(v.numel() for v in learned if v.is_floating_point())}
-        recipe["verbs"] = offers(training.objective.model, pictures=isinstance(data.schema.x, Image))
+        recipe["verbs"] = offers(training.objective.model, images=isinstance(data.schema.x, Image))
         recipe["swept"] = all(move.turn.sweep is not None for move in training.moves)
     else:
         run.checkpoints.tidy()
@@ -792,7 +792,7 @@ def _fits(plan: Plan, data: Dataset) -> None:
     told = isinstance(model, Conditions) and bool(model.classes) and not isinstance(model, Decides)
     if without and (told or plan.balance):
         problem = f"{without:,} {data.schema.x.noun}s have no label, and this model must be told that of each"
-        remedy = "label them, leave out --unlabelled, or train generative, which learns from them too"
+        remedy = "label them, leave out --unlabeled, or train generative, which learns from them too"
         raise UserError("E-TRN-12", "data", problem, remedy, found=without, wanted=0)
 
 

@@ -1,6 +1,6 @@
-"""The two sides of pairs while they are read: each side's pictures, packed, or its label maps.
+"""The two sides of pairs while they are read: each side's images, packed, or its label maps.
 
-What makes something of a picture runs in threads, all else in one: `open` once the first pair was read, `put` for each
+What makes something of an image runs in threads, all else in one: `open` once the first pair was read, `put` for each
 in order, `check`, and `finish`, or `drop` where something went wrong.
 """
 
@@ -16,12 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seisei.data.images.pack import all_grey
+from seisei.data.images.pack import all_gray
 from seisei.data.store import Store
 from seisei.errors import UserError
 from seisei.modalities.image import DEEP, Image
 from seisei.modalities.image_io import DecodedImage
-from seisei.modalities.label_map import MOST_COLOURS, Codes, LabelMap, code_of, colour_codes, nearest
+from seisei.modalities.label_map import MOST_COLORS, Codes, LabelMap, code_of, color_codes, nearest
 from seisei.modalities.pixels import WHITE, Fit
 
 End = Image | LabelMap
@@ -37,13 +37,13 @@ class Frame(NamedTuple):
 
 
 @dataclass
-class Pictures:
-    """A side of pictures, all as deep as its first.
+class Images:
+    """A side of images, all as deep as its first.
 
     Arguments:
         title: A or B.
         frame: see `Frame`.
-        channels: wanted; None for what they have, where colour becomes grey if all of it is.
+        channels: wanted; None for what they have, where color becomes gray if all of it is.
         levels: how many values a pixel takes, where that is known.
     """
 
@@ -54,12 +54,12 @@ class Pictures:
     image: Image | None = None
     store: Store | None = None
     room: tuple[int, Path | None] = (0, None)
-    grey: bool = True
+    gray: bool = True
     kinds: Counter[str] = field(default_factory=Counter)
     first: dict[str, str] = field(default_factory=dict)
 
     def make(self, decoded: DecodedImage, name: str) -> tuple[Image, Tensor, str]:
-        """The picture packed, of which shape, and in words how deep."""
+        """The image packed, of which shape, and in words how deep."""
         height, width, fit = self.frame
         found = decoded.pixels.shape[2] if decoded.pixels.ndim == 3 else 1
         channels = self.channels or (3 if found == 1 else found)
@@ -74,7 +74,7 @@ class Pictures:
                 raise UserError("E-TRN-13", "--fit pad", problem, "pass --fit crop", found=name)
             image = replace(image, levels=0, span=(0.0, 1.0))
         kind += "" if channels in (1, 3) else f" in {channels} channels"
-        return image, image.pack_picture(decoded, name), kind
+        return image, image.pack_image(decoded, name), kind
 
     def size(self, made: tuple[Image, Tensor, str]) -> int:
         """The bytes that one of them takes."""
@@ -93,14 +93,14 @@ class Pictures:
             self.image = image
             self.store = Store(self.room[0], image.shape, self.room[1], str(packed.dtype).removeprefix("torch."))
         if image == self.image:
-            self.grey = self.grey and image.channels == 3 and all_grey(packed[None])
+            self.gray = self.gray and image.channels == 3 and all_gray(packed[None])
             self.store.put(self.store.filled, packed)
 
     def check(self) -> None:
         """Refuse what cannot be one side together.
 
         Raises:
-            UserError: pictures of several depths, or of several numbers of channels.
+            UserError: images of several depths, or of several numbers of channels.
         """
         if len(self.kinds) < 2:
             return
@@ -118,9 +118,9 @@ class Pictures:
 
     @property
     def end(self) -> Image:
-        """What the pictures are, once all were read."""
+        """What the images are, once all were read."""
         assert self.image is not None
-        return replace(self.image, channels=1) if self.channels is None and self.grey else self.image
+        return replace(self.image, channels=1) if self.channels is None and self.gray else self.image
 
     def drop(self) -> None:
         """Remove what was written."""
@@ -130,7 +130,7 @@ class Pictures:
 
 @dataclass
 class Maps:
-    """A side of label maps, whose colours are collected while they are read."""
+    """A side of label maps, whose colors are collected while they are read."""
 
     title: str
     frame: Frame
@@ -139,10 +139,10 @@ class Maps:
     places: dict[int, int] = field(default_factory=dict)
     seen: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(1 << 24, np.bool_))
 
-    def make(self, picture: DecodedImage, name: str) -> tuple[Codes, NDArray[np.intp]]:
-        """The map's colours, and the place among them of each pixel."""
+    def make(self, image: DecodedImage, name: str) -> tuple[Codes, NDArray[np.intp]]:
+        """The map's colors, and the place among them of each pixel."""
         height, width, fit = self.frame
-        codes = nearest(colour_codes(picture.pixels, name), height, width, fit or "stretch", code_of(WHITE))
+        codes = nearest(color_codes(image.pixels, name), height, width, fit or "stretch", code_of(WHITE))
         found, places = np.unique(codes, return_inverse=True)
         return found, places.reshape(codes.shape)
 
@@ -155,12 +155,12 @@ class Maps:
         self.store = Store(count, (1, self.frame.height, self.frame.width), folder)
 
     def put(self, made: tuple[Codes, NDArray[np.intp]], name: str) -> None:
-        """Enter the next; until all colours are known their numbers are in the order in which they come."""
+        """Enter the next; until all colors are known their numbers are in the order in which they come."""
         assert self.store is not None
         found, places = made
         self.kinds["label map"] += 1
         self.seen[found] = True
-        if max(len(self.places), len(found)) > MOST_COLOURS:  # the check refuses it, with their number
+        if max(len(self.places), len(found)) > MOST_COLORS:  # the check refuses it, with their number
             return
         numbers = np.array([self.places.setdefault(int(code), len(self.places)) for code in found], np.uint8)
         self.store.put(self.store.filled, torch.from_numpy(numbers[places][None]))
@@ -169,15 +169,15 @@ class Maps:
         """Refuse what are no label maps.
 
         Raises:
-            UserError: more colours than a label map has.
+            UserError: more colors than a label map has.
         """
         count = int(self.seen.sum())
-        if count > MOST_COLOURS:
-            problem = f"side {self.title} has {count:,} colours, wanted at most {MOST_COLOURS}"
-            raise UserError("E-TRN-13", "--label-map", problem, "leave it out", found=count, wanted=MOST_COLOURS)
+        if count > MOST_COLORS:
+            problem = f"side {self.title} has {count:,} colors, wanted at most {MOST_COLORS}"
+            raise UserError("E-TRN-13", "--label-map", problem, "leave it out", found=count, wanted=MOST_COLORS)
 
     def finish(self, folder: Path | None, facts: dict[str, Any]) -> Tensor:
-        """All of them, classes numbered by their colours; see `Store.finish`."""
+        """All of them, classes numbered by their colors; see `Store.finish`."""
         assert self.store is not None
         order = np.flatnonzero(self.seen)
         final = np.zeros(len(self.places), np.uint8)
@@ -191,8 +191,8 @@ class Maps:
     def end(self) -> LabelMap:
         """What the maps are, once all were read."""
         height, width, fit = self.frame
-        colours = tuple((code >> 16, code >> 8 & 255, code & 255) for code in np.flatnonzero(self.seen).tolist())
-        return LabelMap(height, width, colours, fit)
+        colors = tuple((code >> 16, code >> 8 & 255, code & 255) for code in np.flatnonzero(self.seen).tolist())
+        return LabelMap(height, width, colors, fit)
 
     def drop(self) -> None:
         """Remove what was written."""
@@ -200,4 +200,4 @@ class Maps:
             self.store.drop()
 
 
-Room = Pictures | Maps
+Room = Images | Maps

@@ -1,4 +1,4 @@
-"""``metadata.csv`` and ``metadata.jsonl``: labels, captions and splits of pictures that are files."""
+"""``metadata.csv`` and ``metadata.jsonl``: labels, captions and splits of images that are files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LABELS = ("label", "class", "category")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Row:
-    """What a table says of one picture: its label, caption and split where columns have these, and all else."""
+    """What a table says of one image: its label, caption and split where columns have these, and all else."""
 
     label: str | None = None
     caption: str | None = None
@@ -35,13 +35,13 @@ class Row:
 
 
 def read_metadata(root: Path, table: str, names: set[str], faults: list[UserError]) -> dict[str, Row]:
-    """The rows of one table by the name of their picture, relative to the root.
+    """The rows of one table by the name of their image, relative to the root.
 
     Arguments:
         root: the data folder.
         table: the table's name below it; the file names in it are relative to where it lies.
-        names: the pictures that there are.
-        faults: rows that name no picture, or one twice, are entered here.
+        names: the images that there are.
+        faults: rows that name no image, or one twice, are entered here.
 
     Raises:
         UserError: the table cannot be read at all.
@@ -53,12 +53,12 @@ def read_metadata(root: Path, table: str, names: set[str], faults: list[UserErro
         if not isinstance(file_name, str) or not file_name:
             remedy = did_you_mean("file_name", [str(k) for k in fields])
             raise UserError(
-                "E-CHK-21", f"{table}:{line}", "has no file_name", f"name the picture's column file_name; {remedy}"
+                "E-CHK-21", f"{table}:{line}", "has no file_name", f"name the image's column file_name; {remedy}"
             )
         name = find(file_name)
         if name is None:
             problem = f"names {file_name}, which is not there"
-            faults.append(UserError("E-CHK-21", f"{table}:{line}", problem, "add the picture or remove the row"))
+            faults.append(UserError("E-CHK-21", f"{table}:{line}", problem, "add the image or remove the row"))
         elif name in rows:
             faults.append(UserError("E-CHK-21", f"{table}:{line}", f"names {file_name} again", "keep one of the rows"))
         else:
@@ -77,8 +77,8 @@ def read_stylegan(root: Path, table: str, names: set[str], faults: list[UserErro
     Arguments:
         root: see `read_metadata`, as for the others.
         table: its name below the root.
-        names: the pictures that there are.
-        faults: entries that name no picture are entered here.
+        names: the images that there are.
+        faults: entries that name no image are entered here.
 
     Raises:
         UserError: the file cannot be read.
@@ -95,11 +95,11 @@ def read_stylegan(root: Path, table: str, names: set[str], faults: list[UserErro
     for place, entry in enumerate(entries if isinstance(entries, list) else [entries]):
         where = f"{table}: label {place}"
         if not (isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], str)):
-            raise UserError("E-CHK-21", where, "is no name with a label", 'write ["0/img.png", 3] for each picture')
+            raise UserError("E-CHK-21", where, "is no name with a label", 'write ["0/img.png", 3] for each image')
         name, label = find(entry[0]), entry[1]
         if name is None:
             problem = f"names {entry[0]}, which is not there"
-            faults.append(UserError("E-CHK-21", where, problem, "add the picture or remove the entry"))
+            faults.append(UserError("E-CHK-21", where, problem, "add the image or remove the entry"))
         elif isinstance(label, list):
             rows[name] = Row(facts=tuple((f"y{i}", word_of(v, where)) for i, v in enumerate(label)))
         else:
@@ -108,7 +108,7 @@ def read_stylegan(root: Path, table: str, names: set[str], faults: list[UserErro
 
 
 def _finder(table: str, names: set[str]) -> Callable[[str], str | None]:
-    """What finds the picture that a table names, relative to where it lies.
+    """What finds the image that a table names, relative to where it lies.
 
     Accents may be written in two ways, folders be apart by backslashes, and the name begin with ``./``.
     """
@@ -179,7 +179,7 @@ def _csv_rows(path: Path, table: str, needed: str | None) -> Iterator[tuple[int,
     try:
         header = [name.strip() for name in next(reader, [])]
         if needed is not None and needed not in header:
-            remedy = f"name the column that holds the pictures' names {needed}"
+            remedy = f"name the column that holds the images' names {needed}"
             raise UserError("E-CHK-21", table, f"its columns are {', '.join(header) or 'none'}", remedy, found=header)
         for fields in reader:
             if not fields:

@@ -1,4 +1,4 @@
-"""Pictures one at a time, as deep and as large as they are: what is translated, however large it is."""
+"""Images one at a time, as deep and as large as they are: what is translated, however large it is."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from seisei.data.detect import kind_of, only_array, open_as
 from seisei.data.images.scan import first_of
 from seisei.data.sources.arrays import as_nhwc, as_numpy, half_of_memory, read_npy, read_npz
 from seisei.errors import UserError
-from seisei.modalities.image_io import MAX_PIXELS, DecodedImage, read_picture
-from seisei.modalities.pixels import WHITE, Colour
+from seisei.modalities.image_io import MAX_PIXELS, DecodedImage, read_image
+from seisei.modalities.pixels import WHITE, Color
 
 
 @dataclass(frozen=True)
 class Originals:
-    """Pictures that are known by their names and read when they are asked for.
+    """Images that are known by their names and read when they are asked for.
 
     Arguments:
-        names: of the pictures, in their order; paths below the folder that was given, or as a single one was typed.
-        open: the content of a picture by its number, and its name.
+        names: of the images, in their order; paths below the folder that was given, or as a single one was typed.
+        open: the content of an image by its number, and its name.
     """
 
     names: list[str]
@@ -45,61 +45,61 @@ def originals(
     *,
     max_pixels: int = MAX_PIXELS,
     frames: Literal["first"] | None = None,
-    background: Colour = WHITE,
+    background: Color = WHITE,
     source: str | None = None,
     column: str | None = None,
     follow_outside: bool = False,
 ) -> Originals:
-    """The pictures of a source in its order, each with its name, read when it is asked for.
+    """The images of a source in its order, each with its name, read when it is asked for.
 
     Arguments:
-        given: a picture's path, a folder, anything else that `seisei.data.detect.open_source` reads, or arrays as
+        given: an image's path, a folder, anything else that `seisei.data.detect.open_source` reads, or arrays as
         deep as
-            they are: one picture (H, W) or (H, W, 3), or many as (N, …), or a list of pictures.
-        max_pixels: see `read_picture`.
-        frames: see `read_picture`.
-        background: see `read_picture`.
+            they are: one image (H, W) or (H, W, 3), or many as (N, …), or a list of images.
+        max_pixels: see `read_image`.
+        frames: see `read_image`.
+        background: see `read_image`.
         source: see `open_source`.
         column: see `open_source`.
         follow_outside: see `open_source`.
 
     Raises:
-        UserError: nothing to read; or, when it is its turn, a picture that cannot be read.
+        UserError: nothing to read; or, when it is its turn, an image that cannot be read.
 
     Example:
-        >>> [(name, picture.pixels.shape) for name, picture in originals(np.zeros((2, 8, 9), np.uint16))]
-        [('picture:0', (8, 9)), ('picture:1', (8, 9))]
+        >>> [(name, image.pixels.shape) for name, image in originals(np.zeros((2, 8, 9), np.uint16))]
+        [('image:0', (8, 9)), ('image:1', (8, 9))]
     """
     names, read = _listed(given, source, column, follow_outside)
 
     def opened(index: int, name: str) -> DecodedImage:
         content = read(index)
-        return read_picture(content, where=name, max_pixels=max_pixels, frames=frames, background=background, deep=True)
+        return read_image(content, where=name, max_pixels=max_pixels, frames=frames, background=background, deep=True)
 
     return Originals(names, opened)
 
 
 def _listed(given: Any, source: str | None, column: str | None, follow_outside: bool) -> tuple[list[str], Any]:
-    """The name of each picture, and what reads one."""
+    """The name of each image, and what reads one."""
     if not isinstance(given, (str, os.PathLike)):
-        pictures = _pictures(given)
-        return [f"picture:{i}" for i in range(len(pictures))], pictures.__getitem__
+        images = _images(given)
+        return [f"image:{i}" for i in range(len(images))], images.__getitem__
     form = kind_of(given, source)
     if form == "arrays":
-        pictures = _in_file(only_array(Path(given)), os.fspath(given))
-        return [f"picture:{i}" for i in range(len(pictures))], pictures.__getitem__
+        images = _in_file(only_array(Path(given)), os.fspath(given))
+        return [f"image:{i}" for i in range(len(images))], images.__getitem__
     opened = open_as(form, given, column=column, follow_outside=follow_outside)
     if opened.faults:
         raise first_of(sorted(opened.faults, key=lambda fault: fault.where))
     return [record.name for record in opened.records], opened.read
 
 
-def _pictures(given: Any) -> Any:
-    """One picture, or many, in memory."""
+def _images(given: Any) -> Any:
+    """One image, or many, in memory."""
     if isinstance(given, (list, tuple)):
         if not given:
-            raise UserError("E-CHK-03", "input", "0 pictures", "give at least one", found=0)
-        return [as_numpy(each, f"picture:{i}") for i, each in enumerate(given)]
+            raise UserError("E-CHK-03", "input", "0 images", "give at least one", found=0)
+        return [as_numpy(each, f"image:{i}") for i, each in enumerate(given)]
     array = as_numpy(given, "input")
     if array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3)):
         return array[None]
@@ -117,10 +117,10 @@ def _in_file(path: Path, where: str) -> Any:
 
 
 def _many(array: Any, where: str) -> Any:
-    pictures = as_nhwc(array, where)[0]
-    if not len(pictures):
-        raise UserError("E-CHK-03", where, "0 pictures", "give at least one", found=0)
-    whole = pictures.dtype.kind in "iu" and pictures.dtype not in (np.uint8, np.uint16)
-    if whole and 0 <= int(pictures.min()) and int(pictures.max()) <= 255:
-        return pictures.astype(np.uint8)
-    return pictures
+    images = as_nhwc(array, where)[0]
+    if not len(images):
+        raise UserError("E-CHK-03", where, "0 images", "give at least one", found=0)
+    whole = images.dtype.kind in "iu" and images.dtype not in (np.uint8, np.uint16)
+    if whole and 0 <= int(images.min()) and int(images.max()) <= 255:
+        return images.astype(np.uint8)
+    return images

@@ -1,4 +1,4 @@
-"""Bringing every picture of a source to one shape, in one pass of decoding."""
+"""Bringing every image of a source to one shape, in one pass of decoding."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from seisei.errors import UserError
 from seisei.modalities.image import Image
 from seisei.modalities.pixels import Fit, with_channels
 
-# Pictures of one size are taken as they are up to the first; others are brought to at most the second, unless the user
+# Images of one size are taken as they are up to the first; others are brought to at most the second, unless the user
 # says otherwise.
 LARGEST_KEPT, LARGEST_CHOSEN = 256, 64
 _CACHE_FORMAT = 2
@@ -44,7 +44,7 @@ class Wishes:
 
 @dataclass(frozen=True)
 class Packed:
-    """All pictures in one shape.
+    """All images in one shape.
 
     Arguments:
         x: uint8 (N, C, H, W).
@@ -67,7 +67,7 @@ def pack(source: Source, wishes: Wishes, limit: int, cache: Path | None, progres
     Arguments:
         source: what to read.
         wishes: how.
-        limit: the bytes above which the pictures are kept in a file.
+        limit: the bytes above which the images are kept in a file.
         cache: the folder for such files.
         progress: see `scan`.
     """
@@ -83,11 +83,11 @@ def pack(source: Source, wishes: Wishes, limit: int, cache: Path | None, progres
     image, rule = choose(source, wishes)
     in_file = folder if len(source.records) * image.values > limit else None
     room = store.Store(len(source.records), image.shape, in_file.parent if in_file else None)
-    grey = wishes.channels is None and image.channels == 3
+    gray = wishes.channels is None and image.channels == 3
 
     def keep(place: int, one: Tensor) -> None:
-        nonlocal grey
-        grey = grey and all_grey(one[None])
+        nonlocal gray
+        gray = gray and all_gray(one[None])
         room.put(place, one)
 
     try:
@@ -97,37 +97,37 @@ def pack(source: Source, wishes: Wishes, limit: int, cache: Path | None, progres
             **wishes.scanning(),
             background=image.background,
             at_least=at_least,
-            make=image.pack_picture,
+            make=image.pack_image,
             sink=keep,
             progress=progress,
         )
-        image = replace(image, channels=1) if grey else image
+        image = replace(image, channels=1) if gray else image
         facts = {**found.to_json(), "size_rule": rule}
         x = room.finish(in_file, {"image": asdict(image), "kept": found.kept, "facts": facts})
     except BaseException:
         room.drop()
         raise
-    # Where every picture is grey the first channel is all; a view of it where it is mapped, as a copy would not fit.
+    # Where every image is gray the first channel is all; a view of it where it is mapped, as a copy would not fit.
     x = x[:, : image.channels]
     return Packed(x if in_file else x.contiguous(), image, found.kept, facts, in_file is None)
 
 
 def choose(source: Source, wishes: Wishes) -> tuple[Image, str]:
-    """The shape that pictures shall have, and why; colour is assumed until every picture was seen to be grey."""
+    """The shape that images shall have, and why; color is assumed until every image was seen to be gray."""
     sizes = survey(source) or Counter({(8, 8): 1})  # where nothing can be read, the scan says why
     height, width, fit, rule = fitted(sizes, wishes, LARGEST_KEPT, LARGEST_CHOSEN)
     if isinstance(source, ArraySource):
         return Image(height, width, wishes.channels or source.array.shape[3], source.levels, fit=fit), rule
-    # Of another size they would have greys.
+    # Of another size they would have grays.
     levels = 2 if fit is None and bilevel(source) else 256
     return Image(height, width, wishes.channels or 3, levels, fit=fit), rule
 
 
 def fitted(sizes: Counter[tuple[int, int]], wishes: Wishes, kept: int, chosen: int) -> tuple[int, int, Fit | None, str]:
-    """Height and width that pictures of these sizes shall have, how they are made to fit, and why so.
+    """Height and width that images of these sizes shall have, how they are made to fit, and why so.
 
     Arguments:
-        sizes: how many pictures have each (height, width).
+        sizes: how many images have each (height, width).
         wishes: what was asked for.
         kept: a size that all have is taken as it is up to this.
         chosen: otherwise the largest power of two that is taken.
@@ -137,7 +137,7 @@ def fitted(sizes: Counter[tuple[int, int]], wishes: Wishes, kept: int, chosen: i
     if asked is not None:
         (height, width), rule = asked, "as asked"
     elif only is not None and max(only) <= kept:
-        (height, width), rule = only, "the size of every picture"
+        (height, width), rule = only, "the size of every image"
     else:
         shorter = sorted(min(size) for size in sizes.elements())
         median = shorter[len(shorter) // 2]
@@ -169,27 +169,27 @@ def _pack_array(source: ArraySource, wishes: Wishes) -> Packed:
     array, levels = source.array, source.levels
     _, height, width, channels = array.shape
     if wishes.channels not in (None, channels):
-        levels = 256 if channels == 3 else levels  # a weighted mean of colours takes other values
+        levels = 256 if channels == 3 else levels  # a weighted mean of colors takes other values
         channels = wishes.channels
         spread = (source.read(i) if levels != source.levels else array[i] for i in range(len(array)))
         array = np.stack([with_channels(one, channels, source.root) for one in spread])
     mapped = isinstance(array, np.memmap) and array.flags.writeable
     array = array.transpose(0, 3, 1, 2)
     x = torch.from_numpy(array if mapped else np.require(array, requirements=["C", "W"]))
-    if wishes.channels is None and channels == 3 and all_grey(x):
+    if wishes.channels is None and channels == 3 and all_gray(x):
         x, channels = x[:, :1], 1
     image = Image(height, width, channels, levels)
-    facts = {**found.to_json(), "size_rule": "as asked" if wishes.size else "the size of every picture"}
+    facts = {**found.to_json(), "size_rule": "as asked" if wishes.size else "the size of every image"}
     return Packed(x if mapped else x.contiguous(), image, found.kept, facts, not mapped)
 
 
-def all_grey(x: Tensor) -> bool:
+def all_gray(x: Tensor) -> bool:
     """Whether three channels, (N, 3, H, W), are alike everywhere."""
     return bool((x[:, 0] == x[:, 1]).all()) and bool((x[:, 0] == x[:, 2]).all())
 
 
 def _cache_of(source: Source, wishes: Wishes, cache: Path | None) -> Path | None:
-    """The folder in which the packed pictures of this source, in this shape, are looked for."""
+    """The folder in which the packed images of this source, in this shape, are looked for."""
     if source.identity is None:
         return None
     key = identity_of(_CACHE_FORMAT, source.identity, sorted(asdict(wishes).items()))

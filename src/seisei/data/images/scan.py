@@ -15,8 +15,8 @@ import numpy as np
 
 from seisei.data.source import ArraySource, Source
 from seisei.errors import UserError
-from seisei.modalities.image_io import MAX_PIXELS, DecodedImage, is_bilevel, measure, read_picture
-from seisei.modalities.pixels import WHITE, Colour
+from seisei.modalities.image_io import MAX_PIXELS, DecodedImage, is_bilevel, measure, read_image
+from seisei.modalities.pixels import WHITE, Color
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
@@ -30,9 +30,9 @@ class Scan:
     """What was found.
 
     Arguments:
-        total: how many pictures there are, faulty ones included.
+        total: how many images there are, faulty ones included.
         kept: the places in the source of those that were read.
-        sizes: how many pictures have each (height, width).
+        sizes: how many images have each (height, width).
         modes: how many have each of Pillow's modes.
         conversions: what was done to how many.
         notes: what was wrong without effect in how many.
@@ -69,25 +69,25 @@ def scan(
     min_size: int = MIN_SIZE,
     frames: Literal["first"] | None = None,
     strict_mode: bool = False,
-    background: Colour = WHITE,
+    background: Color = WHITE,
     at_least: tuple[int, int] | None = None,
     make: Callable[[DecodedImage, str], Any] | None = None,
     sink: Sink | None = None,
     progress: Progress | None = None,
 ) -> Scan:
-    """Decode every picture of a source, once.
+    """Decode every image of a source, once.
 
     Arguments:
         source: see `seisei.data.detect.open_source`.
-        skip_bad: how many faulty pictures are left out: a number, or a share such as ``1%``; by default 0.1 % and at
+        skip_bad: how many faulty images are left out: a number, or a share such as ``1%``; by default 0.1 % and at
             most 10.
-        max_pixels: see `read_picture`.
-        min_size: see `read_picture`.
-        frames: see `read_picture`.
-        strict_mode: pictures that need a conversion are faulty.
-        background: see `read_picture`.
-        at_least: see `read_picture`.
-        make: what to make of a picture, given its name; it runs in the threads that decode.
+        max_pixels: see `read_image`.
+        min_size: see `read_image`.
+        frames: see `read_image`.
+        strict_mode: images that need a conversion are faulty.
+        background: see `read_image`.
+        at_least: see `read_image`.
+        make: what to make of an image, given its name; it runs in the threads that decode.
         sink: receives the place among those kept, and what was made.
         progress: is told how many are done, of how many.
 
@@ -104,7 +104,7 @@ def scan(
         def read(index: int) -> tuple[DecodedImage, Any] | UserError:
             name = source.records[index].name
             try:
-                picture = read_picture(
+                image = read_image(
                     source.read(index),
                     where=name,
                     max_pixels=max_pixels,
@@ -113,10 +113,10 @@ def scan(
                     frames=frames,
                     at_least=at_least,
                 )
-                if strict_mode and picture.conversions:
-                    problem = f"mode {picture.mode}: {picture.conversions[0]}"
+                if strict_mode and image.conversions:
+                    problem = f"mode {image.mode}: {image.conversions[0]}"
                     raise UserError("E-CHK-12", name, problem, "save it as 8-bit RGB, or leave out --strict-mode")
-                return picture, make(picture, name) if make else None
+                return image, make(image, name) if make else None
             except UserError as error:
                 return error
 
@@ -124,11 +124,11 @@ def scan(
             if isinstance(result, UserError):
                 found.faults.append(result)
                 continue
-            picture, made = result
-            found.sizes[picture.size] += 1
-            found.modes[picture.mode] += 1
-            found.conversions.update(picture.conversions)
-            found.notes.update(picture.notes)
+            image, made = result
+            found.sizes[image.size] += 1
+            found.modes[image.mode] += 1
+            found.conversions.update(image.conversions)
+            found.notes.update(image.notes)
             if sink is not None:
                 sink(len(found.kept), made)
             found.kept.append(index)
@@ -136,12 +136,12 @@ def scan(
     if len(found.faults) > allowed:
         raise first_of(found.faults, left=len(found.kept))
     if not found.kept:
-        raise UserError("E-CHK-03", source.root, "0 pictures could be read", "put at least one picture in it", found=0)
+        raise UserError("E-CHK-03", source.root, "0 images could be read", "put at least one image in it", found=0)
     return found
 
 
 def tolerated(skip_bad: str | int | None, total: int) -> int:
-    """How many faulty pictures are left out.
+    """How many faulty images are left out.
 
     Example:
         >>> tolerated(None, 3000), tolerated(None, 10**6), tolerated("1%", 250), tolerated(7, 10)
@@ -156,7 +156,7 @@ def tolerated(skip_bad: str | int | None, total: int) -> int:
             raise ValueError
     except ValueError:
         remedy = "write a number such as 5 or a share such as 1%"
-        raise UserError("E-TRN-06", "--skip-bad", f"{text!r} is no number of pictures", remedy, found=text) from None
+        raise UserError("E-TRN-06", "--skip-bad", f"{text!r} is no number of images", remedy, found=text) from None
     # Rounded first: 0.57 % of 10,000 is 56.999… in binary.
     return math.floor(round(total * value / 100, 9)) if text.endswith("%") else int(value)
 
@@ -179,7 +179,7 @@ def first_of(faults: list[UserError], left: int = 0) -> UserError:
 
 
 def survey(source: Source, progress: Progress | None = None) -> Counter[tuple[int, int]]:
-    """The (height, width) of every picture whose header can be read; nothing is decoded."""
+    """The (height, width) of every image whose header can be read; nothing is decoded."""
     if isinstance(source, ArraySource):
         return Counter({(int(source.array.shape[1]), int(source.array.shape[2])): len(source.array)})
 

@@ -1,6 +1,6 @@
-"""Content pictures, and beside each a style picture: x and y of what learns to paint the one in the style of the other.
+"""Content images, and beside each a style image: x and y of what learns to paint the one in the style of the other.
 
-A style picture is held once, however many contents it is beside: y of an example is its number. Which one it is depends
+A style image is held once, however many contents it is beside: y of an example is its number. Which one it is depends
 on the seed and the example alone, each style coming as often as the others; held-out contents meet styles that training
 has not seen, where there are enough of them.
 """
@@ -23,16 +23,16 @@ from seisei.modalities.image import Image
 from seisei.modalities.image_io import MAX_PIXELS
 from seisei.schema import Schema
 
-# With fewer styles than this none is kept for held-out pictures.
+# With fewer styles than this none is kept for held-out images.
 FEWEST = 10
 
 
 @dataclass(frozen=True)
 class Styled(Dataset):
-    """A data set whose y are numbers of style pictures.
+    """A data set whose y are numbers of style images.
 
     Arguments:
-        styles: the pictures, packed, (S, C, H, W).
+        styles: the images, packed, (S, C, H, W).
     """
 
     styles: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.uint8))
@@ -53,18 +53,18 @@ def with_styles(
     seed: int = 0,
     max_pixels: int = MAX_PIXELS,
 ) -> Styled:
-    """The data set with a style picture beside each picture; labels that it had are left aside.
+    """The data set with a style image beside each image; labels that it had are left aside.
 
     Arguments:
         data: the contents.
-        given: the styles: a picture, a folder, or anything else that `seisei.data.detect.open_source` reads.
+        given: the styles: an image, a folder, or anything else that `seisei.data.detect.open_source` reads.
         validation: the share of the styles that validation contents meet.
         test: likewise.
         seed: of the division, and of what goes with what.
-        max_pixels: a larger picture is refused.
+        max_pixels: a larger image is refused.
 
     Raises:
-        UserError: the contents are no pictures, or a style cannot be read; none is left out.
+        UserError: the contents are no images, or a style cannot be read; none is left out.
 
     Example:
         >>> from seisei.data.read import read_dataset
@@ -75,9 +75,9 @@ def with_styles(
     """
     image = data.schema.x
     if not isinstance(image, Image):
-        problem = f"is for pictures, and these data are {data.schema.x.noun}s"
+        problem = f"is for images, and these data are {data.schema.x.noun}s"
         raise UserError("E-TRN-13", "--style", problem, "leave it out")
-    # A style picture is fitted to the size, as it may be larger than the contents.
+    # A style image is fitted to the size, as it may be larger than the contents.
     end = replace(image, fit=image.fit or "crop")
     found = read_inputs(Schema(end), given, convert=True, max_pixels=max_pixels)
     contents = [digest(row.numpy().tobytes()) for row in found.x]
@@ -94,7 +94,7 @@ def with_styles(
     schema = Schema(image, end)
     mark = fingerprint(schema, [data.fingerprint, *found.names], y, [], parts, contents)
     counts = {part: len(indices) for part, indices in parts.items()}
-    note = f"{len(found):,} style pictures, from {given}: {counts['train']:,} for training"
+    note = f"{len(found):,} style images, from {given}: {counts['train']:,} for training"
     report = {
         **data.report,
         "styles": {"root": str(given), "kept": len(found), "splits": counts},

@@ -19,21 +19,21 @@ from seisei.errors import UserError, half_character
 from seisei.paths import check_regular
 
 MOST_CHANNELS = 64
-_PICTURES = {"", "x", "image", "images", "data", "picture", "pictures", "arr_0"}
+_IMAGES = {"", "x", "image", "images", "data", "picture", "pictures", "arr_0"}
 _LABELS = {"y", "label", "labels", "target", "targets", "class", "arr_1"}
 
 
 def arrays_source(given: Any, typed: str | None = None, *, max_bytes: int | None = None) -> ArraySource:
-    """Pictures in arrays.
+    """Images in arrays.
 
     Arguments:
-        given: a path, an array of pictures, a pair (pictures, labels), or a mapping with keys such as ``train``, ``x``,
+        given: a path, an array of images, a pair (images, labels), or a mapping with keys such as ``train``, ``x``,
             ``y_test``. Labels are whole numbers or words; vectors of numbers are conditions named y0, y1, …
         typed: what the user called it.
         max_bytes: refuse files that declare more; half of the memory by default.
 
     Raises:
-        UserError: objects or lies in a file, or an array that cannot be pictures.
+        UserError: objects or lies in a file, or an array that cannot be images.
     """
     where = typed or (Path(given).name if isinstance(given, (str, os.PathLike)) else "array")
     identity, kind = None, "arrays"
@@ -48,13 +48,13 @@ def arrays_source(given: Any, typed: str | None = None, *, max_bytes: int | None
         )
     parts = _parts(given, where)
     arrays, records, notes, levels = [], list[Record](), list[str](), []
-    for split, (pictures, labels) in parts.items():
-        array, level, rule = as_pictures(pictures, where)
-        name = f"{split or 'picture'}"
+    for split, (images, labels) in parts.items():
+        array, level, rule = as_images(images, where)
+        name = f"{split or 'image'}"
         if labels is not None and len(labels) != len(array):
-            problem = f"{name}: {len(array)} pictures but {len(labels)} labels"
+            problem = f"{name}: {len(array)} images but {len(labels)} labels"
             raise UserError(
-                "E-CHK-18", where, problem, "give one label for each picture", found=len(labels), wanted=len(array)
+                "E-CHK-18", where, problem, "give one label for each image", found=len(labels), wanted=len(array)
             )
         for i in range(len(array)):
             told = None if labels is None else labels[i]
@@ -65,22 +65,20 @@ def arrays_source(given: Any, typed: str | None = None, *, max_bytes: int | None
         notes.append(f"{name}: {rule}")
     if len({a.shape[1:] for a in arrays}) != 1:
         shapes = ", ".join(str(a.shape[1:]) for a in arrays)
-        raise UserError(
-            "E-CHK-19", where, f"the parts have pictures of different shapes: {shapes}", "make them one size"
-        )
+        raise UserError("E-CHK-19", where, f"the parts have images of different shapes: {shapes}", "make them one size")
     for i, level in enumerate(levels):
-        if level != max(levels):  # a part of only black and white beside one of greys
+        if level != max(levels):  # a part of only black and white beside one of grays
             arrays[i] = arrays[i] * np.uint8(max(levels) - 1)
     array = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
     return ArraySource(kind, where, array, max(levels), records, classes_of(r.label for r in records), identity, notes)
 
 
-def as_pictures(values: NDArray[Any], where: str) -> tuple[NDArray[np.uint8], int, str]:
-    """Any array of pictures as uint8 (N, H, W, C), how many levels it has, and the rule by which it was read.
+def as_images(values: NDArray[Any], where: str) -> tuple[NDArray[np.uint8], int, str]:
+    """Any array of images as uint8 (N, H, W, C), how many levels it has, and the rule by which it was read.
 
     The rule: (N, H, W); (N, H, W, C) where the last length is 1, 3 or 4, else (N, C, H, W) where the second is, else
     the same where that length is at most 64 and the least of three; (N, P) where P is a square, or three times a square
-    with colours first. Values: bool; uint8; uint16, scaled; other whole numbers from 0 to 255; floating point from 0 to
+    with colors first. Values: bool; uint8; uint16, scaled; other whole numbers from 0 to 255; floating point from 0 to
     1. Only 0 and 1 means two levels.
 
     Raises:
@@ -88,7 +86,7 @@ def as_pictures(values: NDArray[Any], where: str) -> tuple[NDArray[np.uint8], in
     """
     array, rule = as_nhwc(values, where)
     if array.size == 0:
-        raise UserError("E-CHK-03", where, "0 pictures", "put at least one picture in it", found=0)
+        raise UserError("E-CHK-03", where, "0 images", "put at least one image in it", found=0)
     if array.dtype == bool:
         return _eight_bits(array), 2, rule + ", bool"
     if array.dtype.kind not in "uif":
@@ -100,9 +98,9 @@ def as_pictures(values: NDArray[Any], where: str) -> tuple[NDArray[np.uint8], in
     if not (low >= 0 and high <= limit):
         bad = ~((array >= 0) & (array <= limit))
         first = int(np.flatnonzero(bad.reshape(len(array), -1).any(axis=1))[0])
-        problem = f"values {low:g} to {high:g}, wanted 0 to {limit} (first in picture {first})"
+        problem = f"values {low:g} to {high:g}, wanted 0 to {limit} (first in image {first})"
         raise UserError(
-            "E-CHK-22", where, problem, "scale the values, or remove that picture", found=[str(low), str(high)]
+            "E-CHK-22", where, problem, "scale the values, or remove that image", found=[str(low), str(high)]
         )
     if high <= 1 and (array.dtype.kind != "f" or bool(((array == 0) | (array == 1)).all())):
         return _eight_bits(array), 2, rule + ", only 0 and 1"
@@ -120,10 +118,10 @@ def _eight_bits(array: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def as_nhwc(values: NDArray[Any], where: str) -> tuple[NDArray[Any], str]:
-    """Pictures as (N, H, W, C), their values as they are, and the rule by which the shape was read; see `as_pictures`.
+    """Images as (N, H, W, C), their values as they are, and the rule by which the shape was read; see `as_images`.
 
     Raises:
-        UserError: a shape that cannot be pictures.
+        UserError: a shape that cannot be images.
     """
     shape = values.shape
     if values.ndim == 3:
@@ -141,14 +139,14 @@ def as_nhwc(values: NDArray[Any], where: str) -> tuple[NDArray[Any], str]:
         if side * side == shape[1] and side > 0:
             return values.reshape(-1, side, side, 1), f"rows of {shape[1]} read as {side}x{side}"
         if side_of_three > 0 and side_of_three * side_of_three * 3 == shape[1]:
-            colours = values.reshape(-1, 3, side_of_three, side_of_three).transpose(0, 2, 3, 1)
-            return colours, f"rows of {shape[1]} read as {side_of_three}x{side_of_three} with colours first"
+            colors = values.reshape(-1, 3, side_of_three, side_of_three).transpose(0, 2, 3, 1)
+            return colors, f"rows of {shape[1]} read as {side_of_three}x{side_of_three} with colors first"
     problem = f"has shape {shape}, which is not (N, H, W), (N, H, W, C), (N, C, H, W) or rows of a square"
     raise UserError("E-CHK-19", where, problem, "reshape it", found=list(shape))
 
 
 def _parts(given: Any, where: str) -> dict[str | None, tuple[NDArray[Any], list[Any] | None]]:
-    """The pictures and labels of each split, from whatever keys there are."""
+    """The images and labels of each split, from whatever keys there are."""
     if isinstance(given, (tuple, list)) and len(given) == 2 and all(hasattr(g, "shape") for g in given):
         given = {"x": given[0], "y": given[1]}
     if not isinstance(given, dict):
@@ -160,7 +158,7 @@ def _parts(given: Any, where: str) -> dict[str | None, tuple[NDArray[Any], list[
         )
         split = next((SPLITS[w] for w in words if w in SPLITS), None)
         rest = "_".join(w for w in words if w not in SPLITS)
-        role = "x" if rest in _PICTURES or len(given) == 1 else "y" if rest in _LABELS else None
+        role = "x" if rest in _IMAGES or len(given) == 1 else "y" if rest in _LABELS else None
         if role is not None:
             found.setdefault(split, {})[role] = as_numpy(value, where)
     if None in found and len(found) > 1:
@@ -175,7 +173,7 @@ def _parts(given: Any, where: str) -> dict[str | None, tuple[NDArray[Any], list[
             "E-CHK-04",
             where,
             f"its keys are {keys}",
-            "name the pictures x or images, and the labels y",
+            "name the images x or images, and the labels y",
             found=list(given),
         )
     return parts
@@ -233,7 +231,7 @@ def read_npy(path: Path, where: str) -> NDArray[Any]:
         # "c": writable for torch's sake, and never written back.
         loaded: NDArray[Any] = np.load(path, mmap_mode="c", allow_pickle=False)
     except ValueError:  # a file without values cannot be mapped
-        raise UserError("E-CHK-03", where, "0 pictures", "put at least one picture in it", found=0) from None
+        raise UserError("E-CHK-03", where, "0 images", "put at least one image in it", found=0) from None
     return loaded
 
 

@@ -8,7 +8,7 @@ from seisei.data.source import ArraySource, Record
 
 
 def digits_source() -> ArraySource:
-    """The digits: 17 levels of grey, ten classes, nothing to download.
+    """The digits: 17 levels of gray, ten classes, nothing to download.
 
     Reference: *Optical Recognition of Handwritten Digits* (Alpaydin and Kaynak, 1998), UCI Machine Learning Repository.
     """

@@ -1,4 +1,4 @@
-"""A folder of pictures: flat, with sub-folders as classes, with train/ valid/ test/ above those, or with metadata."""
+"""A folder of images: flat, with sub-folders as classes, with train/ valid/ test/ above those, or with metadata."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from seisei.paths import CLUTTER_FOLDERS, check_no_run, is_clutter, is_run, pass
 READ = set(".png .jpg .jpeg .jpe .jfif .gif .bmp .dib .tif .tiff .webp .ppm .pgm .pbm .pnm .avif .jp2 .j2k".split())
 VECTOR = set(".eps .ps .svg .svgz .pdf .ai".split())
 UNREAD = set(".heic .heif .psd .xcf .dng .cr2 .nef .arw .raw .jxl .exr .hdr .tga .ico .pcx".split())
-PICTURE = "picture"
+IMAGE = "image"
 
 
 @dataclass(slots=True)
@@ -44,13 +44,13 @@ class Walk:
 
     @property
     def names(self) -> list[str]:
-        """Of the pictures, in natural order."""
+        """Of the images, in natural order."""
         return sorted((name for name, _, _ in self.files), key=natural)
 
 
 @dataclass
 class FolderSource:
-    """Pictures that are files; see `Source`."""
+    """Images that are files; see `Source`."""
 
     root: str
     path: Path
@@ -60,18 +60,18 @@ class FolderSource:
     faults: list[UserError]
     ignored: Counter[str]
     notes: list[str]
-    kind: str = "folder of pictures"
+    kind: str = "folder of images"
 
     def read(self, index: int) -> Path:
-        """The picture's path."""
+        """The image's path."""
         return self.path / self.records[index].name
 
 
 def folder_source(path: Path, typed: str | None = None, *, follow_outside: bool = False) -> FolderSource:
-    """The pictures below a folder.
+    """The images below a folder.
 
     Where the first-level folders are named train, valid (or validation, val) and test, in any case, they are the
-    splits. Below that, a picture's class is the first folder it is in. A ``metadata.csv`` or ``metadata.jsonl`` beside
+    splits. Below that, an image's class is the first folder it is in. A ``metadata.csv`` or ``metadata.jsonl`` beside
     them, with a column ``file_name``, may give ``label`` (or class, category), ``caption`` (or text) and ``split``, and
     then says what the class is; so does the ``dataset.json`` that StyleGAN's tools write. Folders that are runs are not
     read.
@@ -99,18 +99,18 @@ def folder_source(path: Path, typed: str | None = None, *, follow_outside: bool 
             described, rows = True, rows | found
     for table in sorted(walk.tables):
         rows |= read_metadata(path, table, set(names), walk.faults)
-    labelled = described or any(row.label is not None for row in rows.values())
-    records = [_record(name, split, rows.get(name), labelled) for name in names]
+    labeled = described or any(row.label is not None for row in rows.values())
+    records = [_record(name, split, rows.get(name), labeled) for name in names]
     notes = walk.notes
     if rows:
-        notes.append(f"{len(rows)} rows of metadata for {len(names)} pictures")
+        notes.append(f"{len(rows)} rows of metadata for {len(names)} images")
     elif walk.loose and not described:
         notes.append(f"{walk.loose[0]} is not read; name it metadata.csv, with the columns file_name and label, if it "
-                     "tells of these pictures")  # fmt: skip
+                     "tells of these images")  # fmt: skip
     if split:
         notes.append("the folders " + ", ".join(sorted(tops)) + " are the splits")
-    elif len({SPLITS[top.casefold()] for top in named}) > 1 and not labelled:
-        others = sorted(tops - set(named)) or ["pictures outside of them"]
+    elif len({SPLITS[top.casefold()] for top in named}) > 1 and not labeled:
+        others = sorted(tops - set(named)) or ["images outside of them"]
         told = f"{', '.join(named)} are taken for classes, because of {', '.join(others[:3])}"
         notes.append(f"{told}: give a folder of only the former, if they are splits")
     stamp = identity_of(str(path.resolve()), sorted(walk.files), sorted(rows.items()), [str(f) for f in walk.faults])
@@ -119,7 +119,7 @@ def folder_source(path: Path, typed: str | None = None, *, follow_outside: bool 
 
 
 def walk_through(path: Path, typed: str, *, follow_outside: bool = False) -> Walk:
-    """Every picture below a folder, and what else is there; see `folder_source`.
+    """Every image below a folder, and what else is there; see `folder_source`.
 
     Raises:
         UserError: nothing to read in the folder.
@@ -138,19 +138,19 @@ def walk_through(path: Path, typed: str, *, follow_outside: bool = False) -> Wal
     return walk
 
 
-def picture_source(path: Path, typed: str) -> FolderSource:
-    """One picture that is named itself."""
+def image_source(path: Path, typed: str) -> FolderSource:
+    """One image that is named itself."""
     facts = path.stat()
     stamp = identity_of(str(path.resolve()), facts.st_size, facts.st_mtime_ns)
-    return FolderSource(typed, Path(), [Record(typed)], None, stamp, [], Counter(), [], PICTURE)
+    return FolderSource(typed, Path(), [Record(typed)], None, stamp, [], Counter(), [], IMAGE)
 
 
-def _record(name: str, split: bool, row: Row | None, labelled: bool) -> Record:
+def _record(name: str, split: bool, row: Row | None, labeled: bool) -> Record:
     parts = name.split("/")
     where = SPLITS[parts[0].casefold()] if split else None
     folders = parts[1:-1] if split else parts[:-1]
     label = composed(folders[0]) if folders else None
-    if labelled:
+    if labeled:
         label = row.label if row else None
     split_, caption, facts = (row.split, row.caption, row.facts) if row else (None, None, ())
     return Record(name, label, split_ or where, caption, facts)
@@ -160,11 +160,11 @@ def _nothing(typed: str, walk: Walk) -> UserError:
     if not walk.ignored and walk.runs:
         some = ", ".join(walk.runs[:3]) + (", …" if len(walk.runs) > 3 else "")
         problem = f"holds runs of seisei only ({some}), which are not read as data"
-        return UserError("E-CHK-03", typed, problem, "put at least one picture in it", found=0)
+        return UserError("E-CHK-03", typed, problem, "put at least one image in it", found=0)
     if not walk.ignored:
-        return UserError("E-CHK-03", typed, "0 files", "put at least one picture in it", found=0)
+        return UserError("E-CHK-03", typed, "0 files", "put at least one image in it", found=0)
     counts = ", ".join(f"{suffix} ×{count}" for suffix, count in walk.ignored.most_common(5))
-    problem = f"no picture that can be read; found {counts}"
+    problem = f"no image that can be read; found {counts}"
     return UserError(
         "E-CHK-04", typed, problem, "convert them to PNG or JPEG", found=dict(walk.ignored), wanted=sorted(READ)
     )
@@ -242,7 +242,7 @@ def _enter(walk: Walk, entry: os.DirEntry[str], name: str, above: tuple[Path, ..
         return None
     suffix = os.path.splitext(entry.name)[1].lower()
     if suffix in VECTOR:
-        problem = f"is {suffix[1:].upper()}, which is a program and not a picture"
+        problem = f"is {suffix[1:].upper()}, which is a program and not an image"
         walk.faults.append(UserError("E-CHK-13", name, problem, "export it as PNG"))
         return None
     if suffix not in READ:

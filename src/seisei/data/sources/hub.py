@@ -9,7 +9,7 @@ from seisei.errors import UserError
 
 
 def hub_source(typed: str, *, column: str | None = None) -> ParquetSource:
-    """The pictures of ``hub:owner/name``, or of ``hub:owner/name:configuration`` where there are several; see
+    """The images of ``hub:owner/name``, or of ``hub:owner/name:configuration`` where there are several; see
     `hub_folder`.
     """
     return parquet_source(hub_folder(typed), typed, column=column)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seisei.data.source import ArraySource, Record, classes_of, identity_of, split_of
-from seisei.data.sources.arrays import as_pictures
+from seisei.data.sources.arrays import as_images
 from seisei.errors import UserError
 from seisei.paths import below, check_regular
 
@@ -43,7 +43,7 @@ def idx_source(path: Path, typed: str | None = None) -> ArraySource:
         typed: what the user called it.
 
     Raises:
-        UserError: a length in a header that the file does not bear out, or labels that are not as many as the pictures.
+        UserError: a length in a header that the file does not bear out, or labels that are not as many as the images.
     """
     given = [path] if path.is_file() else below(path).files
     files = given if path.is_file() else sorted((f for f in given if is_idx(f)), key=_place)
@@ -58,7 +58,7 @@ def idx_source(path: Path, typed: str | None = None) -> ArraySource:
         if beside is not None:
             used.add(beside)
         if labels is not None and len(labels) != len(images):
-            problem = f"{len(images)} pictures but {len(labels)} labels"
+            problem = f"{len(images)} images but {len(labels)} labels"
             raise UserError(
                 "E-CHK-18", file.name, problem, "get both files again", found=len(labels), wanted=len(images)
             )
@@ -78,7 +78,7 @@ def idx_source(path: Path, typed: str | None = None) -> ArraySource:
         raise UserError("E-CHK-19", typed or path, f"{what} differ: {shapes}", "name one of the files")
     array = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
     root = typed or str(path)
-    pixels, levels, rule = as_pictures(array, root)
+    pixels, levels, rule = as_images(array, root)
     if array.dtype != np.uint8:
         notes.append(rule)
     classes = classes_of(r.label for r in records)

@@ -1,4 +1,4 @@
-"""Parquet files: with a column of pictures, as the Hugging Face Hub keeps data sets, or as plain tables."""
+"""Parquet files: with a column of images, as the Hugging Face Hub keeps data sets, or as plain tables."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LABELS = ("label", "labels", "class", "class_name", "category", "fine_label")
 
 @dataclass
 class ParquetSource:
-    """Pictures that are cells of parquet files; see `Source`."""
+    """Images that are cells of parquet files; see `Source`."""
 
     root: str
     files: list[Path]
@@ -40,7 +40,7 @@ class ParquetSource:
     def read(self, index: int) -> bytes | Path:
         """The bytes of the image's file; where a row has only its path, that, from where the parquet file lies."""
         file, group, row = self.places[index]
-        with self._lock:  # pictures are read about in order, so a few row groups suffice
+        with self._lock:  # images are read about in order, so a few row groups suffice
             if (file, group) not in self._groups:
                 self._groups[file, group] = self._load(file, group)
                 if len(self._groups) > 2:
@@ -81,16 +81,16 @@ class ParquetSource:
 def parquet_source(
     path: Path, typed: str | None = None, *, column: str | None = None, follow_outside: bool = False
 ) -> ParquetSource:
-    """The pictures of one file, or of a folder of files whose names, or whose folders' names, tell the split.
+    """The images of one file, or of a folder of files whose names, or whose folders' names, tell the split.
 
     Arguments:
         path: a file or a folder.
         typed: what the user called it.
-        column: which column holds the pictures, where several do.
+        column: which column holds the images, where several do.
         follow_outside: read images that rows name by a path that leads outside the table's folder.
 
     Raises:
-        UserError: no column of pictures, several, or a damaged file.
+        UserError: no column of images, several, or a damaged file.
     """
     typed = typed or str(path)
     files = parquet_files(path)
@@ -114,8 +114,8 @@ def parquet_source(
         stamps.append((str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns))
         inside &= holds_bytes
     if not records:
-        raise UserError("E-CHK-03", typed, "0 rows", "put at least one picture in it", found=0)
-    notes.append(f"pictures in column {found!r}")
+        raise UserError("E-CHK-03", typed, "0 rows", "put at least one image in it", found=0)
+    notes.append(f"images in column {found!r}")
     assert found is not None
     # Of images that are files of their own, this does not see when they change.
     stamp = identity_of(stamps, found) if inside else None
@@ -146,8 +146,8 @@ def _is_plain(kind: Any) -> bool:
     return bool(t.is_string(kind) or t.is_integer(kind) or t.is_floating(kind) or t.is_boolean(kind))
 
 
-def holds_pictures(path: Path) -> bool:
-    """Whether a parquet file has a column that may be pictures; where it cannot be read, it may."""
+def holds_images(path: Path) -> bool:
+    """Whether a parquet file has a column that may be images; where it cannot be read, it may."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -156,11 +156,11 @@ def holds_pictures(path: Path) -> bool:
         schema = pq.read_schema(path)
     except (pa.ArrowException, OSError):
         return True
-    return bool(_picture_columns(schema, _features(schema.metadata)))
+    return bool(_image_columns(schema, _features(schema.metadata)))
 
 
-def picture_columns(path: Path) -> list[str]:
-    """The columns that may hold pictures of a parquet file, or of the first in a folder.
+def image_columns(path: Path) -> list[str]:
+    """The columns that may hold images of a parquet file, or of the first in a folder.
 
     Raises:
         UserError: it is damaged.
@@ -173,7 +173,7 @@ def picture_columns(path: Path) -> list[str]:
         schema = pq.read_schema(file)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(file, error) from None
-    return _picture_columns(schema, _features(schema.metadata))
+    return _image_columns(schema, _features(schema.metadata))
 
 
 def read_parquet(path: Path, typed: str) -> Any:
@@ -210,7 +210,7 @@ def _read_columns(
         with pq.ParquetFile(file) as opened:
             schema, meta = opened.schema_arrow, opened.metadata
             features = _features(schema.metadata)
-            chosen = _picture_column(schema, features, typed, column)
+            chosen = _image_column(schema, features, typed, column)
             known = set(schema.names)
             roles = {
                 "label": next((n for n in LABELS if n in known), None),
@@ -261,7 +261,7 @@ def image_lists(path: Path) -> list[str]:
         return []
     lists = [field for field in schema if pa.types.is_list(field.type) or pa.types.is_large_list(field.type)]
     inner = pa.schema([pa.field(field.name, field.type.value_type) for field in lists])
-    return _picture_columns(inner, {})
+    return _image_columns(inner, {})
 
 
 def _listed(table: Any, column: str, file: Path) -> list[Any]:
@@ -281,7 +281,7 @@ def _features(metadata: dict[bytes, bytes] | None) -> dict[str, Any]:
         return {}
 
 
-def _picture_columns(schema: Any, features: dict[str, Any]) -> list[str]:
+def _image_columns(schema: Any, features: dict[str, Any]) -> list[str]:
     import pyarrow as pa
 
     found = []
@@ -296,23 +296,21 @@ def _picture_columns(schema: Any, features: dict[str, Any]) -> list[str]:
     return found
 
 
-def _picture_column(schema: Any, features: dict[str, Any], typed: str, column: str | None) -> str:
-    found = _picture_columns(schema, features)
+def _image_column(schema: Any, features: dict[str, Any], typed: str, column: str | None) -> str:
+    found = _image_columns(schema, features)
     if column is not None:
         if column not in found:
             raise UserError(
-                "E-CHK-04", typed, f"has no column of pictures {column!r}", did_you_mean(column, found or schema.names)
+                "E-CHK-04", typed, f"has no column of images {column!r}", did_you_mean(column, found or schema.names)
             )
         return column
     if not found:
         columns = ", ".join(schema.names)
-        raise UserError(
-            "E-CHK-04", typed, f"no column holds pictures (there are {columns})", "give a table with pictures"
-        )
+        raise UserError("E-CHK-04", typed, f"no column holds images (there are {columns})", "give a table with images")
     if len(found) > 1:
         listed = ", ".join(found)
         raise UserError(
-            "E-CHK-04", typed, f"several columns hold pictures: {listed}", f"pass --column {found[0]}", found=found
+            "E-CHK-04", typed, f"several columns hold images: {listed}", f"pass --column {found[0]}", found=found
         )
     return found[0]
 
@@ -333,7 +331,7 @@ def _class_names(columns: dict[str, list[Any]], feature: Any) -> tuple[str, ...]
 
 
 def _label(value: Any, names: tuple[str, ...] | None) -> str | None:
-    if value is None or value == -1 or value == "":  # the Hub writes -1 for "not labelled"
+    if value is None or value == -1 or value == "":  # the Hub writes -1 for "not labeled"
         return None
     if names is not None and isinstance(value, int):
         return names[value] if 0 <= value < len(names) else str(value)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seisei.data.source import SPLITS
-from seisei.data.tables.column_types import recognise
+from seisei.data.tables.column_types import recognize
 from seisei.data.tables.raw_table import Sheet, read_sheet
 from seisei.errors import UserError, did_you_mean
 from seisei.modalities.label import Label
@@ -32,7 +32,7 @@ class Asked:
     ignore: Sequence[str] = ()
     categorical: Sequence[str] = ()
     missing: Sequence[str] = ()
-    unlabelled: str | None = None
+    unlabeled: str | None = None
     unseen: Unseen = "missing"
     conditions: Sequence[str] = ()
 
@@ -56,15 +56,15 @@ def check_names(sheet: Sheet, asked: Asked) -> None:
     if asked.conditions and asked.target is not None:
         remedy = f"name it with --conditions {quoted(asked.target)} too, or leave one of the two out"
         raise UserError("E-TRN-07", "--target", "and --conditions both say what is given", remedy)
-    if asked.unlabelled is not None and asked.target is None:
-        raise UserError("E-TRN-12", "--unlabelled", "no column has the labels", "name it with --target")
+    if asked.unlabeled is not None and asked.target is None:
+        raise UserError("E-TRN-12", "--unlabeled", "no column has the labels", "name it with --target")
 
 
-def with_unlabelled(sheet: Sheet, asked: Asked) -> Sheet:
+def with_unlabeled(sheet: Sheet, asked: Asked) -> Sheet:
     """The rows of both tables; those of the second have no target."""
-    assert asked.unlabelled is not None
-    other = read_sheet(asked.unlabelled)
-    path = Path(asked.unlabelled)
+    assert asked.unlabeled is not None
+    other = read_sheet(asked.unlabeled)
+    path = Path(asked.unlabeled)
     # Two files of one name are told apart by their folders, however they were typed.
     shown = path.name if path.name != Path(sheet.root).name else f"{path.absolute().parent.name}/{path.name}"
     apart = {asked.target, SPLIT, *asked.ignore}
@@ -99,13 +99,13 @@ def target_of(sheet: Sheet, asked: Asked, own: int) -> tuple[Label | None, NDArr
         return None, np.zeros(len(sheet), np.int64)
     option, where = f"--target {quoted(name)}", f"column {name!r}"
     declared = is_declared(name, sheet, asked)
-    found = recognise(name, sheet.columns[name], sheet.names, missing=asked.missing, categorical=declared)
+    found = recognize(name, sheet.columns[name], sheet.names, missing=asked.missing, categorical=declared)
     values = found.values
     empty = np.flatnonzero(np.isnan(values[:own]))
-    if len(empty) and asked.unlabelled != OWN:
+    if len(empty) and asked.unlabeled != OWN:
         rows = ", ".join(sheet.names[i].rpartition(":")[2] for i in empty[:5]) + (", …" if len(empty) > 5 else "")
         problem = f"{where} is empty in {len(empty):,} of {own:,} rows: {rows}"
-        remedy = "fill them in, remove these rows, or pass --unlabelled own to learn from them too"
+        remedy = "fill them in, remove these rows, or pass --unlabeled own to learn from them too"
         raise UserError("E-TRN-12", sheet.root, problem, remedy, found=len(empty), wanted=0)
     different = np.unique(values[~np.isnan(values)])
     if not len(different):

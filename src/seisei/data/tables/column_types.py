@@ -7,7 +7,7 @@
 - *category*: all else.
 
 Where nearly every row has a number (or a date), the other words are faults, not categories; so are numbers and dates in
-a spelling that is not read (`seisei.data.tables.spelling`). What only tells rows apart, an id, is not modelled.
+a spelling that is not read (`seisei.data.tables.spelling`). What only tells rows apart, an id, is not modeled.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _LIKE_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?!\d)")
 
 
 @dataclass(frozen=True)
-class Recognised:
+class Recognized:
     """A column whose kind is known.
 
     Arguments:
@@ -57,7 +57,7 @@ class Recognised:
         levels: every category that occurs, in natural order; of a boolean the two words, false first.
         decimals: digits that the numbers need after the point.
         form: of the dates.
-        useless: why it is not modelled, where it is not.
+        useless: why it is not modeled, where it is not.
         note: what else the person may want to know.
     """
 
@@ -71,9 +71,9 @@ class Recognised:
     note: str = ""
 
 
-def recognise(
+def recognize(
     name: str, cells: Cells, rows: Sequence[str], *, missing: Collection[str] = (), categorical: bool = False
-) -> Recognised:
+) -> Recognized:
     """The column with its kind.
 
     Arguments:
@@ -96,10 +96,10 @@ def recognise(
         where = rows[cells.firsts()[present[place]]]
         return UserError("E-CHK-22", where, f"column {name!r}: {problem}", remedy, found=words[place])
 
-    def column(kind: Kind, value: Callable[[str], float], **facts: Any) -> Recognised:
+    def column(kind: Kind, value: Callable[[str], float], **facts: Any) -> Recognized:
         each = np.full(len(cells.words), math.nan)
         each[present] = [value(word) for word in words]
-        return Recognised(name, kind, each[cells.places], **facts)
+        return Recognized(name, kind, each[cells.places], **facts)
 
     total, numeric = int(counts[present].sum()), all(number(word) is not None for word in words)
     if not categorical and words:

@@ -23,9 +23,9 @@ from seisei.data.tables.column_roles import (
     is_declared,
     places_among,
     target_of,
-    with_unlabelled,
+    with_unlabeled,
 )
-from seisei.data.tables.column_types import Recognised, recognise
+from seisei.data.tables.column_types import Recognized, recognize
 from seisei.data.tables.raw_table import Sheet, read_sheet
 from seisei.data.tables.spelling import formulas
 from seisei.errors import UserError
@@ -47,13 +47,13 @@ class Fitted:
 
     Arguments:
         found: what it is by all rows.
-        column: what the model knows of it, None where it is not modelled.
+        column: what the model knows of it, None where it is not modeled.
         values: of all rows.
-        why: it is not modelled.
+        why: it is not modeled.
         note: what else was decided.
     """
 
-    found: Recognised
+    found: Recognized
     column: Column | None
     values: NDArray[np.float64]
     why: str = ""
@@ -80,14 +80,14 @@ def table_of(sheet: Sheet, asked: Asked, *, validation: float = 0.1, test: float
     """A table that was read as a data set; see `read_table`."""
     own = len(sheet)
     check_names(sheet, asked)
-    if asked.unlabelled not in (None, OWN):
-        sheet = with_unlabelled(sheet, asked)
+    if asked.unlabeled not in (None, OWN):
+        sheet = with_unlabeled(sheet, asked)
     parts = given_parts(sheet, asked)
     label, y = target_of(sheet, asked, own)
     used = dict.fromkeys(sheet.columns, "x") | dict.fromkeys(asked.ignore, "ignored")
     used |= ({SPLIT: "split"} if parts else {}) | ({label.column: "target"} if label is not None else {})
     found = [
-        recognise(name, cells, sheet.names, missing=asked.missing, categorical=is_declared(name, sheet, asked))
+        recognize(name, cells, sheet.names, missing=asked.missing, categorical=is_declared(name, sheet, asked))
         for name, cells in sheet.columns.items()
         if used[name] == "x"
     ]
@@ -102,19 +102,19 @@ def table_of(sheet: Sheet, asked: Asked, *, validation: float = 0.1, test: float
     notes += [note for name, cells in sheet.columns.items() if (note := formulas(name, cells.words))]
     notes += [note for one in fitted.values() for note in (one.found.note, one.note) if note]
     told = {name: one for name, one in fitted.items() if name in asked.conditions}
-    modelled = {name: one for name, one in fitted.items() if one.column is not None and name not in told}
-    if not modelled:
+    modeled = {name: one for name, one in fitted.items() if one.column is not None and name not in told}
+    if not modeled:
         why = next((f" (column {name!r}: {one.why})" for name, one in fitted.items()), "")
         remedy = "add rows or columns, or name fewer with --ignore"
         raise UserError("E-CHK-04", sheet.root, f"no column is left to model{why}", remedy)
     dropped = tuple(name for name, use in used.items() if use not in ("x", "target"))
-    x = torch.from_numpy(np.stack([one.values for one in modelled.values()], axis=1))
+    x = torch.from_numpy(np.stack([one.values for one in modeled.values()], axis=1))
     end: Modality | None = label
     classes = None if label is None else torch.from_numpy(y)
     if told:
         end, classes = _given(sheet, told, splits["train"])
         used |= dict.fromkeys(told, "given")
-    columns = tuple(one.column for one in modelled.values() if one.column is not None)
+    columns = tuple(one.column for one in modeled.values() if one.column is not None)
     schema = Schema(Table(columns, dropped, tuple(asked.missing)), end)
     mark = fingerprint(schema, sheet.names, classes, [], splits, contents)
     names = () if label is None else label.names
@@ -127,7 +127,7 @@ def table_of(sheet: Sheet, asked: Asked, *, validation: float = 0.1, test: float
         "columns": [_fact(name, use, fitted.get(name), len(sheet)) for name, use in used.items()],
         "target": None if label is None else label.column,
         "classes": {name: int((y == place).sum()) for place, name in enumerate(names)},
-        "unlabelled": int((y < 0).sum()),
+        "unlabeled": int((y < 0).sum()),
         "splits": {part: len(indices) for part, indices in splits.items()},
         "splits_given": sorted({part for part in parts if part is not None}),
         **duplicates(contents, splits),
@@ -141,7 +141,7 @@ def table_of(sheet: Sheet, asked: Asked, *, validation: float = 0.1, test: float
 
 
 def conditions_of(sheet: Sheet, asked: Asked, train: Tensor) -> tuple[Given | Text, Tensor]:
-    """What the columns that are named as conditions say, of things that are no rows themselves, such as pictures.
+    """What the columns that are named as conditions say, of things that are no rows themselves, such as images.
 
     One whose words are nearly all different, or that is named for texts, is a text rather than a category.
 
@@ -157,7 +157,7 @@ def conditions_of(sheet: Sheet, asked: Asked, train: Tensor) -> tuple[Given | Te
     told = {}
     for name in asked.conditions:
         declared = is_declared(name, sheet, asked)
-        found = recognise(name, sheet.columns[name], sheet.names, missing=asked.missing, categorical=declared)
+        found = recognize(name, sheet.columns[name], sheet.names, missing=asked.missing, categorical=declared)
         if found.kind == "category" and not declared and (found.useless or name in CAPTIONS):
             if len(asked.conditions) > 1:
                 problem = f"is a text, and {len(asked.conditions) - 1} more conditions are named"
@@ -180,7 +180,7 @@ def _given(sheet: Sheet, told: dict[str, Fitted], train: Tensor) -> tuple[Given,
     return Given(columns, tuple(map(tuple, y[kept].tolist()))), y
 
 
-def _texts(sheet: Sheet, found: Recognised, train: Tensor) -> tuple[Text, Tensor]:
+def _texts(sheet: Sheet, found: Recognized, train: Tensor) -> tuple[Text, Tensor]:
     """A column's texts; there is room for the longest."""
     _check_full(sheet, found.name, found.values)
     sizes = [len(word.encode()) for word in found.levels]
@@ -214,8 +214,8 @@ def _divide(
 ) -> dict[str, Tensor]:
     """The parts. Rows of the same content stay together; rows without a label are all for training."""
     given, groups = parts or [None] * len(sheet), contents
-    labelled, unlabelled = torch.from_numpy(np.flatnonzero(y >= 0)), torch.from_numpy(np.flatnonzero(y < 0))
-    for i in unlabelled.tolist():
+    labeled, unlabeled = torch.from_numpy(np.flatnonzero(y >= 0)), torch.from_numpy(np.flatnonzero(y < 0))
+    for i in unlabeled.tolist():
         if given[i] not in (None, "train"):
             problem = f"has no label and is for {given[i]}"
             raise UserError("E-TRN-12", sheet.names[i], problem, "give it one, or put it into train")
@@ -225,16 +225,16 @@ def _divide(
         groups = [name.encode() for name in sheet.names]
         notes.append(f"{repeats:,} of {len(sheet):,} rows repeat others, so that copies are not kept in one part")
     # A single row to train on is constant in every column.
-    rows = labelled.tolist()
+    rows = labeled.tolist()
     drawn = split_indices(
         [sheet.names[i] for i in rows], [groups[i] for i in rows], [given[i] for i in rows],
-        where=sheet.root, noun=Table.noun, train=1 if len(unlabelled) else 2, **how,
+        where=sheet.root, noun=Table.noun, train=1 if len(unlabeled) else 2, **how,
     )  # fmt: skip
-    splits = {part: labelled[indices] for part, indices in drawn.items()}
-    return {**splits, "train": torch.cat([splits["train"], unlabelled]).sort().values}
+    splits = {part: labeled[indices] for part, indices in drawn.items()}
+    return {**splits, "train": torch.cat([splits["train"], unlabeled]).sort().values}
 
 
-def _fit(sheet: Sheet, one: Recognised, train: NDArray[np.int64], asked: Asked) -> Fitted:
+def _fit(sheet: Sheet, one: Recognized, train: NDArray[np.int64], asked: Asked) -> Fitted:
     there = one.values[train]
     there = there[~np.isnan(there)]
     different = np.unique(there)
@@ -249,7 +249,7 @@ def _fit(sheet: Sheet, one: Recognised, train: NDArray[np.int64], asked: Asked) 
     return Fitted(one, column, values, note=_unseen(sheet, one, np.flatnonzero(new), asked) if new.any() else "")
 
 
-def _unseen(sheet: Sheet, one: Recognised, rows: NDArray[np.int64], asked: Asked) -> str:
+def _unseen(sheet: Sheet, one: Recognized, rows: NDArray[np.int64], asked: Asked) -> str:
     """Of categories that no training row has a model can say nothing: they count as missing."""
     words = [repr(word) for word in dict.fromkeys(one.levels[int(place)] for place in one.values[rows])]
     if asked.unseen == "refuse":
@@ -260,7 +260,7 @@ def _unseen(sheet: Sheet, one: Recognised, rows: NDArray[np.int64], asked: Asked
     return f"column {one.name!r}: {shown} in no training row, counted as missing in {len(rows):,} others"
 
 
-def _standard(sheet: Sheet, one: Recognised, there: NDArray[np.float64]) -> Column:
+def _standard(sheet: Sheet, one: Recognized, there: NDArray[np.float64]) -> Column:
     low, high = float(there.min()), float(there.max())
     with np.errstate(over="ignore", invalid="ignore"):
         mean, scale = float(there.mean()), float(there.std())

@@ -1,8 +1,8 @@
-"""Picture files: reading, fitting and writing them. The only place that knows Pillow."""
+"""Image files: reading, fitting and writing them. The only place that knows Pillow."""
 
 from seisei.modalities.image_io.metadata import Original
 from seisei.modalities.image_io.open import FORMATS, MAX_PIXELS
-from seisei.modalities.image_io.read import DecodedImage, is_bilevel, measure, read_picture
+from seisei.modalities.image_io.read import DecodedImage, is_bilevel, measure, read_image
 from seisei.modalities.image_io.resize import resized
 from seisei.modalities.image_io.write import Encoded, encoded, png_bytes, save_png
 
@@ -11,12 +11,12 @@ __all__ = [
     "MAX_PIXELS",
     "Encoded",
     "Original",
-    "Picture",
+    "DecodedImage",
     "encoded",
     "is_bilevel",
     "measure",
     "png_bytes",
-    "read_picture",
+    "read_image",
     "resized",
     "save_png",
 ]

@@ -1,4 +1,4 @@
-"""Pictures as deep as their files: 16 bits and floating point, which Pillow would bring down without a word."""
+"""Images as deep as their files: 16 bits and floating point, which Pillow would bring down without a word."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from numpy.typing import NDArray
 
 from seisei.errors import UserError
 from seisei.modalities.image_io.color import check_range, over
-from seisei.modalities.pixels import Colour
+from seisei.modalities.pixels import Color
 
 MOST_CHANNELS = 64
 
 
 def kept_whole(
-    picture: pillow.Image,
+    image: pillow.Image,
     file: BinaryIO | None,
     where: object,
-    background: Colour,
+    background: Color,
     bits: int,
     conversions: list[str],
     notes: list[str],
 ) -> NDArray[Any] | None:
-    """The pixels of a picture that has more than 8 bits, None for every other one; see `to_eight_bits`."""
-    if picture.mode.startswith("I") or picture.mode == "F":
-        values = numbers(np.asarray(picture), where, conversions)
-        key = picture.info.get("transparency")
-        if picture.format != "PNG" or not isinstance(key, int):
+    """The pixels of an image that has more than 8 bits, None for every other one; see `to_eight_bits`."""
+    if image.mode.startswith("I") or image.mode == "F":
+        values = numbers(np.asarray(image), where, conversions)
+        key = image.info.get("transparency")
+        if image.format != "PNG" or not isinstance(key, int):
             return values
         return _shown_through(values[..., None], values[..., None] != key, background, conversions)
-    if picture.format != "PNG" or bits != 16 or file is None:
+    if image.format != "PNG" or bits != 16 or file is None:
         return None
-    if picture.info.get("icc_profile"):
-        notes.append("colour profile kept, not applied")
-    return _deep_png(picture, file, background, conversions)
+    if image.info.get("icc_profile"):
+        notes.append("color profile kept, not applied")
+    return _deep_png(image, file, background, conversions)
 
 
 def numbers(values: NDArray[Any], where: object, conversions: list[str]) -> NDArray[Any]:
@@ -66,34 +66,34 @@ def numbers(values: NDArray[Any], where: object, conversions: list[str]) -> NDAr
 
 
 def composed(
-    values: NDArray[Any], premultiplied: bool | None, background: Colour, conversions: list[str]
+    values: NDArray[Any], premultiplied: bool | None, background: Color, conversions: list[str]
 ) -> NDArray[Any]:
-    """The picture without its transparency, the last channel; None says that it has none."""
+    """The image without its transparency, the last channel; None says that it has none."""
     if premultiplied is None:
         return values
     return _shown_through(values[..., :-1], values[..., -1:], background, conversions, premultiplied)
 
 
 def _shown_through(
-    pixels: NDArray[Any], alpha: NDArray[Any], background: Colour, conversions: list[str], premultiplied: bool = False
+    pixels: NDArray[Any], alpha: NDArray[Any], background: Color, conversions: list[str], premultiplied: bool = False
 ) -> NDArray[Any]:
-    """The picture before the background; grey stays grey where the background is."""
+    """The image before the background; gray stays gray where the background is."""
     if alpha.dtype == bool:
         alpha = alpha.astype(pixels.dtype) * np.iinfo(pixels.dtype).max
-    grey = pixels.shape[2] == 1 and len(set(background)) == 1
-    colour = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
-    made = over(colour, alpha, background, conversions, premultiplied)
-    return np.ascontiguousarray(made[..., 0]) if grey else made
+    gray = pixels.shape[2] == 1 and len(set(background)) == 1
+    color = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
+    made = over(color, alpha, background, conversions, premultiplied)
+    return np.ascontiguousarray(made[..., 0]) if gray else made
 
 
-def _deep_png(picture: pillow.Image, file: BinaryIO, background: Colour, conversions: list[str]) -> NDArray[Any]:
-    """Colour of 16 bits, or grey with transparency.
+def _deep_png(image: pillow.Image, file: BinaryIO, background: Color, conversions: list[str]) -> NDArray[Any]:
+    """Color of 16 bits, or gray with transparency.
 
     Pillow keeps the first byte of each value. Told that the bytes of a value lie the other way around, it keeps the
-    second; grey with transparency has four bytes a pixel, and passes as colour of 8 bits.
+    second; gray with transparency has four bytes a pixel, and passes as color of 8 bits.
     """
     file.seek(25)
-    colour = file.read(1)[0]  # PNG's number: 2 colour, 4 grey with transparency, 6 colour with it
+    color = file.read(1)[0]  # PNG's number: 2 color, 4 gray with transparency, 6 color with it
 
     def read(raw: str) -> NDArray[np.uint16]:
         file.seek(0)
@@ -101,13 +101,13 @@ def _deep_png(picture: pillow.Image, file: BinaryIO, background: Colour, convers
         again.tile = [tile._replace(args=raw) for tile in again.tile]  # type: ignore[attr-defined]
         return np.asarray(again).astype(np.uint16)
 
-    if colour == 4:
+    if color == 4:
         pairs = read("RGBA")
         return composed(pairs[..., 0::2] << 8 | pairs[..., 1::2], False, background, conversions)
-    values: NDArray[Any] = np.asarray(picture).astype(np.uint16) << 8 | read(f"{picture.mode};16L")
-    if picture.mode == "RGBA":
+    values: NDArray[Any] = np.asarray(image).astype(np.uint16) << 8 | read(f"{image.mode};16L")
+    if image.mode == "RGBA":
         return composed(values, False, background, conversions)
-    key = picture.info.get("transparency")
+    key = image.info.get("transparency")
     if isinstance(key, tuple):
         seen = (values != np.array(key, np.uint16)).any(axis=2, keepdims=True)
         return _shown_through(values, seen, background, conversions)

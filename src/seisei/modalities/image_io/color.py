@@ -1,4 +1,4 @@
-"""What a file shows as 8-bit grey or sRGB: palettes, inks, profiles, transparency, and 16 bits brought down."""
+"""What a file shows as 8-bit gray or sRGB: palettes, inks, profiles, transparency, and 16 bits brought down."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from numpy.typing import NDArray
 from PIL import ImageCms
 
 from seisei.errors import UserError
-from seisei.modalities.pixels import Colour, Pixels
+from seisei.modalities.pixels import Color, Pixels
 
-CONVERTED = "colour profile to sRGB"
+CONVERTED = "color profile to sRGB"
 
 
 def to_eight_bits(
-    picture: pillow.Image, where: object, background: Colour, bits: int, conversions: list[str], notes: list[str]
+    image: pillow.Image, where: object, background: Color, bits: int, conversions: list[str], notes: list[str]
 ) -> Pixels:
-    """A decoded picture as 8-bit grey or sRGB, (H, W) or (H, W, 3).
+    """A decoded image as 8-bit gray or sRGB, (H, W) or (H, W, 3).
 
     Arguments:
-        picture: decoded.
+        image: decoded.
         where: what an error calls it.
         background: what shows through where it is transparent.
         bits: per value in the file.
         conversions: receives what is done.
         notes: receives what was wrong without effect.
     """
-    mode = picture.mode
+    mode = image.mode
     if mode.startswith("I") or mode == "F":
-        return from_deep(np.asarray(picture), where, conversions)
+        return from_deep(np.asarray(image), where, conversions)
     if mode == "LAB":
         raise UserError("E-CHK-12", where, "mode LAB", "save it as 8-bit RGB", found=mode, wanted=["L", "RGB"])
     if bits == 16:
         conversions.append("16 bits to 8")
-    profile, transparent = picture.info.get("icc_profile"), picture.has_transparency_data
+    profile, transparent = image.info.get("icc_profile"), image.has_transparency_data
     if mode == "P":
         conversions.append("palette expanded")
     elif mode == "CMYK":
@@ -45,20 +45,20 @@ def to_eight_bits(
     elif mode in ("YCbCr", "HSV"):
         conversions.append(f"{mode} to RGB")
     if transparent:
-        rgba = np.asarray((picture.convert("LA") if mode == "La" else picture).convert("RGBA"))
+        rgba = np.asarray((image.convert("LA") if mode == "La" else image).convert("RGBA"))
         opaque = pillow.fromarray(np.ascontiguousarray(rgba[..., :3]))
         pixels = over(_in_srgb(opaque, profile, conversions, notes), rgba[..., 3:], background, conversions)
-        grey = mode in ("1", "L", "LA", "La") and len(set(background)) == 1 and profile is None
-        return np.ascontiguousarray(pixels[..., 0]) if grey else pixels
+        gray = mode in ("1", "L", "LA", "La") and len(set(background)) == 1 and profile is None
+        return np.ascontiguousarray(pixels[..., 0]) if gray else pixels
     if mode in ("1", "L"):
-        return np.asarray(picture.convert("L"))
-    return _in_srgb(picture, profile, conversions, notes)
+        return np.asarray(image.convert("L"))
+    return _in_srgb(image, profile, conversions, notes)
 
 
 def over(
-    pixels: NDArray[Any], alpha: NDArray[Any], background: Colour, conversions: list[str], premultiplied: bool = False
+    pixels: NDArray[Any], alpha: NDArray[Any], background: Color, conversions: list[str], premultiplied: bool = False
 ) -> NDArray[Any]:
-    """What is seen of a picture before a background, rounded to the nearest.
+    """What is seen of an image before a background, rounded to the nearest.
 
     Arguments:
         pixels: (H, W, 3), uint8 or uint16.
@@ -84,7 +84,7 @@ def over(
 
 
 def from_deep(values: NDArray[Any], where: object, conversions: list[str]) -> Pixels:
-    """Grey of 16 bits, or of floating point in [0, 1], in 8 bits: scaled, not clipped."""
+    """Gray of 16 bits, or of floating point in [0, 1], in 8 bits: scaled, not clipped."""
     floating = values.dtype.kind == "f"
     limit = 1 if floating else 65535
     check_range(values, limit, where)
@@ -99,7 +99,7 @@ def check_range(values: NDArray[Any], limit: int, where: object, *, deep: bool =
         values: of an image.
         limit: the largest that may be.
         where: what an error calls the image.
-        deep: whether floating point is kept in its own units here, see `read_picture`.
+        deep: whether floating point is kept in its own units here, see `read_image`.
     """
     low, high = values.min(initial=0), values.max(initial=0)
     if low >= 0 and high <= limit:
@@ -115,19 +115,19 @@ def check_range(values: NDArray[Any], limit: int, where: object, *, deep: bool =
     raise UserError("E-CHK-12", where, problem, remedy, found=[float(low), float(high)], wanted=[0, limit])
 
 
-def _in_srgb(picture: pillow.Image, profile: bytes | None, conversions: list[str], notes: list[str]) -> Pixels:
-    """An opaque colour picture in sRGB; its own profile is used where it has a readable one."""
-    if profile and picture.mode in ("RGB", "CMYK"):
+def _in_srgb(image: pillow.Image, profile: bytes | None, conversions: list[str], notes: list[str]) -> Pixels:
+    """An opaque color image in sRGB; its own profile is used where it has a readable one."""
+    if profile and image.mode in ("RGB", "CMYK"):
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             if "srgb" not in ImageCms.getProfileDescription(source).lower():
-                changed = ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+                changed = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
                 assert changed is not None
                 conversions.append(CONVERTED)
                 return np.asarray(changed)
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-            notes.append("bad colour profile ignored")
-    return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
+            notes.append("bad color profile ignored")
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 @functools.cache

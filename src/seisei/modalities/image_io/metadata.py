@@ -16,7 +16,7 @@ from seisei.modalities.image_io.orientation import ORIENTATION
 DESCRIPTION = 0x010E
 PARTS = (0x8769, 0x8825)  # directories within EXIF: of the camera, and of the place
 _WIDTH, _HEIGHT, _INTEROPERABILITY = 0xA002, 0xA003, 0xA005
-# What tells of the picture rather than of how its file is laid out. Previews of the picture that was are left out, and
+# What tells of the image rather than of how its file is laid out. Previews of the image that was are left out, and
 # so is XMP, which repeats the orientation.
 _TOLD = {
     269, 270, 271, 272, 282, 283, 285, 296, 305, 306, 315, 316, 18246, 18249, 33432, 33723,
@@ -37,12 +37,12 @@ _UNTOLD = ("XML:com.adobe.xmp", "Raw profile type")
 
 @dataclass(frozen=True)
 class Original:
-    """The form in which a picture was given.
+    """The form in which an image was given.
 
     Arguments:
         format: Pillow's name.
         exif: EXIF, without orientation since pixels are turned upright, and without a preview.
-        profile: the colour profile that the pixels are in, as they were read; None where none was said.
+        profile: the color profile that the pixels are in, as they were read; None where none was said.
         dpi: dots per inch, across and down.
         suffix: what its name ends in.
         text: what PNG says in words, and the comment of a JPEG, by name.
@@ -59,47 +59,47 @@ class Original:
 
 
 def original_of(
-    picture: pillow.Image,
+    image: pillow.Image,
     file: BinaryIO | None,
     name: object,
     size: tuple[int, int],
     conversions: list[str],
     notes: list[str],
 ) -> Original:
-    """The form of a picture that Pillow decoded.
+    """The form of an image that Pillow decoded.
 
     Arguments:
-        picture: decoded.
+        image: decoded.
         file: where it came from.
         name: of the file, where it has one.
         size: height and width, upright.
         conversions: what was done to its pixels.
         notes: receives what cannot be kept.
     """
-    if picture.format == "TIFF" and file is not None:
-        made = original_of_tiff(file, name, size, picture.info.get("compression") != "raw", notes)
+    if image.format == "TIFF" and file is not None:
+        made = original_of_tiff(file, name, size, image.info.get("compression") != "raw", notes)
         return replace(made, profile=srgb_profile()) if CONVERTED in conversions else made
-    form = {"MPO": "JPEG", None: "PNG"}.get(picture.format, picture.format) or ""
+    form = {"MPO": "JPEG", None: "PNG"}.get(image.format, image.format) or ""
     try:
-        exif = kept(picture.getexif(), size)
+        exif = kept(image.getexif(), size)
     except Exception:  # Pillow raises many kinds of error here
         exif = b""
         notes.append(_BAD)
     return Original(
         format=form,
         exif=exif,
-        profile=srgb_profile() if CONVERTED in conversions else picture.info.get("icc_profile"),
-        dpi=_resolution(*picture.info.get("dpi", (None, None))),
+        profile=srgb_profile() if CONVERTED in conversions else image.info.get("icc_profile"),
+        dpi=_resolution(*image.info.get("dpi", (None, None))),
         suffix=suffix_of(form, name),
-        text=tuple(_texts(picture)),
-        packing=_packing(picture, file),
+        text=tuple(_texts(image)),
+        packing=_packing(image, file),
     )
 
 
 def original_of_tiff(
     file: BinaryIO, name: object, size: tuple[int, int], compressed: bool, notes: list[str]
 ) -> Original:
-    """The form of a TIFF, from its own words: Pillow forgets some when it turns the picture.
+    """The form of a TIFF, from its own words: Pillow forgets some when it turns the image.
 
     Arguments:
         file: open.
@@ -139,11 +139,11 @@ def suffix_of(form: str, name: object = "") -> str:
 
 
 def kept(exif: pillow.Exif, size: tuple[int, int], description: str | None = None) -> bytes:
-    """What EXIF tells of the picture itself, as bytes; empty where that is nothing.
+    """What EXIF tells of the image itself, as bytes; empty where that is nothing.
 
     Arguments:
         exif: what was read.
-        size: height and width of the picture, upright.
+        size: height and width of the image, upright.
         description: takes the place of the one there is.
     """
     made = pillow.Exif()
@@ -178,19 +178,19 @@ def _resolution(across: Any, down: Any, unit: float = 1.0) -> tuple[float, float
     return found if all(math.isfinite(v) and v > 0 for v in found) else None
 
 
-def _texts(picture: pillow.Image) -> list[tuple[str, str]]:
-    if picture.format == "PNG":
-        found = dict(getattr(picture, "text", {}))
+def _texts(image: pillow.Image) -> list[tuple[str, str]]:
+    if image.format == "PNG":
+        found = dict(getattr(image, "text", {}))
         return [(key, str(value)) for key, value in found.items() if not key.startswith(_UNTOLD)]
-    comment = picture.info.get("comment", b"")
+    comment = image.info.get("comment", b"")
     words = comment.decode("utf-8", "replace") if isinstance(comment, bytes) else str(comment)
     return [("Comment", words)] if words else []
 
 
-def _packing(picture: pillow.Image, file: BinaryIO | None) -> Packing:
-    if picture.format in ("JPEG", "MPO"):
+def _packing(image: pillow.Image, file: BinaryIO | None) -> Packing:
+    if image.format in ("JPEG", "MPO"):
         return "lossy"
-    return "lossy" if picture.format == "WEBP" and not _is_lossless_webp(file) else "lossless"
+    return "lossy" if image.format == "WEBP" and not _is_lossless_webp(file) else "lossless"
 
 
 def _is_lossless_webp(file: BinaryIO | None) -> bool:

@@ -1,4 +1,4 @@
-"""Opening picture files: what a header says, and what is refused before anything is decoded."""
+"""Opening image files: what a header says, and what is refused before anything is decoded."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def opened(raw: Any, where: object) -> Iterator[BinaryIO]:
         yield io.BytesIO(raw)
         return
     if not isinstance(raw, (str, os.PathLike)):
-        problem = f"is a {type(raw).__name__}, wanted a path, the bytes of a file, a PIL picture or an array"
+        problem = f"is a {type(raw).__name__}, wanted a path, the bytes of a file, a PIL image or an array"
         raise UserError("E-*-14", where, problem, "give one of those")
     try:
         check_regular(raw, where)
         if not stat.S_ISREG(os.stat(raw).st_mode):
-            raise UserError("E-CHK-05", where, "is not a file", "give a picture file")
+            raise UserError("E-CHK-05", where, "is not a file", "give an image file")
         file = open(raw, "rb")
     except PermissionError:
         mode = stat.S_IMODE(os.lstat(raw).st_mode)
@@ -76,8 +76,8 @@ def opened(raw: Any, where: object) -> Iterator[BinaryIO]:
         yield file
 
 
-def open_picture(file: BinaryIO, where: object, max_pixels: int | None) -> pillow.Image:
-    """The picture with its header read and nothing decoded."""
+def open_image(file: BinaryIO, where: object, max_pixels: int | None) -> pillow.Image:
+    """The image with its header read and nothing decoded."""
     head = file.read(1024)
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
@@ -91,7 +91,7 @@ def open_picture(file: BinaryIO, where: object, max_pixels: int | None) -> pillo
     except UnidentifiedImageError:
         if head.startswith((b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")):
             raise damaged(file, where, size, "header") from None
-        problem = f"is not a picture of a known format (it begins with {head[:8].hex(' ')})"
+        problem = f"is not an image of a known format (it begins with {head[:8].hex(' ')})"
         raise UserError("E-CHK-08", where, problem, "replace it or remove it", wanted=list(FORMATS)) from None
     except Exception as error:
         raise damaged(file, where, size, str(error)) from None
@@ -104,13 +104,13 @@ def _refuse_by_content(head: bytes, size: int, where: object) -> None:
     if start.startswith(b"version https://git-lfs"):
         raise UserError("E-CHK-08", where, "is a Git LFS pointer", "run git lfs pull")
     if start.startswith((b"<!doctype html", b"<html")):
-        raise UserError("E-CHK-08", where, "is an HTML page", "download the picture itself, or remove it")
+        raise UserError("E-CHK-08", where, "is an HTML page", "download the image itself, or remove it")
     vector = {b"%!ps": "EPS", b"\xc5\xd0\xd3\xc6": "EPS", b"%pdf": "PDF", b"<svg": "SVG"}
     kind = next((name for magic, name in vector.items() if start.startswith(magic) or head.startswith(magic)), None)
     if kind is None and start.startswith(b"<") and b"<svg" in start:
         kind = "SVG"
     if kind:
-        raise UserError("E-CHK-13", where, f"is {kind}, which is a program and not a picture", "export it as PNG")
+        raise UserError("E-CHK-13", where, f"is {kind}, which is a program and not an image", "export it as PNG")
     if head[4:12] in (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1"):
         raise UserError("E-CHK-04", where, "is HEIC, which is not read", "convert it to PNG or JPEG")
 
@@ -129,7 +129,7 @@ def _declared(head: bytes) -> tuple[int, int] | None:
 
 
 def bomb(where: object, found: str, pixels: tuple[int, int] | None, max_pixels: int | None) -> UserError:
-    """What to raise of a picture that declares too much."""
+    """What to raise of an image that declares too much."""
     cap = max_pixels or MAX_PIXELS
     total = f" = {pixels[0] * pixels[1] / 1e6:.0f} MP" if pixels else ""
     problem = f"declares {found}{total} > {cap / 1e6:g} MP"
@@ -142,7 +142,7 @@ def damaged(file: BinaryIO, where: object, size: int, reason: str) -> UserError:
     if wanted is not None and wanted > size:
         problem = f"ends after {size} of ~{wanted} bytes"
     elif "truncated" in reason.lower() or reason == "header" or not reason:
-        problem = f"ends after {size} bytes, before the picture does"
+        problem = f"ends after {size} bytes, before the image does"
     else:
         problem = f"is damaged ({reason.strip()}; {size} bytes)"
     return UserError("E-CHK-06", where, problem, "re-copy it or remove it", found=size, wanted=wanted)

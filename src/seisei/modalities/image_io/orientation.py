@@ -1,4 +1,4 @@
-"""Which way up a picture is."""
+"""Which way up an image is."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 ORIENTATION = 0x0112  # EXIF's and TIFF's tag
 
 
-def orientation_of(picture: pillow.Image, notes: list[str]) -> int:
+def orientation_of(image: pillow.Image, notes: list[str]) -> int:
     """The number, 1 to 8, that EXIF gives to the way the camera was held; 1 where it gives none.
 
     Arguments:
-        picture: opened.
+        image: opened.
         notes: receives what is wrong.
     """
     try:
-        exif = picture.getexif()
+        exif = image.getexif()
         value = exif.get(ORIENTATION, 1)
-        if value in range(1, 9) and (len(exif) or not picture.info.get("exif")):
+        if value in range(1, 9) and (len(exif) or not image.info.get("exif")):
             return int(value)
     except Exception:  # Pillow raises many kinds of error here, and none of them makes the pixels wrong.
         pass
@@ -30,12 +30,12 @@ def orientation_of(picture: pillow.Image, notes: list[str]) -> int:
 
 
 def upright(size: tuple[int, int], orientation: int) -> tuple[int, int]:
-    """Height and width of a picture when it is turned upright."""
+    """Height and width of an image when it is turned upright."""
     return (size[1], size[0]) if orientation in range(5, 9) else size
 
 
 def turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """The picture upright, by the number that EXIF gives to the way the camera was held.
+    """The image upright, by the number that EXIF gives to the way the camera was held.
 
     Example:
         >>> turned(np.array([[1, 2, 3]]), 6).tolist()

@@ -1,4 +1,4 @@
-"""Reading pictures: from a file, an array or Pillow's own, to pixels.
+"""Reading images: from a file, an array or Pillow's own, to pixels.
 
 What Pillow would do without a word (clip 16 bits, ignore the camera's orientation) is done here explicitly, and
 recorded.
@@ -19,26 +19,26 @@ from seisei.errors import UserError
 from seisei.modalities.image_io.bit_depth import composed, kept_whole, numbers
 from seisei.modalities.image_io.color import from_deep, to_eight_bits
 from seisei.modalities.image_io.metadata import Original, original_of, original_of_tiff
-from seisei.modalities.image_io.open import MAX_PIXELS, bomb, damaged, open_picture, opened, without_pillow_warnings
+from seisei.modalities.image_io.open import MAX_PIXELS, bomb, damaged, open_image, opened, without_pillow_warnings
 from seisei.modalities.image_io.orientation import orientation_of, turned, upright
 from seisei.modalities.image_io.tiff import Layout, layout_of, read_values
-from seisei.modalities.pixels import WHITE, Colour
+from seisei.modalities.pixels import WHITE, Color
 
 _TURNED = "turned upright (EXIF)"
-# A picture of many channels counts as several: as many as hold its values four at a time.
+# An image of many channels counts as several: as many as hold its values four at a time.
 _CHANNELS_OF_A_PIXEL = 4
 
 
 @dataclass(frozen=True)
 class DecodedImage:
-    """A picture that was read, and what was found and done.
+    """An image that was read, and what was found and done.
 
     Arguments:
-        pixels: 0 … 255, (H, W) or (H, W, 3); where it was read deep, see `read_picture`.
+        pixels: 0 … 255, (H, W) or (H, W, 3); where it was read deep, see `read_image`.
         mode: Pillow's name of the mode in the file, such as ``RGBA`` or ``I;16``.
         size: height and width in the file, upright.
         bits: bits per value in the file.
-        conversions: what was done to reach 8-bit grey or sRGB.
+        conversions: what was done to reach 8-bit gray or sRGB.
         notes: what was wrong and had no effect, such as unreadable EXIF.
         original: the form of the file, where it was read deep.
     """
@@ -54,44 +54,44 @@ class DecodedImage:
 
 @dataclass(frozen=True)
 class _Asked:
-    """The arguments of `read_picture`, and the name of the file, where it has one."""
+    """The arguments of `read_image`, and the name of the file, where it has one."""
 
     where: object
     name: object
     max_pixels: int
     min_size: int
-    background: Colour
+    background: Color
     frames: Literal["first"] | None
     at_least: tuple[int, int] | None
     deep: bool
 
 
-def read_picture(
+def read_image(
     raw: Any,
     *,
     where: object | None = None,
     max_pixels: int = MAX_PIXELS,
     min_size: int = 1,
-    background: Colour = WHITE,
+    background: Color = WHITE,
     frames: Literal["first"] | None = None,
     at_least: tuple[int, int] | None = None,
     deep: bool = False,
 ) -> DecodedImage:
-    """A picture, wholly decoded, upright, 8-bit, grey or sRGB, without transparency.
+    """An image, wholly decoded, upright, 8-bit, gray or sRGB, without transparency.
 
-    16-bit grey is scaled (65535 becomes 255), 16-bit colour arrives from Pillow as its high byte; both are recorded, as
+    16-bit gray is scaled (65535 becomes 255), 16-bit color arrives from Pillow as its high byte; both are recorded, as
     is every other conversion. Nothing is guessed where a file is damaged.
 
-    A deep picture is as deep as its file: uint8 as above, or uint16, or float32 in the file's own units, with 1 to 64
-    channels where an array or a TIFF has them. 16 bits keep the colour profile they have.
+    A deep image is as deep as its file: uint8 as above, or uint16, or float32 in the file's own units, with 1 to 64
+    channels where an array or a TIFF has them. 16 bits keep the color profile they have.
 
     Arguments:
-        raw: a path, the bytes of a file, a PIL picture, or an array.
+        raw: a path, the bytes of a file, a PIL image, or an array.
         where: what an error calls it.
-        max_pixels: refuse pictures that declare more, before decoding them.
-        min_size: refuse pictures with a shorter side.
-        background: what shows through where the picture is transparent.
-        frames: ``first`` takes the first picture of an animation or of several pages; None refuses them.
+        max_pixels: refuse images that declare more, before decoding them.
+        min_size: refuse images with a shorter side.
+        background: what shows through where the image is transparent.
+        frames: ``first`` takes the first image of an animation or of several pages; None refuses them.
         at_least: a height and width that suffice: a large JPEG is then decoded at a fraction of its size, which is
             quicker.
         deep: keep what the file has.
@@ -100,15 +100,15 @@ def read_picture(
         UserError: what is wrong with the file, and what to do about it.
 
     Example:
-        >>> read_picture(np.array([[65535, 128]], np.uint16)).pixels.tolist()
+        >>> read_image(np.array([[65535, 128]], np.uint16)).pixels.tolist()
         [[255, 0]]
-        >>> read_picture(np.array([[65535, 128]], np.uint16), deep=True).pixels.tolist()
+        >>> read_image(np.array([[65535, 128]], np.uint16), deep=True).pixels.tolist()
         [[65535, 128]]
     """
     if isinstance(raw, np.ndarray):
         return _from_array(raw, where or "array", deep)
     name = where or (raw if isinstance(raw, (str, os.PathLike)) else "")
-    asked = _Asked(where or "picture", name, max_pixels, min_size, background, frames, at_least, deep)
+    asked = _Asked(where or "image", name, max_pixels, min_size, background, frames, at_least, deep)
     with without_pillow_warnings():
         if isinstance(raw, pillow.Image):
             return _checked_and_decoded(raw, asked, None)
@@ -116,14 +116,14 @@ def read_picture(
             layout = layout_of(file) if deep else None
             if layout is not None:
                 return _from_tiff(file, layout, asked)
-            return _checked_and_decoded(open_picture(file, asked.where, max_pixels), asked, file)
+            return _checked_and_decoded(open_image(file, asked.where, max_pixels), asked, file)
 
 
 def measure(raw: Any, *, where: object | None = None, deep: bool = False) -> tuple[int, int]:
     """Height and width, upright, from the header alone.
 
     Arguments:
-        raw: see `read_picture`, as for the others.
+        raw: see `read_image`, as for the others.
         where: what an error calls it.
         deep: whether it will be read deep, which reads some TIFFs more.
 
@@ -132,14 +132,14 @@ def measure(raw: Any, *, where: object | None = None, deep: bool = False) -> tup
     """
     if isinstance(raw, np.ndarray):
         return int(raw.shape[0]), int(raw.shape[1])
-    with without_pillow_warnings(), opened(raw, where or "picture") as file:
+    with without_pillow_warnings(), opened(raw, where or "image") as file:
         layout = layout_of(file) if deep else None
         if layout is not None:
             return upright((layout.height, layout.width), layout.orientation)
-        picture = open_picture(file, where or "picture", None)
-        # Only where the header already holds it: asking a PNG for EXIF decodes the whole picture.
-        turned = "exif" in picture.info and picture.format != "TIFF"
-        return upright((picture.height, picture.width), orientation_of(picture, []) if turned else 1)
+        image = open_image(file, where or "image", None)
+        # Only where the header already holds it: asking a PNG for EXIF decodes the whole image.
+        turned = "exif" in image.info and image.format != "TIFF"
+        return upright((image.height, image.width), orientation_of(image, []) if turned else 1)
 
 
 def is_bilevel(raw: Any, *, where: object | None = None) -> bool:
@@ -150,38 +150,38 @@ def is_bilevel(raw: Any, *, where: object | None = None) -> bool:
     """
     if isinstance(raw, np.ndarray):
         return False
-    with without_pillow_warnings(), opened(raw, where or "picture") as file:
-        return open_picture(file, where or "picture", None).mode == "1"
+    with without_pillow_warnings(), opened(raw, where or "image") as file:
+        return open_image(file, where or "image", None).mode == "1"
 
 
-def _checked_and_decoded(picture: pillow.Image, asked: _Asked, file: BinaryIO | None) -> DecodedImage:
-    mode, conversions, notes = picture.mode, list[str](), list[str]()
-    height, width = picture.height, picture.width
+def _checked_and_decoded(image: pillow.Image, asked: _Asked, file: BinaryIO | None) -> DecodedImage:
+    mode, conversions, notes = image.mode, list[str](), list[str]()
+    height, width = image.height, image.width
     _check_size(height, width, asked)
     count, at_least = 1, asked.at_least
     try:
-        # The second picture of a camera's MPO file is a thumbnail or another view, not a frame.
-        count = 1 if picture.format == "MPO" else int(getattr(picture, "n_frames", 1))
+        # The second image of a camera's MPO file is a thumbnail or another view, not a frame.
+        count = 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
         if count == 1 or asked.frames == "first":
-            bits = 16 if mode.startswith("I") or _is_deep_png(picture, file) else {"1": 1, "F": 32}.get(mode, 8)
-            if at_least is not None and picture.format == "JPEG":
+            bits = 16 if mode.startswith("I") or _is_deep_png(image, file) else {"1": 1, "F": 32}.get(mode, 8)
+            if at_least is not None and image.format == "JPEG":
                 # Twice the size wanted, so that the antialiased reduction still decides what is kept.
-                picture.draft(None, (2 * max(at_least), 2 * max(at_least)))
-            picture.load()
+                image.draft(None, (2 * max(at_least), 2 * max(at_least)))
+            image.load()
     except (MemoryError, RecursionError):
         raise bomb(asked.where, f"{width}x{height} pixels", (height, width), asked.max_pixels) from None
     except Exception as error:
         there = file.seek(0, os.SEEK_END) if file else 0
         raise damaged(file or io.BytesIO(), asked.where, there, str(error)) from None
-    _check_frames(count, asked, conversions, pages=picture.format == "TIFF")
-    orientation = orientation_of(picture, notes)
+    _check_frames(count, asked, conversions, pages=image.format == "TIFF")
+    orientation = orientation_of(image, notes)
     pixels: NDArray[Any] | None = None
     if asked.deep:
-        pixels = kept_whole(picture, file, asked.where, asked.background, bits, conversions, notes)
+        pixels = kept_whole(image, file, asked.where, asked.background, bits, conversions, notes)
     if pixels is None:
-        pixels = to_eight_bits(picture, asked.where, asked.background, bits, conversions, notes)
+        pixels = to_eight_bits(image, asked.where, asked.background, bits, conversions, notes)
     size = upright((height, width), orientation)
-    original = original_of(picture, file, asked.name, size, conversions, notes) if asked.deep else None
+    original = original_of(image, file, asked.name, size, conversions, notes) if asked.deep else None
     if orientation > 1:
         pixels = turned(pixels, orientation)
         conversions.append(_TURNED)
@@ -208,7 +208,7 @@ def _from_tiff(file: BinaryIO, layout: Layout, asked: _Asked) -> DecodedImage:
         conversions.append(_TURNED)
     original = original_of_tiff(file, asked.name, size, layout.compression != 1, notes)
     if original.profile and layout.photometric == 2:
-        notes.append("colour profile kept, not applied")
+        notes.append("color profile kept, not applied")
     bits = layout.kind.itemsize * 8
     return DecodedImage(values, _mode(values), size, bits, tuple(conversions), tuple(notes), original)
 
@@ -233,8 +233,8 @@ def _check_frames(count: int, asked: _Asked, conversions: list[str], *, pages: b
         conversions.append("first frame taken")
 
 
-def _is_deep_png(picture: pillow.Image, file: BinaryIO | None) -> bool:
-    if picture.format != "PNG" or file is None:
+def _is_deep_png(image: pillow.Image, file: BinaryIO | None) -> bool:
+    if image.format != "PNG" or file is None:
         return False
     position = file.tell()
     file.seek(24)
@@ -246,12 +246,12 @@ def _is_deep_png(picture: pillow.Image, file: BinaryIO | None) -> bool:
 def _mode(pixels: NDArray[Any]) -> str:
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
     depth = {"uint8": "", "uint16": ";16", "float32": ";32F"}[str(pixels.dtype)]
-    grey = {"uint8": "L", "uint16": "I;16", "float32": "F"}[str(pixels.dtype)]
-    return grey if channels == 1 else f"RGB{depth}" if channels == 3 else f"{channels} channels{depth}"
+    gray = {"uint8": "L", "uint16": "I;16", "float32": "F"}[str(pixels.dtype)]
+    return gray if channels == 1 else f"RGB{depth}" if channels == 3 else f"{channels} channels{depth}"
 
 
 def _from_array(values: NDArray[Any], where: object, deep: bool) -> DecodedImage:
-    """A picture from an array (H, W) or (H, W, C); see `Image.pack`."""
+    """An image from an array (H, W) or (H, W, C); see `Image.pack`."""
     if values.ndim not in (2, 3) or 0 in values.shape:
         problem = f"has shape {values.shape}, wanted (H, W) or (H, W, C)"
         raise UserError("E-*-14", where, problem, "reshape it", found=list(values.shape))

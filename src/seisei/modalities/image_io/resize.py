@@ -1,4 +1,4 @@
-"""Pictures at another size."""
+"""Images at another size."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import PIL.Image as pillow
 from numpy.typing import NDArray
 
-from seisei.modalities.pixels import WHITE, Colour, Fit, Span, largest, with_channels
+from seisei.modalities.pixels import WHITE, Color, Fit, Span, largest, with_channels
 
 
 def resized(
@@ -17,11 +17,11 @@ def resized(
     width: int,
     fit: Fit,
     *,
-    background: Colour = WHITE,
+    background: Color = WHITE,
     filter: Literal["lanczos", "box"] = "lanczos",
     span: Span | None = None,
 ) -> NDArray[Any]:
-    """The picture at another size, antialiased, as deep as it was.
+    """The image at another size, antialiased, as deep as it was.
 
     Arguments:
         pixels: (H, W) or (H, W, C), uint8, uint16 or float32.
@@ -29,7 +29,7 @@ def resized(
         width: wanted.
         fit: ``crop`` fills the frame and cuts what is outside, ``pad`` shows all and fills with the background,
             ``stretch`` does not keep the proportions.
-        background: the colour around a padded picture, in 0 … 255.
+        background: the color around a padded image, in 0 … 255.
         filter: ``lanczos`` is sharper, ``box`` makes no ripples.
         span: what black and white of the background are in floating point, (0, 1) by default.
 
@@ -45,7 +45,7 @@ def resized(
         inner_height, inner_width = max(1, round(old_height * scale)), max(1, round(old_width * scale))
         inner = resized(pixels, inner_height, inner_width, "stretch", filter=filter)
         framed = np.empty((height, width, *pixels.shape[2:]), pixels.dtype)
-        framed[:] = _colour(background, pixels, span)
+        framed[:] = _color(background, pixels, span)
         top, left = (height - inner_height) // 2, (width - inner_width) // 2
         framed[top : top + inner_height, left : left + inner_width] = inner
         return framed
@@ -68,19 +68,19 @@ def resized(
 def _resampled(
     pixels: NDArray[Any], size: tuple[int, int], method: pillow.Resampling, box: tuple[float, float, float, float]
 ) -> NDArray[Any]:
-    # Pillow does not weigh the neighbours of 16-bit pixels well; as floating point it does.
+    # Pillow does not weigh the neighbors of 16-bit pixels well; as floating point it does.
     whole = pixels.dtype == np.uint16
-    picture = pillow.fromarray(np.ascontiguousarray(pixels, np.float32 if whole else None))
-    made = np.asarray(picture.resize(size, method, box=box))
+    image = pillow.fromarray(np.ascontiguousarray(pixels, np.float32 if whole else None))
+    made = np.asarray(image.resize(size, method, box=box))
     return np.rint(made).clip(0, 65535).astype(np.uint16) if whole else made
 
 
-def _colour(background: Colour, pixels: NDArray[Any], span: Span | None) -> NDArray[Any]:
-    """The background in the picture's units, a colour or a grey."""
-    colour = np.array(background, np.uint8)
+def _color(background: Color, pixels: NDArray[Any], span: Span | None) -> NDArray[Any]:
+    """The background in the image's units, a color or a gray."""
+    color = np.array(background, np.uint8)
     if pixels.ndim == 2 or pixels.shape[2] != 3:
-        colour = with_channels(colour[None, None], 1)[0, 0, 0]
+        color = with_channels(color[None, None], 1)[0, 0, 0]
     if pixels.dtype.kind == "f":
         low, high = span or (0.0, 1.0)
-        return np.asarray(low + (high - low) * (colour / 255), pixels.dtype)
-    return np.asarray(colour.astype(pixels.dtype) * (largest(pixels) // 255), pixels.dtype)
+        return np.asarray(low + (high - low) * (color / 255), pixels.dtype)
+    return np.asarray(color.astype(pixels.dtype) * (largest(pixels) // 255), pixels.dtype)

@@ -1,7 +1,7 @@
-"""TIFF files that Pillow would reduce or refuse: deep colour, floating point, many channels.
+"""TIFF files that Pillow would reduce or refuse: deep color, floating point, many channels.
 
-Pillow decodes their strips and tiles all the same: as grey bytes, in a file of our own that says nothing of what the
-bytes mean. Whatever undoes the compression is then what reads every other picture, and the rest is done here: numbers
+Pillow decodes their strips and tiles all the same: as gray bytes, in a file of our own that says nothing of what the
+bytes mean. Whatever undoes the compression is then what reads every other image, and the rest is done here: numbers
 of several bytes, the two predictors, channels, planes.
 
 *TIFF Revision 6.0 (Aldus, 1992)*; the predictor of floating point is of *TIFF Technical Note 3 (Adobe, 2005)*.
@@ -37,18 +37,18 @@ class Layout:
     Arguments:
         height: stored, before it is turned upright.
         width: likewise.
-        channels: what is not colour among them too.
+        channels: what is not color among them too.
         kind: of a value, with the order of its bytes.
-        photometric: 0 where white is zero, 1 grey, 2 colour.
-        extra: what each channel beyond grey or colour is: 0 unknown, 1 and 2 transparency.
+        photometric: 0 where white is zero, 1 gray, 2 color.
+        extra: what each channel beyond gray or color is: 0 unknown, 1 and 2 transparency.
         planes: whether each channel lies by itself.
         compression: the number of TIFF.
         predictor: the number of TIFF, 1 where values lie as they are.
-        tile: height and width of what is stored in one piece; a strip is as wide as the picture.
+        tile: height and width of what is stored in one piece; a strip is as wide as the image.
         tiled: whether these are tiles.
         places: where each piece lies, and its bytes.
         orientation: as in EXIF.
-        pages: how many pictures there are.
+        pages: how many images there are.
     """
 
     height: int
@@ -68,7 +68,7 @@ class Layout:
 
     @property
     def premultiplied(self) -> bool | None:
-        """Whether colour was already multiplied by the transparency; None where the picture has none."""
+        """Whether color was already multiplied by the transparency; None where the image has none."""
         if self.kind.kind == "f" or self.channels not in (2, 4):
             return None
         if self.channels == 4 and self.photometric == 2 and not self.extra:
@@ -164,7 +164,7 @@ def read_values(file: BinaryIO, layout: Layout, where: object) -> NDArray[Any]:
 def _check(layout: Layout, size: int, where: object) -> None:
     """Before anything is set aside for the pixels."""
     if layout.compression not in _RATIOS:
-        problem = f"is compressed in a way that is not read for deep pictures (TIFF compression {layout.compression})"
+        problem = f"is compressed in a way that is not read for deep images (TIFF compression {layout.compression})"
         remedy = "save it uncompressed, or with LZW or Deflate"
         raise UserError("E-CHK-12", where, problem, remedy, found=layout.compression, wanted=sorted(_RATIOS))
     if layout.predictor not in (1, 2, 3) or (layout.predictor == 3 and layout.kind.kind != "f"):
@@ -198,7 +198,7 @@ def _plane(file: BinaryIO, layout: Layout, places: tuple[tuple[int, int], ...]) 
 def _stored(
     file: BinaryIO, layout: Layout, places: tuple[tuple[int, int], ...], shape: tuple[int, int]
 ) -> NDArray[np.uint8]:
-    """The bytes of every row, decompressed: they are read as a grey picture."""
+    """The bytes of every row, decompressed: they are read as a gray image."""
     body, offsets, counts = io.BytesIO(), list[int](), list[int]()
     body.write(bytes(8))
     for offset, count in places:

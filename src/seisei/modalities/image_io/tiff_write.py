@@ -19,13 +19,13 @@ _STRIP = 1 << 18  # bytes
 def tiff_bytes(
     pixels: NDArray[Any], compressed: bool, exif: bytes, profile: bytes | None, dpi: tuple[float, float] | None
 ) -> bytes:
-    """The picture as a TIFF file, in strips.
+    """The image as a TIFF file, in strips.
 
     Arguments:
-        pixels: uint8, uint16 or float32, (H, W) or (H, W, C): three channels are colour, others are channels.
+        pixels: uint8, uint16 or float32, (H, W) or (H, W, C): three channels are color, others are channels.
         compressed: by Deflate, without loss.
         exif: what to say of it.
-        profile: its colour profile.
+        profile: its color profile.
         dpi: dots per inch, across and down.
     """
     height, width = pixels.shape[:2]

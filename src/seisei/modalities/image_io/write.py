@@ -1,4 +1,4 @@
-"""Writing pictures: as PNG to be looked at, or in the form in which another one was given."""
+"""Writing images: as PNG to be looked at, or in the form in which another one was given."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _COMMENT = 60_000  # bytes of a comment in a JPEG, which holds 65,533
 
 
 class Encoded(NamedTuple):
-    """A picture as a file.
+    """An image as a file.
 
     Arguments:
         content: of the file.
@@ -38,9 +38,9 @@ class Encoded(NamedTuple):
 def encoded(
     pixels: NDArray[Any], original: Original | None = None, metadata: Mapping[str, str] | None = None
 ) -> Encoded:
-    """A picture as a file of the form of another one, every value kept where that form loses none.
+    """An image as a file of the form of another one, every value kept where that form loses none.
 
-    PNG keeps 8 and 16 bits, JPEG, WebP and BMP 8; grey and colour. What a format cannot hold, and what came in a format
+    PNG keeps 8 and 16 bits, JPEG, WebP and BMP 8; gray and color. What a format cannot hold, and what came in a format
     that is not written, becomes a PNG; floating point, and any other number of channels, a TIFF.
 
     Arguments:
@@ -81,7 +81,7 @@ def _format(pixels: NDArray[Any], asked: str) -> str:
 
 
 def _suits(profile: bytes | None, pixels: NDArray[Any]) -> bool:
-    """Whether a profile speaks of what is written: a grey one says nothing of colour."""
+    """Whether a profile speaks of what is written: a gray one says nothing of color."""
     return profile is not None and profile[16:20] == (b"GRAY" if pixels.ndim == 2 else b"RGB ")
 
 
@@ -116,7 +116,7 @@ def _lines(text: Mapping[str, str]) -> str:
 
 
 def png_bytes(pixels: NDArray[Any], metadata: Mapping[str, str] | None = None, span: Span | None = None) -> bytes:
-    """The picture, (H, W), (H, W, 3) or (H, W, 4), as a PNG file of 8 bits, to be looked at.
+    """The image, (H, W), (H, W, 3) or (H, W, 4), as a PNG file of 8 bits, to be looked at.
 
     Arguments:
         pixels: of any depth.
@@ -124,8 +124,8 @@ def png_bytes(pixels: NDArray[Any], metadata: Mapping[str, str] | None = None, s
         span: see `eight_bits`.
 
     Example:
-        >>> from seisei.modalities.image_io.read import read_picture
-        >>> read_picture(png_bytes(np.array([[7]], np.uint8))).pixels.tolist()
+        >>> from seisei.modalities.image_io.read import read_image
+        >>> read_image(png_bytes(np.array([[7]], np.uint8))).pixels.tolist()
         [[7]]
     """
     pixels = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
@@ -148,14 +148,14 @@ def _png(pixels: NDArray[Any], text: Mapping[str, str], options: dict[str, Any])
     for key, value in text.items():
         words.add_itxt(key, value)
     deep = pixels.dtype == np.uint16 and pixels.ndim == 3
-    # Pillow writes no colour of 16 bits: it writes all that lies around it.
+    # Pillow writes no color of 16 bits: it writes all that lies around it.
     shown = np.zeros((1, 1, 3), np.uint8) if deep else np.ascontiguousarray(pixels)
     file = io.BytesIO()
     pillow.fromarray(shown).save(file, "PNG", pnginfo=words, **options)
-    return _with_deep_colour(file.getvalue(), pixels) if deep else file.getvalue()
+    return _with_deep_color(file.getvalue(), pixels) if deep else file.getvalue()
 
 
-def _with_deep_colour(png: bytes, pixels: NDArray[Any]) -> bytes:
+def _with_deep_color(png: bytes, pixels: NDArray[Any]) -> bytes:
     """A PNG with other pixels: what lies around them is as it was."""
     height, width = pixels.shape[:2]
     made, place = [png[:8]], 8

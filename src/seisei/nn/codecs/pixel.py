@@ -1,4 +1,4 @@
-"""Pictures as their own values: the code that loses nothing."""
+"""Images as their own values: the code that loses nothing."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class PixelCodes(nn.Module):
 
         code = Σ_i value_i levels^i        over the pixels of a patch, from its last to its first
 
-    Patches make pictures of few levels shorter, and what is learned of them as exact.
+    Patches make images of few levels shorter, and what is learned of them as exact.
 
     Arguments:
-        shape: (C, H, W) of a picture.
+        shape: (C, H, W) of an image.
         levels: how many values a channel can take.
         patch: rows and columns of a patch; with more than one pixel all channels are in its code.
 
@@ -48,7 +48,7 @@ class PixelCodes(nn.Module):
         self.shape, self.levels = list(shape), levels
         channels, height, width = shape
         self.patch = rows, columns = list(patch or [1, 1])
-        assert height % rows == width % columns == 0, "patches that do not divide the picture"
+        assert height % rows == width % columns == 0, "patches that do not divide the image"
         # One pixel's channels stay codes of their own: together they have too many values.
         together = rows * columns * channels if rows * columns > 1 else 1
         self.segments = [Segment(height // rows, width // columns, channels if together == 1 else 1, levels**together)]
@@ -68,7 +68,7 @@ class PixelCodes(nn.Module):
         return grid.permute(0, 2, 4, 3, 5, 1).reshape(b, -1, n)
 
     def allowed(self, x: Tensor, mask: Tensor) -> list[Tensor]:
-        """Which codes agree with what was observed, one (B, T, K), of (B, C, H, W) pictures and masks."""
+        """Which codes agree with what was observed, one (B, T, K), of (B, C, H, W) images and masks."""
         values = self._digits((x.clamp(0, 1) * (self.levels - 1)).round().long())
         known = self._digits(mask.expand_as(x))
         codes = torch.arange(self.segments[0].codes, device=x.device).unsqueeze(1)

@@ -101,14 +101,14 @@ class Full(Gaussians):
         if observed is None or bool(observed.all()):
             whole = bool((r == 1).all())
             for m, mu in enumerate(mean):
-                centred = x - mu
-                weighted = centred if whole else centred * r[:, m : m + 1]
+                centerd = x - mu
+                weighted = centerd if whole else centerd * r[:, m : m + 1]
                 first[m] += weighted.sum(0)
-                second[m].addmm_(weighted.T, centred)
+                second[m].addmm_(weighted.T, centerd)
             return
-        for weight, centred, shares, left in self._expected(x, observed, r, at):
-            first += torch.einsum("bm,bmd->md", weight, centred)
-            second += torch.einsum("bm,bmd,bme->mde", weight, centred, centred)
+        for weight, centerd, shares, left in self._expected(x, observed, r, at):
+            first += torch.einsum("bm,bmd->md", weight, centerd)
+            second += torch.einsum("bm,bmd,bme->mde", weight, centerd, centerd)
             second += torch.einsum("um,umde->mde", shares, left)
 
     def _expected(
@@ -121,10 +121,10 @@ class Full(Gaussians):
             seen, weight = observed[rows].unsqueeze(1), r[rows]
             _, inverse = _observed_factor(covariance, patterns)
             regression = covariance @ inverse  # E[x − μ | x_o] = C (C_oo)⁻¹ (x − μ)_o, whole where observed
-            centred = (regression[which] @ ((x[rows].unsqueeze(1) - mean) * seen).unsqueeze(-1)).squeeze(-1)
+            centerd = (regression[which] @ ((x[rows].unsqueeze(1) - mean) * seen).unsqueeze(-1)).squeeze(-1)
             left = covariance - regression @ covariance  # 0 where observed
             shares = weight.new_zeros(len(patterns), weight.shape[1]).index_add_(0, which, weight)
-            yield weight, centred, shares, left.expand(-1, len(mean), -1, -1)
+            yield weight, centerd, shares, left.expand(-1, len(mean), -1, -1)
 
     def update(self, moments: list[Tensor]) -> None:
         """The weighted means and covariances."""
@@ -191,8 +191,8 @@ class Tied(Full):
 
     def _square(self, x: Tensor, at: slice) -> Tensor:
         whiten = self._whitening()[0]
-        centre = self.mean[at].mean(0)
-        z, means = (x - centre) @ whiten.T, (self.mean[at] - centre) @ whiten.T
+        center = self.mean[at].mean(0)
+        z, means = (x - center) @ whiten.T, (self.mean[at] - center) @ whiten.T
         square = z.square().sum(1, keepdim=True) - 2 * z @ means.T + means.square().sum(1)
         return square.clamp_min(0)
 
@@ -201,8 +201,8 @@ class Tied(Full):
 
         The square that all share is left out: far away it is so large that no digit of the differences is left in it.
         """
-        centre = self.mean.mean(0)
-        x, mean = x - centre, self.mean - centre
+        center = self.mean.mean(0)
+        x, mean = x - center, self.mean - center
         if observed is None or bool(observed.all()):
             weight = torch.cholesky_solve(mean.T, self.factor[0])
             return x @ weight - 0.5 * (mean.T * weight).sum(0)
@@ -216,17 +216,17 @@ class Tied(Full):
 
     def gather(self, x: Tensor, observed: Tensor | None, r: Tensor, at: slice, moments: list[Tensor]) -> None:
         """Add these rows to the moments; the second ones of all components are one sum, about the mean of all means."""
-        mean, centre = self.mean[at], self.mean.mean(0)
+        mean, center = self.mean[at], self.mean.mean(0)
         total, first, second = moments[0][at], moments[1][at], moments[2][0]
         n = r.sum(0)
         total += n
         if observed is None or bool(observed.all()):
-            centred, each = x - centre, r.sum(1, keepdim=True)
-            first += r.T @ centred - (mean - centre) * n.unsqueeze(1)
-            second.addmm_((centred if bool((each == 1).all()) else centred * each).T, centred)
+            centerd, each = x - center, r.sum(1, keepdim=True)
+            first += r.T @ centerd - (mean - center) * n.unsqueeze(1)
+            second.addmm_((centerd if bool((each == 1).all()) else centerd * each).T, centerd)
             return
         for weight, expected, shares, left in self._expected(x, observed, r, at):
-            about = expected + (mean - centre)
+            about = expected + (mean - center)
             first += torch.einsum("bm,bmd->md", weight, expected)
             second += torch.einsum("bm,bmd,bme->de", weight, about, about)
             second += torch.einsum("um,umde->de", shares, left)
@@ -234,9 +234,9 @@ class Tied(Full):
     def update(self, moments: list[Tensor]) -> None:
         """The weighted means, and the covariance within."""
         total, first, second = moments
-        alive, n, centre = total > 0, total.clamp_min(1e-12), self.mean.mean(0)
+        alive, n, center = total > 0, total.clamp_min(1e-12), self.mean.mean(0)
         self.mean[alive] += (first / n.unsqueeze(1))[alive]
-        apart = self.mean - centre
+        apart = self.mean - center
         covariance = (second - (total.unsqueeze(1) * apart).T @ apart) / total.sum()
         average = covariance.diagonal(dim1=-2, dim2=-1).mean()
         self.factor.copy_(self._factored(covariance, total.sum().unsqueeze(0), average))

@@ -1,7 +1,7 @@
 """Components of a mixture: Gaussians over numbers of which some may be missing, with three forms of covariance.
 
 A component m has log N(x; μ_m, C_m). With x_o the values that were observed, the marginal is N(x_o; μ_o, C_oo): leaving
-out the rows and columns of what is missing is exact, and nothing is filled in. An update of expectation-maximisation
+out the rows and columns of what is missing is exact, and nothing is filled in. An update of expectation-maximization
 gathers, with responsibilities r, the moments
 
     N = Σ r,   Σ r E[x | x_o],   Σ r E[x xᵀ | x_o]
@@ -84,7 +84,7 @@ class Gaussians(nn.Module, ABC):
 
     @abstractmethod
     def update(self, moments: list[Tensor]) -> None:
-        """Take the parameters that maximise the expected log-likelihood with these moments of all components."""
+        """Take the parameters that maximize the expected log-likelihood with these moments of all components."""
 
     @abstractmethod
     def sample(self, components: Tensor) -> Tensor:
@@ -144,8 +144,8 @@ class Diagonal(Gaussians):
         """−½ Σ_observed [(x − μ)²/v + log 2πv]."""
         mean, variance = self.mean[at], self.variance[at]
         seen = torch.ones_like(x) if observed is None else observed.to(x.dtype)
-        centre = mean.mean(0)
-        x, mean = (x - centre) * seen, mean - centre
+        center = mean.mean(0)
+        x, mean = (x - center) * seen, mean - center
         constant = mean.square() / variance + torch.log(variance) + LOG_2PI
         return -0.5 * (x.square() @ (1 / variance).T + seen @ constant.T) + x @ (mean / variance).T
 
@@ -160,10 +160,10 @@ class Diagonal(Gaussians):
     def gather(self, x: Tensor, observed: Tensor | None, r: Tensor, at: slice, moments: list[Tensor]) -> None:
         """Add these rows to the moments, by products alone."""
         mean, variance = self.mean[at], self.variance[at]
-        total, centre = r.sum(0), mean.mean(0)
+        total, center = r.sum(0), mean.mean(0)
         moments[0][at] += total
         # About a point near all means, so that squares of large numbers are not subtracted from each other.
-        x, mean = x - centre, mean - centre
+        x, mean = x - center, mean - center
         if observed is None:
             weight = total.unsqueeze(1)
         else:

@@ -75,9 +75,9 @@ class LowRank(Gaussians):
         m, d, q = weight.shape
         seen = patterns.to(x.dtype)
         # About one point near all means, so that squares of large numbers are not subtracted from each other.
-        centre = self.mean[at].mean(0)
-        mean = self.mean[at] - centre
-        kept = (x - centre) * seen[which]
+        center = self.mean[at].mean(0)
+        mean = self.mean[at] - center
+        kept = (x - center) * seen[which]
         flat = weight.permute(1, 0, 2).reshape(d, m * q)
         offset = torch.einsum("ud,md,mdq->umq", seen, mean, weight)
         p = (kept @ flat).view(len(x), m, q) - offset[which]
@@ -92,7 +92,7 @@ class LowRank(Gaussians):
     def begin(self, m: int, x: Tensor) -> None:
         """Principal components of the rows: the maximum of the likelihood, when these are all rows there are."""
         self.mean[m] = x.mean(0)
-        centred = x - self.mean[m]
+        centerd = x - self.mean[m]
         spread = self._spread(x)
         n, q = len(x), self.rank
         if n < 2 or float(spread.mean()) <= 1e-12:
@@ -100,9 +100,9 @@ class LowRank(Gaussians):
             self.weight[m] = 0
             return
         with seeds.seeded("components", m, n):
-            _, singular, v = torch.svd_lowrank(centred, q=min(q + 10, n, self.dim), niter=4)
+            _, singular, v = torch.svd_lowrank(centerd, q=min(q + 10, n, self.dim), niter=4)
         variances = singular.square() / n
-        total, kept = centred.square().sum() / n, min(q, len(variances))
+        total, kept = centerd.square().sum() / n, min(q, len(variances))
         # Where a cluster has hardly more rows than components, nothing would be left for the noise.
         noise = (total - variances[:kept].sum()).clamp_min(0) / max(1, self.dim - kept)
         noise = torch.maximum(noise, (self.shrinkage * total / self.dim).clamp_min(1e-12))
@@ -127,12 +127,12 @@ class LowRank(Gaussians):
                 inverse = torch.cholesky_inverse(inner)  # (u, m, q, q)
             for m, mu in enumerate(mean):
                 share = r[rows, m : m + 1]
-                centred = x[rows] - mu
+                centerd = x[rows] - mu
                 if not complete:
                     # E[x − μ] of what is missing is W E[z], with E[z | x_o] = M⁻¹ p.
                     latent = (inverse[which, m] @ p[:, m].unsqueeze(-1)).squeeze(-1)
                     gone = 1 - seen
-                    centred = centred * seen[which] + (latent @ weight[m].T) * gone[which]
+                    centerd = centerd * seen[which] + (latent @ weight[m].T) * gone[which]
                     of = share.new_zeros(len(patterns), 1).index_add_(0, which, share)
                     # Cov of what is missing: σ² (W M⁻¹ Wᵀ + 1).
                     absent = weight[m] * gone.unsqueeze(2)  # (u, d, q)
@@ -140,10 +140,10 @@ class LowRank(Gaussians):
                     into = carried @ (absent.mT @ weight[m]) + absent
                     second[m] += noise[m] * torch.einsum("u,udq->dq", of[:, 0], into)
                     square[m] += noise[m] * (of[:, 0] * (gone.sum(1) + (carried * absent).sum((1, 2)))).sum()
-                weighted = centred * share
+                weighted = centerd * share
                 first[m] += weighted.sum(0)
-                second[m] += weighted.T @ (centred @ weight[m])
-                square[m] += (weighted * centred).sum()
+                second[m] += weighted.T @ (centerd @ weight[m])
+                square[m] += (weighted * centerd).sum()
 
     def update(self, moments: list[Tensor]) -> None:
         """W ← S W (σ²1 + M⁻¹WᵀSW)⁻¹,  σ² ← tr(S − S W M⁻¹ W_newᵀ)/d."""

@@ -1,8 +1,8 @@
-"""Changes that a critic's examples go through, real and drawn ones alike, so that few data last longer.
+"""Changes that a discriminator's examples go through, real and drawn ones alike, so that few data last longer.
 
-A critic that never sees the same picture twice cannot learn the training pictures by heart. Since drawn pictures go
+A discriminator that never sees the same image twice cannot learn the training images by heart. Since drawn images go
 through the same changes, and the gradient through them, the generator's optimum stays where it was as long as some
-pictures come unchanged: the changed distributions are then equal only where the distributions are (*Training Generative
+images come unchanged: the changed distributions are then equal only where the distributions are (*Training Generative
 Adversarial Networks with Limited Data (Karras, Aittala, Hellsten, Laine, Lehtinen, Aila, 2020)*; *Differentiable
 Augmentation for Data-Efficient GAN Training (Zhao, Liu, Lin, Zhu, Han, 2020)*).
 """
@@ -55,7 +55,7 @@ class Augment(nn.Module):
         return _cut(x, happens[:, 2], u[:, 7:9])
 
     def adapt(self, known: float) -> None:
-        """Grow where the critic tells training examples from held-out ones, and shrink where it does not.
+        """Grow where the discriminator tells training examples from held-out ones, and shrink where it does not.
 
         Arguments:
             known: the share of pairs of a training and a held-out example that it tells apart, ½ for none.
@@ -74,7 +74,7 @@ def _lit(x: Tensor, happens: Tensor, brightness: Tensor, contrast: Tensor) -> Te
 
 
 def moved(x: Tensor, by: Tensor) -> Tensor:
-    """Pictures moved down and to the right by so many pixels, (B, 2), the edge repeated.
+    """Images moved down and to the right by so many pixels, (B, 2), the edge repeated.
 
     Black in its place would be drawn, as a line at the edge: it is where most of those that moved have it.
     """
@@ -86,12 +86,12 @@ def moved(x: Tensor, by: Tensor) -> Tensor:
     return x
 
 
-def _cut(x: Tensor, happens: Tensor, centre: Tensor) -> Tensor:
-    """A square of half the sides round a centre, given as a share of the sides, becomes black."""
+def _cut(x: Tensor, happens: Tensor, center: Tensor) -> Tensor:
+    """A square of half the sides round a center, given as a share of the sides, becomes black."""
     inside = happens.bool().view(-1, 1, 1, 1)
     for axis, size in ((2, x.shape[2]), (3, x.shape[3])):
         place = (torch.arange(size, device=x.device) + 0.5) / size
         shape = [len(x), 1, 1, 1]
         shape[axis] = size
-        inside = inside & ((place - centre[:, axis - 2 : axis - 1]).abs() < 0.25).view(shape)
+        inside = inside & ((place - center[:, axis - 2 : axis - 1]).abs() < 0.25).view(shape)
     return x.masked_fill(inside, 0.0)

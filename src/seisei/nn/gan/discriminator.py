@@ -1,13 +1,13 @@
-"""Critics: a number for each example, higher for a real one.
+"""Discriminators: a number for each example, higher for a real one.
 
     D(x, y) = wᵀφ(x) + v_yᵀφ(x)
 
 The label enters by an inner product with the features of x: of a real pair log p(y | x) is that of a linear classifier
 on φ, and this is its part in log p(x, y) − log q(x, y) (*cGANs with Projection Discriminator (Miyato, Koyama, 2018)*).
 
-A critic may be kept from changing faster than its input by its weights alone: each matrix is divided by its largest
-singular value, which one step of the power method a call keeps up with (*Spectral Normalization for Generative
-Adversarial Networks (Miyato, Kataoka, Koyama, Yoshida, 2018)*).
+A discriminator may be kept from changing faster than its input by its weights alone: each matrix is divided by its
+largest singular value, which one step of the power method a call keeps up with (*Spectral Normalization for
+Generative Adversarial Networks (Miyato, Kataoka, Koyama, Yoshida, 2018)*).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"silu": F.silu, "relu": F.
 
 
 @listed
-class Critic(nn.Module):
+class Discriminator(nn.Module):
     """(B, ...) to (B,).
 
     Arguments:
@@ -40,7 +40,7 @@ class Critic(nn.Module):
     Example:
         >>> import torch
         >>> from seisei.nn.mlp import MLPEncoder
-        >>> Critic(MLPEncoder([2], 16), 16)(torch.zeros(5, 2)).shape
+        >>> Discriminator(MLPEncoder([2], 16), 16)(torch.zeros(5, 2)).shape
         torch.Size([5])
     """
 

@@ -1,8 +1,8 @@
-"""What of a batch is given to a network that makes pictures of pictures, and what is wanted of it.
+"""What of a batch is given to a network that makes images of images, and what is wanted of it.
 
-A view says by its `side` at which end of the data pictures are that are given, what is `given` and what is `wanted` of
-a batch, what is `made` of a network's last features, what is `read` of a picture that a person gives, how what
-is given is `shown`, and what the `whole` picture is of both.
+A view says by its `side` at which end of the data images are that are given, what is `given` and what is `wanted` of
+a batch, what is `made` of a network's last features, what is `read` of an image that a person gives, how what
+is given is `shown`, and what the `whole` image is of both.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ VIVID = 4.0
 
 @listed
 class PairView(nn.Module):
-    """Pairs: y is given, x is wanted; values are made as ½ + ½ tanh, see `seisei.nn.gan.views.PictureView`."""
+    """Pairs: y is given, x is wanted; values are made as ½ + ½ tanh, see `seisei.nn.gan.views.ImageView`."""
 
     side: Literal["x", "y"] = "y"
-    # What follows the name of a distance between answers and what is wanted, where these are no whole pictures.
+    # What follows the name of a distance between answers and what is wanted, where these are no whole images.
     of = ""
 
     def __init__(self) -> None:
@@ -46,26 +46,26 @@ class PairView(nn.Module):
         """Values in [0, 1] of a network's features."""
         return 0.5 + 0.5 * torch.tanh(features)
 
-    def read(self, picture: Tensor) -> Tensor:
-        """What is given of a picture: itself."""
-        return picture
+    def read(self, image: Tensor) -> Tensor:
+        """What is given of an image: itself."""
+        return image
 
     def shown(self, given: Tensor) -> Tensor:
         """What is given as a person sees it: itself."""
         return given
 
     def whole(self, given: Tensor, answer: Tensor) -> Tensor:
-        """The picture of an answer: itself."""
+        """The image of an answer: itself."""
         return answer
 
 
 @listed
-class ColourView(PairView):
-    """Colour pictures, (B, 3, H, W), as pairs of what they are without colour and their colour.
+class ColorView(PairView):
+    """Color images, (B, 3, H, W), as pairs of what they are without color and their color.
 
     Given is the lightness L of CIE L*a*b*, wanted are a and b, all as values in [0, 1]
     (`seisei.nn.style.color_spaces`), where a and b of photographs lie close to ½. So they are moved four times as far
-    from it: a critic would hardly see them.
+    from it: a discriminator would hardly see them.
     """
 
     side = "x"
@@ -83,16 +83,16 @@ class ColourView(PairView):
         """a and b of a network's features, the largest that there are included."""
         return 0.5 + VIVID * 0.5 * torch.tanh(features / VIVID)
 
-    def read(self, picture: Tensor) -> Tensor:
-        """L of a picture, grey or in colour."""
-        return planes_of(picture.expand(-1, 3, -1, -1))[:, :1]
+    def read(self, image: Tensor) -> Tensor:
+        """L of an image, gray or in color."""
+        return planes_of(image.expand(-1, 3, -1, -1))[:, :1]
 
     def shown(self, given: Tensor) -> Tensor:
-        """The grey picture of this lightness, (B, 3, H, W)."""
+        """The gray image of this lightness, (B, 3, H, W)."""
         return self.whole(given, torch.full_like(given, 0.5).expand(-1, 2, -1, -1))
 
     def whole(self, given: Tensor, answer: Tensor) -> Tensor:
-        """The picture in colour, of its lightness and of what was made of it."""
+        """The image in color, of its lightness and of what was made of it."""
         return from_planes(torch.cat([given, 0.5 + (answer - 0.5) / VIVID], 1))
 
 
@@ -101,7 +101,7 @@ class Together(nn.Module):
     """Changes to both sides of a pair alike, so that few pairs last longer: moved a little, mirrored, cut out.
 
     Arguments:
-        shift: by up to this share of the sides, the edge repeated where a picture is not any more.
+        shift: by up to this share of the sides, the edge repeated where an image is not any more.
         mirror: left for right, one of two.
         crop: the side of the square of each that is cut out; 0 for all of it.
 

@@ -1,4 +1,4 @@
-"""A critic of patches: a verdict for each part of a picture, on its texture and not on what it is of.
+"""A discriminator of patches: a verdict for each part of an image, on its texture and not on what it is of.
 
 Convolutions of 4×4, the first few of which halve the map. What a verdict sees is `field` pixels wide:
 
@@ -26,7 +26,7 @@ KERNEL, SLOPE = 4, 0.2
 
 
 def layers_for(side: int) -> int:
-    """How many layers halve the map, of pictures with this shorter side: a field of about a quarter of it or, of small
+    """How many layers halve the map, of images with this shorter side: a field of about a quarter of it or, of small
     ones, of half; at most 70 pixels.
 
     Example:
@@ -37,7 +37,7 @@ def layers_for(side: int) -> int:
 
 
 @listed
-class PatchCritic(nn.Module):
+class PatchDiscriminator(nn.Module):
     """(B, C, H, W) to (B, P): how real each patch looks.
 
     Arguments:
@@ -47,8 +47,8 @@ class PatchCritic(nn.Module):
 
     Example:
         >>> import torch
-        >>> critic = PatchCritic([3, 70, 70], width=8)
-        >>> critic.field, critic(torch.zeros(2, 3, 70, 70)).shape
+        >>> discriminator = PatchDiscriminator([3, 70, 70], width=8)
+        >>> discriminator.field, discriminator(torch.zeros(2, 3, 70, 70)).shape
         (70, torch.Size([2, 36]))
     """
 

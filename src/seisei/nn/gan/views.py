@@ -1,8 +1,8 @@
-"""What a critic sees of an example: real ones as they are, drawn ones as a network made them, differentiably.
+"""What a discriminator sees of an example: real ones as they are, drawn ones as a network made them, differentiably.
 
 A view goes three ways: `of` a real batch, `made` of a network's last features, and back to an `example` of what was
-made. A critic must not tell real from drawn by their form alone, or it never looks at what they hold: a category is one
-1 among zeros in both.
+made. A discriminator must not tell real from drawn by their form alone, or it never looks at what they hold: a
+category is one 1 among zeros in both.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from seisei.spec import listed
 
 
 @listed
-class PictureView(nn.Module):
-    """Pictures: values in [0, 1], made as ½ + ½ tanh.
+class ImageView(nn.Module):
+    """Images: values in [0, 1], made as ½ + ½ tanh.
 
-    Most pictures have places that are quite black or quite white. A network that ends linearly never makes them so, and
-    a critic tells its noise there from the stillness of real pictures without looking at what is on them.
+    Most images have places that are quite black or quite white. A network that ends linearly never makes them so, and
+    a discriminator tells its noise there from the stillness of real images without looking at what is on them.
     """
 
     def __init__(self) -> None:
         super().__init__()
 
     def of(self, batch: Batch) -> Tensor:
-        """Real pictures, (B, C, H, W)."""
+        """Real images, (B, C, H, W)."""
         return batch.visible
 
     def made(self, features: Tensor) -> Tensor:
-        """Pictures of a network's features, (B, C, H, W); grey where it says nothing."""
+        """Images of a network's features, (B, C, H, W); gray where it says nothing."""
         return 0.5 + 0.5 * torch.tanh(precise(features))
 
     def example(self, seen: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ class RowView(nn.Module):
         order = [*self.columns.numbers, *self.columns.categories]
         self.order = [order.index(place) for place in range(self.columns.width)]
 
-    def initialise(self, examples: Batch) -> None:
+    def initialize(self, examples: Batch) -> None:
         """See which columns have gaps."""
         if examples.mask is not None:
             self.gappy.copy_((~examples.mask.expand_as(examples.x)).any(0))

@@ -1,8 +1,8 @@
-"""Quantisers: a vector becomes one of a finite number of codes, and the code a vector again.
+"""Quantizers: a vector becomes one of a finite number of codes, and the code a vector again.
 
     codes = q(z),   e = look_up(codes)
 
-All have one contract, `Quantiser`. What they differ in is where the vectors of the codes come from: they follow the
+All have one contract, `Quantizer`. What they differ in is where the vectors of the codes come from: they follow the
 means of the vectors that chose them, they learn by gradient, all at once through a linear map
 (`seisei.nn.quantizers.codebooks`), or lie on a fixed grid (`seisei.nn.quantizers.scalar`). Several can be had for
 each vector: one after the other, or one for each part (`seisei.nn.quantizers.residual`).
@@ -30,8 +30,8 @@ from torch import Tensor, nn
 Total = Callable[[Tensor], Tensor]
 
 
-class Quantised(NamedTuple):
-    """What a quantiser answers.
+class Quantized(NamedTuple):
+    """What a quantizer answers.
 
     Arguments:
         values: e, with a gradient for z, (M, D).
@@ -44,8 +44,8 @@ class Quantised(NamedTuple):
     cost: Tensor
 
 
-class Quantiser(nn.Module):
-    """What all quantisers have in common.
+class Quantizer(nn.Module):
+    """What all quantizers have in common.
 
     Arguments:
         dim: D.
@@ -60,7 +60,7 @@ class Quantiser(nn.Module):
         super().__init__()
         self.dim, self.codes, self.slots = dim, codes, slots
 
-    def forward(self, z: Tensor, examples: int | None = None) -> Quantised:
+    def forward(self, z: Tensor, examples: int | None = None) -> Quantized:
         """Codes of z, and their vectors.
 
         Arguments:
@@ -89,7 +89,7 @@ class Quantiser(nn.Module):
 
 
 class _Straight(torch.autograd.Function):
-    """Both at once, for what is the dearest of a quantiser beside the search is to walk through z again and again."""
+    """Both at once, for what is the dearest of a quantizer beside the search is to walk through z again and again."""
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:

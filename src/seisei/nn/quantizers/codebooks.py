@@ -1,4 +1,4 @@
-"""Codebooks: quantisers that choose the nearest of K vectors.
+"""Codebooks: quantizers that choose the nearest of K vectors.
 
 They differ in how the vectors are learned: as means of what chose them (`AveragedCodes`), by gradient (`LearnedCodes`),
 or all at once through a linear map (`MappedCodes`).
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from seisei import seeds
 from seisei.nn.distributions import precise
-from seisei.nn.kmeans import first_centres
+from seisei.nn.kmeans import first_centers
 from seisei.nn.quantizers.nearest import nearest
 from seisei.nn.quantizers.vq import Counted, Distance, Estimator, Vectors, usual_revival
 from seisei.spec import Range, listed
@@ -95,7 +95,7 @@ class AveragedCodes(Counted):
         # one, and all but one of them are moved at once.
         first = z[torch.arange(self.codes, device=z.device) % len(z)]
         if self.codes <= min(FEW, len(z)):
-            first = first_centres(z, self.codes, seeds.generator("codes", self.codes))
+            first = first_centers(z, self.codes, seeds.generator("codes", self.codes))
         self.means.copy_(first)
         self.counts.fill_(1 / self.codes)
         self.presence.fill_(1 / self.codes)

@@ -9,37 +9,37 @@ import torch
 from torch import Tensor, nn
 
 from seisei.nn.distributions import precise
-from seisei.nn.quantizers.base import Quantised, Quantiser, Total, straight
+from seisei.nn.quantizers.base import Quantized, Quantizer, Total, straight
 from seisei.spec import listed
 
 
 @listed
-class Residual(Quantiser):
-    """One quantiser after the other, each of what those before left: e = Σ e_s.
+class Residual(Quantizer):
+    """One quantizer after the other, each of what those before left: e = Σ e_s.
 
     Arguments:
-        parts: quantisers of one dim and one number of codes.
+        parts: quantizers of one dim and one number of codes.
     """
 
     def __init__(self, parts: list[nn.Module]) -> None:
-        first: Quantiser = parts[0]  # type: ignore[assignment]
+        first: Quantizer = parts[0]  # type: ignore[assignment]
         super().__init__(first.dim, first.codes, sum(part.slots for part in parts))  # type: ignore[misc]
         assert all(part.dim == first.dim and part.codes == first.codes for part in parts), "parts that do not fit"
         self.parts, self.fixed = nn.ModuleList(parts), first.fixed
 
-    def forward(self, z: Tensor, examples: int | None = None) -> Quantised:
-        """See `Quantiser.forward`."""
+    def forward(self, z: Tensor, examples: int | None = None) -> Quantized:
+        """See `Quantizer.forward`."""
         z = precise(z)
         rest, codes, cost = z, [], z.new_zeros(len(z))
         for part in self.parts:
-            found: Quantised = part(rest, examples)
+            found: Quantized = part(rest, examples)
             rest = rest - found.values.detach()
             codes.append(found.codes)
             cost = cost + found.cost
-        return Quantised(straight(z, (z - rest).detach())[0], torch.cat(codes, 1), cost)
+        return Quantized(straight(z, (z - rest).detach())[0], torch.cat(codes, 1), cost)
 
     def look_up(self, codes: Tensor) -> Tensor:
-        """See `Quantiser.look_up`."""
+        """See `Quantizer.look_up`."""
         found = [part.look_up(c) for part, c in zip(self.parts, _divided(codes, self.parts), strict=True)]  # type: ignore[operator]
         return torch.stack(found).sum(0)
 
@@ -51,30 +51,30 @@ class Residual(Quantiser):
             z = precise(z) - part(z).values
 
     def settle(self, total: Total | None) -> None:
-        """See `Quantiser.settle`."""
+        """See `Quantizer.settle`."""
         for part in self.parts:
             part.settle(total)  # type: ignore[operator]
 
     def enliven(self) -> bool:
-        """See `Quantiser.enliven`."""
+        """See `Quantizer.enliven`."""
         return any([part.enliven() for part in self.parts])  # type: ignore[operator]
 
 
 @listed
-class Grouped(Quantiser):
-    """A quantiser for each part of the vector: e = [e_1, …, e_S].
+class Grouped(Quantizer):
+    """A quantizer for each part of the vector: e = [e_1, …, e_S].
 
     Dimensions are dealt out one by one, so that each part has a share of those that vary most, wherever these stand.
 
     Arguments:
-        parts: quantisers of one number of codes.
+        parts: quantizers of one number of codes.
     """
 
     order: Tensor
     places: Tensor
 
     def __init__(self, parts: list[nn.Module]) -> None:
-        kinds: list[Quantiser] = parts  # type: ignore[assignment]
+        kinds: list[Quantizer] = parts  # type: ignore[assignment]
         super().__init__(sum(part.dim for part in kinds), kinds[0].codes, sum(part.slots for part in kinds))
         assert all(part.codes == self.codes for part in kinds), "parts that do not fit"
         self.parts = nn.ModuleList(parts)
@@ -82,21 +82,21 @@ class Grouped(Quantiser):
         self.register_buffer("order", torch.tensor(dealt(self.dims)), persistent=False)
         self.register_buffer("places", self.order.argsort(), persistent=False)
 
-    def forward(self, z: Tensor, examples: int | None = None) -> Quantised:
-        """See `Quantiser.forward`."""
-        found: list[Quantised] = [part(each, examples) for part, each in zip(self.parts, self._hands(z), strict=True)]
+    def forward(self, z: Tensor, examples: int | None = None) -> Quantized:
+        """See `Quantizer.forward`."""
+        found: list[Quantized] = [part(each, examples) for part, each in zip(self.parts, self._hands(z), strict=True)]
         # The cost is a mean over dimensions.
         cost = sum((f.cost * (d / self.dim) for f, d in zip(found, self.dims, strict=True)), z.new_zeros(len(z)))
         values = torch.cat([f.values for f in found], 1)[:, self.places]
-        return Quantised(values, torch.cat([f.codes for f in found], 1), cost)
+        return Quantized(values, torch.cat([f.codes for f in found], 1), cost)
 
     def look_up(self, codes: Tensor) -> Tensor:
-        """See `Quantiser.look_up`."""
+        """See `Quantizer.look_up`."""
         found = [part.look_up(c) for part, c in zip(self.parts, _divided(codes, self.parts), strict=True)]  # type: ignore[operator]
         return torch.cat(found, 1)[:, self.places]
 
     def _hands(self, z: Tensor) -> tuple[Tensor, ...]:
-        """The part of z of each quantiser."""
+        """The part of z of each quantizer."""
         return torch.split(z[:, self.order], self.dims, 1)
 
     def start_from(self, z: Tensor) -> None:
@@ -105,12 +105,12 @@ class Grouped(Quantiser):
             part.start_from(each)  # type: ignore[operator]
 
     def settle(self, total: Total | None) -> None:
-        """See `Quantiser.settle`."""
+        """See `Quantizer.settle`."""
         for part in self.parts:
             part.settle(total)  # type: ignore[operator]
 
     def enliven(self) -> bool:
-        """See `Quantiser.enliven`."""
+        """See `Quantizer.enliven`."""
         return any([part.enliven() for part in self.parts])  # type: ignore[operator]
 
 

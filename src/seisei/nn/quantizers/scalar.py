@@ -1,4 +1,4 @@
-"""Quantisers whose codes lie on a grid that does not learn: nothing can be left unused for want of a start.
+"""Quantizers whose codes lie on a grid that does not learn: nothing can be left unused for want of a start.
 
     finite scalar:   e_i = round(b_i(z_i)), one of L_i equally spaced values in each dimension
     lookup-free:     e_i = sign(z_i), one bit in each dimension
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from seisei.nn.distributions import precise
-from seisei.nn.quantizers.base import Quantised, Quantiser, Total
+from seisei.nn.quantizers.base import Quantized, Quantizer, Total
 from seisei.spec import Range, listed
 
 Levels = list[Annotated[int, Range(ge=2, le=4096)]]
@@ -51,7 +51,7 @@ def levels_for(codes: int) -> list[int]:
 
 
 @listed
-class FiniteScalar(Quantiser):
+class FiniteScalar(Quantizer):
     """Each dimension is bounded and rounded.
 
     Arguments:
@@ -74,8 +74,8 @@ class FiniteScalar(Quantiser):
         places = torch.tensor([1, *levels[:-1]]).cumprod(0)
         self.register_buffer("places", places, persistent=False)
 
-    def forward(self, z: Tensor, examples: int | None = None) -> Quantised:
-        """See `Quantiser.forward`."""
+    def forward(self, z: Tensor, examples: int | None = None) -> Quantized:
+        """See `Quantizer.forward`."""
         with torch.autocast(z.device.type, enabled=False):
             z = precise(z)
             # An even number of levels has none in the middle: they lie half a step lower, and the curve is moved so
@@ -86,17 +86,17 @@ class FiniteScalar(Quantiser):
             grid = bounded + (bounded.round() - bounded).detach()
             half = self.sizes // 2
             codes = ((grid.detach() + half).long() * self.places).sum(1, keepdim=True)
-            return Quantised(grid / half, codes, z.new_zeros(len(z)))
+            return Quantized(grid / half, codes, z.new_zeros(len(z)))
 
     def look_up(self, codes: Tensor) -> Tensor:
-        """See `Quantiser.look_up`."""
+        """See `Quantizer.look_up`."""
         digits = codes // self.places % self.sizes
         half = self.sizes // 2
         return (digits - half).float() / half
 
 
 @listed
-class LookupFree(Quantiser):
+class LookupFree(Quantizer):
     """The sign of each dimension.
 
     Every code is to be used, and each z to be sure of its own. With p the probability of a bit, a draw with log-odds
@@ -125,8 +125,8 @@ class LookupFree(Quantiser):
         self.register_buffer("ones", torch.full((dim,), 0.5))
         self._counted: Tensor | None = None
 
-    def forward(self, z: Tensor, examples: int | None = None) -> Quantised:
-        """See `Quantiser.forward`."""
+    def forward(self, z: Tensor, examples: int | None = None) -> Quantized:
+        """See `Quantizer.forward`."""
         with torch.autocast(z.device.type, enabled=False):
             z = precise(z)
             bits = z.detach() > 0
@@ -140,15 +140,15 @@ class LookupFree(Quantiser):
                 mean = self.ones.clamp(1e-3, 1 - 1e-3)
                 unused = (p * mean.log() + (1 - p) * torch.log1p(-mean)).mean(1)
                 cost = cost + self.entropy * (_entropy(p).mean(1) + unused)
-            return Quantised(z + (e - z).detach(), (bits.long() * self.places).sum(1, keepdim=True), cost)
+            return Quantized(z + (e - z).detach(), (bits.long() * self.places).sum(1, keepdim=True), cost)
 
     def look_up(self, codes: Tensor) -> Tensor:
-        """See `Quantiser.look_up`."""
+        """See `Quantizer.look_up`."""
         return (codes // self.places % 2).float() * 2 - 1
 
     @torch.no_grad()
     def settle(self, total: Total | None) -> None:
-        """See `Quantiser.settle`."""
+        """See `Quantizer.settle`."""
         counted, self._counted = self._counted, None
         if total is not None and counted is not None:
             found = total(counted)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from seisei import seeds
 from seisei.nn.distributions import precise
-from seisei.nn.quantizers.base import Quantised, Quantiser, Total, straight, turned
+from seisei.nn.quantizers.base import Quantized, Quantizer, Total, straight, turned
 from seisei.nn.quantizers.nearest import nearest
 
 Distance = Literal["euclidean", "cosine"]
@@ -39,8 +39,8 @@ def usual_revival(codes: int) -> float:
     return REVIVAL if codes <= MANY else OF_MANY
 
 
-class Vectors(Quantiser):
-    """A quantiser that chooses the nearest of K vectors.
+class Vectors(Quantizer):
+    """A quantizer that chooses the nearest of K vectors.
 
     Arguments:
         dim: D.
@@ -67,8 +67,8 @@ class Vectors(Quantiser):
         many examples they are.
         """
 
-    def forward(self, z: Tensor, examples: int | None = None) -> Quantised:
-        """See `Quantiser.forward`."""
+    def forward(self, z: Tensor, examples: int | None = None) -> Quantized:
+        """See `Quantizer.forward`."""
         with torch.autocast(z.device.type, enabled=False):
             z = precise(z)
             if self.round:
@@ -84,16 +84,16 @@ class Vectors(Quantiser):
                 cost = cost + self.learning * (z.detach() - e).square().mean(1)
             if self.rotates:
                 values = turned(z, e.detach())
-            return Quantised(values, codes.unsqueeze(1), cost)
+            return Quantized(values, codes.unsqueeze(1), cost)
 
     def look_up(self, codes: Tensor) -> Tensor:
-        """See `Quantiser.look_up`."""
+        """See `Quantizer.look_up`."""
         found: Tensor = F.embedding(codes.squeeze(1), self.vectors())
         return found
 
 
 class Counted(Vectors):
-    """A quantiser that knows how often each code is chosen, and can move those that hardly ever are.
+    """A quantizer that knows how often each code is chosen, and can move those that hardly ever are.
 
     Arguments:
         decay: γ of the averages over steps.
@@ -114,8 +114,8 @@ class Counted(Vectors):
         super().__init__(dim, codes, distance, estimator, commitment, learning)
         self.decay = decay
         # Averages over steps: the share of all vectors that chose a code, that of examples with such a vector, and a
-        # code's mean squared distance to what chose it. One picture of a sky can choose a code a hundred times, which
-        # says little of the next picture; and where all pictures choose all codes, how often says more.
+        # code's mean squared distance to what chose it. One image of a sky can choose a code a hundred times, which
+        # says little of the next image; and where all images choose all codes, how often says more.
         self.register_buffer("counts", torch.full((codes,), 1 / codes))
         self.register_buffer("presence", torch.full((codes,), 1 / codes))
         self.register_buffer("errors", torch.full((codes,), 1 / codes))
@@ -148,7 +148,7 @@ class Counted(Vectors):
 
     @torch.no_grad()
     def settle(self, total: Total | None) -> None:
-        """See `Quantiser.settle`."""
+        """See `Quantizer.settle`."""
         counted, self._counted = self._counted, None
         if total is not None and counted is not None:
             self._settle(total(counted), self.decay)
@@ -195,7 +195,7 @@ class Counted(Vectors):
 
     @torch.no_grad()
     def enliven(self) -> bool:
-        """See `Quantiser.enliven`."""
+        """See `Quantizer.enliven`."""
         if float(self.revival) >= SOONEST:
             return False
         self.revival.mul_(2).clamp_(usual_revival(self.codes), SOONEST)

@@ -1,4 +1,4 @@
-"""What a map's channels say of a picture's style: how they vary together, and how each varies, wherever in the picture.
+"""What a map's channels say of an image's style: how they vary together, and how each varies, wherever in the image.
 
 Of a map F of C channels at N = H · W places, F (C, N):
 
@@ -118,13 +118,13 @@ def grams_apart(one: Tensor, other: Tensor) -> Tensor:
     return (gram(one) - other).square().flatten(1).sum(1) / size
 
 
-def variation(picture: Tensor) -> Tensor:
+def variation(image: Tensor) -> Tensor:
     """Total variation: how far a value is from the next to its right and below it, on average, (B,); 0 of one pixel.
 
     Example:
         >>> variation(torch.tensor([[[[0.0, 1.0], [0.0, 1.0]]]])).item()
         0.5
     """
-    right, down = picture.diff(dim=3).abs(), picture.diff(dim=2).abs()
+    right, down = image.diff(dim=3).abs(), image.diff(dim=2).abs()
     pairs = right[0].numel() + down[0].numel()
     return (right.flatten(1).sum(1) + down.flatten(1).sum(1)) / max(1, pairs)

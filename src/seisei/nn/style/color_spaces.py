@@ -1,7 +1,7 @@
-"""Colours as people see them: sRGB in [0, 1] to CIE L*a*b* and back, differentiable.
+"""Colors as people see them: sRGB in [0, 1] to CIE L*a*b* and back, differentiable.
 
-L, from 0 to 100, is how light a colour is; a says how red (against green) and b how yellow (against blue). Equal
-distances look about equally far apart, and greys have a = b = 0. With v linear in light, (X, Y, Z) = M v, each told as
+L, from 0 to 100, is how light a color is; a says how red (against green) and b how yellow (against blue). Equal
+distances look about equally far apart, and grays have a = b = 0. With v linear in light, (X, Y, Z) = M v, each told as
 a share of what white has:
 
     v = c / 12.92 for c ≤ 0.04045, else ((c + 0.055) / 1.055)^2.4
@@ -10,7 +10,7 @@ a share of what white has:
 
 What sRGB can show has a in [−86.2, 98.3] and b in [−107.9, 94.5]. White is D65, seen by the observer of 2°.
 
-References: *Colorimetry (CIE 15, 2004)*; *Multimedia systems and equipment: Colour management: Default RGB colour
+References: *Colorimetry (CIE 15, 2004)*; *Multimedia systems and equipment: Color management: Default RGB color
     space: sRGB (IEC 61966-2-1, 1999)*.
 
 Shapes: (…, 3, H, W), with anything before it.
@@ -39,15 +39,15 @@ TO_SEEN: Rows = SEEN.tolist()
 TO_LIGHT: Rows = np.linalg.inv(SEEN).tolist()
 DELTA = 6 / 29
 LIGHTEST = 100.0
-# a and b of this size would be 0 and 1 as values of a picture.
+# a and b of this size would be 0 and 1 as values of an image.
 SPAN = 128.0
 
 
-def lab_of(picture: Tensor) -> Tensor:
-    """L, a and b of colours.
+def lab_of(image: Tensor) -> Tensor:
+    """L, a and b of colors.
 
     Arguments:
-        picture: sRGB in [0, 1], (…, 3, H, W).
+        image: sRGB in [0, 1], (…, 3, H, W).
 
     Returns:
         (…, 3, H, W), in float32 at least.
@@ -57,12 +57,12 @@ def lab_of(picture: Tensor) -> Tensor:
         >>> [round(v, 2) for v in lab_of(red).flatten().tolist()]
         [53.24, 80.09, 67.2]
     """
-    x, y, z = (_rooted(v) for v in _mixed(TO_SEEN, _light(precise(picture))))
+    x, y, z = (_rooted(v) for v in _mixed(TO_SEEN, _light(precise(image))))
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -3)
 
 
 def rgb_of(lab: Tensor) -> Tensor:
-    """Colours of L, a and b; of what no screen can show, the light of each primary is kept within what it can give.
+    """Colors of L, a and b; of what no screen can show, the light of each primary is kept within what it can give.
 
     Arguments:
         lab: (…, 3, H, W).
@@ -81,38 +81,38 @@ def rgb_of(lab: Tensor) -> Tensor:
     )
 
 
-def planes_of(picture: Tensor) -> Tensor:
-    """L, a and b as values of a picture: L / 100 and ½ + a / 256, ½ + b / 256, all in [0, 1]; greys have ½ and ½.
+def planes_of(image: Tensor) -> Tensor:
+    """L, a and b as values of an image: L / 100 and ½ + a / 256, ½ + b / 256, all in [0, 1]; grays have ½ and ½.
 
     Example:
         >>> planes_of(torch.ones(3, 1, 1)).flatten().tolist()
         [1.0, 0.5, 0.5]
     """
-    light, a, b = lab_of(picture).unbind(-3)
+    light, a, b = lab_of(image).unbind(-3)
     return torch.stack([light / LIGHTEST, 0.5 + a / (2 * SPAN), 0.5 + b / (2 * SPAN)], -3)
 
 
 def from_planes(planes: Tensor) -> Tensor:
-    """The picture of what `planes_of` makes, sRGB in [0, 1], (…, 3, H, W)."""
+    """The image of what `planes_of` makes, sRGB in [0, 1], (…, 3, H, W)."""
     light, a, b = precise(planes).unbind(-3)
     return rgb_of(torch.stack([LIGHTEST * light, 2 * SPAN * (a - 0.5), 2 * SPAN * (b - 0.5)], -3))
 
 
-def lightness_of(picture: Tensor) -> Tensor:
-    """L / 100 of a picture, grey, (…, 1, H, W), or in colour, (…, 3, H, W): (…, 1, H, W) in [0, 1].
+def lightness_of(image: Tensor) -> Tensor:
+    """L / 100 of an image, gray, (…, 1, H, W), or in color, (…, 3, H, W): (…, 1, H, W) in [0, 1].
 
     Example:
-        >>> grey = torch.full((1, 1, 1), 0.466)
-        >>> round(lightness_of(grey).item(), 3) == round(lightness_of(grey.expand(3, 1, 1)).item(), 3) == 0.5
+        >>> gray = torch.full((1, 1, 1), 0.466)
+        >>> round(lightness_of(gray).item(), 3) == round(lightness_of(gray.expand(3, 1, 1)).item(), 3) == 0.5
         True
     """
-    light = _light(precise(picture))
-    y = light if picture.shape[-3] == 1 else _mixed(TO_SEEN[1:2], light)[0].unsqueeze(-3)
+    light = _light(precise(image))
+    y = light if image.shape[-3] == 1 else _mixed(TO_SEEN[1:2], light)[0].unsqueeze(-3)
     return (116 * _rooted(y) - 16) / LIGHTEST
 
 
 def _mixed(rows: Rows, light: Tensor) -> list[Tensor]:
-    """A matrix times each colour. Not a matrix product: on a GPU that may round to 10 bits, which would show."""
+    """A matrix times each color. Not a matrix product: on a GPU that may round to 10 bits, which would show."""
     first, second, third = light.unbind(-3)
     return [row[0] * first + row[1] * second + row[2] * third for row in rows]
 
@@ -121,9 +121,9 @@ def _mixed(rows: Rows, light: Tensor) -> list[Tensor]:
 # never below where its branch begins.
 
 
-def _light(picture: Tensor) -> Tensor:
+def _light(image: Tensor) -> Tensor:
     """Linear in light."""
-    return torch.where(picture <= 0.04045, picture / 12.92, ((picture.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4)
+    return torch.where(image <= 0.04045, image / 12.92, ((image.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4)
 
 
 def _shown(light: Tensor) -> Tensor:

@@ -1,17 +1,17 @@
-"""A style without its colours: what a picture is painted with can be matched to another one, or left out.
+"""A style without its colors: what an image is painted with can be matched to another one, or left out.
 
-`matched` gives a picture the mean μ' and the covariance Σ' of another one's colours, by the linear map that moves
+`matched` gives an image the mean μ' and the covariance Σ' of another one's colors, by the linear map that moves
 them least:
 
     x' = A (x − μ) + μ',   A = Σ^−½ (Σ^½ Σ' Σ^½)^½ Σ^−½,   so that A Σ Aᵀ = Σ'
 
 `towards` goes as much of that way as is asked for. `relit` adds to red, green and blue alike what the luminance Y of a
-picture wants of another's: R − Y and B − Y, which are its colour, stay as they are.
+image wants of another's: R − Y and B − Y, which are its color, stay as they are.
 
 Reference: *Preserving Color in Neural Artistic Style Transfer (Gatys, Bethge, Hertzmann, Shechtman, 2016)*, arXiv
     1606.05897.
 
-Shapes: pictures (B, C, H, W), C being 3, or 1, where nothing is colour.
+Shapes: images (B, C, H, W), C being 3, or 1, where nothing is color.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-# ITU-R 601, as `seisei.modalities.image.with_channels` weighs colours.
+# ITU-R 601, as `seisei.modalities.image.with_channels` weighs colors.
 RED, GREEN, BLUE = 0.299, 0.587, 0.114
-# Directions in which colours vary by less than this share of the most are taken for none.
+# Directions in which colors vary by less than this share of the most are taken for none.
 FLAT = 1e-9
-# Of the colour that varies most, what any other is taken to vary by: one that a style lacks comes, but seldom.
+# Of the color that varies most, what any other is taken to vary by: one that a style lacks comes, but seldom.
 SELDOM = 0.02
 # Pixels that are held in double precision at a time.
 AT_ONCE = 1 << 18
 
 
-def luminance(picture: Tensor) -> Tensor:
+def luminance(image: Tensor) -> Tensor:
     """How light each pixel is, (B, 1, H, W).
 
     Example:
         >>> round(luminance(torch.tensor([1.0, 0.0, 1.0]).view(1, 3, 1, 1)).item(), 3)
         0.413
     """
-    if picture.shape[1] == 1:
-        return picture
-    red, green, blue = (picture[:, at : at + 1] for at in range(3))
+    if image.shape[1] == 1:
+        return image
+    red, green, blue = (image[:, at : at + 1] for at in range(3))
     return RED * red + GREEN * green + BLUE * blue
 
 
 def with_channels(x: Tensor, channels: int) -> Tensor:
-    """Grey pictures for a network that knows colour, or pictures in colour for one that knows grey.
+    """Gray images for a network that knows color, or images in color for one that knows gray.
 
     Example:
         >>> with_channels(torch.zeros(2, 1, 4, 4), 3).shape, with_channels(torch.zeros(2, 3, 4, 4), 1).shape
@@ -51,61 +51,61 @@ def with_channels(x: Tensor, channels: int) -> Tensor:
     """
     if x.shape[1] == channels:
         return x
-    assert {x.shape[1], channels} == {1, 3}, "neither grey nor colour"
+    assert {x.shape[1], channels} == {1, 3}, "neither gray nor color"
     return luminance(x) if channels == 1 else x.expand(-1, 3, -1, -1)
 
 
-def relit(picture: Tensor, light: Tensor) -> Tensor:
-    """The picture's colours under this luminance, not yet kept within [0, 1].
+def relit(image: Tensor, light: Tensor) -> Tensor:
+    """The image's colors under this luminance, not yet kept within [0, 1].
 
     Arguments:
-        picture: whose colours.
+        image: whose colors.
         light: (B, 1, H, W).
 
     Example:
         >>> relit(torch.tensor([0.5, 0.5, 0.5]).view(1, 3, 1, 1), torch.full((1, 1, 1, 1), 0.75)).flatten().tolist()
         [0.75, 0.75, 0.75]
     """
-    return picture + (light - luminance(picture))
+    return image + (light - luminance(image))
 
 
-def spread(picture: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean, (B, C, 1), and covariance, (B, C, C), of a picture's colours, in float64.
+def spread(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean, (B, C, 1), and covariance, (B, C, C), of an image's colors, in float64.
 
     Example:
         >>> mean, covariance = spread(torch.tensor([[[[0.0, 2.0]], [[1.0, 1.0]]]]))
         >>> mean.flatten().tolist(), covariance.tolist()
         ([1.0, 1.0], [[[1.0, 0.0], [0.0, 0.0]]])
     """
-    flat = picture.flatten(2)
+    flat = image.flatten(2)
     mean = flat.mean(2, keepdim=True, dtype=torch.float64)
-    # A part at a time: in double precision a large picture would take several times its memory.
+    # A part at a time: in double precision a large image would take several times its memory.
     apart = (part.double() - mean for part in torch.split(flat, AT_ONCE, 2))
     return mean, torch.stack([part @ part.transpose(1, 2) for part in apart]).sum(0) / flat.shape[2]
 
 
-def matched(picture: Tensor, like: Tensor) -> Tensor:
-    """The picture with the mean and covariance of another one's colours, not kept within [0, 1].
+def matched(image: Tensor, like: Tensor) -> Tensor:
+    """The image with the mean and covariance of another one's colors, not kept within [0, 1].
 
-    Where its own colours do not vary in some direction, as those of a grey picture, they do not afterwards.
+    Where its own colors do not vary in some direction, as those of a gray image, they do not afterwards.
 
     Arguments:
-        picture: (B, C, H, W).
+        image: (B, C, H, W).
         like: (B, C, H', W').
 
     Example:
         >>> matched(torch.tensor([[[[0.0, 1.0]]]]), torch.tensor([[[[0.25, 0.75]]]])).tolist()
         [[[[0.25, 0.75]]]]
     """
-    (mean, own), (theirs, wanted) = spread(picture), spread(like)
+    (mean, own), (theirs, wanted) = spread(image), spread(like)
     root, back = _power(own, 0.5), _power(own, -0.5)
     move: Tensor = back @ _power(root @ wanted @ root, 0.5) @ back
-    parts = (move @ (part.double() - mean) + theirs for part in torch.split(picture.flatten(2), AT_ONCE, 2))
-    return torch.cat([part.to(picture.dtype) for part in parts], 2).reshape(picture.shape)
+    parts = (move @ (part.double() - mean) + theirs for part in torch.split(image.flatten(2), AT_ONCE, 2))
+    return torch.cat([part.to(image.dtype) for part in parts], 2).reshape(image.shape)
 
 
 def mixture(like: Tensor) -> Tensor:
-    """What turns changes of red, green and blue into changes of a picture's own colours, (B, C, C): Σ^½, the largest
+    """What turns changes of red, green and blue into changes of an image's own colors, (B, C, C): Σ^½, the largest
     deviation being 1, and any other at least `SELDOM`.
 
     Example:
@@ -120,24 +120,24 @@ def mixture(like: Tensor) -> Tensor:
 
 
 def mixed(changes: Tensor, by: Tensor) -> Tensor:
-    """Changes of each pixel, (B, C, H, W), in the colours of a `mixture`."""
+    """Changes of each pixel, (B, C, H, W), in the colors of a `mixture`."""
     found: Tensor = by @ changes.flatten(2)
     return found.reshape(changes.shape)
 
 
-def towards(picture: Tensor, like: Tensor, share: float | Tensor) -> Tensor:
-    """The picture with its colours so far towards those of another one, within [0, 1].
+def towards(image: Tensor, like: Tensor, share: float | Tensor) -> Tensor:
+    """The image with its colors so far towards those of another one, within [0, 1].
 
     Arguments:
-        picture: (B, C, H, W) in [0, 1].
-        like: (B, C', H', W'), grey or in colour, as the picture may be either.
-        share: 0 for its own colours, 1 for the other's; one for all, or (B, 1, 1, 1).
+        image: (B, C, H, W) in [0, 1].
+        like: (B, C', H', W'), gray or in color, as the image may be either.
+        share: 0 for its own colors, 1 for the other's; one for all, or (B, 1, 1, 1).
 
     Example:
         >>> towards(torch.tensor([[[[0.0, 1.0]]]]), torch.tensor([[[[0.5, 0.5]]]]), 0.5).tolist()
         [[[[0.25, 0.75]]]]
     """
-    return picture + share * (matched(picture, with_channels(like, picture.shape[1])).clamp(0, 1) - picture)
+    return image + share * (matched(image, with_channels(like, image.shape[1])).clamp(0, 1) - image)
 
 
 def _power(matrix: Tensor, exponent: float) -> Tensor:

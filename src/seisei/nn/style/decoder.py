@@ -1,9 +1,9 @@
-"""From maps of features back to a picture of any size: the encoder's sizes and channels, walked the other way.
+"""From maps of features back to an image of any size: the encoder's sizes and channels, walked the other way.
 
-What comes out is a change of a picture, none at first. Borders are reflected, so that no frame of zeros shows in what
+What comes out is a change of an image, none at first. Borders are reflected, so that no frame of zeros shows in what
 is made, and maps are enlarged by repeating values, after which a convolution blends them: no place of a pattern is
-treated otherwise than the next. Nothing is normalised: what says the style is the mean and deviation that a
-normalisation would take away. Noise is read beside each map: what is smooth would otherwise have no texture but of
+treated otherwise than the next. Nothing is normalized: what says the style is the mean and deviation that a
+normalization would take away. Noise is read beside each map: what is smooth would otherwise have no texture but of
 where a value lies among enlarged ones, a weave of rows and columns.
 """
 
@@ -57,7 +57,7 @@ class MirrorDecoder(nn.Module):
     """Maps (B, inputs_l, H/s_l, W/s_l) to (B, channels, H, W), 0 everywhere before it has learned.
 
     The coarsest map has s = patch · 2^(widths − 1), and each of the others half the s of the one before: it is what a
-    change of the fine parts of a picture can be told by.
+    change of the fine parts of an image can be told by.
 
     Arguments:
         inputs: channels of the maps that are read, the coarsest first.

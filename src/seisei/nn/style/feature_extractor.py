@@ -1,8 +1,8 @@
-"""What a trained network sees in a picture at several depths: the features that styles are told by.
+"""What a trained network sees in an image at several depths: the features that styles are told by.
 
 The first convolutional encoder inside the network is taken, a codec's (`seisei.nn.spatial_conv.MapEncoder`) or a
 classifier's, an autoencoder's, a VAE's (`seisei.nn.conv.ConvEncoder`), and read before each halving: fine maps for
-texture, coarse ones for form. Nothing of them depends on the size of the pictures that the network was trained on.
+texture, coarse ones for form. Nothing of them depends on the size of the images that the network was trained on.
 
     features(x) → [f_1(x), …, f_L(x)],  f_l of x (B, C, H, W) being (B, outputs_l, ⌈H/strides_l⌉, ⌈W/strides_l⌉)
 
@@ -25,9 +25,9 @@ from seisei.nn.style.color_transfer import with_channels
 from seisei.spec import Range, listed
 
 Levels = Annotated[int, Range(ge=1, le=8)]
-# What a picture is of is read where a value stands for at most so many pixels each way.
+# What an image is of is read where a value stands for at most so many pixels each way.
 FORM = 8
-# How far pictures are moved for features that do not see each pixel alike; their sides are longer than that.
+# How far images are moved for features that do not see each pixel alike; their sides are longer than that.
 REACH = 3
 
 
@@ -37,7 +37,7 @@ def encoder_of(network: nn.Module) -> ConvEncoder | MapEncoder | None:
 
 
 def padded(x: Tensor, stride: int) -> Tensor:
-    """The picture filled up below and to the right to a multiple of the stride, twice it at least, by reflection.
+    """The image filled up below and to the right to a multiple of the stride, twice it at least, by reflection.
 
     One that is too small to be reflected so far has its border repeated instead.
 
@@ -56,14 +56,14 @@ def padded(x: Tensor, stride: int) -> Tensor:
 
 
 def cut(x: Tensor, places: Sequence[tuple[int, int]]) -> Tensor:
-    """Each picture without its border of `REACH` rows and columns, some of it above and left, the rest below and right.
+    """Each image without its border of `REACH` rows and columns, some of it above and left, the rest below and right.
 
-    Features that begin as patches of pixels see the same picture otherwise from each place, and what only looks right
+    Features that begin as patches of pixels see the same image otherwise from each place, and what only looks right
     from one of them, a pattern as wide as a patch, does not from the others.
 
     Arguments:
         x: (B, C, H, W).
-        places: rows and columns that are left out above and left of each picture, 0 to `REACH`.
+        places: rows and columns that are left out above and left of each image, 0 to `REACH`.
 
     Returns:
         (B, C, H − REACH, W − REACH).
@@ -79,7 +79,7 @@ def cut(x: Tensor, places: Sequence[tuple[int, int]]) -> Tensor:
 
 
 def form_level(strides: Sequence[int]) -> int:
-    """The number of the map that says what a picture is of: the last that is not too coarse.
+    """The number of the map that says what an image is of: the last that is not too coarse.
 
     Example:
         >>> form_level([1, 2, 4, 8, 16]), form_level([2, 4]), form_level([16])
@@ -120,7 +120,7 @@ class StageFeatures(nn.Module):
         return encoder
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """The maps of pictures of any size, (B, 1 or 3, H, W) in [0, 1]."""
+        """The maps of images of any size, (B, 1 or 3, H, W) in [0, 1]."""
         encoder = self._encoder
         x = padded(with_channels(x, self.channels), self.strides[-1])
         hidden = encoder.stem(F.pixel_unshuffle(2 * x - 1, encoder.patch))

@@ -1,16 +1,16 @@
-"""What a picture that is descended on is made of: waves, large ones first, in the colours of another picture.
+"""What an image that is descended on is made of: waves, large ones first, in the colors of another image.
 
     x = start + R F⁻¹(F(θ)/max(|ξ|, ξ₁)^½),   R = Σ^½/√(the largest eigenvalue of Σ)
 
 with F the Fourier transform of the plane, |ξ| how fast a wave is, ξ₁ the slowest there is, and Σ the covariance of the
-other picture's colours. Which pictures there are is the same as with θ for pixels. But a descent, whose steps are short
-where a change of θ changes little, comes to large forms before fine ones, and to the style's colours before others. On
-pixels themselves it comes first to a noise that features are deceived by, in all colours of the rainbow. With 1/|ξ|, as
-high as waves are in natural pictures, the outlines of a texture take hundreds of rounds.
+other image's colors. Which images there are is the same as with θ for pixels. But a descent, whose steps are short
+where a change of θ changes little, comes to large forms before fine ones, and to the style's colors before others. On
+pixels themselves it comes first to a noise that features are deceived by, in all colors of the rainbow. With 1/|ξ|, as
+high as waves are in natural images, the outlines of a texture take hundreds of rounds.
 
 Reference: *Differentiable Image Parameterizations (Mordvintsev, Pezzotti, Schubert, Olah, 2018)*.
 
-Shapes: pictures and θ (1, C, H, W).
+Shapes: images and θ (1, C, H, W).
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from seisei.nn.style.color_transfer import mixed, mixture
 
 
 class Canvas:
-    """What a picture becomes by waves upon it.
+    """What an image becomes by waves upon it.
 
     Arguments:
         start: (1, C, H, W).
-        like: (1, C, H', W'), in whose colours it is painted on.
+        like: (1, C, H', W'), in whose colors it is painted on.
 
     Example:
         >>> start, like = torch.rand(1, 3, 6, 9), torch.rand(1, 1, 4, 4).expand(-1, 3, -1, -1)
@@ -34,7 +34,7 @@ class Canvas:
         >>> torch.equal(canvas(torch.zeros_like(start)), start)
         True
         >>> change = canvas(torch.randn(1, 3, 6, 9)) - start
-        >>> bool((change - change.mean(1, keepdim=True)).abs().max() < 0.2 * change.abs().max())  # like is grey
+        >>> bool((change - change.mean(1, keepdim=True)).abs().max() < 0.2 * change.abs().max())  # like is gray
         True
     """
 
@@ -46,9 +46,9 @@ class Canvas:
         pace = (down.unsqueeze(1).square() + across.square()).sqrt().clamp_min(1 / max(height, width))
         # As large in all as they are without.
         self.heights = (pace * pace.reciprocal().mean()).rsqrt()
-        self.colours = mixture(like).to(start)
+        self.colors = mixture(like).to(start)
 
     def __call__(self, waves: Tensor) -> Tensor:
-        """The picture, not kept within [0, 1]."""
+        """The image, not kept within [0, 1]."""
         made = torch.fft.irfft2(torch.fft.rfft2(waves) * self.heights, s=waves.shape[2:])
-        return self.start + mixed(made, self.colours)
+        return self.start + mixed(made, self.colors)

@@ -1,16 +1,16 @@
-"""A bank of random filters on a picture and its halvings: features that styles are told by, and that nothing trained.
+"""A bank of random filters on an image and its halvings: features that styles are told by, and that nothing trained.
 
     x_0 = x,   x_{l+1} = ↓2 (B * x_l),   f_l = max(0, W * x_l) ‖ κ (x_l − ½),   l = 0 … L − 1
 
-W are filters of normal weights, each of mean 0 in each colour and of length 1, the same at every size; B is a binomial
+W are filters of normal weights, each of mean 0 in each color and of length 1, the same at every size; B is a binomial
 blur. Of features that one layer makes the Gram matrices say as much of a texture as those of networks that learned from
-a million photographs with names; what matters is that filters of several sizes see it. Where a picture is flat filters
-see nothing, whatever its colour: so the colours stand beside them, and a Gram matrix says which lines are of which.
+a million photographs with names; what matters is that filters of several sizes see it. Where an image is flat filters
+see nothing, whatever its color: so the colors stand beside them, and a Gram matrix says which lines are of which.
 
 The contract is that of `seisei.nn.style.feature_extractor`.
 
 Reference: *Texture Synthesis Using Shallow Convolutional Networks with Random Filters (Ustyuzhaninov, Brendel, Gatys,
-Bethge, 2016)*, arXiv 1606.00021, with filters of eight sizes instead of the picture in several.
+Bethge, 2016)*, arXiv 1606.00021, with filters of eight sizes instead of the image in several.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ Count = Annotated[int, Range(ge=1, le=4096)]
 Reach = Annotated[int, Range(ge=1, le=15)]
 # Of a row of four pixels, what each weighs in the one that they become.
 BLUR = (1.0, 3.0, 3.0, 1.0)
-# κ: of 1 colours have more say than lines, and of 0 a green painting may come out grey.
-COLOUR = 0.3
+# κ: of 1 colors have more say than lines, and of 0 a green painting may come out gray.
+COLOR = 0.3
 
 
 @listed
 class Filters(nn.Module):
-    """Maps of a picture at L sizes, each half of the one before; it does not learn.
+    """Maps of an image at L sizes, each half of the one before; it does not learn.
 
     Arguments:
         count: of filters.
@@ -67,19 +67,19 @@ class Filters(nn.Module):
         self.register_buffer("blur", blur, persistent=False)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """The maps of pictures of any size, (B, 1 or 3, H, W) in [0, 1]; grey is taken for all three colours."""
+        """The maps of images of any size, (B, 1 or 3, H, W) in [0, 1]; gray is taken for all three colors."""
         x = padded(with_channels(x, self.channels), self.strides[-1])
         maps: list[Tensor] = []
         while True:
             seen = F.relu(F.conv2d(bordered(x, self.reach), self.weight))
-            maps.append(torch.cat([seen, COLOUR * (x - 0.5).to(seen)], 1))
+            maps.append(torch.cat([seen, COLOR * (x - 0.5).to(seen)], 1))
             if len(maps) == len(self.outputs):
                 return maps
             x = F.conv2d(bordered(x, len(BLUR) // 2 - 1), self.blur, stride=2, groups=self.channels)
 
 
 def bordered(x: Tensor, width: int) -> Tensor:
-    """A picture with a border all around: its reflection, or its edge repeated where there is not enough to reflect.
+    """An image with a border all around: its reflection, or its edge repeated where there is not enough to reflect.
 
     Example:
         >>> bordered(torch.arange(3.0).view(1, 1, 1, 3).expand(-1, -1, 3, -1), 1)[0, 0, 0].tolist()

@@ -1,12 +1,12 @@
-"""VGG-19 up to relu5_1: the features that most pictures in the style of others were made with.
+"""VGG-19 up to relu5_1: the features that most images in the style of others were made with.
 
 Sixteen 3×3 convolutions, each followed by max(0, ·), the map halved by the largest of 2×2 places four times on the way:
 
     3 → 64, 64 │ 128, 128 │ 256, 256, 256, 256 │ 512, 512, 512, 512 │ 512 …
         relu1_1  relu2_1    relu3_1              relu4_1              relu5_1
 
-Names are those of torchvision's `vgg19` (`features.0.weight` …), which the weights in common use have; pictures are
-normalised as those weights expect it. There are no weights here, and nothing is downloaded: who has them names their
+Names are those of torchvision's `vgg19` (`features.0.weight` …), which the weights in common use have; images are
+normalized as those weights expect it. There are no weights here, and nothing is downloaded: who has them names their
 file. The contract is that of `seisei.nn.style.feature_extractor`.
 
 References: *Very Deep Convolutional Networks for Large-Scale Image Recognition (Simonyan, Zisserman, 2014)*, arXiv
@@ -27,7 +27,7 @@ from seisei.spec import Range, listed
 Depth = Annotated[int, Range(ge=1, le=5)]
 # Channels and convolutions at each size. The last size has four too, of which the first is read.
 SIZES = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 1))
-# Of ImageNet's pictures, red, green and blue.
+# Of ImageNet's images, red, green and blue.
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -64,7 +64,7 @@ class VGG(nn.Module):
         self.register_buffer("deviation", torch.tensor(DEVIATION).view(3, 1, 1), persistent=False)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """The maps of pictures of any size, (B, 1 or 3, H, W) in [0, 1]; grey is taken for all three colours."""
+        """The maps of images of any size, (B, 1 or 3, H, W) in [0, 1]; gray is taken for all three colors."""
         x = (padded(with_channels(x, self.channels), self.strides[-1]) - self.mean) / self.deviation
         maps: list[Tensor] = []
         fresh = True

@@ -1,7 +1,7 @@
 """Rows of mixed columns: which values are numbers, which are categories, and how a network reads them.
 
 `sizes` says it for each value of x: 0 for a number, else how many categories the value is one of. A whole number D in
-its place stands for D numbers, as in a picture.
+its place stands for D numbers, as in an image.
 """
 
 from __future__ import annotations
@@ -68,11 +68,11 @@ class Columns:
 class RowFeatures(nn.Module):
     """What a network reads of a row: its numbers, a 1 for each category, and a 1 for each value that is missing.
 
-    What is missing counts 0 itself, which is the mean of a standardised number.
+    What is missing counts 0 itself, which is the mean of a standardized number.
 
     Arguments:
         sizes: see the module.
-        missing: tell the network what is missing; pictures have no need.
+        missing: tell the network what is missing; images have no need.
 
     Example:
         >>> RowFeatures([0, 3], missing=True)(Batch(torch.tensor([[0.5, 2.0]]))).tolist()

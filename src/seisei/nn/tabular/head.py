@@ -21,26 +21,26 @@ class RowDistribution:
 
     Arguments:
         columns: which are numbers and which categories.
-        centre: μ of the numbers, (..., d).
+        center: μ of the numbers, (..., d).
         log_std: log σ of the numbers, (d,).
         logits: of the categories of each column, (..., L_j) each.
     """
 
     columns: Columns
-    centre: Tensor
+    center: Tensor
     log_std: Tensor
     logits: tuple[Tensor, ...]
 
     @property
     def mean(self) -> Tensor:
         """μ of the numbers, and the likeliest categories, (..., D)."""
-        return self._row(self.centre, [part.argmax(-1) for part in self.logits])
+        return self._row(self.center, [part.argmax(-1) for part in self.logits])
 
     def log_prob(self, x: Tensor) -> Tensor:
         """log p(x_j) of each column, (..., D)."""
-        x = x.expand(*self.centre.shape[:-1], x.shape[-1])
+        x = x.expand(*self.center.shape[:-1], x.shape[-1])
         numbers = x[..., self.columns.numbers]
-        normal = -0.5 * ((numbers - self.centre) * torch.exp(-self.log_std)).square() - self.log_std - 0.5 * LOG_2PI
+        normal = -0.5 * ((numbers - self.center) * torch.exp(-self.log_std)).square() - self.log_std - 0.5 * LOG_2PI
         chosen = [
             part.log_softmax(-1).gather(-1, x[..., place : place + 1].long()).squeeze(-1)
             for place, part in zip(self.columns.categories, self.logits, strict=True)
@@ -49,8 +49,8 @@ class RowDistribution:
 
     def sample(self) -> Tensor:
         """One row of each."""
-        shape, device = self.centre.shape, self.centre.device
-        numbers = self.centre + torch.exp(self.log_std) * seeds.normal(*shape, device=device)
+        shape, device = self.center.shape, self.center.device
+        numbers = self.center + torch.exp(self.log_std) * seeds.normal(*shape, device=device)
         drawn = []
         for part in self.logits:
             u = seeds.uniform(*part.shape, device=device).clamp(1e-7, 1 - 1e-7)
@@ -75,7 +75,7 @@ class RowHead(nn.Module):
             given a density without bound.
     """
 
-    # A sample is a row that could have been recorded, noise and all; a picture is shown without it.
+    # A sample is a row that could have been recorded, noise and all; an image is shown without it.
     drawn = True
 
     def __init__(self, sizes: Sizes, smallest: Annotated[float, Range(gt=0, le=1)] = 0.02) -> None:
@@ -86,5 +86,5 @@ class RowHead(nn.Module):
 
     def forward(self, features: Tensor) -> RowDistribution:
         """The distribution of (..., D) from (..., outputs)."""
-        centre, *logits = torch.split(precise(features), [len(self.columns.numbers), *self.columns.levels], -1)
-        return RowDistribution(self.columns, centre, self.log_std.clamp_min(self.smallest), tuple(logits))
+        center, *logits = torch.split(precise(features), [len(self.columns.numbers), *self.columns.levels], -1)
+        return RowDistribution(self.columns, center, self.log_std.clamp_min(self.smallest), tuple(logits))

@@ -2,14 +2,14 @@
 
     h ← h + W_o attention(q, k, v),   h ← h + W_d (silu(W_g n(h)) · W_u n(h)),     n(h) = (h − mean h) / std h · gain
 
-Queries and keys are normalised, so that no logit of attention runs away, and turned by an angle in proportion to where
-they stand, so that their product depends on the distance alone: of places in a picture on both distances, each with
+Queries and keys are normalized, so that no logit of attention runs away, and turned by an angle in proportion to where
+they stand, so that their product depends on the distance alone: of places in an image on both distances, each with
 half of the numbers. The last matrix of each branch starts at zero: every layer starts as the identity.
 
 For one place after the other, see `seisei.nn.transformer.kv_cache`.
 
 References: *Attention Is All You Need (Vaswani et al., 2017)*; angles: *RoFormer: Enhanced Transformer with Rotary
-    Position Embedding (Su et al., 2021)*; gates: *GLU Variants Improve Transformer (Shazeer, 2020)*; normalised queries
+    Position Embedding (Su et al., 2021)*; gates: *GLU Variants Improve Transformer (Shazeer, 2020)*; normalized queries
     and keys: *Query-Key Normalization for Transformers (Henry et al., 2020)*.
 
 Shapes: h (B, T, D); q, k, v (B, heads, T, D/heads).
@@ -48,7 +48,7 @@ class Matrix(nn.Linear):
             nn.init.normal_(self.weight, std=inputs**-0.5)
 
 
-def centred(size: int) -> nn.LayerNorm:
+def centerd(size: int) -> nn.LayerNorm:
     """A vector without its mean, of length √size, times gains. (Without the mean's part a CPU has no kernel for it.)"""
     return nn.LayerNorm(size, bias=False)
 
@@ -115,7 +115,7 @@ class Attention(nn.Module):
         self.heads = heads
         self.q_proj, self.k_proj, self.v_proj = (Matrix(width, width) for _ in range(3))
         self.o_proj = Matrix(width, width, zero=True)
-        self.q_norm, self.k_norm = centred(width // heads), centred(width // heads)
+        self.q_norm, self.k_norm = centerd(width // heads), centerd(width // heads)
 
     def forward(self, h: Tensor, by: Tensor) -> Tensor:
         """(B, T, D), its places turned by (2, T, d)."""
@@ -139,10 +139,10 @@ class Block(nn.Module):
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.dropout = dropout
-        self.before, self.attention = centred(width), Attention(width, heads)
+        self.before, self.attention = centerd(width), Attention(width, heads)
         # Three matrices instead of two: two thirds of the usual four times the width.
         inner = 8 * -(-width // 3)
-        self.between = centred(width)
+        self.between = centerd(width)
         self.gate_proj, self.up_proj = Matrix(width, inner), Matrix(width, inner)
         self.down_proj = Matrix(inner, width, zero=True)
 
@@ -182,7 +182,7 @@ class Transformer(nn.Module):
         assert width % heads == 0 and width // heads % 2 == 0, "heads that do not divide the width evenly"
         self.width, self.heads = width, heads
         self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
-        self.after = centred(width)
+        self.after = centerd(width)
         self.register_buffer("by", angles(places, width // heads), persistent=False)
 
     def forward(self, h: Tensor) -> Tensor:

@@ -110,5 +110,5 @@ class _Layer:
 
 
 def _joined(weights: list[Tensor], gain: Tensor) -> Tensor:
-    """Maps of one normalised vector side by side, its gain in them, (inputs, outputs): what a row is multiplied by."""
+    """Maps of one normalized vector side by side, its gain in them, (inputs, outputs): what a row is multiplied by."""
     return (torch.cat(weights) * gain).T.contiguous()

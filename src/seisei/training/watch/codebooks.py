@@ -36,13 +36,13 @@ def codebook_collapse(history: History) -> Finding | None:
         return None
     numbers = f"{worst['used']:.1%} of {count:,} codes used, perplexity {worst['perplexity']:,.0f}"
     # These have no vectors that could be left behind.
-    now = history.options.get("quantiser")
+    now = history.options.get("quantizer")
     fixed = now in FIXED
     cause = "a code that no image is near to gets no gradient, and stays where it is"
     if fixed:
         cause = "the encoder keeps to a part of the grid of codes, whose positions are fixed"
     others = [name for name in ("averaged", *([] if fixed else ["finite-scalar"])) if name != now]
-    ways = (*(history.choosing("quantiser", *others) if others else []), *history.lowering("codes"))
+    ways = (*(history.choosing("quantizer", *others) if others else []), *history.lowering("codes"))
     symptom = "codebook collapse: most codes are never used"
     return Finding("warning", symptom, numbers, cause, ways, counter="collapsed")
 

@@ -19,7 +19,7 @@ WINDOW, AGREE, EARLY = 10, 3, 0.1
 IMPROVING = 1.2
 
 
-def critic_wins(history: History) -> Finding | None:
+def discriminator_wins(history: History) -> Finding | None:
     """The discriminator is sure of every example, so that the generator gets no signal."""
     lines = _moves(history, TOLD)[-WINDOW:]
     if len(lines) < WINDOW or float(lines[0].get("t", 0)) < EARLY / 2:
@@ -88,7 +88,7 @@ def mode_collapse(history: History) -> Finding | None:
     return Finding("warning", symptom, numbers, cause, ways, counter="unsteady")
 
 
-def copying_critic(history: History) -> Finding | None:
+def copying_discriminator(history: History) -> Finding | None:
     """The discriminator overfits: it tells the training examples from held-out ones."""
     checks = _settled(history, KNOWN, EARLY)
     if len(checks) < AGREE:

@@ -18,7 +18,7 @@ from typing import Any
 
 from seisei.training.history import Change, Event, Finding, History
 from seisei.training.watch.codebooks import codebook_collapse, silent_level
-from seisei.training.watch.gan import copying_critic, critic_wins, mode_collapse, starved_generator
+from seisei.training.watch.gan import copying_discriminator, discriminator_wins, mode_collapse, starved_generator
 from seisei.training.watch.images import checkerboard
 from seisei.training.watch.translation import chequered, ignored_input, pale
 
@@ -173,15 +173,15 @@ RULES: dict[str, Rule] = {
     "divergence": divergence,
     "starving data pipeline": starving_pipeline,
     "overfitting": overfitting,
-    "critic wins": critic_wins,
+    "discriminator wins": discriminator_wins,
     "starved generator": starved_generator,
     "mode collapse": mode_collapse,
-    "copying critic": copying_critic,
+    "copying discriminator": copying_discriminator,
     "codebook collapse": codebook_collapse,
     "silent grid": silent_level,
     "ignored input": ignored_input,
     "chequered answers": chequered,
-    "colour collapse": pale,
+    "color collapse": pale,
     "checkerboard artifacts": checkerboard,
 }
 # What is a fault from the first step on.

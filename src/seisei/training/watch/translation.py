@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from seisei.training.history import Change, Event, Finding, History
 
-HEED, CHEQUERED, COLOUR = "heed", "chequered", "colour"
+HEED, CHEQUERED, COLOR = "heed", "chequered", "color"
 # Before this part of the training nothing is settled; validations that have to agree, and how much better the last of
 # them is than the worst where things are improving.
 EARLY, AGREE, IMPROVING = 0.2, 3, 1.2
@@ -49,7 +49,7 @@ def chequered(history: History) -> Finding | None:
 
 def pale(history: History) -> Finding | None:
     """Outputs have lost their color."""
-    found = _settled(history, COLOUR)
+    found = _settled(history, COLOR)
     if not found or max(found) >= 0.4 or found[-1] > IMPROVING * min(found):
         return None
     numbers = f"outputs have {found[-1]:.0%} of the targets' color"
