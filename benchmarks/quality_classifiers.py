@@ -38,7 +38,7 @@ from seisei.metrics.significance import stretches
 from seisei.models.classifier import GenerativeClassifier
 from seisei.models.kde import KernelDensity
 from seisei.models.mixture import Mixture
-from seisei.nn.densities.ppca import LowRank
+from seisei.nn.densities.ppca import PPCA
 from seisei.recipes.classification import discriminative, generative
 from seisei.training.backend import keep_pages, route_float32
 from seisei.workflows.compare import error_after, stratified
@@ -47,7 +47,7 @@ ROUNDS = 5
 GRID = [(k, q, lent) for k in (10, 20) for q in (15, 25) for lent in (10.0, 30.0)]
 GRID_MISSING = [(20, 25, 10.0), (40, 15, 5.0), (80, 10, 5.0), (80, 10, 10.0), (80, 10, 20.0), (120, 8, 10.0)]
 SAMPLES = 10
-DEEP: dict[str, Any] = {"latent": 32, "reach": 1, "batch": 128, "learning_rate": 2e-3}
+DEEP: dict[str, Any] = {"latent": 32, "max_shift": 1, "batch": 128, "learning_rate": 2e-3}
 NETWORK = {
     "objective.model.density.encoder.width": 16,
     "objective.model.density.decoder.width": 32,
@@ -76,7 +76,7 @@ def images(name: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.T
 
 
 def mixture(x: torch.Tensor, y: torch.Tensor, k: int, q: int, borrowed: float, seed: int) -> GenerativeClassifier:
-    numbers = LowRank(10 * k, x.shape[1], q, 1e-6, borrowed, "single")
+    numbers = PPCA(10 * k, x.shape[1], q, 1e-6, borrowed, "single")
     model = GenerativeClassifier(Mixture(10, k, x.shape[1], numbers, seed=seed), 10)
     batches = [Batch(a, b) for a, b in zip(x.split(6000), y.split(6000), strict=True)]
     for _ in range(ROUNDS):
@@ -139,7 +139,7 @@ def missing(record: Record, quick: bool) -> None:
         better="higher", standard_error=standard_error(value, len(y)), nothing_missing=round(right(model, x, y), 4),
         block_black_instead=round(right(model, x * seen, y), 4), **how,
     )  # fmt: skip
-    dials = {**DEEP, "reach": 0, "gaps": 0.6, "steps": 10_000}
+    dials = {**DEEP, "max_shift": 0, "mask_prob": 0.6, "steps": 10_000}
     run_deep(
         record, "mnist", dials, quick, "test accuracy, 13 × 13 center block missing", goal=0.85, samples=64, seen=block
     )
@@ -278,7 +278,7 @@ def curves(record: Record, quick: bool) -> None:
         assert data.y is not None
         test = data.subset(data.splits["test"][:3000])
         plans = {
-            "naive Bayes": generative(data.schema, density="naive", borrowed=1.0),
+            "naive Bayes": generative(data.schema, density="naive", pseudo_count=1.0),
             "logistic regression": discriminative(data.schema, network="linear"),
         }
         train = data.splits["train"]

@@ -209,14 +209,14 @@ def measure_kinds(record: Record, name: str, full: bool, quick: bool, kept: bool
     error = (right * (1 - right) / count) ** 0.5
     record.add("label fidelity", setting, right, goal=goal["lf"], better="higher", error=error)
     made, real = classification_accuracy(
-        pipeline, data, split="test", most=10_000, drawn=300 if quick else LESSON, steps=50 if quick else JUDGED,
+        pipeline, data, split="test", limit=10_000, drawn=300 if quick else LESSON, steps=50 if quick else JUDGED,
         seed=record.seed,
     )  # fmt: skip
     record.add(
         "classification accuracy score", setting, made.value, goal=goal["cas"], better="higher", error=made.error
     )
     record.add("the same, learned from real images", setting, real.value, goal=None, better="higher")
-    found = {score["name"]: score for score in run.evaluate(split="test", most=2000)["scores"]}
+    found = {score["name"]: score for score in run.evaluate(split="test", limit=2000)["scores"]}
     for score in ("Fréchet distance", "Fréchet distance inside classes", "coverage", "copies"):
         better = found[score]["better"]
         record.add(score, setting, found[score]["value"], goal=None, better=better, error=found[score]["error"])

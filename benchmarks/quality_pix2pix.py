@@ -34,7 +34,7 @@ from seisei.nn.unet import UNet
 
 PRECISION = "fp32"
 RUNS, IMAGES = Path("runs"), Path(__file__).parents[1] / "docs" / "images"
-ALONE = {"adversarial": 0.0, "matching": 0.0}
+ALONE = {"gan_weight": 0.0, "feature_matching": 0.0}
 # How data are read, and dials on two cores and for a GPU.
 SETTINGS: dict[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     "lines": (

@@ -29,7 +29,7 @@ from seisei.modalities.image_io import png_bytes
 from seisei.modalities.pixels import grid
 from seisei.models.style import optimize
 from seisei.nn.style.color_transfer import matched
-from seisei.nn.style.random_filters import Filters
+from seisei.nn.style.random_filters import RandomFilters
 
 RUNS, IMAGES = Path("runs"), Path(__file__).parents[1] / "docs" / "images"
 PAINTINGS, SIDE, FEW, ROUNDS = 192, 128, 8, 100
@@ -68,7 +68,7 @@ def measure(record: Record, run: Any, quick: bool, sheets: bool) -> None:
     few = torch.arange(len(x))[:: len(x) // FEW][:FEW]
     ways = {"the painting's colors alone": matched(x, y).clamp(0, 1)}
     ways |= {f"one pass, strength {a:g}": in_one_pass(model, x, y, a) for a in (0.5, 1.0)}
-    others, judge = features_of(None), Filters(**JUDGE).eval()
+    others, judge = features_of(None), RandomFilters(**JUDGE).eval()
     slow = [
         optimize(others, *pair, strides=others.strides, steps=3 if quick else ROUNDS).clamp(0, 1)
         for pair in zip(x[few].split(1), y[few].split(1), strict=True)

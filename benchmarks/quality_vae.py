@@ -36,7 +36,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "VAE": {"goal": 87.0, "dials": {"batch": 128, "learning_rate": 2e-3, "warmup": 0.1, "steps": 12_000}},
     "IWAE-5 with VampPrior (500)": {
         "goal": 84.5,
-        "dials": {"batch": 200, "learning_rate": 2e-3, "importance": 5, "prior": "vamp", "steps": 7_000},
+        "dials": {"batch": 200, "learning_rate": 2e-3, "importance_samples": 5, "prior": "vamp", "steps": 7_000},
     },
 }
 

@@ -106,7 +106,7 @@ def measure_codebooks(record: Record, full: bool, quick: bool) -> None:
                 print(f"{kind}, K {codes:,}: there is no run; left out")
                 continue
             run, spent = trained(
-                "vqvae", shared(name), f"vq-{kind}-{codes}", record.seed, codes=codes, **reading, **dials
+                "vqvae", shared(name), f"vq-{kind}-{codes}", record.seed, codebook_size=codes, **reading, **dials
             )
             setting = f"{kind}, K {codes:,}, {dials['steps']:,} steps"
             found.append(measure_codec(record, run, setting, goals=True))
@@ -120,10 +120,17 @@ def measure_levels(record: Record, full: bool, quick: bool) -> None:
     name, reading, small, large = DATA["photographs"]
     dials = {**(large if full else small), **({"steps": 20} if quick else {})}
     # A place of the finer grid for 4×4 pixels, of the coarser for 8×8, as in the paper.
-    two, _ = trained("vqvae2", shared(name), "vq2", record.seed, codes=512, factor=4, **reading, **dials)
+    two, _ = trained("vqvae2", shared(name), "vq2", record.seed, codebook_size=512, downsample=4, **reading, **dials)
     # One grid has four fifths of the places of both: codes of 11¼ bits cost as much as theirs of 9.
     one, _ = trained(
-        "vqvae", shared(name), "vq1", record.seed, codes=round(2 ** (9 * 5 / 4)), factor=4, **reading, **dials
+        "vqvae",
+        shared(name),
+        "vq1",
+        record.seed,
+        codebook_size=round(2 ** (9 * 5 / 4)),
+        downsample=4,
+        **reading,
+        **dials,
     )
     both = measure_codec(record, two, f"photographs, two grids, {dials['steps']:,} steps", goals=False)
     alone = measure_codec(record, one, f"photographs, one grid, {dials['steps']:,} steps", goals=False)
@@ -151,7 +158,7 @@ def measure_prior(record: Record, full: bool, quick: bool) -> None:
     quickly = {"steps": 20} if quick else {}
     # The same run as that of the codebooks.
     codec, first = trained(
-        "vqvae", shared(name), "vq-clothes-512", record.seed, codes=512, **reading,
+        "vqvae", shared(name), "vq-clothes-512", record.seed, codebook_size=512, **reading,
         **{**(large if full else small), **quickly},
     )  # fmt: skip
     dials = {**PRIOR[full], **quickly}
@@ -160,7 +167,7 @@ def measure_prior(record: Record, full: bool, quick: bool) -> None:
     )
     setting = f"clothes, {dials['steps']:,} steps over codes"
     made, real = classification_accuracy(
-        run.pipeline, run.data(), split="test", most=10_000, drawn=300 if quick else LESSONS[full][0],
+        run.pipeline, run.data(), split="test", limit=10_000, drawn=300 if quick else LESSONS[full][0],
         steps=50 if quick else LESSONS[full][1], seed=record.seed,
     )  # fmt: skip
     goal = 0.75

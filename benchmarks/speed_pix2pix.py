@@ -42,7 +42,7 @@ from seisei.modalities.image import Image
 from seisei.models.translation import Translator
 from seisei.nn.gan.paired_augment import PairView
 from seisei.nn.gan.patchgan import PatchDiscriminator
-from seisei.nn.unet import Enlarging, UNet
+from seisei.nn.unet import UNet, Upsample
 from seisei.objectives.translation import Translation
 from seisei.schema import Schema
 from seisei.spec import Spec
@@ -96,7 +96,7 @@ class Plain:
     def __init__(self, objective: Translation) -> None:
         self.model, self.discriminator = objective.model, objective.discriminator
         for part in self.model.modules():
-            if isinstance(part, Enlarging):
+            if isinstance(part, Upsample):
                 part.__class__ = nn.ConvTranspose2d  # type: ignore[assignment]
         self.for_model, self.for_discriminator = (
             torch.optim.Adam(net.parameters(), lr=RATE, betas=BETAS) for net in (self.model, self.discriminator)

@@ -65,14 +65,14 @@ def ours(data: Any, network: Network) -> Steps:
     return run
 
 
-def bare(data: Any, network: Network, *, tuned: bool) -> Steps:
+def bare(data: Any, network: Network, *, backend_tuning: bool) -> Steps:
     depth = {"mlp": 1, "conv": None}[network]
     width = {"mlp": 512, "conv": None}[network]
     plan = vae(data.schema, latent=16, network=network, width=width, depth=depth, head="bernoulli", batch=BATCH)
     model = plan.objective.build().model
-    layout = torch.channels_last if tuned and network == "conv" else torch.contiguous_format
+    layout = torch.channels_last if backend_tuning and network == "conv" else torch.contiguous_format
     model.to(memory_format=layout)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True if tuned else None)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True if backend_tuning else None)
     images = data.x[data.splits["train"]]
     state: dict[str, Any] = {"step": 0, "order": torch.randperm(len(images))}
 
@@ -85,7 +85,7 @@ def bare(data: Any, network: Network, *, tuned: bool) -> Steps:
         return x.contiguous(memory_format=layout) if x.dim() == 4 else x
 
     def run(steps: int) -> None:
-        route_float32(tuned)
+        route_float32(backend_tuning)
         for _ in range(steps):
             x = batch()
             mean, log_std = model.encoder(x).chunk(2, -1)
@@ -128,8 +128,8 @@ def variants(data: Any, network: Network, steps: int) -> dict[str, Callable[[], 
     """How to make each variant; none is made here, since a process that measures memory must hold one alone."""
     found: dict[str, Callable[[], Steps]] = {
         "seisei": lambda: ours(data, network),
-        "bare, same levers": lambda: bare(data, network, tuned=True),
-        "bare, torch defaults": lambda: bare(data, network, tuned=False),
+        "bare, same levers": lambda: bare(data, network, backend_tuning=True),
+        "bare, torch defaults": lambda: bare(data, network, backend_tuning=False),
     }
     if network == "mlp" and find_spec("pythae") is None:
         print("pythae is not installed: pip install -e '.[bench]' to compare with it")

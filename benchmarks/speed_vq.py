@@ -10,7 +10,7 @@ which happens outside of one; the peers are measured in a process of their own, 
 with torch's own defaults.
 
 quantize: `VectorQuantize(dim, codebook_size, decay=0.8)` in training, forward and backward with its averages, against
-`AveragedCodes` with the same vectors, on normal vectors. Both choose the same codes.
+`EMACodebook` with the same vectors, on normal vectors. Both choose the same codes.
 
 draw: 6 layers, width 256, 8 heads, 1,024 codes, 256 of them, float32: `LlamaForCausalLM.generate(do_sample=True)`,
 which has a cache too, against `Autoregressive.draw` with the same number of matrices of the same sizes.
@@ -41,7 +41,7 @@ from seisei.modalities.image import Image
 from seisei.models.autoregressive import Autoregressive
 from seisei.models.vqvae import VQVAE
 from seisei.nn.quantizers.code_layout import Segment
-from seisei.nn.quantizers.codebooks import AveragedCodes
+from seisei.nn.quantizers.codebooks import EMACodebook
 from seisei.recipes.vq import vqvae2
 from seisei.schema import Schema
 from seisei.training.backend import keep_pages, route_float32
@@ -162,7 +162,7 @@ def step_peer() -> tuple[Work, None]:
 
 
 def plan_of_step() -> Plan:
-    return vqvae2(Schema(Image(128, 128, 3)), factor=4, width=64, batch=8)
+    return vqvae2(Schema(Image(128, 128, 3)), downsample=4, width=64, batch=8)
 
 
 def images() -> Tensor:
@@ -213,7 +213,7 @@ def loader() -> Loader:
 
 
 def quantize_ours(rows: int, dim: int, codes: int) -> tuple[Work, Tensor]:
-    ours = AveragedCodes(dim, codes, decay=0.8, commitment=1.0, revival=0.0).train()
+    ours = EMACodebook(dim, codes, decay=0.8, commitment=1.0, revival=0.0).train()
     ours.means.copy_(vectors_of(dim, codes))
     x = rows_of(rows, dim)
     with torch.no_grad():

@@ -27,7 +27,7 @@ def main() -> None:
 
     odd = digits[:20].copy()
     odd[7] = 255 - odd[7]
-    found = run.score(odd, samples=50)
+    found = run.score(odd, importance_samples=50)
     print(f"the least likely of 20 images is number {found.nats.argmin()} ({found.meaning})")
 
 

@@ -22,7 +22,7 @@ from seisei.workflows import train as workflow
 
 STEPS = 30
 TINY = ["--latent", "4", "--network", "mlp", "--width", "16", "--depth", "1", "--batch", "32"]
-PAIRS = ["--width", "8", "--halvings", "1", "--batch", "4"]
+PAIRS = ["--width", "8", "--downsample", "2", "--batch", "4"]
 
 
 @functools.cache

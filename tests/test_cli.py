@@ -160,7 +160,7 @@ def test_reconstruct_keeps_names(here: Path, seisei: Callable[..., str], capsys:
     assert seisei("reconstruct", trained(), images(), "--separate", "-o", "back").strip() == "back"
     assert {p.name for p in (here / "back").iterdir()} == {p.name for p in images().iterdir()}
     seisei("reconstruct", trained(), images() / "000.png", "-o", "one.png")
-    main(["reconstruct", str(trained()), str(images()), "-o", "grid.png", "--most", "9"])
+    main(["reconstruct", str(trained()), str(images()), "-o", "grid.png", "--limit", "9"])
     assert "the first 9 of 40" in capsys.readouterr().err
     height, width = read_image(here / "grid.png").size
     assert height < width  # two rows of originals above two of reconstructions, eight wide
@@ -201,25 +201,25 @@ def test_interpolate(here: Path, seisei: Callable[..., str]) -> None:
 
 
 def test_score(here: Path, seisei: Callable[..., str]) -> None:
-    text = seisei("score", trained(), images(), "--samples", 5, "-o", "scores.csv")
+    text = seisei("score", trained(), images(), "--importance-samples", 5, "-o", "scores.csv")
     assert "lower bound, K = 5" in text and "mean of 40" in text and "±" in text and "… 20 more" in text
     rows = (here / "scores.csv").read_text().splitlines()
     assert rows[0] == "name,nats,bits_per_dimension" and len(rows) == 41
-    found = json.loads(seisei("score", trained(), images(), "--samples", 5, "--json"))
+    found = json.loads(seisei("score", trained(), images(), "--importance-samples", 5, "--json"))
     assert found["bound"] is True and len(found["scores"]) == 40
     nats, bits = map(float, rows[1].split(",")[1:])
     assert bits == pytest.approx(-nats / (64 * np.log(2)), abs=1e-5)
     assert found["mean"]["nats"] == pytest.approx(np.mean([s["nats"] for s in found["scores"]]))
-    one = json.loads(seisei("score", trained(), images() / "000.png", "--samples", 5, "--json"))
+    one = json.loads(seisei("score", trained(), images() / "000.png", "--importance-samples", 5, "--json"))
     assert one["mean"]["nats_error"] is None
 
 
 def test_evaluate_writes_only_when_asked(here: Path, seisei: Callable[..., str]) -> None:
     run = copy(trained(), here / "run")
     before = tree(run)
-    text = seisei("evaluate", run, "--split", "validation", "--samples", 3)
+    text = seisei("evaluate", run, "--split", "validation", "--importance-samples", 3)
     assert "images of validation" in text and "bits/dim" in text and tree(run) == before
-    found = json.loads(seisei("evaluate", run, "--samples", 3, "--save", "--json"))
+    found = json.loads(seisei("evaluate", run, "--importance-samples", 3, "--save", "--json"))
     assert json.loads((run / "scores.json").read_text()) == found
 
 
@@ -335,10 +335,11 @@ def test_options_of_tables_in_a_configuration_file(here: Path, seisei: Callable[
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("c.yaml", "latent: 7\nlearning-rate: 2e-4\ndata: digits\nset:\n  objective: {beta: 0.25}\n  average: 0.9\n"),
-        ("c.toml", 'latent = 7\nlearning_rate = 2e-4\ndata = "digits"\n[set]\n"objective.beta" = 0.25\naverage = 0.9'),
+        ("c.yaml", "latent: 7\nlearning-rate: 2e-4\ndata: digits\nset:\n  objective: {beta: 0.25}\n  ema_decay: 0.9\n"),
+        ("c.toml", 'latent = 7\nlearning_rate = 2e-4\ndata = "digits"\n[set]\n"objective.beta" = 0.25\n'
+         "ema_decay = 0.9"),
         ("c.json", '{"latent": 7, "learning-rate": 2e-4, "data": "digits",'
-         ' "set": {"objective.beta": 0.25, "average": 0.9}}'),
+         ' "set": {"objective.beta": 0.25, "ema_decay": 0.9}}'),
     ],
 )  # fmt: skip
 def test_config_file(here: Path, seisei: Callable[..., str], name: str, text: str) -> None:
@@ -346,17 +347,17 @@ def test_config_file(here: Path, seisei: Callable[..., str], name: str, text: st
     found = json.loads(seisei("train", "vae", "--config", name, "--batch", 16, "--dry-run"))
     assert (found["dials"]["latent"], found["dials"]["batch"]) == (7, 16)
     plan = found["plan"]
-    assert (plan["objective"]["arguments"]["beta"], plan["average"]) == (0.25, 0.9)
+    assert (plan["objective"]["arguments"]["beta"], plan["ema_decay"]) == (0.25, 0.9)
     assert plan["optim"]["learning_rate"] == 2e-4
     over = ["--latent", 5, "--set", "objective.beta=0.75", "--set", "optim.betas=0.5,0.9"]
     found = json.loads(seisei("train", "vae", "--config", name, *over, "--dry-run"))
     assert (found["dials"]["latent"], found["plan"]["objective"]["arguments"]["beta"]) == (5, 0.75)
-    assert found["plan"]["average"] == 0.9 and found["plan"]["optim"]["betas"] == [0.5, 0.9]
+    assert found["plan"]["ema_decay"] == 0.9 and found["plan"]["optim"]["betas"] == [0.5, 0.9]
     assert [p.name for p in here.iterdir()] == [name]
 
 
 def test_config_file_switches(here: Path, seisei: Callable[..., str]) -> None:
-    (here / "c.yaml").write_text("dry_run: true\ntuned: false\nsize: null\ncondition: label\n")
+    (here / "c.yaml").write_text("dry_run: true\nbackend_tuning: false\nsize: null\ncondition: label\n")
     assert json.loads(seisei("train", "vae", "digits", "--config=c.yaml"))["dials"]["condition"] == "label"
 
 

@@ -82,12 +82,12 @@ def largest_difference(one: Path, other: Path, only: str = "") -> float:
 
 RECIPES: dict[str, dict[str, Any]] = {
     "elbo": {"recipe": "vae"},
-    "iwae": {"recipe": "vae", "dials": {"importance": 3}},
+    "iwae": {"recipe": "vae", "dials": {"importance_samples": 3}},
     "vamp": {"recipe": "vae", "dials": {"prior": "vamp", "components": 20}},
     "autoencoder": {"recipe": "autoencoder"},
     "labels": {"recipe": "vae", "dials": {"condition": "label"}},
     "conv": {"recipe": "vae", "dials": {"network": "conv", "width": 4}},
-    "codes": {"recipe": "vqvae", "dials": {"codes": 16, "dim": 4, "depth": 0}},
+    "codes": {"recipe": "vqvae", "dials": {"codebook_size": 16, "code_dim": 4, "depth": 0}},
     "pixels": {"recipe": "prior", "dials": {"layers": 1, "heads": 2, "dropout": 0.0}},
 }
 PARTS = {"objective": "model/", "average": "average/", "moments": "optimizer-model/"}
@@ -142,17 +142,17 @@ def test_two_processes_that_share_the_parameters_are_one(name: str, runs: Path) 
 
 SMALL_GAN: dict[str, Any] = {"latent": 4, "width": 8, "depth": 1, "batch": 16}
 SMALL_PRIOR: dict[str, Any] = {"layers": 1, "heads": 2, "dropout": 0.0, "width": 16, "batch": 16}
-TRANSLATION: dict[str, Any] = {"network": "auto", "width": 4, "halvings": 2, "batch": 4}
+TRANSLATION: dict[str, Any] = {"network": "auto", "width": 4, "downsample": 4, "batch": 4}
 # Every recipe; those of `RECIPES` above are compared more closely.
 EVERY: dict[str, dict[str, Any]] = {
     "vae": {},
     "autoencoder": {},
     "gan": {"dials": SMALL_GAN},
     "cgan": {"dials": SMALL_GAN},
-    "vqvae": {"dials": {"codes": 16, "dim": 4, "depth": 1, "width": 8, "batch": 16}},
-    "vqvae2": {"dials": {"codes": 16, "dim": 4, "depth": 1, "width": 8, "batch": 16}},
+    "vqvae": {"dials": {"codebook_size": 16, "code_dim": 4, "depth": 1, "width": 8, "batch": 16}},
+    "vqvae2": {"dials": {"codebook_size": 16, "code_dim": 4, "depth": 1, "width": 8, "batch": 16}},
     "prior": {"dials": SMALL_PRIOR},
-    "vqvae+prior": {"dials": {**SMALL_PRIOR, "codes": 16, "codec_steps": 3}},
+    "vqvae+prior": {"dials": {**SMALL_PRIOR, "codebook_size": 16, "codec_steps": 3}},
     "discriminant": {},
     "discriminative": {"dials": {"network": "mlp"}},
     "generative": {"dials": {"density": "vae", "width": 16, "latent": 4}},
@@ -361,7 +361,7 @@ def test_a_half_made_environment_is_refused(
     for name, value in changes.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match=re.escape(words)):
-        Engine(Execution(tuned=False))
+        Engine(Execution(backend_tuning=False))
 
 
 def test_processes_that_do_not_meet_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -379,6 +379,6 @@ def test_processes_that_do_not_meet_are_told(monkeypatch: pytest.MonkeyPatch) ->
     }.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match="2 processes did not meet at 127.0.0.1") as caught:
-        engine.Engine(engine.Execution(tuned=False))
+        engine.Engine(engine.Execution(backend_tuning=False))
     assert caught.value.code == "E-DST-13" and "\n" not in str(caught.value)
     assert not torch.distributed.is_initialized()

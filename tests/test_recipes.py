@@ -30,15 +30,15 @@ from seisei import catalog, seeds
 from seisei.batch import Batch
 from seisei.capabilities import (
     VERBS,
-    Believes,
-    Blends,
-    Codifies,
-    Conditions,
-    Decides,
+    ClassConditional,
+    Classifies,
     Encodes,
+    HasEncoderPosterior,
+    HasJoint,
+    HasPosterior,
     Imputes,
-    Infers,
-    Joins,
+    Interpolates,
+    Quantizes,
     Samples,
     Scores,
     offers,
@@ -46,7 +46,7 @@ from seisei.capabilities import (
 from seisei.data.loader import Loader, Order
 from seisei.data.read import Dataset
 from seisei.errors import UserError
-from seisei.modalities.conditions import Given
+from seisei.modalities.conditions import Conditions
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.modalities.label_map import LabelMap
@@ -56,7 +56,7 @@ from seisei.nn.style.vgg import VGG
 from seisei.objectives.base import Loss, Objective, Turn
 from seisei.objectives.vq import Coding
 from seisei.recipes import RECIPES, recipe
-from seisei.schema import Schema, Stated
+from seisei.schema import Describable, Schema
 from seisei.spec import CATALOG, Range, Spec, parameters
 from seisei.training.backend import float32_is_routed, route_float32
 from seisei.training.checkpoint import Checkpoint
@@ -64,12 +64,12 @@ from seisei.training.engine import Engine, Execution
 from seisei.training.loop import Training
 from seisei.training.memory import outline
 from seisei.training.plan import Plan
-from seisei.training.step import Move
+from seisei.training.step import GradientStep
 from seisei.training.tensors import from_bytes, to_bytes
 
 catalog.fill()
 KINDS = Label(("cat", "dog", "owl"))
-SEVERAL = Given(
+SEVERAL = Conditions(
     (
         Column("age", "number", mean=4.0, scale=2.0),
         Column("pet", "category", ("ant", "bee", "cow")),
@@ -128,13 +128,13 @@ def codec() -> str:
     # The name of a case, the same in every process.
     (folder := home / "codec").mkdir()
     schema = Schema(Image(16, 16))
-    plan = recipe("vqvae")(schema, codes=16, width=8, depth=1, factor=4)
+    plan = recipe("vqvae")(schema, codebook_size=16, width=8, depth=1, downsample=4)
     for name, told in (("recipe", {"plan": plan.to_json()}), ("schema", schema.to_json())):
         (folder / f"{name}.json").write_text(json.dumps(told))
     return str(folder)
 
 
-SMALL = {"latent": 3, "width": 16, "depth": 1, "steps": 20, "batch": 8}
+SMALL = {"latent": 3, "width": 16, "depth": 1, "steps": 20, "iterations": 20, "batch": 8}
 PRIOR = {"layers": 1, "heads": 2}
 CONV = {"network": "conv", "width": 6, "depth": 1}
 
@@ -148,7 +148,7 @@ def vgg() -> str:
     return str(folder / "vgg19.safetensors")
 
 
-SMALL = {"latent": 3, "width": 16, "depth": 1, "steps": 20, "batch": 8}
+SMALL = {"latent": 3, "width": 16, "depth": 1, "steps": 20, "iterations": 20, "batch": 8}
 PRIOR = {"layers": 1, "heads": 2}
 CONV = {"network": "conv", "width": 6, "depth": 1}
 CASES = [
@@ -157,14 +157,14 @@ CASES = [
         ("vae", "gray 8×8", {"network": "mlp"}),
         ("vae", "gray 8×8", {"head": "bernoulli", "free_bits": 0.1, "beta": 0.5}),
         ("vae", "gray 8×8", {"prior": "vamp", "components": 5}),
-        ("vae", "gray 8×8", {"prior": "vamp", "components": 5, "condition": "label", "importance": 3}),
+        ("vae", "gray 8×8", {"prior": "vamp", "components": 5, "condition": "label", "importance_samples": 3}),
         ("vae", "gray 8×8", {"condition": "label"}),
-        ("vae", "gray 8×8", {"importance": 3, "depth": 2}),
+        ("vae", "gray 8×8", {"importance_samples": 3, "depth": 2}),
         ("vae", "color 16×16", {**CONV}),
         ("vae", "color 16×16", {**CONV, "head": "logistic"}),
         ("vae", "binary 28×28", {"network": "mlp"}),
         ("vae", "binary 28×28", {**CONV, "condition": "label"}),
-        ("vae", "odd 13×19", {**CONV, "head": "logistic", "importance": 3}),
+        ("vae", "odd 13×19", {**CONV, "head": "logistic", "importance_samples": 3}),
         ("vae", "odd 13×19", {"network": "mlp", "warmup": 0.0}),
         ("gan", "gray 8×8", {}),
         ("gan", "odd 13×19", {**CONV, "loss": "non-saturating"}),
@@ -186,59 +186,74 @@ CASES = [
         ("discriminative", "mixed rows", {"network": "linear"}),
         ("discriminative", "mixed rows", {"network": "mlp"}),
         ("discriminative", "binary 28×28", {**CONV}),
-        ("generative", "gray 8×8", {"density": "gaussian", "steps": 1}),
-        ("generative", "odd 13×19", {"density": "linear", "steps": 1, "prior": "uniform"}),
-        ("generative", "gray 8×8", {"density": "ppca-mixture", "components": 2, "rank": 3, "steps": 3}),
-        ("generative", "gray 8×8", {"density": "kde", "kernels": 50, "steps": 1}),
+        ("generative", "gray 8×8", {"density": "gaussian", "iterations": 1}),
+        ("generative", "odd 13×19", {"density": "linear", "iterations": 1, "prior": "uniform"}),
+        ("generative", "gray 8×8", {"density": "ppca-mixture", "components": 2, "rank": 3, "iterations": 3}),
+        ("generative", "gray 8×8", {"density": "kde", "max_points": 50, "iterations": 1}),
         ("generative", "gray 8×8", {"density": "vae"}),
-        ("generative", "odd 13×19", {"density": "vae", "head": "logistic", "reach": 1}),
-        ("generative", "gray 8×8", {"density": "vae", "gaps": 0.5}),
-        ("generative", "mixed rows", {"density": "vae", "gaps": 0.5}),
-        ("generative", "gray 8×8", {"density": "ppca-mixture", "components": 2, "rank": 3, "steps": 3, "reach": 1}),
-        ("generative", "mixed rows", {"density": "gaussian", "steps": 3}),
-        ("generative", "mixed rows", {"density": "linear", "steps": 3}),
-        ("generative", "mixed rows", {"density": "naive", "steps": 3}),
-        ("generative", "mixed rows", {"density": "mixture", "components": 2, "steps": 3}),
-        ("generative", "mixed rows", {"density": "ppca-mixture", "components": 2, "rank": 2, "steps": 3}),
-        ("generative", "mixed rows", {"density": "kde", "kernels": 50, "steps": 1}),
+        ("generative", "odd 13×19", {"density": "vae", "head": "logistic", "max_shift": 1}),
+        ("generative", "gray 8×8", {"density": "vae", "mask_prob": 0.5}),
+        ("generative", "mixed rows", {"density": "vae", "mask_prob": 0.5}),
+        (
+            "generative",
+            "gray 8×8",
+            {"density": "ppca-mixture", "components": 2, "rank": 3, "iterations": 3, "max_shift": 1},
+        ),
+        ("generative", "mixed rows", {"density": "gaussian", "iterations": 3}),
+        ("generative", "mixed rows", {"density": "linear", "iterations": 3}),
+        ("generative", "mixed rows", {"density": "naive", "iterations": 3}),
+        ("generative", "mixed rows", {"density": "mixture", "components": 2, "iterations": 3}),
+        ("generative", "mixed rows", {"density": "ppca-mixture", "components": 2, "rank": 2, "iterations": 3}),
+        ("generative", "mixed rows", {"density": "kde", "max_points": 50, "iterations": 1}),
         ("generative", "mixed rows", {"density": "vae"}),
-        ("vqvae", "gray 8×8", {"codes": 8, "dim": 4}),
-        ("vqvae", "color 16×16", {"codes": 8, "slots": 2, "gradient": "rotation"}),
-        ("vqvae", "binary 28×28", {"codes": 8, "slots": 2, "together": "grouped", "quantizer": "cosine"}),
-        ("vqvae", "odd 13×19", {"codes": 8, "quantizer": "learned", "factor": 4}),
-        ("vqvae", "gray 8×8", {"codes": 8, "quantizer": "mapped"}),
-        ("vqvae", "gray 8×8", {"codes": 60, "quantizer": "finite-scalar"}),
-        ("vqvae", "gray 8×8", {"codes": 64, "quantizer": "lookup-free"}),
-        ("vqvae", "color 16×16", {"codes": 8, "sharp": 0.5, "factor": 4}),
-        ("vqvae2", "odd 13×19", {"codes": 8, "factor": 2, "head": "logistic"}),
-        ("vqvae+prior", "gray 8×8", {**PRIOR, "codes": 8, "condition": "label"}),
+        ("vqvae", "gray 8×8", {"codebook_size": 8, "code_dim": 4}),
+        ("vqvae", "color 16×16", {"codebook_size": 8, "quantizers": 2, "gradient": "rotation"}),
+        (
+            "vqvae",
+            "binary 28×28",
+            {"codebook_size": 8, "quantizers": 2, "quantizer_mode": "product", "quantizer": "cosine"},
+        ),
+        ("vqvae", "odd 13×19", {"codebook_size": 8, "quantizer": "gradient", "downsample": 4}),
+        ("vqvae", "gray 8×8", {"codebook_size": 8, "quantizer": "simvq"}),
+        ("vqvae", "gray 8×8", {"codebook_size": 60, "quantizer": "fsq"}),
+        ("vqvae", "gray 8×8", {"codebook_size": 64, "quantizer": "lfq"}),
+        ("vqvae", "color 16×16", {"codebook_size": 8, "gan_weight": 0.5, "downsample": 4}),
+        ("vqvae2", "odd 13×19", {"codebook_size": 8, "downsample": 2, "head": "logistic"}),
+        ("vqvae+prior", "gray 8×8", {**PRIOR, "codebook_size": 8, "condition": "label"}),
         ("prior", "gray 8×8", {**PRIOR}),
         ("prior", "binary 28×28", {**PRIOR}),
         ("prior", "texts", {**PRIOR}),
         ("prior", "gray 8×8", {**PRIOR, "condition": "label"}),
         ("prior", "told color 13×16", {**PRIOR, "condition": "label"}),
-        ("vqvae+prior", "captioned 12×16", {**PRIOR, "codes": 8, "condition": "label"}),
-        ("pix2pix", "pairs 13×16", {"width": 8, "halvings": 2}),
+        ("vqvae+prior", "captioned 12×16", {**PRIOR, "codebook_size": 8, "condition": "label"}),
+        ("pix2pix", "pairs 13×16", {"width": 8, "downsample": 4}),
         (
             "pix2pix",
             "pairs 13×16",
-            {"width": 8, "halvings": 2, "noise": "latent", "twin": True, "loss": "relativistic"},
+            {"width": 8, "downsample": 4, "noise": "latent", "l1_baseline": True, "loss": "relativistic"},
         ),
         (
             "pix2pix",
             "pairs 13×16",
-            {"width": 8, "halvings": 2, "noise": "dropout", "loss": "hinge", "penalty": 0.0, "matching": 10.0},
+            {
+                "width": 8,
+                "downsample": 4,
+                "noise": "dropout",
+                "loss": "hinge",
+                "r1_gamma": 0.0,
+                "feature_matching": 10.0,
+            },
         ),
         (
             "pix2pix",
             "pairs 13×16",
-            {"width": 8, "halvings": 1, "network": "residual", "adversarial": 0.0, "matching": 0.0},
+            {"width": 8, "downsample": 2, "network": "residual", "gan_weight": 0.0, "feature_matching": 0.0},
         ),
-        ("pix2pix", "maps 20×24", {"width": 8, "halvings": 1, "discriminator": "regions"}),
+        ("pix2pix", "maps 20×24", {"width": 8, "downsample": 2, "discriminator": "oasis"}),
         ("stylize", "pairs 13×16", {"width": 8}),
         ("stylize", "pairs 13×16", {"width": 4, "features": vgg()}),
         ("stylize", "pairs 13×16", {"features": codec()}),
-        ("colorize", "color 16×16", {"width": 8, "halvings": 2, "loss": "least-squares"}),
+        ("colorize", "color 16×16", {"width": 8, "downsample": 4, "loss": "least-squares"}),
     ]
 ]
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
@@ -311,7 +326,7 @@ def packed_y(case: Case, count: int) -> Tensor | None:
     y = SCHEMAS[case.schema].y
     if y is None or isinstance(y, Label):
         return None if y is None else torch.arange(count) % 3
-    if isinstance(y, Stated):
+    if isinstance(y, Describable):
         return y.told(None, count)
     seen = stored(case.schema, max(8, count))[:count].amax(1, keepdim=True)
     return (seen > 80).to(torch.uint8) + (seen > 160).to(torch.uint8) if isinstance(y, LabelMap) else seen
@@ -343,7 +358,7 @@ def fitted(case: Case, count: int = 60) -> nn.Module:
 def condition(model: nn.Module, n: int) -> Tensor | None:
     if text := getattr(model, "text", 0):
         return Text(text, ("a cat", "an ox", "é")).told(None, n)
-    return torch.arange(n) % model.classes if isinstance(model, Conditions) and model.classes else None
+    return torch.arange(n) % model.classes if isinstance(model, ClassConditional) and model.classes else None
 
 
 def play(objective: Objective, batch: Batch, t: float = 0.5, step: int = 0) -> dict[str, Tensor]:
@@ -512,8 +527,8 @@ def test_micro_batches_move_the_weights_as_the_batch_does(case: Case) -> None:
     for micro in (1, 2, 4):
         plan = plan_of(case).override("micro", micro)
         objective = objective_of(case)
-        engine, batch = Engine(Execution(tuned=False)), batch_of(case)
-        moves = [Move(engine, objective, turn, plan, seed=0) for turn in gradient_turns(objective)]
+        engine, batch = Engine(Execution(backend_tuning=False)), batch_of(case)
+        moves = [GradientStep(engine, objective, turn, plan, seed=0) for turn in gradient_turns(objective)]
         moved = [m(batch, 0.5, 1e-3, step) for step in range(2) for m in moves]
         assert all(m.taken for m in moved)
         results.append((moved[-1].parts["loss"], objective.state_dict()))
@@ -622,7 +637,7 @@ def test_samples(case: Case) -> None:
 def test_codes(case: Case) -> None:
     model, batch = objective_of(case).model.eval(), batch_of(case)
     y = condition(model, 8)
-    length = sum(s.length for s in model.segments) if isinstance(model, Codifies) else 3
+    length = sum(s.length for s in model.segments) if isinstance(model, Quantizes) else 3
     with torch.no_grad():
         z = model.encode(batch.visible, y)
         x = model.decode(z, y)
@@ -635,7 +650,7 @@ def test_codes(case: Case) -> None:
     assert torch.allclose(alone, x[2:3], atol=1e-5)
 
 
-@having(Codifies)
+@having(Quantizes)
 def test_whole_numbers(case: Case) -> None:
     """Codes are below K, each is worth its bits, and every code can be read: also those that no image has."""
     model, batch = objective_of(case).model.eval(), batch_of(case)
@@ -653,7 +668,7 @@ def test_whole_numbers(case: Case) -> None:
                 assert torch.equal(quantizer(quantizer.look_up(own)).codes, own)
 
 
-@having(Blends)
+@having(Interpolates)
 def test_what_a_latent_stands_for(case: Case) -> None:
     model, batch = objective_of(case).model.eval(), batch_of(case)
     y = condition(model, 8)
@@ -713,7 +728,7 @@ def test_scores(case: Case) -> None:
         assert float(score(batch, samples=60).mean()) >= float(score(batch, samples=1).mean())
 
 
-@having(Infers)
+@having(HasEncoderPosterior)
 def test_posteriors(case: Case) -> None:
     model, batch = objective_of(case).model.eval(), batch_of(case)
     with torch.no_grad():
@@ -724,7 +739,7 @@ def test_posteriors(case: Case) -> None:
     )
 
 
-@having(Decides)
+@having(Classifies)
 def test_labels(case: Case) -> None:
     model, batch = fitted(case), batch_of(case, 60)
     with torch.no_grad():
@@ -737,7 +752,7 @@ def test_labels(case: Case) -> None:
         assert float((label == batch.y).float().mean()) > 0.8  # every column tells the class
 
 
-@having(Believes)
+@having(HasPosterior)
 def test_posteriors_over_classes(case: Case) -> None:
     model, batch = fitted(case), batch_of(case)
 
@@ -751,7 +766,7 @@ def test_posteriors_over_classes(case: Case) -> None:
     assert torch.allclose(posterior(next(batch.split(3))), log_p[:3], rtol=1e-3, atol=1e-3)
 
 
-@having(Joins)
+@having(HasJoint)
 def test_bayes_rule(case: Case) -> None:
     """The joint sums to p(x), divided by it gives p(y | x), and p(x) does not move the argmax."""
     model, batch = fitted(case), batch_of(case)
@@ -816,7 +831,7 @@ def test_a_sweep_does_not_depend_on_how_it_is_fed_and_fits(case: Case) -> None:
 )
 def test_conditions_reach_the_samples(case: Case) -> None:
     model = objective_of(case).model.eval()
-    assert isinstance(model, Conditions) and model.classes == 3
+    assert isinstance(model, ClassConditional) and model.classes == 3
     with torch.no_grad():
         for parameter in model.parameters():  # past what starts at zero
             parameter.add_(0.01)
@@ -893,7 +908,7 @@ def test_every_dial_has_a_type_and_its_limits(name: str) -> None:
         if dial.default is not None:
             assert all(e.problem(dial.default) is None for e in extra if isinstance(e, Range)), dial.name
     descends = any(not sweeps(case) for case in CASES if case.recipe == name)
-    assert not descends or {"steps", "batch", "learning_rate", "average"} <= set(known)
+    assert not descends or {"steps", "batch", "learning_rate", "ema_decay"} <= set(known)
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -901,17 +916,31 @@ def test_every_dial_turns_something(name: str) -> None:
     """A dial that changes nothing in the plan is a lie: each is turned, with what it needs beside it."""
     beside = {  # by recipe and dial: what the dial needs beside it
         "vae": {"components": {"prior": "vamp"}},
-        "vqvae": {"together": {"slots": 2}},
-        "vqvae2": {"together": {"slots": 2}},
-        "vqvae+prior": {"untold": {"condition": "label"}, "heads": {"width": 24}},
-        "prior": {"untold": {"condition": "label"}, "heads": {"width": 24}, "pixels": {"pixels": 1}},
+        "vqvae": {"quantizer_mode": {"quantizers": 2}},
+        "vqvae2": {"quantizer_mode": {"quantizers": 2}},
+        "vqvae+prior": {"cond_dropout": {"condition": "label"}, "heads": {"width": 24}},
+        "prior": {
+            "cond_dropout": {"condition": "label"},
+            "heads": {"width": 24},
+            "pixels_per_token": {"pixels_per_token": 1},
+        },
         "discriminant": {"landmarks": {"method": "kernel"}, "gamma": {"method": "kernel"}},
-        "discriminative": {"strength": {"network": "linear"}},
+        "discriminative": {"l2": {"network": "linear"}},
         "generative": {
-            **{dial: {"density": "kde"} for dial in ("kernels", "bandwidth")},
+            **{dial: {"density": "kde"} for dial in ("max_points", "bandwidth")},
             **{
                 d: {"density": "vae"}
-                for d in ("latent", "width", "depth", "head", "gaps", "batch", "learning_rate", "average")
+                for d in (
+                    "latent",
+                    "width",
+                    "depth",
+                    "head",
+                    "mask_prob",
+                    "steps",
+                    "batch",
+                    "learning_rate",
+                    "ema_decay",
+                )
             },
         },
     }.get(name, {})
@@ -921,7 +950,7 @@ def test_every_dial_turns_something(name: str) -> None:
     schema = SCHEMAS[other.get(name, "gray 8×8")]
     for dial in parameters(recipe(name)).values():
         # What is told by runs has tests of its own: a codec, features, and priors, for codecs of several grids.
-        if dial.name in ("schema", "codec", "features", "priors"):
+        if dial.name in ("schema", "codec", "features", "per_level_priors"):
             continue
         now = {**start, **beside.get(dial.name, {})}
         others: list[Any] = []
@@ -955,10 +984,10 @@ def test_every_dial_turns_something(name: str) -> None:
         ("vae", Schema(KINDS), {}, "E-TRN-13"),
         ("autoencoder", Schema(KINDS), {}, "E-TRN-13"),
         ("gan", "mixed rows", {"augment": 0.2}, "E-TRN-08"),
-        ("cgan", "told rows", {"balance": 0.5}, "E-TRN-08"),
-        ("prior", "gray 8×8", {"pixels": 4}, "E-TRN-08"),
-        ("prior", "binary 28×28", {"pixels": 5}, "E-TRN-08"),
-        ("prior", "binary 28×28", {"pixels": 2, "codec": "runs/codec"}, "E-TRN-08"),
+        ("cgan", "told rows", {"class_balance": 0.5}, "E-TRN-08"),
+        ("prior", "gray 8×8", {"pixels_per_token": 4}, "E-TRN-08"),
+        ("prior", "binary 28×28", {"pixels_per_token": 5}, "E-TRN-08"),
+        ("prior", "binary 28×28", {"pixels_per_token": 2, "codec": "runs/codec"}, "E-TRN-08"),
         ("prior", Schema(Image(64, 66, 3, 256)), {}, "E-TRN-08"),
     ],
 )
@@ -1059,7 +1088,7 @@ def trained(name: str, folder: Path, number: int = 0, seed: int = 0) -> Any:
     small: dict[str, Any] = {**SMALL, "batch": 32, "codec_steps": 20, "patience": 1.0}
     dials = {k: v for k, v in small.items() if k in parameters(recipe(name))}
     # The default density of images has no network, and refuses a network's options.
-    dials = {"steps": small["steps"]} if name == "generative" else dials
+    dials = {"iterations": small["iterations"]} if name == "generative" else dials
     dials |= {"style": "digits"} if name == "stylize" else {}
     return seisei.train(
         name, data_for(name, folder), output=folder / f"{name}-{number}", seed=seed, report=False, **dials
@@ -1096,7 +1125,7 @@ def test_a_run_from_data_to_verbs(name: str, runs: Path) -> None:
     digits = np.rint(stored("gray 8×8").numpy()[:, 0] * (255 / 16)).astype(np.uint8)
     pipeline, twin = run.pipeline, seisei.load(run.path).pipeline
     assert all(torch.equal(v, twin.model.state_dict()[k]) for k, v in pipeline.model.state_dict().items())
-    averaged = bool(run.recipe["plan"]["average"])
+    averaged = bool(run.recipe["plan"]["ema_decay"])
     shown = weights_of(run.path, "average" if averaged else "model", pipeline.card["step"])
     assert pipeline.digest == twin.digest == shown
     best = run.folder.checkpoints.newest()[0].state["best"]
@@ -1144,7 +1173,7 @@ def test_a_run_from_data_to_verbs(name: str, runs: Path) -> None:
             with pytest.raises(UserError, match=f"cannot {verb}; it can: ") as caught:
                 call(run)
             assert "\n" not in str(caught.value) and caught.value.code_for(verb).startswith("E-")
-    scores = run.evaluate(**samples_of(run), most=20)["scores"]
+    scores = run.evaluate(**samples_of(run), limit=20)["scores"]
     assert scores and all(math.isfinite(s["value"]) for s in scores)
     events = list(run.folder.events())
     steps = [e["step"] for e in events if e["event"] == "train"]
@@ -1158,4 +1187,4 @@ def test_the_same_command_gives_the_same_bits_and_another_seed_others(runs: Path
     ) == weights_of(second.path, "optimizer-model")
     assert weights_of(first.path) != weights_of(other.path)
     assert np.array_equal(first.sample(3), second.sample(3)) and not np.array_equal(first.sample(3), other.sample(3))
-    assert first.evaluate(most=20) == second.evaluate(most=20)
+    assert first.evaluate(limit=20) == second.evaluate(limit=20)

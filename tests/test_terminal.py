@@ -89,7 +89,7 @@ def test_classes_of_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
         ["train", "vae", root, "-o", run, *SMALL], ["check", root / "nothing"], ["score", run, root / "x.png"],
     ):  # fmt: skip
         said(words, capsys, code=2)
-    said(["score", run, root, "--samples", "2"], capsys)
+    said(["score", run, root, "--importance-samples", "2"], capsys)
     assert EVIL in {path.name for path in root.iterdir()}
 
 

@@ -24,8 +24,8 @@ from seisei.workflows.compare import compare
 from seisei.workflows.train import DataOptions
 
 SMALL: dict[str, Any] = {
-    "latent": 2, "width": 16, "depth": 1, "steps": 2, "codec_steps": 2, "halvings": 1, "layers": 1, "heads": 2,
-    "codes": 4, "hidden": 4,
+    "latent": 2, "width": 16, "depth": 1, "steps": 2, "codec_steps": 2, "downsample": 2, "layers": 1, "heads": 2,
+    "codebook_size": 4, "hidden": 4,
 }  # fmt: skip
 PARTS: dict[str, dict[str, Any]] = {
     "4": {"count": 4},
@@ -65,7 +65,7 @@ def small(name: str) -> dict[str, Any]:
 
 def few(run: Any) -> dict[str, int]:
     """Few importance samples, where the scores take any."""
-    return {"samples": 2} if run.recipe["recipe"] == "vae" else {}
+    return {"importance_samples": 2} if run.recipe["recipe"] == "vae" else {}
 
 
 def used(run: Any, folder: Path) -> None:
@@ -251,7 +251,7 @@ def test_what_is_advised_for_too_few_examples_works(
     count: int, form: str, given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = {"images": "vae", "pairs": "pix2pix", "table": "gan"}.get(form, "prior")
-    own = {"windows": ["--window", "16"], "table": ["--ignore", "kind"]}.get(form, [])
+    own = {"windows": ["--block-size", "16"], "table": ["--ignore", "kind"]}.get(form, [])
     if form == "table":
         data = str(table(tmp_path / "data.csv", count))
     elif form == "text":
@@ -289,7 +289,7 @@ def test_one_score_has_no_error(tmp_path: Path, capsys: pytest.CaptureFixture[st
     data = data_for("vae", tmp_path, 4)
     run = seisei.train("vae", data, output=tmp_path / "run", report=False, **small("vae"))
     np.savez(tmp_path / "one.npz", x=images(1))
-    main(["score", str(run.path), str(tmp_path / "one.npz"), "--samples", "2"])
+    main(["score", str(run.path), str(tmp_path / "one.npz"), "--importance-samples", "2"])
     shown = capsys.readouterr().out
     assert "mean of 1: " in shown and "nan" not in shown and "±" not in shown
 

@@ -20,7 +20,7 @@ from seisei.errors import Stopped, UserError
 from seisei.modalities.image_io import png_bytes
 from seisei.training.loop import Training
 
-CODEC = {"codes": 16, "dim": 4, "width": 8, "depth": 0, "steps": 30, "batch": 32}
+CODEC = {"codebook_size": 16, "code_dim": 4, "width": 8, "depth": 0, "steps": 30, "batch": 32}
 PRIOR = {"width": 16, "layers": 1, "heads": 2, "steps": 30, "batch": 32}
 
 
@@ -43,7 +43,7 @@ def test_the_codec_stays_as_it_was(codec: Any, prior: Any) -> None:
 
 
 def test_a_sharp_codec_trains_and_remembers_its_best(tmp_path: Path) -> None:
-    options: dict[str, Any] = {**CODEC, "sharp": 0.5, "factor": 4, "steps": 4}
+    options: dict[str, Any] = {**CODEC, "gan_weight": 0.5, "downsample": 4, "steps": 4}
     run = seisei.train("vqvae", "digits", output=tmp_path / "run", report=False, **options)
     best = load_file(sorted((run.path / "checkpoints").iterdir())[-1] / "players.safetensors")["best"]
     assert 0 < float(best) < 60  # dB
@@ -95,7 +95,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(
     assert seisei.resume(tmp_path / "run").pipeline.digest == whole.pipeline.digest
 
 
-BOTH: dict[str, Any] = {"codes": 16, "codec_steps": 20, "condition": "label", **PRIOR}
+BOTH: dict[str, Any] = {"codebook_size": 16, "codec_steps": 20, "condition": "label", **PRIOR}
 
 
 def test_both_stages_in_one_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,14 +129,20 @@ def test_both_stages_in_one_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert len(list((tmp_path / "whole").rglob("recipe.json"))) == 2
 
 
-@pytest.mark.parametrize("priors", ["one", "each"])
-def test_grids_of_codes_have_one_prior_or_one_each(priors: str, tmp_path: Path) -> None:
-    codec = seisei.train("vqvae2", "digits", output=tmp_path / "codec", report=False, factor=2, **CODEC)
+@pytest.mark.parametrize("each", [False, True])
+def test_grids_of_codes_have_one_prior_or_one_each(each: bool, tmp_path: Path) -> None:
+    codec = seisei.train("vqvae2", "digits", output=tmp_path / "codec", report=False, downsample=2, **CODEC)
     assert [s.length for s in codec.pipeline.model.segments] == [4, 16]
     run = seisei.train(
-        "prior", "digits", output=tmp_path / "prior", report=False, codec=str(codec.path), priors=priors, **PRIOR
+        "prior",
+        "digits",
+        output=tmp_path / "prior",
+        report=False,
+        codec=str(codec.path),
+        per_level_priors=each,
+        **PRIOR,
     )
-    assert len(run.pipeline.model.network.parts) == (1 if priors == "one" else 2)
+    assert len(run.pipeline.model.network.parts) == (2 if each else 1)
     assert np.asarray(run.sample(3, top_k=5)).shape == (3, 8, 8) and run.score("digits").bound
     hole = np.zeros((8, 8), bool)
     hole[:4] = True

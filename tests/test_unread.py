@@ -77,7 +77,7 @@ def settings(name: str) -> Iterator[tuple[Schema, dict[str, Any]]]:
             for value in choices(parameter.annotation):
                 if value != parameter.default:
                     yield SCHEMAS[schema], {parameter.name: value}
-        for switch in ({"slots": 2}, {"adversarial": 0.0}, {"importance": 3}):
+        for switch in ({"quantizers": 2}, {"gan_weight": 0.0}, {"importance_samples": 3}):
             if set(switch) <= set(parameters(recipe(name))):
                 yield SCHEMAS[schema], dict(switch)
 
@@ -123,11 +123,11 @@ def refused(name: str, schema: str, **given: Any) -> str:
 
 
 GAUSSIAN = {
-    "rank": 3, "kernels": 5, "bandwidth": 0.2, "latent": 3, "width": 9, "depth": 3, "head": "gaussian", "gaps": 0.5,
-    "batch": 32, "learning_rate": 0.01, "average": 0.9,
+    "rank": 3, "max_points": 5, "bandwidth": 0.2, "latent": 3, "width": 9, "depth": 3, "head": "gaussian",
+    "mask_prob": 0.5, "steps": 7, "batch": 32, "learning_rate": 0.01, "ema_decay": 0.9,
 }  # fmt: skip
 LINEAR = {
-    "width": 9, "depth": 3, "steps": 5, "batch": 32, "learning_rate": 0.01, "weight_decay": 0.1, "average": 0.9,
+    "width": 9, "depth": 3, "steps": 5, "batch": 32, "learning_rate": 0.01, "weight_decay": 0.1, "ema_decay": 0.9,
 }  # fmt: skip
 
 
@@ -148,27 +148,27 @@ def test_what_would_make_an_option_count_is_said() -> None:
     assert refused("vae", "gray 8×8", components=100) == (
         "--components: is used only with --prior vamp; choose --prior vamp, or leave it out"
     )
-    assert refused("vqvae", "gray 8×8", together="grouped") == (
-        "--together: is used only with --slots other than 1; add --slots 2, or leave it out"
+    assert refused("vqvae", "gray 8×8", quantizer_mode="product") == (
+        "--quantizer-mode: is used only with --quantizers other than 1; add --quantizers 2, or leave it out"
     )
-    told = "--untold: is used only with --condition label; choose --condition label, or leave it out"
-    assert refused("prior", "gray 8×8", untold=0.5) == told
+    told = "--cond-dropout: is used only with --condition label; choose --condition label, or leave it out"
+    assert refused("prior", "gray 8×8", cond_dropout=0.5) == told
     # Also where the data have no labels yet.
-    assert refused("vqvae+prior", "color 16×16", untold=0.5) == told
-    assert refused("vae", "gray 8×8", beta=2.0, importance=5) == (
-        "--beta: has no effect with --importance 5; leave one of the two out"
+    assert refused("vqvae+prior", "color 16×16", cond_dropout=0.5) == told
+    assert refused("vae", "gray 8×8", beta=2.0, importance_samples=5) == (
+        "--beta: has no effect with --importance-samples 5; leave one of the two out"
     )
-    assert refused("generative", "mixed rows", reach=1) == (
-        "--reach: is for images, and these data are rows; leave it out"
+    assert refused("generative", "mixed rows", max_shift=1) == (
+        "--max-shift: is for images, and these data are rows; leave it out"
     )
     assert refused("discriminant", "gray 8×8", method="perceptron", strength=2.0).startswith(
         "--strength: is used only with --method linear or kernel, and --method perceptron is given"
     )
     assert "--loss minimax" in refused("gan", "gray 8×8", loss="minimax", penalty=0.1)
-    assert "--adversarial 0" in refused("pix2pix", "pairs 13×16", adversarial=0.0, loss="hinge")
+    assert "--gan-weight 0" in refused("pix2pix", "pairs 13×16", adversarial=0.0, loss="hinge")
     assert refused("generative", "gray 8×8", density="kde", steps=5).startswith("--steps: is used only with --density ")
-    with pytest.raises(UserError, match="--priors each: is for the codes of several grids"):
-        recipe("prior")(SCHEMAS["gray 8×8"], priors="each")
+    with pytest.raises(UserError, match="--per-level-priors: is for the codes of several grids"):
+        recipe("prior")(SCHEMAS["gray 8×8"], per_level_priors=True)
 
 
 def test_a_value_in_effect_is_no_fault() -> None:
@@ -262,7 +262,7 @@ def test_a_target_is_for_what_learns_labels(here: Path, capsys: pytest.CaptureFi
     [
         ("digits", {"column": "x"}),
         ("digits", {"follow_outside": True}),
-        ("digits", {"frames": "first"}),
+        ("digits", {"first_frame": True}),
         ("digits", {"skip_bad": "1%"}),
         ("t.csv", {"max_pixels": 1000}),
         ("t.csv", {"min_size": 9}),
@@ -300,11 +300,11 @@ def set_on(name: str, schema: str, **overrides: Any) -> None:
     ("name", "schema", "path", "value"),
     [
         ("generative", "gray 8×8", "batch", 32),
-        ("generative", "gray 8×8", "average", 0.5),
+        ("generative", "gray 8×8", "ema_decay", 0.5),
         ("generative", "gray 8×8", "micro", 2),
         ("generative", "gray 8×8", "optim.learning_rate", 0.1),
         ("vae", "gray 8×8", "patience", 0.5),
-        ("vae", "color 16×16", "balance", 0.5),
+        ("vae", "color 16×16", "class_balance", 0.5),
         ("vae", "gray 8×8", "optim.matrices", "muon"),
         ("generative", "gray 8×8", "schedule_steps", 5),
         ("vae", "gray 8×8", "schedule_steps", recipe("vae")(SCHEMAS["gray 8×8"]).steps),
@@ -317,7 +317,7 @@ def test_what_is_set_of_the_loop_must_count(name: str, schema: str, path: str, v
 
 
 def test_what_counts_may_be_set() -> None:
-    set_on("vae", "gray 8×8", micro=2, balance=0.5, schedule_steps=7, **{"optim.clip": 3.0})
+    set_on("vae", "gray 8×8", micro=2, class_balance=0.5, schedule_steps=7, **{"optim.clip": 3.0})
     set_on("pix2pix", "pairs 13×16", patience=1.0)
     set_on("prior", "gray 8×8", **{"optim.matrices": "adam"})
     plan = recipe("generative")(SCHEMAS["gray 8×8"])
@@ -384,7 +384,7 @@ def test_a_dry_run_accepts_what_trains_and_refuses_the_same(
         assert said[0] == said[1] and said[0][0] == 2, wrong
 
 
-@pytest.mark.parametrize("layout", ["beside", "folders", "columns", "arrays"])
+@pytest.mark.parametrize("layout", ["side-by-side", "folders", "columns", "arrays"])
 def test_a_dry_run_of_pairs_in_each_layout(here: Path, capsys: pytest.CaptureFixture[str], layout: str) -> None:
     paired(here / "data", layout)
     data = "data/pairs.npz" if layout == "arrays" else "data"
@@ -406,7 +406,7 @@ def paired(folder: Path, layout: str, count: int = 20) -> None:
     else:
         lines = ["file_name,target"]
         for i, (a, b) in enumerate(zip(*sides, strict=True)):
-            if layout == "beside":
+            if layout == "side-by-side":
                 Pillow.fromarray(np.concatenate([a, b], 1)).save(folder / f"{i}.png")
             else:
                 Pillow.fromarray(a).save(folder / f"{i}.png")
@@ -425,13 +425,13 @@ def table(path: Path, count: int = 60) -> None:
 
 
 @pytest.mark.parametrize(
-    "what", ["classes", "beside", "folders", "columns", "pairs.npz", "t.csv", "t.txt", "t.parquet", "x.npy"]
+    "what", ["classes", "side-by-side", "folders", "columns", "pairs.npz", "t.csv", "t.txt", "t.parquet", "x.npy"]
 )
 def test_check_is_the_same_in_python(here: Path, what: str, capsys: pytest.CaptureFixture[str]) -> None:
     options: dict[str, Any] = {}
     if what == "classes":
         images(here / what, kinds=2)
-    elif what in ("beside", "folders", "columns"):
+    elif what in ("side-by-side", "folders", "columns"):
         paired(here / what, what)
     elif what == "pairs.npz":
         paired(here, "arrays")
@@ -455,7 +455,7 @@ def test_check_is_the_same_in_python(here: Path, what: str, capsys: pytest.Captu
     kind |= {"columns": "pairs (columns)", "t.csv": "table", "t.parquet": "table", "t.txt": "lines of text"}
     assert what not in kind or said["kind"] == kind[what]
     assert any(word in " ".join(entry["command"] for entry in said["advice"]) for word in ("train", "--target"))
-    pairs = what in ("beside", "folders", "columns", "pairs.npz")
+    pairs = what in ("side-by-side", "folders", "columns", "pairs.npz")
     assert pairs == any("pix2pix" in entry["command"] for entry in said["advice"])
 
 
@@ -574,12 +574,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
         ("vae", ["sample", "--top-p", "0.9"], "--top-p"),
         ("vae", ["sample", "--guidance", "1.5"], "--guidance"),
         ("vae", ["sample", "--separate", "--columns", "3"], "--columns"),
-        ("vae", ["reconstruct", "digits", "--separate", "--most", "3"], "--most"),
-        ("vae", ["interpolate", "--from", "3", "--to", "7", "--resize", "crop"], "--resize"),
+        ("vae", ["reconstruct", "digits", "--separate", "--limit", "3"], "--limit"),
+        ("vae", ["interpolate", "--from", "3", "--to", "7", "--fit", "crop"], "--fit"),
         ("vae", ["score", "digits", "--unseen", "missing"], "--unseen"),
-        ("vae", ["evaluate", "--thorough"], "--thorough"),
-        ("generative", ["score", "digits", "--samples", "7"], "--samples"),
-        ("generative", ["evaluate", "--samples", "7"], "--samples"),
+        ("vae", ["evaluate", "--cas"], "--cas"),
+        ("generative", ["score", "digits", "--importance-samples", "7"], "--importance-samples"),
+        ("generative", ["evaluate", "--importance-samples", "7"], "--importance-samples"),
         ("generative", ["sample", "--truncation", "1"], "--truncation"),
     ],
 )
@@ -596,7 +596,7 @@ def test_options_of_verbs(
 def test_options_of_images_are_not_for_rows(here: Path) -> None:
     table(here / "t.csv")
     run = seisei.train("generative", "t.csv", target="paid", output="run", report=False)
-    for option, value in (("resize", "crop"), ("convert", True), ("max_pixels", 1000)):
+    for option, value in (("fit", "crop"), ("convert", True), ("max_pixels", 1000)):
         with pytest.raises(UserError, match="is for images, and this model is of rows"):
             run.predict("t.csv", **{option: value})
     assert len(run.predict("t.csv", unseen="missing").labels) == 60
@@ -631,7 +631,7 @@ def changed(value: Any) -> Any:
 def test_a_parameter_of_an_estimator_counts_or_warns(estimator: Any) -> None:
     """By what comes out of it: a parameter that no answer depends on is warned of, one that does is not."""
     choice, values = ESTIMATORS[estimator]
-    quick = {"steps": 4, "rounds": 2}
+    quick = {"steps": 4, "iterations": 2}
     for value in values:
 
         def answer(value: str = value, **given: Any) -> tuple[Any, list[str]]:
@@ -644,14 +644,14 @@ def test_a_parameter_of_an_estimator_counts_or_warns(estimator: Any) -> None:
             return tell(X), [str(w.message).partition("=")[0] for w in caught if "has no effect" in str(w.message)]
 
         first, warned = answer(**({"steps": 500} if "steps" in inspect.signature(estimator).parameters else {}))
-        assert set(warned) <= {"rounds"}
+        assert set(warned) <= {"iterations"}
         for name, parameter in inspect.signature(estimator).parameters.items():
-            if name in (choice, "random_state", "categorical", "prior", "steps", "rounds"):
+            if name in (choice, "random_state", "categorical", "prior", "steps", "iterations"):
                 continue
             found, warned = answer(**{name: {"gamma": 0.7, "rank": 1}.get(name) or changed(parameter.default)})
             if name in warned:
                 assert np.array_equal(found, answer()[0]), (value, name)
-            elif name not in ("kernels", "landmarks", "batch"):  # limits that so few rows do not reach
+            elif name not in ("max_points", "landmarks", "batch"):  # limits that so few rows do not reach
                 assert not np.array_equal(found, answer()[0]), (value, name)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

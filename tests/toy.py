@@ -53,4 +53,4 @@ class ToyGame(Objective):
 def plan_for_two(request: Any, schema: Any) -> tuple[Plan, dict[str, Any]]:
     """In the place of `seisei.workflows.train.plan_for`."""
     steps = request.dials["steps"]
-    return Plan(Spec(ToyGame, model=Spec(ToyGenerator)), steps, request.dials["batch"], Optim(1e-2), average=0.9), {}
+    return Plan(Spec(ToyGame, model=Spec(ToyGenerator)), steps, request.dials["batch"], Optim(1e-2), ema_decay=0.9), {}

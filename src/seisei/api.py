@@ -31,7 +31,7 @@ from seisei.modalities.image_io import MAX_PIXELS, png_bytes, read_image
 from seisei.modalities.label import Label
 from seisei.modalities.pixels import grid
 from seisei.modalities.table import Table
-from seisei.nn.transformer.sampling import Steering
+from seisei.nn.transformer.sampling import SamplingOptions
 from seisei.pipeline import Asked, Latents, Pipeline, Pixels
 from seisei.training.engine import Execution
 from seisei.training.run import Listener, RunFolder
@@ -104,7 +104,7 @@ class Run:
         """The report, one self-contained page."""
         return self.path / "report.html"
 
-    def read(self, given: Any, *, resize: Resize | None = None, verb: str = "", **options: Any) -> Dataset:
+    def read(self, given: Any, *, fit: Resize | None = None, verb: str = "", **options: Any) -> Dataset:
         """Examples as this model takes them: a file, a folder, any source that `train` reads, or arrays.
 
         Arguments:
@@ -114,7 +114,7 @@ class Run:
             options: see `seisei.data.inputs.read_inputs`.
         """
         image, table = isinstance(self.pipeline.schema.x, Image), isinstance(self.pipeline.schema.x, Table)
-        of_images = {"resize": resize, "convert": options.get("convert")}
+        of_images = {"fit": fit, "convert": options.get("convert")}
         limit = options.get("max_pixels", MAX_PIXELS)
         of_images["max_pixels"] = None if limit == MAX_PIXELS else limit
         of_tables = {"unseen": None if options.get("unseen") == "refuse" else options.get("unseen")}
@@ -124,7 +124,7 @@ class Run:
                     problem = f"is for {what}, and this model is of {self.pipeline.schema.x.noun}s"
                     raise _unread(name, problem, found=value)
         labels = "need" if self.pipeline.conditional else "want" if self.pipeline.classes else "ignore"
-        return read_inputs(self.pipeline.schema, given, resize=resize, verb=verb, **{"labels": labels, **options})
+        return read_inputs(self.pipeline.schema, given, fit=fit, verb=verb, **{"labels": labels, **options})
 
     def sample(
         self,
@@ -141,7 +141,7 @@ class Run:
     ) -> list[Any]:
         """New images, uint8 (H, W) or (H, W, 3), or new rows as dictionaries.
 
-        See `Pipeline.sample`, and of the last four arguments `seisei.nn.transformer.sampling.Steering`.
+        See `Pipeline.sample`, and of the last four arguments `seisei.nn.transformer.sampling.SamplingOptions`.
         """
         return self.pipeline.sample(
             n,
@@ -152,15 +152,15 @@ class Run:
             steering=_steering(top_k, top_p, min_p, guidance),
         )
 
-    def reconstruct(self, given: Any, *, resize: Resize | None = None) -> list[Pixels]:
+    def reconstruct(self, given: Any, *, fit: Resize | None = None) -> list[Pixels]:
         """Every image, through the model and back."""
         self.pipeline.need("reconstruct")
-        return self.pipeline.reconstruct(self.read(given, resize=resize, verb="reconstruct"))
+        return self.pipeline.reconstruct(self.read(given, fit=fit, verb="reconstruct"))
 
-    def encode(self, given: Any, *, resize: Resize | None = None) -> Latents:
+    def encode(self, given: Any, *, fit: Resize | None = None) -> Latents:
         """The latent of every image, (N, L), or its codes, (N, T) whole numbers."""
         self.pipeline.need("encode")
-        return self.pipeline.encode(self.read(given, resize=resize, verb="encode"))
+        return self.pipeline.encode(self.read(given, fit=fit, verb="encode"))
 
     def decode(self, latents: Latents, *, label: Asked = None) -> list[Pixels]:
         """The image of every latent, or of every row of codes."""
@@ -176,7 +176,7 @@ class Run:
         label: Asked = None,
         temperature: float = 1.0,
         particles: int = 8,
-        resize: Resize | None = None,
+        fit: Resize | None = None,
         convert: bool = False,
         max_pixels: int = MAX_PIXELS,
         top_k: int | None = None,
@@ -186,12 +186,12 @@ class Run:
     ) -> list[list[Pixels]]:
         """n completions of each image, whose holes are white in a mask: one for all, or one for each.
 
-        See `Pipeline.impute`; of the last four arguments `seisei.nn.transformer.sampling.Steering`.
+        See `Pipeline.impute`; of the last four arguments `seisei.nn.transformer.sampling.SamplingOptions`.
         """
         self.pipeline.need("impute")
         labels = "want" if self.pipeline.classes else "ignore"
-        data = self.read(given, resize=resize, convert=convert, max_pixels=max_pixels, verb="impute", labels=labels)
-        white = self.holes(holes, len(data), resize=resize)
+        data = self.read(given, fit=fit, convert=convert, max_pixels=max_pixels, verb="impute", labels=labels)
+        white = self.holes(holes, len(data), fit=fit)
         return self.pipeline.impute(
             data,
             white,
@@ -250,9 +250,9 @@ class Run:
         x, y = (read_image(raw, max_pixels=max_pixels).pixels for raw in (content, like))
         return style_transfer.feedforward(self.pipeline, x, y, strength=strength, keep_color=keep_color).pixels
 
-    def holes(self, given: Any, count: int, *, resize: Resize | None = None) -> Tensor:
+    def holes(self, given: Any, count: int, *, fit: Resize | None = None) -> Tensor:
         """What is white in masks, for so many images, (1 or count, 1, H, W)."""
-        mask = self.read(given, resize=resize, verb="impute", labels="ignore", convert=True)
+        mask = self.read(given, fit=fit, verb="impute", labels="ignore", convert=True)
         if len(mask) not in (1, count):
             problem = f"{len(mask)} masks for {count} images"
             raise UserError("E-IMP-24", "--mask", problem, "give one mask, or one for each image")
@@ -265,23 +265,25 @@ class Run:
         steps: int = 8,
         path: Literal["linear", "spherical"] = "linear",
         label: Asked = None,
-        resize: Resize | None = None,
+        fit: Resize | None = None,
     ) -> list[list[Pixels]]:
         """Images on the way between seeds (whole numbers), or between images (anything `read` takes)."""
         self.pipeline.need("interpolate")
         if isinstance(ends, (list, tuple)) and all(isinstance(e, int) for e in ends):
-            if resize is not None:
-                raise _unread("resize", "is for images as ends, and these are seeds", found=resize)
+            if fit is not None:
+                raise _unread("fit", "is for images as ends, and these are seeds", found=fit)
             z: Tensor | Latents = self.pipeline.prior_latents(ends)
         else:
-            z = self.pipeline.encode(self.read(ends, resize=resize))
+            z = self.pipeline.encode(self.read(ends, fit=fit))
         return self.pipeline.interpolate(z, steps=steps, path=path, label=label)
 
-    def score(self, given: Any, *, samples: int = SAMPLES, seed: int = 0, resize: Resize | None = None) -> Likelihood:
+    def score(
+        self, given: Any, *, importance_samples: int = SAMPLES, seed: int = 0, fit: Resize | None = None
+    ) -> Likelihood:
         """The log-likelihood of every image, or a bound on it."""
         self.pipeline.need("score")
-        self.check_samples(samples)
-        return self.pipeline.score(self.read(given, resize=resize, verb="score"), samples=samples, seed=seed)
+        self.check_samples(importance_samples)
+        return self.pipeline.score(self.read(given, fit=fit, verb="score"), samples=importance_samples, seed=seed)
 
     def predict(self, given: Any, *, seed: int = 0, **options: Any) -> Predictions:
         """The class of every example, with the probabilities of all classes where the model gives them."""
@@ -293,10 +295,10 @@ class Run:
         data: Any = None,
         *,
         split: str | None = None,
-        samples: int = SAMPLES,
-        most: int = 10_000,
+        importance_samples: int = SAMPLES,
+        limit: int = 10_000,
         seed: int = 0,
-        thorough: bool = False,
+        cas: bool = False,
         inception: str | Path | None = None,
     ) -> dict[str, Any]:
         """The scores on a part of the run's own data, or of other data; nothing is written.
@@ -305,7 +307,7 @@ class Run:
             data: other data than the run's own.
             split: the part of them; by default test, or validation where test is empty, or all of other data where both
                 are.
-            samples: importance samples behind each likelihood.
+            importance_samples: importance samples behind each likelihood.
             most: examples looked at, at most.
             seed: of the noise.
             thorough: train classifiers on what is drawn and on real examples too, and compare these.
@@ -322,21 +324,24 @@ class Run:
             raise UserError("E-EVA-10", "--split", problem, remedy, wanted=there)
         if split not in there:
             raise UserError("E-EVA-10", "--split", f"{split!r} is not there", did_you_mean(split, there), wanted=there)
-        if samples < 1 or most < 1:
+        if importance_samples < 1 or limit < 1:
             raise UserError(
-                "E-EVA-20", "--samples", f"{min(samples, most)} is out of range, wanted >= 1", "choose a larger number"
+                "E-EVA-20",
+                "--importance-samples",
+                f"{min(importance_samples, limit)} is out of range, wanted >= 1",
+                "choose a larger number",
             )
-        self.check_samples(samples)
+        self.check_samples(importance_samples)
         known = isinstance(dataset.schema.y, Label)
-        if thorough and not (only_draws(self.pipeline) and self.pipeline.conditional and known):
+        if cas and not (only_draws(self.pipeline) and self.pipeline.conditional and known):
             problem = "is for models that draw examples of a class and give no likelihood, such as those of cgan"
-            raise _unread("thorough", problem, found=thorough)
+            raise _unread("cas", problem, found=cas)
         return evaluate(
-            self.pipeline, dataset, split=split, samples=samples, most=most, seed=seed, thorough=thorough,
+            self.pipeline, dataset, split=split, samples=importance_samples, limit=limit, seed=seed, cas=cas,
             inception=inception, judge=None if data is not None else judge_of(self.folder, self.pipeline, dataset),
         )  # fmt: skip
 
-    def check_samples(self, samples: int) -> None:
+    def check_samples(self, importance_samples: int) -> None:
         """Refuse a number of importance samples for a model that draws none.
 
         Raises:
@@ -344,8 +349,12 @@ class Run:
         """
         model: Any = self.pipeline.model
         drawn = bool(getattr(model, "log_prob_is_bound", False)) and not getattr(model, "by_codes", False)
-        if samples != SAMPLES and not drawn:
-            raise _unread("samples", "has no effect: nothing is drawn for the scores of this model", found=samples)
+        if importance_samples != SAMPLES and not drawn:
+            raise _unread(
+                "importance_samples",
+                "has no effect: nothing is drawn for the scores of this model",
+                found=importance_samples,
+            )
 
     def data(self, given: Any = None) -> Dataset:
         """The run's data set, read as in training.
@@ -372,11 +381,13 @@ def _unread(name: str, problem: str, found: object) -> UserError:
     return UserError("E-GEN-07", f"--{name.replace('_', '-')}", problem, "leave it out", found=found)
 
 
-def _steering(top_k: int | None, top_p: float | None, min_p: float | None, guidance: float | None) -> Steering | None:
+def _steering(
+    top_k: int | None, top_p: float | None, min_p: float | None, guidance: float | None
+) -> SamplingOptions | None:
     """What a person turned; None where nothing was."""
     if all(knob is None for knob in (top_k, top_p, min_p, guidance)):
         return None
-    return Steering(top_k, top_p, min_p, 1.0 if guidance is None else guidance)
+    return SamplingOptions(top_k, top_p, min_p, 1.0 if guidance is None else guidance)
 
 
 def train(

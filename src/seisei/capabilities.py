@@ -52,7 +52,7 @@ class Encodes(Protocol):
 
 
 @runtime_checkable
-class Blends(Protocol):
+class Interpolates(Protocol):
     """Has latents between which lie others; codes have nothing between them."""
 
     blends: bool
@@ -63,7 +63,7 @@ class Blends(Protocol):
 
 
 @runtime_checkable
-class Codifies(Protocol):
+class Quantizes(Protocol):
     """Turns x into codes, whole numbers, and back: its `encode` answers with (B, T) of them.
 
     `segments` says how they are laid out (`seisei.nn.quantizers.code_layout.Segment`), and `bits` what those of an
@@ -119,14 +119,14 @@ class Stylizes(Protocol):
 
 
 @runtime_checkable
-class Conditions(Protocol):
+class ClassConditional(Protocol):
     """Is conditioned on y: how many kinds there are."""
 
     classes: int
 
 
 @runtime_checkable
-class Decides(Protocol):
+class Classifies(Protocol):
     """Says which class an example is of."""
 
     def decide(self, batch: Batch) -> Tensor:
@@ -135,7 +135,7 @@ class Decides(Protocol):
 
 
 @runtime_checkable
-class Believes(Protocol):
+class HasPosterior(Protocol):
     """Says how likely each class is, given the example."""
 
     def log_posterior(self, batch: Batch) -> Tensor:
@@ -144,7 +144,7 @@ class Believes(Protocol):
 
 
 @runtime_checkable
-class Joins(Protocol):
+class HasJoint(Protocol):
     """Knows examples and their classes as one: it draws both, and its `log_prob` needs no class."""
 
     def log_joint(self, batch: Batch, *, samples: int | None = None) -> Tensor:
@@ -157,7 +157,7 @@ class Joins(Protocol):
 
 
 @runtime_checkable
-class Infers(Protocol):
+class HasEncoderPosterior(Protocol):
     """Has an approximate posterior over its latent."""
 
     latent: int
@@ -170,11 +170,11 @@ class Infers(Protocol):
 VERBS: dict[str, type] = {
     "sample": Samples,
     "reconstruct": Encodes,
-    "interpolate": Blends,
+    "interpolate": Interpolates,
     "encode": Encodes,
     "decode": Decodes,
     "score": Scores,
-    "predict": Decides,
+    "predict": Classifies,
     "impute": Imputes,
     "translate": Translates,
     "stylize": Stylizes,

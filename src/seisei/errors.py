@@ -111,6 +111,71 @@ class PeerLost(SeiseiError):
     exit_code = 75
 
 
+# Options, and values of options, that were called otherwise, and what they are called now.
+RENAMED = {
+    "reach": "max_shift",
+    "gaps": "mask_prob",
+    "sharp": "gan_weight",
+    "untold": "cond_dropout",
+    "borrowed": "pseudo_count",
+    "average": "ema_decay",
+    "importance": "importance_samples",
+    "samples": "importance_samples",
+    "codes": "codebook_size",
+    "quantiser": "quantizer",
+    "slots": "quantizers",
+    "together": "quantizer_mode",
+    "dim": "code_dim",
+    "factor": "downsample",
+    "halvings": "downsample",
+    "regression": "l1_weight",
+    "adversarial": "gan_weight",
+    "matching": "feature_matching",
+    "penalty": "r1_gamma",
+    "twin": "l1_baseline",
+    "critic": "discriminator",
+    "mirror": "flip",
+    "priors": "per_level_priors",
+    "pixels": "pixels_per_token",
+    "maps": "feature_levels",
+    "kernels": "max_points",
+    "balance": "class_balance",
+    "strength": "l2",
+    "normalise": "spectral_norm",
+    "window": "block_size",
+    "frames": "first_frame",
+    "unlabelled": "unlabeled",
+    "tuned": "backend_tuning",
+    "resize": "fit",
+    "most": "limit",
+    "thorough": "cas",
+    "reject": "min_confidence",
+    "rounds": "iterations",
+    "averaged": "ema",
+    "learned": "gradient",
+    "mapped": "simvq",
+    "finite_scalar": "fsq",
+    "lookup_free": "lfq",
+    "grouped": "product",
+    "patches": "patchgan",
+    "regions": "oasis",
+    "found": "auto",
+    "beside": "side_by_side",
+}
+
+
+def renamed(word: str, known: Iterable[str]) -> str | None:
+    """What an option or a value is called now, in the form in which the known ones are written; None where it is new.
+
+    Example:
+        >>> renamed("--reach", ["--latent", "--max-shift"]), renamed("lookup-free", ["ema", "lfq"])
+        ('--max-shift', 'lfq')
+    """
+    now = RENAMED.get(word.lstrip("-").replace("-", "_"), "")
+    dashed = now.replace("_", "-")
+    return next((form for form in (now, dashed, f"--{dashed}") if form and form in set(known)), None)
+
+
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word nearest to a mistyped one, or None when none is near.
 
@@ -130,6 +195,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
         "did you mean 'vae'? choose from: autoencoder, vae"
     """
     names = sorted(known)
+    if now := renamed(word, names):
+        return f"it is called {now!r} now; choose from: {', '.join(names)}"
     close = nearest(word, names)
     return (f"did you mean '{close}'? " if close else "") + f"choose from: {', '.join(names)}"
 

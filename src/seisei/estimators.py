@@ -43,7 +43,7 @@ from seisei.models.linear import Landmarks, Planes
 from seisei.models.mixture import Mixture
 from seisei.nn.densities.full_covariance import Full, Tied
 from seisei.nn.densities.gaussian import Diagonal, Gaussians
-from seisei.nn.densities.ppca import LowRank
+from seisei.nn.densities.ppca import PPCA
 from seisei.nn.mlp import mlp
 from seisei.nn.tabular.features import Columns, RowFeatures, Sizes
 from seisei.objectives.base import Progress
@@ -228,9 +228,9 @@ class _Filling(_Classifier):
         x, shortened = super()._asked(X)
         return self._filled(x), shortened
 
-    def _strength(self, strength: float) -> float:
+    def _strength(self, l2: float) -> float:
         """A regularization of weights per unit of the columns as one of weights per unit of what the model sees."""
-        return min(max(strength / self._place.scale / self._place.scale, 1e-10 * strength), 1e10 * strength)
+        return min(max(l2 / self._place.scale / self._place.scale, 1e-10 * l2), 1e10 * l2)
 
 
 def _settled(unfinished: str | None) -> None:
@@ -282,7 +282,7 @@ class DiscriminantClassifier(_Filling):
 
     Arguments:
         method: perceptron, linear (the widest margin between planes) or kernel (of a curved surface).
-        strength: of the regularization, the inverse of scikit-learn's C.
+        l2: of the regularization, the inverse of scikit-learn's C.
         landmarks: training rows that the kernel compares with.
         gamma: of the kernel exp(−γ‖a − b‖²); 0 takes one over the data's spread.
         random_state: of the estimator's order and of the landmarks.
@@ -297,13 +297,13 @@ class DiscriminantClassifier(_Filling):
         self,
         method: Literal["perceptron", "linear", "kernel"] = "linear",
         *,
-        strength: float = 1.0,
+        l2: float = 1.0,
         landmarks: int = 1000,
         gamma: float = 0.0,
         random_state: Any = None,
     ) -> None:
         self.method = method
-        self.strength = strength
+        self.l2 = l2
         self.landmarks = landmarks
         self.gamma = gamma
         self.random_state = random_state
@@ -311,8 +311,8 @@ class DiscriminantClassifier(_Filling):
     def fit(self, X: Any, y: Any) -> DiscriminantClassifier:
         """Fit to rows (N, D) and their labels (N,)."""
         _one_of("method", self.method, ("perceptron", "linear", "kernel"))
-        kernel = ("strength", "landmarks", "gamma")
-        _warn_unread(self, "method", {"perceptron": (), "linear": ("strength",), "kernel": kernel})
+        kernel = ("l2", "landmarks", "gamma")
+        _warn_unread(self, "method", {"perceptron": (), "linear": ("l2",), "kernel": kernel})
         x, numbers = self._read(X, y)
         x = self._fitted_tensor(x)
         seed = self._seed()
@@ -323,8 +323,8 @@ class DiscriminantClassifier(_Filling):
             features = Landmarks(features, features.outputs, count, gamma, seed)  # type: ignore[arg-type]
         kind: Any = "perceptron" if self.method == "perceptron" else "margin"
         # A kernel has no unit.
-        strength = self.strength if self.method == "kernel" else self._strength(self.strength)
-        planes = Planes(features, features.outputs, len(self.classes_), kind, strength, seed)  # type: ignore[arg-type]
+        l2 = self.l2 if self.method == "kernel" else self._strength(self.l2)
+        planes = Planes(features, features.outputs, len(self.classes_), kind, l2, seed)  # type: ignore[arg-type]
         self._model = Discriminant(planes).to(x.dtype)
         self._model.sweep(lambda: self._batches(x, numbers))
         _settled(self._model.unfinished)
@@ -343,7 +343,7 @@ class DiscriminativeClassifier(_Filling, _Probabilistic):
 
     Arguments:
         network: linear is scikit-learn's logistic regression; mlp has hidden layers.
-        strength: of the regularization of logistic regression, the inverse of scikit-learn's C.
+        l2: of the regularization of logistic regression, the inverse of scikit-learn's C.
         width: units of a hidden layer.
         depth: hidden layers.
         steps: updates of the network.
@@ -362,7 +362,7 @@ class DiscriminativeClassifier(_Filling, _Probabilistic):
         self,
         network: Literal["linear", "mlp"] = "linear",
         *,
-        strength: float = 1.0,
+        l2: float = 1.0,
         width: int = 128,
         depth: int = 2,
         steps: int = 500,
@@ -372,7 +372,7 @@ class DiscriminativeClassifier(_Filling, _Probabilistic):
         random_state: Any = None,
     ) -> None:
         self.network = network
-        self.strength = strength
+        self.l2 = l2
         self.width = width
         self.depth = depth
         self.steps = steps
@@ -385,14 +385,14 @@ class DiscriminativeClassifier(_Filling, _Probabilistic):
         """Fit to rows (N, D) and their labels (N,)."""
         _one_of("network", self.network, ("linear", "mlp"))
         descent = ("width", "depth", "steps", "batch", "learning_rate", "weight_decay")
-        _warn_unread(self, "network", {"linear": ("strength",), "mlp": descent})
+        _warn_unread(self, "network", {"linear": ("l2",), "mlp": descent})
         x, numbers = self._read(X, y)
         x = self._fitted_tensor(x)
         seed, classes = self._seed(), len(self.classes_)
         reader = RowFeatures(x.shape[1])
         if self.network == "linear":
-            strength = self._strength(self.strength)
-            planes = Planes(reader, reader.outputs, classes, "logistic", strength, seed)
+            l2 = self._strength(self.l2)
+            planes = Planes(reader, reader.outputs, classes, "logistic", l2, seed)
             self._model = Discriminative(planes).to(x.dtype)
             self._model.sweep(lambda: self._batches(x, numbers))
             _settled(self._model.unfinished)
@@ -427,11 +427,12 @@ class GenerativeClassifier(_Probabilistic):
         components: Gaussians a class, of the mixtures.
         rank: directions in which a Gaussian of low rank varies.
         shrinkage: share of the way from each covariance to a round one of the same trace.
-        borrowed: rows of a round cloud that are added to each Gaussian, where there are few.
+        pseudo_count: rows of a round cloud that are added to each Gaussian, where there are few.
         prior: of the classes: as in the data, or uniform.
-        rounds: of expectation-maximization at most, where one is not enough; it ends where the likelihood stands still,
+        iterations: of expectation-maximization at most, where one is not enough; it ends where the likelihood stands
+        still,
             and warns where it does not.
-        kernels: rows that kde keeps.
+        max_points: rows that kde keeps.
         bandwidth: of kde; 0 chooses it by the likelihood of each row under the others.
         categorical: the places of columns whose values are categories.
         random_state: of the first clusters.
@@ -450,10 +451,10 @@ class GenerativeClassifier(_Probabilistic):
         components: int = 3,
         rank: int = 10,
         shrinkage: float = 1e-6,
-        borrowed: float = 0.0,
+        pseudo_count: float = 0.0,
         prior: Literal["data", "uniform"] = "data",
-        rounds: int = 500,
-        kernels: int = 10_000,
+        iterations: int = 500,
+        max_points: int = 10_000,
         bandwidth: float = 0.0,
         categorical: Sequence[int] | None = None,
         random_state: Any = None,
@@ -462,10 +463,10 @@ class GenerativeClassifier(_Probabilistic):
         self.components = components
         self.rank = rank
         self.shrinkage = shrinkage
-        self.borrowed = borrowed
+        self.pseudo_count = pseudo_count
         self.prior = prior
-        self.rounds = rounds
-        self.kernels = kernels
+        self.iterations = iterations
+        self.max_points = max_points
         self.bandwidth = bandwidth
         self.categorical = categorical
         self.random_state = random_state
@@ -474,25 +475,27 @@ class GenerativeClassifier(_Probabilistic):
         """Fit to rows (N, D), NaN where a value is missing, and their labels (N,)."""
         _one_of("density", self.density, ("gaussian", "linear", "naive", "mixture", "ppca-mixture", "kde"))
         _one_of("prior", self.prior, ("data", "uniform"))
-        gaussian = ("shrinkage", "borrowed")
+        gaussian = ("shrinkage", "pseudo_count")
         x, numbers = self._read(X, y)
         # Rows with gaps take rounds for one Gaussian too.
-        rounds_of = ("rounds",) if _lacks(x) else ()
+        rounds_of = ("iterations",) if _lacks(x) else ()
         _warn_unread(
             self,
             "density",
             {
                 **dict.fromkeys(("gaussian", "linear", "naive"), (*gaussian, *rounds_of)),
-                "mixture": (*gaussian, "components", "rounds"),
-                "ppca-mixture": (*gaussian, "components", "rank", "rounds"),
-                "kde": ("kernels", "bandwidth"),
+                "mixture": (*gaussian, "components", "iterations"),
+                "ppca-mixture": (*gaussian, "components", "rank", "iterations"),
+                "kde": ("max_points", "bandwidth"),
             },
         )
         classes, sizes, seed = len(self.classes_), self._sizes(x.shape[1]), self._seed()
         scale = self._place.scale
         if self.density == "kde":
             width = min(self.bandwidth / scale, 1e100)
-            density: nn.Module = KernelDensity(classes, sizes, min(self.kernels, len(x)), width, seed=seed).to(x.dtype)
+            density: nn.Module = KernelDensity(classes, sizes, min(self.max_points, len(x)), width, seed=seed).to(
+                x.dtype
+            )
         else:
             many = self.density in ("mixture", "ppca-mixture")
             k = self.components if many else 1
@@ -501,20 +504,20 @@ class GenerativeClassifier(_Probabilistic):
         self._model = Generative(density, classes, self.prior)
         whole = list(self._batches(x, numbers))
         progress = Progress()
-        while not progress.ended and progress.rounds < self.rounds:
+        while not progress.ended and progress.iterations < self.iterations:
             found = self._model.sweep(lambda: whole)
             progress.add(None if found is None else -float(found))
-        self.n_iter_ = progress.rounds
-        _settled(progress.unfinished and f"{progress.unfinished}; raise rounds={self.rounds}")
+        self.n_iter_ = progress.iterations
+        _settled(progress.unfinished and f"{progress.unfinished}; raise iterations={self.iterations}")
         return self
 
     def _gaussians(self, count: int, dim: int, dtype: torch.dtype) -> Gaussians:
         precision: Any = "double" if dtype == torch.float64 else "single"
         if self.density == "naive":
-            return Diagonal(count, dim, self.shrinkage, self.borrowed, precision)
+            return Diagonal(count, dim, self.shrinkage, self.pseudo_count, precision)
         if self.density == "ppca-mixture":
-            return LowRank(count, dim, self.rank, self.shrinkage, self.borrowed, precision)
-        return (Tied if self.density == "linear" else Full)(count, dim, self.shrinkage, self.borrowed, precision)
+            return PPCA(count, dim, self.rank, self.shrinkage, self.pseudo_count, precision)
+        return (Tied if self.density == "linear" else Full)(count, dim, self.shrinkage, self.pseudo_count, precision)
 
     def predict_joint_log_proba(self, X: Any) -> Array:
         """log p(x, y) of every class, (N, C)."""

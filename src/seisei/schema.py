@@ -45,7 +45,7 @@ class Modality(Protocol):
 
 
 @runtime_checkable
-class Stated(Modality, Protocol):
+class Describable(Modality, Protocol):
     """A modality for what a person says of an example that is to be drawn, rather than one of some kinds."""
 
     examples: tuple[Any, ...]

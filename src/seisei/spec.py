@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -183,6 +184,26 @@ def parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     hints = typing.get_type_hints(target, include_extras=True)
     found = inspect.signature(function).parameters
     return {name: p.replace(annotation=hints.get(name, Any)) for name, p in found.items()}
+
+
+def argument_help(function: Callable[..., Any]) -> dict[str, str]:
+    """What a docstring says of each argument.
+
+    Example:
+        >>> argument_help(listed)
+        {}
+    """
+    text = inspect.getdoc(function) or ""
+    section = re.search(r"^Arguments:\n((?:[ ]{4}.*\n?|\n)*)", text, re.M)
+    found: dict[str, str] = {}
+    name = ""
+    for line in section[1].splitlines() if section else []:
+        if entry := re.match(r" {4}(\w+): (.*)", line):
+            name = entry[1]
+            found[name] = entry[2].strip()
+        elif line.strip():
+            found[name] += " " + line.strip()
+    return found
 
 
 def arguments_for(

@@ -32,7 +32,11 @@ WRITERS = ["reconstruct", "interpolate", "encode", "decode"]
 
 
 def words(verb: str, run: Path | str, given: Path | str | None = None) -> list[Any]:
-    extra = {"interpolate": ["--from", "1", "--to", "2"], "score": ["--samples", "2"], "evaluate": ["--samples", "2"]}
+    extra = {
+        "interpolate": ["--from", "1", "--to", "2"],
+        "score": ["--importance-samples", "2"],
+        "evaluate": ["--importance-samples", "2"],
+    }
     inputs = [given or (cli_runs.codes() if verb == "decode" else images())] if verb in (*READERS, "decode") else []
     return [verb, run, *inputs, *extra.get(verb, [])]
 
@@ -243,7 +247,7 @@ def test_17_file_name_for_a_folder(refused: Any, verb: str) -> None:
 @pytest.mark.parametrize("verb", [verb for verb in READERS if verb != "translate"])
 def test_19_size_and_20_channels_differ(refused: Any, place: Path, verb: str) -> None:
     save_png(place / "large.png", np.zeros((9, 12), np.uint8))
-    refused(words(verb, trained(), "large.png"), code(verb, 19), "large.png", "12x9", "8x8", "--resize")
+    refused(words(verb, trained(), "large.png"), code(verb, 19), "large.png", "12x9", "8x8", "--fit")
     save_png(place / "color.png", np.arange(192, dtype=np.uint8).reshape(8, 8, 3))
     refused(words(verb, trained(), "color.png"), code(verb, 20), "color.png", "--convert")
 
@@ -593,9 +597,9 @@ OWN: list[tuple[str, list[Any], tuple[str, ...]]] = [
     ("E-INT-23", ["interpolate", "VAE", "--from", "3", "--to", "7", "--path", "scenic"], ("--path", "spherical")),
     ("E-INT-24", ["interpolate", "CONDITIONAL", "--from", "3", "--to", "7", "--label", "x"], ("x", "choose from")),
     ("E-INT-25", ["interpolate", "VAE", "--from", "3", "--to", "-7"], ("--seed", "-7")),
-    ("E-SCO-20", ["score", "VAE", "IMAGES", "--samples", "0"], ("--samples", "1 to 1000000")),
+    ("E-SCO-20", ["score", "VAE", "IMAGES", "--importance-samples", "0"], ("--importance-samples", "1 to 1000000")),
     ("E-EVA-10", ["evaluate", "VAE", "--split", "tset"], ("--split", "tset", "did you mean 'test'")),
-    ("E-EVA-20", ["evaluate", "VAE", "--samples", "0"], ("--samples", ">= 1")),
+    ("E-EVA-20", ["evaluate", "VAE", "--importance-samples", "0"], ("--importance-samples", ">= 1")),
     ("E-LST-01", ["list", "nowhere"], ("nowhere", "folder of runs")),
     ("E-LST-02", ["list", "here.png"], ("here.png", "folder of runs")),
     ("E-REP-01", ["report", "nope"], ("nope", "seisei list")),
@@ -643,7 +647,7 @@ def test_evaluate_23_output_not_writable(refused: Any, locked: None) -> None:
 def test_bf16_that_a_cpu_only_emulates_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     for emulated in (True, False):
         monkeypatch.setattr("seisei.training.engine.bf16_is_emulated", lambda _, told=emulated: told)
-        with Engine(Execution(device="cpu", precision="bf16", tuned=False)) as engine:
+        with Engine(Execution(device="cpu", precision="bf16", backend_tuning=False)) as engine:
             assert [("fp32" in note) for note in engine.notes] == [True] * emulated
-        with Engine(Execution(device="cpu", precision="fp32", tuned=False)) as engine:
+        with Engine(Execution(device="cpu", precision="fp32", backend_tuning=False)) as engine:
             assert not engine.notes

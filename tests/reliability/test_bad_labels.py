@@ -84,7 +84,7 @@ def test_predict_14_an_image_for_a_row(refused: Any, place: Path) -> None:
 
 def test_predict_19_size_differs(refused: Any, place: Path) -> None:
     save_png(place / "large.png", np.zeros((12, 12), np.uint8))
-    refused(["predict", run(*GENERATIVE, rows=False), "large.png"], "E-PRD-19", "large.png", "--resize")
+    refused(["predict", run(*GENERATIVE, rows=False), "large.png"], "E-PRD-19", "large.png", "--fit")
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,8 @@ def test_an_unseen_category_can_be_taken_as_missing(place: Path, capsys: pytest.
 
 def test_predict_23_24_and_no_probability(refused: Any) -> None:
     refused(["predict", run(*GENERATIVE), table(), "--top", "3"], "E-PRD-23", "3", "wanted 1 to 2")
-    refused(["predict", run(*GENERATIVE), table(), "--reject", "1.5"], "E-PRD-24", "1.5")
-    for option in (["--proba"], ["--top", "1"], ["--reject", "0.9"]):
+    refused(["predict", run(*GENERATIVE), table(), "--min-confidence", "1.5"], "E-PRD-24", "1.5")
+    for option in (["--proba"], ["--top", "1"], ["--min-confidence", "0.9"]):
         refused(["predict", run(*DISCRIMINANT), table(), *option], "E-PRD-08", option[0], "no probability")
     refused(["score", run(*DISCRIMINANT), table()], "E-SCO-08", "cannot score", "predict")
 
@@ -152,7 +152,7 @@ def test_a_vae_of_rows_scores_and_categories_need_no_numbers(place: Path, capsys
     dials = ["--steps", "5", "--batch", "16", "--width", "8", "--latent", "2", "--no-report"]
     main(["train", "generative", str(table()), "--target", "churned", "--density", "vae", *dials, "-o", "vae"])
     capsys.readouterr()
-    main(["score", "vae", str(table()), "--samples", "2"])
+    main(["score", "vae", str(table()), "--importance-samples", "2"])
     assert "lower bound" in capsys.readouterr().out
     lines = [",".join(line.split(",")[2:]) for line in customers().splitlines()]
     (place / "words.csv").write_text(
@@ -189,7 +189,7 @@ def test_compare(refused: Any, place: Path) -> None:
     refused(["compare", one, other, "--split", "tset"], "E-CMP-20", "tset", "test")
     refused(["compare", one, other, "--axes", "age", "--axes", "incme"], "E-CMP-22", "'incme'", "'income'")
     refused(["compare", one, other, "--axes", "age"], "E-CMP-22", "--axes", "wanted 2")
-    refused(["compare", one, other, "--most", "0"], "E-CMP-23", "--most", "wanted >= 1")
+    refused(["compare", one, other, "--limit", "0"], "E-CMP-23", "--limit", "wanted >= 1")
     (place / "full").mkdir()
     (place / "full" / "mine").touch()
     refused(["compare", one, other, "-o", "full"], "E-CMP-16", "full", "--overwrite")
@@ -223,7 +223,7 @@ def change_scale(found: Path) -> None:
 
 
 def change_reach(found: Path) -> None:
-    edit_json(found / "recipe.json", lambda recipe: recipe["plan"].update(balance=0.5))
+    edit_json(found / "recipe.json", lambda recipe: recipe["plan"].update(class_balance=0.5))
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_images_without_a_label_are_for_training_alone(place: Path, capsys: pyte
         assert both.splits[part].tolist() == labeled.splits[part].tolist()
     assert both.splits["train"].tolist() == [*labeled.splits["train"].tolist(), *range(40, 47)]
     assert both.fingerprint != labeled.fingerprint and "7 images without a label" in both.report["notes"][-1]
-    words = ["--density", "naive", "--unlabeled", "more", "--steps", "2", "-o", "run", "--no-report"]
+    words = ["--density", "naive", "--unlabeled", "more", "--iterations", "2", "-o", "run", "--no-report"]
     main(["train", "generative", "kinds", *words])
     main(["resume", "run", "--steps", "3"])
 

@@ -159,11 +159,11 @@ CASES: dict[str, Case] = {
         "E-CHK-10", "A/2.png", "is 1x1 pixels, wanted at least 8x8", "--min-size",
     ),
     "halves too small": (
-        with_(image("2.png", GRAY[:8, :8]), base=beside), {"pairs": "beside", "size": 8},
+        with_(image("2.png", GRAY[:8, :8]), base=beside), {"pairs": "side-by-side", "size": 8},
         "E-CHK-10", "2.png", "is 4x8 pixels on each side, wanted at least 8x8", "--min-size",
     ),
     "an odd width": (
-        with_(image("2.png", COLOR[:8, :15]), base=beside), {"pairs": "beside", "size": 8},
+        with_(image("2.png", COLOR[:8, :15]), base=beside), {"pairs": "side-by-side", "size": 8},
         "E-CHK-19", "2.png", "is 15x8 pixels", "cut it to an even width",
     ),
     "a damaged side": (with_(content("B/5.png", b"")), {}, "E-CHK-07", "B/5.png", "0 bytes", "re-copy"),
@@ -318,7 +318,7 @@ CASES: dict[str, Case] = {
         pairs, {"column_a": "x"}, "E-TRN-14", "{root}", "no table has two columns that name images", "metadata.csv",
     ),
     "beside, in two columns": (
-        parquet(a=None, b=None), {"given": "p.parquet", "pairs": "beside"},
+        parquet(a=None, b=None), {"given": "p.parquet", "pairs": "side-by-side"},
         "E-CHK-04", "{root}/p.parquet", "several columns hold images: a, b", "--column a",
     ),
     "parquet without images": (
@@ -340,11 +340,11 @@ CASES: dict[str, Case] = {
     "options of tables": (pairs, {"target": "x"}, "E-TRN-13", "--target", "read as pairs", "leave it out"),
     "options of pairs without pairs": (
         pairs, {"pairs": None, "label_map": True},
-        "E-TRN-13", "--label-map", "is for pairs of images", "pass --pairs found",
+        "E-TRN-13", "--label-map", "is for pairs of images", "pass --pairs auto",
     ),
     "a direction without pairs": (
         pairs, {"pairs": None, "direction": "b-to-a"},
-        "E-TRN-13", "--direction", "is for pairs of images", "pass --pairs found",
+        "E-TRN-13", "--direction", "is for pairs of images", "pass --pairs auto",
     ),
     "no layout": (pairs, {"pairs": "folder"}, "E-TRN-07", "--pairs", "folder", "folders"),
     "no direction": (pairs, {"direction": "a-b"}, "E-TRN-07", "--direction", "a-b", "a-to-b"),
@@ -373,7 +373,7 @@ def state(root: Path) -> dict[str, Any]:
 
 def refused(given: Any, **options: Any) -> UserError:
     with pytest.raises(UserError) as caught:
-        read_dataset(given, labels=None, **{"pairs": "found", **options})
+        read_dataset(given, labels=None, **{"pairs": "auto", **options})
     return caught.value
 
 
@@ -452,7 +452,8 @@ ARRAYS: dict[str, tuple[Any, dict[str, Any], str, str, str]] = {
     "none": ((GRAY[None][:0], GRAY[None][:0]), {}, "E-CHK-03", "arrays A", "0 images"),
     "small": ((np.stack([GRAY[:4]] * 4), np.stack([GRAY[:4]] * 4)), {}, "E-CHK-10", "A pair:0", "16x4"),
     "another layout": (
-        (np.stack([GRAY] * 4), np.stack([GRAY] * 4)), {"pairs": "beside"}, "E-TRN-13", "--pairs beside", "is for files",
+        (np.stack([GRAY] * 4), np.stack([GRAY] * 4)), {"pairs": "side-by-side"}, "E-TRN-13", "--pairs side-by-side",
+        "is for files",
     ),
     "columns": (
         (np.stack([GRAY] * 4), np.stack([GRAY] * 4)), {"column_a": "x"}, "E-TRN-13", "--column-a", "is for files",
@@ -539,7 +540,7 @@ def test_frames_are_refused_or_the_first_is_taken(tmp_path: Path) -> None:
     others = [PIL.Image.fromarray(GRAY // 3)]
     PIL.Image.fromarray(GRAY).save(tmp_path / "A" / "1.gif", save_all=True, append_images=others)
     assert (refused(tmp_path).code, refused(tmp_path).where) == ("E-CHK-11", "A/1.gif")
-    assert len(read_pairs(tmp_path, frames="first")) == 10
+    assert len(read_pairs(tmp_path, first_frame=True)) == 10
 
 
 def test_a_stopped_reading_leaves_nothing(tmp_path: Path) -> None:

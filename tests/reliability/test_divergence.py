@@ -17,7 +17,7 @@ from seisei.objectives.base import Loss
 from seisei.objectives.elbo import ELBO
 from seisei.training.checkpoint import read
 from seisei.training.hooks import Divergence
-from seisei.training.loop import RollBack, Training
+from seisei.training.loop import Rollback, Training
 from seisei.training.run import RunFolder
 from seisei.training.tensors import all_finite, to_bytes
 
@@ -250,7 +250,7 @@ def test_going_back_at_the_same_rate_comes_to_the_same_bits(layout: str, tmp_pat
         look(hook, training)
         if training.step == 6 and not training.rollbacks:
             training.rate_factor = 2.0
-            raise RollBack
+            raise Rollback
 
     monkeypatch.setattr(Divergence, "__call__", and_back)
     run = train(tmp_path / "run", **changes)

@@ -217,7 +217,7 @@ def test_what_is_no_file_in_a_folder(
     build(data)
     make(data / name)
     with pytest.raises(UserError, match=f"{name}: is not a regular file"):
-        read_dataset(str(data), pairs="found" if build is sided else None, skip_bad=0 if build is flat else None,
+        read_dataset(str(data), pairs="auto" if build is sided else None, skip_bad=0 if build is flat else None,
                      follow_outside=build in (flat, sided))  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from seisei.workflows import train as workflow
 from seisei.workflows.train import Every
 
 # Of enough held-out pairs for a distance, which is what the networks are for.
-DIALS: dict[str, Any] = {"width": 8, "halvings": 1, "batch": 4, "steps": 30, "validation": 0.3, "test": 0.3}
+DIALS: dict[str, Any] = {"width": 8, "downsample": 2, "batch": 4, "steps": 30, "validation": 0.3, "test": 0.3}
 EVENT = {"event": "judge", "step": 10, "networks": 3, "steps": 30}
 
 
@@ -81,7 +81,7 @@ def test_a_resumed_run_is_judged_by_the_same_networks(
     assert run.scores == whole.scores and log(run) == log(whole)
     assert [e for e in log(run) if e["event"] == "judge"] == [EVENT]
     # What is asked later is answered by the same ones, too.
-    assert {s["name"]: s["value"] for s in run.evaluate(most=1000)["scores"]} == whole.scores
+    assert {s["name"]: s["value"] for s in run.evaluate(limit=1000)["scores"]} == whole.scores
 
 
 @pytest.mark.parametrize("damage", ["bytes", "absent", "of other data", "not JSON"])

@@ -15,12 +15,12 @@ import torch
 from tiny import STEPS, ended, finished, forked, stop_at, told, train
 
 from seisei.errors import Stopped, UserError
-from seisei.nn.ema import Average
+from seisei.nn.ema import EMA
 from seisei.training.loop import Meter, Training
 from seisei.training.optim import learning_rate
 from seisei.training.plan import Optim
 from seisei.training.run import RunFolder
-from seisei.training.step import Move
+from seisei.training.step import GradientStep
 from seisei.workflows import train as workflow
 
 
@@ -97,12 +97,12 @@ def test_a_convolutional_run_resumes_to_the_same_bits(tmp_path: Path) -> None:
 
 
 def _forget(group: str, kind: str) -> Any:
-    load = Move.load
+    load = GradientStep.load
 
-    def forgetful(move: Move, state: Any, where: str) -> None:
+    def forgetful(move: GradientStep, state: Any, where: str) -> None:
         load(move, {k: v * 0 if k.endswith(f"/{kind}") else v for k, v in state.items()}, where)
 
-    return (Move, "load", forgetful)
+    return (GradientStep, "load", forgetful)
 
 
 def _after_restore(change: Any) -> Any:
@@ -115,7 +115,7 @@ def _after_restore(change: Any) -> Any:
     return (Training, "restore", forgetful)
 
 
-def _average_of_weights(average: Average, *_: Any) -> None:
+def _average_of_weights(average: EMA, *_: Any) -> None:
     average.shadow = [w.clone() for w in average._weights]
 
 
@@ -129,7 +129,7 @@ MUTANTS = {
     "first moment": _forget("optimizer-model", "exp_avg"),
     "second moment": _forget("optimizer-model", "exp_avg_sq"),
     "Adam's step": _forget("optimizer-model", "step"),
-    "average": (Average, "load", _average_of_weights),
+    "average": (EMA, "load", _average_of_weights),
     "meter": (Meter, "restore", lambda meter, data, device: None),
     "step": _after_restore(lambda t: setattr(t, "step", t.step - 1)),
     "order": _after_restore(lambda t: setattr(t.loader.order, "seed", 1)),
@@ -356,13 +356,13 @@ def rates(run: RunFolder) -> dict[int, float]:
 def ts(monkeypatch: pytest.MonkeyPatch) -> dict[int, float]:
     """The t of each step that is made."""
     found: dict[int, float] = {}
-    call = Move.__call__
+    call = GradientStep.__call__
 
-    def noted(move: Move, batch: Any, t: float, rate: float, step: int) -> Any:
+    def noted(move: GradientStep, batch: Any, t: float, rate: float, step: int) -> Any:
         found[step] = t
         return call(move, batch, t, rate, step)
 
-    monkeypatch.setattr(Move, "__call__", noted)
+    monkeypatch.setattr(GradientStep, "__call__", noted)
     return found
 
 

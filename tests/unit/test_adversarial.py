@@ -22,12 +22,12 @@ from seisei.nn.mlp import Condition, MLPDecoder, MLPEncoder
 from seisei.nn.priors import StandardNormal
 from seisei.nn.tabular.features import RowFeatures
 from seisei.objectives.adversarial import Adversarial
-from seisei.objectives.gan_losses import GAMES
+from seisei.objectives.gan_losses import GAN_LOSSES
 from seisei.recipes.gans import PENALTIES
 from seisei.spec import Spec
 from seisei.training.engine import Engine, Execution
 from seisei.training.plan import Optim, Plan
-from seisei.training.step import Move
+from seisei.training.step import GradientStep
 
 
 class Straight(nn.Module):
@@ -68,13 +68,13 @@ def test_the_discriminator_moves_first_and_the_generator_every_few_steps() -> No
     assert [(turn.name, turn.every) for turn in turns] == [("discriminator", 1), ("generator", 5)]
 
 
-@pytest.mark.parametrize("name", GAMES)
+@pytest.mark.parametrize("name", GAN_LOSSES)
 def test_a_move_leaves_the_other_player_as_it_is_to_the_bit(name: str) -> None:
     real, drawn, off_one, moves = PENALTIES[name]
     objective = game(game=name, on_real=float(real), on_drawn=float(drawn), off_one=off_one, discriminator_moves=moves)
     plan = plan_of_nothing()
-    engine = Engine(Execution(tuned=False))
-    discriminator, generator = (Move(engine, objective, turn, plan, seed=0) for turn in objective.turns())
+    engine = Engine(Execution(backend_tuning=False))
+    discriminator, generator = (GradientStep(engine, objective, turn, plan, seed=0) for turn in objective.turns())
     for step in range(3):
         for mover, own, other in (
             (discriminator, objective.discriminator, objective.model),
@@ -96,17 +96,21 @@ def test_the_generator_moves_by_what_the_discriminator_has_just_judged() -> None
     draw = objective.model.draw
     objective.model.draw = lambda n, y=None: drawn.append(draw(n, y)) or drawn[-1]
     for turn in objective.turns():
-        Move(Engine(Execution(tuned=False)), objective, turn, plan_of_nothing(), seed=0)(one, 0.0, 0.0, 0)
+        GradientStep(Engine(Execution(backend_tuning=False)), objective, turn, plan_of_nothing(), seed=0)(
+            one, 0.0, 0.0, 0
+        )
     assert len(drawn) == 1 and not objective._kept
     found = [parameter.grad.clone() for parameter in objective.model.parameters() if parameter.grad is not None]
     objective.zero_grad()
-    with seeds.drawing(seeds.Draws(seeds.derive(0, "discriminator"), 0, total=len(one), offset=0)):
+    with seeds.drawing(seeds.Draws(seeds.derive(0, "critic"), 0, total=len(one), offset=0)):
         objective.generator_loss(one, 0.0).total.backward()
     again = [parameter.grad for parameter in objective.model.parameters() if parameter.grad is not None]
     assert len(again) == len(found) > 4 and all(torch.allclose(a, b) for a, b in zip(again, found, strict=True))
     # Parts of a batch keep theirs apart, and looking keeps nothing.
     move = [
-        Move(Engine(Execution(tuned=False)), objective, turn, replace(plan_of_nothing(), micro=4), seed=0)
+        GradientStep(
+            Engine(Execution(backend_tuning=False)), objective, turn, replace(plan_of_nothing(), micro=4), seed=0
+        )
         for turn in objective.turns()
     ]
     drawn.clear()
@@ -124,7 +128,7 @@ def test_two_turns_that_draw_apart_meet_different_noise() -> None:
     draw = objective.model.draw
     objective.model.draw = lambda n, y=None: seen.append(draw(n, y)) or seen[-1]
     for turn in objective.turns():
-        Move(Engine(Execution(tuned=False)), objective, turn, plan, seed=0)(batch(), 0.0, 0.0, 0)
+        GradientStep(Engine(Execution(backend_tuning=False)), objective, turn, plan, seed=0)(batch(), 0.0, 0.0, 0)
     assert len(seen) == 2 and not torch.equal(*seen)
 
 

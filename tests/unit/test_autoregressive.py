@@ -15,14 +15,14 @@ from seisei.batch import Batch
 from seisei.modalities.text import SYMBOLS, Text
 from seisei.models.autoregressive import Autoregressive, places_of
 from seisei.models.vqvae import VQVAE
-from seisei.nn.codecs.pixel import PixelCodes
+from seisei.nn.codecs.pixel import PixelCodec
 from seisei.nn.heads import GaussianHead
 from seisei.nn.quantizers.code_layout import Segment
-from seisei.nn.quantizers.codebooks import AveragedCodes
+from seisei.nn.quantizers.codebooks import EMACodebook
 from seisei.nn.spatial_conv import MapDecoder, MapEncoder
 from seisei.nn.transformer.blocks import EXPLICIT, Transformer, angles, attention, turned
-from seisei.nn.transformer.kv_cache import Stepwise
-from seisei.nn.transformer.sampling import Steering
+from seisei.nn.transformer.kv_cache import KVCache
+from seisei.nn.transformer.sampling import SamplingOptions
 
 
 def stirred(model: nn.Module, spread: float = 0.3) -> nn.Module:
@@ -34,13 +34,13 @@ def stirred(model: nn.Module, spread: float = 0.3) -> nn.Module:
 
 
 def tiny(classes: int = 3) -> Autoregressive:
-    model = Autoregressive(PixelCodes([1, 2, 3], 2), width=16, layers=2, heads=2, classes=classes)
+    model = Autoregressive(PixelCodec([1, 2, 3], 2), width=16, layers=2, heads=2, classes=classes)
     stirred(model.network)
     return model.eval()
 
 
 def reading() -> Autoregressive:
-    model = Autoregressive(PixelCodes([1, 2, 3], 2), width=16, layers=2, heads=2, text=5)
+    model = Autoregressive(PixelCodec([1, 2, 3], 2), width=16, layers=2, heads=2, text=5)
     stirred(model.network)
     return model.eval()
 
@@ -97,7 +97,7 @@ def test_one_after_the_other_is_all_at_once(rows: int, down: int, across: int) -
     places = torch.cartesian_prod(torch.arange(float(down)), torch.arange(float(across)))
     model = stirred(Transformer(places, 16, 3, 4))
     h = torch.randn(rows, len(places), 16, generator=seeds.generator("cached"))
-    steps = Stepwise(model, rows)
+    steps = KVCache(model, rows)
     with torch.no_grad():
         each = torch.stack([steps.step(h[:, t]) for t in range(len(places))], 1)
         assert float((each - model(h)).abs().max()) < 1e-5
@@ -108,7 +108,7 @@ def test_steps_go_on_with_the_rows_that_are_chosen(count: int, places: int, at: 
     model = stirred(Transformer(torch.arange(float(places)).unsqueeze(1), 16, 2, 2))
     generator = seeds.generator("rows")
     h, rows = torch.randn(count, places, 16, generator=generator), torch.randint(count, (count,), generator=generator)
-    steps = Stepwise(model, count)
+    steps = KVCache(model, count)
     with torch.no_grad():
         for t in range(at):
             steps.step(h[:, t])
@@ -121,7 +121,7 @@ def test_steps_go_on_with_the_rows_that_are_chosen(count: int, places: int, at: 
 def test_steps_are_as_precise_as_the_weights_under_autocast() -> None:
     model = stirred(Transformer(torch.arange(4.0).unsqueeze(1), 16, 2, 2))
     h = torch.randn(3, 4, 16, generator=seeds.generator("rows"))
-    steps = Stepwise(model, 3)
+    steps = KVCache(model, 3)
     with torch.no_grad():
         expected = model(h)
         with torch.autocast("cpu", torch.bfloat16):
@@ -165,7 +165,7 @@ def test_several_segments_sum_to_one_too_and_are_drawn_as_often(priors: Any, tex
         drawn = model.draw(20_000, y)
         if text:
             assert float((model.log_codes(codes) - log_p).abs().max()) > 1e-3
-            steered = model.draw(9, y[:9], steering=Steering(guidance=2.0))  # type: ignore[index]
+            steered = model.draw(9, y[:9], steering=SamplingOptions(guidance=2.0))  # type: ignore[index]
             assert steered.shape == (9, 4) and bool((steered[:, 2:] < 2).all())
     often = torch.bincount((drawn * torch.tensor([12, 4, 2, 1])).sum(1), minlength=36) / 20_000
     assert float((often - log_p.sum(1).exp()).abs().max()) < 4 * (0.25 / 20_000) ** 0.5
@@ -203,7 +203,7 @@ def test_draws_are_as_frequent_as_they_are_likely() -> None:
 
 def test_an_image_costs_its_codes_and_what_they_leave_open() -> None:
     encoder, decoder = MapEncoder([1, 8, 8], 4, 8), MapDecoder([1, 8, 8], 6, 4, 8)
-    codec = VQVAE([encoder], [AveragedCodes(6, 16)], [decoder], GaussianHead())
+    codec = VQVAE([encoder], [EMACodebook(6, 16)], [decoder], GaussianHead())
     x = torch.rand(5, 1, 8, 8, generator=seeds.generator("two stages"))
     model = stirred(Autoregressive(codec, width=16, layers=1, heads=2), 0.1)
     assert isinstance(model, Autoregressive)
@@ -219,7 +219,7 @@ def test_an_image_costs_its_codes_and_what_they_leave_open() -> None:
 
 
 def test_values_of_pixels_lose_nothing() -> None:
-    codec = PixelCodes([3, 5, 4], 256)
+    codec = PixelCodec([3, 5, 4], 256)
     x = torch.randint(256, (6, 3, 5, 4), generator=seeds.generator("pixels")) / 255
     assert torch.equal(codec.decode(codec.encode(x)), x)
     codes = torch.randint(256, (6, 60), generator=seeds.generator("codes"))
@@ -228,7 +228,7 @@ def test_values_of_pixels_lose_nothing() -> None:
 
 @pytest.mark.parametrize(("shape", "levels", "patch"), [([1, 4, 6], 2, [2, 3]), ([2, 4, 2], 3, [2, 1])])
 def test_values_of_patches_lose_nothing(shape: list[int], levels: int, patch: list[int]) -> None:
-    codec = PixelCodes(shape, levels, patch)
+    codec = PixelCodec(shape, levels, patch)
     x = torch.randint(levels, (6, *shape), generator=seeds.generator("pixels")) / (levels - 1)
     codes = codec.encode(x)
     assert codes.shape == (6, codec.segments[0].length) and torch.equal(codec.decode(codes), x)
@@ -244,7 +244,7 @@ def test_values_of_patches_lose_nothing(shape: list[int], levels: int, patch: li
     ("shape", "levels", "patch"), [([1, 2, 2], 2, [2, 2]), ([2, 1, 2], 3, [1, 2]), ([3, 1, 1], 4, [1, 1])]
 )
 def test_codes_that_agree_are_those_of_images_that_agree(shape: list[int], levels: int, patch: list[int]) -> None:
-    codec = PixelCodes(shape, levels, patch)
+    codec = PixelCodec(shape, levels, patch)
     x = torch.randint(levels, (1, *shape), generator=seeds.generator("agree")) / (levels - 1)
     every = torch.tensor(list(itertools.product(range(levels), repeat=math.prod(shape)))).reshape(-1, *shape)
     images = every / (levels - 1)
@@ -257,7 +257,7 @@ def test_codes_that_agree_are_those_of_images_that_agree(shape: list[int], level
 
 
 def test_what_is_seen_of_a_patch_counts() -> None:
-    model = Autoregressive(PixelCodes([1, 2, 4], 2, [2, 2]), width=16, layers=2, heads=2)
+    model = Autoregressive(PixelCodec([1, 2, 4], 2, [2, 2]), width=16, layers=2, heads=2)
     stirred(model.network, 0.6)
     every = torch.tensor(list(itertools.product([0.0, 1.0], repeat=8))).reshape(-1, 1, 2, 4)
     log_p = model.log_prob(Batch(every))
@@ -292,7 +292,7 @@ def test_guidance() -> None:
 
     def first(guidance: float) -> float:
         with seeds.seeded("guidance"):
-            codes = model.draw(4000, torch.zeros(4000, dtype=torch.long), steering=Steering(guidance=guidance))
+            codes = model.draw(4000, torch.zeros(4000, dtype=torch.long), steering=SamplingOptions(guidance=guidance))
         return float(codes[:, 0].double().mean())
 
     network, one = model.network.parts[0], torch.zeros(1, 6, dtype=torch.long)
@@ -308,7 +308,7 @@ def test_what_is_left_to_draw_from() -> None:
     p = torch.tensor([[0.4, 0.3, 0.2, 0.1]])
 
     def left(**how: float) -> list[bool]:
-        found: list[bool] = Steering(**how).left(p.log()).isfinite()[0].tolist()  # type: ignore[arg-type]
+        found: list[bool] = SamplingOptions(**how).left(p.log()).isfinite()[0].tolist()  # type: ignore[arg-type]
         return found
 
     assert left() == [True] * 4 and left(top_k=9) == [True] * 4 and left(top_p=1.0) == [True] * 4
@@ -321,16 +321,16 @@ def test_what_is_left_to_draw_from() -> None:
 def test_a_code_is_chosen_by_its_share_of_the_unit_interval() -> None:
     logits = torch.tensor([0.5, 0.0, 0.25, 0.25]).log().expand(6, 4)
     u = torch.tensor([0.0, 0.49, 0.51, 0.74, 0.76, 1 - 1e-7])
-    assert Steering().choose(logits, u).tolist() == [0, 0, 2, 2, 3, 3]
-    assert Steering(top_k=1).choose(logits, u).tolist() == [0] * 6
+    assert SamplingOptions().choose(logits, u).tolist() == [0, 0, 2, 2, 3, 3]
+    assert SamplingOptions(top_k=1).choose(logits, u).tolist() == [0] * 6
     # Twice as warm: square roots of the shares.
-    warm = Steering().choose(logits, torch.full((6,), 0.42), temperature=2.0)
+    warm = SamplingOptions().choose(logits, torch.full((6,), 0.42), temperature=2.0)
     assert warm.tolist() == [2] * 6  # √½ / (√½ + 1) = 0.414
 
 
 def test_the_likeliest_is_drawn_where_it_is_the_only_one_left() -> None:
     model = tiny()
-    codes = model.draw(3, torch.zeros(3, dtype=torch.long), steering=Steering(top_k=1))
+    codes = model.draw(3, torch.zeros(3, dtype=torch.long), steering=SamplingOptions(top_k=1))
     logits = model.network.parts[0](codes, torch.zeros(3, dtype=torch.long))[0]
     assert torch.equal(codes, logits.argmax(2))
 
@@ -366,7 +366,7 @@ def test_what_is_seen_stays() -> None:
 
 def test_codes_beside_a_hole_are_not_known() -> None:
     encoder, decoder = MapEncoder([1, 16, 16], 4, 8), MapDecoder([1, 16, 16], 6, 4, 8)
-    codec = VQVAE([encoder], [AveragedCodes(6, 16)], [decoder], GaussianHead())
+    codec = VQVAE([encoder], [EMACodebook(6, 16)], [decoder], GaussianHead())
     mask = torch.ones(1, 1, 16, 16, dtype=torch.bool)
     mask[..., :3, :3] = False
     known = codec.known(mask).reshape(4, 4)
@@ -409,9 +409,9 @@ def test_what_is_drawn_of_a_text_is_as_likely_as_it_says() -> None:
 def test_guidance_weighs_a_text_against_none() -> None:
     model = reading()
     with seeds.seeded("guided"):
-        one = model.draw(50, TEXTS.told("cat", 50), steering=Steering(guidance=1.0))
+        one = model.draw(50, TEXTS.told("cat", 50), steering=SamplingOptions(guidance=1.0))
     with seeds.seeded("guided"):
-        none = model.draw(50, TEXTS.told("cat", 50), steering=Steering(guidance=0.0))
+        none = model.draw(50, TEXTS.told("cat", 50), steering=SamplingOptions(guidance=0.0))
     with seeds.seeded("guided"):
         assert torch.equal(none, model.draw(50)) and not torch.equal(none, one)
 
@@ -455,7 +455,7 @@ def test_the_same_class_learns_texts() -> None:
 def test_values_outside_of_the_range_have_the_codes_of_the_nearest_inside() -> None:
     """A plane through the data leaves their range, and a code that is none cannot be looked up."""
     x = torch.tensor([-3.0, -0.01, 0.5, 1.2]).reshape(1, 1, 2, 2)
-    codec = PixelCodes([1, 2, 2], 5)
+    codec = PixelCodec([1, 2, 2], 5)
     assert codec.encode(x).tolist() == [[0, 0, 2, 4]]
     assert [a.tolist() for a in codec.allowed(x, torch.ones_like(x, dtype=torch.bool))] == [
         [[[i == code for i in range(5)] for code in (0, 0, 2, 4)]]

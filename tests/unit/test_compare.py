@@ -103,7 +103,7 @@ def test_other_data_and_no_curves(folder: Path) -> None:
     lines = (folder / "customers.csv").read_text().splitlines()
     other.write_text("\n".join(lines[:41]) + "\n")
     runs = [folder / "generative", folder / "discriminant"]
-    compare(runs, folder / "second", data=other, curves=False, most=30, axes=("income", "age"))
+    compare(runs, folder / "second", data=other, curves=False, limit=30, axes=("income", "age"))
     found = content(folder, "second")
     assert found["data"]["examples"] == 30 and found["data"]["path"] == str(other) and found["data"]["split"] == "all"
     assert all("curve" not in model for model in found["models"])

@@ -347,8 +347,8 @@ def test_an_orientation_that_does_not_exist_turns_nothing() -> None:
 
 def test_only_the_first_of_several_pages_where_asked() -> None:
     pixels = some(4, 6, 3)
-    refused("E-CHK-11", "3 pages, wanted 1; .* or pass --frames first", tiff(pixels, pages=3))
-    image = deep(tiff(pixels, pages=3), frames="first")
+    refused("E-CHK-11", "3 pages, wanted 1; .* or pass --first-frame", tiff(pixels, pages=3))
+    image = deep(tiff(pixels, pages=3), first_frame=True)
     assert same(image.pixels, pixels) and image.conversions == ("first frame taken",)
     ring = bytearray(tiff(pixels, pages=2))
     first = struct.unpack("<I", ring[4:8])[0]

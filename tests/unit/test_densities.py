@@ -21,7 +21,7 @@ from seisei.models.kde import KernelDensity
 from seisei.models.mixture import Mixture
 from seisei.nn.densities.full_covariance import Full, Tied
 from seisei.nn.densities.gaussian import EVERY, Diagonal, Gaussians
-from seisei.nn.densities.ppca import LowRank
+from seisei.nn.densities.ppca import PPCA
 from seisei.nn.kmeans import kmeans, squared_distances
 from seisei.nn.masking import hide
 from seisei.nn.tabular.features import Categories, Columns, Sizes
@@ -51,7 +51,7 @@ def plain(form: str, count: int, dim: int, rank: int = 2) -> Gaussians:
         "diagonal": lambda: Diagonal(count, dim, 0.0),
         "full": lambda: Full(count, dim, 0.0),
         "tied": lambda: Tied(count, dim, 0.0),
-        "low rank": lambda: LowRank(count, dim, rank, 0.0),
+        "low rank": lambda: PPCA(count, dim, rank, 0.0),
     }
     return makers[form]()
 
@@ -289,7 +289,8 @@ def test_an_update_is_numpys_weighted_mean_and_covariance(form: str) -> None:
 
     def updated(**options: float) -> Any:
         numbers = plain(form, 2, 3)
-        numbers.shrinkage, numbers.borrowed = options.get("shrinkage", 0.0), options.get("borrowed", 0.0)
+        numbers.shrinkage = options.get("shrinkage", 0.0)
+        numbers.pseudo_count = options.get("pseudo_count", 0.0)
         numbers.mean.copy_(100 + noise(3, 2, 3))  # moments are taken about old means, wherever they are
         moments = numbers.moments()
         for part in (slice(0, 7), slice(7, 40), slice(40, 60)):
@@ -312,11 +313,11 @@ def test_an_update_is_numpys_weighted_mean_and_covariance(form: str) -> None:
     average = sum(k * np.trace(c) for k, c in zip(counts, each, strict=True)) / (n.sum() * d)
     lent = [(k * c + 4 * average * np.eye(d)) / (k + 4) for k, c in zip(counts, each, strict=True)]
     shrunk = [0.9 * c + 0.1 * np.trace(c) / d * np.eye(d) for c in lent]
-    check(shrunk, shrinkage=0.1, borrowed=4.0)
+    check(shrunk, shrinkage=0.1, pseudo_count=4.0)
     with pytest.raises(AssertionError):
         check([c * n.sum() / (n.sum() - 1) for c in each])
     with pytest.raises(AssertionError):
-        check(shrunk, shrinkage=0.1, borrowed=5.0)
+        check(shrunk, shrinkage=0.1, pseudo_count=5.0)
 
 
 @pytest.mark.parametrize("form", ["full", "tied"])
@@ -446,10 +447,10 @@ def test_labels_spread_along_rows_and_not_across_a_gap() -> None:
         kernel.sweep(lambda: train.split(50), torch.tensor([0.5, 0.5]).log())
         return int((kernel.log_probs(Batch(train.x)).argmax(1) != true).sum())
 
-    assert wrong(KernelDensity(2, 2, rows=120, bandwidth=0.2, rounds=300, neighbors=5).double()) == 0
+    assert wrong(KernelDensity(2, 2, rows=120, bandwidth=0.2, iterations=300, neighbors=5).double()) == 0
     # Mutants: too few rounds to reach the other end; bumps so wide that they bridge the gap.
-    assert wrong(KernelDensity(2, 2, rows=120, bandwidth=0.2, rounds=3, neighbors=5).double()) > 20
-    assert wrong(KernelDensity(2, 2, rows=120, bandwidth=2.0, rounds=300, neighbors=100).double()) > 20
+    assert wrong(KernelDensity(2, 2, rows=120, bandwidth=0.2, iterations=3, neighbors=5).double()) > 20
+    assert wrong(KernelDensity(2, 2, rows=120, bandwidth=2.0, iterations=300, neighbors=100).double()) > 20
 
 
 @pytest.mark.parametrize("sizes", [[0, 0], [0, 3, 0, 2]], ids=["numbers", "both"])
@@ -458,7 +459,7 @@ def test_a_round_gives_rows_without_a_label_their_posterior_under_the_others(siz
     assert train.y is not None
     some = train.y.where(torch.arange(25) % 2 == 0, -1)
     log_prior = torch.tensor([0.3, 0.7]).double().log()
-    kernel = KernelDensity(2, sizes, rows=25, bandwidth=0.7, rounds=1).double()
+    kernel = KernelDensity(2, sizes, rows=25, bandwidth=0.7, iterations=1).double()
     kernel.sweep(lambda: [Batch(train.x, some)], log_prior)
     teachers = KernelDensity(2, sizes, rows=25, bandwidth=0.7).double()
     teachers.sweep(lambda: [Batch(train.x[some >= 0], some[some >= 0])], log_prior)
@@ -681,7 +682,7 @@ def test_all_places_of_an_image_are_summed_over() -> None:
             assert batch.y is not None
             return -(1.0 + batch.y) * ((batch.x - self.center) ** 2).flatten(1).sum(1)
 
-    model = GenerativeClassifier(Exact(), 2, reach=1).double()
+    model = GenerativeClassifier(Exact(), 2, max_shift=1).double()
     places = [torch.roll(x, (i, j), (2, 3)) for i in (-1, 0, 1) for j in (-1, 0, 1)]
     each = torch.stack([GenerativeClassifier(Exact(), 2).log_joint(Batch(place)) for place in places])
     assert torch.allclose(model.log_joint(Batch(x)), each.logsumexp(0) - math.log(9))
@@ -716,7 +717,7 @@ def test_training_draws_a_place_for_each_image() -> None:
     x = noise(7, 400, 64).view(400, 1, 8, 8)
     seen = x > 0
     with seeds.seeded(0, "places"):
-        moved = GenerativeClassifier(nn.Identity(), 2, reach=1).moved(
+        moved = GenerativeClassifier(nn.Identity(), 2, max_shift=1).moved(
             Batch(x, torch.zeros(400, dtype=torch.long), seen)
         )
     places = torch.stack([torch.roll(x, (i, j), (2, 3)) for i in (-1, 0, 1) for j in (-1, 0, 1)])

@@ -39,8 +39,8 @@ EVERY = [
     DiscriminativeClassifier(),
     DiscriminativeClassifier("mlp", steps=100, width=32, learning_rate=1e-2),
     *(GenerativeClassifier(density) for density in ("gaussian", "linear", "naive", "kde")),  # type: ignore[arg-type]
-    GenerativeClassifier("mixture", rounds=5, components=2),
-    GenerativeClassifier("ppca-mixture", rounds=5, components=2, rank=2),
+    GenerativeClassifier("mixture", iterations=5, components=2),
+    GenerativeClassifier("ppca-mixture", iterations=5, components=2, rank=2),
 ]
 
 
@@ -83,7 +83,7 @@ def test_naive_bayes_and_logistic_regression_are_scikit_learns() -> None:
     naive = GenerativeClassifier("naive", shrinkage=0.0).fit(IRIS, KIND)
     theirs = GaussianNB(var_smoothing=0.0).fit(IRIS, KIND)
     assert np.abs(naive.predict_log_proba(IRIS) - theirs.predict_log_proba(IRIS)).max() < 1e-6
-    ours = DiscriminativeClassifier(strength=2.0).fit(IRIS, KIND)
+    ours = DiscriminativeClassifier(l2=2.0).fit(IRIS, KIND)
     # Theirs about the same point: the maximum is the same from everywhere, the steps to it are not.
     middle = IRIS.mean(0)
     their = LogisticRegression(C=0.5, max_iter=1000).fit(IRIS - middle, KIND)
@@ -120,7 +120,9 @@ def test_a_density_over_a_line_integrates_to_one(density: Any) -> None:
 @pytest.mark.parametrize("density", DENSITIES)
 def test_missing_values_are_integrated_out(density: Any) -> None:
     """p(x_1) of the model equals ∫ p(x_1, x_2) dx_2 by quadrature, in fitting nothing breaks, and labels still come."""
-    model = GenerativeClassifier(density, **ranked(density, 1, borrowed=1.0), random_state=0).fit(IRIS[:, 2:4], KIND)
+    model = GenerativeClassifier(density, **ranked(density, 1, pseudo_count=1.0), random_state=0).fit(
+        IRIS[:, 2:4], KIND
+    )
     other = np.linspace(-6, 10, 4001)
     for x in (1.5, 4.2, 5.9):
         whole = np.stack([np.full_like(other, x), other], 1)
@@ -189,7 +191,7 @@ PLACED = [
     *(DiscriminantClassifier(method, landmarks=100, random_state=0) for method in ("perceptron", "linear", "kernel")),
     DiscriminativeClassifier(),
     DiscriminativeClassifier("mlp", steps=60, width=16, learning_rate=1e-2, random_state=0),
-    *(GenerativeClassifier(density, components=2, rank=2, borrowed=1.0, random_state=0) for density in DENSITIES),  # type: ignore[arg-type]
+    *(GenerativeClassifier(density, components=2, rank=2, pseudo_count=1.0, random_state=0) for density in DENSITIES),  # type: ignore[arg-type]
 ]
 
 
@@ -281,7 +283,7 @@ def test_ties_go_to_the_first_class(model: Any) -> None:
 def test_a_column_that_is_constant_in_fitting_does_not_decide_alone(density: Any) -> None:
     constant, changed = IRIS.copy(), IRIS.copy()
     constant[:, 1], changed[:, 1] = 7.0, 7.5
-    model = GenerativeClassifier(density, components=2, rank=2, borrowed=1.0, random_state=0).fit(constant, KIND)
+    model = GenerativeClassifier(density, components=2, rank=2, pseudo_count=1.0, random_state=0).fit(constant, KIND)
     theirs = GaussianNB().fit(constant, KIND).score(changed, KIND)
     assert model.score(changed, KIND) >= theirs - 0.03 and theirs > 0.95
     assert np.abs(model.predict_proba(changed) - model.predict_proba(constant)).max() < (
@@ -295,7 +297,7 @@ def test_a_column_that_is_constant_in_fitting_does_not_decide_alone(density: Any
 def test_a_column_that_is_constant_in_two_classes_does_not_decide_between_them_alone(density: Any) -> None:
     x, later = IRIS.copy(), IRIS.copy()
     x[KIND != 0, 1], later[:, 1] = 3.0, 3.2
-    model = GenerativeClassifier(density, components=1, rank=2, borrowed=0.0, random_state=0).fit(x, KIND)
+    model = GenerativeClassifier(density, components=1, rank=2, pseudo_count=0.0, random_state=0).fit(x, KIND)
     two = KIND != 0
     joint = model.predict_joint_log_proba(later[two])[:, 1:]
     known = model.predict_joint_log_proba(x[two])[:, 1:]
@@ -307,7 +309,7 @@ def test_a_column_that_is_constant_in_two_classes_does_not_decide_between_them_a
 def test_a_column_without_a_value_in_a_class_or_in_all_of_fitting_does_not_decide_alone(density: Any) -> None:
     empty, without = IRIS.copy(), IRIS.copy()
     empty[KIND == 0, 1], without[:, 1] = np.nan, np.nan
-    options: Any = {"components": 2, "rank": 2, "borrowed": 1.0, "random_state": 0}
+    options: Any = {"components": 2, "rank": 2, "pseudo_count": 1.0, "random_state": 0}
     model = GenerativeClassifier(density, **options).fit(empty, KIND)
     assert (model.predict(IRIS)[KIND == 0] == 0).mean() > 0.95 and model.score(IRIS, KIND) > 0.93
     drawn, _ = model.sample(300, label=0, random_state=0)
@@ -343,22 +345,24 @@ def test_fitting_with_gaps_ends_when_it_has_converged_and_says_when_it_has_not(d
     wine = (wine - wine.mean(0)) / wine.std(0)
     holes = np.where(np.random.default_rng(0).random(wine.shape) < 0.3, np.nan, wine)
     low_rank = {"components": 1, "rank": 3} if density == "ppca-mixture" else {}
-    options: Any = {**low_rank, "borrowed": 1.0, "random_state": 0}
+    options: Any = {**low_rank, "pseudo_count": 1.0, "random_state": 0}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model = GenerativeClassifier(density, **options).fit(holes, kind)
     assert 1 < model.n_iter_ < 500
     STILL, base.STILL = base.STILL, 1e-13
     try:
-        far = GenerativeClassifier(density, **{**options, "rounds": 3000}).fit(holes, kind)
+        far = GenerativeClassifier(density, **{**options, "iterations": 3000}).fit(holes, kind)
     finally:
         base.STILL = STILL
     assert np.abs(model.predict_proba(holes) - far.predict_proba(holes)).max() < 1e-3
-    with pytest.warns(ConvergenceWarning, match="did not converge in 3 rounds.*nats an example; raise rounds=3"):
-        GenerativeClassifier(density, **options, rounds=3).fit(holes, kind)
+    with pytest.warns(
+        ConvergenceWarning, match="did not converge in 3 iterations.*nats an example; raise iterations=3"
+    ):
+        GenerativeClassifier(density, **options, iterations=3).fit(holes, kind)
     # Complete rows of one Gaussian have a closed form.
     if density != "ppca-mixture":
-        assert GenerativeClassifier(density, rounds=3).fit(wine, kind).n_iter_ == 1
+        assert GenerativeClassifier(density, iterations=3).fit(wine, kind).n_iter_ == 1
 
 
 def test_numbers_of_any_size_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -372,7 +376,7 @@ def test_numbers_of_any_size_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
         assert time.process_time() - start < 20
     monkeypatch.setattr(Planes, "_estimator", lambda self: LogisticRegression(max_iter=2))
     for model in (DiscriminantClassifier(), DiscriminativeClassifier()):
-        with pytest.warns(ConvergenceWarning, match="did not converge in 2 rounds; scale the columns"):
+        with pytest.warns(ConvergenceWarning, match="did not converge in 2 iterations; scale the columns"):
             model.fit(IRIS, KIND)
 
 

@@ -127,10 +127,10 @@ def test_labels_that_are_not_known_are_not_judged(tmp_path: Path) -> None:
     pipeline = Pipeline.load(run.path)
     data = read_dataset(customers(tmp_path), target="kind", labels=True)
     data = data.subset(torch.arange(60))
-    known = evaluate(pipeline, data.subset(torch.arange(30)), split="test", samples=1, most=100)
+    known = evaluate(pipeline, data.subset(torch.arange(30)), split="test", samples=1, limit=100)
     assert data.y is not None
     half = replace(data, y=torch.where(torch.arange(60) < 30, data.y, -1))
-    found = evaluate(pipeline, half, split="test", samples=1, most=100)
+    found = evaluate(pipeline, half, split="test", samples=1, limit=100)
     assert found["scores"][:5] == known["scores"][:5], "both accuracies, log-loss, Brier score and calibration error"
     assert found["scores"][5] != known["scores"][5], "how likely an example is needs no label"
     assert predictions(pipeline, replace(data, y=torch.full((60,), -1))) is None
@@ -160,7 +160,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     monkeypatch.setattr(Training, "advance", then_stop)
 
 
-SWEPT = {"density": "mixture", "components": 2, "steps": 6}
+SWEPT = {"density": "mixture", "components": 2, "iterations": 6}
 TINY_VAE = {"density": "vae", "steps": 12, "latent": 2, "width": 8, "depth": 1, "batch": 32}
 
 
@@ -171,7 +171,7 @@ def test_a_run_of_sweeps_resumes_to_the_same_bits(
     whole = train("generative", "digits", tmp_path / "whole", dials=dials, report=False)
     with monkeypatch.context() as patch:
         stop_after(patch, at)
-        with pytest.raises(Stopped, match=f"step {at} of {dials['steps']}"):
+        with pytest.raises(Stopped, match=f"step {at} of {dials.get('steps') or dials['iterations']}"):
             train("generative", "digits", tmp_path / "run", dials=dials, report=False)
     run = RunFolder.open(tmp_path / "run")
     assert finished(run) != finished(whole)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from seisei.objectives.gan_losses import GAMES, judged, slope_off_one, value
+from seisei.objectives.gan_losses import GAN_LOSSES, judged, slope_off_one, value
 
 P = torch.tensor([0.5, 0.3, 0.15, 0.05], dtype=torch.float64)
 Q = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)
@@ -35,7 +35,7 @@ def best_discriminator(name: str, p: Tensor, q: Tensor, steps: int = 400) -> Ten
 
     def closure() -> float:
         optimizer.zero_grad()
-        cost = weighted(GAMES[name].discriminator, d, p, q)
+        cost = weighted(GAN_LOSSES[name].discriminator, d, p, q)
         cost.backward()
         return float(cost.detach())
 
@@ -47,12 +47,12 @@ def best_discriminator(name: str, p: Tensor, q: Tensor, steps: int = 400) -> Ten
 def test_the_best_discriminator_is_p_over_p_plus_q_and_v_is_the_divergence(name: str) -> None:
     d = best_discriminator(name, P, Q)
     assert torch.allclose(d.sigmoid(), P / (P + Q), atol=1e-6)
-    v = float(-weighted(GAMES[name].discriminator, d, P, Q))
+    v = float(-weighted(GAN_LOSSES[name].discriminator, d, P, Q))
     assert v == pytest.approx(2 * divergence(P, Q) - 2 * math.log(2), abs=1e-9)
     assert v != pytest.approx(divergence(P, Q) - 2 * math.log(2), abs=1e-3)  # mutant: half of it
     same = best_discriminator(name, P, P)
     assert torch.allclose(same.sigmoid(), torch.full_like(P, 0.5), atol=1e-7)
-    assert float(-weighted(GAMES[name].discriminator, same, P, P)) == pytest.approx(-math.log(4), abs=1e-12)
+    assert float(-weighted(GAN_LOSSES[name].discriminator, same, P, P)) == pytest.approx(-math.log(4), abs=1e-12)
 
 
 def test_other_games_have_their_own_best_discriminators() -> None:
@@ -62,7 +62,7 @@ def test_other_games_have_their_own_best_discriminators() -> None:
     # Only differences count; at the bottom every pair's log-odds are log p/q, place against place.
     assert torch.allclose(pairs - pairs[0], (P / Q).log() - (P / Q).log()[0], atol=1e-6)
     assert float(
-        weighted(GAMES["relativistic"].discriminator, best_discriminator("relativistic", P, P), P, P)
+        weighted(GAN_LOSSES["relativistic"].discriminator, best_discriminator("relativistic", P, P), P, P)
     ) == pytest.approx(math.log(2), abs=1e-12)
 
 
@@ -81,8 +81,8 @@ def test_costs_where_the_generator_has_won() -> None:
         "minimax": (2 * ln2, -ln2), "non-saturating": (2 * ln2, ln2), "least-squares": (0.25, 0.125),
         "hinge": (2.0, -0.3), "wasserstein": (0.0, -0.7), "relativistic": (ln2, ln2),
     }  # fmt: skip
-    assert set(wanted) == set(GAMES)
-    for name, game in GAMES.items():
+    assert set(wanted) == set(GAN_LOSSES)
+    for name, game in GAN_LOSSES.items():
         d = torch.full((7,), at[name], dtype=torch.float64)
         assert (float(game.discriminator(d, d)), float(game.generator(d, d))) == pytest.approx(
             wanted[name], abs=1e-12
@@ -90,25 +90,25 @@ def test_costs_where_the_generator_has_won() -> None:
     assert float(value(torch.zeros(3), torch.zeros(3))) == pytest.approx(-2 * ln2)
 
 
-@pytest.mark.parametrize("name", GAMES)
+@pytest.mark.parametrize("name", GAN_LOSSES)
 def test_costs_fall_when_the_player_gets_better(name: str) -> None:
     r = torch.linspace(-0.9, 0.9, 50, dtype=torch.float64)
     f = r.flip(0).clone()
     up = [v.clone().requires_grad_() for v in (r, f)]
-    GAMES[name].discriminator(*up).backward()
+    GAN_LOSSES[name].discriminator(*up).backward()
     assert bool((up[0].grad <= 0).all()) and bool((up[0].grad < 0).any()), "more for the real"
     if name != "least-squares":
         assert bool((up[1].grad >= 0).all()) and bool((up[1].grad > 0).any()), "less for the drawn"
     up = [v.clone().requires_grad_() for v in (r, f)]
-    GAMES[name].generator(*up).backward()
+    GAN_LOSSES[name].generator(*up).backward()
     assert bool((up[1].grad < 0).all()), "the generator wants more for what it draws"
-    assert (up[0].grad is not None and bool((up[0].grad != 0).any())) == GAMES[name].paired
+    assert (up[0].grad is not None and bool((up[0].grad != 0).any())) == GAN_LOSSES[name].paired
 
 
 def test_a_sure_discriminator_starves_the_minimax_generator_and_not_the_other() -> None:
     def slope(name: str) -> float:
         f = torch.full((4,), -20.0, dtype=torch.float64, requires_grad=True)
-        GAMES[name].generator(torch.zeros(4, dtype=torch.float64), f).backward()
+        GAN_LOSSES[name].generator(torch.zeros(4, dtype=torch.float64), f).backward()
         assert f.grad is not None
         return float(f.grad.abs().sum())
 
@@ -167,9 +167,9 @@ def dirac(game: str, gamma: float, steps: int = 200, rate: float = 0.1, together
         psi.requires_grad_()
         r, f = psi * 0.0, psi * theta.detach()
         penalty = 0.5 * gamma * judged(lambda x, psi=psi: (x * psi).squeeze(1), torch.zeros(1, 1).double())[1]
-        (up,) = torch.autograd.grad(GAMES[game].discriminator(r, f) + penalty.mean(), psi)
+        (up,) = torch.autograd.grad(GAN_LOSSES[game].discriminator(r, f) + penalty.mean(), psi)
         judge = psi.detach() if together else (psi - rate * up).detach()
-        (down,) = torch.autograd.grad(GAMES[game].generator(judge * 0.0, judge * theta), theta)
+        (down,) = torch.autograd.grad(GAN_LOSSES[game].generator(judge * 0.0, judge * theta), theta)
         theta, psi = (theta - rate * down).detach(), (psi - rate * up).detach()
         far.append(math.hypot(float(theta), float(psi)))
     return far
@@ -195,7 +195,7 @@ def test_a_logistic_discriminator_finds_the_log_odds_of_two_normals() -> None:
 
     def closure() -> float:
         optimizer.zero_grad()
-        cost = GAMES["minimax"].discriminator(w[0] * real + w[1], w[0] * drawn + w[1])
+        cost = GAN_LOSSES["minimax"].discriminator(w[0] * real + w[1], w[0] * drawn + w[1])
         cost.backward()
         return float(cost.detach())
 

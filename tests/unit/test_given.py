@@ -15,7 +15,7 @@ import seisei
 from seisei.data.inputs import read_inputs
 from seisei.data.read import read_dataset
 from seisei.errors import UserError
-from seisei.modalities.conditions import Given
+from seisei.modalities.conditions import Conditions
 from seisei.modalities.image_io import png_bytes
 from seisei.modalities.table import Column
 from seisei.modalities.text import Text
@@ -27,7 +27,7 @@ COLUMNS = (
     Column("pet", "category", ("ant", "bee", "cow")),
     Column("glasses", "boolean", ("no", "yes")),
 )
-GIVEN = Given(COLUMNS, ((30.0, 0.0, 1.0), (60.0, 2.0, 0.0)))
+GIVEN = Conditions(COLUMNS, ((30.0, 0.0, 1.0), (60.0, 2.0, 0.0)))
 
 
 def refused(act: Any, *arguments: Any, **options: Any) -> UserError:
@@ -88,7 +88,7 @@ def squares(folder: Path, count: int = 60, label: bool = True) -> Path:
 def test_columns_of_metadata_are_conditions(tmp_path: Path) -> None:
     data = read_dataset(squares(tmp_path), conditions=["brightness", "place", "filled", "label"], labels=None)
     given = data.schema.y
-    assert isinstance(given, Given) and [c.kind for c in given.columns] == [
+    assert isinstance(given, Conditions) and [c.kind for c in given.columns] == [
         "number", "category", "boolean", "category",
     ]  # fmt: skip
     assert data.y is not None and data.y.shape == (60, 4) and data.batch(torch.arange(5)).y.shape == (5, 7)  # type: ignore[union-attr]
@@ -157,7 +157,9 @@ def test_any_column_of_a_parquet_file_may_be_given(tmp_path: Path) -> None:
     columns = {"image": [{"bytes": p} for p in images], "age": list(range(40)), "kind": ["a", "b"] * 20}
     pq.write_table(pa.table({**columns, "text": [f"number {i}" for i in range(40)]}), tmp_path / "d.parquet")
     data = read_dataset(tmp_path / "d.parquet", conditions=["age", "kind"], labels=None)
-    assert isinstance(data.schema.y, Given) and data.y is not None and sorted(data.y[:, 0].tolist()) == [*range(40)]
+    assert (
+        isinstance(data.schema.y, Conditions) and data.y is not None and sorted(data.y[:, 0].tolist()) == [*range(40)]
+    )
     data = read_dataset(tmp_path / "d.parquet", conditions=["text"], labels=None)
     assert isinstance(data.schema.y, Text) and data.y is not None
     assert sorted(data.schema.y.said(row) for row in data.y) == sorted(f"number {i}" for i in range(40))
@@ -166,7 +168,7 @@ def test_any_column_of_a_parquet_file_may_be_given(tmp_path: Path) -> None:
 def test_columns_of_a_table_are_conditions(tmp_path: Path) -> None:
     table = {"x": list(range(40)), "y": [i * i for i in range(40)], "c": [i % 3 for i in range(40)]}
     data = read_dataset(table, conditions=["c"], labels=None)
-    assert data.schema.x.names == ("x", "y") and isinstance(data.schema.y, Given)
+    assert data.schema.x.names == ("x", "y") and isinstance(data.schema.y, Conditions)
     assert {fact["name"]: fact["used"] for fact in data.report["columns"]} == {"x": "x", "y": "x", "c": "given"}
     assert [entry["command"].split()[:3] for entry in advice(data)] == [["seisei", "train", "cgan"]]
     named = read_dataset(table, conditions=["c"], categorical=["c"], labels=None)
@@ -181,7 +183,7 @@ def test_vectors_beside_arrays_are_conditions() -> None:
     random = np.random.default_rng(0)
     arrays = {"x": random.integers(0, 256, (50, 8, 8)).astype(np.uint8), "y": random.normal(size=(50, 3))}
     data = read_dataset(arrays, labels=None)
-    assert isinstance(data.schema.y, Given) and data.schema.y.table.names == ("y0", "y1", "y2")
+    assert isinstance(data.schema.y, Conditions) and data.schema.y.table.names == ("y0", "y1", "y2")
     assert data.y is not None and np.allclose(data.y.numpy(), arrays["y"])
 
 
@@ -192,7 +194,7 @@ def test_a_game_learns_what_is_given(tmp_path: Path) -> None:
     run = seisei.train(
         "cgan", squares(folder, 400, label=False), output=tmp_path / "run",
         conditions=["brightness", "place", "filled"],
-        width=64, steps=700, learning_rate=1e-3, latent=4, penalty=0.1, report=False, average=0.99,
+        width=64, steps=700, learning_rate=1e-3, latent=4, r1_gamma=0.1, report=False, ema_decay=0.99,
     )  # fmt: skip
     left = np.stack(run.sample(40, label="place=left, filled"))[..., :]
     right = np.stack(run.sample(40, label="place=right, filled"))[..., :]

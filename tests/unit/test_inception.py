@@ -235,7 +235,7 @@ def test_files_that_are_no_weights_are_refused(
 ) -> None:
     def refusal(path: Path) -> UserError:
         with pytest.raises(UserError) as caught:
-            evaluate(_pipeline(digits), digits, split="test", samples=1, most=20, inception=path)
+            evaluate(_pipeline(digits), digits, split="test", samples=1, limit=20, inception=path)
         assert "\n" not in str(caught.value)
         return caught.value
 
@@ -281,7 +281,7 @@ def _pipeline(data: Dataset, split: str = "validation") -> Pipeline:
 def test_distances_are_in_its_features_and_the_rest_in_those_of_the_data(
     digits: Dataset, stored: Path, small: None
 ) -> None:
-    arguments: Any = {"split": "test", "most": 20}
+    arguments: Any = {"split": "test", "limit": 20}
     plain = {s["name"]: s for s in fidelity(_pipeline(digits), digits, **arguments).scores}
     seen = fidelities.inception(stored, _pipeline(digits))
     found = fidelity(_pipeline(digits), digits, **arguments, seen=seen)
@@ -304,15 +304,15 @@ def test_distances_are_in_its_features_and_the_rest_in_those_of_the_data(
 def test_only_images_that_are_drawn_can_be_compared(digits: Dataset) -> None:
     rows = read_dataset({"a": [0.5, 1.5, 2.5] * 20, "b": [1.0, 2.0, 4.0] * 20}, source="table")
     with pytest.raises(UserError, match="reads images, and this model has rows") as caught:
-        evaluate(_pipeline(rows), rows, split="test", samples=1, most=20, inception="w.safetensors")
+        evaluate(_pipeline(rows), rows, split="test", samples=1, limit=20, inception="w.safetensors")
     assert caught.value.code == "E-EVA-21"
     silent = Pipeline(nn.Linear(1, 1), digits.schema, {"step": 1}, "")
     with pytest.raises(UserError, match="this model cannot sample; it can: evaluate") as caught:
-        evaluate(silent, digits, split="test", samples=1, most=20, inception="w.safetensors")
+        evaluate(silent, digits, split="test", samples=1, limit=20, inception="w.safetensors")
     assert caught.value.code == "E-EVA-22"
     alpha = Pipeline(Draws(torch.zeros(1, 4, 8, 8)), Schema(Image(8, 8, 4)), {"step": 1}, "")
     with pytest.raises(UserError, match="4 channels") as caught:
-        evaluate(alpha, digits, split="test", samples=1, most=20, inception="w.safetensors")
+        evaluate(alpha, digits, split="test", samples=1, limit=20, inception="w.safetensors")
     assert caught.value.code == "E-EVA-28"
 
 
@@ -321,7 +321,7 @@ def test_evaluate_with_inception_of_a_model_that_also_scores(
 ) -> None:
     run = str(trained())
     capsys.readouterr()
-    words = ["evaluate", run, "--most", "20", "--samples", "1"]
+    words = ["evaluate", run, "--limit", "20", "--importance-samples", "1"]
 
     def said(*more: str) -> str:
         main([*words, *more])

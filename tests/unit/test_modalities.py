@@ -78,9 +78,7 @@ def test_decode_clamps_and_unpack_takes_a_batch() -> None:
 
 def test_another_size_is_refused_with_both_sizes_unless_a_fit_is_given(tmp_path: Path) -> None:
     save_png(tmp_path / "wide.png", some(10, 20))
-    with pytest.raises(
-        UserError, match="wide.png: is 20x10 pixels, wanted 8x8; pass --resize crop|pad|stretch"
-    ) as caught:
+    with pytest.raises(UserError, match="wide.png: is 20x10 pixels, wanted 8x8; pass --fit crop|pad|stretch") as caught:
         Image(8, 8, 1).pack(tmp_path / "wide.png")
     assert caught.value.code == "E-*-19" and caught.value.code_for("reconstruct") == "E-RCN-19"
     assert Image(8, 8, 1, fit="pad").pack(tmp_path / "wide.png").shape == (1, 8, 8)
@@ -309,10 +307,10 @@ def test_a_bad_profile_is_noted_and_ignored() -> None:
 def test_first_frame_only_where_asked() -> None:
     frames = [PIL.Image.fromarray(np.full((8, 8), v, np.uint8)) for v in (10, 200)]
     content = file_of(frames[0], "TIFF", save_all=True, append_images=frames[1:])
-    with pytest.raises(UserError, match="2 pages, wanted 1; .* or pass --frames first") as caught:
+    with pytest.raises(UserError, match="2 pages, wanted 1; .* or pass --first-frame") as caught:
         read_image(content)
     assert caught.value.code == "E-CHK-11"
-    image = read_image(content, frames="first")
+    image = read_image(content, first_frame=True)
     assert (image.pixels == 10).all() and image.conversions == ("first frame taken",)
 
 

@@ -112,7 +112,7 @@ LAYOUTS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "train_a": ("folders", in_parts("{part}_{lower}")),
     "train/a": ("folders", in_parts("{part}/{lower}")),
     "a/train": ("folders", in_parts("{side}/{part}")),
-    "beside": ("beside", side_by_side),
+    "side-by-side": ("side-by-side", side_by_side),
     "metadata.csv": ("columns", table(csv_row, "id,given,wanted,split\n", "metadata.csv")),
     "metadata.jsonl": ("columns", table(json_row, "", "metadata.jsonl")),
     "another table": ("columns", table(csv_row, "id,given,wanted,split\n", "list.csv")),
@@ -143,7 +143,7 @@ def expected() -> dict[bytes, bytes]:
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_every_layout_gives_both_sides_whole(name: str, tmp_path: Path) -> None:
     layout, build = LAYOUTS[name]
-    data = read_dataset(build(tmp_path), pairs="found", labels=None)
+    data = read_dataset(build(tmp_path), pairs="auto", labels=None)
     assert (data.report["kind"], data.report["pairs"], data.report["noun"]) == (f"pairs ({layout})", layout, "image")
     assert data.schema == Schema(Image(16, 12, 3), Image(16, 12, 1))
     assert data.y is not None and (data.x.shape, data.y.shape) == ((COUNT, 3, 16, 12), (COUNT, 1, 16, 12))
@@ -153,7 +153,7 @@ def test_every_layout_gives_both_sides_whole(name: str, tmp_path: Path) -> None:
     assert data.report["sizes"] == {"12x16": COUNT} and data.report["size_rule"] == "the size of every image"
     assert data.report["depths"] == {"A": "8 bits", "B": "8 bits"} and data.report["bytes"] == A.size + B.size
     assert data.report["ignored"] == {}
-    if layout != "beside":  # there a side has the other's mode
+    if layout != "side-by-side":  # there a side has the other's mode
         modes = {"A: L": COUNT, "B: RGB": COUNT}
         assert data.report["modes"] == modes
 
@@ -314,7 +314,7 @@ def test_depth_8_brings_all_to_8_bits(tmp_path: Path) -> None:
         save(tmp_path / "b" / f"{i}.png", B[i])
     data = read_pairs(tmp_path, bits=8)
     assert by_number(data) == expected() and data.report["conversions"] == {"A: 16 bits to 8": COUNT // 2}
-    arrays = read_dataset({"a": A.astype(np.uint16) * 257, "b": B / 255}, pairs="found", bits=8)
+    arrays = read_dataset({"a": A.astype(np.uint16) * 257, "b": B / 255}, pairs="auto", bits=8)
     assert by_number(arrays) == expected()
 
 
@@ -397,8 +397,8 @@ def test_a_beside_jpeg_is_halved_before_it_is_reduced(tmp_path: Path) -> None:
 def test_wide_images_that_are_beside_need_not_be_squares(tmp_path: Path) -> None:
     for i in range(COUNT):
         save(tmp_path / f"{i}.png", np.concatenate([A[i], A[i][:, ::-1]], 1))
-    assert read_pairs(tmp_path).report["pairs"] == "beside"  # 24 wide, 16 high: just 1.5
-    assert read_pairs(tmp_path, layout="beside").schema.x.shape == (1, 16, 12)
+    assert read_pairs(tmp_path).report["pairs"] == "side-by-side"  # 24 wide, 16 high: just 1.5
+    assert read_pairs(tmp_path, layout="side-by-side").schema.x.shape == (1, 16, 12)
 
 
 # ---- kept in files ----
@@ -493,7 +493,7 @@ def maps_and_images(root: Path, fit: tuple[int, int] = (16, 12)) -> np.ndarray:
 
 def test_label_maps_are_exact(tmp_path: Path) -> None:
     classes = maps_and_images(tmp_path / "data")
-    data = read_dataset(tmp_path / "data", pairs="found", label_map=True)
+    data = read_dataset(tmp_path / "data", pairs="auto", label_map=True)
     maps = data.schema.y
     assert maps == LabelMap(16, 12, (BLACK, GREEN, RED)) and maps.shape == (3, 16, 12) and maps.channels == 3
     numbers = np.array([2, 1, 0])[classes]
@@ -623,7 +623,7 @@ def test_images_elsewhere_are_said_to_be_unused(tmp_path: Path) -> None:
 
 
 def test_strict_mode_takes_what_needs_no_conversion(tmp_path: Path) -> None:
-    assert len(read_dataset(two_folders(tmp_path), pairs="found", strict_mode=True)) == COUNT
+    assert len(read_dataset(two_folders(tmp_path), pairs="auto", strict_mode=True)) == COUNT
 
 
 def test_progress_is_told(tmp_path: Path) -> None:
@@ -646,7 +646,7 @@ def test_pairs_beside_each_other_in_parquet(tmp_path: Path) -> None:
     cells = [png_bytes(np.concatenate([np.stack([A[i]] * 3, -1), B[i]], 1)) for i in range(COUNT)]
     pq.write_table(pa.table({"image": cells}), tmp_path / "one.parquet")
     data = read_pairs(tmp_path / "one.parquet")
-    assert by_number(data) == expected() and data.report["pairs"] == "beside"
+    assert by_number(data) == expected() and data.report["pairs"] == "side-by-side"
     pq.write_table(pa.table({"image": cells, "other": cells}), tmp_path / "two.parquet")
     assert by_number(read_pairs(tmp_path / "two.parquet", column="image")) == expected()
     assert read_pairs(tmp_path / "two.parquet").report["pairs"] == "columns"

@@ -17,10 +17,10 @@ from seisei.modalities.image import Image
 from seisei.models.vqvae import SPREAD
 from seisei.nn.quantizers.base import Quantizer, turned
 from seisei.nn.quantizers.code_layout import Segment, collisions, usage
-from seisei.nn.quantizers.codebooks import AveragedCodes, LearnedCodes, MappedCodes
+from seisei.nn.quantizers.codebooks import EMACodebook, GradientCodebook, SimVQCodebook
 from seisei.nn.quantizers.nearest import nearest, smallest
-from seisei.nn.quantizers.residual import Grouped, Residual
-from seisei.nn.quantizers.scalar import FiniteScalar, LookupFree, levels_for
+from seisei.nn.quantizers.residual import ProductQuantizer, ResidualQuantizer
+from seisei.nn.quantizers.scalar import FSQ, LFQ, levels_for
 from seisei.recipes import recipe
 from seisei.schema import Schema
 
@@ -78,7 +78,7 @@ def test_the_kernel_of_a_gpu_finds_the_same(monkeypatch: pytest.MonkeyPatch, row
 
 def test_the_codebook_is_the_average_of_what_chose_it() -> None:
     """m_k and N_k kept apart, as in the paper, give the same vectors."""
-    codes = AveragedCodes(3, 8, decay=0.9, revival=0.0).train()
+    codes = EMACodebook(3, 8, decay=0.9, revival=0.0).train()
     codes.means.copy_(noise(8, 3, key="e"))
     n, m = torch.full((8,), 1 / 8), codes.means / 8
     for step in range(5):
@@ -94,7 +94,7 @@ def test_the_codebook_is_the_average_of_what_chose_it() -> None:
 
 
 def test_with_no_memory_a_step_is_one_of_lloyds_and_its_fixed_point_is_the_mean() -> None:
-    codes = AveragedCodes(1, 2, decay=0.0, revival=0.0).train()
+    codes = EMACodebook(1, 2, decay=0.0, revival=0.0).train()
     codes.means.copy_(torch.tensor([[0.0], [1.0]]))
     z = torch.tensor([[0.0], [0.2], [3.0], [5.0]])
     codes(z)
@@ -109,14 +109,14 @@ def test_parts_of_a_batch_and_processes_count_as_the_batch_does() -> None:
     z = noise(32, 4)
     states = []
     for parts in (1, 4):
-        codes = AveragedCodes(4, 8).train()
+        codes = EMACodebook(4, 8).train()
         codes.means.copy_(noise(8, 4, key="e"))
         for part in z.chunk(parts):
             codes(part)
         codes.settle(alone)
         states.append(codes.state_dict())
     # Two processes with half of the batch each, and what sums over them.
-    half = AveragedCodes(4, 8).train()
+    half = EMACodebook(4, 8).train()
     half.means.copy_(noise(8, 4, key="e"))
     half(z[16:])
     other = half._counted
@@ -130,7 +130,7 @@ def test_parts_of_a_batch_and_processes_count_as_the_batch_does() -> None:
 
 
 def test_what_was_counted_at_a_step_that_is_not_taken_is_forgotten() -> None:
-    codes = AveragedCodes(4, 8).train()
+    codes = EMACodebook(4, 8).train()
     before = codes.means.clone()
     codes(noise(32, 4))
     codes.settle(None)
@@ -139,7 +139,7 @@ def test_what_was_counted_at_a_step_that_is_not_taken_is_forgotten() -> None:
 
 
 def test_looking_counts_nothing() -> None:
-    codes = AveragedCodes(4, 8).train()
+    codes = EMACodebook(4, 8).train()
     with torch.no_grad():
         codes(noise(32, 4))
     codes.eval()(noise(32, 4))
@@ -149,7 +149,7 @@ def test_looking_counts_nothing() -> None:
 def test_a_code_that_nothing_chooses_is_revived_below_its_threshold_and_not_above() -> None:
     z = torch.cat([noise(500, 2), noise(500, 2, key="other") + 20])
     for threshold, moved in ((0.5, True), (0.05, False)):
-        codes = AveragedCodes(2, 4, decay=0.9, revival=threshold).train()
+        codes = EMACodebook(2, 4, decay=0.9, revival=threshold).train()
         codes.means.copy_(torch.tensor([[0.0, 0.0], [20.0, 20.0], [900.0, 900.0], [901.0, 900.0]]))
         for _ in range(10):  # 0.9^10 = 0.35 of the share they start with is left
             codes(z)
@@ -160,7 +160,7 @@ def test_a_code_that_nothing_chooses_is_revived_below_its_threshold_and_not_abov
 
 
 def test_a_code_is_worth_as_much_as_examples_choose_it_and_not_as_vectors_do() -> None:
-    codes = AveragedCodes(1, 3, decay=0.0, revival=0.0).train()
+    codes = EMACodebook(1, 3, decay=0.0, revival=0.0).train()
     codes.means.copy_(torch.tensor([[0.0], [1.0], [2.0]]))
     # Of two examples the first is full of what the second has none of.
     z = torch.tensor([0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 2.0, 2.0]).unsqueeze(1)
@@ -176,7 +176,7 @@ def test_a_code_is_worth_as_much_as_examples_choose_it_and_not_as_vectors_do() -
 def test_what_is_all_the_same_is_not_divided_and_is_no_measure() -> None:
     # Black is nine tenths of all, so that nothing else has half of what is a code's share on average.
     z = torch.cat([torch.full((900, 2), 5.0), noise(100, 2)])
-    codes = AveragedCodes(2, 5, decay=0.9, revival=0.5).train()
+    codes = EMACodebook(2, 5, decay=0.9, revival=0.5).train()
     codes.means.copy_(torch.tensor([[5.0, 5.0], [-0.5, 0.0], [0.5, 0.0], [99.0, 99.0], [-99.0, 99.0]]))
     codes.errors.copy_(torch.tensor([0.0, 2.0, 2.0, 0.0, 0.0]))
     for _ in range(60):
@@ -190,7 +190,7 @@ def test_codes_that_were_left_behind_come_back_when_they_are_enlivened() -> None
     """Learned codes that nothing chooses have no gradient; an objective asks for more where the watch sees it."""
     z = noise(2000, 3)
     for asked in (False, True):
-        codes = LearnedCodes(3, 64).train()
+        codes = GradientCodebook(3, 64).train()
         with torch.no_grad():
             codes.table.copy_(100 + noise(64, 3, key="far"))
             codes.table[0] = 0.0
@@ -204,11 +204,11 @@ def test_codes_that_were_left_behind_come_back_when_they_are_enlivened() -> None
             codes.settle(alone)
         used = len(torch.unique(found.codes))
         assert used > 60 if asked else used == 1, used
-        again = LearnedCodes(3, 64)
+        again = GradientCodebook(3, 64)
         again.load_state_dict(codes.state_dict())
         assert float(again.revival) == float(codes.revival) == pytest.approx(0.35 if asked else 0.0)
     assert codes.enliven() and not codes.enliven()
-    assert Residual([AveragedCodes(6, 16), LearnedCodes(6, 16)]).enliven() and not FiniteScalar([3, 3]).enliven()
+    assert ResidualQuantizer([EMACodebook(6, 16), GradientCodebook(6, 16)]).enliven() and not FSQ([3, 3]).enliven()
 
 
 def smooth(count: int, side: int = 32, key: str = "smooth") -> Tensor:
@@ -234,11 +234,11 @@ def wrong(model: Any, x: Tensor) -> float:
 def test_a_codec_starts_where_k_means_of_squares_of_pixels_ends() -> None:
     x, other = smooth(64), smooth(16, key="other")
     squares = F.pixel_unshuffle(x, 4).movedim(1, 3).flatten(0, 2)
-    codes = AveragedCodes(48, 64)
+    codes = EMACodebook(48, 64)
     codes.start_from(squares)
     with torch.no_grad():
         reached = float((codes(squares).values - squares).square().mean())
-    model = started("vqvae", x, codes=64, factor=4)
+    model = started("vqvae", x, codebook_size=64, downsample=4)
     # A square is made of the vectors around too: nearer to the image, and to images that nothing was learned from.
     assert wrong(model, x) < 0.97 * reached and wrong(model, other) < reached
     # What comes out of the encoder are principal components, each of deviation 1.
@@ -252,7 +252,7 @@ def test_a_codec_starts_where_k_means_of_squares_of_pixels_ends() -> None:
 
 def test_what_is_decoded_starts_without_edges_between_squares() -> None:
     x = smooth(64)
-    rows = {many: started("vqvae", x[:many], codes=64, factor=4) for many in (64, 4)}
+    rows = {many: started("vqvae", x[:many], codebook_size=64, downsample=4) for many in (64, 4)}
 
     def edges(model: Any) -> float:
         """How much images change from a square to the next, by how much they do inside."""
@@ -274,14 +274,14 @@ def test_what_is_decoded_starts_without_edges_between_squares() -> None:
         found = F.pixel_unshuffle(decoder(map_), 4).movedim(1, 3).reshape(-1, 48)
     assert found == pytest.approx(best.numpy(), abs=1e-3)
     decoder.start_from(map_[:10], wanted[:10])
-    weight = decoder.straight.weight.detach()
+    weight = decoder.straight_through.weight.detach()
     assert weight[:, :, 1, 1].abs().max() > 0.01
     assert weight.abs().sum((0, 1))[[0, 0, 0, 1, 1, 2, 2, 2], [0, 1, 2, 0, 2, 0, 1, 2]].tolist() == [0.0] * 8
 
 
 def test_a_finer_level_starts_with_what_the_coarser_leaves_open() -> None:
     x = smooth(128)
-    two, one = started("vqvae2", x, codes=32, factor=4), started("vqvae", x, codes=76, factor=4)
+    two, one = started("vqvae2", x, codebook_size=32, downsample=4), started("vqvae", x, codebook_size=76, downsample=4)
     assert two.bits == pytest.approx(one.bits, rel=1e-2)
     assert wrong(two, x) < 0.8 * wrong(one, x)
     with torch.no_grad():
@@ -301,7 +301,7 @@ def test_a_finer_level_starts_with_what_the_coarser_leaves_open() -> None:
 def test_each_level_is_held_to_its_codes_as_much_as_any() -> None:
     x = smooth(16)
     for name, levels in (("vqvae", 1), ("vqvae2", 2)):
-        model = started(name, x, codes=32, factor=4)
+        model = started(name, x, codebook_size=32, downsample=4)
         with torch.no_grad():
             assert float(model.code(x).cost.mean()) == pytest.approx(0.25 * levels * wrong(model, x), rel=1e-2)
 
@@ -313,23 +313,23 @@ def test_a_codec_starts_near_images_of_any_size_whatever_it_says_of_pixels(head:
     x = (x > 0.5).float() if binary else x
     torch.manual_seed(0)
     schema = Schema(Image(30, 27, 3))
-    model = recipe("vqvae2")(schema, codes=64, factor=4, width=16, head=head).objective.build().model
+    model = recipe("vqvae2")(schema, codebook_size=64, downsample=4, width=16, head=head).objective.build().model
     before = wrong(model, x)
     model.initialize(Batch(x))
     assert wrong(model, x) < (0.7 if binary else 0.3) * float(x.var()) < before
 
 
-@pytest.mark.parametrize("kind", ["finite-scalar", "lookup-free"])
+@pytest.mark.parametrize("kind", ["fsq", "lfq"])
 def test_codes_that_lie_on_a_grid_are_all_in_use_from_the_start(kind: str) -> None:
     x = smooth(64)
-    model = started("vqvae", x, codes=64, factor=4, quantizer=kind)
+    model = started("vqvae", x, codebook_size=64, downsample=4, quantizer=kind)
     (told,) = usage(model.encode(x), model.segments)
     assert told["used"] > 0.95 and told["perplexity"] > 0.6 * told["codes"]
 
 
 def test_a_level_that_says_nothing_is_not_heard() -> None:
     x = torch.rand(6, 3, 16, 16, generator=seeds.generator("heard"))
-    objective = recipe("vqvae2")(Schema(Image(16, 16)), codes=8, factor=2, width=16).objective.build()
+    objective = recipe("vqvae2")(Schema(Image(16, 16)), codebook_size=8, downsample=2, width=16).objective.build()
     objective.initialize(Batch(x))
     objective.eval()
     with torch.no_grad():
@@ -344,7 +344,7 @@ def test_a_level_that_says_nothing_is_not_heard() -> None:
 
 
 def test_levels_start_on_images_of_one_color() -> None:
-    model = recipe("vqvae2")(Schema(Image(8, 8)), codes=4, factor=4, width=8).objective.build().model
+    model = recipe("vqvae2")(Schema(Image(8, 8)), codebook_size=4, downsample=4, width=8).objective.build().model
     model.initialize(Batch(torch.full((4, 3, 8, 8), 0.5)))
     assert all(bool(parameter.isfinite().all()) for parameter in model.parameters())
 
@@ -352,17 +352,17 @@ def test_levels_start_on_images_of_one_color() -> None:
 def test_codes_start_on_the_data_and_all_are_used() -> None:
     centers = 10 * noise(16, 5, key="centers")
     z = centers.repeat_interleave(200, 0) + 0.01 * noise(3200, 5)
-    codes = AveragedCodes(5, 16)
+    codes = EMACodebook(5, 16)
     codes.start_from(z)
     assert float(torch.cdist(centers, codes.means).min(1).values.max()) < 0.1
     # More codes than there are vectors: none is left without a place of its own.
-    few = AveragedCodes(5, 64)
+    few = EMACodebook(5, 64)
     few.start_from(noise(20, 5))
-    AveragedCodes(5, 4).start_from(noise(1, 5))  # and one vector has no spread
+    EMACodebook(5, 4).start_from(noise(1, 5))  # and one vector has no spread
     assert bool(torch.isfinite(few.means).all())
 
 
-@pytest.mark.parametrize("kind", [LearnedCodes, MappedCodes])
+@pytest.mark.parametrize("kind", [GradientCodebook, SimVQCodebook])
 def test_codes_that_descend_start_where_the_data_are(kind: type) -> None:
     z = noise(4000, 6) * torch.tensor([9.0, 1.0, 1.0, 1.0, 1.0, 0.1]) + 3
     with seeds.seeded("start"):
@@ -377,7 +377,7 @@ def test_codes_that_descend_start_where_the_data_are(kind: type) -> None:
 
 def test_each_side_of_the_cost_has_its_own_gradient() -> None:
     beta, z = 0.25, noise(40, 6).requires_grad_()
-    codes = LearnedCodes(6, 8, commitment=beta).train()
+    codes = GradientCodebook(6, 8, commitment=beta).train()
     found = codes(z)
     found.cost.sum().backward()
     e = codes.table.detach()[found.codes[:, 0]]
@@ -407,7 +407,7 @@ def test_the_rotation_is_a_rotation_and_a_stretching() -> None:
 
 
 def test_codes_that_move_through_a_map_move_together() -> None:
-    codes = MappedCodes(4, 16).train()
+    codes = SimVQCodebook(4, 16).train()
     found = codes(noise(3, 4))
     found.cost.sum().backward()
     assert set(dict(codes.named_parameters())) == {"map.weight"} and float(codes.map.weight.grad.abs().sum()) > 0  # type: ignore[union-attr]
@@ -418,7 +418,7 @@ def test_codes_that_move_through_a_map_move_together() -> None:
 
 @pytest.mark.parametrize("levels", [[3, 2], [8, 5, 5, 5], [2, 2, 2], [7]])
 def test_every_number_is_a_place_on_the_grid_and_back(levels: list[int]) -> None:
-    q = FiniteScalar(levels)
+    q = FSQ(levels)
     own = torch.arange(q.codes).unsqueeze(1)
     places = q.look_up(own)
     assert len(places.unique(dim=0)) == q.codes == len(own)
@@ -437,14 +437,14 @@ def test_numbers_of_levels_are_near_to_what_is_asked_for() -> None:
 
 
 def test_signs_are_bits() -> None:
-    q = LookupFree(5)
+    q = LFQ(5)
     own = torch.arange(32).unsqueeze(1)
     assert torch.equal(q(q.look_up(own)).codes, own)
     assert torch.equal(q.look_up(own).unique(dim=0).abs(), torch.ones(32, 5))
 
 
 def test_bits_that_are_all_alike_are_pushed_apart() -> None:
-    q = LookupFree(3, commitment=0.0, entropy=1.0).train()
+    q = LFQ(3, commitment=0.0, entropy=1.0).train()
     for _ in range(400):
         q(torch.full((8, 3), 0.3))
         q.settle(alone)
@@ -460,7 +460,7 @@ def test_each_code_corrects_those_before() -> None:
     z = noise(4000, 8)
     errors = []
     for slots in (1, 2, 4):
-        q = Residual([AveragedCodes(8, 32) for _ in range(slots)])
+        q = ResidualQuantizer([EMACodebook(8, 32) for _ in range(slots)])
         q.start_from(z)
         with torch.no_grad():
             found = q(z)
@@ -472,7 +472,7 @@ def test_each_code_corrects_those_before() -> None:
 
 def test_each_code_is_of_its_part() -> None:
     z = noise(500, 6)
-    q = Grouped([AveragedCodes(2, 16), AveragedCodes(4, 16)])
+    q = ProductQuantizer([EMACodebook(2, 16), EMACodebook(4, 16)])
     q.start_from(z)
     with torch.no_grad():
         found, parts = q(z), [q.parts[0](z[:, [0, 2]]), q.parts[1](z[:, [1, 3, 4, 5]])]
@@ -482,14 +482,14 @@ def test_each_code_is_of_its_part() -> None:
 
 def every() -> list[Quantizer]:
     return [
-        AveragedCodes(6, 16),
-        AveragedCodes(6, 16, distance="cosine", estimator="rotation"),
-        LearnedCodes(6, 16),
-        MappedCodes(6, 16),
-        FiniteScalar([5, 5, 5, 4, 4, 3]),
-        LookupFree(6),
-        Residual([AveragedCodes(6, 16), AveragedCodes(6, 16)]),
-        Grouped([AveragedCodes(2, 16), LearnedCodes(4, 16)]),
+        EMACodebook(6, 16),
+        EMACodebook(6, 16, distance="cosine", estimator="rotation"),
+        GradientCodebook(6, 16),
+        SimVQCodebook(6, 16),
+        FSQ([5, 5, 5, 4, 4, 3]),
+        LFQ(6),
+        ResidualQuantizer([EMACodebook(6, 16), EMACodebook(6, 16)]),
+        ProductQuantizer([EMACodebook(2, 16), GradientCodebook(4, 16)]),
     ]
 
 

@@ -15,8 +15,8 @@ from seisei.models.vae import VAE
 from seisei.nn.heads import BernoulliHead, GaussianHead
 from seisei.nn.mlp import MLPDecoder, MLPEncoder
 from seisei.nn.priors import StandardNormal
-from seisei.nn.quantizers.codebooks import AveragedCodes
-from seisei.nn.quantizers.residual import Grouped
+from seisei.nn.quantizers.codebooks import EMACodebook
+from seisei.nn.quantizers.residual import ProductQuantizer
 from seisei.objectives.elbo import ELBO
 from seisei.recipes import recipe
 from seisei.schema import Schema
@@ -242,7 +242,7 @@ def test_overrides_by_path() -> None:
 
 
 def test_parts_of_a_list_are_overridden_by_number() -> None:
-    spec = Spec(Grouped, parts=[Spec(AveragedCodes, dim=2, codes=4)] * 2)
+    spec = Spec(ProductQuantizer, parts=[Spec(EMACodebook, dim=2, codes=4)] * 2)
     new = spec.override("parts.1.revival", "0.5")
     assert [part.arguments["revival"] for part in new.arguments["parts"]] == [None, 0.5]
     assert [part.arguments["revival"] for part in spec.arguments["parts"]] == [None, None]

@@ -236,7 +236,7 @@ NAMES = ["high-frequency energy ratio", "high-frequency energy ratio of color", 
         ("cgan", {"width": 8}),
         ("vae", {"width": 8, "condition": "label"}),
         ("autoencoder", {"width": 8}),
-        ("vqvae", {"width": 8, "codes": 8}),
+        ("vqvae", {"width": 8, "codebook_size": 8}),
     ],
 )
 def test_every_run_that_makes_images_measures_them(recipe: str, dials: dict[str, Any], tmp_path: Path) -> None:

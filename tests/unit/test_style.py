@@ -34,10 +34,10 @@ from seisei.nn.spatial_conv import MapEncoder
 from seisei.nn.style import color_transfer
 from seisei.nn.style.adain import Together, gram, grams_apart, mean_and_deviation, moments_apart, restyled, variation
 from seisei.nn.style.color_transfer import luminance, matched, mixed, mixture, relit, spread, towards
-from seisei.nn.style.decoder import MirrorDecoder, whitened
+from seisei.nn.style.decoder import StyleDecoder, whitened
 from seisei.nn.style.feature_extractor import StageFeatures, encoder_of, padded
-from seisei.nn.style.image_param import Canvas
-from seisei.nn.style.random_filters import Filters
+from seisei.nn.style.image_param import ImageParam
+from seisei.nn.style.random_filters import RandomFilters
 from seisei.nn.style.vgg import VGG
 from seisei.objectives.style import StyleTransfer
 from seisei.recipes.style import stylize
@@ -131,7 +131,7 @@ def test_colors_go_as_far_as_is_asked_and_of_large_images_in_parts(monkeypatch: 
 def test_a_canvas_takes_large_waves_first_in_the_colors_of_the_style() -> None:
     start = drawn(1, 3, 12, 20)
     gray = drawn(1, 1, 8, 8, key="gray").expand(-1, 3, -1, -1)
-    canvas = Canvas(start, gray)
+    canvas = ImageParam(start, gray)
     across = 2 * torch.pi * torch.arange(20.0) / 20
     heights = [
         float((canvas(torch.cos(count * across).expand_as(start)) - start).abs().amax()) for count in (1, 2, 3, 5)
@@ -145,7 +145,7 @@ def test_a_canvas_takes_large_waves_first_in_the_colors_of_the_style() -> None:
     wave, red = torch.cos(across).expand_as(start), torch.tensor([1.0, 0.0, -1.0]).view(1, 3, 1, 1)
     change = canvas(wave * red) - start
     assert torch.allclose(change, 0.02 * (canvas(wave) - start) * red, atol=1e-5)
-    assert bool(torch.isfinite(Canvas(start, torch.full((1, 3, 2, 2), 0.5))(noise)).all())
+    assert bool(torch.isfinite(ImageParam(start, torch.full((1, 3, 2, 2), 0.5))(noise)).all())
 
 
 def test_another_light_leaves_colors() -> None:
@@ -227,8 +227,8 @@ def test_features_are_what_the_encoder_itself_ends_in() -> None:
     encoder, x = MapEncoder([3, 16, 16], factor=8, width=4), drawn(2, 3, 16, 16)
     with torch.no_grad():  # of what its layers end in: no linear map beside them, and none of that after them
         nn.init.dirac_(encoder.out.weight)
-        encoder.straight.weight.zero_()
-        encoder.straight.bias.zero_()
+        encoder.straight_through.weight.zero_()
+        encoder.straight_through.bias.zero_()
     assert torch.allclose(StageFeatures(encoder)(x)[-1], encoder(2 * x - 1), atol=1e-6)
     assert encoder_of(classifier()) is not None and encoder_of(MLPEncoder([4], 3)) is None
 
@@ -241,7 +241,7 @@ def test_padding_reflects_and_is_none_where_none_is_needed() -> None:
 
 
 def test_filters_see_texture_at_every_size_and_no_color_of_what_is_flat() -> None:
-    features = Filters(count=16, reach=2, depth=3)
+    features = RandomFilters(count=16, reach=2, depth=3)
     weight = features.weight
     assert torch.allclose(weight.mean((2, 3)), torch.zeros(16, 3), atol=1e-6)
     assert torch.allclose(weight.flatten(1).norm(dim=1), torch.ones(16))
@@ -269,8 +269,8 @@ def test_filters_see_texture_at_every_size_and_no_color_of_what_is_flat() -> Non
 
 
 def test_filters_are_the_same_everywhere_and_those_of_a_run_its_own() -> None:
-    features = Filters(count=4, depth=2)
-    assert torch.equal(features.weight, Filters(count=4, depth=2).weight)
+    features = RandomFilters(count=4, depth=2)
+    assert torch.equal(features.weight, RandomFilters(count=4, depth=2).weight)
     assert list(features.state_dict()) == ["weight"] and not list(features.parameters())
     assert [tuple(found.shape) for found in features(drawn(2, 1, 1, 1))] == [(2, 7, 4, 4), (2, 7, 2, 2)]
 
@@ -298,7 +298,7 @@ def test_moments_of_parts_are_those_of_the_whole() -> None:
 def small(channels: int = 3) -> Stylizer:
     with seeds.seeded("style"):
         features = StageFeatures(MapEncoder([channels, 16, 16], factor=4, width=4))
-        return Stylizer(features, MirrorDecoder([8, 4], [8, 4], channels=channels, patch=2))
+        return Stylizer(features, StyleDecoder([8, 4], [8, 4], channels=channels, patch=2))
 
 
 def changing() -> Stylizer:
@@ -429,14 +429,14 @@ def test_descent_comes_nearer_to_the_style_and_is_the_same_every_time() -> None:
     ("content", "like"), [((1, 1), (20, 20)), ((20, 20), (1, 1)), ((2, 45), (20, 20)), ((33, 1), (1, 33))]
 )
 def test_images_of_hardly_any_size_are_painted_too(content: tuple[int, int], like: tuple[int, int]) -> None:
-    features = Filters(count=8, depth=4)
+    features = RandomFilters(count=8, depth=4)
     pixels = [(255 * drawn(*size, 3, key=size)).byte().numpy() for size in (content, like)]
     painted = style_transfer.optimized(features, *pixels, steps=5)
     assert painted.pixels.shape == (*content, 3) and math.isfinite(painted.content + painted.style)
 
 
 def test_what_is_flat_takes_a_style_and_gives_one() -> None:
-    features = Filters(count=8, depth=4)
+    features = RandomFilters(count=8, depth=4)
     flat, like = np.full((32, 32, 3), 120, np.uint8), (255 * waves(1, 32, 0.5)[0]).byte().permute(1, 2, 0).numpy()
     assert style_transfer.optimized(features, flat, like, steps=40).pixels.std() > 0.3 * like.std()
     assert style_transfer.optimized(features, like, flat, steps=20).pixels.std() < 0.1 * like.std()
@@ -552,7 +552,7 @@ def run(home: Path) -> Path:
 @pytest.fixture(scope="module")
 def codec(home: Path) -> Path:
     """Another network of the person's own."""
-    options = {"codes": 16, "factor": 4, "width": 8, "steps": 30, "batch": 8, "report": False}
+    options = {"codebook_size": 16, "downsample": 4, "width": 8, "steps": 30, "batch": 8, "report": False}
     return seisei.train("vqvae", home / "photos", output=home / "codec", **options).path
 
 

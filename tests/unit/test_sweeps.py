@@ -60,9 +60,9 @@ def test_gaps_take_as_many_rounds_as_they_need(tmp_path: Path) -> None:
 
 def test_too_few_rounds_are_told_and_going_on_is_as_if_never_stopped(tmp_path: Path) -> None:
     whole, _ = train(tmp_path, 0.3)
-    run, events = train(tmp_path, 0.3, "short", steps=4)
+    run, events = train(tmp_path, 0.3, "short", iterations=4)
     (note,) = [e["what"] for e in events if e["event"] == "note"]
-    assert note.startswith("the fit did not converge in 4 rounds: the last one gained ") and "--steps" in note
+    assert note.startswith("the fit did not converge in 4 iterations: the last one gained ") and "--steps" in note
     assert not [e for e in events if e["event"] == "converged"]
     with pytest.raises(UserError, match="--keep-schedule: has no effect: .* without schedules; leave it out") as caught:
         seisei.resume(run, steps=200, keep_schedule=True)

@@ -19,7 +19,7 @@ from seisei.data.read import Dataset, read_dataset
 from seisei.errors import UserError
 from seisei.modalities.text import END, Text
 from seisei.models.autoregressive import Autoregressive
-from seisei.nn.codecs.byte import SymbolCodes
+from seisei.nn.codecs.byte import ByteCodec
 
 
 def said(data: Dataset) -> list[str]:
@@ -53,7 +53,7 @@ def test_a_folder_of_files_packed_or_not_and_parts_by_their_names(tmp_path: Path
 def test_running_text_is_cut_and_divided_in_its_order(tmp_path: Path) -> None:
     text = "".join(chr(97 + i % 26) for i in range(103))
     (tmp_path / "book.txt").write_text(text)
-    data = read_dataset(tmp_path / "book.txt", window=10, validation=0.2, test=0.1)
+    data = read_dataset(tmp_path / "book.txt", block_size=10, validation=0.2, test=0.1)
     assert "".join(said(data)[:11]) == text and data.schema.x.running
     assert data.splits["validation"].tolist() == [8, 9] and data.splits["test"].tolist() == [10]
     # Of the first eighty bytes, for training, there are windows at every second one, and of nothing else.
@@ -79,7 +79,7 @@ def test_texts_in_memory() -> None:
     ("content", "code", "words"),
     [
         (b"fine\nno\xff\n", "E-CHK-21", "bad.txt:2: holds what is not UTF-8 (0xff)"),
-        (b"x" * 1025 + b"\n", "E-CHK-09", "--window"),
+        (b"x" * 1025 + b"\n", "E-CHK-09", "--block-size"),
         (b"\n\n", "E-CHK-03", "no text"),
     ],
 )
@@ -101,7 +101,7 @@ def test_texts_that_do_not_fit_into_memory_are_refused(monkeypatch: pytest.Monke
     monkeypatch.setattr("seisei.data.texts.memory", lambda: 1000)
     with pytest.raises(UserError) as caught:
         read_dataset(["a" * 100, "b", "c"])
-    assert caught.value.code == "E-CHK-09" and "--window" in str(caught.value)
+    assert caught.value.code == "E-CHK-09" and "--block-size" in str(caught.value)
 
 
 def test_options_of_others_and_windows_of_others_are_refused(tmp_path: Path) -> None:
@@ -110,12 +110,12 @@ def test_options_of_others_and_windows_of_others_are_refused(tmp_path: Path) -> 
         with pytest.raises(UserError) as caught:
             read_dataset(tmp_path / "a.txt", **options)
         assert caught.value.code == "E-TRN-13"
-    with pytest.raises(UserError, match="--window"):
-        read_dataset("digits", window=8)
-    with pytest.raises(UserError, match="--window"):
-        read_dataset(tmp_path / "a.txt", window=0)
+    with pytest.raises(UserError, match="--block-size"):
+        read_dataset("digits", block_size=8)
+    with pytest.raises(UserError, match="--block-size"):
+        read_dataset(tmp_path / "a.txt", block_size=0)
     with pytest.raises(UserError) as caught:
-        read_dataset(tmp_path / "a.txt", window=5, validation=0.4, test=0.4)
+        read_dataset(tmp_path / "a.txt", block_size=5, validation=0.4, test=0.4)
     assert caught.value.code == "E-TRN-11"
 
 
@@ -132,7 +132,7 @@ def test_a_text_that_is_longer_than_any_known_is_refused_by_its_name(tmp_path: P
 
 def tiny() -> Autoregressive:
     """Of three symbols beside the one that ends a text."""
-    model = Autoregressive(SymbolCodes(3, 4), width=16, layers=2, heads=2)
+    model = Autoregressive(ByteCodec(3, 4), width=16, layers=2, heads=2)
     with seeds.seeded("stirred"):
         for parameter in model.network.parameters():
             nn.init.normal_(parameter, std=0.5)
@@ -217,7 +217,7 @@ def test_a_file_of_lines_is_learned_drawn_and_scored(tmp_path: Path, capsys: pyt
 
 def test_running_text_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "book.txt").write_text("It was a day like any other.\nNobody knew why.\n" * 60)
-    dials = "--window 64 --steps 4 --width 16 --layers 1 --heads 2 --batch 8".split()
+    dials = "--block-size 64 --steps 4 --width 16 --layers 1 --heads 2 --batch 8".split()
     main(["train", "prior", str(tmp_path / "book.txt"), *dials, "-o", str(tmp_path / "run")])
     run = seisei.load(tmp_path / "run")
     assert run.pipeline.schema.x.running and run.pipeline.schema.x.length == 64
@@ -228,4 +228,4 @@ def test_running_text_from_the_command_line(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_the_end_is_the_modality_s() -> None:
-    assert Text.end == END == SymbolCodes(3, END + 1).end
+    assert Text.end == END == ByteCodec(3, END + 1).end

@@ -22,7 +22,7 @@ from seisei.data.loader import Loader, Order
 from seisei.errors import UserError
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
-from seisei.nn.ema import Average
+from seisei.nn.ema import EMA
 from seisei.objectives.elbo import ELBO
 from seisei.objectives.schedules import ramp
 from seisei.recipes import recipe
@@ -44,7 +44,7 @@ from seisei.training.run import RunFolder
 @pytest.mark.parametrize("decay", [0.9, 0.999])
 def test_the_average_is_its_closed_form(decay: float) -> None:
     model = nn.Linear(3, 2, bias=False).double()
-    average = Average(model, decay, every=2)
+    average = EMA(model, decay, every=2)
     expected = model.weight.detach().clone()
     for step in range(1, 41):
         with torch.no_grad():
@@ -61,7 +61,7 @@ def test_the_average_is_its_closed_form(decay: float) -> None:
 
 def test_the_average_of_what_stands_still_is_that() -> None:
     model = nn.Linear(3, 2)
-    average = Average(model, 0.99)
+    average = EMA(model, 0.99)
     for step in range(1, 50):
         average.update(step)
     assert torch.allclose(average.state()["weight"], model.weight)
@@ -69,13 +69,13 @@ def test_the_average_of_what_stands_still_is_that() -> None:
 
 def test_buffers_are_copied_not_averaged() -> None:
     model = nn.BatchNorm1d(2)
-    average = Average(model, 0.99)
+    average = EMA(model, 0.99)
     model.running_mean += 5
     assert average.state()["running_mean"].tolist() == [5, 5]
 
 
 def test_a_foreign_average_is_refused() -> None:
-    average = Average(nn.Linear(3, 2), 0.99)
+    average = EMA(nn.Linear(3, 2), 0.99)
     with pytest.raises(UserError, match="'bias' is missing"):
         average.load({"weight": torch.zeros(2, 3)}, "file", lambda a, b: b)
     with pytest.raises(UserError, match=r"has shape \(3, 3\), wanted \(2, 3\)"):
@@ -250,7 +250,7 @@ class Images(Data):
 
 def test_a_turn_moves_its_player_and_nobody_else() -> None:
     plan = Plan(Spec(ToyGame, model=Spec(ToyGenerator)), 10, 8, Optim(1e-2))
-    with Engine(Execution(tuned=False)) as engine:
+    with Engine(Execution(backend_tuning=False)) as engine:
         training = Training(plan, Loader(Images(), Order(torch.arange(64), batch=8, seed=0)), engine, 0)
         discriminator, generator = training.moves
         assert (discriminator.turn.name, generator.turn.name) == ("discriminator", "generator")

@@ -140,7 +140,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (place / "data" / "a" / f"{i:02}.png").write_bytes(png_bytes(gray))
         (place / "data" / "b" / f"{i:02}.png").write_bytes(png_bytes(color))
     seisei.train(
-        "pix2pix", place / "data", output=place / "run", width=8, halvings=1, steps=40, batch=4, patience=0.1,
+        "pix2pix", place / "data", output=place / "run", width=8, downsample=2, steps=40, batch=4, patience=0.1,
         learning_rate=0.3, validation=0.3, test=0.3,
     )  # fmt: skip
     return place
@@ -163,14 +163,14 @@ def test_held_out_answers_are_scored_beside_what_nobody_had_to_learn(folder: Pat
     found = {score["name"]: score for score in run.evaluate()["scores"]}
     assert {"L1", "PSNR", "SSIM", "Fréchet distance", "L1 of the mean color", "L1 of the image given"} <= set(found)
     assert "answers over the truths" in found["high-frequency energy ratio"]["note"] and "checkerboard ratio" in found
-    dataset = read_dataset(folder / "data", pairs="found", validation=0.3, test=0.3)
+    dataset = read_dataset(folder / "data", pairs="auto", validation=0.3, test=0.3)
     part = dataset.subset(dataset.splits["test"])
     again = scores(run.pipeline, dataset, part, Judge(dataset))
     assert next(s["value"] for s in again if s["name"] == "L1") == pytest.approx(found["L1"]["value"])
 
 
 def test_a_judge_finds_the_truths_nearer_than_what_is_damaged(folder: Path) -> None:
-    dataset = read_dataset(folder / "data", pairs="found")
+    dataset = read_dataset(folder / "data", pairs="auto")
     judge, truths = Judge(dataset, steps=100), dataset.batch(dataset.splits["train"]).x
     gray = truths.mean(1, keepdim=True).expand_as(truths)
     assert judge.distance(truths, truths).value < judge.distance(gray, truths).value
@@ -229,7 +229,7 @@ def test_check_sees_pairs_unasked(folder: Path, tmp_path: Path, capsys: pytest.C
     for i in range(12):
         (wide / f"{i}.png").write_bytes(png_bytes(np.full((16, 32), i * 9, np.uint8)))
     told = json.loads(called(capsys, "check", wide, "--json"))
-    assert told["kind"] == "folder of images" and "--pairs beside" in told["advice"][-1]["why"]
+    assert told["kind"] == "folder of images" and "--pairs side-by-side" in told["advice"][-1]["why"]
 
 
 def test_truths_are_compared_and_a_missing_one_is_named(

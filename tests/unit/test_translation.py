@@ -15,12 +15,12 @@ from seisei.models.translation import Translator
 from seisei.nn.gan.paired_augment import ColorView, PairView, Together
 from seisei.nn.gan.patchgan import PatchDiscriminator
 from seisei.nn.tiling import tiled
-from seisei.nn.unet import AtEachPlace, Enlarging, UNet, extended
+from seisei.nn.unet import PixelNorm, UNet, Upsample, extended
 from seisei.objectives.translation import Regression, Sides, Translation, measured
 from seisei.spec import Spec
 from seisei.training.engine import Engine, Execution
 from seisei.training.plan import Optim, Plan
-from seisei.training.step import Move
+from seisei.training.step import GradientStep
 
 
 def model(inputs: int = 1, outputs: int = 3, view: nn.Module | None = None, **options: Any) -> Translator:
@@ -77,7 +77,7 @@ def test_what_stands_beside_is_there_only_with_skips() -> None:
 
 
 def test_a_place_is_normalized_by_itself() -> None:
-    norm, x = AtEachPlace(4), torch.randn(2, 4, 5, 5, generator=seeds.generator("places"))
+    norm, x = PixelNorm(4), torch.randn(2, 4, 5, 5, generator=seeds.generator("places"))
     made = norm(x)
     assert torch.allclose(made.square().mean(1), torch.ones(2, 5, 5), atol=1e-4)
     assert torch.equal(norm(x[:, :, 2:4]), made[:, :, 2:4])
@@ -223,7 +223,7 @@ def test_one_answer_a_step_serves_both_players() -> None:
     objective.model.answer = lambda given: made.append(answer(given)) or made[-1]
     plan = Plan(Spec(UNet, inputs=1, outputs=1), 100, 4, Optim(1e-2))
     for turn in objective.turns():
-        Move(Engine(Execution(tuned=False)), objective, turn, plan, seed=0)(batch, 0.0, 0.0, 0)
+        GradientStep(Engine(Execution(backend_tuning=False)), objective, turn, plan, seed=0)(batch, 0.0, 0.0, 0)
     assert len(made) == 1 and len(objective._again) == 0
 
 
@@ -285,7 +285,7 @@ def test_a_discriminator_that_runs_ahead_is_countered_until_it_is_slow() -> None
 @pytest.mark.parametrize("shape", [(1, 6, 1, 1), (2, 6, 5, 7), (1, 6, 17, 16)])
 def test_small_maps_are_enlarged_as_large_ones_are(shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
-    layer, x = Enlarging(6, 4).double(), torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    layer, x = Upsample(6, 4).double(), torch.randn(shape, dtype=torch.float64, requires_grad=True)
     torch.nn.init.normal_(layer.weight)
     made, wanted = layer(x), torch.nn.ConvTranspose2d.forward(layer, x)
     assert torch.allclose(made, wanted)

@@ -231,9 +231,9 @@ def test_nothing_is_said_of_a_training_of_a_few_steps(rule: str, steps: int) -> 
 
 
 OPTIONS: dict[str, Any] = {
-    "penalty": 0.1, "loss": "relativistic", "learning_rate": 1e-3, "augment": 0.2, "steps": 1000, "free_bits": 0.1,
-    "warmup": 0.3, "beta": 1.0, "importance": 1, "latent": 9, "quantizer": "averaged", "codes": 512,
-    "regression": 100.0, "dropout": 0.1, "width": 64, "size": 32,
+    "r1_gamma": 0.1, "loss": "relativistic", "learning_rate": 1e-3, "augment": 0.2, "steps": 1000, "free_bits": 0.1,
+    "warmup": 0.3, "beta": 1.0, "importance_samples": 1, "latent": 9, "quantizer": "ema", "codebook_size": 512,
+    "l1_weight": 100.0, "dropout": 0.1, "width": 64, "size": 32,
 }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 import seisei
 from seisei.api import Run
 from seisei.data.sources.digits import digits_source
-from seisei.nn.quantizers.codebooks import LearnedCodes
+from seisei.nn.quantizers.codebooks import GradientCodebook
 
 STEPS = 400
 
@@ -55,7 +55,7 @@ def events(run: Run, kind: str) -> list[dict[str, Any]]:
 UNEVEN: dict[str, Any] = {"loss": "minimax", "depth": 3, "overrides": {"objective.discriminator_moves": 10}}
 # A discriminator that nothing keeps smooth, and sixty images.
 FEW: dict[str, Any] = {
-    "loss": "hinge", "penalty": 0.0, "depth": 1, "batch": 32, "validation": 0.3, "test": 0.2, "steps": 500,
+    "loss": "hinge", "r1_gamma": 0.0, "depth": 1, "batch": 32, "validation": 0.3, "test": 0.2, "steps": 500,
 }  # fmt: skip
 
 
@@ -108,8 +108,15 @@ def test_codes_that_collapse_are_noticed_and_brought_back_where_it_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Codes that start anyhow, descend and are not moved: of 256 a few say everything, and stay alone."""
-    monkeypatch.setattr(LearnedCodes, "start_from", lambda self, z: None)
-    dials: dict[str, Any] = {"codes": 256, "quantizer": "learned", "dim": 4, "width": 8, "depth": 0, "batch": 32}
+    monkeypatch.setattr(GradientCodebook, "start_from", lambda self, z: None)
+    dials: dict[str, Any] = {
+        "codebook_size": 256,
+        "quantizer": "gradient",
+        "code_dim": 4,
+        "width": 8,
+        "depth": 0,
+        "batch": 32,
+    }
     used = {}
     for asked in (False, True):
         run = seisei.train(
@@ -120,6 +127,6 @@ def test_codes_that_collapse_are_noticed_and_brought_back_where_it_is_asked_for(
         used[asked] = events(run, "validation")[-1]["codes"][0]["used"]
     assert used[False] < 0.6 and used[True] > 0.9, used
     healthy = seisei.train(
-        "vqvae", "digits", output=tmp_path / "healthy", report=False, steps=300, **{**dials, "quantizer": "averaged"}
+        "vqvae", "digits", output=tmp_path / "healthy", report=False, steps=300, **{**dials, "quantizer": "ema"}
     )
     assert noticed(healthy) == {} and events(healthy, "validation")[-1]["codes"][0]["used"] > 0.9

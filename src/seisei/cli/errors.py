@@ -16,7 +16,7 @@ from cyclopts.exceptions import (
 )
 
 from seisei.cli.signature import Command, dashed
-from seisei.errors import SeiseiError, UserError, did_you_mean, nearest
+from seisei.errors import SeiseiError, UserError, did_you_mean, nearest, renamed
 from seisei.spec import checked
 
 # Faults of images and checkpoints are found by parts that serve every verb; each verb has its own numbers for them.
@@ -124,6 +124,8 @@ def usage(known: Command) -> str:
 
 
 def _nearest_option(word: str, options: list[str], verb: str) -> str:
+    if now := renamed(word, options):
+        return f"it is called {now} now"
     close = nearest(word, options)
     return f"did you mean {close}?" if close else f"see: seisei {verb} --help"
 

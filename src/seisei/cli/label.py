@@ -25,11 +25,11 @@ def predict(
     *,
     proba: bool = False,
     top: int | None = None,
-    reject: float | None = None,
+    min_confidence: float | None = None,
     unseen: Literal["refuse", "missing"] = "refuse",
     seed: int = 0,
     output: Path | None = None,
-    resize: Literal["crop", "pad", "stretch"] | None = None,
+    fit: Literal["crop", "pad", "stretch"] | None = None,
     convert: bool = False,
     max_pixels: int = 64_000_000,
     overwrite: bool = False,
@@ -55,11 +55,15 @@ def predict(
         json: Print everything as JSON.
     """
     loaded = load(run, "predict")
-    if reject is not None and not 0 < reject < 1:
-        problem = f"{reject:g} is out of range, wanted a probability between 0 and 1"
-        raise UserError("E-PRD-24", "--reject", problem, "choose one, such as 0.9", found=reject)
+    if min_confidence is not None and not 0 < min_confidence < 1:
+        problem = f"{min_confidence:g} is out of range, wanted a probability between 0 and 1"
+        raise UserError("E-PRD-24", "--min-confidence", problem, "choose one, such as 0.9", found=min_confidence)
     believes = "probabilities" in loaded.pipeline.knows
-    for option, asked in (("--proba", proba), ("--top", top is not None), ("--reject", reject is not None)):
+    for option, asked in (
+        ("--proba", proba),
+        ("--top", top is not None),
+        ("--min-confidence", min_confidence is not None),
+    ):
         if asked and not believes:
             problem = "this model is a discriminant function: it gives a class and no probability"
             raise UserError("E-PRD-08", option, problem, "leave it out, or train discriminative or generative")
@@ -68,9 +72,9 @@ def predict(
         problem = f"{top} is out of range, wanted 1 to {classes}"
         raise UserError("E-PRD-23", "--top", problem, f"choose at most {classes}", found=top, wanted=classes)
     place = None if output is None else target(output, output, suffixes=TABLES, overwrite=overwrite)
-    data = loaded.read(input, resize=resize, convert=convert, max_pixels=max_pixels, unseen=unseen, verb="predict")
+    data = loaded.read(input, fit=fit, convert=convert, max_pixels=max_pixels, unseen=unseen, verb="predict")
     found = loaded.pipeline.predict(data, seed=seed)
-    rows = _rows(found, data.names, proba=proba, top=top, reject=reject)
+    rows = _rows(found, data.names, proba=proba, top=top, min_confidence=min_confidence)
     if place is not None:
         place.write(table_bytes(rows, place.path.suffix.lower()))
     if json:
@@ -94,7 +98,7 @@ def compare(
     *,
     data: str | None = None,
     split: str | None = None,
-    most: int = 2000,
+    limit: int = 2000,
     axes: list[str] | None = None,
     curves: Literal["quick", "all", "none"] = "quick",
     seed: int = 0,
@@ -124,10 +128,10 @@ def compare(
 
     if axes is not None and len(axes) != 2:
         raise UserError("E-CMP-22", "--axes", f"{len(axes)} named, wanted 2", "write --axes COLUMN --axes COLUMN")
-    if most < 1:
-        raise UserError("E-CMP-23", "--most", f"{most} is out of range, wanted >= 1", "choose a larger number")
+    if limit < 1:
+        raise UserError("E-CMP-23", "--limit", f"{limit} is out of range, wanted >= 1", "choose a larger number")
     place = target(output, Path("compare"), suffixes=(), overwrite=overwrite)
-    said = {"--data": data, "--split": split, "--most": most, "--curves": curves, "--seed": seed}
+    said = {"--data": data, "--split": split, "--limit": limit, "--curves": curves, "--seed": seed}
     words = [word for option, value in said.items() if value is not None for word in (option, str(value))]
     words += [word for axis in axes or [] for word in ("--axes", axis)]
     with shown_progress("comparing"):
@@ -136,7 +140,7 @@ def compare(
             place.path,
             data=data,
             split=split,
-            most=most,
+            limit=limit,
             axes=None if axes is None else (axes[0], axes[1]),
             curves={"quick": None, "all": True, "none": False}[curves],
             seed=seed,
@@ -161,7 +165,7 @@ def _score(model: dict[str, Any], name: str) -> str:
 
 
 def _rows(
-    found: Predictions, names: list[str], *, proba: bool, top: int | None, reject: float | None
+    found: Predictions, names: list[str], *, proba: bool, top: int | None, min_confidence: float | None
 ) -> list[dict[str, Any]]:
     import numpy as np
 
@@ -171,7 +175,7 @@ def _rows(
         row: dict[str, Any] = {"name": name, "label": found.names[label]}
         if sure is not None:
             row["probability"] = float(sure[i, label])
-            if reject is not None and sure[i, label] < reject:
+            if min_confidence is not None and sure[i, label] < min_confidence:
                 row["label"] = None
             for place, c in enumerate(np.argsort(-sure[i], kind="stable")[: top or 0], 1):
                 row |= {f"label {place}": found.names[c], f"probability {place}": float(sure[i, c])}

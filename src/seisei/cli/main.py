@@ -23,13 +23,13 @@ from seisei.cli import check, label, measure, pairs, runs, stylize, train, use
 from seisei.cli.config import Settings, read_config
 from seisei.cli.errors import error_json, error_line, only_offered, translate, unknown
 from seisei.cli.options import data_options, everywhere, execution_options, run_options
-from seisei.cli.signature import Command, argument_help, command, description
+from seisei.cli.signature import Command, command, description
 from seisei.cli.streams import console, secure, switch_off, write
 from seisei.cli.terminal import echo, echo_json, tell
 from seisei.errors import ResourceError, SeiseiError, Stopped, UserError, did_you_mean
 from seisei.paths import shortened
 from seisei.recipes import RECIPES, recipe
-from seisei.spec import parameters
+from seisei.spec import argument_help, parameters
 
 ABOUT = """Train a generative model on your own data, and put it to use.
 

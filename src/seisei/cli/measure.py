@@ -25,7 +25,7 @@ def encode(
     input: str,
     *,
     output: Path | None = None,
-    resize: Literal["crop", "pad", "stretch"] | None = None,
+    fit: Literal["crop", "pad", "stretch"] | None = None,
     convert: bool = False,
     max_pixels: int = 64_000_000,
     overwrite: bool = False,
@@ -45,7 +45,7 @@ def encode(
     """
     loaded = load(run, "encode")
     place = target(output, out(loaded, f"codes-{plain(input)}.npz"), suffixes=codes.SUFFIXES, overwrite=overwrite)
-    data = loaded.read(input, resize=resize, convert=convert, max_pixels=max_pixels, verb="encode")
+    data = loaded.read(input, fit=fit, convert=convert, max_pixels=max_pixels, verb="encode")
     found = codes.Codes(loaded.pipeline.encode(data), data.names, loaded.pipeline.digest, _labels(loaded, data))
     say(place.write(codes.to_bytes(found, place.path.suffix.lower())), json)
     if loaded.pipeline.bits is not None and not json:
@@ -56,11 +56,11 @@ def score(
     run: str,
     input: str,
     *,
-    samples: int = 100,
+    importance_samples: int = 100,
     seed: int = 0,
     unseen: Literal["refuse", "missing"] = "refuse",
     output: Path | None = None,
-    resize: Literal["crop", "pad", "stretch"] | None = None,
+    fit: Literal["crop", "pad", "stretch"] | None = None,
     convert: bool = False,
     max_pixels: int = 64_000_000,
     overwrite: bool = False,
@@ -88,9 +88,9 @@ def score(
 
     loaded = load(run, "score")
     place = None if output is None else target(output, output, suffixes=(".csv",), overwrite=overwrite)
-    data = loaded.read(input, resize=resize, convert=convert, max_pixels=max_pixels, verb="score", unseen=unseen)
-    loaded.check_samples(samples)
-    found = loaded.pipeline.score(data, samples=samples, seed=seed)
+    data = loaded.read(input, fit=fit, convert=convert, max_pixels=max_pixels, verb="score", unseen=unseen)
+    loaded.check_samples(importance_samples)
+    found = loaded.pipeline.score(data, samples=importance_samples, seed=seed)
     bits_per = f"bits_per_{found.per}"
     names = (
         ["nats"] + (["nats_joint"] if found.joint is not None else []) + ([bits_per] if found.bits is not None else [])
@@ -109,7 +109,13 @@ def score(
         if found.bits is not None:
             bits, bits_error = mean_and_error(found.bits)
             mean |= {"bits": bits, "bits_error": _finite(bits_error)}
-        told = {"bound": found.bound, "samples": samples, "meaning": found.meaning, "mean": mean, "scores": rows}
+        told = {
+            "bound": found.bound,
+            "importance_samples": importance_samples,
+            "meaning": found.meaning,
+            "mean": mean,
+            "scores": rows,
+        }
         echo_json(told)
         return
     width = max(len("name"), *(len(shown(row["name"])) for row in rows[:SHOWN]))
@@ -134,10 +140,10 @@ def evaluate(
     *,
     data: str | None = None,
     split: str | None = None,
-    samples: int = 100,
-    most: int = 10_000,
+    importance_samples: int = 100,
+    limit: int = 10_000,
     seed: int = 0,
-    thorough: bool = False,
+    cas: bool = False,
     inception: Path | None = None,
     save: bool = False,
     json: bool = False,
@@ -163,7 +169,13 @@ def evaluate(
         target(loaded.path / "scores.json", loaded.path, suffixes=(".json",), overwrite=True, codes=("E-EVA-23",) * 3)
     with shown_progress("computing scores"):
         found = loaded.evaluate(
-            data, split=split, samples=samples, most=most, seed=seed, thorough=thorough, inception=inception
+            data,
+            split=split,
+            importance_samples=importance_samples,
+            limit=limit,
+            seed=seed,
+            cas=cas,
+            inception=inception,
         )
     if save:
         from seisei.report.run_report import write_report

@@ -25,7 +25,7 @@ def data_options(
     test: Split = 0.1,
     skip_bad: str | None = None,
     max_pixels: Annotated[int, Range(ge=1)] = 64_000_000,
-    frames: Literal["first"] | None = None,
+    first_frame: bool = False,
     min_size: Annotated[int, Range(ge=1)] = 8,
     follow_outside: bool = False,
     memory: Annotated[int, Range(ge=1)] | None = None,
@@ -35,8 +35,8 @@ def data_options(
     missing: list[str] | None = None,
     unlabeled: str | None = None,
     conditions: list[str] | None = None,
-    window: Annotated[int, Range(ge=2, le=1 << 16)] | None = None,
-    pairs: Literal["found", "beside", "folders", "columns"] | None = None,
+    block_size: Annotated[int, Range(ge=2, le=1 << 16)] | None = None,
+    pairs: Literal["auto", "side-by-side", "folders", "columns"] | None = None,
     direction: Literal["a-to-b", "b-to-a"] = "a-to-b",
     column_a: str | None = None,
     column_b: str | None = None,
@@ -56,7 +56,7 @@ def data_options(
         test: Share of the images or rows held out for scores.
         skip_bad: How many faulty images are left out: a number or a share such as 1%; 0.1% and at most 10 by default.
         max_pixels: An image that declares more is refused.
-        frames: Take the first image of an animation, instead of refusing it.
+        first_frame: Take the first image of an animation, instead of refusing it.
         min_size: An image with a shorter side is refused.
         follow_outside: Follow links that lead out of the data folder.
         memory: Megabytes that images may take before they are kept in a file.
@@ -81,7 +81,7 @@ def execution_options(
     *,
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
     precision: Literal["auto", "fp32", "bf16"] = "auto",
-    tuned: bool = True,
+    backend_tuning: bool = True,
     compile: bool = False,
     sharded: bool = False,
 ) -> None:

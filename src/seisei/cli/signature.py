@@ -12,12 +12,12 @@ from typing import Annotated, Any
 
 from cyclopts import App, Group, Parameter
 
-from seisei.spec import Range, parameters
+from seisei.spec import Range, argument_help, parameters
 
 # Options that have a short form.
 SHORT = {"output": "-o", "n": "-n"}
 # Options that can be turned off as well as on.
-SWITCHES = {"tuned", "report"}
+SWITCHES = {"backend_tuning", "report"}
 METAVARS = {"set": "PATH=VALUE"}
 
 
@@ -135,23 +135,3 @@ def description(function: Callable[..., Any]) -> str:
     """A docstring without its sections."""
     text = inspect.getdoc(function) or ""
     return re.split(r"\n(?:Arguments|Returns|Raises|Example):", text)[0].strip()
-
-
-def argument_help(function: Callable[..., Any]) -> dict[str, str]:
-    """What a docstring says of each argument.
-
-    Example:
-        >>> argument_help(dashed)
-        {}
-    """
-    text = inspect.getdoc(function) or ""
-    section = re.search(r"^Arguments:\n((?:[ ]{4}.*\n?|\n)*)", text, re.M)
-    found: dict[str, str] = {}
-    name = ""
-    for line in section[1].splitlines() if section else []:
-        if entry := re.match(r" {4}(\w+): (.*)", line):
-            name = entry[1]
-            found[name] = entry[2].strip()
-        elif line.strip():
-            found[name] += " " + line.strip()
-    return found

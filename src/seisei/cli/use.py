@@ -102,8 +102,8 @@ def reconstruct(
     *,
     output: Path | None = None,
     separate: bool = False,
-    most: int = MOST,
-    resize: Literal["crop", "pad", "stretch"] | None = None,
+    limit: int = MOST,
+    fit: Literal["crop", "pad", "stretch"] | None = None,
     convert: bool = False,
     max_pixels: int = 64_000_000,
     overwrite: bool = False,
@@ -118,7 +118,7 @@ def reconstruct(
         input: An image, a folder, or any data that `train` reads.
         output: The file, or with --separate the folder; by default in the folder out of the run.
         separate: A file for each image, under its own name.
-        most: Images shown in the grid.
+        limit: Images shown in the grid.
         resize: How to fit images of another size; by default as in training.
         convert: Turn color into gray where the model knows gray only.
         max_pixels: An image that declares more is refused.
@@ -126,21 +126,21 @@ def reconstruct(
         json: Print the path as JSON.
     """
     loaded = load(run, "reconstruct")
-    _in_a_grid(separate, most=None if most == MOST else most)
+    _in_a_grid(separate, limit=None if limit == MOST else limit)
     name = f"reconstruct-{plain(input)}"
     place = target(
         output, out(loaded, name if separate else f"{name}.png"), suffixes=() if separate else PNG, overwrite=overwrite
     )
-    data = loaded.read(input, resize=resize, convert=convert, max_pixels=max_pixels, verb="reconstruct")
+    data = loaded.read(input, fit=fit, convert=convert, max_pixels=max_pixels, verb="reconstruct")
     if separate:
         files = file_names(data.names)
         say(place.write_all(pngs(files, loaded.pipeline.reconstruct(data), origin(loaded))), json)
         return
-    if len(data) > most:
+    if len(data) > limit:
         import torch
 
-        tell(f"the first {most} of {len(data):,} images; all of them with --separate")
-        data = data.subset(torch.arange(most))
+        tell(f"the first {limit} of {len(data):,} images; all of them with --separate")
+        data = data.subset(torch.arange(limit))
     image, width = loaded.pipeline.image, min(8, len(data))
     originals = [image.decode(x) for batch in loaded.pipeline.batches(data) for x in batch.x]
     back = loaded.pipeline.reconstruct(data)
@@ -162,7 +162,7 @@ def interpolate(
     path: str = "linear",
     label: list[str] | None = None,
     output: Path | None = None,
-    resize: Literal["crop", "pad", "stretch"] | None = None,
+    fit: Literal["crop", "pad", "stretch"] | None = None,
     overwrite: bool = False,
     json: bool = False,
 ) -> None:
@@ -193,8 +193,8 @@ def interpolate(
     if any(whole) and not all(whole):
         problem = f"{ends[whole.index(True)]} is a seed and {ends[whole.index(False)]} is none"
         raise UserError("E-INT-21", "--from and --to", problem, "give seeds only, or image files only")
-    if all(whole) and resize is not None:
-        raise UserError("E-GEN-07", "--resize", "is for images as ends, and these are seeds", "leave it out")
+    if all(whole) and fit is not None:
+        raise UserError("E-GEN-07", "--fit", "is for images as ends, and these are seeds", "leave it out")
     place = target(
         output,
         out(loaded, f"interpolate-{'-'.join(plain(e) for e in ends)[:80]}.png"),
@@ -208,7 +208,7 @@ def interpolate(
     else:
         import numpy as np
 
-        read = [loaded.read(end, resize=resize) for end in ends]
+        read = [loaded.read(end, fit=fit) for end in ends]
         for end, data in zip(ends, read, strict=True):
             if len(data) != 1:
                 raise UserError(
@@ -236,7 +236,7 @@ def impute(
     guidance: float | None = None,
     output: Path | None = None,
     separate: bool = False,
-    resize: Literal["crop", "pad", "stretch"] | None = None,
+    fit: Literal["crop", "pad", "stretch"] | None = None,
     convert: bool = False,
     max_pixels: int = 64_000_000,
     overwrite: bool = False,
@@ -276,16 +276,16 @@ def impute(
     )
     names = label[0] if label and len(label) == 1 else label
     made = loaded.impute(
-        input, mask, n, seed=seed, label=names, temperature=temperature, particles=particles, resize=resize,
+        input, mask, n, seed=seed, label=names, temperature=temperature, particles=particles, fit=fit,
         convert=convert, max_pixels=max_pixels, top_k=top_k, top_p=top_p, min_p=min_p, guidance=guidance,
     )  # fmt: skip
-    data = loaded.read(input, resize=resize, convert=convert, max_pixels=max_pixels, verb="impute", labels="ignore")
+    data = loaded.read(input, fit=fit, convert=convert, max_pixels=max_pixels, verb="impute", labels="ignore")
     marks = {**origin(loaded), "seed": str(seed), "temperature": f"{temperature:g}", "label": ", ".join(label or [])}
     if separate:
         own = file_names([f"{Path(each).with_suffix('')}-{k}" for each in data.names for k in range(n)])
         say(place.write_all(pngs(own, [image for row in made for image in row], marks)), json)
         return
-    image, holes = loaded.pipeline.image, loaded.holes(mask, len(data), resize=resize)
+    image, holes = loaded.pipeline.image, loaded.holes(mask, len(data), fit=fit)
     seen = torch.cat([batch.x for batch in loaded.pipeline.batches(data)])
     shown = [image.decode(x) for x in torch.where(holes, torch.full_like(seen, 0.5), seen)]
     rows = [image for first, row in zip(shown, made, strict=True) for image in (first, *row)]

@@ -17,7 +17,7 @@ from seisei.data.tables.column_roles import Unseen
 from seisei.data.tables.encode_rows import Labels, Policy, read_rows
 from seisei.data.texts import texts_for
 from seisei.errors import UserError
-from seisei.modalities.conditions import Given
+from seisei.modalities.conditions import Conditions
 from seisei.modalities.image import Image
 from seisei.modalities.image_io import MAX_PIXELS, DecodedImage
 from seisei.modalities.label import Label
@@ -32,7 +32,7 @@ def read_inputs(
     schema: Schema,
     given: Any,
     *,
-    resize: Resize | None = None,
+    fit: Resize | None = None,
     convert: bool = False,
     labels: bool | Labels = False,
     max_pixels: int = MAX_PIXELS,
@@ -74,8 +74,8 @@ def read_inputs(
         return texts_for(schema, given)
     image = schema.x
     assert isinstance(image, Image)
-    if resize is not None:
-        image = replace(image, fit=resize)
+    if fit is not None:
+        image = replace(image, fit=fit)
 
     def make(decoded: DecodedImage, name: str) -> torch.Tensor:
         channels = decoded.pixels.shape[2] if decoded.pixels.ndim == 3 else 1
@@ -101,9 +101,9 @@ def _told(records: Sequence[Record], end: Modality | None, wanted: Labels) -> to
     """What is given of images."""
     if isinstance(end, Label):
         return _labels(records, end, wanted)
-    if wanted == "ignore" or not isinstance(end, (Given, Text)):
+    if wanted == "ignore" or not isinstance(end, (Conditions, Text)):
         return None
-    names = end.table.names if isinstance(end, Given) else (end.column,)
+    names = end.table.names if isinstance(end, Conditions) else (end.column,)
     rows = [record.said for record in records]
     missing = [
         (record.name, name) for record, row in zip(records, rows, strict=True) for name in names if not row.get(name)
@@ -114,7 +114,9 @@ def _told(records: Sequence[Record], end: Modality | None, wanted: Labels) -> to
         raise UserError("E-*-25", name, f"has no {column}, and this model must be told it", remedy)
     if missing:
         return None
-    each = [end.pack({n: row[n] for n in names}) if isinstance(end, Given) else end.pack(row[names[0]]) for row in rows]
+    each = [
+        end.pack({n: row[n] for n in names}) if isinstance(end, Conditions) else end.pack(row[names[0]]) for row in rows
+    ]
     return torch.stack(each)
 
 

@@ -26,7 +26,7 @@ WIDE = 1.5
 
 def open_pairs(
     given: Any,
-    layout: Layout = "found",
+    layout: Layout = "auto",
     *,
     source: str | None = None,
     column: str | None = None,
@@ -56,14 +56,14 @@ def open_pairs(
         >>> len(open_pairs((np.zeros((3, 8, 8)), np.ones((3, 8, 8)))).records)
         3
     """
-    if columns != (None, None) and layout not in ("found", "columns"):
+    if columns != (None, None) and layout not in ("auto", "columns"):
         problem = f"is for columns of a table, and the pairs are to be read as {layout}"
         raise UserError("E-TRN-13", "--column-a" if columns[0] else "--column-b", problem, "leave it out")
     if not isinstance(given, (str, os.PathLike)):
         return _not_files(array_pairs(given, bits=bits), layout, columns)
     path, typed = Path(given), os.fspath(given)
     if path.suffix.lower() in SUFFIXES and path.is_file():
-        if layout not in ("found", "columns"):
+        if layout not in ("auto", "columns"):
             raise no_pairs(typed, f"a table, and the pairs are to be read as {layout}")
         return table_pairs(path, typed, columns, follow_outside=follow_outside)
     form = kind_of(given, source)
@@ -105,8 +105,8 @@ def layout_of(given: Any) -> str | None:
 
 
 def _not_files(pairs: PairSource, layout: Layout, columns: Columns) -> PairSource:
-    if layout != "found" or columns != (None, None):
-        told = f"--pairs {layout}" if layout != "found" else "--column-a" if columns[0] else "--column-b"
+    if layout != "auto" or columns != (None, None):
+        told = f"--pairs {layout}" if layout != "auto" else "--column-a" if columns[0] else "--column-b"
         raise UserError("E-TRN-13", told, "is for files, and these pairs are arrays", "leave it out")
     return pairs
 
@@ -117,14 +117,14 @@ def _in_parquet(
     found = image_columns(path)
     if layout == "folders":
         raise no_pairs(typed, f"a table with the columns of images {', '.join(found) or 'none'}")
-    if layout == "columns" or (layout == "found" and column is None and len(found) != 1):
+    if layout == "columns" or (layout == "auto" and column is None and len(found) != 1):
         return parquet_pairs(path, typed, columns, follow_outside=follow_outside)
     return _beside(parquet_source(path, typed, column=column, follow_outside=follow_outside), layout)
 
 
 def _in_folder(path: Path, typed: str, layout: Layout, columns: Columns, follow_outside: bool) -> PairSource:
-    must, found = layout == "columns" or columns != (None, None), layout == "found"
-    if layout != "beside":
+    must, found = layout == "columns" or columns != (None, None), layout == "auto"
+    if layout != "side-by-side":
         walk = walk_through(path, typed, follow_outside=follow_outside)
         if not walk.files:
             raise first_of(sorted(walk.faults, key=lambda fault: fault.where))
@@ -165,7 +165,7 @@ def _passed(pairs: PairSource, path: Path) -> PairSource:
 
 
 def _beside(source: Source, layout: Layout) -> PairSource:
-    if layout == "found":
+    if layout == "auto":
         sizes = survey(source)
         wide = sum(n for (height, width), n in sizes.items() if width % 2 == 0 and width >= WIDE * height)
         # Where no header can be read, reading says why.

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from seisei.data.images.buffers import Frame, Room
-from seisei.data.images.pack import Wishes
+from seisei.data.images.pack import PackOptions
 from seisei.data.pair_source import PairSource
 from seisei.errors import UserError
 from seisei.modalities.image_io import DecodedImage, read_image
@@ -28,7 +28,7 @@ class PairWishes:
         mapped: the place of the side that is of label maps, None where there is none.
     """
 
-    plain: Wishes
+    plain: PackOptions
     bits: Literal[8] | None = None
     mapped: int | None = None
 
@@ -59,7 +59,7 @@ def reader(
         at_least = None if maps or source.beside else (frame.height, frame.width)
         found = read_image(
             side.read(index), where=side.names[index], max_pixels=plain.max_pixels, min_size=plain.min_size,
-            frames=plain.frames, at_least=at_least, deep=maps or wishes.bits is None,
+            first_frame=plain.first_frame, at_least=at_least, deep=maps or wishes.bits is None,
         )  # fmt: skip
         if plain.strict_mode and found.conversions:
             problem = f"mode {found.mode}: {found.conversions[0]}"

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from seisei.data.source import SPLITS, Record, Source
 from seisei.errors import UserError
 
-Layout = Literal["found", "beside", "folders", "columns"]
+Layout = Literal["auto", "side-by-side", "folders", "columns"]
 SIDES = ("A", "B")
 # Names of the two sides that go together.
 TITLES = (("a", "b"), ("input", "target"), ("source", "target"))
@@ -69,7 +69,7 @@ class PairSource:
     @property
     def beside(self) -> bool:
         """Whether an image holds both sides."""
-        return self.layout == "beside"
+        return self.layout == "side-by-side"
 
 
 def told(name: str) -> tuple[str | None, str | None]:
@@ -104,7 +104,7 @@ def beside(source: Source) -> PairSource:
     """The pairs of images that each hold both sides, A on the left and B on the right."""
     side = Side([record.name for record in source.records], source.read)
     return PairSource(
-        "beside", source.root, source.records, (side, side), source.identity, list(source.faults), source.ignored,
+        "side-by-side", source.root, source.records, (side, side), source.identity, list(source.faults), source.ignored,
         list(source.notes),
     )  # fmt: skip
 

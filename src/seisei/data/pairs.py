@@ -12,7 +12,7 @@ from torch import Tensor
 from seisei.data import store
 from seisei.data.dataset import Dataset, digest, duplicates, fingerprint
 from seisei.data.images.buffers import End
-from seisei.data.images.pack import Wishes
+from seisei.data.images.pack import PackOptions
 from seisei.data.images.scan import MIN_SIZE, Progress
 from seisei.data.pair_open import open_pairs
 from seisei.data.pair_read import PairWishes
@@ -33,7 +33,7 @@ _CHUNK = 256
 def read_pairs(
     given: Any,
     *,
-    layout: Layout = "found",
+    layout: Layout = "auto",
     direction: Direction = "a-to-b",
     column_a: str | None = None,
     column_b: str | None = None,
@@ -50,7 +50,7 @@ def read_pairs(
     skip_bad: str | int | None = None,
     max_pixels: int = MAX_PIXELS,
     min_size: int = MIN_SIZE,
-    frames: Literal["first"] | None = None,
+    first_frame: bool = False,
     strict_mode: bool = False,
     follow_outside: bool = False,
     memory_limit: int | None = None,
@@ -88,7 +88,7 @@ def read_pairs(
         skip_bad: how many faulty pairs are left out: one with a faulty side, and an image without a partner.
         max_pixels: see `read_dataset`.
         min_size: see `read_dataset`.
-        frames: see `read_dataset`.
+        first_frame: see `read_dataset`.
         strict_mode: see `read_dataset`.
         follow_outside: see `read_dataset`.
         memory_limit: see `read_dataset`; for both sides together.
@@ -111,7 +111,7 @@ def read_pairs(
         follow_outside=follow_outside,
     )  # fmt: skip
     told = 0 if direction == "a-to-b" else 1
-    plain = Wishes(size, channels, fit, skip_bad, max_pixels, min_size, frames, strict_mode)
+    plain = PackOptions(size, channels, fit, skip_bad, max_pixels, min_size, first_frame, strict_mode)
     wishes = PairWishes(plain, bits, told if label_map else None)
     limit = store.memory() // 4 if memory_limit is None else memory_limit
     packed = pack_pairs(opened, wishes, limit, cache, progress)

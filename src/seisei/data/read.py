@@ -14,7 +14,7 @@ from torch import Tensor
 from seisei.data import store
 from seisei.data.dataset import Dataset, digest, duplicates, fingerprint
 from seisei.data.detect import TABLE, TEXT, kind_of, open_as
-from seisei.data.images.pack import Wishes, pack
+from seisei.data.images.pack import PackOptions, pack
 from seisei.data.images.scan import MIN_SIZE, Progress
 from seisei.data.pair_source import Layout
 from seisei.data.pairs import Direction, read_pairs
@@ -51,7 +51,7 @@ def read_dataset(
     column: str | None = None,
     max_pixels: int = MAX_PIXELS,
     min_size: int = MIN_SIZE,
-    frames: Literal["first"] | None = None,
+    first_frame: bool = False,
     strict_mode: bool = False,
     follow_outside: bool = False,
     memory_limit: int | None = None,
@@ -64,7 +64,7 @@ def read_dataset(
     unlabeled: str | None = None,
     unseen: Unseen = "missing",
     conditions: Sequence[str] | None = None,
-    window: int | None = None,
+    block_size: int | None = None,
     pairs: Layout | None = None,
     direction: Direction = "a-to-b",
     column_a: str | None = None,
@@ -89,7 +89,7 @@ def read_dataset(
         column: see `open_source`.
         max_pixels: see `scan`.
         min_size: see `scan`.
-        frames: see `scan`.
+        first_frame: see `scan`.
         strict_mode: see `scan`.
         follow_outside: see `open_source`.
         memory_limit: the bytes that packed images may take before they are kept in a file; a quarter of the memory by
@@ -125,23 +125,30 @@ def read_dataset(
     of_pairs: dict[str, Any] = {"column_a": column_a, "column_b": column_b, "label_map": label_map, "bits": bits}
     if pairs is not None:
         of_tables = {"target": target, "ignore": ignore, "categorical": categorical, "missing": missing}
-        others = {**of_tables, "unlabeled": unlabeled, "conditions": conditions, "window": window}
+        others = {**of_tables, "unlabeled": unlabeled, "conditions": conditions, "block_size": block_size}
         _refuse(others, "other data, and these are read as pairs of images")
-        _refuse_of_files(given, source, column=column, follow_outside=follow_outside, frames=frames)
+        _refuse_of_files(given, source, column=column, follow_outside=follow_outside, first_frame=first_frame)
         return read_pairs(
             given, layout=pairs, direction=direction, **of_pairs, source=source, column=column, size=size,
             channels=channels, fit=fit, validation=validation, test=test, seed=seed, skip_bad=skip_bad,
-            max_pixels=max_pixels, min_size=min_size, frames=frames, strict_mode=strict_mode,
+            max_pixels=max_pixels, min_size=min_size, first_frame=first_frame, strict_mode=strict_mode,
             follow_outside=follow_outside, memory_limit=memory_limit, cache=cache, progress=progress,
         )  # fmt: skip
     backwards = None if direction == "a-to-b" else direction
-    remedy = "pass --pairs found with it, or leave it out"
+    remedy = "pass --pairs auto with it, or leave it out"
     _refuse({**of_pairs, "direction": backwards}, "pairs of images", remedy)
     form = kind_of(given, source)
     table = Asked(target, ignore or (), categorical or (), missing or (), unlabeled, unseen, conditions or ())
-    image = {"size": size, "channels": channels, "fit": fit, "skip_bad": skip_bad, "frames": frames, "column": column}
+    image = {
+        "size": size,
+        "channels": channels,
+        "fit": fit,
+        "skip_bad": skip_bad,
+        "first_frame": first_frame,
+        "column": column,
+    }
     if form != TEXT:
-        _refuse({"window": window}, "texts, and these data are none")
+        _refuse({"block_size": block_size}, "texts, and these data are none")
     if form in (TABLE, TEXT):
         limits: dict[str, Any] = {
             "max_pixels": max_pixels != MAX_PIXELS and max_pixels,
@@ -162,13 +169,13 @@ def read_dataset(
     if form == TEXT:
         of_others = {**image, "unlabeled": unlabeled, "conditions": conditions}
         _refuse(of_others, "images or tables, and these data are texts")
-        return read_texts(given, window=window, validation=validation, test=test, seed=seed)
-    files = {"column": column, "follow_outside": follow_outside, "frames": frames, "skip_bad": skip_bad}
+        return read_texts(given, block_size=block_size, validation=validation, test=test, seed=seed)
+    files = {"column": column, "follow_outside": follow_outside, "first_frame": first_frame, "skip_bad": skip_bad}
     _refuse_of_files(given, source, **files)
     opened = open_as(form, given, column=column, follow_outside=follow_outside)
     if opened.kind == IMAGE:
         raise UserError("E-CHK-02", opened.root, "is one image, wanted a folder of images", "give its folder")
-    wishes = Wishes(size, channels, fit, skip_bad, max_pixels, min_size, frames, strict_mode)
+    wishes = PackOptions(size, channels, fit, skip_bad, max_pixels, min_size, first_frame, strict_mode)
     limit = store.memory() // 4 if memory_limit is None else memory_limit
     packed = pack(opened, wishes, limit, cache, progress)
     records = [opened.records[i] for i in packed.kept]
@@ -223,7 +230,7 @@ def _y(
 OF_FILES = {
     "column": ("parquet", "hub"),
     "follow_outside": ("folder", "parquet", TABLE),
-    "frames": ("folder", "image", "parquet", "hub", TABLE),
+    "first_frame": ("folder", "image", "parquet", "hub", TABLE),
     "skip_bad": ("folder", "image", "parquet", "hub", TABLE),
 }
 _CALLED = {"column": "parquet files", "follow_outside": "folders and parquet files"}

@@ -52,7 +52,7 @@ def is_text(path: Path) -> bool:
 
 
 def read_texts(
-    given: Any, *, window: int | None = None, validation: float = 0.1, test: float = 0.1, seed: int = 0
+    given: Any, *, block_size: int | None = None, validation: float = 0.1, test: float = 0.1, seed: int = 0
 ) -> Dataset:
     """Texts, divided into parts: lines by their names and contents, windows in their order.
 
@@ -67,43 +67,44 @@ def read_texts(
         UserError: no UTF-8, a line that is too long, or too little of it.
     """
     root = _root(given)
-    if window is not None and window < 2:
-        raise UserError("E-TRN-07", "--window", f"{window} is out of range, wanted >= 2", "choose a larger number")
-    found, notes = _pieces(given, window)
+    if block_size is not None and block_size < 2:
+        problem = f"{block_size} is out of range, wanted >= 2"
+        raise UserError("E-TRN-07", "--block-size", problem, "choose a larger number")
+    found, notes = _pieces(given, block_size)
     if not found:
         raise UserError("E-CHK-03", root, "holds no text", "give a file with a text in each line")
     longest = max(found, key=lambda piece: len(piece.content))
-    length = window or len(longest.content)
-    if length > MOST_BYTES and window is None:
+    length = block_size or len(longest.content)
+    if length > MOST_BYTES and block_size is None:
         problem = f"a line of {length:,} bytes, wanted at most {MOST_BYTES:,}"
-        remedy = "cut running text into pieces with --window 256"
+        remedy = "cut running text into pieces with --block-size 256"
         raise UserError("E-CHK-09", longest.name, problem, remedy, found=length, wanted=MOST_BYTES)
     text_bytes = sum(len(piece.content) for piece in found)
     names, contents = [piece.name for piece in found], [digest(piece.content) for piece in found]
     given_parts = [piece.part for piece in found]
-    if window and not any(given_parts):
+    if block_size and not any(given_parts):
         splits = _in_order(len(found), validation, test, root)
         notes.append("parts follow each other in the text: the first for training")
     else:
         splits = split_indices(
             names, contents, given_parts, validation=validation, test=test, seed=seed, where=root, noun="text"
         )
-    if window:
-        more = _between([found[i] for i in splits["train"].tolist()], window)
+    if block_size:
+        more = _between([found[i] for i in splits["train"].tolist()], block_size)
         splits["train"] = torch.cat([splits["train"], len(found) + torch.arange(len(more))])
         found, names = [*found, *more], [*names, *(piece.name for piece in more)]
         contents += [digest(piece.content) for piece in more]
-        notes.append(f"of those for training each begins {max(1, window // OVERLAP)} bytes after another")
+        notes.append(f"of those for training each begins {max(1, block_size // OVERLAP)} bytes after another")
     if (size := 2 * length * len(found)) > memory() // 4:
         problem = f"{len(found):,} texts with room for {length:,} bytes each take {size / 1e9:.1f} GB"
-        raise UserError("E-CHK-09", root, problem, "give fewer, leave out the longest, or pass --window 256")
+        raise UserError("E-CHK-09", root, problem, "give fewer, leave out the longest, or pass --block-size 256")
     x = stacked([piece.content for piece in found], length)
     kept = tuple(found[i].content.decode(errors="replace") for i in splits["train"][:SHOWN].tolist())
-    schema = Schema(Text(length, kept, running=window is not None))
+    schema = Schema(Text(length, kept, running=block_size is not None))
     mark = fingerprint(schema, names, None, [], splits, contents)
     report = {
         "root": root,
-        "kind": "running text" if window else "lines of text",
+        "kind": "running text" if block_size else "lines of text",
         "noun": Text.noun,
         "total": len(found),
         "kept": len(found),
@@ -156,10 +157,10 @@ def _root(given: Any) -> str:
     return os.fspath(given) if isinstance(given, (str, os.PathLike)) else "texts"
 
 
-def _pieces(given: Any, window: int | None) -> tuple[list[Piece], list[str]]:
+def _pieces(given: Any, block_size: int | None) -> tuple[list[Piece], list[str]]:
     """Lines that are not empty, or windows, of all files in their order; and what to tell of them."""
     if not isinstance(given, (str, os.PathLike)):
-        return _of_list(list(given), window), []
+        return _of_list(list(given), block_size), []
     path, found, empty = Path(given), list[Piece](), 0
     lying = Below([path]) if path.is_file() else below(path)
     files = sorted(file for file in lying.files if path.is_file() or is_text(file))
@@ -171,8 +172,10 @@ def _pieces(given: Any, window: int | None) -> tuple[list[Piece], list[str]]:
         name = file.name if path.is_file() else str(file.relative_to(path))
         part = split_of(file.name)
         content = _content(file, name)
-        if window is not None:
-            found += [Piece(f"{name}:{at}", content[at : at + window], part) for at in range(0, len(content), window)]
+        if block_size is not None:
+            found += [
+                Piece(f"{name}:{at}", content[at : at + block_size], part) for at in range(0, len(content), block_size)
+            ]
             continue
         for number, line in enumerate(content.removesuffix(b"\n").split(b"\n"), 1):
             line = line.removesuffix(b"\r")
@@ -184,7 +187,7 @@ def _pieces(given: Any, window: int | None) -> tuple[list[Piece], list[str]]:
     return found, lying.notes + notes
 
 
-def _of_list(given: Sequence[Any], window: int | None) -> list[Piece]:
+def _of_list(given: Sequence[Any], block_size: int | None) -> list[Piece]:
     found = []
     for number, text in enumerate(given):
         if not isinstance(text, str):
@@ -193,9 +196,9 @@ def _of_list(given: Sequence[Any], window: int | None) -> list[Piece]:
             problem = f"holds {half}, half of a character"
             raise UserError("E-CHK-21", f"text {number}", problem, "write the whole character, or remove it")
         content = text.encode()
-        step = window or max(1, len(content))
+        step = block_size or max(1, len(content))
         for at in range(0, max(1, len(content)), step):
-            name = f"text {number}" if window is None else f"text {number}:{at}"
+            name = f"text {number}" if block_size is None else f"text {number}:{at}"
             found.append(Piece(name, content[at : at + step]))
     return found
 
@@ -221,17 +224,17 @@ def _content(file: Path, name: str) -> bytes:
     return content
 
 
-def _between(pieces: Sequence[Piece], window: int) -> list[Piece]:
+def _between(pieces: Sequence[Piece], block_size: int) -> list[Piece]:
     """Windows that begin in one piece and end in the next, of the same file."""
-    found, step = [], max(1, window // OVERLAP)
+    found, step = [], max(1, block_size // OVERLAP)
     for one, other in itertools.pairwise(pieces):
         file, _, at = one.name.rpartition(":")
-        if other.name != f"{file}:{int(at) + window}":
+        if other.name != f"{file}:{int(at) + block_size}":
             continue
         both = one.content + other.content
-        for start in range(step, window, step):
-            if start + window <= len(both):
-                found.append(Piece(f"{file}:{int(at) + start}", both[start : start + window], one.part))
+        for start in range(step, block_size, step):
+            if start + block_size <= len(both):
+                found.append(Piece(f"{file}:{int(at) + start}", both[start : start + block_size], one.part))
     return found
 
 
@@ -243,7 +246,7 @@ def _in_order(count: int, validation: float, test: float, where: str) -> dict[st
     if count <= sum(size > 0 for size in sizes.values()):
         drawn = [part for part, share in wanted.items() if share]
         problem = f"{count} windows of text leave {' or '.join(drawn)} empty, wanted at least {len(drawn) + 1}"
-        remedy = f"give more text or a smaller --window, or pass {without(drawn, count)}"
+        remedy = f"give more text or a smaller --block-size, or pass {without(drawn, count)}"
         raise UserError("E-TRN-11", where, problem, remedy, found=count, wanted=len(drawn) + 1)
     while sum(sizes.values()) >= count:  # A large share of few leaves one to train on all the same.
         sizes[max(sizes, key=lambda part: sizes[part])] -= 1

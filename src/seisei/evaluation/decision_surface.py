@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seisei.batch import Batch
-from seisei.capabilities import Believes, Joins
+from seisei.capabilities import HasJoint, HasPosterior
 from seisei.data.read import Dataset
 from seisei.errors import UserError, did_you_mean
 from seisei.modalities.image_io import png_bytes
@@ -196,7 +196,7 @@ def surfaces(pipeline: Pipeline, plane: Plane, budget: float = math.inf) -> Draw
     model: Any = pipeline.model
     assert isinstance(pipeline.schema.y, Label)
     names = pipeline.schema.y.names
-    joins = isinstance(model, Joins)
+    joins = isinstance(model, HasJoint)
     mask = plane.free.expand_as(plane.grid) if joins and plane.free is not None else None
     everywhere = Batch(plane.grid, None, mask)
     seconds = _seconds_a_point(model, everywhere)
@@ -230,7 +230,7 @@ def surfaces(pipeline: Pipeline, plane: Plane, budget: float = math.inf) -> Draw
     else:
         decided = told(model.decide)
     images["decision"] = png_bytes(_points(_image(0.55 * colors[decided] + 0.45 * 255), plane, colors))
-    if isinstance(model, Believes):
+    if isinstance(model, HasPosterior):
         posterior = told(lambda batch: model.log_posterior(batch).exp().double())
         images["posterior"] = png_bytes(_image(posterior @ colors))
     return Drawn(images, densities, less)
@@ -238,8 +238,8 @@ def surfaces(pipeline: Pipeline, plane: Plane, budget: float = math.inf) -> Draw
 
 def _seconds_a_point(model: Any, everywhere: Batch) -> float:
     """What a point costs, of all that is asked of it; the first call of a model is slower than those after it."""
-    asked = [model.log_joint] if isinstance(model, Joins) else [model.decide]
-    asked += [model.log_posterior] if isinstance(model, Believes) else []
+    asked = [model.log_joint] if isinstance(model, HasJoint) else [model.decide]
+    asked += [model.log_posterior] if isinstance(model, HasPosterior) else []
     seconds = math.inf
     for count in (8, 64):
         few, begun = everywhere.map(lambda x: x[:count]), time.perf_counter()  # noqa: B023 - called at once

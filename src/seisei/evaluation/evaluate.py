@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from seisei import seeds
 from seisei.batch import Batch
-from seisei.capabilities import Conditions, Encodes, Samples, Stylizes, Translates
+from seisei.capabilities import ClassConditional, Encodes, Samples, Stylizes, Translates
 from seisei.data.read import Dataset
 from seisei.errors import UserError
 from seisei.evaluation import style_transfer
@@ -33,7 +33,7 @@ from seisei.modalities.pixels import grid, shown
 from seisei.pipeline import Pipeline
 from seisei.progress import part as work
 from seisei.report.run_report import write_report
-from seisei.schema import Schema, Stated
+from seisei.schema import Describable, Schema
 from seisei.training.run import RunFolder
 
 SHEET, SHEET_ROWS, WALKS = 64, 8, 3
@@ -84,9 +84,9 @@ def looked_at(data: Dataset) -> Tensor:
 
 def conditions_for(model: nn.Module, schema: Schema, n: int) -> Tensor | None:
     """Each kind in turn, for a conditional model, or what is given in some training examples."""
-    if not isinstance(model, Conditions) or not model.classes:
+    if not isinstance(model, ClassConditional) or not model.classes:
         return None
-    if isinstance(schema.y, Stated):
+    if isinstance(schema.y, Describable):
         return schema.y.unpack(schema.y.told(None, n))
     return torch.arange(n) % schema.y.classes if isinstance(schema.y, Label) else None
 
@@ -189,11 +189,11 @@ def evaluate(
     *,
     split: str,
     samples: int,
-    most: int,
+    limit: int,
     seed: int = 0,
     told: Predictions | None = None,
     drawn: Fidelity | None = None,
-    thorough: bool = False,
+    cas: bool = False,
     inception: str | Path | None = None,
     judge: Judge | None = None,
 ) -> dict[str, Any]:
@@ -204,7 +204,7 @@ def evaluate(
         data: what it was trained on, or other data.
         split: the part.
         samples: importance samples behind each likelihood.
-        most: examples looked at, at most.
+        limit: examples looked at, at most.
         seed: of the noise.
         told: what `predictions` says of these examples, where it has been asked already.
         drawn: what `fidelity` says of what the model draws, where it has been asked already.
@@ -220,7 +220,7 @@ def evaluate(
         UserError: too few examples for --inception; or weights that are none, or for a model that draws no images.
     """
     seen = None if inception is None else inception_of(inception, pipeline)
-    part = data.subset(data.splits[split][:most])
+    part = data.subset(data.splits[split][:limit])
     scores: list[dict[str, Any]] = []
     left: list[dict[str, str]] = []
     noun, count = pipeline.schema.x.noun, f"{len(part):,} {split} {pipeline.schema.x.noun}{'s' * (len(part) != 1)}"
@@ -284,12 +284,12 @@ def evaluate(
     if seen is None and only_draws(pipeline) and len(part) < FEWEST:
         left.append({"scores": DISTANCES, "why": f"{count}, wanted at least {FEWEST}"})
     elif only_draws(pipeline) or seen is not None:
-        drawn = drawn or fidelity(pipeline, data, split=split, most=most, seed=seed, seen=seen)
+        drawn = drawn or fidelity(pipeline, data, split=split, limit=limit, seed=seed, seen=seen)
         scores += drawn.scores
         left += drawn.left_out
     scores += spectral(pipeline, part, [] if drawn is None else drawn.drawn, seed)
-    if thorough and only_draws(pipeline) and pipeline.conditional and isinstance(data.schema.y, Label):
-        made, real = classification_accuracy(pipeline, data, split=split, most=most, seed=seed)
+    if cas and only_draws(pipeline) and pipeline.conditional and isinstance(data.schema.y, Label):
+        made, real = classification_accuracy(pipeline, data, split=split, limit=limit, seed=seed)
         note = f"a classifier that learns from drawn {pipeline.schema.x.noun}s alone; from as many real ones"
         about = {"unit": "share", "better": "higher", "note": f"{note} {real.value:.1%}"}
         scores.append({"name": "classification accuracy score", **made.to_json(), **about})
@@ -379,7 +379,7 @@ def samples(pipeline: Pipeline, run: RunFolder, seed: int = 0) -> None:
     """
     label = pipeline.schema.y
     names: Sequence[str] = label.names if pipeline.classes and isinstance(label, Label) else ()
-    if pipeline.classes and isinstance(label, Stated):
+    if pipeline.classes and isinstance(label, Describable):
         names = [label.said(row) for row in label.told(None, min(SHEET_ROWS, len(label.examples)))]
     if not isinstance(pipeline.schema.x, Image):
         kinds = [name for name in names[:ROWS] for _ in range(ROWS // min(ROWS, len(names)))]
@@ -493,9 +493,9 @@ def finish(run: RunFolder, data: Dataset, judge: Judge | None = None) -> None:
             told = predictions(pipeline, data.subset(data.splits[split][:SCORED]))
         if only_draws(pipeline) and len(data.splits[split]) >= FEWEST:
             with work("samples beside held-out examples"):
-                drawn = fidelity(pipeline, data, split=split, most=SCORED)
+                drawn = fidelity(pipeline, data, split=split, limit=SCORED)
         scores = evaluate(
-            pipeline, data, split=split, samples=SCORE_SAMPLES, most=SCORED, told=told, drawn=drawn, judge=judge
+            pipeline, data, split=split, samples=SCORE_SAMPLES, limit=SCORED, told=told, drawn=drawn, judge=judge
         )
         run.write("scores.json", scores)
     if drawn is not None:

@@ -172,7 +172,7 @@ def _sound(model: Any) -> Any:
 
 @torch.no_grad()
 def fidelity(
-    pipeline: Pipeline, data: Dataset, *, split: str, most: int, seed: int = 0, seen: Reader | None = None
+    pipeline: Pipeline, data: Dataset, *, split: str, limit: int, seed: int = 0, seen: Reader | None = None
 ) -> Fidelity:
     """Draw as many examples as there are real ones in a part of the data, of the same kinds, and compare.
 
@@ -180,7 +180,7 @@ def fidelity(
         pipeline: the model; it samples.
         data: with a training part, that of the model itself if copies are to be found.
         split: the part that is compared with.
-        most: examples looked at, at most.
+        limit: examples looked at, at most.
         seed: of what is drawn, and of the reader.
         seen: what the distances between real and drawn ones are measured in, such as `inception`; copies and kinds
             are always told by a reader of these data.
@@ -188,11 +188,11 @@ def fidelity(
     Raises:
         UserError: fewer than 20 examples to compare with.
     """
-    real = data.subset(data.splits[split][:most])
+    real = data.subset(data.splits[split][:limit])
     if len(real) < FEWEST:
         noun = pipeline.schema.x.noun
         problem = f"{len(real)} {noun}s, wanted at least {FEWEST} to compare what is drawn with"
-        larger = [name for name, rows in data.splits.items() if min(most, len(rows)) >= FEWEST]
+        larger = [name for name, rows in data.splits.items() if min(limit, len(rows)) >= FEWEST]
         remedy = f"choose a larger part: --split {larger[0]}" if larger else f"give --data with more {noun}s"
         raise UserError("E-EVA-24", f"--split {split}", problem, remedy, found=len(real), wanted=FEWEST)
     with torch.enable_grad():
@@ -235,7 +235,7 @@ def fidelity(
 
 @torch.no_grad()
 def classification_accuracy(
-    pipeline: Pipeline, data: Dataset, *, split: str, most: int, drawn: int = TRAINING, steps: int = STEPS,
+    pipeline: Pipeline, data: Dataset, *, split: str, limit: int, drawn: int = TRAINING, steps: int = STEPS,
     seed: int = 0,
 ) -> tuple[Estimate, Estimate]:  # fmt: skip
     """How often a classifier is right on real examples that learned from drawn ones alone, and one that learned from as
@@ -248,7 +248,7 @@ def classification_accuracy(
         pipeline: a model that draws what label is asked for.
         data: with the labels of real examples.
         split: the part of it that both are asked about.
-        most: examples of that part, at most.
+        limit: examples of that part, at most.
         drawn: examples to learn from, at most as many as there are for training, and of the same kinds.
         steps: updates of each classifier.
         seed: of what is drawn, and of the classifiers.
@@ -266,7 +266,7 @@ def classification_accuracy(
         raw = [{name: row[name] for name in data.schema.x.names} for row in raw]
     real = data.subset(known)
     made = replace(real, x=torch.stack([data.schema.x.pack(thing) for thing in raw]))
-    part = data.subset(data.splits[split][:most])
+    part = data.subset(data.splits[split][:limit])
     found = []
     for lesson in (made, real):
         with torch.enable_grad():

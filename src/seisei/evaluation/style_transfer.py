@@ -30,7 +30,7 @@ from seisei.models.style import Stylizer, grain, optimize
 from seisei.nn.style.adain import LEAST, Moments, Together, moments_apart
 from seisei.nn.style.color_transfer import luminance, matched, relit, towards
 from seisei.nn.style.feature_extractor import StageFeatures, form_level
-from seisei.nn.style.random_filters import Filters
+from seisei.nn.style.random_filters import RandomFilters
 from seisei.nn.style.vgg import VGG
 from seisei.nn.tiling import Tiling
 from seisei.pipeline import Pipeline
@@ -77,7 +77,7 @@ def features_of(source: str | Path | None) -> Any:
         UserError: no such run or file, or one without features.
     """
     if source is None:
-        return Filters().eval()
+        return RandomFilters().eval()
     if is_weights(source):
         network = VGG(depth=DEEPEST)
         network.load_state_dict(weights_of(source, outline(Spec(VGG, depth=DEEPEST)).state_dict(), "VGG-19"))

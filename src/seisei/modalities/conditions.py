@@ -21,7 +21,7 @@ Said = str | Mapping[str, Any]
 
 @listed
 @dataclass(frozen=True)
-class Given:
+class Conditions:
     """Named conditions. A model is told of a vector of them: a number for each number (standardized) and each label (1
     where it holds), and one for each level of a category.
 
@@ -137,7 +137,7 @@ class Given:
         return {"columns": self.table.to_json()["columns"], "examples": [list(row) for row in self.examples]}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any], where: str) -> Given:
+    def from_json(cls, data: Mapping[str, Any], where: str) -> Conditions:
         """What `to_json` wrote.
 
         Raises:

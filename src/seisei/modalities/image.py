@@ -114,7 +114,7 @@ class Image:
         if image.size != (self.height, self.width) and self.fit is None:
             found, wanted = f"{image.size[1]}x{image.size[0]}", f"{self.width}x{self.height}"
             problem = f"is {found} pixels, wanted {wanted}"
-            raise UserError("E-*-19", where, problem, "pass --resize crop|pad|stretch", found=found, wanted=wanted)
+            raise UserError("E-*-19", where, problem, "pass --fit crop|pad|stretch", found=found, wanted=wanted)
         if image.pixels.dtype.kind == "f" and self.span is None:
             check_range(image.pixels, 1, where)
         fit = self.fit or "stretch"

@@ -93,7 +93,7 @@ class LabelMap:
         if image.size != (self.height, self.width) and self.fit is None:
             found, wanted = f"{image.size[1]}x{image.size[0]}", f"{self.width}x{self.height}"
             problem = f"is {found} pixels, wanted {wanted}"
-            raise UserError("E-*-19", where, problem, "pass --resize crop|pad|stretch", found=found, wanted=wanted)
+            raise UserError("E-*-19", where, problem, "pass --fit crop|pad|stretch", found=found, wanted=wanted)
         codes = color_codes(image.pixels, where)
         codes = nearest(codes, self.height, self.width, self.fit or "stretch", code_of(self.background))
         return torch.from_numpy(self._numbers(codes, where)[None])

@@ -32,8 +32,8 @@ from seisei.models.classifier import GenerativeClassifier
 from seisei.nn.mlp import Classes
 from seisei.nn.quantizers.code_layout import Segment
 from seisei.nn.transformer.blocks import Dropout, Heads, Layers, Width
-from seisei.nn.transformer.decoding import CodePrior, CodeTransformer, Writing
-from seisei.nn.transformer.sampling import Steering
+from seisei.nn.transformer.decoding import CodePrior, CodeTransformer, Decoding
+from seisei.nn.transformer.sampling import SamplingOptions
 from seisei.spec import Range, listed
 
 Priors = Literal["one", "each"]
@@ -153,17 +153,17 @@ class Autoregressive(nn.Module):
 
     @torch.no_grad()
     def sample(
-        self, n: int, y: Tensor | None = None, *, temperature: float = 1.0, steering: Steering | None = None
+        self, n: int, y: Tensor | None = None, *, temperature: float = 1.0, steering: SamplingOptions | None = None
     ) -> Tensor:
         """n examples: codes drawn one after the other, then what they stand for."""
         return self.codec.decode(self.draw(n, y, temperature=temperature, steering=steering))  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def draw(
-        self, n: int, y: Tensor | None = None, *, temperature: float = 1.0, steering: Steering | None = None
+        self, n: int, y: Tensor | None = None, *, temperature: float = 1.0, steering: SamplingOptions | None = None
     ) -> Tensor:
         """Codes of n examples, (n, T)."""
-        steering = steering or Steering()
+        steering = steering or SamplingOptions()
         writing = self._writing(n, y, steering)
         noise = seeds.uniform(n, self.length, device=self._device)
         while not writing.done:
@@ -173,7 +173,7 @@ class Autoregressive(nn.Module):
             writing.add(steering.choose(self._next(writing), noise[:, len(writing.codes)], temperature))
         return torch.stack(writing.codes, 1)
 
-    def _next(self, writing: Writing) -> Tensor:
+    def _next(self, writing: Decoding) -> Tensor:
         """Logits of the next code of each row, (rows, K): after one that ends an example there is no other."""
         logits = writing.logits()
         if self.end is None or not writing.codes:
@@ -182,10 +182,10 @@ class Autoregressive(nn.Module):
         others = torch.arange(logits.shape[1], device=logits.device) != self.end
         return logits.masked_fill(ended & others, -torch.inf)
 
-    def _writing(self, rows: int, y: Tensor | None, steering: Steering) -> Writing:
+    def _writing(self, rows: int, y: Tensor | None, steering: SamplingOptions) -> Decoding:
         guided = steering.guidance != 1.0 and bool(self.classes) and y is not None
         untold = self._given(None, rows) if guided else None
-        return Writing(self.network, self._given(y, rows), None if self.text else y, steering.guidance, untold)
+        return Decoding(self.network, self._given(y, rows), None if self.text else y, steering.guidance, untold)
 
     @property
     def _device(self) -> torch.device:
@@ -199,7 +199,7 @@ class Autoregressive(nn.Module):
         *,
         temperature: float = 1.0,
         particles: int = 8,
-        steering: Steering | None = None,
+        steering: SamplingOptions | None = None,
     ) -> Tensor:
         """n completions of each example, (B, n, *x); see `complete`. What was observed stays as it is."""
         assert batch.mask is not None
@@ -221,7 +221,7 @@ class Autoregressive(nn.Module):
         *,
         temperature: float = 1.0,
         particles: int = 8,
-        steering: Steering | None = None,
+        steering: SamplingOptions | None = None,
     ) -> Tensor:
         """n draws of codes among those that agree with what is known, before and after them, (n, T).
 
@@ -239,7 +239,7 @@ class Autoregressive(nn.Module):
             particles: candidates for each completion.
             steering: of what is drawn.
         """
-        steering, rows = steering or Steering(), n * particles
+        steering, rows = steering or SamplingOptions(), n * particles
         told = None if y is None else y.expand(rows, *y.shape[1:])
         writing = self._writing(rows, told, steering)
         length, device = self.length, self._device

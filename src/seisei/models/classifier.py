@@ -149,12 +149,12 @@ class GenerativeClassifier(nn.Module):
         prior: Literal["data", "uniform"] = "data",
         shape: Shape | None = None,
         samples: Annotated[int, Range(ge=1, le=100_000)] = 16,
-        reach: Annotated[int, Range(ge=0, le=8)] = 0,
+        max_shift: Annotated[int, Range(ge=0, le=8)] = 0,
     ) -> None:
         super().__init__()
         self.density: Any = density
         self.classes, self.prior, self.shape, self.samples = classes, prior, shape, samples
-        places = range(-reach, reach + 1)
+        places = range(-max_shift, max_shift + 1)
         self.moves = [(down, right) for down in places for right in places]
         self.register_buffer("log_prior", torch.full((classes,), 1 / classes, dtype=torch.float64).log())
 

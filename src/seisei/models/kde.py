@@ -53,7 +53,7 @@ class KernelDensity(nn.Module):
         bandwidth: h, in units of x; 0 has it chosen.
         mixing: λ, the probability that a category is another than the kept row's.
         neighbors: rows near one without a label whose bumps count for its class.
-        rounds: of expectation-maximization, where there are rows without a label.
+        iterations: of expectation-maximization, where there are rows without a label.
         seed: of the drawing.
     """
 
@@ -72,12 +72,12 @@ class KernelDensity(nn.Module):
         bandwidth: Annotated[float, Range(ge=0)] = 0.0,
         mixing: Annotated[float, Range(gt=0, lt=1)] = 0.1,
         neighbors: Annotated[int, Range(ge=1, le=10_000)] = 40,
-        rounds: Annotated[int, Range(ge=1, le=100_000)] = 30,
+        iterations: Annotated[int, Range(ge=1, le=100_000)] = 30,
         seed: int = 0,
     ) -> None:
         super().__init__()
         self.classes, self.rows, self.bandwidth, self.mixing, self.seed = classes, rows, bandwidth, mixing, seed
-        self.neighbors, self.rounds = neighbors, rounds
+        self.neighbors, self.iterations = neighbors, iterations
         self.columns = Columns(sizes)
         self.register_buffer("x", torch.zeros(rows, self.columns.width))
         self.register_buffer("seen", torch.zeros(rows, self.columns.width, dtype=torch.bool))
@@ -268,7 +268,7 @@ class KernelDensity(nn.Module):
         """Labels go from row to row: rounds of expectation-maximization."""
         near, bumps = self._nearest()
         free = (self.owner == self.classes).nonzero().flatten()
-        for _ in range(self.rounds):
+        for _ in range(self.iterations):
             heights = self.share / self.share.sum(0).clamp_min(1e-30) * log_prior.exp().to(self.share)
             found = (bumps.unsqueeze(1) @ heights[near]).squeeze(1)
             found = found / found.sum(1, keepdim=True).clamp_min(1e-30)

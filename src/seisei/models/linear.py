@@ -133,7 +133,7 @@ class Planes(nn.Module):
         self.unfinished = None
         if "ConvergenceWarning" in names:
             turns = int(np.max(estimator.n_iter_))
-            self.unfinished = f"the fit did not converge in {turns:,} rounds; scale the columns, or raise strength"
+            self.unfinished = f"the fit did not converge in {turns:,} iterations; scale the columns, or raise l2"
         self.weight.zero_()
         self.bias.fill_(-1e30)  # a class without rows is never chosen
         found = np.asarray(estimator.classes_)

@@ -35,7 +35,7 @@ from seisei.batch import Batch
 from seisei.nn.style.adain import LEAST, Moments, gram, grams_apart, mean_and_deviation, restyled, variation
 from seisei.nn.style.color_transfer import mixed, mixture, towards, with_channels
 from seisei.nn.style.feature_extractor import REACH, cut, form_level, padded
-from seisei.nn.style.image_param import Canvas
+from seisei.nn.style.image_param import ImageParam
 from seisei.spec import listed
 
 # Images that are looked at before the first step, and those that go through together.
@@ -225,7 +225,7 @@ def optimize(
     # What is relative, and smoothness too, only counts as far as the style does: 0 leaves the content as it is.
     smooth = strength * smoothness
     start = content if noise is None else content.mean((2, 3), keepdim=True).expand_as(content)
-    canvas = Canvas(start, with_channels(style, content.shape[1]))
+    canvas = ImageParam(start, with_channels(style, content.shape[1]))
     waves = strength * FAINT * grain(content, content.shape[1]) if noise is None else NOISE * noise
     waves = waves.contiguous().requires_grad_()
     descent = torch.optim.LBFGS(

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from seisei.errors import UserError
 
 
-class Average:
+class EMA:
     """The averaged weights of a model.
 
     Arguments:

@@ -113,12 +113,12 @@ class MapEncoder(nn.Module):
             stages += [ResidualBlock(now) for _ in range(depth)]
         self.stages = nn.Sequential(*stages)
         self.out = nothing(nn.Conv2d(self.outputs, self.outputs, 1))
-        self.straight = nn.Conv2d(channels, self.outputs, factor, stride=factor)
+        self.straight_through = nn.Conv2d(channels, self.outputs, factor, stride=factor)
 
     def forward(self, x: Tensor) -> Tensor:
         """The map of x."""
         hidden = self.stages(self.stem(F.pixel_unshuffle(F.pad(x, self.margin), self.patch)))
-        return self.out(F.silu(hidden)) + self.straight(_whole(x, self.straight.stride[0]))  # type: ignore[no-any-return]
+        return self.out(F.silu(hidden)) + self.straight_through(_whole(x, self.straight_through.stride[0]))  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def start_from(self, x: Tensor, worth: Tensor) -> Tensor:
@@ -130,16 +130,16 @@ class MapEncoder(nn.Module):
 
         Returns: how much each channel of what comes out counts, (outputs,): the deviation that it had.
         """
-        straight = self.straight
-        every = worth.repeat_interleave(straight.stride[0] ** 2)
-        found = principal(_squares(x, straight.stride[0]) * every)
+        straight_through = self.straight_through
+        every = worth.repeat_interleave(straight_through.stride[0] ** 2)
+        found = principal(_squares(x, straight_through.stride[0]) * every)
         count = min(self.outputs, len(found.directions))
         deviations = found.to_divide_by(count)
         into = found.directions[:count] / deviations[:, None]
-        straight.weight.zero_()
-        straight.weight[:count] = (into * every).reshape(count, *straight.weight.shape[1:])
-        straight.bias.zero_()  # type: ignore[union-attr]
-        straight.bias[:count] = -(into @ found.middle)  # type: ignore[index]
+        straight_through.weight.zero_()
+        straight_through.weight[:count] = (into * every).reshape(count, *straight_through.weight.shape[1:])
+        straight_through.bias.zero_()  # type: ignore[union-attr]
+        straight_through.bias[:count] = -(into @ found.middle)  # type: ignore[index]
         return F.pad(deviations, (0, self.outputs - count))
 
 
@@ -168,7 +168,9 @@ class MapDecoder(nn.Module):
         self.stages = nn.ModuleList(nn.Sequential(*[ResidualBlock(w) for _ in range(depth)]) for w in widths)
         self.narrow = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(widths[:-1], widths[1:], strict=True))
         self.out = nothing(nn.Conv2d(widths[-1], channels * patch**2, 3, padding=1))
-        self.straight = nn.Conv2d(inputs, channels * factor**2, AROUND, padding=AROUND // 2, padding_mode="replicate")
+        self.straight_through = nn.Conv2d(
+            inputs, channels * factor**2, AROUND, padding=AROUND // 2, padding_mode="replicate"
+        )
         self.factor = factor
 
     @torch.no_grad()
@@ -186,12 +188,12 @@ class MapDecoder(nn.Module):
         side = AROUND if enough else 1
         slope, offset = fitted(_around(given, side), squares)
         weight = slope.reshape(len(slope), -1, side, side)
-        self.straight.weight.copy_(F.pad(weight, [(AROUND - side) // 2] * 4))
-        self.straight.bias.copy_(offset)  # type: ignore[union-attr]
+        self.straight_through.weight.copy_(F.pad(weight, [(AROUND - side) // 2] * 4))
+        self.straight_through.bias.copy_(offset)  # type: ignore[union-attr]
 
     def forward(self, hidden: Tensor) -> Tensor:
         """What a map stands for."""
-        squares = F.pixel_shuffle(self.straight(hidden), self.factor)
+        squares = F.pixel_shuffle(self.straight_through(hidden), self.factor)
         hidden = self.stages[0](self.enter(hidden))
         for narrow, stage, size in zip(self.narrow, self.stages[1:], self.sizes[1:], strict=True):  # type: ignore[arg-type]
             hidden = stage(F.interpolate(narrow(hidden), size=size, mode="nearest"))

@@ -39,7 +39,7 @@ DROPPED = 3
 FEW = 256
 
 
-class AtEachPlace(nn.Module):
+class PixelNorm(nn.Module):
     """g h / √(mean_c h² + ε): every place of a map on its own."""
 
     def __init__(self, channels: int) -> None:
@@ -55,10 +55,10 @@ class AtEachPlace(nn.Module):
 def _norm(kind: str, channels: int) -> nn.Module:
     if kind == "image":
         return nn.InstanceNorm2d(channels, affine=True)
-    return AtEachPlace(channels) if kind == "place" else nn.Identity()
+    return PixelNorm(channels) if kind == "place" else nn.Identity()
 
 
-class Enlarging(nn.ConvTranspose2d):
+class Upsample(nn.ConvTranspose2d):
     """A transposed convolution of 4×4 to twice the size, that starts as bilinear enlarging and a mixture of channels.
 
     Random weights differ at the four places that a value becomes, and weave a pattern into every even area, which is
@@ -163,7 +163,7 @@ class UNet(nn.Module):
 
     def _enlarger(self, inputs: int, outputs: int) -> nn.Module:
         if self.enlarging == "transposed":
-            return Enlarging(inputs, outputs)
+            return Upsample(inputs, outputs)
         return nn.Conv2d(inputs, outputs, 3, padding=1)
 
     @property

@@ -16,8 +16,8 @@ from seisei import seeds
 from seisei.batch import Batch, Examples
 from seisei.nn.gan.augment import STRONGEST
 from seisei.objectives.base import Loss, Objective, Turn
-from seisei.objectives.gan_losses import GAMES, judged, slope_off_one
-from seisei.objectives.shared_forward import Again
+from seisei.objectives.gan_losses import GAN_LOSSES, judged, slope_off_one
+from seisei.objectives.shared_forward import SharedForward
 from seisei.spec import Range, listed
 
 # Examples that are compared with each other, and the fewest of a kind that say something.
@@ -73,12 +73,12 @@ class Adversarial(Objective):
         super().__init__(model)
         self.augment: Any = augment
         self.discriminator: Any = discriminator
-        self.game = GAMES[game]
+        self.game = GAN_LOSSES[game]
         self.on_real, self.on_drawn, self.off_one = on_real, on_drawn, off_one
         self.discriminator_moves, self.share, self.falls = discriminator_moves, share, falls
         self.again = again and discriminator_moves == 1
         # Draws of the discriminator's move with their gradient, for the generator's by the same part of the batch.
-        self._kept = Again()
+        self._kept = SharedForward()
         # What `counter` has come to: γ beside those given, and the pace of the discriminator.
         self.register_buffer("more", torch.zeros(()))
         self.register_buffer("slower", torch.ones(()))

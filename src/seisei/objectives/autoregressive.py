@@ -8,7 +8,7 @@ from torch import nn
 
 from seisei import seeds
 from seisei.batch import Batch, Examples
-from seisei.objectives.base import Loss, Objective, Swept, Turn
+from seisei.objectives.base import FitResult, Loss, Objective, Turn
 from seisei.spec import Range, listed
 
 
@@ -22,9 +22,9 @@ class CodeLikelihood(Objective):
             in drawing.
     """
 
-    def __init__(self, model: nn.Module, untold: Annotated[float, Range(ge=0, le=1)] = 0.1) -> None:
+    def __init__(self, model: nn.Module, cond_dropout: Annotated[float, Range(ge=0, le=1)] = 0.1) -> None:
         super().__init__(model)
-        self.untold = untold
+        self.cond_dropout = cond_dropout
         # Not a part of this module: it is the model's, and would be saved twice.
         density: Any = getattr(model, "density", model)
         self._density = (density,)
@@ -33,8 +33,8 @@ class CodeLikelihood(Objective):
         """The loss; its part is the mean of one code."""
         density, told = self._density[0], None
         codes = density.codes(batch.x)
-        if self.untold and density.classes and self.training:
-            told = seeds.uniform(len(batch), device=codes.device) >= self.untold
+        if self.cond_dropout and density.classes and self.training:
+            told = seeds.uniform(len(batch), device=codes.device) >= self.cond_dropout
         total = -density.log_codes(codes, batch.y, told).sum(1).mean()
         return Loss(total, {"nats a code": total.detach() / density.counted(codes).sum(1).float().mean()})
 
@@ -45,7 +45,7 @@ class CodeLikelihood(Objective):
             return [learning]
         return [Turn("prior", nn.Identity(), self.loss, every=10**12, sweep=self._count), learning]
 
-    def _count(self, examples: Examples) -> Swept:
+    def _count(self, examples: Examples) -> FitResult:
         self.model.count(examples)
         entropy = -(self.model.log_prior.exp() * self.model.log_prior).sum()
-        return Swept(entropy, {}, closed=True)
+        return FitResult(entropy, {}, closed=True)

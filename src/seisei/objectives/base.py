@@ -24,7 +24,7 @@ class Loss(NamedTuple):
     parts: dict[str, Tensor]
 
 
-class Swept(NamedTuple):
+class FitResult(NamedTuple):
     """What a sweep reports.
 
     Arguments:
@@ -49,39 +49,39 @@ class Progress:
         >>> progress = Progress()
         >>> for loss in (3.0, 2.5, 2.5):
         ...     progress.add(loss)
-        >>> progress.rounds, progress.ended, progress.unfinished
+        >>> progress.iterations, progress.ended, progress.unfinished
         (3, True, None)
     """
 
     def __init__(self) -> None:
-        self.rounds, self.loss, self.gain, self.ended = 0, math.nan, math.nan, False
+        self.iterations, self.loss, self.gain, self.ended = 0, math.nan, math.nan, False
 
     def add(self, loss: float | None) -> None:
         """Take in a round: the loss before it, None where it was a closed form."""
-        self.rounds += 1
+        self.iterations += 1
         self.gain, self.loss = (0.0, math.nan) if loss is None else (self.loss - loss, loss)
         self.ended = loss is None or abs(self.gain) <= STILL * max(1.0, abs(loss))
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
         gain, loss = (None if math.isnan(value) else value for value in (self.gain, self.loss))
-        return {"rounds": self.rounds, "loss": loss, "gain": gain, "ended": self.ended}
+        return {"iterations": self.iterations, "loss": loss, "gain": gain, "ended": self.ended}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Progress:
         """What `to_json` wrote; of nothing, the beginning."""
         found, gain, loss = cls(), data.get("gain"), data.get("loss")
-        found.rounds, found.ended = int(data.get("rounds", 0)), bool(data.get("ended", False))
+        found.iterations, found.ended = int(data.get("iterations", 0)), bool(data.get("ended", False))
         found.gain, found.loss = (math.nan if value is None else float(value) for value in (gain, loss))
         return found
 
     @property
     def unfinished(self) -> str | None:
         """What to say of rounds that were too few, None where they were enough."""
-        if self.ended or not self.rounds:
+        if self.ended or not self.iterations:
             return None
         gain = "" if math.isnan(self.gain) else f": the last one gained {self.gain:.2g} nats an example"
-        return f"the fit did not converge in {self.rounds} round{'s' * (self.rounds != 1)}{gain}"
+        return f"the fit did not converge in {self.iterations} iteration{'s' * (self.iterations != 1)}{gain}"
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Turn:
     loss: Callable[[Batch, float], Loss]
     every: int = 1
     pace: Callable[[], float] = lambda: 1.0
-    sweep: Callable[[Examples], Swept] | None = None
+    sweep: Callable[[Examples], FitResult] | None = None
     settle: Callable[[Callable[[Tensor], Tensor] | None], None] | None = None
 
 

@@ -44,7 +44,7 @@ Cost = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Game:
+class GANLoss:
     """A game of two.
 
     Arguments:
@@ -64,17 +64,17 @@ def _cross_entropy(r: Tensor, f: Tensor) -> Tensor:
     return F.softplus(-r).mean() + F.softplus(f).mean()
 
 
-GAMES = {
-    "minimax": Game(_cross_entropy, lambda r, f: -F.softplus(f).mean()),
-    "non-saturating": Game(_cross_entropy, lambda r, f: F.softplus(-f).mean()),
-    "least-squares": Game(
+GAN_LOSSES = {
+    "minimax": GANLoss(_cross_entropy, lambda r, f: -F.softplus(f).mean()),
+    "non-saturating": GANLoss(_cross_entropy, lambda r, f: F.softplus(-f).mean()),
+    "least-squares": GANLoss(
         lambda r, f: 0.5 * (r - 1).square().mean() + 0.5 * f.square().mean(),
         lambda r, f: 0.5 * (f - 1).square().mean(),
         logits=False,
     ),
-    "hinge": Game(lambda r, f: F.relu(1 - r).mean() + F.relu(1 + f).mean(), lambda r, f: -f.mean(), logits=False),
-    "wasserstein": Game(lambda r, f: f.mean() - r.mean(), lambda r, f: -f.mean(), logits=False),
-    "relativistic": Game(
+    "hinge": GANLoss(lambda r, f: F.relu(1 - r).mean() + F.relu(1 + f).mean(), lambda r, f: -f.mean(), logits=False),
+    "wasserstein": GANLoss(lambda r, f: f.mean() - r.mean(), lambda r, f: -f.mean(), logits=False),
+    "relativistic": GANLoss(
         lambda r, f: F.softplus(f - r).mean(), lambda r, f: F.softplus(r - f).mean(), logits=False, paired=True
     ),
 }

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from seisei.batch import Batch, Examples
 from seisei.nn.masking import hide
-from seisei.objectives.base import Loss, Objective, Swept, Turn
+from seisei.objectives.base import FitResult, Loss, Objective, Turn
 from seisei.objectives.elbo import ELBO
 from seisei.spec import Range, listed
 
@@ -70,12 +70,12 @@ class Fitting(Objective):
         """One, a sweep."""
         return [Turn("model", self.model, self.loss, sweep=self._sweep)]
 
-    def _sweep(self, examples: Examples) -> Swept:
+    def _sweep(self, examples: Examples) -> FitResult:
         found = self.model.sweep(examples)
         if found is not None:
-            return Swept(-found, {})
+            return FitResult(-found, {})
         measured = self.loss(next(iter(examples())).map(lambda tensor: tensor[:MEASURED]), 1.0)
-        return Swept(measured.total, {}, closed=True)
+        return FitResult(measured.total, {}, closed=True)
 
 
 @listed
@@ -99,17 +99,17 @@ class JointBound(Objective):
         beta: Annotated[float, Range(ge=0, le=1000)] = 1.0,
         warmup: Annotated[float, Range(ge=0, le=1)] = 0.0,
         free_bits: Annotated[float, Range(ge=0)] = 0.0,
-        gaps: Annotated[float, Range(ge=0, le=1)] = 0.0,
+        mask_prob: Annotated[float, Range(ge=0, le=1)] = 0.0,
     ) -> None:
         super().__init__(model)
-        self.gaps = gaps
+        self.mask_prob = mask_prob
         # Not a part of this module: the density is the model's, and would be saved twice.
         self._bound = (ELBO(model.density, beta, warmup, free_bits),)  # type: ignore[arg-type]
 
     def loss(self, batch: Batch, t: float) -> Loss:
         """The bound's loss, given the label, or over all labels."""
         # One place of each image for all of them: with it drawn by chance this bounds their sum (Jensen).
-        batch = hide(self.model.moved(batch), self.gaps)
+        batch = hide(self.model.moved(batch), self.mask_prob)
         bound, y = self._bound[0], batch.y
         assert y is not None
         known = y >= 0
@@ -131,7 +131,7 @@ class JointBound(Objective):
             Turn("model", self.model, self.loss),
         ]
 
-    def _count(self, examples: Examples) -> Swept:
+    def _count(self, examples: Examples) -> FitResult:
         self.model.count(examples)
         entropy = -(self.model.log_prior.exp() * self.model.log_prior).sum()
-        return Swept(entropy, {}, closed=True)
+        return FitResult(entropy, {}, closed=True)

@@ -29,13 +29,13 @@ from torch import Tensor, nn
 from seisei.batch import Batch, Examples
 from seisei.nn.distributions import precise
 from seisei.objectives.base import Loss, Turn
-from seisei.objectives.shared_forward import Again
+from seisei.objectives.shared_forward import SharedForward
 from seisei.objectives.translation import Regression, Sides, Weight, measured
 from seisei.spec import listed
 
 
 @listed
-class ByRegions(Regression):
+class OASIS(Regression):
     """The two turns.
 
     Arguments:
@@ -59,7 +59,7 @@ class ByRegions(Regression):
         super().__init__(model, changes)
         self.discriminator: Any = discriminator
         self.regression, self.adversarial = regression, adversarial
-        self._again = Again()
+        self._again = SharedForward()
 
     def turns(self) -> list[Turn]:
         """The discriminator, then the generator."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 T = TypeVar("T")
 
 
-class Again:
+class SharedForward:
     """Holds what a model made of a part of a batch in the discriminator's turn, with its gradient, until the model's
     own turn.
 

@@ -27,8 +27,8 @@ from torch import Tensor, nn
 
 from seisei.batch import Batch, Examples
 from seisei.objectives.base import Loss, Objective, Turn
-from seisei.objectives.gan_losses import GAMES, judged
-from seisei.objectives.shared_forward import Again
+from seisei.objectives.gan_losses import GAN_LOSSES, judged
+from seisei.objectives.shared_forward import SharedForward
 from seisei.spec import Range, listed
 
 Weight = Annotated[float, Range(ge=0, le=1e6)]
@@ -120,10 +120,10 @@ class Translation(Regression):
         super().__init__(model, changes)
         self.discriminator: Any = discriminator
         self.twin: Any = twin
-        self.game = GAMES[game]
+        self.game = GAN_LOSSES[game]
         self.regression, self.adversarial, self.matching = regression, adversarial, matching
         self.on_real, self.on_drawn = on_real, on_drawn
-        self._again = Again()
+        self._again = SharedForward()
         # What `counter` has come to: γ beside those given, and the pace of the discriminator.
         self.register_buffer("more", torch.zeros(()))
         self.register_buffer("slower", torch.ones(()))

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from seisei.batch import Batch, Examples
 from seisei.nn.quantizers.base import Total
 from seisei.objectives.base import Loss, Turn
-from seisei.objectives.gan_losses import GAMES, judged
+from seisei.objectives.gan_losses import GAN_LOSSES, judged
 from seisei.objectives.vq import MEAN_PSNR, REMEMBERED, Coding
 from seisei.spec import Range, listed
 
@@ -37,7 +37,7 @@ LOST = 1.0
 
 
 @listed
-class SharpCoding(Coding):
+class VQGAN(Coding):
     """`Coding` with a discriminator.
 
     Arguments:
@@ -64,7 +64,7 @@ class SharpCoding(Coding):
         super().__init__(model)
         self.discriminator: Any = discriminator
         self.weight, self.matching, self.penalty = weight, matching, penalty
-        self.game = GAMES["relativistic"]
+        self.game = GAN_LOSSES["relativistic"]
         # How long the gradient of A is at an image, the best PSNR of held-out images, and what is left of w.
         self.register_buffer("pull", torch.ones(()))
         # No infinity: what is not finite is never saved.

@@ -15,14 +15,14 @@ from torch import Tensor, nn
 
 from seisei import catalog
 from seisei.batch import Batch
-from seisei.capabilities import Believes, Decides, Joins, offers
+from seisei.capabilities import Classifies, HasJoint, HasPosterior, offers
 from seisei.data.read import Dataset
 from seisei.errors import UserError
 from seisei.modalities.conditions import Said
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.progress import tick
-from seisei.schema import Schema, Stated
+from seisei.schema import Describable, Schema
 from seisei.spec import Spec
 from seisei.training.loop import load_weights
 from seisei.training.memory import check_weights, outline
@@ -87,7 +87,7 @@ class Artifact:
         # The sizes in recipe.json are believed only when the weights have them: they are as large as they are.
         check_weights(outline(spec).state_dict(), checkpoint.tensors[name], where)
         model = spec.build()
-        if isinstance(model, Decides) and not isinstance(schema.y, Label):
+        if isinstance(model, Classifies) and not isinstance(schema.y, Label):
             problem = f"lacks 'y', the classes of a {type(model).__name__}"
             raise UserError("E-*-02", f"{path}/schema.json", problem, "put back the file of this run, or train again")
         load_weights(model, checkpoint.tensors[name], where)
@@ -112,14 +112,14 @@ class Artifact:
     @property
     def classes(self) -> int:
         """How many kinds the model was told apart in training, 0 where it was told of none."""
-        if isinstance(self.model, Decides) and isinstance(self.schema.y, Label):
+        if isinstance(self.model, Classifies) and isinstance(self.schema.y, Label):
             return self.schema.y.classes
         return int(getattr(self.model, "classes", 0))
 
     @property
     def conditional(self) -> bool:
         """Whether the model must be told the kind of everything it works on; a classifier finds it out."""
-        return bool(self.classes) and not isinstance(self.model, Decides)
+        return bool(self.classes) and not isinstance(self.model, Classifies)
 
     @property
     def verbs(self) -> list[str]:
@@ -129,7 +129,7 @@ class Artifact:
     @property
     def knows(self) -> set[str]:
         """What a classifier can tell beside a class: ``probabilities`` of classes, and the ``joint`` of all."""
-        told = {"probabilities": Believes, "joint": Joins}
+        told = {"probabilities": HasPosterior, "joint": HasJoint}
         return {what for what, capability in told.items() if isinstance(self.model, capability)}
 
     def need(self, verb: str) -> Any:
@@ -165,15 +165,15 @@ class Artifact:
                 )
             return None
         end = self.schema.y
-        if label is None and not isinstance(end, Stated):
-            return None if isinstance(self.model, Joins) else torch.arange(n) % self.classes
+        if label is None and not isinstance(end, Describable):
+            return None if isinstance(self.model, HasJoint) else torch.arange(n) % self.classes
         names = [label] if isinstance(label, (str, Mapping)) or label is None else list(label)
         if len(names) not in (1, n):
             problem = f"{len(names)} labels for {n} images"
             raise UserError(
                 "E-SMP-14", "--label", problem, "give one label, or one for each image", found=len(names), wanted=n
             )
-        if isinstance(end, Stated):
+        if isinstance(end, Describable):
             return end.unpack(end.told([*names] * n if len(names) == 1 else [*names], n))
         assert isinstance(end, Label)
         numbers = torch.stack([end.pack(name) for name in names])

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seisei.capabilities import Codifies
+from seisei.capabilities import Quantizes
 from seisei.data.read import Dataset
 from seisei.errors import UserError
 from seisei.pipeline.artifact import BATCH, Artifact, Asked, Latents, Pixels
@@ -33,7 +33,7 @@ class Coding(Artifact):
             UserError: latents of another width, or that are not finite; codes that the model does not have.
         """
         self.need("decode")
-        if isinstance(self.model, Codifies):
+        if isinstance(self.model, Quantizes):
             self.labels(len(latents), label)
             return self._decoded(self._codes(np.asarray(latents), self.model), None)
         z = torch.as_tensor(np.asarray(latents, np.float32))
@@ -49,7 +49,7 @@ class Coding(Artifact):
         return self._decoded(z, self.labels(len(z), label))
 
     @staticmethod
-    def _codes(given: NDArray[Any], model: Codifies) -> Tensor:
+    def _codes(given: NDArray[Any], model: Quantizes) -> Tensor:
         """Codes that a person gives, checked against those that the model has."""
         segments = model.segments
         length = sum(segment.length for segment in segments)
@@ -79,7 +79,7 @@ class Coding(Artifact):
     @property
     def bits(self) -> float | None:
         """What the codes of an image cost, None for a model that has none."""
-        return float(self.model.bits) if isinstance(self.model, Codifies) else None
+        return float(self.model.bits) if isinstance(self.model, Quantizes) else None
 
     @property
     def latent_size(self) -> int | None:

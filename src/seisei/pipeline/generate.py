@@ -11,15 +11,15 @@ from torch import Tensor
 
 from seisei import seeds
 from seisei.batch import Batch
-from seisei.capabilities import Decodes, Joins
+from seisei.capabilities import Decodes, HasJoint
 from seisei.data.read import Dataset
 from seisei.errors import UserError
-from seisei.modalities.conditions import Given
+from seisei.modalities.conditions import Conditions
 from seisei.modalities.label import Label
 from seisei.modalities.table import Table
 from seisei.nn.latents import spherical, truncated
 from seisei.nn.priors import StandardNormal
-from seisei.nn.transformer.sampling import Steering
+from seisei.nn.transformer.sampling import SamplingOptions
 from seisei.pipeline.artifact import Asked, Latents, Pixels
 from seisei.pipeline.codes import Coding
 from seisei.progress import tick
@@ -41,7 +41,7 @@ class Drawing(Coding):
         label: Asked = None,
         temperature: float = 1.0,
         truncation: float | None = None,
-        steering: Steering | None = None,
+        steering: SamplingOptions | None = None,
     ) -> list[Any]:
         """New examples; the same for the same seed, whatever n. Images as pixels, rows as dictionaries, texts as str.
 
@@ -49,9 +49,9 @@ class Drawing(Coding):
             n: how many.
             seed: of the noise.
             label: of what kind, one or one for each example; where several things are given, in the words of
-                `seisei.modalities.conditions.Given.told`. By default a conditional model goes through its kinds in
-                turn, or through what is given in some of the training data, and a generative classifier draws them
-                too.
+                `seisei.modalities.conditions.ClassConditional.told`. By default a conditional model goes through its
+                kinds in turn, or through what is given in some of the training data, and a generative classifier
+                draws them too.
             temperature: below 1 nearer to the most likely example, above 1 farther.
             truncation: latents are drawn within so many standard deviations in each dimension: fewer for more typical,
                 less varied examples. With the same seed each stays what it is, and moves inwards.
@@ -88,7 +88,7 @@ class Drawing(Coding):
             count = min(64, n - start)
             with seeds.drawing(seeds.Draws(seed, start, total=64, offset=0, device=self.device)):
                 kinds = None if y is None else y[start : start + count]
-                if kinds is None and isinstance(model, Joins):
+                if kinds is None and isinstance(model, HasJoint):
                     kinds = model.draw_labels(count)
                 if truncation is None:
                     x = model.sample(count, kinds, temperature=temperature, **knobs)
@@ -108,7 +108,7 @@ class Drawing(Coding):
             problem = "the latents of this model are not drawn from a normal distribution"
             raise UserError("E-SMP-10", "--truncation", problem, "use --temperature instead")
 
-    def _check_steering(self, steering: Steering) -> None:
+    def _check_steering(self, steering: SamplingOptions) -> None:
         if not getattr(self.model, "steers", False):
             problem = "this model does not draw one code after the other"
             turned = {"--top-k": steering.top_k, "--top-p": steering.top_p, "--min-p": steering.min_p}
@@ -134,7 +134,7 @@ class Drawing(Coding):
         raw = [self.schema.x.decode(each) for each in x]
         if y is None or not isinstance(self.schema.x, Table):
             return raw
-        if isinstance(end, Given):
+        if isinstance(end, Conditions):
             return [{**row, **end.decode(told)} for row, told in zip(raw, y, strict=True)]
         if isinstance(end, Label):
             return [{**row, (end.column or "label"): end.decode(kind)} for row, kind in zip(raw, y, strict=True)]
@@ -224,7 +224,7 @@ class Drawing(Coding):
         label: Asked = None,
         temperature: float = 1.0,
         particles: int = 8,
-        steering: Steering | None = None,
+        steering: SamplingOptions | None = None,
     ) -> list[list[Pixels]]:
         """n completions of each image: what lies outside its hole stays as it is.
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from seisei import seeds
 from seisei.batch import Batch
-from seisei.capabilities import Believes, Joins
+from seisei.capabilities import HasJoint, HasPosterior
 from seisei.data.read import Dataset
 from seisei.errors import UserError
 from seisei.metrics.classification import Predictions
@@ -37,7 +37,7 @@ class Telling(Artifact):
         """
         model = self.need("predict")
         assert isinstance(self.schema.y, Label)
-        believes = isinstance(model, Believes)
+        believes = isinstance(model, HasPosterior)
         labels, posterior = [], []
         for number, batch in enumerate(self.batches(data)):
             if keep is not None:
@@ -67,7 +67,7 @@ class Telling(Artifact):
         if not 1 <= samples <= 1_000_000:
             raise UserError(
                 "E-SCO-20",
-                "--samples",
+                "--importance-samples",
                 f"{samples} is out of range, wanted 1 to 1000000",
                 "choose a number in the range",
             )
@@ -75,7 +75,7 @@ class Telling(Artifact):
         bound = bool(model.log_prob_is_bound)
         # A bound by codes has nothing drawn in it that more samples would tighten.
         samples = 0 if getattr(model, "by_codes", False) else samples
-        if isinstance(model, Joins):
+        if isinstance(model, HasJoint):
             return self._joint(model, data, samples, seed, bound)
         batches = (Batch(b.x, self._condition(b), b.mask) for b in self.batches(data, 64))
         values = likelihoods(model, batches, samples=samples, seed=seed)
@@ -85,7 +85,7 @@ class Telling(Artifact):
             return Likelihood(values, bits_per_dimension(values, told.numpy()), samples, bound, per="byte")
         return Likelihood(values, bits_per_dimension(values, self.image.values), samples, bound)
 
-    def _joint(self, model: Joins, data: Dataset, samples: int, seed: int, bound: bool) -> Likelihood:
+    def _joint(self, model: HasJoint, data: Dataset, samples: int, seed: int, bound: bool) -> Likelihood:
         """log p(x), and log p(x, y) of the examples' own labels."""
         parts = []
         for batch in self.batches(data):

@@ -48,7 +48,7 @@ RECIPES: dict[str, tuple[str, str]] = {
 }
 
 # How data are read for a recipe, where a person leaves it open.
-READS: dict[str, dict[str, Any]] = {"colorize": {"channels": 3}, "pix2pix": {"pairs": "found"}}
+READS: dict[str, dict[str, Any]] = {"colorize": {"channels": 3}, "pix2pix": {"pairs": "auto"}}
 
 
 def recipe(name: str) -> Callable[..., Plan]:

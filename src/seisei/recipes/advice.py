@@ -8,7 +8,7 @@ from typing import Any
 from seisei.data.images.styles import Styled
 from seisei.data.read import Dataset
 from seisei.data.tables.column_roles import MOST_CLASSES
-from seisei.modalities.conditions import Given
+from seisei.modalities.conditions import Conditions
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.modalities.label_map import LabelMap
@@ -127,7 +127,7 @@ def _game(data: Dataset, image: Image, count: int) -> Suggestion:
     end, chosen = data.schema.y, ""
     if isinstance(end, Label):
         chosen = f", of the kind that you choose among {end.classes}"
-    elif isinstance(end, Given):
+    elif isinstance(end, Conditions):
         chosen = f", for the {', '.join(end.table.names)} that you choose"
     steps = 5_000 if count < 2_000 else 10_000 if count < 20_000 else 20_000
     batch = min(32 if max(image.height, image.width) > 64 else 64, 1 << max(0, count.bit_length() - 1))
@@ -162,7 +162,7 @@ def _for_rows(data: Dataset) -> Suggestions:
         yield ["train", "generative", "--target", label.column], why
         why = "where only the class is wanted, and there are many rows"
         yield ["train", "discriminative", "--target", label.column, *_batch(count, 64)], why
-    elif isinstance(label, Given):
+    elif isinstance(label, Conditions):
         why = f"new rows for the {', '.join(label.table.names)} that you choose"
         yield ["train", "cgan", *_batch(count, 64)], why
     elif found := _candidates(data):
@@ -185,7 +185,7 @@ def _for_texts(data: Dataset) -> Suggestions:
     pieces = data.report["text_bytes"] // WINDOW * count // len(data)
     if not text.running and pieces >= FEWEST_PIECES:
         why = "where lines go on in the next: learn from pieces of the text as it runs"
-        yield ["train", "prior", *steps, *_batch(pieces, 64), "--window", str(WINDOW)], why
+        yield ["train", "prior", *steps, *_batch(pieces, 64), "--block-size", str(WINDOW)], why
 
 
 def _candidates(data: Dataset) -> list[tuple[str, int]]:

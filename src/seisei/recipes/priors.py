@@ -6,164 +6,155 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from seisei.errors import UserError
-from seisei.modalities.conditions import Given
+from seisei.modalities.conditions import Conditions
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.modalities.text import SYMBOLS, Text
-from seisei.models.autoregressive import Autoregressive, AutoregressiveClassifier, Priors
-from seisei.nn.codecs.byte import SymbolCodes
-from seisei.nn.codecs.pixel import MOST_VALUES, PixelCodes
-from seisei.nn.transformer.blocks import Dropout, Heads, Layers
+from seisei.models.autoregressive import Autoregressive, AutoregressiveClassifier
+from seisei.nn.codecs.byte import ByteCodec
+from seisei.nn.codecs.pixel import MOST_VALUES, PixelCodec
 from seisei.objectives.autoregressive import CodeLikelihood
-from seisei.recipes.vaes import BatchSize, Decay, Rate, Steps, image_of, naming_classes
-from seisei.recipes.vq import Codes, Factor, Kind, vqvae
+from seisei.recipes.options import Guided, Steps, Training, Transformer, with_groups
+from seisei.recipes.vaes import image_of, naming_classes
+from seisei.recipes.vq import vqvae
 from seisei.schema import Schema
 from seisei.spec import Range, Spec
 from seisei.training.memory import outline
 from seisei.training.plan import Optim, Plan
 from seisei.training.run import RunFolder
 
-Width = Annotated[int, Range(ge=16, le=16384)]
 # Each code is a step of drawing. Pixels of few levels make one together, of so many values.
 MOST_CODES, VALUES = 4096, 256
 
 
+@with_groups
 def prior(
     schema: Schema,
     *,
     codec: str | None = None,
-    pixels: Annotated[int, Range(ge=1, le=16)] | None = None,
-    priors: Priors = "one",
-    condition: Literal["none", "label"] = "none",
-    untold: Annotated[float, Range(ge=0, le=1)] = 0.1,
-    width: Width = 256,
-    layers: Layers = 6,
-    heads: Heads = 8,
-    dropout: Dropout = 0.1,
-    steps: Steps = 10_000,
-    batch: BatchSize = 64,
-    learning_rate: Rate = 1e-3,
-    average: Decay = 0.999,
+    pixels_per_token: Annotated[int, Range(ge=1, le=16)] | None = None,
+    per_level_priors: bool = False,
+    guided: Guided = Guided(),
+    network: Transformer = Transformer(),
+    training: Training = Training(),
 ) -> Plan:
-    """Learn which codes follow which, and so to draw images or texts, to score them, and to tell kinds of images.
+    """Train an autoregressive Transformer over codes, pixels or text: generate, score and classify.
 
     Paper: *Neural Discrete Representation Learning (van den Oord, Vinyals, Kavukcuoglu, 2017)*.
     Command: seisei train prior photos/ --codec runs/vqvae
-    Duration: minutes to hours on two cores. Expected: bits per dimension well below those of the codec alone; of black
-    and white digits of 28×28 without one 82 nats in a quarter of an hour, 80 in one.
+    Duration: minutes to hours on two cores. Expected: bits per dimension well below those of the codec alone; for
+    black-and-white digits of 28×28 without a codec 82 nats in a quarter of an hour, 80 in an hour.
 
     Arguments:
-        codec: A run of vqvae or vqvae2; without one the values of pixels, or the bytes of a text, are the codes.
-        pixels: So many beside each other make one code, without a codec; by default 8 where they are black or white.
-        priors: Of the grids of a vqvae2: one over all, or each grid has its own, which is told of the coarser ones.
-        condition: label tells each image's label, to choose when drawing, or what --conditions names, a text too.
-        untold: Share of images that are not told it, for --guidance when drawing.
-        width: Of hidden vectors.
-        layers: Of the Transformer.
-        heads: Of its attention.
-        dropout: Share of each branch that is left out in training, against learning by heart.
-        steps: Updates of the weights.
-        batch: Images an update.
-        learning_rate: Of Adam, at its highest.
-        average: Decay of the moving average of the weights that is used afterwards.
+        codec: A run of vqvae or vqvae2 whose codes are the tokens; without one the tokens are pixel values, or the
+            bytes of a text.
+        pixels_per_token: Neighboring pixels per token, without a codec; by default up to 8 for black-and-white images.
+        per_level_priors: A Transformer for each level of a vqvae2, conditioned on the coarser levels, instead of one
+            over all levels.
     """
     if codec is None and isinstance(schema.x, Text):
-        if pixels is not None:
-            raise UserError("E-TRN-08", "--pixels", "the data are texts", "leave it out")
-        codes, whence = Spec(SymbolCodes, length=schema.x.length, symbols=SYMBOLS), None
+        if pixels_per_token is not None:
+            raise UserError("E-TRN-08", "--pixels-per-token", "the data are texts", "leave it out")
+        codes, whence = Spec(ByteCodec, length=schema.x.length, symbols=SYMBOLS), None
     elif codec is None:
-        codes, whence = _pixels(image_of(schema), pixels), None
-    elif pixels is not None:
-        remedy = "leave one of them out"
-        raise UserError("E-TRN-08", "--pixels", "codes are those of --codec, which has its own", remedy)
+        codes, whence = _pixels(image_of(schema), pixels_per_token), None
+    elif pixels_per_token is not None:
+        problem = "has no effect with --codec, whose codes are the tokens"
+        raise UserError("E-TRN-08", "--pixels-per-token", problem, "leave one of them out")
     else:
         codes, whence = _codec(codec, schema), str(Path(codec).resolve())
-    return _over(
-        schema, codes, whence, condition, untold, width, layers, heads, dropout, steps, batch, learning_rate, average,
-        priors,
-    )  # fmt: skip
+    return _plan(schema, codes, whence, guided, network, training, per_level_priors)
 
 
+@with_groups
 def vqvae_prior(
     schema: Schema,
     *,
-    codes: Codes = 512,
-    quantizer: Kind = "averaged",
-    factor: Factor = None,
-    sharp: Annotated[float, Range(ge=0, le=100)] = 0.0,
+    codebook_size: Annotated[int, Range(ge=2, le=1 << 20)] = 512,
+    quantizer: Literal["ema", "cosine", "gradient", "simvq", "fsq", "lfq"] = "ema",
+    downsample: Literal[2, 4, 8, 16, 32] | None = None,
+    gan_weight: Annotated[float, Range(ge=0, le=100)] = 0.0,
     codec_steps: Steps = 10_000,
-    condition: Literal["none", "label"] = "none",
-    untold: Annotated[float, Range(ge=0, le=1)] = 0.1,
-    width: Width = 256,
-    layers: Layers = 6,
-    heads: Heads = 8,
-    dropout: Dropout = 0.1,
-    steps: Steps = 10_000,
-    batch: BatchSize = 64,
-    learning_rate: Rate = 1e-3,
-    average: Decay = 0.999,
+    guided: Guided = Guided(),
+    network: Transformer = Transformer(),
+    training: Training = Training(),
 ) -> Plan:
-    """Learn codes for images, then which codes follow which: vqvae and prior in one run.
+    """Train a codec (vqvae) and an autoregressive Transformer over its codes (prior) in one run.
 
     Paper: *Neural Discrete Representation Learning (van den Oord, Vinyals, Kavukcuoglu, 2017)*.
     Command: seisei train vqvae+prior photos/
     Duration: minutes to hours on two cores. Expected: images like those given.
 
     Arguments:
-        codes: How many different codes there are.
-        quantizer: See vqvae.
-        factor: Pixels a place stands for, each way; see vqvae.
-        sharp: How much a discriminator has a say in what comes back; see vqvae.
-        codec_steps: Updates of the codec's weights.
-        condition: label tells each image's label, to choose when drawing, or what --conditions names, a text too.
-        untold: Share of images that are not told it, for --guidance when drawing.
-        width: Of the Transformer's hidden vectors.
-        layers: Of the Transformer.
-        heads: Of its attention.
-        dropout: Share of each branch that is left out in training, against learning by heart.
-        steps: Updates of the Transformer's weights.
-        batch: Images an update, of both.
-        learning_rate: Of Adam, at its highest, for both.
-        average: Decay of the moving average of the weights that is used afterwards.
+        codebook_size: Number of codes in the codebook.
+        quantizer: ema: codes follow a moving average of the vectors assigned to them; cosine: the same on the unit
+            sphere; gradient: codes learn by gradient descent; simvq: all codes through one learned linear map; fsq:
+            finite scalar quantization; lfq: lookup-free quantization, by signs.
+        downsample: Downsampling factor of the codec: pixels per code along each side; by default 2, 4 or 8, by image
+            size.
+        gan_weight: Weight of the codec's adversarial (VQGAN) loss: 0.5 for sharper textures, 0 for none.
+        codec_steps: Training steps of the codec.
+        steps: Training steps of the Transformer.
+        batch: Batch size of both: examples per step.
+        learning_rate: Peak learning rate of both.
     """
     first = vqvae(
-        schema, codes=codes, quantizer=quantizer, factor=factor, sharp=sharp, steps=codec_steps, batch=batch,
-        learning_rate=learning_rate, average=average,
-    )  # fmt: skip
-    return _over(
-        schema, first.objective.arguments["model"], first, condition, untold, width, layers, heads, dropout, steps,
-        batch, learning_rate, average,
-    )  # fmt: skip
+        schema,
+        codebook_size=codebook_size,
+        quantizer=quantizer,
+        downsample=downsample,
+        gan_weight=gan_weight,
+        steps=codec_steps,
+        batch=training.batch,
+        learning_rate=training.learning_rate,
+        ema_decay=training.ema_decay,
+    )
+    return _plan(schema, first.objective.arguments["model"], first, guided, network, training)
 
 
-def _over(
-    schema: Schema, codec: Spec, whence: str | Plan | None, condition: str, untold: float, width: int, layers: int,
-    heads: int, dropout: float, steps: int, batch: int, learning_rate: float, average: float, priors: str = "one",
-) -> Plan:  # fmt: skip
+def _plan(
+    schema: Schema,
+    codec: Spec,
+    whence: str | Plan | None,
+    guided: Guided,
+    network: Transformer,
+    training: Training,
+    per_level_priors: bool = False,
+) -> Plan:
     """A Transformer over the codes of a codec, whose weights are those of a run, or of a training that comes first."""
+    width, heads = network.width, network.heads
     if width % heads or width // heads % 2:
         near = [h for h in range(1, width + 1) if width % h == 0 and width // h % 2 == 0]
         remedy = f"choose --heads {min(near, key=lambda h: abs(h - heads))}" if near else "choose an even --width"
         raise UserError("E-TRN-08", "--heads", f"{heads} heads do not divide a width of {width} evenly", remedy)
-    if priors == "each" and len(outline(codec).segments) == 1:  # type: ignore[arg-type]
-        problem = "is for the codes of several grids, and these are of one"
-        raise UserError("E-TRN-08", "--priors each", problem, "give a run of vqvae2 with --codec, or leave it out")
-    classes, text = _told(schema) if condition == "label" else (0, 0)
+    if per_level_priors and len(outline(codec).segments) == 1:  # type: ignore[arg-type]
+        problem = "is for codes of several levels, and these have one"
+        raise UserError("E-TRN-08", "--per-level-priors", problem, "give a run of vqvae2 with --codec, or leave it out")
+    classes, text = _conditions(schema) if guided.condition == "label" else (0, 0)
     model = Spec(
-        Autoregressive, codec=codec, width=width, layers=layers, heads=heads, classes=classes, dropout=dropout,
-        text=text, priors=priors,
-    )  # fmt: skip
+        Autoregressive,
+        codec=codec,
+        width=width,
+        layers=network.layers,
+        heads=heads,
+        classes=classes,
+        dropout=network.dropout,
+        text=text,
+        priors="each" if per_level_priors else "one",
+    )
     labeled = classes and isinstance(schema.y, Label)
     if labeled:
-        # A kind can be told from the example by Bayes' rule, conditions of other sorts cannot.
+        # A class can be predicted from the example by Bayes' rule, conditions of other sorts cannot.
         model = Spec(AutoregressiveClassifier, density=model, classes=classes)
-    optim = Optim(learning_rate=learning_rate, betas=(0.9, 0.95), weight_decay=0.01, clip=100.0, matrices="muon")
-    objective = Spec(CodeLikelihood, model=model, untold=untold if classes or text else 0.0)
+    optim = Optim(
+        learning_rate=training.learning_rate, betas=(0.9, 0.95), weight_decay=0.01, clip=100.0, matrices="muon"
+    )
+    objective = Spec(CodeLikelihood, model=model, cond_dropout=guided.cond_dropout if classes or text else 0.0)
     given = {} if whence is None else {"model.density.codec" if labeled else "model.codec": whence}
-    return Plan(objective, steps, batch, optim, average=average, given=given)
+    return Plan(objective, training.steps, training.batch, optim, ema_decay=training.ema_decay, given=given)
 
 
-def _pixels(image: Image, together: int | None) -> Spec:
+def _pixels(image: Image, per_token: int | None) -> Spec:
     """The values of pixels as codes, several pixels a code where they have few values.
 
     Raises:
@@ -179,27 +170,29 @@ def _pixels(image: Image, together: int | None) -> Spec:
     def values(count: int) -> int:
         return int(image.levels ** (count * channels))
 
-    chosen = together or max(n for n in (1, 2, 4, 8) if n == 1 or (values(n) <= VALUES and sides(n)))
+    chosen = per_token or max(n for n in (1, 2, 4, 8) if n == 1 or (values(n) <= VALUES and sides(n)))
     patch = sides(chosen)
     if chosen > 1 and values(chosen) > MOST_VALUES:
         most = max(n for n in range(1, chosen) if n == 1 or values(n) <= MOST_VALUES)
         problem = f"{chosen} pixels of {image.levels} levels have {values(chosen):,} values together"
-        raise UserError("E-TRN-08", "--pixels", problem, f"wanted at most {MOST_VALUES:,}: choose {most}")
+        raise UserError("E-TRN-08", "--pixels-per-token", problem, f"wanted at most {MOST_VALUES:,}: choose {most}")
     if patch is None:
         problem = f"{width}×{height} pixels do not fall into patches of {chosen}"
-        raise UserError("E-TRN-08", "--pixels", problem, "choose a number that divides them, or a --size that it does")
+        raise UserError(
+            "E-TRN-08", "--pixels-per-token", problem, "choose a number that divides them, or a --size that it does"
+        )
     codes = image.values // (chosen if chosen == 1 else chosen * channels)
     if codes > MOST_CODES:
         problem = f"images of {codes:,} values, wanted at most {MOST_CODES:,}"
         raise UserError("E-TRN-08", "--codec", problem, "train a vqvae first and give its run, or a smaller --size")
-    return Spec(PixelCodes, shape=list(image.shape), levels=image.levels, patch=list(patch))
+    return Spec(PixelCodec, shape=list(image.shape), levels=image.levels, patch=list(patch))
 
 
-def _told(schema: Schema) -> tuple[int, int]:
-    """How many kinds or numbers are given of an example, and how long a text."""
+def _conditions(schema: Schema) -> tuple[int, int]:
+    """How many classes or values an example is conditioned on, and the length of its text."""
     if isinstance(schema.y, Text):
         return 0, schema.y.length
-    if isinstance(schema.y, Given):
+    if isinstance(schema.y, Conditions):
         return schema.y.size, 0
     if isinstance(schema.y, Label) and schema.y.classes > 1:
         return schema.y.classes, 0

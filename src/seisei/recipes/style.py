@@ -10,12 +10,13 @@ from seisei.modalities.image import Image
 from seisei.models.style import Stylizer
 from seisei.nn.conv import widths_of
 from seisei.nn.spatial_conv import WIDEST
-from seisei.nn.style.decoder import MirrorDecoder
+from seisei.nn.style.decoder import StyleDecoder
 from seisei.nn.style.feature_extractor import StageFeatures, encoder_of
-from seisei.nn.style.random_filters import Filters
+from seisei.nn.style.random_filters import RandomFilters
 from seisei.nn.style.vgg import VGG
 from seisei.objectives.style import StyleTransfer
-from seisei.recipes.vaes import BatchSize, Decay, Rate, Steps, Width, image_of
+from seisei.recipes.options import Training, Weight, Width, with_groups
+from seisei.recipes.vaes import image_of
 from seisei.schema import Schema
 from seisei.spec import Range, Spec
 from seisei.training.memory import outline
@@ -24,44 +25,39 @@ from seisei.training.pretrained import is_weights, weights_of
 from seisei.training.run import RunFolder
 
 MOST = 5
-Maps = Annotated[int, Range(ge=1, le=MOST)] | None
-Weight = Annotated[float, Range(ge=0, le=1e6)]
-# Places across the last map that is read of a training image, where that leaves so many maps; and maps of VGG-19.
+# Positions across the coarsest feature map of a training image, the fewest levels, and the levels of VGG-19.
 ACROSS, LEAST, FOREIGN = 16, 2, 4
 # Filters, and channels of the decoder's finest map, where it is as fine as the image.
 FILTERS, FINE = 32, 16
 
 
+@with_groups
 def stylize(
     schema: Schema,
     *,
     features: str | None = None,
-    maps: Maps = None,
+    feature_levels: Annotated[int, Range(ge=1, le=MOST)] | None = None,
     style_weight: Weight = 10.0,
     width: Width = None,
-    steps: Steps = 5000,
-    batch: BatchSize = 8,
-    learning_rate: Rate = 1e-3,
-    average: Decay = 0.998,
+    training: Training = Training(steps=5000, batch=8, ema_decay=0.998),
 ) -> Plan:
-    """Learn to paint any image in the style of any other, in one pass.
+    """Learn style transfer: any image in the style of any other, in one forward pass.
 
     Paper: *Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization (Huang, Belongie, 2017)*.
     Command: seisei train stylize photos/ --style paintings/
-    Duration: three quarters of an hour on one core for images of 128×128, in bf16. Expected: the colors of a style
-    at once, the direction and grain of its strokes with the hundreds of steps, on the forms of the content.
+    Duration: three quarters of an hour on one core for images of 128×128, in bf16. Expected: the colors of a style at
+    once, the direction and grain of its strokes after hundreds of steps, while the content keeps its shapes.
 
     Arguments:
-        features: What styles are told by: a run of vqvae, or another with a convolutional encoder; or a .safetensors
-            file with VGG-19's weights; by default a bank of random filters.
-        maps: Of the features, the finest first, at most so many: more for larger textures; by default as many as leave
-            the last 16 places across, of VGG-19 4.
-        style_weight: Weight of the style's statistics against the content.
-        width: Channels of the decoder's finest map; by default 16 of filters, or the features' own, mirrored.
-        steps: Updates of the weights of the decoder.
-        batch: Images an update, each with a style.
-        learning_rate: Of Adam, at its highest.
-        average: Decay of the moving average of the weights that is used afterwards.
+        features: Feature extractor in which styles are compared: a run of vqvae, or of another model with a
+            convolutional encoder, or a .safetensors file with VGG-19's weights; by default a bank of random filters.
+        feature_levels: Feature maps that are compared, from the finest on: more for larger textures; by default as many
+            as leave the coarsest 16 positions across, and 4 of VGG-19.
+        style_weight: Weight of the style loss relative to the content loss.
+        width: Channels of the decoder's finest feature map; by default 16 with random filters, else the feature
+            extractor's own widths.
+        steps: Training steps (updates of the decoder).
+        batch: Batch size: content images per step, each with a style image.
     """
     image = image_of(schema)
     if not isinstance(schema.y, Image):
@@ -73,36 +69,44 @@ def stylize(
     side = min(image.height, image.width)
     given: dict[str, str | Plan] = {}
     if features is None:
-        seen, width = Spec(Filters, count=FILTERS, depth=maps or usual_maps(side, 1)), width or FINE
+        seen, width = Spec(RandomFilters, count=FILTERS, depth=feature_levels or usual_levels(side, 1)), width or FINE
     elif not is_weights(features):
         network = network_of(features)
         finest: Any = outline(Spec(StageFeatures, network=network, depth=1))
-        seen = Spec(StageFeatures, network=network, depth=maps or usual_maps(side, finest.strides[0]))
+        seen = Spec(StageFeatures, network=network, depth=feature_levels or usual_levels(side, finest.strides[0]))
         given["model.features.network"] = str(Path(features).resolve())
     else:
-        seen = Spec(VGG, depth=maps or FOREIGN)
+        seen = Spec(VGG, depth=feature_levels or FOREIGN)
         # Looked at here, before anything is written.
         weights_of(features, outline(seen).state_dict(), "VGG-19")
         given["model.features"] = str(Path(features).resolve())
     known = outline(seen)
     outputs, strides = list(known.outputs), list(known.strides)  # type: ignore[arg-type]
     widths = outputs if width is None else widths_of(width, len(outputs), WIDEST)
-    decoder = Spec(MirrorDecoder, inputs=outputs[::-1], widths=widths[::-1], channels=image.channels, patch=strides[0])
+    decoder = Spec(StyleDecoder, inputs=outputs[::-1], widths=widths[::-1], channels=image.channels, patch=strides[0])
     model = Spec(Stylizer, features=seen, decoder=decoder)
     objective = Spec(StyleTransfer, model=model, weight=style_weight)
-    optim = Optim(learning_rate=learning_rate, clip=100.0)
-    return Plan(objective, steps, batch, optim, average=average, format="channels_last", given=given)
+    optim = Optim(learning_rate=training.learning_rate, clip=100.0)
+    return Plan(
+        objective,
+        training.steps,
+        training.batch,
+        optim,
+        ema_decay=training.ema_decay,
+        format="channels_last",
+        given=given,
+    )
 
 
-def usual_maps(side: int, finest: int) -> int:
-    """How many maps are read of training images with this shorter side.
+def usual_levels(side: int, finest: int) -> int:
+    """How many feature maps are compared for training images with this shorter side.
 
     Arguments:
         side: in pixels.
         finest: stride of the finest map; each has twice the one before.
 
     Example:
-        >>> [usual_maps(side, 1) for side in (28, 64, 128, 512)], usual_maps(128, 2)
+        >>> [usual_levels(side, 1) for side in (28, 64, 128, 512)], usual_levels(128, 2)
         ([2, 3, 4, 5], 3)
     """
     return max(LEAST, min(MOST, (side // ACROSS // finest).bit_length()))

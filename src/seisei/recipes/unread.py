@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from seisei.capabilities import Decides, Joins
+from seisei.capabilities import Classifies, HasJoint
 from seisei.errors import UserError
 from seisei.modalities.label import Label
 from seisei.nn.transformer.blocks import Matrix
@@ -34,7 +34,7 @@ OF_LABELS = {
     ),
 }
 # Of a plan, what only a descent by gradients reads.
-OF_DESCENT = ("batch", "average", "micro", "format", "optim", "schedule_steps")
+OF_DESCENT = ("batch", "ema_decay", "micro", "format", "optim", "schedule_steps")
 
 
 def refuse_unread_data(
@@ -58,7 +58,7 @@ def refuse_unread_data(
         problem = f"has no effect with {recipe}: {why}"
         raise UserError("E-TRN-08", f"--{asked[0]}", problem, remedy, found=said[asked[0]])
     model = outline(plan.objective).model if "unlabeled" in said else None
-    if isinstance(model, Decides) and not isinstance(model, Joins):
+    if isinstance(model, Classifies) and not isinstance(model, HasJoint):
         problem = f"has no effect with {recipe}, which learns from labeled examples alone"
         raise UserError("E-TRN-08", "--unlabeled", problem, "train generative, or leave it out")
 
@@ -93,7 +93,7 @@ def _unread(path: str, plan: Plan, changed: Plan, schema: Schema) -> str | None:
         return "no score of a validation decides for this objective which weights are the best"
     if name == "schedule_steps" and changed.span == changed.steps:
         return "the schedules span all steps anyway"
-    if name == "balance" and not isinstance(schema.y, Label):
+    if name == "class_balance" and not isinstance(schema.y, Label):
         return "these data have no classes"
     if (name, rest) == ("optim", "matrices") and not any(isinstance(part, Matrix) for part in objective.modules()):
         return "only the matrices of a Transformer move otherwise"

@@ -15,19 +15,10 @@ from seisei.nn.mlp import MLPDecoder, MLPEncoder
 from seisei.nn.priors import StandardNormal, VampPrior
 from seisei.objectives.elbo import ELBO, IWAE
 from seisei.objectives.reconstruction import Reconstruction
+from seisei.recipes.options import Head, Latent, Network, Training, with_groups
 from seisei.schema import Schema
 from seisei.spec import Range, Spec
 from seisei.training.plan import Optim, Plan
-
-Latent = Annotated[int, Range(ge=1, le=4096)]
-Network = Literal["auto", "mlp", "conv"]
-Width = Annotated[int, Range(ge=4, le=4096)] | None
-Depth = Annotated[int, Range(ge=0, le=32)] | None
-Head = Literal["auto", "bernoulli", "gaussian", "logistic"]
-Steps = Annotated[int, Range(ge=1, le=10**9)]
-BatchSize = Annotated[int, Range(ge=1, le=10**6)]
-Rate = Annotated[float, Range(gt=0, le=1)]
-Decay = Annotated[float, Range(ge=0, lt=1)]
 
 HEADS = {"bernoulli": BernoulliHead, "gaussian": GaussianHead, "logistic": LogisticMixtureHead}
 # The width is that of a hidden layer of an MLP, and of the first feature map of a convolution network.
@@ -37,101 +28,79 @@ NETWORKS: dict[str, tuple[type, type, dict[str, int]]] = {
 }
 
 
+@with_groups
 def autoencoder(
     schema: Schema,
     *,
     latent: Latent = 32,
-    network: Network = "auto",
-    width: Width = None,
-    depth: Depth = None,
-    head: Head = "auto",
-    steps: Steps = 3000,
-    batch: BatchSize = 64,
-    learning_rate: Rate = 1e-3,
-    average: Decay = 0.999,
+    network: Network = Network(),
+    head: Head = Head(),
+    training: Training = Training(steps=3000),
 ) -> Plan:
-    """Learn a code for every image and an image for every code.
+    """Learn to compress images to a latent vector and to reconstruct them.
 
     Paper: *Reducing the Dimensionality of Data with Neural Networks (Hinton, Salakhutdinov, 2006)*.
     Command: seisei train autoencoder digits
-    Duration: about half a minute on two cores. Expected: held-out 8×8 digits come back with a mean squared error of
-    about 0.003.
+    Duration: about half a minute on two cores. Expected: held-out 8×8 digits are reconstructed with a mean squared
+    error of about 0.003.
 
     Arguments:
-        latent: Numbers in a code.
-        network: mlp for small images, conv for larger ones; auto decides by size.
-        width: Units of a hidden layer (mlp), channels of the first feature map (conv).
-        depth: Hidden layers (mlp), residual blocks at each size (conv).
-        head: What a pixel's likelihood is; auto is bernoulli for black and white, gaussian otherwise.
-        steps: Updates of the weights.
-        batch: Images an update.
-        learning_rate: Of Adam, at its highest.
-        average: Decay of the moving average of the weights that is used afterwards.
+        latent: Latent dimension.
     """
-    encoder, decoder, likelihood, format = ends(schema, latent, latent, network, width, depth, head, classes=0)
+    encoder, decoder, likelihood, format = ends(schema, latent, latent, network, head.head)
     model = Spec(Autoencoder, encoder=encoder, decoder=decoder, head=likelihood)
-    optim = Optim(learning_rate=learning_rate, clip=1000.0)
-    return Plan(Spec(Reconstruction, model=model), steps, batch, optim, average=average, format=format)
+    return _plan(Spec(Reconstruction, model=model), training, format)
 
 
+@with_groups
 def vae(
     schema: Schema,
     *,
     latent: Latent = 32,
-    network: Network = "auto",
-    width: Width = None,
-    depth: Depth = None,
-    head: Head = "auto",
+    network: Network = Network(),
+    head: Head = Head(),
     prior: Literal["normal", "vamp"] = "normal",
     components: Annotated[int, Range(ge=1, le=10_000)] = 500,
     condition: Literal["none", "label"] = "none",
     beta: Annotated[float, Range(ge=0, le=1000)] = 1.0,
     warmup: Annotated[float, Range(ge=0, le=1)] = 0.1,
     free_bits: Annotated[float, Range(ge=0, le=100)] = 0.0,
-    importance: Annotated[int, Range(ge=1, le=1000)] = 1,
-    steps: Steps = 3000,
-    batch: BatchSize = 64,
-    learning_rate: Rate = 1e-3,
-    average: Decay = 0.999,
+    importance_samples: Annotated[int, Range(ge=1, le=1000)] = 1,
+    training: Training = Training(steps=3000),
 ) -> Plan:
-    """Learn to draw new images, to encode and decode them, and to bound their likelihood.
+    """Learn to generate new images, to encode and decode them, and to bound their likelihood.
 
     Paper: *Auto-Encoding Variational Bayes (Kingma, Welling, 2013)*.
     Command: seisei train vae digits --latent 16
     Duration: about half a minute on two cores. Expected: about 1.92 bits per dimension on held-out 8×8 digits.
 
     Arguments:
-        latent: Numbers in a latent.
-        network: mlp for small images, conv for larger ones; auto decides by size.
-        width: Units of a hidden layer (mlp), channels of the first feature map (conv).
-        depth: Hidden layers (mlp), residual blocks at each size (conv).
-        head: What a pixel's likelihood is; auto is bernoulli for black and white, gaussian otherwise.
-        prior: normal, or vamp: a mixture that the encoder makes of learned pseudo-images.
-        components: Pseudo-images of the vamp prior.
-        condition: label gives encoder and decoder the label, so that a kind can be chosen when sampling.
-        beta: Weight of the KL term; below 1 for sharper reconstructions, above 1 for smoother latents.
-        warmup: Fraction of training over which the KL term comes in.
-        free_bits: Nats of KL per latent dimension that cost nothing, against posterior collapse.
-        importance: Draws of the latent in the bound that is trained; above 1 it is IWAE's, and beta, warmup, free_bits
-            rest.
-        steps: Updates of the weights.
-        batch: Images an update.
-        learning_rate: Of Adam, at its highest.
-        average: Decay of the moving average of the weights that is used afterwards.
+        latent: Latent dimension.
+        prior: Prior over latents: normal, or vamp (a mixture of posteriors of learned pseudo-inputs).
+        components: Number of pseudo-inputs of the vamp prior.
+        condition: label conditions encoder and decoder on the class, so that you can choose it when sampling.
+        beta: Weight of the KL term; below 1 for sharper reconstructions, above 1 for a smoother latent space.
+        warmup: Share of training over which the weight of the KL term rises from 0 (KL annealing).
+        free_bits: Nats of KL per latent dimension that are not penalized, against posterior collapse.
+        importance_samples: Samples of the latent in the training bound; above 1 it is the importance-weighted bound
+            (IWAE), for which beta, warmup and free_bits are not used.
     """
     classes = _classes(schema) if condition == "label" else 0
-    encoder, decoder, likelihood, format = ends(schema, 2 * latent, latent, network, width, depth, head, classes)
-    shape = list(image_of(schema).shape)
+    encoder, decoder, likelihood, format = ends(schema, 2 * latent, latent, network, head.head, classes)
     before = Spec(StandardNormal, latent=latent)
     if prior == "vamp":
-        before = Spec(VampPrior, latent=latent, shape=shape, components=components)
+        before = Spec(VampPrior, latent=latent, shape=list(image_of(schema).shape), components=components)
     model = Spec(VAE, encoder=encoder, decoder=decoder, head=likelihood, prior=before)
-    if importance > 1:
-        objective = Spec(IWAE, model=model, samples=importance)
+    if importance_samples > 1:
+        objective = Spec(IWAE, model=model, samples=importance_samples)
     else:
         objective = Spec(ELBO, model=model, beta=beta, warmup=warmup, free_bits=free_bits)
-    optim = Optim(learning_rate=learning_rate, clip=1000.0)
-    return Plan(objective, steps, batch, optim, average=average, format=format)
+    return _plan(objective, training, format)
+
+
+def _plan(objective: Spec, training: Training, format: Any) -> Plan:
+    optim = Optim(learning_rate=training.learning_rate, clip=1000.0)
+    return Plan(objective, training.steps, training.batch, optim, ema_decay=training.ema_decay, format=format)
 
 
 def image_of(schema: Schema) -> Image:
@@ -141,7 +110,8 @@ def image_of(schema: Schema) -> Image:
         UserError: it has none.
     """
     if not isinstance(schema.x, Image):
-        raise UserError("E-TRN-13", "data", f"a {schema.x.noun} is no image", "give a folder of images")
+        found = {"row": "a table", "text": "text"}.get(schema.x.noun, f"{schema.x.noun}s")
+        raise UserError("E-TRN-13", "data", f"expected images, found {found}", "give a folder of images")
     return schema.x
 
 
@@ -161,40 +131,33 @@ def _classes(schema: Schema) -> int:
 
 
 def ends(
-    schema: Schema,
-    outputs: int,
-    latent: int,
-    network: str,
-    width: int | None,
-    depth: int | None,
-    head: str,
-    classes: int,
+    schema: Schema, outputs: int, latent: int, network: Network, head: str, classes: int = 0
 ) -> tuple[Spec, Spec, Spec, Any]:
     """Encoder, decoder, head and memory format for images of this schema."""
     image = image_of(schema)
-    network, format = plain_or_conv(image, network)
+    kind, format = mlp_or_conv(image, network.network)
     if head == "auto":
         head = "bernoulli" if image.levels == 2 else "gaussian"
     likelihood = Spec(HEADS[head], levels=image.levels)
     per_value = likelihood.build().parameters_per_value
-    encode, decode, defaults = NETWORKS[network]
+    encode, decode, defaults = NETWORKS[kind]
     dims = {
-        "width": width or defaults["width"],
-        "depth": defaults["depth"] if depth is None else depth,
+        "width": network.width or defaults["width"],
+        "depth": defaults["depth"] if network.depth is None else network.depth,
         "classes": classes,
     }
-    if network == "conv":
+    if kind == "conv":
         # Beyond this, maps at half the image's size cost most of the time and show in no sample.
         dims["patch"] = 2 if max(image.height, image.width) <= 32 else 4
     channels, *plane = image.shape
     encoder = Spec(encode, shape=[channels, *plane], outputs=outputs, **dims)
-    if network == "conv":
+    if kind == "conv":
         dims["even"] = True
     decoder = Spec(decode, shape=[channels * per_value, *plane], latent=latent, **dims)
     return encoder, decoder, likelihood, format
 
 
-def plain_or_conv(image: Image, network: str) -> tuple[str, Any]:
+def mlp_or_conv(image: Image, network: str) -> tuple[str, Any]:
     """The kind of network for images of this size, and the memory format that suits it.
 
     Raises:

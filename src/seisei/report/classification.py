@@ -10,7 +10,7 @@ from typing import Any
 
 from seisei.metrics.significance import confused
 from seisei.report.comparison_charts import DIAGONAL, heading, listed, scrolling, table
-from seisei.report.comparison_models import Rival
+from seisei.report.comparison_models import ComparedModel
 from seisei.report.comparison_tables import LEGEND, MOST_CLASSES, largest, matrix, rows_drawn
 from seisei.report.diagrams import reliability
 from seisei.report.html import MOST_ROWS, missing
@@ -125,9 +125,9 @@ def _column(column: dict[str, Any]) -> str:
     return f'<tr><th scope="row">{esc(column.get("name", ""))}</th>{told}<td>{esc(values)}</td></tr>'
 
 
-def _told(run: Run) -> Rival:
+def _told(run: Run) -> ComparedModel:
     name = str(run.recipe.get("recipe") or "the model")
-    return Rival(0, name, name, run.called)
+    return ComparedModel(0, name, name, run.called)
 
 
 def _taken(counts: list[list[int]], names: list[str], noun: str) -> str:

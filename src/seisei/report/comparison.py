@@ -26,7 +26,7 @@ from seisei.report.comparison_charts import (
     table,
     who,
 )
-from seisei.report.comparison_models import KINDS, Comparison, Rival
+from seisei.report.comparison_models import KINDS, ComparedModel, Comparison
 from seisei.report.comparison_tables import confusion, samples, surfaces
 from seisei.report.css import STYLE
 from seisei.report.html import document, duration, facts_list, missing, sections, upper, write_page
@@ -191,7 +191,7 @@ def _scores(c: Comparison) -> str:
     return scrolling(table("versus", heads, body, caption, f"--n:{len(c.rivals)}"), "All scores")
 
 
-def _scored(rival: Rival, name: str, score: Score | None, mark: str, noted: bool) -> tuple[str, str]:
+def _scored(rival: ComparedModel, name: str, score: Score | None, mark: str, noted: bool) -> tuple[str, str]:
     """The cell of a score, and its look."""
     if score is None or not math.isfinite(score.value):
         reason = rival.lacks(name) if score is None else "not a finite number"
@@ -252,7 +252,7 @@ SECTIONS: Sequence[Section] = [
 ]
 
 
-def _sort(rival: Rival) -> str:
+def _sort(rival: ComparedModel) -> str:
     """The kind below a name that does not say it already."""
     name = KINDS[rival.kind][0] if rival.kind in KINDS else rival.kind
     return "" if rival.kind in rival.name else f'<span class="note">{esc(name)}</span>'

@@ -12,7 +12,7 @@ from functools import partial
 
 from seisei.metrics.significance import Stretch, Triple, stretches
 from seisei.report.charts import COLORS, line_chart
-from seisei.report.comparison_models import NO_POSTERIOR, Comparison, Rival
+from seisei.report.comparison_models import NO_POSTERIOR, ComparedModel, Comparison
 from seisei.report.diagrams import reliability
 from seisei.report.html import upper
 from seisei.report.svg import count_of, esc, number, with_error
@@ -24,18 +24,18 @@ Whiskers are one standard error; the bars below count the examples, on a logarit
 # ---- what sections share
 
 
-def color(rival: Rival) -> int:
+def color(rival: ComparedModel) -> int:
     """The number of a model's color in charts."""
     return 1 + rival.index % COLORS
 
 
-def who(rival: Rival, *, key: bool = True) -> str:
+def who(rival: ComparedModel, *, key: bool = True) -> str:
     """A model's name, after a patch of its color."""
     patch = f'<i class="key k{color(rival)}" aria-hidden="true"></i>' if key else ""
     return f'<span class="who">{patch}{esc(rival.name)}</span>'
 
 
-def strong(rival: Rival) -> str:
+def strong(rival: ComparedModel) -> str:
     """A model's name in a sentence."""
     return f'<strong title="{esc(rival.name)}">{esc(rival.brief)}</strong>'
 
@@ -178,7 +178,7 @@ def _leading(found: list[Stretch], names: dict[str, str], noun: str) -> str:
 
 
 def _lines(
-    series: dict[Rival, list[Triple]],
+    series: dict[ComparedModel, list[Triple]],
     title: str,
     x_label: str,
     y_label: str,
@@ -204,7 +204,7 @@ def _lines(
     return "".join(f'<div class="{look}">{drawing}</div>' for look, drawing in drawn.items())
 
 
-def _numbers(series: dict[Rival, list[Triple]], first: str, unit: str, named: Callable[[float], str]) -> str:
+def _numbers(series: dict[ComparedModel, list[Triple]], first: str, unit: str, named: Callable[[float], str]) -> str:
     """The numbers behind a chart, as a table that opens."""
     known = {rival: {x: (y, off) for x, y, off in points} for rival, points in series.items() if points}
     rows = ""
@@ -217,7 +217,7 @@ def _numbers(series: dict[Rival, list[Triple]], first: str, unit: str, named: Ca
     return f"<details><summary>The numbers</summary>{shown}</details>"
 
 
-def _unmeasured(series: dict[Rival, list[Triple]]) -> str:
+def _unmeasured(series: dict[ComparedModel, list[Triple]]) -> str:
     return aside([f"{who(rival)} was not measured." for rival, points in series.items() if not points])
 
 

@@ -36,7 +36,7 @@ LETTERS = 26  # of a name in the legend of a chart
 
 
 @dataclass(frozen=True, eq=False)
-class Rival:
+class ComparedModel:
     """One of the classifiers.
 
     Arguments:
@@ -153,7 +153,7 @@ class Comparison:
 
     folder: Path
     facts: dict[str, Any]
-    rivals: list[Rival] = field(default_factory=list)
+    rivals: list[ComparedModel] = field(default_factory=list)
 
     @classmethod
     def read(cls, folder: Path) -> Comparison:
@@ -175,7 +175,7 @@ class Comparison:
         models = as_dicts(facts.get("models"))
         full = apart([_named(m) for m in models], [_base(m.get("run")) for m in models])
         short = apart([clip(name, LETTERS) for name in full], [""] * len(full))
-        rivals = [Rival(i, *known) for i, known in enumerate(zip(full, short, models, strict=True))]
+        rivals = [ComparedModel(i, *known) for i, known in enumerate(zip(full, short, models, strict=True))]
         return cls(folder, facts, rivals)
 
     @property

@@ -10,7 +10,7 @@ from typing import Any
 from seisei.metrics.significance import confused
 from seisei.report.charts import class_colors
 from seisei.report.comparison_charts import aside, columns, heading, scrolling, side_by_side, table, who
-from seisei.report.comparison_models import NO_POSTERIOR, Comparison, Rival
+from seisei.report.comparison_models import NO_POSTERIOR, ComparedModel, Comparison
 from seisei.report.diagrams import framed, shades
 from seisei.report.html import embedded, image, missing, upper
 from seisei.report.run_log import as_dict, as_dicts, as_float, as_list
@@ -142,7 +142,7 @@ def largest(counts: list[list[int]], names: list[str], noun: str, name: str) -> 
 
 
 def _pane(
-    c: Comparison, rival: Rival, surface: dict[str, Any], name: object, alt: str, width: int, caption: str = ""
+    c: Comparison, rival: ComparedModel, surface: dict[str, Any], name: object, alt: str, width: int, caption: str = ""
 ) -> str:
     """An image of the plane between its axes; the caption is HTML, by default the model's name."""
     path, caption = _inside(c.folder, name), caption or who(rival, key=False)

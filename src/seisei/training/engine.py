@@ -68,7 +68,7 @@ class Execution:
 
     device: Device = "auto"
     precision: Precision = "auto"
-    tuned: bool = True
+    backend_tuning: bool = True
     compile: bool = False
     sharded: bool = False
 
@@ -93,10 +93,14 @@ class Engine:
         self.notes: list[str] = []
         if self.bf16 and bf16_is_emulated(self.device):
             self.notes.append("this CPU has no arithmetic for bf16 and is slow at it; --precision fp32 is quicker here")
-        self.levers: dict[str, Any] = {"fused_optimizer": execution.tuned, "kept_pages": False, "routed_float32": False}
+        self.levers: dict[str, Any] = {
+            "fused_optimizer": execution.backend_tuning,
+            "kept_pages": False,
+            "routed_float32": False,
+        }
         # A training inside of another one, of what this is judged by, must leave its arithmetic as it was.
         self._routed_before = float32_is_routed()
-        if execution.tuned and self.device.type == "cpu":
+        if execution.backend_tuning and self.device.type == "cpu":
             self.levers["kept_pages"] = keep_pages()
             self.levers["routed_float32"] = route_float32(True)
         self.resume_command = ""

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from seisei import seeds
 from seisei.batch import Batch, Examples
-from seisei.capabilities import Infers
+from seisei.capabilities import HasEncoderPosterior
 from seisei.errors import DivergenceError, ResourceError, Stopped
 from seisei.objectives.base import Objective
-from seisei.training.loop import RollBack, Training
+from seisei.training.loop import Rollback, Training
 from seisei.training.run import RunFolder
 from seisei.training.signals import EXIT_CODES, RUN, SAVE, Signals
-from seisei.training.step import Sweeping
+from seisei.training.step import EMStep
 from seisei.training.watch.rules import Watch
 
 PATIENCE, ROLL_BACKS = 10, 3
@@ -88,7 +88,7 @@ class Logging:
             # Nothing was counted when no step of this turn was taken: the loss is then not a number.
             loss, norm = values.pop("loss", math.nan), values.pop("gradient_norm", math.nan)
             step = {**first, "loss": loss, "parts": values, "gradient_norm": norm, **speed}
-            if isinstance(move, Sweeping):  # It descends nothing.
+            if isinstance(move, EMStep):  # It descends nothing.
                 step = {k: v for k, v in step.items() if k not in ("gradient_norm", "learning_rate")} | {"swept": True}
             self.journal.write(step)
 
@@ -138,7 +138,7 @@ class Divergence:
             event = {"event": "skipped", "step": training.step, "turn": move.turn.name, "term": term}
             self.journal.write({**event, "tensor": move.first_bad(), "examples": examples[:64]})
         if training.skipped >= PATIENCE:
-            raise RollBack
+            raise Rollback
 
 
 @dataclass
@@ -302,7 +302,7 @@ class Saving:
             )
             raise DivergenceError("E-TRN-26", self.run.path, problem, remedy)
         if outcome == 2:
-            raise RollBack
+            raise Rollback
         if outcome == 1 and (must or self.on_disk_full == "stop"):
             raise trouble or Stopped("the process that writes ran out of disk", ResourceError.exit_code)
         if outcome == 1:
@@ -318,7 +318,7 @@ def validate(objective: Objective, batches: list[Batch], known: Examples) -> dic
     found = objective.examine(batches, known)
     kls: list[Tensor] = []
     means: list[Tensor] = []
-    for batch in batches if isinstance(objective.model, Infers) else ():
+    for batch in batches if isinstance(objective.model, HasEncoderPosterior) else ():
         q = objective.model.posterior(batch.visible, batch.y, batch.mask)
         kls.append(q.kl_to_standard())
         means.append(q.mean)

@@ -19,14 +19,14 @@ from torch import Tensor, nn
 from seisei import seeds
 from seisei.data.loader import Loader
 from seisei.errors import UserError
-from seisei.nn.ema import Average
+from seisei.nn.ema import EMA
 from seisei.objectives.base import Objective, Progress
 from seisei.training.checkpoint import Checkpoint
 from seisei.training.engine import Engine, like, whole
 from seisei.training.memory import check_weights
 from seisei.training.optim import rate_of
 from seisei.training.plan import Plan
-from seisei.training.step import Move, Moved, Sweeping
+from seisei.training.step import EMStep, GradientStep, StepResult
 from seisei.training.tensors import all_finite
 
 Hook = Callable[["Training"], None]
@@ -36,7 +36,7 @@ LOOKED_AT, LOOKED_AT_BYTES = 4096, 1 << 26
 GROUP_MISSING = {"model": "E-RES-06", "average": "E-RES-21"}
 
 
-class RollBack(Exception):
+class Rollback(Exception):
     """A hook asks to go back to the newest checkpoint, at half the learning rate."""
 
 
@@ -47,7 +47,7 @@ class Meter:
         self.sums: dict[tuple[str, ...], Tensor] = {}
         self.counts: dict[tuple[str, ...], int] = {}
 
-    def add(self, turn: str, moved: Moved) -> None:
+    def add(self, turn: str, moved: StepResult) -> None:
         """Count a move in."""
         key = (turn, *moved.parts)
         row = torch.stack(list(moved.parts.values()))
@@ -114,17 +114,17 @@ class Training:
         self.format = "contiguous" if engine.sharded else plan.format
         format = torch.channels_last if self.format == "channels_last" else torch.contiguous_format
         self.objective.to(engine.device, memory_format=format)  # type: ignore[call-overload]
-        self.moves: list[Move | Sweeping] = [
-            Sweeping(turn, loader, engine, self.format)
+        self.moves: list[GradientStep | EMStep] = [
+            EMStep(turn, loader, engine, self.format)
             if turn.sweep
-            else Move(engine, self.objective, turn, plan, seed)
+            else GradientStep(engine, self.objective, turn, plan, seed)
             for turn in self.objective.turns()
         ]
-        self.average = Average(self.objective.model, plan.average) if plan.average else None
+        self.average = EMA(self.objective.model, plan.ema_decay) if plan.ema_decay else None
         self.step, self.rate_factor, self.skipped, self.rollbacks = 0, 1.0, 0, 0
         self.rate = 0.0
         self.meter = Meter()
-        self.moved: dict[str, Moved] = {}
+        self.moved: dict[str, StepResult] = {}
         # Seconds waited for data and worked, and the examples they were spent on, since the last line of the log.
         self.waited, self.worked, self.timed = 0.0, 0.0, 0
         # The best value of what `Objective.decides` names, and its step; whether nothing got better for too long.
@@ -142,7 +142,7 @@ class Training:
     @property
     def converged(self) -> bool:
         """Whether all that is learned is learned by sweeps, of which another one would change nothing."""
-        return all(isinstance(move, Sweeping) and move.progress.ended for move in self.moves)
+        return all(isinstance(move, EMStep) and move.progress.ended for move in self.moves)
 
     @property
     def unfinished(self) -> list[str]:
@@ -164,14 +164,14 @@ class Training:
         return False
 
     @property
-    def _optimized(self) -> list[Move]:
+    def _optimized(self) -> list[GradientStep]:
         """The moves that have an optimizer, whose state a checkpoint keeps."""
-        return [move for move in self.moves if isinstance(move, Move)]
+        return [move for move in self.moves if isinstance(move, GradientStep)]
 
     @property
-    def _swept(self) -> list[Sweeping]:
+    def _swept(self) -> list[EMStep]:
         """The moves that have none."""
-        return [move for move in self.moves if isinstance(move, Sweeping)]
+        return [move for move in self.moves if isinstance(move, EMStep)]
 
     def advance(self) -> None:
         """Make one step: every player whose turn it is moves once."""
@@ -297,7 +297,7 @@ def fit(training: Training, after: Sequence[Hook], recover: Callable[[Training],
         try:
             for hook in after:
                 hook(training)
-        except RollBack:
+        except Rollback:
             recover(training)
 
 

@@ -53,14 +53,15 @@ class Plan:
         steps: updates in all.
         batch: examples a step, all processes together.
         optim: how parameters move.
-        average: decay of the weights' moving average.
+        ema_decay: decay of the weights' moving average.
         micro: parts a batch is worked through in, for memory.
         format: memory layout of images; `channels_last` pays with convolutions at batches of 8 and more.
         patience: the share of the steps after which training ends when nothing got better in them, where the objective
             says what better is; 1 for never.
         schedule_steps: updates over which the schedules run, where that is not all of them; further ones are made at
             their end.
-        balance: of kinds: a batch holds n^(1 − balance) of a kind that there are n of, relative to the others; 0 for
+        class_balance: of kinds: a batch holds n^(1 − class_balance) of a kind that there are n of, relative to the
+        others; 0 for
             all as they come, 1 for as many of each.
         given: parts of the objective that do not learn, by their path in it, and the run that each one's weights, its
             model's, come from, or the .safetensors file that holds them; or the plan of a training that comes first.
@@ -70,11 +71,11 @@ class Plan:
     steps: Count
     batch: Annotated[int, Range(ge=1, le=10**6)]
     optim: Optim = Optim()
-    average: Annotated[float, Range(ge=0, lt=1)] = 0.999
+    ema_decay: Annotated[float, Range(ge=0, lt=1)] = 0.999
     micro: Annotated[int, Range(ge=1, le=10**6)] = 1
     format: Literal["contiguous", "channels_last"] = "contiguous"
     schedule_steps: Count | None = None
-    balance: Annotated[float, Range(ge=0, le=1)] = 0.0
+    class_balance: Annotated[float, Range(ge=0, le=1)] = 0.0
     patience: Annotated[float, Range(gt=0, le=1)] = 1.0
     given: Mapping[str, str | Plan] = field(default_factory=dict)
 

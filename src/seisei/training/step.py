@@ -1,4 +1,4 @@
-"""A turn with its optimizer: `Move`."""
+"""A turn with its optimizer: `GradientStep`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from seisei.training.tensors import all_finite
 STREAMS = {"discriminator": "critic"}
 
 
-class Moved(NamedTuple):
+class StepResult(NamedTuple):
     """What one move reports: the loss and its terms, with the norm of the gradient, and whether the step was taken."""
 
     parts: dict[str, Tensor]
@@ -42,7 +42,7 @@ class _TurnLoss(nn.Module):
             return self.turn.loss(batch, t)
 
 
-class Move:
+class GradientStep:
     """A turn with its optimizer: called once a step, it moves its player and nobody else.
 
     Arguments:
@@ -74,7 +74,7 @@ class Move:
                 player.requires_grad_(False)
             self.turn.player.requires_grad_(True)
 
-    def __call__(self, batch: Batch, t: float, rate: float, step: int) -> Moved:
+    def __call__(self, batch: Batch, t: float, rate: float, step: int) -> StepResult:
         """Descend the turn's loss once; a step whose loss or gradient is not finite is not taken."""
         self._alone()
         for parameter in self.parameters:
@@ -93,7 +93,7 @@ class Move:
                 optimizer.step()
         if self.turn.settle is not None:
             self.turn.settle(self.engine.sum if taken else None)
-        return Moved({**parts, "gradient_norm": norm}, taken)
+        return StepResult({**parts, "gradient_norm": norm}, taken)
 
     def _gradients(self, batch: Batch, t: float, step: int) -> dict[str, Tensor]:
         engine, count = self.engine, len(batch)
@@ -164,8 +164,8 @@ class Move:
             raise UserError("E-RES-06", where, f"tensor {missing!r} is missing", remedy)
 
 
-class Sweeping:
-    """A turn whose player moves by a rule of its own: `Move` without a gradient, an optimizer or a batch.
+class EMStep:
+    """A turn whose player moves by a rule of its own: `GradientStep` without a gradient, an optimizer or a batch.
 
     Every process goes through all examples, and comes to the same answer.
 
@@ -183,11 +183,11 @@ class Sweeping:
         self.every_example = lambda: (engine.place(batch, format) for batch in loader.everything())
 
     @torch.no_grad()
-    def __call__(self, batch: Batch, t: float, rate: float, step: int) -> Moved:
+    def __call__(self, batch: Batch, t: float, rate: float, step: int) -> StepResult:
         """Move once. A loss that is not finite says that it went wrong, and comes too late to undo it."""
         swept = self.rule(self.every_example)
         self.progress.add(None if swept.closed else float(swept.total))
-        return Moved({"loss": swept.total, **swept.parts}, bool(torch.isfinite(swept.total)))
+        return StepResult({"loss": swept.total, **swept.parts}, bool(torch.isfinite(swept.total)))
 
     @property
     def unfinished(self) -> str | None:

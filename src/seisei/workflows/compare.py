@@ -15,7 +15,7 @@ import torch
 
 import seisei
 from seisei import catalog, seeds
-from seisei.capabilities import Believes, Joins
+from seisei.capabilities import HasJoint, HasPosterior
 from seisei.data.inputs import read_inputs
 from seisei.data.read import Dataset
 from seisei.errors import Stopped, UserError
@@ -45,7 +45,7 @@ BUDGET, FEWEST = 60.0, 20
 PARTS = ("scores", "missing values", "learning curve", "surface", "samples")
 ANNOUNCED = ("scores", "learning curve", "surface")
 Tell = Callable[[str], None]
-KINDS = ((Joins, "generative"), (Believes, "discriminative"))
+KINDS = ((HasJoint, "generative"), (HasPosterior, "discriminative"))
 # What a dial left at "auto" came to, by a part of the plan.
 CHOSEN = {"LowRank": "ppca-mixture", "Full": "gaussian", "ConvEncoder": "conv", "MLPEncoder": "mlp"}
 
@@ -56,7 +56,7 @@ def compare(
     *,
     data: Any = None,
     split: str | None = None,
-    most: int = 2000,
+    limit: int = 2000,
     axes: tuple[str, str] | None = None,
     curves: bool | None = None,
     seed: int = 0,
@@ -96,7 +96,7 @@ def compare(
     own = _own(paths[0], needed=data is None)
     split = split or (None if own is None else held_out(own)) or "test"
     part = _held_out(own, split) if data is None and own is not None else _other(pipelines[0], data)
-    part = part.subset(torch.arange(min(most, len(part))))
+    part = part.subset(torch.arange(min(limit, len(part))))
     dataset = part if own is None else own
     label = part.schema.y
     assert isinstance(label, Label)
@@ -256,7 +256,7 @@ class _Of:
         self.told = self.pipeline.predict(self.part, seed=self.seed)
         self.took = time.perf_counter() - begun
         scores = evaluate(
-            self.pipeline, self.part, split="test", samples=32, most=len(self.part), seed=self.seed,
+            self.pipeline, self.part, split="test", samples=32, limit=len(self.part), seed=self.seed,
             told=self.told if self.told.known else None,
         )  # fmt: skip
         sure = None if self.told.log_posterior is None else calibration(self.told).to_json()

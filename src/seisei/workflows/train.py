@@ -16,7 +16,7 @@ from torch import Tensor
 import seisei
 from seisei import catalog, seeds
 from seisei.batch import Batch
-from seisei.capabilities import Conditions, Decides, Translates, offers
+from seisei.capabilities import ClassConditional, Classifies, Translates, offers
 from seisei.data.images.styles import with_styles
 from seisei.data.loader import Loader, Order
 from seisei.data.pair_open import layout_of
@@ -80,7 +80,7 @@ class DataOptions:
     test: float = 0.1
     skip_bad: str | None = None
     max_pixels: int = 64_000_000
-    frames: Literal["first"] | None = None
+    first_frame: bool = False
     min_size: int = 8
     follow_outside: bool = False
     memory: int | None = None
@@ -90,8 +90,8 @@ class DataOptions:
     missing: list[str] | None = None
     unlabeled: str | None = None
     conditions: list[str] | None = None
-    window: int | None = None
-    pairs: Literal["found", "beside", "folders", "columns"] | None = None
+    block_size: int | None = None
+    pairs: Literal["auto", "side-by-side", "folders", "columns"] | None = None
     direction: Literal["a-to-b", "b-to-a"] = "a-to-b"
     column_a: str | None = None
     column_b: str | None = None
@@ -159,7 +159,18 @@ class Request:
 
 
 # Options by which data are no pairs, or are said to be such and how.
-TOLD = ("pairs", "source", "style", "target", "ignore", "categorical", "missing", "unlabeled", "conditions", "window")
+TOLD = (
+    "pairs",
+    "source",
+    "style",
+    "target",
+    "ignore",
+    "categorical",
+    "missing",
+    "unlabeled",
+    "conditions",
+    "block_size",
+)
 
 
 def look(data: Any, options: DataOptions, seed: int = 0, listeners: Sequence[Listener] = ()) -> dict[str, Any]:
@@ -170,11 +181,11 @@ def look(data: Any, options: DataOptions, seed: int = 0, listeners: Sequence[Lis
     """
     layout = None if options.said.keys() & set(TOLD) else layout_of(data)
     if layout in ("folders", "columns", "arrays"):
-        options = replace(options, pairs="found" if layout == "arrays" else layout)  # type: ignore[arg-type]
+        options = replace(options, pairs="auto" if layout == "arrays" else layout)  # type: ignore[arg-type]
     found = options.read(data, seed, _scan_progress(listeners))
     advised = advice(found, options.said)
-    if layout == "beside":
-        why = "if each image is two of one size side by side, as their widths allow: see seisei check --pairs beside"
+    if layout == "side-by-side":
+        why = "if each image is two of one size side by side, as their widths allow: seisei check --pairs side-by-side"
         advised.append({"command": joined(["seisei", "train", "pix2pix", found.report["root"]]), "why": why})
     return {**found.report, "advice": advised}
 
@@ -536,7 +547,7 @@ def _train(
     train = data.splits["train"]
     kinds = _kinds(data)
     labeled = None if kinds is None or bool((kinds >= 0).all()) else train[kinds[train] >= 0]
-    order = Order(train, batch=plan.batch, seed=seed, rare=labeled, weights=_weights(data, plan.balance))
+    order = Order(train, batch=plan.batch, seed=seed, rare=labeled, weights=_weights(data, plan.class_balance))
     every = Every.of(plan.steps)
     names = data.schema.y.names if isinstance(data.schema.y, Label) else ()
     several = engine.world > 1
@@ -643,7 +654,7 @@ def _judge(run: RunFolder, data: Dataset, seed: int, plan: Plan, engine: Engine)
 
 
 # Options of a recipe in two stages that are of its second stage alone.
-SECOND_STAGE = {"steps", "width", "layers", "heads", "dropout", "untold"}
+SECOND_STAGE = {"steps", "width", "layers", "heads", "dropout", "cond_dropout"}
 
 
 def options_in_force(recipe: Mapping[str, Any], plan: Plan, first: bool = False) -> dict[str, Any]:
@@ -658,7 +669,7 @@ def options_in_force(recipe: Mapping[str, Any], plan: Plan, first: bool = False)
     overrides = dict(recipe.get("overrides", {}))
     found |= {name: value for path, value in overrides.items() if (name := path.rpartition(".")[2]) in found}
     chosen: dict[str, Any] = {"learning_rate": plan.optim.learning_rate, "batch": plan.batch, "steps": plan.steps}
-    chosen |= {"average": plan.average, "penalty": plan.objective.arguments.get("on_real")}
+    chosen |= {"ema_decay": plan.ema_decay, "r1_gamma": plan.objective.arguments.get("on_real")}
     found |= {name: value for name, value in chosen.items() if name in found and value is not None}
     if first:
         found = {name: value for name, value in found.items() if name not in SECOND_STAGE}
@@ -789,8 +800,8 @@ def _fits(plan: Plan, data: Dataset) -> None:
     model, kinds = outline(plan.objective).model, _kinds(data)
     without = 0 if kinds is None else int((kinds < 0).sum())
     _classes_to_learn(data, model)
-    told = isinstance(model, Conditions) and bool(model.classes) and not isinstance(model, Decides)
-    if without and (told or plan.balance):
+    told = isinstance(model, ClassConditional) and bool(model.classes) and not isinstance(model, Classifies)
+    if without and (told or plan.class_balance):
         problem = f"{without:,} {data.schema.x.noun}s have no label, and this model must be told that of each"
         remedy = "label them, leave out --unlabeled, or train generative, which learns from them too"
         raise UserError("E-TRN-12", "data", problem, remedy, found=without, wanted=0)
@@ -799,7 +810,7 @@ def _fits(plan: Plan, data: Dataset) -> None:
 def _classes_to_learn(data: Dataset, model: Any) -> None:
     """Refuse to tell apart what all training examples are of one kind of."""
     kinds = _kinds(data)
-    if kinds is None or not isinstance(model, Decides):
+    if kinds is None or not isinstance(model, Classifies):
         return
     train = data.splits["train"]
     if len(set(kinds[train][kinds[train] >= 0].tolist())) > 1:

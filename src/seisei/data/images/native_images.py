@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +44,7 @@ def originals(
     given: Any,
     *,
     max_pixels: int = MAX_PIXELS,
-    frames: Literal["first"] | None = None,
+    first_frame: bool = False,
     background: Color = WHITE,
     source: str | None = None,
     column: str | None = None,
@@ -57,7 +57,7 @@ def originals(
         deep as
             they are: one image (H, W) or (H, W, 3), or many as (N, …), or a list of images.
         max_pixels: see `read_image`.
-        frames: see `read_image`.
+        first_frame: see `read_image`.
         background: see `read_image`.
         source: see `open_source`.
         column: see `open_source`.
@@ -74,7 +74,9 @@ def originals(
 
     def opened(index: int, name: str) -> DecodedImage:
         content = read(index)
-        return read_image(content, where=name, max_pixels=max_pixels, frames=frames, background=background, deep=True)
+        return read_image(
+            content, where=name, max_pixels=max_pixels, first_frame=first_frame, background=background, deep=True
+        )
 
     return Originals(names, opened)
 

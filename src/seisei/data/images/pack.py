@@ -25,7 +25,7 @@ _CACHE_FORMAT = 2
 
 
 @dataclass(frozen=True)
-class Wishes:
+class PackOptions:
     """What the caller asked for; see `seisei.data.read.read_dataset`."""
 
     size: int | tuple[int, int] | None
@@ -34,12 +34,12 @@ class Wishes:
     skip_bad: str | int | None
     max_pixels: int
     min_size: int
-    frames: Literal["first"] | None
+    first_frame: bool
     strict_mode: bool
 
     def scanning(self) -> dict[str, Any]:
         """What `scan` takes of it."""
-        return {n: getattr(self, n) for n in ("skip_bad", "max_pixels", "min_size", "frames", "strict_mode")}
+        return {n: getattr(self, n) for n in ("skip_bad", "max_pixels", "min_size", "first_frame", "strict_mode")}
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,9 @@ class Packed:
     in_memory: bool
 
 
-def pack(source: Source, wishes: Wishes, limit: int, cache: Path | None, progress: Progress | None = None) -> Packed:
+def pack(
+    source: Source, wishes: PackOptions, limit: int, cache: Path | None, progress: Progress | None = None
+) -> Packed:
     """Read and pack a source, or find it packed already.
 
     Arguments:
@@ -112,7 +114,7 @@ def pack(source: Source, wishes: Wishes, limit: int, cache: Path | None, progres
     return Packed(x if in_file else x.contiguous(), image, found.kept, facts, in_file is None)
 
 
-def choose(source: Source, wishes: Wishes) -> tuple[Image, str]:
+def choose(source: Source, wishes: PackOptions) -> tuple[Image, str]:
     """The shape that images shall have, and why; color is assumed until every image was seen to be gray."""
     sizes = survey(source) or Counter({(8, 8): 1})  # where nothing can be read, the scan says why
     height, width, fit, rule = fitted(sizes, wishes, LARGEST_KEPT, LARGEST_CHOSEN)
@@ -123,7 +125,9 @@ def choose(source: Source, wishes: Wishes) -> tuple[Image, str]:
     return Image(height, width, wishes.channels or 3, levels, fit=fit), rule
 
 
-def fitted(sizes: Counter[tuple[int, int]], wishes: Wishes, kept: int, chosen: int) -> tuple[int, int, Fit | None, str]:
+def fitted(
+    sizes: Counter[tuple[int, int]], wishes: PackOptions, kept: int, chosen: int
+) -> tuple[int, int, Fit | None, str]:
     """Height and width that images of these sizes shall have, how they are made to fit, and why so.
 
     Arguments:
@@ -148,7 +152,7 @@ def fitted(sizes: Counter[tuple[int, int]], wishes: Wishes, kept: int, chosen: i
     return height, width, None if only == (height, width) else wishes.fit or "crop", rule
 
 
-def size_asked(wishes: Wishes) -> tuple[int, int] | None:
+def size_asked(wishes: PackOptions) -> tuple[int, int] | None:
     """Height and width that the caller asked for.
 
     Raises:
@@ -163,7 +167,7 @@ def size_asked(wishes: Wishes) -> tuple[int, int] | None:
     return height, width
 
 
-def _pack_array(source: ArraySource, wishes: Wishes) -> Packed:
+def _pack_array(source: ArraySource, wishes: PackOptions) -> Packed:
     """An array at its own size: a view where it is mapped from a file, else a copy."""
     found = scan(source, **wishes.scanning())
     array, levels = source.array, source.levels
@@ -188,7 +192,7 @@ def all_gray(x: Tensor) -> bool:
     return bool((x[:, 0] == x[:, 1]).all()) and bool((x[:, 0] == x[:, 2]).all())
 
 
-def _cache_of(source: Source, wishes: Wishes, cache: Path | None) -> Path | None:
+def _cache_of(source: Source, wishes: PackOptions, cache: Path | None) -> Path | None:
     """The folder in which the packed images of this source, in this shape, are looked for."""
     if source.identity is None:
         return None

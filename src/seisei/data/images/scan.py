@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -67,7 +67,7 @@ def scan(
     skip_bad: str | int | None = None,
     max_pixels: int = MAX_PIXELS,
     min_size: int = MIN_SIZE,
-    frames: Literal["first"] | None = None,
+    first_frame: bool = False,
     strict_mode: bool = False,
     background: Color = WHITE,
     at_least: tuple[int, int] | None = None,
@@ -83,7 +83,7 @@ def scan(
             most 10.
         max_pixels: see `read_image`.
         min_size: see `read_image`.
-        frames: see `read_image`.
+        first_frame: see `read_image`.
         strict_mode: images that need a conversion are faulty.
         background: see `read_image`.
         at_least: see `read_image`.
@@ -110,7 +110,7 @@ def scan(
                     max_pixels=max_pixels,
                     min_size=min_size,
                     background=background,
-                    frames=frames,
+                    first_frame=first_frame,
                     at_least=at_least,
                 )
                 if strict_mode and image.conversions:

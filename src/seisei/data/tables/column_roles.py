@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from seisei.data.source import SPLITS
 from seisei.data.tables.column_types import recognize
-from seisei.data.tables.raw_table import Sheet, read_sheet
+from seisei.data.tables.raw_table import RawTable, read_sheet
 from seisei.errors import UserError, did_you_mean
 from seisei.modalities.label import Label
 from seisei.modalities.table import MISSING
@@ -37,7 +37,7 @@ class Asked:
     conditions: Sequence[str] = ()
 
 
-def check_names(sheet: Sheet, asked: Asked) -> None:
+def check_names(sheet: RawTable, asked: Asked) -> None:
     """Refuse what cannot be meant.
 
     Raises:
@@ -60,7 +60,7 @@ def check_names(sheet: Sheet, asked: Asked) -> None:
         raise UserError("E-TRN-12", "--unlabeled", "no column has the labels", "name it with --target")
 
 
-def with_unlabeled(sheet: Sheet, asked: Asked) -> Sheet:
+def with_unlabeled(sheet: RawTable, asked: Asked) -> RawTable:
     """The rows of both tables; those of the second have no target."""
     assert asked.unlabeled is not None
     other = read_sheet(asked.unlabeled)
@@ -74,10 +74,10 @@ def with_unlabeled(sheet: Sheet, asked: Asked) -> Sheet:
                 raise UserError("E-CHK-21", shown, f"{words} {name!r}", f"give it the columns of {sheet.root}")
     names = [f"{shown}:{name.rpartition(':')[2]}" for name in other.names]
     columns = {name: cells for name, cells in other.columns.items() if name not in apart}
-    return sheet.followed_by(Sheet(other.root, names, columns, notes=other.notes))
+    return sheet.followed_by(RawTable(other.root, names, columns, notes=other.notes))
 
 
-def given_parts(sheet: Sheet, asked: Asked) -> list[str | None]:
+def given_parts(sheet: RawTable, asked: Asked) -> list[str | None]:
     """The part that a column named split tells of each row; empty where there is none that does."""
     if SPLIT not in sheet.columns or SPLIT in (asked.target, *asked.ignore, *asked.categorical):
         return []
@@ -87,12 +87,12 @@ def given_parts(sheet: Sheet, asked: Asked) -> list[str | None]:
     return [parts[place] for place in cells.places] if told and any(parts) else []
 
 
-def is_declared(name: str, sheet: Sheet, asked: Asked) -> bool:
+def is_declared(name: str, sheet: RawTable, asked: Asked) -> bool:
     """Whether the user, or the source, says that a column is of categories."""
     return name in asked.categorical or name in sheet.declared
 
 
-def target_of(sheet: Sheet, asked: Asked, own: int) -> tuple[Label | None, NDArray[np.int64]]:
+def target_of(sheet: RawTable, asked: Asked, own: int) -> tuple[Label | None, NDArray[np.int64]]:
     """The classes, and each row's class number, -1 where it has none; all zero where there is no target."""
     name = asked.target
     if name is None:

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seisei.data.source import natural
-from seisei.data.tables.raw_table import Cells
+from seisei.data.tables.raw_table import RawColumn
 from seisei.data.tables.spelling import SPELLINGS, compact_dates, date_fault
 from seisei.errors import UserError
 from seisei.modalities.table import MISSING, PAIRS, Kind, canonical, days, decimals, number
@@ -47,7 +47,7 @@ _LIKE_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?!\d)")
 
 
 @dataclass(frozen=True)
-class Recognized:
+class RecognizedColumn:
     """A column whose kind is known.
 
     Arguments:
@@ -72,8 +72,8 @@ class Recognized:
 
 
 def recognize(
-    name: str, cells: Cells, rows: Sequence[str], *, missing: Collection[str] = (), categorical: bool = False
-) -> Recognized:
+    name: str, cells: RawColumn, rows: Sequence[str], *, missing: Collection[str] = (), categorical: bool = False
+) -> RecognizedColumn:
     """The column with its kind.
 
     Arguments:
@@ -96,10 +96,10 @@ def recognize(
         where = rows[cells.firsts()[present[place]]]
         return UserError("E-CHK-22", where, f"column {name!r}: {problem}", remedy, found=words[place])
 
-    def column(kind: Kind, value: Callable[[str], float], **facts: Any) -> Recognized:
+    def column(kind: Kind, value: Callable[[str], float], **facts: Any) -> RecognizedColumn:
         each = np.full(len(cells.words), math.nan)
         each[present] = [value(word) for word in words]
-        return Recognized(name, kind, each[cells.places], **facts)
+        return RecognizedColumn(name, kind, each[cells.places], **facts)
 
     total, numeric = int(counts[present].sum()), all(number(word) is not None for word in words)
     if not categorical and words:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seisei.data.dataset import Dataset
 from seisei.data.tables.column_roles import Unseen
-from seisei.data.tables.raw_table import Sheet, read_sheet
+from seisei.data.tables.raw_table import RawTable, read_sheet
 from seisei.errors import UserError, did_you_mean, nearest
 from seisei.modalities.label import Label
 from seisei.modalities.table import MISSING, Column, RowCodes, Table, canonical, same_truth
@@ -68,7 +68,7 @@ def read_rows(
     return Dataset(schema, x, y, sheet.names, {"test": places}, "", report)
 
 
-def _check_columns(sheet: Sheet, table: Table, label: Any, codes: RowCodes, extra: Policy, notes: list[str]) -> None:
+def _check_columns(sheet: RawTable, table: Table, label: Any, codes: RowCodes, extra: Policy, notes: list[str]) -> None:
     known = {*table.names, *table.dropped, *([label.column] if isinstance(label, Label) else [])}
     unknown = [name for name in sheet.columns if name not in known]
     absent = [name for name in table.names if name not in sheet.columns]
@@ -86,7 +86,7 @@ def _check_columns(sheet: Sheet, table: Table, label: Any, codes: RowCodes, extr
 
 
 def _values(
-    sheet: Sheet, table: Table, column: Column, codes: RowCodes, unseen: Unseen, holes: Policy, notes: list[str]
+    sheet: RawTable, table: Table, column: Column, codes: RowCodes, unseen: Unseen, holes: Policy, notes: list[str]
 ) -> NDArray[np.float64]:
     """A column's values, each word parsed once."""
     cells = sheet.columns[column.name]
@@ -109,7 +109,7 @@ def _values(
     return values
 
 
-def _labels(sheet: Sheet, table: Table, label: Label, codes: RowCodes, wanted: Labels) -> Tensor | None:
+def _labels(sheet: RawTable, table: Table, label: Label, codes: RowCodes, wanted: Labels) -> Tensor | None:
     cells = sheet.columns.get(label.column)
     if cells is None:
         if wanted == "need":

@@ -25,11 +25,11 @@ from seisei.data.tables.column_roles import (
     target_of,
     with_unlabeled,
 )
-from seisei.data.tables.column_types import Recognized, recognize
-from seisei.data.tables.raw_table import Sheet, read_sheet
+from seisei.data.tables.column_types import RecognizedColumn, recognize
+from seisei.data.tables.raw_table import RawTable, read_sheet
 from seisei.data.tables.spelling import formulas
 from seisei.errors import UserError
-from seisei.modalities.conditions import Given
+from seisei.modalities.conditions import Conditions
 from seisei.modalities.table import Column, Table
 from seisei.modalities.text import Text
 from seisei.schema import Modality, Schema
@@ -53,7 +53,7 @@ class Fitted:
         note: what else was decided.
     """
 
-    found: Recognized
+    found: RecognizedColumn
     column: Column | None
     values: NDArray[np.float64]
     why: str = ""
@@ -76,7 +76,7 @@ def read_table(given: Any, asked: Asked, *, validation: float = 0.1, test: float
     return table_of(read_sheet(given), asked, validation=validation, test=test, seed=seed)
 
 
-def table_of(sheet: Sheet, asked: Asked, *, validation: float = 0.1, test: float = 0.1, seed: int = 0) -> Dataset:
+def table_of(sheet: RawTable, asked: Asked, *, validation: float = 0.1, test: float = 0.1, seed: int = 0) -> Dataset:
     """A table that was read as a data set; see `read_table`."""
     own = len(sheet)
     check_names(sheet, asked)
@@ -140,7 +140,7 @@ def table_of(sheet: Sheet, asked: Asked, *, validation: float = 0.1, test: float
     return Dataset(schema, x, classes, sheet.names, splits, mark, report)
 
 
-def conditions_of(sheet: Sheet, asked: Asked, train: Tensor) -> tuple[Given | Text, Tensor]:
+def conditions_of(sheet: RawTable, asked: Asked, train: Tensor) -> tuple[Conditions | Text, Tensor]:
     """What the columns that are named as conditions say, of things that are no rows themselves, such as images.
 
     One whose words are nearly all different, or that is named for texts, is a text rather than a category.
@@ -168,7 +168,7 @@ def conditions_of(sheet: Sheet, asked: Asked, train: Tensor) -> tuple[Given | Te
     return _given(sheet, told, train)
 
 
-def _given(sheet: Sheet, told: dict[str, Fitted], train: Tensor) -> tuple[Given, Tensor]:
+def _given(sheet: RawTable, told: dict[str, Fitted], train: Tensor) -> tuple[Conditions, Tensor]:
     """What the given columns say: every row must say it."""
     for name, one in told.items():
         if one.column is None:
@@ -177,10 +177,10 @@ def _given(sheet: Sheet, told: dict[str, Fitted], train: Tensor) -> tuple[Given,
     y = torch.from_numpy(np.stack([one.values for one in told.values()], axis=1))
     kept = _some(train)
     columns = tuple(one.column for one in told.values() if one.column is not None)
-    return Given(columns, tuple(map(tuple, y[kept].tolist()))), y
+    return Conditions(columns, tuple(map(tuple, y[kept].tolist()))), y
 
 
-def _texts(sheet: Sheet, found: Recognized, train: Tensor) -> tuple[Text, Tensor]:
+def _texts(sheet: RawTable, found: RecognizedColumn, train: Tensor) -> tuple[Text, Tensor]:
     """A column's texts; there is room for the longest."""
     _check_full(sheet, found.name, found.values)
     sizes = [len(word.encode()) for word in found.levels]
@@ -195,7 +195,7 @@ def _texts(sheet: Sheet, found: Recognized, train: Tensor) -> tuple[Text, Tensor
     return end, each[torch.from_numpy(found.values.astype(np.int64))]
 
 
-def _check_full(sheet: Sheet, name: str, values: NDArray[np.float64]) -> None:
+def _check_full(sheet: RawTable, name: str, values: NDArray[np.float64]) -> None:
     """Refuse a condition that is not said of every row."""
     if len(rows := np.flatnonzero(np.isnan(values))):
         problem = f"column {name!r} says nothing in {len(rows):,} of {len(sheet):,} rows"
@@ -210,7 +210,7 @@ def _some(train: Tensor) -> Tensor:
 
 
 def _divide(
-    sheet: Sheet, contents: list[bytes], parts: list[str | None], y: NDArray[np.int64], notes: list[str], **how: Any
+    sheet: RawTable, contents: list[bytes], parts: list[str | None], y: NDArray[np.int64], notes: list[str], **how: Any
 ) -> dict[str, Tensor]:
     """The parts. Rows of the same content stay together; rows without a label are all for training."""
     given, groups = parts or [None] * len(sheet), contents
@@ -234,7 +234,7 @@ def _divide(
     return {**splits, "train": torch.cat([splits["train"], unlabeled]).sort().values}
 
 
-def _fit(sheet: Sheet, one: Recognized, train: NDArray[np.int64], asked: Asked) -> Fitted:
+def _fit(sheet: RawTable, one: RecognizedColumn, train: NDArray[np.int64], asked: Asked) -> Fitted:
     there = one.values[train]
     there = there[~np.isnan(there)]
     different = np.unique(there)
@@ -249,7 +249,7 @@ def _fit(sheet: Sheet, one: Recognized, train: NDArray[np.int64], asked: Asked) 
     return Fitted(one, column, values, note=_unseen(sheet, one, np.flatnonzero(new), asked) if new.any() else "")
 
 
-def _unseen(sheet: Sheet, one: Recognized, rows: NDArray[np.int64], asked: Asked) -> str:
+def _unseen(sheet: RawTable, one: RecognizedColumn, rows: NDArray[np.int64], asked: Asked) -> str:
     """Of categories that no training row has a model can say nothing: they count as missing."""
     words = [repr(word) for word in dict.fromkeys(one.levels[int(place)] for place in one.values[rows])]
     if asked.unseen == "refuse":
@@ -260,7 +260,7 @@ def _unseen(sheet: Sheet, one: Recognized, rows: NDArray[np.int64], asked: Asked
     return f"column {one.name!r}: {shown} in no training row, counted as missing in {len(rows):,} others"
 
 
-def _standard(sheet: Sheet, one: Recognized, there: NDArray[np.float64]) -> Column:
+def _standard(sheet: RawTable, one: RecognizedColumn, there: NDArray[np.float64]) -> Column:
     low, high = float(there.min()), float(there.max())
     with np.errstate(over="ignore", invalid="ignore"):
         mean, scale = float(there.mean()), float(there.std())

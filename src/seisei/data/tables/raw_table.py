@@ -1,4 +1,4 @@
-"""Tables before anything is made of them: `Sheet`, rows as words, from files and from memory.
+"""Tables before anything is made of them: `RawTable`, rows as words, from files and from memory.
 
 A column is kept as its different words and the place among them of each cell, so that a long table of few words is
 small, and what a word means is found out once.
@@ -23,7 +23,7 @@ from seisei.paths import check_regular
 
 
 @dataclass(frozen=True)
-class Cells:
+class RawColumn:
     """One column.
 
     Arguments:
@@ -42,7 +42,7 @@ class Cells:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class RawTable:
     """A table as it was read.
 
     Arguments:
@@ -55,22 +55,22 @@ class Sheet:
 
     root: str
     names: list[str]
-    columns: dict[str, Cells]
+    columns: dict[str, RawColumn]
     declared: frozenset[str] = frozenset()
     notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def followed_by(self, other: Sheet) -> Sheet:
+    def followed_by(self, other: RawTable) -> RawTable:
         """The rows of both; where only one has a column, the other's cells of it are empty."""
         columns = {}
         for name in dict.fromkeys((*self.columns, *other.columns)):
-            mine = self.columns.get(name) or Cells([""], np.zeros(len(self), np.int32))
-            theirs = other.columns.get(name) or Cells([""], np.zeros(len(other), np.int32))
+            mine = self.columns.get(name) or RawColumn([""], np.zeros(len(self), np.int32))
+            theirs = other.columns.get(name) or RawColumn([""], np.zeros(len(other), np.int32))
             known = {word: place for place, word in enumerate(mine.words)}
             moved = np.array([known.setdefault(word, len(known)) for word in theirs.words], np.int32)
-            columns[name] = Cells(list(known), np.concatenate([mine.places, moved[theirs.places]]))
+            columns[name] = RawColumn(list(known), np.concatenate([mine.places, moved[theirs.places]]))
         return replace(self, names=self.names + other.names, columns=columns, notes=self.notes + other.notes)
 
 
@@ -88,7 +88,7 @@ def is_table(given: Any) -> bool:
     return _is_frame(given) or _is_arrow(given)
 
 
-def read_sheet(given: Any) -> Sheet:
+def read_sheet(given: Any) -> RawTable:
     """The table in a file, ``.csv``, ``.tsv``, ``.csv.gz`` or ``.parquet``, or in memory; see `is_table`.
 
     Raises:
@@ -102,8 +102,8 @@ def read_sheet(given: Any) -> Sheet:
             raise UserError("E-CHK-02", typed, "is a folder", "name a table in it") if path.is_dir() else absent
         if path.suffix.lower() != ".parquet":
             header, words, places, lines, notes = read_delimited(path, typed)
-            cells = {n: Cells(w, np.asarray(p, np.int32)) for n, w, p in zip(header, words, places, strict=True)}
-            sheet = Sheet(typed, [f"{path.name}:{line}" for line in lines], cells, notes=notes)
+            cells = {n: RawColumn(w, np.asarray(p, np.int32)) for n, w, p in zip(header, words, places, strict=True)}
+            sheet = RawTable(typed, [f"{path.name}:{line}" for line in lines], cells, notes=notes)
         else:
             sheet = _from_memory(read_parquet(path, typed), typed, path.name)
     else:
@@ -121,7 +121,7 @@ def _is_arrow(given: Any) -> bool:
     return hasattr(given, "column_names") and hasattr(given, "to_pydict")
 
 
-def _from_memory(given: Any, root: str, name: str) -> Sheet:
+def _from_memory(given: Any, root: str, name: str) -> RawTable:
     headed = [(str(key), column) for key, column in _columns(given, root)]
     check_header([key for key, _ in headed], root)
     wheres = {key: f"{root}: column {key!r}" for key, _ in headed}
@@ -132,7 +132,7 @@ def _from_memory(given: Any, root: str, name: str) -> Sheet:
         raise UserError("E-CHK-21", root, f"columns of different lengths: {found}", "make them one length")
     count = next(iter(lengths.values()), 0)
     declared = frozenset(key for key, column in headed if _is_declared(column))
-    return Sheet(root, [f"{name}:{row}" for row in range(count)], columns, declared)
+    return RawTable(root, [f"{name}:{row}" for row in range(count)], columns, declared)
 
 
 def _columns(given: Any, root: str) -> Iterable[tuple[Any, Any]]:
@@ -170,13 +170,13 @@ def _values(column: Any, where: str) -> list[Any]:
         raise UserError("E-CHK-21", where, problem, "save it as text in UTF-8") from None
 
 
-def sheet_of(root: str, names: list[str], rows: Sequence[Mapping[str, str]]) -> Sheet:
+def sheet_of(root: str, names: list[str], rows: Sequence[Mapping[str, str]]) -> RawTable:
     """Words by column, a row for each name; a cell that a row lacks is empty."""
     keys = dict.fromkeys(key for row in rows for key in row)
-    return Sheet(root, names, {key: _cells([row.get(key, "") for row in rows], root) for key in keys})
+    return RawTable(root, names, {key: _cells([row.get(key, "") for row in rows], root) for key in keys})
 
 
-def _cells(values: list[Any], where: str) -> Cells:
+def _cells(values: list[Any], where: str) -> RawColumn:
     known: dict[str, int] = {}
     every = (known.setdefault(word_of(value, where), len(known)) for value in values)
     places, words = np.fromiter(every, np.int32, len(values)), list(known)
@@ -189,4 +189,4 @@ def _cells(values: list[Any], where: str) -> Cells:
     for tail in (".000000", " 00:00:00"):
         if all(word.endswith(tail) or word in MISSING for word in words):
             words = [word.removesuffix(tail) for word in words]
-    return Cells(words, places)
+    return RawColumn(words, places)

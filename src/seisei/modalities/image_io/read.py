@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 import numpy as np
 import PIL.Image as pillow
@@ -61,7 +61,7 @@ class _Asked:
     max_pixels: int
     min_size: int
     background: Color
-    frames: Literal["first"] | None
+    first_frame: bool
     at_least: tuple[int, int] | None
     deep: bool
 
@@ -73,7 +73,7 @@ def read_image(
     max_pixels: int = MAX_PIXELS,
     min_size: int = 1,
     background: Color = WHITE,
-    frames: Literal["first"] | None = None,
+    first_frame: bool = False,
     at_least: tuple[int, int] | None = None,
     deep: bool = False,
 ) -> DecodedImage:
@@ -91,7 +91,7 @@ def read_image(
         max_pixels: refuse images that declare more, before decoding them.
         min_size: refuse images with a shorter side.
         background: what shows through where the image is transparent.
-        frames: ``first`` takes the first image of an animation or of several pages; None refuses them.
+        first_frame: take the first frame of an animation or page of a file of several, instead of refusing it.
         at_least: a height and width that suffice: a large JPEG is then decoded at a fraction of its size, which is
             quicker.
         deep: keep what the file has.
@@ -108,7 +108,7 @@ def read_image(
     if isinstance(raw, np.ndarray):
         return _from_array(raw, where or "array", deep)
     name = where or (raw if isinstance(raw, (str, os.PathLike)) else "")
-    asked = _Asked(where or "image", name, max_pixels, min_size, background, frames, at_least, deep)
+    asked = _Asked(where or "image", name, max_pixels, min_size, background, first_frame, at_least, deep)
     with without_pillow_warnings():
         if isinstance(raw, pillow.Image):
             return _checked_and_decoded(raw, asked, None)
@@ -162,7 +162,7 @@ def _checked_and_decoded(image: pillow.Image, asked: _Asked, file: BinaryIO | No
     try:
         # The second image of a camera's MPO file is a thumbnail or another view, not a frame.
         count = 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
-        if count == 1 or asked.frames == "first":
+        if count == 1 or asked.first_frame:
             bits = 16 if mode.startswith("I") or _is_deep_png(image, file) else {"1": 1, "F": 32}.get(mode, 8)
             if at_least is not None and image.format == "JPEG":
                 # Twice the size wanted, so that the antialiased reduction still decides what is kept.
@@ -225,9 +225,9 @@ def _check_size(height: int, width: int, asked: _Asked, channels: int = 1) -> No
 
 
 def _check_frames(count: int, asked: _Asked, conversions: list[str], *, pages: bool) -> None:
-    if count > 1 and asked.frames is None:
+    if count > 1 and not asked.first_frame:
         what, each = ("pages", "save each page") if pages else ("frames", "save each frame")
-        remedy = f"{each} as a file of its own or pass --frames first"
+        remedy = f"{each} as a file of its own or pass --first-frame"
         raise UserError("E-CHK-11", asked.where, f"{count} {what}, wanted 1", remedy, found=count, wanted=1)
     if count > 1:
         conversions.append("first frame taken")

@@ -12,7 +12,7 @@ from seisei.spec import Range, listed
 
 
 @listed
-class SymbolCodes(nn.Module):
+class ByteCodec(nn.Module):
     """The symbols of a text, one after the other, filled up with the one that ends it.
 
     Arguments:

@@ -16,7 +16,7 @@ MOST_VALUES = 4096
 
 
 @listed
-class PixelCodes(nn.Module):
+class PixelCodec(nn.Module):
     """The values of pixels, by rows, the channels of one pixel side by side; or of patches, as one number each.
 
         code = Σ_i value_i levels^i        over the pixels of a patch, from its last to its first

@@ -20,8 +20,8 @@ class Full(Gaussians):
     Arguments:
         count: M.
         dim: d.
-        shrinkage: see `Gaussians`.
-        borrowed: see `Gaussians`.
+        pseudo_count: see `Gaussians`.
+        pseudo_count: see `Gaussians`.
         precision: of the arithmetic.
     """
 
@@ -32,10 +32,10 @@ class Full(Gaussians):
         count: Count,
         dim: Dimension,
         shrinkage: Share = 1e-3,
-        borrowed: Rows = 0.0,
+        pseudo_count: Rows = 0.0,
         precision: Precision = "double",
     ) -> None:
-        super().__init__(count, dim, shrinkage, borrowed, precision)
+        super().__init__(count, dim, shrinkage, pseudo_count, precision)
         self.register_buffer("factor", torch.eye(dim, dtype=self.dtype).repeat(self._shapes, 1, 1))
         self._whitened: tuple[object, Tensor] | None = None
 
@@ -139,9 +139,9 @@ class Full(Gaussians):
     def _factored(self, covariance: Tensor, n: Tensor, average: Tensor) -> Tensor:
         """L of covariances of n rows, after what was borrowed and shrunk."""
         one = torch.eye(self.dim, dtype=self.dtype, device=covariance.device)
-        if self.borrowed:
+        if self.pseudo_count:
             variance = covariance.diagonal(dim1=-2, dim2=-1)
-            own = n[:, None, None] * covariance / (n[:, None, None] + self.borrowed)
+            own = n[:, None, None] * covariance / (n[:, None, None] + self.pseudo_count)
             lent = self._lent(variance, n.unsqueeze(1), average)
             covariance = own + torch.diag_embed(lent - own.diagonal(dim1=-2, dim2=-1))
         variance = covariance.diagonal(dim1=-2, dim2=-1)

@@ -40,7 +40,7 @@ FLAT, LEAST = 1e-6, 1e-12
 
 
 class Gaussians(nn.Module, ABC):
-    """M Gaussian components over d numbers: what `Diagonal`, `Full` and `LowRank` have in common.
+    """M Gaussian components over d numbers: what `Diagonal`, `Full` and `PPCA` have in common.
 
     Arguments:
         count: M.
@@ -49,7 +49,8 @@ class Gaussians(nn.Module, ABC):
             covariance of few rows, or of pixels that never change, invertible. Up to 1e-6 it is a floor and nothing
             more: then, and for what never changes in a component, the trace is the average over all components, since
             otherwise the component with the largest trace would get every row in which a constant has changed.
-        borrowed: rows of a round cloud, as wide as all components are on average, that are added to each: what keeps
+        pseudo_count: rows of a round cloud, as wide as all components are on average, that are added to each: what
+        keeps
             one of few rows from being sure of itself.
         precision: of the arithmetic.
     """
@@ -60,9 +61,9 @@ class Gaussians(nn.Module, ABC):
     # Whether rows of all components can be gathered together, each with its share in every one.
     pooled = False
 
-    def __init__(self, count: int, dim: int, shrinkage: float, borrowed: float, precision: str) -> None:
+    def __init__(self, count: int, dim: int, shrinkage: float, pseudo_count: float, precision: str) -> None:
         super().__init__()
-        self.count, self.dim, self.shrinkage, self.borrowed = count, dim, shrinkage, borrowed
+        self.count, self.dim, self.shrinkage, self.pseudo_count = count, dim, shrinkage, pseudo_count
         self.dtype = torch.float64 if precision == "double" else torch.float32
         self.register_buffer("mean", torch.zeros(count, dim, dtype=self.dtype))
 
@@ -91,14 +92,14 @@ class Gaussians(nn.Module, ABC):
         """One draw of each of these components: (n,) to (n, d)."""
 
     def _lent(self, variance: Tensor, n: Tensor, average: Tensor) -> Tensor:
-        """Variances of n rows after `borrowed` rows of the average variance were added.
+        """Variances of n rows after `pseudo_count` rows of the average variance were added.
 
         What never changes in a component would otherwise vary the more the fewer its rows are, and decide by that.
         """
-        if not self.borrowed:
+        if not self.pseudo_count:
             return variance
         n = torch.where(variance > FLAT * average, n, n.mean())
-        return (n * variance + self.borrowed * average) / (n + self.borrowed)
+        return (n * variance + self.pseudo_count * average) / (n + self.pseudo_count)
 
     def _spread(self, x: Tensor) -> Tensor:
         """The variance of each number over rows, shrunk as a covariance is; (d,)."""
@@ -134,10 +135,10 @@ class Diagonal(Gaussians):
         count: Count,
         dim: Dimension,
         shrinkage: Share = 1e-6,
-        borrowed: Rows = 0.0,
+        pseudo_count: Rows = 0.0,
         precision: Precision = "double",
     ) -> None:
-        super().__init__(count, dim, shrinkage, borrowed, precision)
+        super().__init__(count, dim, shrinkage, pseudo_count, precision)
         self.register_buffer("variance", torch.ones_like(self.mean))
 
     def log_prob(self, x: Tensor, observed: Tensor | None = None, at: slice = EVERY) -> Tensor:

@@ -18,7 +18,7 @@ LEAST = 0.02
 AT_ONCE = 1 << 14
 
 
-class Principal(NamedTuple):
+class PrincipalComponents(NamedTuple):
     """Where rows lie.
 
     Arguments:
@@ -36,7 +36,7 @@ class Principal(NamedTuple):
         return self.deviations[:count].clamp_min(LEAST * float(self.deviations[0]) + 1e-6)
 
 
-def principal(rows: Tensor) -> Principal:
+def principal(rows: Tensor) -> PrincipalComponents:
     """The principal directions of rows.
 
     Example:
@@ -47,7 +47,7 @@ def principal(rows: Tensor) -> Principal:
     middle = rows.mean(0, dtype=torch.float64)
     variances, directions = torch.linalg.eigh(_together(rows, middle, rows, middle) / len(rows))
     deviations = variances.clamp_min(0).sqrt()
-    return Principal(middle.float(), directions.T.flip(0).float(), deviations.flip(0).float())
+    return PrincipalComponents(middle.float(), directions.T.flip(0).float(), deviations.flip(0).float())
 
 
 def fitted(given: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:

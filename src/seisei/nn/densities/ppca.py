@@ -14,7 +14,7 @@ from seisei.spec import Range, listed
 
 
 @listed
-class LowRank(Gaussians):
+class PPCA(Gaussians):
     """C = W Wᵀ + σ² 1 with W (d, q): probabilistic principal component analysis, for hundreds of numbers.
 
     With M = WᵀW + σ²1 = L Lᵀ and p = Wᵀ(x − μ), all that is needed is of size q:
@@ -25,9 +25,10 @@ class LowRank(Gaussians):
         count: M.
         dim: d.
         rank: q.
-        shrinkage: see `Gaussians`; here it bounds σ² from below by this share of the average variance: the component's
+        pseudo_count: see `Gaussians`; here it bounds σ² from below by this share of the average variance: the
+        component's
             own, or, of a floor, that of all.
-        borrowed: see `Gaussians`; here they add to σ² alone.
+        pseudo_count: see `Gaussians`; here they add to σ² alone.
         precision: of the arithmetic.
     """
 
@@ -41,10 +42,10 @@ class LowRank(Gaussians):
         dim: Dimension,
         rank: Annotated[int, Range(ge=1, le=10_000)],
         shrinkage: Share = 1e-3,
-        borrowed: Rows = 0.0,
+        pseudo_count: Rows = 0.0,
         precision: Precision = "double",
     ) -> None:
-        super().__init__(count, dim, shrinkage, borrowed, precision)
+        super().__init__(count, dim, shrinkage, pseudo_count, precision)
         self.rank = min(rank, max(1, dim - 1))
         self.register_buffer("weight", torch.zeros(count, dim, self.rank, dtype=self.dtype))
         self.register_buffer("noise", torch.ones(count, dtype=self.dtype))

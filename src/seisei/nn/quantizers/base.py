@@ -8,8 +8,8 @@ means of the vectors that chose them, they learn by gradient, all at once throug
 each vector: one after the other, or one for each part (`seisei.nn.quantizers.residual`).
 
 q has no gradient. It is passed on as if q were the identity, e = z + (e − z) with the difference a constant
-(`straight`); or as if it were the rotation and stretching that takes z to e, which keeps the angle between gradient
-and code (`turned`).
+(`straight_through`); or as if it were the rotation and stretching that takes z to e, which keeps the angle between
+gradient and code (`turned`).
 
 References: *Neural Discrete Representation Learning (van den Oord, Vinyals, Kavukcuoglu, 2017)*, arXiv 1711.00937;
     rotation: *Restructuring Vector Quantization with the Rotation Trick (Fifty et al., 2024)*, arXiv 2410.06424.
@@ -103,7 +103,7 @@ class _Straight(torch.autograd.Function):
         return torch.addcmul(of_values, apart, (2 * of_apart).unsqueeze(1)), None
 
 
-def straight(z: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
+def straight_through(z: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
     """e with the gradient of the identity for z, and ‖z − e‖² of each row with its own.
 
     Example:

@@ -1,7 +1,7 @@
 """Codebooks: quantizers that choose the nearest of K vectors.
 
-They differ in how the vectors are learned: as means of what chose them (`AveragedCodes`), by gradient (`LearnedCodes`),
-or all at once through a linear map (`MappedCodes`).
+They differ in how the vectors are learned: as means of what chose them (`EMACodebook`), by gradient
+(`GradientCodebook`), or all at once through a linear map (`SimVQCodebook`).
 
 References: *Neural Discrete Representation Learning (van den Oord, Vinyals, Kavukcuoglu, 2017)*, arXiv 1711.00937;
     cosine: *Vector-quantized Image Modeling with Improved VQGAN (Yu et al., 2021)*; linear map: *Addressing
@@ -22,7 +22,7 @@ from seisei import seeds
 from seisei.nn.distributions import precise
 from seisei.nn.kmeans import first_centers
 from seisei.nn.quantizers.nearest import nearest
-from seisei.nn.quantizers.vq import Counted, Distance, Estimator, Vectors, usual_revival
+from seisei.nn.quantizers.vq import Counted, Distance, Estimator, Vectors, default_reset_threshold
 from seisei.spec import Range, listed
 
 Count = Annotated[int, Range(ge=2, le=1 << 24)]
@@ -38,7 +38,7 @@ FEW = 2048
 
 
 @listed
-class AveragedCodes(Counted):
+class EMACodebook(Counted):
     """Each code's vector is a moving average of the vectors that chose it.
 
         N_k ← γ N_k + (1 − γ) n_k,   m_k ← γ m_k + (1 − γ) Σ z,   e_k = m_k / N_k
@@ -68,7 +68,7 @@ class AveragedCodes(Counted):
         decay: Annotated[float, Range(ge=0, lt=1)] = 0.99,
         revival: Share | None = None,
     ) -> None:
-        share = usual_revival(codes) if revival is None else revival
+        share = default_reset_threshold(codes) if revival is None else revival
         super().__init__(dim, codes, distance, estimator, commitment, 0.0, decay, share)
         self.register_buffer("means", torch.randn(codes, dim) / dim**0.5)
 
@@ -109,7 +109,7 @@ class AveragedCodes(Counted):
 
 
 @listed
-class LearnedCodes(Counted):
+class GradientCodebook(Counted):
     """Vectors that are parameters, and descend ‖z − e‖².
 
     Arguments:
@@ -146,14 +146,14 @@ class LearnedCodes(Counted):
     @torch.no_grad()
     def start_from(self, z: Tensor) -> None:
         """Vectors of some rounds of k-means."""
-        found = AveragedCodes(self.dim, self.codes, "cosine" if self.round else "euclidean").to(z.device)
+        found = EMACodebook(self.dim, self.codes, "cosine" if self.round else "euclidean").to(z.device)
         found.start_from(z)
         self.table.copy_(found.vectors())
         self.errors.copy_(found.errors)
 
 
 @listed
-class MappedCodes(Vectors):
+class SimVQCodebook(Vectors):
     """e = W c with random c that never move: all codes move together, so that none is left behind.
 
     Arguments:

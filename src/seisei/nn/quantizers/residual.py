@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from seisei.nn.distributions import precise
-from seisei.nn.quantizers.base import Quantized, Quantizer, Total, straight
+from seisei.nn.quantizers.base import Quantized, Quantizer, Total, straight_through
 from seisei.spec import listed
 
 
 @listed
-class Residual(Quantizer):
+class ResidualQuantizer(Quantizer):
     """One quantizer after the other, each of what those before left: e = Σ e_s.
 
     Arguments:
@@ -36,7 +36,7 @@ class Residual(Quantizer):
             rest = rest - found.values.detach()
             codes.append(found.codes)
             cost = cost + found.cost
-        return Quantized(straight(z, (z - rest).detach())[0], torch.cat(codes, 1), cost)
+        return Quantized(straight_through(z, (z - rest).detach())[0], torch.cat(codes, 1), cost)
 
     def look_up(self, codes: Tensor) -> Tensor:
         """See `Quantizer.look_up`."""
@@ -61,7 +61,7 @@ class Residual(Quantizer):
 
 
 @listed
-class Grouped(Quantizer):
+class ProductQuantizer(Quantizer):
     """A quantizer for each part of the vector: e = [e_1, …, e_S].
 
     Dimensions are dealt out one by one, so that each part has a share of those that vary most, wherever these stand.

@@ -51,7 +51,7 @@ def levels_for(codes: int) -> list[int]:
 
 
 @listed
-class FiniteScalar(Quantizer):
+class FSQ(Quantizer):
     """Each dimension is bounded and rounded.
 
     Arguments:
@@ -96,7 +96,7 @@ class FiniteScalar(Quantizer):
 
 
 @listed
-class LookupFree(Quantizer):
+class LFQ(Quantizer):
     """The sign of each dimension.
 
     Every code is to be used, and each z to be sure of its own. With p the probability of a bit, a draw with log-odds

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from seisei import seeds
 from seisei.nn.distributions import precise
-from seisei.nn.quantizers.base import Quantized, Quantizer, Total, straight, turned
+from seisei.nn.quantizers.base import Quantized, Quantizer, Total, straight_through, turned
 from seisei.nn.quantizers.nearest import nearest
 
 Distance = Literal["euclidean", "cosine"]
@@ -29,7 +29,7 @@ NARROW = 0.005
 APART = 0.1
 
 
-def usual_revival(codes: int) -> float:
+def default_reset_threshold(codes: int) -> float:
     """The share of the mean below which one of so many codes gets a new place.
 
     Example:
@@ -76,7 +76,7 @@ class Vectors(Quantizer):
             vectors = self.vectors()
             codes = nearest(z.detach(), vectors.detach())
             e = F.embedding(codes, vectors)
-            values, apart = straight(z, e.detach())
+            values, apart = straight_through(z, e.detach())
             if self.training and torch.is_grad_enabled():
                 self.count(z.detach(), codes, apart.detach(), examples)
             cost = apart * (self.commitment / self.dim)
@@ -198,5 +198,5 @@ class Counted(Vectors):
         """See `Quantizer.enliven`."""
         if float(self.revival) >= SOONEST:
             return False
-        self.revival.mul_(2).clamp_(usual_revival(self.codes), SOONEST)
+        self.revival.mul_(2).clamp_(default_reset_threshold(self.codes), SOONEST)
         return True

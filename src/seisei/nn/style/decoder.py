@@ -53,7 +53,7 @@ def whitened(noise: Tensor, like: Tensor) -> Tensor:
 
 
 @listed
-class MirrorDecoder(nn.Module):
+class StyleDecoder(nn.Module):
     """Maps (B, inputs_l, H/s_l, W/s_l) to (B, channels, H, W), 0 everywhere before it has learned.
 
     The coarsest map has s = patch · 2^(widths − 1), and each of the others half the s of the one before: it is what a

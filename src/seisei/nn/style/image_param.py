@@ -21,7 +21,7 @@ from torch import Tensor
 from seisei.nn.style.color_transfer import mixed, mixture
 
 
-class Canvas:
+class ImageParam:
     """What an image becomes by waves upon it.
 
     Arguments:

@@ -35,7 +35,7 @@ COLOR = 0.3
 
 
 @listed
-class Filters(nn.Module):
+class RandomFilters(nn.Module):
     """Maps of an image at L sizes, each half of the one before; it does not learn.
 
     Arguments:

@@ -1,4 +1,4 @@
-"""Codes one after the other: what says which come next (`CodeTransformer`, `CodePrior`), and writing them (`Writing`).
+"""Codes one after the other: what says which come next (`CodeTransformer`, `CodePrior`), and writing them (`Decoding`).
 
 Shapes: codes (B, G + T), of which the first G are given; y (B,) class numbers, or (B, K) weights of conditions.
 """
@@ -15,7 +15,7 @@ from seisei.nn.distributions import precise
 from seisei.nn.mlp import Condition
 from seisei.nn.quantizers.code_layout import Segment
 from seisei.nn.transformer.blocks import Transformer
-from seisei.nn.transformer.kv_cache import Stepwise
+from seisei.nn.transformer.kv_cache import KVCache
 
 
 class CodeTransformer(nn.Module):
@@ -102,7 +102,7 @@ class CodePrior(nn.Module):
         return torch.cat([part.log_codes(codes, y, told) for part in self.parts], 1)  # type: ignore[operator]
 
 
-class Writing:
+class Decoding:
     """Codes on their way to the end.
 
     Arguments:
@@ -129,7 +129,7 @@ class Writing:
     def _begin(self, part: CodeTransformer) -> None:
         """Go on with a part: it reads what there is."""
         self._part, both = part, len(self._given)
-        self._steps = Stepwise(part.transformer, both)
+        self._steps = KVCache(part.transformer, both)
         self._condition = part.told(self._y, both, self._told)
         self._last = part.start.expand(both, -1)
         self._at = 0

@@ -1,4 +1,4 @@
-"""A Transformer one place after the other: `Stepwise`, the same function as `Transformer`, arranged for drawing.
+"""A Transformer one place after the other: `KVCache`, the same function as `Transformer`, arranged for drawing.
 
 One place of a few rows is so little arithmetic that what counts is how many operations there are and what they read.
 Hence matrices that read the same vector are joined, gains are multiplied into them once, angles hold the gains of
@@ -21,7 +21,7 @@ from seisei.nn.transformer.blocks import Attention, Block, Transformer
 MANY, BLOCK = 64, 32
 
 
-class Stepwise:
+class KVCache:
     """Rows that are written side by side.
 
     Arguments:
@@ -69,7 +69,7 @@ class _Layer:
         size = by.shape[2]
         # Halves of a vector change places where it is turned, and with them its gains. Logits are divided by √d.
         gain = torch.stack([attention.q_norm.weight * size**-0.5, attention.k_norm.weight])
-        self.straight = (by[0].unsqueeze(1) * gain).unsqueeze(2)
+        self.straight_through = (by[0].unsqueeze(1) * gain).unsqueeze(2)
         self.crossed = (by[1].unsqueeze(1) * gain.roll(size // 2, 1)).unsqueeze(2)
         places = BLOCK if sequences >= MANY else by.shape[1]
         # What is not there yet counts nothing times, and must be a number.
@@ -79,7 +79,7 @@ class _Layer:
         width, (_, sequences, block, size) = h.shape[1], self.keys.shape
         qkv = torch.mm(F.layer_norm(h, (width,)), self.read).view(-1, 3, heads, size)
         qk = F.layer_norm(qkv[:, :2], (size,))
-        q, k = torch.addcmul(qk * self.straight[at], qk.roll(size // 2, -1), self.crossed[at]).unbind(1)
+        q, k = torch.addcmul(qk * self.straight_through[at], qk.roll(size // 2, -1), self.crossed[at]).unbind(1)
         q = q.reshape(-1, 1, size)
         place = at // block, slice(None), at % block
         self.keys[place], self.values[place] = k.reshape(-1, size), qkv[:, 2].reshape(-1, size)

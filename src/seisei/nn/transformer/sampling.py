@@ -1,4 +1,4 @@
-"""How a code is chosen from its probabilities: `Steering`."""
+"""How a code is chosen from its probabilities: `SamplingOptions`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Steering:
+class SamplingOptions:
     """Which codes are left to draw from.
 
     Arguments:

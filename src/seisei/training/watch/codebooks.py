@@ -15,7 +15,7 @@ FEW, UNEVEN = 0.5, 0.05
 # Validations that have to agree; codes that are coming back, so many times as many within them, are left to it.
 LATELY, GROWN = 4, 1.2
 # Quantizers without a codebook that learns.
-FIXED = ("finite-scalar", "lookup-free")
+FIXED = ("fsq", "lfq")
 # Times the error, below which codes carry all but nothing.
 SILENT = 1.01
 
@@ -41,8 +41,8 @@ def codebook_collapse(history: History) -> Finding | None:
     cause = "a code that no image is near to gets no gradient, and stays where it is"
     if fixed:
         cause = "the encoder keeps to a part of the grid of codes, whose positions are fixed"
-    others = [name for name in ("averaged", *([] if fixed else ["finite-scalar"])) if name != now]
-    ways = (*(history.choosing("quantizer", *others) if others else []), *history.lowering("codes"))
+    others = [name for name in ("ema", *([] if fixed else ["fsq"])) if name != now]
+    ways = (*(history.choosing("quantizer", *others) if others else []), *history.lowering("codebook_size"))
     symptom = "codebook collapse: most codes are never used"
     return Finding("warning", symptom, numbers, cause, ways, counter="collapsed")
 

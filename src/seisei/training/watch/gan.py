@@ -30,7 +30,7 @@ def discriminator_wins(history: History) -> Finding | None:
     numbers = f"D(x) {real:.3f}, D(G(z)) {drawn:.3f} (½ at the equilibrium); accuracy on pairs {told:.1%}"
     cause = "the discriminator learns faster than the generator, or nothing keeps it smooth"
     ways = (
-        *history.raising("penalty"),
+        *history.raising("r1_gamma"),
         *history.choosing("loss", "relativistic"),
         Change("use more and more varied data"),
     )
@@ -53,7 +53,7 @@ def starved_generator(history: History) -> Finding | None:
         return None
     numbers = f"gradient norm {now:.2g}, {before:.2g} at its highest; accuracy on pairs {_mean(lines, TOLD):.1%}"
     cause = "where the discriminator is sure, the loss of the generator is flat: log(1 − D(G(z))) saturates"
-    ways = (*history.choosing("loss", "non-saturating", "relativistic"), *history.raising("penalty"))
+    ways = (*history.choosing("loss", "non-saturating", "relativistic"), *history.raising("r1_gamma"))
     return Finding("warning", "the generator's gradient vanishes", numbers, cause, ways, counter="unsteady")
 
 
@@ -80,7 +80,7 @@ def mode_collapse(history: History) -> Finding | None:
         numbers = f"{lost:.0%} of real examples lie where next to nothing is generated"
     cause = "the generator follows the discriminator of the moment with few examples instead of covering the data"
     ways = (
-        *history.raising("penalty"),
+        *history.raising("r1_gamma"),
         *history.choosing("loss", "relativistic"),
         *history.lowering("learning_rate"),
         *of_class,
@@ -105,7 +105,7 @@ def copying_discriminator(history: History) -> Finding | None:
     ways = (
         Change("use more data"),
         *history.raising("augment"),
-        *history.raising("penalty"),
+        *history.raising("r1_gamma"),
         *history.lowering("steps"),
     )
     symptom = "the discriminator overfits: it knows the training examples"

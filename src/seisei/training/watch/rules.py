@@ -50,9 +50,9 @@ def posterior_collapse(history: History) -> Finding | None:
     numbers = f"{active} of {size} latent dimensions are active; KL divergence {total:.2g} nats in all"
     cause = "the KL term costs more than what the latent adds to the reconstruction"
     symptom = "posterior collapse: all images get the same latent"
-    if history.options.get("importance", 1) > 1:
+    if history.options.get("importance_samples", 1) > 1:
         # Of an importance-weighted bound these are not options.
-        return Finding("warning", symptom, numbers, cause, tuple(history.choosing("importance", "1")))
+        return Finding("warning", symptom, numbers, cause, tuple(history.choosing("importance_samples", "1")))
     bits, beta = history.options.get("free_bits") or 0, history.options.get("beta") or 1
     ways = (
         *history.lowering("beta"),
@@ -286,8 +286,8 @@ def one_of(ways: list[str]) -> str:
     """Several things to do, of which one may be enough.
 
     Example:
-        >>> one_of(["raise --penalty", "lower --learning-rate", "use more data"])
-        'raise --penalty, lower --learning-rate, or use more data'
+        >>> one_of(["raise --r1-gamma", "lower --learning-rate", "use more data"])
+        'raise --r1-gamma, lower --learning-rate, or use more data'
     """
     if len(ways) < 3:
         return " or ".join(ways)

@@ -21,7 +21,7 @@ def ignored_input(history: History) -> Finding | None:
     cause = "the output is an average over all pairs: inputs and targets do not match, or the L1 loss weighs little"
     ways = (
         Change("check that pairs belong together (seisei check)"),
-        *history.raising("regression"),
+        *history.raising("l1_weight"),
         *history.raising("steps"),
     )
     return Finding("warning", "the generator ignores its input", numbers, cause, ways)
@@ -41,7 +41,7 @@ def chequered(history: History) -> Finding | None:
             if history.options.get(enlarging) == "nearest"
             else [Change(f"use --set {enlarging}=nearest", enlarging, "nearest")]
         ),
-        *history.raising("regression"),
+        *history.raising("l1_weight"),
         *history.raising("steps"),
     )
     return Finding("warning", "checkerboard artifacts in outputs", numbers, cause, ways)
@@ -54,7 +54,7 @@ def pale(history: History) -> Finding | None:
         return None
     numbers = f"outputs have {found[-1]:.0%} of the targets' color"
     cause = "where several colors would do the L1 loss asks for their average, which is gray"
-    ways = (*history.raising("adversarial"), *history.raising("matching"), *history.lowering("regression"))
+    ways = (*history.raising("gan_weight"), *history.raising("feature_matching"), *history.lowering("l1_weight"))
     return Finding("warning", "color collapse: outputs are gray", numbers, cause, ways)
 
 
