@@ -64,6 +64,7 @@ from seisei.training.engine import Engine, Execution
 from seisei.training.loop import Training
 from seisei.training.memory import outline
 from seisei.training.plan import Plan
+from seisei.training.run import FORMAT
 from seisei.training.step import GradientStep
 from seisei.training.tensors import from_bytes, to_bytes
 
@@ -129,7 +130,7 @@ def codec() -> str:
     (folder := home / "codec").mkdir()
     schema = Schema(Image(16, 16))
     plan = recipe("vqvae")(schema, codebook_size=16, width=8, depth=1, downsample=4)
-    for name, told in (("recipe", {"plan": plan.to_json()}), ("schema", schema.to_json())):
+    for name, told in (("recipe", {"format": FORMAT, "plan": plan.to_json()}), ("schema", schema.to_json())):
         (folder / f"{name}.json").write_text(json.dumps(told))
     return str(folder)
 

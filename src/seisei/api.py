@@ -8,6 +8,7 @@ run.sample(64, seed=1)
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime
@@ -36,7 +37,7 @@ from seisei.pipeline import Asked, Latents, Pipeline, Pixels
 from seisei.training.engine import Execution
 from seisei.training.run import Listener, RunFolder
 from seisei.workflows import train as workflow
-from seisei.workflows.train import DataOptions, Request
+from seisei.workflows.train import DataOptions, Request, data_path
 
 # Importance samples behind each likelihood, where nothing else is said.
 SAMPLES = 100
@@ -109,7 +110,7 @@ class Run:
 
         Arguments:
             given: where they are, or what they are.
-            resize: how to fit images of another size.
+            fit: how to fit images of another size.
             verb: what they are for: errors are numbered by it.
             options: see `seisei.data.inputs.read_inputs`.
         """
@@ -308,9 +309,9 @@ class Run:
             split: the part of them; by default test, or validation where test is empty, or all of other data where both
                 are.
             importance_samples: importance samples behind each likelihood.
-            most: examples looked at, at most.
+            limit: examples looked at, at most.
             seed: of the noise.
-            thorough: train classifiers on what is drawn and on real examples too, and compare these.
+            cas: train classifiers on what is drawn and on real examples too, and compare these.
             inception: the weights of Inception-v3, a .safetensors file, to compare drawn images in its features.
 
         Raises:
@@ -364,11 +365,20 @@ class Run:
         """
         if given is not None and self.pipeline.schema.x.noun == "row":
             # Rows are read by the columns of the model, not by what other data would make of them.
-            return self.read(given, verb="evaluate")
+            return self.read(given, verb="evaluate", unseen="missing")
         where = self.recipe["data"]["path"] if given is None else given
         if where is None:
-            raise UserError("E-EVA-01", self.path, "was trained on arrays, which are not kept", "give them again")
+            raise UserError(
+                "E-EVA-01",
+                self.path,
+                "was trained on arrays, which are not kept",
+                "give them again: run.evaluate(data=…), or --data on the command line",
+            )
         return DataOptions(**self.recipe["options"]).read(where, int(self.recipe["seed"]))
+
+    def learned_from(self, given: Any) -> bool:
+        """Whether a path or a name is that of the data that this model was trained on."""
+        return isinstance(given, (str, os.PathLike)) and data_path(str(given)) == self.recipe["data"]["path"]
 
     def write_report(self, data: Any = None) -> Path:
         """Evaluate, draw the figures and write the report anew."""
@@ -499,12 +509,19 @@ def _summary(folder: RunFolder) -> dict[str, Any]:
         "run": str(folder.path),
         "recipe": name,
         "data": Path(data or "arrays").name,
-        "state": "finished" if step >= steps else f"step {step} of {steps}",
+        "state": _state(folder, step, steps),
         "scores": scores,
         "verbs": verbs or _verbs_of(kind),
         "changed": changed,
     }
     return found if trouble is None else {**found, "trouble": trouble}
+
+
+def _state(folder: RunFolder, step: int, steps: int) -> str:
+    if step >= steps:
+        return "finished"
+    converged = any(event.get("event") == "converged" and event.get("step") == step for event in folder.events())
+    return f"converged at step {step}" if converged else f"step {step} of {steps}"
 
 
 def _scores(folder: RunFolder) -> tuple[dict[str, float | None], str | None]:

@@ -111,7 +111,7 @@ class PeerLost(SeiseiError):
     exit_code = 75
 
 
-# Options, and values of options, that were called otherwise, and what they are called now.
+# Options, and values of options, by other names: those of before, and those of other programs.
 RENAMED = {
     "reach": "max_shift",
     "gaps": "mask_prob",
@@ -161,11 +161,30 @@ RENAMED = {
     "regions": "oasis",
     "found": "auto",
     "beside": "side_by_side",
+    # What other programs call them.
+    "lr": "learning_rate",
+    "epochs": "steps",
+    "iters": "steps",
+    "num_steps": "steps",
+    "max_steps": "steps",
+    "batch_size": "batch",
+    "bs": "batch",
+    "latent_dim": "latent",
+    "z_dim": "latent",
+    "num_codes": "codebook_size",
+    "codebook": "codebook_size",
+    "hidden": "width",
+    "out": "output",
+    "output_dir": "output",
+    "num_samples": "n",
+    "ema": "ema_decay",
+    "image_size": "size",
+    "resolution": "size",
 }
 
 
 def renamed(word: str, known: Iterable[str]) -> str | None:
-    """What an option or a value is called now, in the form in which the known ones are written; None where it is new.
+    """What an option or a value is called here, in the form in which the known ones are written, or None.
 
     Example:
         >>> renamed("--reach", ["--latent", "--max-shift"]), renamed("lookup-free", ["ema", "lfq"])
@@ -176,14 +195,14 @@ def renamed(word: str, known: Iterable[str]) -> str | None:
     return next((form for form in (now, dashed, f"--{dashed}") if form and form in set(known)), None)
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.5) -> str | None:
     """The known word nearest to a mistyped one, or None when none is near.
 
     Example:
         >>> nearest("laten", ["latent", "width"])
         'latent'
     """
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
     return close[0] if close else None
 
 
@@ -196,7 +215,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """
     names = sorted(known)
     if now := renamed(word, names):
-        return f"it is called {now!r} now; choose from: {', '.join(names)}"
+        return f"it is called {now!r}; choose from: {', '.join(names)}"
     close = nearest(word, names)
     return (f"did you mean '{close}'? " if close else "") + f"choose from: {', '.join(names)}"
 

@@ -313,13 +313,13 @@ def test_verbs_are_what_the_model_can_do_and_others_are_refused_in_a_line() -> N
 
 def run_folder(path: Path, name: str = "vae", schema: Schema = GRAY, **dials: Any) -> Any:
     """What training leaves, without training."""
-    from seisei.training.run import RunFolder
+    from seisei.training.run import FORMAT, RunFolder
 
     plan = recipe(name)(schema, latent=3, width=16, **dials)
     with seeds.seeded("folder"):
         model = plan.objective.build().model
     run = RunFolder.create(path, "x")
-    run.write("recipe.json", {"recipe": name, "plan": plan.to_json(), "data": {}})
+    run.write("recipe.json", {"format": FORMAT, "recipe": name, "plan": plan.to_json(), "data": {}})
     run.write("schema.json", schema.to_json())
     weights = {k: v.detach() for k, v in model.state_dict().items()}
     run.checkpoints.save(4, {"model": weights, "average": {k: v * 0.5 for k, v in weights.items()}}, {"step": 4})

@@ -16,8 +16,9 @@ from cyclopts.exceptions import (
 )
 
 from seisei.cli.signature import Command, dashed
-from seisei.errors import SeiseiError, UserError, did_you_mean, nearest, renamed
-from seisei.spec import checked
+from seisei.errors import RENAMED, SeiseiError, UserError, did_you_mean, nearest, renamed
+from seisei.recipes import RECIPES, recipe
+from seisei.spec import checked, parameters
 
 # Faults of images and checkpoints are found by parts that serve every verb; each verb has its own numbers for them.
 _READ = {
@@ -125,9 +126,15 @@ def usage(known: Command) -> str:
 
 def _nearest_option(word: str, options: list[str], verb: str) -> str:
     if now := renamed(word, options):
-        return f"it is called {now} now"
-    close = nearest(word, options)
-    return f"did you mean {close}?" if close else f"see: seisei {verb} --help"
+        return f"it is called {now}"
+    plain = word.lstrip("-").replace("-", "_")
+    plain = RENAMED.get(plain, plain)
+    if owners := [name for name in RECIPES if plain in parameters(recipe(name))] if verb.startswith("train ") else []:
+        return f"it is an option of {', '.join(owners)}; see: seisei {verb} --help"
+    # Without dashes, which all options have in common.
+    close = nearest(word.lstrip("-"), [option.lstrip("-") for option in options], 0.6)
+    known = next((option for option in options if close and option.lstrip("-") == close), None)
+    return f"did you mean {known}?" if known else f"see: seisei {verb} --help"
 
 
 def unknown(kind: str, word: str, known: list[str]) -> UserError:

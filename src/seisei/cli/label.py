@@ -12,6 +12,7 @@ from seisei.cli.results import load
 from seisei.cli.rows import TABLES, table_bytes
 from seisei.cli.terminal import echo, echo_json, shown, tell
 from seisei.errors import UserError
+from seisei.shell import quoted
 
 if TYPE_CHECKING:
     from seisei.metrics.classification import Predictions
@@ -44,11 +45,11 @@ def predict(
         input: A table, an image, a folder, or any data that `train` reads.
         proba: The probability of every class too, where the model gives it.
         top: The likeliest classes instead of one, so many.
-        reject: Give no label where the model is less sure than this.
+        min_confidence: Give no label where the model is less sure than this.
         unseen: What to do with a category that training had none of: refuse it, or take it as missing.
         seed: Of the noise, for a density that is only bounded.
         output: A .csv or .parquet file with a line for each example.
-        resize: How to fit images of another size; by default as in training.
+        fit: How to fit images of another size; by default as in training.
         convert: Turn color into gray where the model knows gray only.
         max_pixels: An image that declares more is refused.
         overwrite: Replace what is there.
@@ -79,7 +80,8 @@ def predict(
         place.write(table_bytes(rows, place.path.suffix.lower()))
     if json:
         known = {"accuracy": found.accuracy().value} if found.known else {}
-        echo_json({"classes": list(found.names), **known, "predictions": rows})
+        seen = {"training_data": True} if known and loaded.learned_from(input) else {}
+        echo_json({"classes": list(found.names), **known, **seen, "predictions": rows})
         return
     _print(rows)
     if len(rows) > SHOWN:
@@ -89,6 +91,9 @@ def predict(
         span = f"(95 % interval {right.low:.2%} to {right.high:.2%})"
         always = f"always saying {name!r} is right on {majority:.2%}"
         echo("", f"{right.value:.2%} of {len(rows):,} labels are right {span}; {always}")
+        if loaded.learned_from(input):
+            here = quoted(loaded.path)
+            echo(f"most of these are training examples; on held-out ones: seisei evaluate {here}")
     if place is not None:
         echo(place.path)
 
@@ -115,7 +120,7 @@ def compare(
         runs: Two or more runs of the same data: folders, or the beginnings of their names under runs/.
         data: Other data than those of the runs, with labels.
         split: The part of the data; by default test, or validation where test is empty.
-        most: Examples looked at, at most.
+        limit: Examples looked at, at most.
         axes: A column of the plane that is drawn; twice, for its two axes.
         curves: Learning curves of models that train in seconds, of all, or of none.
         seed: Of what is hidden, and of the noise.

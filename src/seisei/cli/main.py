@@ -186,7 +186,8 @@ def _recipe_argument(recipe: str | None = None, data: str | None = None, *, list
 
     Arguments:
         recipe: One of those above.
-        data: A folder of images, a .npz, .npy, .parquet or idx file, digits, or hub:owner/name.
+        data: A folder of images, a table (.csv, .tsv, .parquet), a .txt file, a .npz, .npy or idx file, digits, or
+            hub:owner/name.
         list: List the recipes.
     """
 

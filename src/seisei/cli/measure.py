@@ -37,7 +37,7 @@ def encode(
         run: A run's folder, or the beginning of its name under runs/.
         input: An image, a folder, or any data that `train` reads.
         output: A .npz, .csv or .parquet file; by default a .npz file in the folder out of the run.
-        resize: How to fit images of another size; by default as in training.
+        fit: How to fit images of another size; by default as in training.
         convert: Turn color into gray where the model knows gray only.
         max_pixels: An image that declares more is refused.
         overwrite: Replace what is there.
@@ -74,11 +74,11 @@ def score(
     Arguments:
         run: A run's folder, or the beginning of its name under runs/.
         input: An image, a folder, or any data that `train` reads.
-        samples: Importance samples K behind each: more give a tighter bound, and take longer.
+        importance_samples: Importance samples K behind each: more give a tighter bound, and take longer.
         seed: Of the noise.
         unseen: What to do with a category that training had none of: refuse it, or take it as missing.
         output: A .csv file with a line for each.
-        resize: How to fit images of another size; by default as in training.
+        fit: How to fit images of another size; by default as in training.
         convert: Turn color into gray where the model knows gray only.
         max_pixels: An image that declares more is refused.
         overwrite: Replace what is there.
@@ -156,10 +156,10 @@ def evaluate(
         run: A run's folder, or the beginning of its name under runs/.
         data: Other data than those of the run.
         split: The part of the data; by default test, or validation where test is empty.
-        samples: Importance samples behind each likelihood.
-        most: Images looked at, at most.
+        importance_samples: Importance samples behind each likelihood.
+        limit: Images looked at, at most.
         seed: Of the noise.
-        thorough: Of a conditional model, train a classifier on what it draws too, and see how often that is right.
+        cas: Of a conditional model, train a classifier on what it draws too, and see how often that is right.
         inception: The weights of Inception-v3, a .safetensors file: drawn images are compared in its features.
         save: Keep the scores with the run, and write its report anew.
         json: Print the scores as JSON.

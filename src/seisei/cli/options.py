@@ -73,7 +73,7 @@ def data_options(
         bits: 8 brings images of 16 bits or floating point to 8 bits, where a side has several depths.
         style: Images in the styles to learn, a folder: each is put beside some of the images.
         label_map: Each color of the side that is given stands for a class.
-        window: Cut running text into examples of so many bytes; by default every line of a .txt file is one.
+        block_size: Cut running text into examples of so many bytes; by default every line of a .txt file is one.
     """
 
 
@@ -90,7 +90,7 @@ def execution_options(
     Arguments:
         device: auto takes a CUDA GPU, else Apple's, else the CPU.
         precision: auto is bf16 where the GPU has it, fp32 elsewhere.
-        tuned: Use the settings that were measured to be faster on this kind of machine.
+        backend_tuning: Use the settings that were measured to be faster on this kind of machine.
         compile: Compile the loss; pays on GPUs and in long runs.
         sharded: Under torchrun, divide the parameters among the processes instead of copying them.
     """

@@ -97,6 +97,8 @@ def _shown(parameter: inspect.Parameter, group: Group | None, help: str) -> Any:
     """The annotation as the parser takes it: the range as a validator, the help beside it."""
     plain, limits = _without_range(parameter.annotation)
     settings: dict[str, Any] = {"help": help, "negative": None if parameter.name in SWITCHES else ()}
+    if _is_whole(plain):
+        settings["converter"] = _whole
     if limits is not None:
         settings["validator"] = limits
         settings["help"] = f"{help.rstrip('.')} ({limits})." if help else str(limits)
@@ -108,6 +110,15 @@ def _shown(parameter: inspect.Parameter, group: Group | None, help: str) -> Any:
     if parameter.name in METAVARS:
         settings["metavar"] = METAVARS[parameter.name]
     return Annotated[plain, Parameter(**settings)]
+
+
+def _is_whole(annotation: Any) -> bool:
+    return annotation is int or set(typing.get_args(annotation)) == {int, type(None)}
+
+
+def _whole(_type: Any, tokens: Sequence[Any]) -> int:
+    """A whole number as it is typed: 10.5 is none, which the parser by itself would cut to 10."""
+    return int(tokens[0].value)
 
 
 def _without_range(annotation: Any) -> tuple[Any, Range | None]:

@@ -27,7 +27,8 @@ def data_argument(data: str) -> None:
     """Where the data are.
 
     Arguments:
-        data: A folder of images, a table, a .txt file, a .npz, .npy or idx file, digits, or hub:owner/name.
+        data: A folder of images, a table (.csv, .tsv, .parquet), a .txt file, a .npz, .npy or idx file, digits, or
+            hub:owner/name.
     """
 
 
@@ -139,7 +140,10 @@ def summary(run: Run) -> list[str]:
     }
     given = quoted(run.recipe["data"]["path"] or "INPUT")
     if "predict" in run.verbs:
-        commands = {"predict": f"seisei predict {here} {given}", "sample": commands["sample"]}
+        # Held-out rows may have categories that training had none of, and predict refuses those where nobody says more.
+        notes = run.recipe["data"].get("report", {}).get("notes", [])
+        more = " --unseen missing" if any("in no training row" in note for note in notes) else ""
+        commands = {"predict": f"seisei predict {here} {given}{more}", "sample": commands["sample"]}
     elif "translate" in run.verbs or "stylize" in run.verbs:
         commands = {verb: commands[verb] for verb in ("translate", "stylize")}
     elif "sample" not in run.verbs:

@@ -119,7 +119,7 @@ def reconstruct(
         output: The file, or with --separate the folder; by default in the folder out of the run.
         separate: A file for each image, under its own name.
         limit: Images shown in the grid.
-        resize: How to fit images of another size; by default as in training.
+        fit: How to fit images of another size; by default as in training.
         convert: Turn color into gray where the model knows gray only.
         max_pixels: An image that declares more is refused.
         overwrite: Replace what is there.
@@ -178,7 +178,7 @@ def interpolate(
         path: linear, or spherical: along the great circle, as suits a latent of many dimensions.
         label: Of a conditional model, the kind of every image on the way, or one for each end.
         output: The file; by default in the folder out of the run.
-        resize: How to fit images of another size; by default as in training.
+        fit: How to fit images of another size; by default as in training.
         overwrite: Replace what is there.
         json: Print the path as JSON.
     """
@@ -261,7 +261,7 @@ def impute(
         guidance: Weight of the label where codes are drawn.
         output: The file, or with --separate the folder; by default in the folder out of the run.
         separate: A file for each completion.
-        resize: How to fit images of another size; by default as in training.
+        fit: How to fit images of another size; by default as in training.
         convert: Turn color into gray where the model knows gray only.
         max_pixels: An image that declares more is refused.
         overwrite: Replace what is there.

@@ -48,7 +48,7 @@ def read_inputs(
     Arguments:
         schema: of the model.
         given: an image's path, a folder, or anything else that `open_source` reads; for rows see `read_rows`.
-        resize: how to fit images of another size; by default as in training, which refuses them where it
+        fit: how to fit images of another size; by default as in training, which refuses them where it
             had to fit none.
         convert: turn color into gray where the model knows gray only.
         labels: whether the model needs them, or in the words of `read_rows`.

@@ -104,7 +104,7 @@ def read_dataset(
             ``own`` trains on a table's own rows without a target. Their y is -1.
         conditions: columns, of a table or of a folder's metadata, that are y together, see
             `seisei.modalities.conditions`; by default all of the vectors that come with arrays.
-        window: the bytes of running text that make an example, see `seisei.data.texts.read_texts`.
+        block_size: the bytes of running text that make an example, see `seisei.data.texts.read_texts`.
         unseen: a category that only held-out rows have is taken for missing, which the report says, or refused.
         pairs: how pairs of images are laid out, see `seisei.data.pairs.read_pairs`, as for the five that follow; None
             where the data are no pairs.
@@ -127,7 +127,10 @@ def read_dataset(
         of_tables = {"target": target, "ignore": ignore, "categorical": categorical, "missing": missing}
         others = {**of_tables, "unlabeled": unlabeled, "conditions": conditions, "block_size": block_size}
         _refuse(others, "other data, and these are read as pairs of images")
-        _refuse_of_files(given, source, column=column, follow_outside=follow_outside, first_frame=first_frame)
+        most = None if max_pixels == MAX_PIXELS else max_pixels
+        _refuse_of_files(
+            given, source, column=column, follow_outside=follow_outside, first_frame=first_frame, max_pixels=most
+        )
         return read_pairs(
             given, layout=pairs, direction=direction, **of_pairs, source=source, column=column, size=size,
             channels=channels, fit=fit, validation=validation, test=test, seed=seed, skip_bad=skip_bad,
@@ -170,7 +173,14 @@ def read_dataset(
         of_others = {**image, "unlabeled": unlabeled, "conditions": conditions}
         _refuse(of_others, "images or tables, and these data are texts")
         return read_texts(given, block_size=block_size, validation=validation, test=test, seed=seed)
-    files = {"column": column, "follow_outside": follow_outside, "first_frame": first_frame, "skip_bad": skip_bad}
+    most = None if max_pixels == MAX_PIXELS else max_pixels
+    files = {
+        "max_pixels": most,
+        "column": column,
+        "follow_outside": follow_outside,
+        "first_frame": first_frame,
+        "skip_bad": skip_bad,
+    }
     _refuse_of_files(given, source, **files)
     opened = open_as(form, given, column=column, follow_outside=follow_outside)
     if opened.kind == IMAGE:
@@ -232,6 +242,7 @@ OF_FILES = {
     "follow_outside": ("folder", "parquet", TABLE),
     "first_frame": ("folder", "image", "parquet", "hub", TABLE),
     "skip_bad": ("folder", "image", "parquet", "hub", TABLE),
+    "max_pixels": ("folder", "image", "parquet", "hub", TABLE),
 }
 _CALLED = {"column": "parquet files", "follow_outside": "folders and parquet files"}
 

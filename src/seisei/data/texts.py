@@ -58,7 +58,7 @@ def read_texts(
 
     Arguments:
         given: a file of lines, plain or packed with gzip, a folder of such files, or a list of texts.
-        window: the bytes of running text that make an example; by default every line is one.
+        block_size: the bytes of running text that make an example; by default every line is one.
         validation: the share for validation, where no file's name says it.
         test: likewise.
         seed: of the division.

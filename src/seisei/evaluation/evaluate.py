@@ -208,7 +208,7 @@ def evaluate(
         seed: of the noise.
         told: what `predictions` says of these examples, where it has been asked already.
         drawn: what `fidelity` says of what the model draws, where it has been asked already.
-        thorough: say how well a classifier does that learns from what a conditional model draws, too, which takes
+        cas: say how well a classifier does that learns from what a conditional model draws, too, which takes
             trainings of two.
         inception: the weights of Inception-v3, to compare what the model draws in its features.
         judge: of images of images, where one has been asked already.

@@ -126,7 +126,8 @@ class GenerativeClassifier(nn.Module):
         prior: p(y): the shares of the classes in training, or uniform.
         shape: of one x, where the density works on rows of its values; nothing leaves what it draws as it is.
         samples: importance samples behind a label, where the density gives a bound that tightens with them.
-        reach: pixels by which an image may lie elsewhere, each way: log p(x | y) = log 1/S Σ_s p(T_s x | y) over all
+        max_shift: pixels by which an image may lie elsewhere, each way: log p(x | y) = log 1/S Σ_s p(T_s x | y) over
+        all
             S = (2 · reach + 1)² moves T_s. Images move round the edge, so that p stays normalized. Where things lie
             is then a latent that is summed out exactly (*Transformation-Invariant Clustering Using the EM Algorithm
             (Frey, Jojic, 2003)*).

@@ -18,7 +18,8 @@ class CodeLikelihood(Objective):
 
     Arguments:
         model: gives `codes`, `log_codes` and `network`, or has a `density` that does, and counts classes.
-        untold: share of training examples that are not told their condition, so that one can be left out, or weighed,
+        cond_dropout: share of training examples that are not told their condition, so that one can be left out, or
+        weighed,
             in drawing.
     """
 

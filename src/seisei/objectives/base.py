@@ -38,6 +38,8 @@ class FitResult(NamedTuple):
     closed: bool = False
 
 
+# A fit that gained less with its last iteration, as a share of its loss, is not worth a warning where it was stopped.
+CLOSE = 1e-4
 # A round that changes the mean log-likelihood of an example by less, in nats or as a share of it, is the last.
 STILL = 1e-7
 
@@ -78,7 +80,7 @@ class Progress:
     @property
     def unfinished(self) -> str | None:
         """What to say of rounds that were too few, None where they were enough."""
-        if self.ended or not self.iterations:
+        if self.ended or not self.iterations or abs(self.gain) <= CLOSE * max(1.0, abs(self.loss)):
             return None
         gain = "" if math.isnan(self.gain) else f": the last one gained {self.gain:.2g} nats an example"
         return f"the fit did not converge in {self.iterations} iteration{'s' * (self.iterations != 1)}{gain}"

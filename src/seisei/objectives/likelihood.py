@@ -90,7 +90,7 @@ class JointBound(Objective):
         beta: see `ELBO`.
         warmup: see `ELBO`.
         free_bits: see `ELBO`.
-        gaps: share of the examples of which a part is hidden, see `seisei.nn.masking.hide`.
+        mask_prob: share of the examples of which a part is hidden, see `seisei.nn.masking.hide`.
     """
 
     def __init__(

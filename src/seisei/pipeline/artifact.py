@@ -70,7 +70,7 @@ class Artifact:
         """
         run = RunFolder.open(path)
         catalog.fill()
-        recipe, schema = run.read("recipe.json"), Schema.from_json(run.read("schema.json"), f"{path}/schema.json")
+        recipe, schema = run.recipe(), Schema.from_json(run.read("schema.json"), f"{path}/schema.json")
         checkpoint, notes = run.checkpoints.newest(exact=step)
         best = checkpoint.state.get("best")
         if step is None and weights == "average" and best is not None and int(best[1]) in run.checkpoints.steps():
@@ -101,6 +101,8 @@ class Artifact:
             "weights": name,
             "plan": recipe["plan"],
         }
+        if (Path(path) / "codec" / "recipe.json").is_file():
+            card["codec"] = str(Path(path) / "codec")
         return cls(model, schema, {**card, "data": recipe.get("data", {})}, digest, notes)
 
     @property
@@ -140,9 +142,10 @@ class Artifact:
         """
         if verb not in self.verbs:
             problem = f"this model cannot {verb}; it can: {', '.join(self.verbs)}"
-            raise UserError(
-                "E-*-08", self.card.get("run", "model"), problem, "choose one of these verbs", wanted=self.verbs
-            )
+            remedy = "choose one of these verbs"
+            if (codec := self.card.get("codec")) and verb in ("encode", "decode", "reconstruct"):
+                remedy = f"give its codec: {codec}"
+            raise UserError("E-*-08", self.card.get("run", "model"), problem, remedy, wanted=self.verbs)
         return self.model
 
     def batches(self, data: Dataset, size: int = BATCH) -> Iterator[Batch]:

@@ -23,6 +23,8 @@ Suggestions = Iterator[Suggestion]
 CLASS_NAMES = ("class", "diagnosis", "label", "outcome", "species", "target", "y")
 
 
+# Images that are too few to learn to generate from.
+HANDFUL = 20
 # Bytes of a piece of running text, and how few of them are no advice.
 WINDOW, FEWEST_PIECES = 256, 4
 # Options of data that only some recipes heed, and which; the target is named by each command itself.
@@ -35,12 +37,13 @@ HEEDED = {
 }
 
 
-def advice(data: Dataset, said: Mapping[str, Any] | None = None) -> Advice:
+def advice(data: Dataset, said: Mapping[str, Any] | None = None, *, in_memory: bool = False) -> Advice:
     """Commands to start with, each with its reason.
 
     Arguments:
         data: what was looked at.
         said: options of reading that are not what they are by default; the commands repeat them.
+        in_memory: whether the data have no path: the advice is then calls of the library.
 
     Returns:
         Dictionaries with ``command`` and ``why``.
@@ -54,9 +57,29 @@ def advice(data: Dataset, said: Mapping[str, Any] | None = None) -> Advice:
         # Rows without a class are of no use to what learns from those that have one.
         if "unlabeled" in (said or {}) and recipe in ("discriminant", "discriminative"):
             continue
-        start = ["seisei", verb, *([recipe] if verb == "train" else []), where]
-        found.append({"command": joined([*start, *rest, *_repeated(recipe, said or {})]), "why": why})
+        options = [*rest, *_repeated(recipe, said or {})]
+        if in_memory:
+            command = _in_python(verb, recipe, options)
+        else:
+            command = joined(["seisei", verb, *([recipe] if verb == "train" else []), where, *options])
+        found.append({"command": command, "why": why})
     return found
+
+
+def _in_python(verb: str, recipe: str, options: list[str]) -> str:
+    """A command as a call of the library, for data that are in memory.
+
+    Example:
+        >>> _in_python("train", "vae", ["--latent", "16", "--condition", "label", "--label-map"])
+        "seisei.train('vae', data, latent=16, condition='label', label_map=True)"
+    """
+    arguments = [repr(recipe), "data"] if verb == "train" else ["data"]
+    for place, word in enumerate(options):
+        if word.startswith("--"):
+            value = options[place + 1] if options[place + 1 :] and not options[place + 1].startswith("--") else "True"
+            plain = value == "True" or value.replace(".", "", 1).lstrip("-").isdigit()
+            arguments.append(f"{word[2:].replace('-', '_')}={value if plain else repr(value)}")
+    return f"seisei.{verb}({', '.join(arguments)})"
 
 
 def _repeated(recipe: str, said: Mapping[str, Any]) -> list[str]:
@@ -86,6 +109,12 @@ def _for_images(data: Dataset) -> Suggestions:
     size = f"{image.width}×{image.height}"
     dials = ["--latent", str(latent), "--steps", str(steps), *_batch(count, 64)]
     why = f"{count} training images of {size}: {latent} numbers an image, new images and a likelihood"
+    few = count < 500
+    if few:
+        warning = f"{count} images are few to generate new ones; an autoencoder compresses them, and less can go wrong"
+        # Of a handful nothing new can be learned: what is safe comes first.
+        if count < HANDFUL:
+            yield ["train", "autoencoder", *dials], warning
     yield ["train", "vae", *dials], why
     if isinstance(data.schema.y, Label):
         why = f"{data.schema.y.classes} kinds were found: choose the kind when sampling"
@@ -95,9 +124,8 @@ def _for_images(data: Dataset) -> Suggestions:
     if not isinstance(data.schema.y, Text):
         yield _game(data, image, count)
     yield _codes(data, steps, count)
-    if count < 500:
-        why = f"{count} images are few for drawing new ones; an autoencoder compresses them, and less can go wrong"
-        yield ["train", "autoencoder", *dials], why
+    if few and count >= HANDFUL:
+        yield ["train", "autoencoder", *dials], warning
 
 
 def _for_pairs(data: Dataset) -> Suggestions:

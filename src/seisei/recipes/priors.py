@@ -213,7 +213,7 @@ def _codec(run: str, schema: Schema) -> Spec:
     folder = RunFolder.open(run)
     where = f"{run}/recipe.json"
     try:
-        tree = folder.read("recipe.json")["plan"]["objective"]["arguments"]["model"]
+        tree = folder.recipe()["plan"]["objective"]["arguments"]["model"]
     except (KeyError, TypeError) as error:
         raise UserError("E-*-02", where, f"lacks {error}", "use a run folder that seisei wrote") from error
     spec = Spec.from_json(tree, where)

@@ -121,7 +121,7 @@ def network_of(run: str) -> Spec:
     folder = RunFolder.open(run)
     where = f"{run}/recipe.json"
     try:
-        tree = folder.read("recipe.json")["plan"]["objective"]["arguments"]["model"]
+        tree = folder.recipe()["plan"]["objective"]["arguments"]["model"]
     except (KeyError, TypeError) as error:
         raise UserError("E-*-02", where, f"lacks {error}", "use a run folder that seisei wrote") from error
     spec = Spec.from_json(tree, where)

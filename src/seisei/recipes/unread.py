@@ -124,6 +124,9 @@ def refuse_unread_execution(plan: Plan, execution: Execution, world: int, auto_r
     if execution.compile and is_swept(objective):
         problem = "has no effect: this model is fitted without a loss that could be compiled"
         raise UserError("E-TRN-08", "--compile", problem, "leave it out")
+    if execution.precision == "bf16" and is_swept(objective):
+        problem = "has no effect: this model is fitted in closed form or by EM, in its own precision"
+        raise UserError("E-TRN-08", "--precision bf16", problem, "leave it out")
     players: list[Any] = [objective, *(outline(stage.objective) for stage in plan.stages.values())]
     if auto_remedy and all(type(each).counter is Objective.counter for each in players):
         problem = "has no effect: nothing that the watch finds has a safe remedy with this recipe"

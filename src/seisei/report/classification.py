@@ -21,6 +21,9 @@ MOST_HEADS, LONGEST_HEAD = 16, 24  # columns of a grid that are named; letters t
 NOTABLE = 3  # confusions that are told in a sentence
 MOST_LEVELS = 5  # of a column that are named
 
+# Examples below which no verdict is given on a model's calibration.
+FEW_EXAMPLES = 20
+
 
 def confusion(run: Run) -> str:
     """Which classes are taken for which."""
@@ -49,7 +52,9 @@ def calibration(run: Run) -> str:
     counted = esc(count_of(total, str(known.facts.get("noun") or run.noun)))
     mean = f"Over {counted} it is <strong>{_percent(sure)}</strong> sure and <strong>{_percent(right)}</strong> right"
     apart = (sure - right) / max(1e-9, math.sqrt(right * (1 - right) / total))
-    verdict = "" if abs(apart) < 2 else ": too sure of itself" if apart > 0 else ": it could be surer"
+    verdict = (
+        "" if abs(apart) < 2 or total < FEW_EXAMPLES else ": too sure of itself" if apart > 0 else ": it could be surer"
+    )
     gap = f" Bin by bin the two are <strong>{number(100 * off, 3)}</strong> points apart." if math.isfinite(off) else ""
     text = f"<p>{mean}{verdict}.{gap}</p><p class='quiet'>{DIAGONAL}</p>"
     chart = reliability(bins, title="Calibration", width=320, height=386)

@@ -61,7 +61,7 @@ class Execution:
     Arguments:
         device: auto takes CUDA, else Apple's GPU, else the CPU.
         precision: auto is bf16 on CUDA that has it, float32 elsewhere.
-        tuned: use the levers that were measured to pay on this kind of machine.
+        backend_tuning: use the levers that were measured to pay on this kind of machine.
         compile: compile the loss with `torch.compile`; pays on GPUs and in long runs.
         sharded: shard parameters over processes (FSDP2) instead of copying them; one-player objectives only.
     """

@@ -21,6 +21,9 @@ from seisei.training.tensors import PICKLES, replace_bytes
 
 Listener = Callable[[dict[str, Any]], None]
 
+# Of recipe.json: raised when the names in it change.
+FORMAT = 2
+
 
 class RunFolder:
     """The folder of one run.
@@ -156,6 +159,21 @@ class RunFolder:
             raise UserError(
                 "E-*-02", self.path / name, f"cannot be read{at}", "use a run folder that seisei wrote"
             ) from error
+
+    def recipe(self) -> dict[str, Any]:
+        """What was trained, as ``recipe.json`` says it.
+
+        Raises:
+            UserError: it is missing or damaged, or was written by a version whose parts have other names.
+        """
+        found = self.read("recipe.json")
+        where = self.path / "recipe.json"
+        if not isinstance(found, dict):
+            raise UserError("E-*-02", where, "is not a description of a run", "use a run folder that seisei wrote")
+        if found.get("format", 1) != FORMAT:
+            problem = f"has format {found.get('format', 1)}, this program reads {FORMAT}: parts of models were renamed"
+            raise UserError("E-*-07", where, problem, "train again, or use the version that wrote it")
+        return found
 
     def log(self, event: dict[str, Any]) -> None:
         """Append an event to ``log.jsonl`` and tell the listeners; while the disk is full, events wait in memory.

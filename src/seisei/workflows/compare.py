@@ -70,7 +70,7 @@ def compare(
         output: a folder, made where it is not there.
         data: what to compare on; by default what the runs were trained on, which must be the same.
         split: the part of it; by default test, or validation where test is empty.
-        most: examples looked at, at most.
+        limit: examples looked at, at most.
         axes: two columns of a table for the plane that is drawn.
         curves: whether learning curves are made; by default for models that train in a few seconds.
         seed: of what is hidden, and of the noise.

@@ -30,10 +30,10 @@ from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.objectives.base import Objective
 from seisei.progress import listening, part
-from seisei.recipes import READS
+from seisei.recipes import READS, RECIPES
 from seisei.recipes import recipe as find_recipe
 from seisei.recipes.advice import advice
-from seisei.recipes.effect import refuse_unread
+from seisei.recipes.effect import has_effect, refuse_unread
 from seisei.recipes.unread import refuse_unread_data, refuse_unread_execution, refuse_unread_loop
 from seisei.schema import Schema
 from seisei.shell import joined, quoted
@@ -57,7 +57,7 @@ from seisei.training.memory import BYTES_A_PARAMETER, fits, outline, parameters_
 from seisei.training.optim import learning_rate, rate_of
 from seisei.training.plan import Plan
 from seisei.training.pretrained import weights_of
-from seisei.training.run import Listener, RunFolder
+from seisei.training.run import FORMAT, Listener, RunFolder
 from seisei.training.signals import Asked, Signals, Stopping
 from seisei.training.watch.rules import RULES, Watch
 
@@ -106,8 +106,8 @@ class DataOptions:
 
     def kept(self) -> dict[str, Any]:
         """As plain data; what is a path leads there from any folder."""
-        path = self.unlabeled if self.unlabeled in (None, OWN) else _data_path(self.unlabeled)
-        style = None if self.style is None else _data_path(self.style)
+        path = self.unlabeled if self.unlabeled in (None, OWN) else data_path(self.unlabeled)
+        style = None if self.style is None else data_path(self.style)
         return {**asdict(self), "unlabeled": path, "style": style}
 
     def read(self, given: Any, seed: int, progress: Callable[[int, int], None] | None = None) -> Dataset:
@@ -183,7 +183,12 @@ def look(data: Any, options: DataOptions, seed: int = 0, listeners: Sequence[Lis
     if layout in ("folders", "columns", "arrays"):
         options = replace(options, pairs="auto" if layout == "arrays" else layout)  # type: ignore[arg-type]
     found = options.read(data, seed, _scan_progress(listeners))
-    advised = advice(found, options.said)
+    advised = advice(found, options.said, in_memory=data_path(data) is None)
+    if error := single_class(found):
+        # Suggestions that would be refused are none.
+        found.report["notes"] = [*found.report.get("notes", []), f"{error.problem}; {error.remedy}"]
+        classifiers = ("discriminant", "discriminative", "generative")
+        advised = [entry for entry in advised if entry["command"].split()[2:3] not in [[name] for name in classifiers]]
     if layout == "side-by-side":
         why = "if each image is two of one size side by side, as their widths allow: seisei check --pairs side-by-side"
         advised.append({"command": joined(["seisei", "train", "pix2pix", found.report["root"]]), "why": why})
@@ -226,12 +231,13 @@ def start(request: Request, listeners: Sequence[Listener] = ()) -> RunFolder:
         run = RunFolder(Path(engine.share(str(made.path.absolute()) if made else ""))) if engine.world > 1 else made
         assert run is not None
         described = {
+            "format": FORMAT,
             "seisei": seisei.__version__,
             "recipe": request.recipe,
             "dials": dials,
             "overrides": dict(request.overrides),
             "plan": plan.to_json(),
-            "data": {"path": _data_path(request.data), "fingerprint": data.fingerprint, "report": data.report},
+            "data": {"path": data_path(request.data), "fingerprint": data.fingerprint, "report": data.report},
             "options": request.options.kept(),
             "execution": asdict(request.execution),
             "levers": engine.levers,
@@ -353,7 +359,7 @@ def resume(
     """
     run = RunFolder.open(path)
     catalog.fill()
-    recipe = run.read("recipe.json")
+    recipe = run.recipe()
     try:
         options, kept = DataOptions(**recipe["options"]), Execution(**recipe["execution"])
         seed, before = int(recipe["seed"]), recipe["data"]
@@ -560,7 +566,7 @@ def _train(
             engine.first(lambda: _write_head(run, recipe, data, training, checkpoint))
             run.listeners = list(listeners)
             judge = _judge(run, data, seed, plan, engine) if _judged(training.objective) else None
-            options = options_in_force(whole or recipe, plan, whole is not None)
+            options = options_in_force(whole or recipe, plan, data.schema, whole is not None)
             watch = Watch(run.events() if engine.is_main else (), options)
             journal = Journal(run, watch, quiet=not engine.is_main)
             saving = Saving(journal, run, every.save, signals, recipe["on_disk_full"])
@@ -599,8 +605,9 @@ def _train(
             if training.converged:
                 journal.write({"event": "converged", "step": training.step})
             for what in training.unfinished:
-                rounds = "; raise --steps" if "--steps" not in what and plan.steps == training.step else ""
-                journal.write({"event": "note", "step": training.step, "what": what + rounds})
+                more = joined(["seisei", "resume", str(run.path), "--steps", str(4 * plan.steps)])
+                longer = f"; go on with: {more}" if plan.steps == training.step else ""
+                journal.write({"event": "note", "step": training.step, "what": what + longer})
             best = {"best": training.best[1]} if training.best is not None else {}
             journal.write(
                 {"event": "end", "step": training.step, **_times(run, recipe, plan, training.seconds), **best}
@@ -657,15 +664,23 @@ def _judge(run: RunFolder, data: Dataset, seed: int, plan: Plan, engine: Engine)
 SECOND_STAGE = {"steps", "width", "layers", "heads", "dropout", "cond_dropout"}
 
 
-def options_in_force(recipe: Mapping[str, Any], plan: Plan, first: bool = False) -> dict[str, Any]:
+def options_in_force(
+    recipe: Mapping[str, Any], plan: Plan, schema: Schema | None = None, first: bool = False
+) -> dict[str, Any]:
     """A recipe's options with what was set in the plan by path, and with what the recipe chose by itself.
+
+    Options that change nothing with these data and options are left out: nobody is to be told to change them.
 
     Arguments:
         recipe: as it is written in the run's folder.
         plan: what is done.
+        schema: of the data; None keeps all options.
         first: whether that is the first of two stages.
     """
     found = dict(recipe.get("dials", {}))
+    if schema is not None and recipe.get("recipe") in RECIPES:
+        build = find_recipe(recipe["recipe"])
+        found = {name: value for name, value in found.items() if has_effect(build, {**found, "schema": schema}, name)}
     overrides = dict(recipe.get("overrides", {}))
     found |= {name: value for path, value in overrides.items() if (name := path.rpartition(".")[2]) in found}
     chosen: dict[str, Any] = {"learning_rate": plan.optim.learning_rate, "batch": plan.batch, "steps": plan.steps}
@@ -808,20 +823,24 @@ def _fits(plan: Plan, data: Dataset) -> None:
 
 
 def _classes_to_learn(data: Dataset, model: Any) -> None:
-    """Refuse to tell apart what all training examples are of one kind of."""
+    """Refuse to learn classes where all training examples are of one."""
+    if isinstance(model, Classifies) and (error := single_class(data)):
+        raise error
+
+
+def single_class(data: Dataset) -> UserError | None:
+    """What is wrong with labeled data whose training examples are all of one class; None where nothing is."""
     kinds = _kinds(data)
-    if kinds is None or not isinstance(model, Classifies):
-        return
     train = data.splits["train"]
-    if len(set(kinds[train][kinds[train] >= 0].tolist())) > 1:
-        return
+    if kinds is None or len(set(kinds[train][kinds[train] >= 0].tolist())) > 1:
+        return None
     problem = f"all training {data.schema.x.noun}s are of one class, wanted at least 2"
     parts = " ".join(f"--{name} 0" for name in ("validation", "test") if len(data.splits[name]))
     given = data.report.get("splits_given", False)
     remedy = "put some of another class into train"
     if parts and not given:
         remedy = f"add {data.schema.x.noun}s or pass {parts}"
-    raise UserError("E-TRN-12", "data", problem, remedy, found=1, wanted=2)
+    return UserError("E-TRN-12", "data", problem, remedy, found=1, wanted=2)
 
 
 def _without_training(data: Dataset) -> str | None:
@@ -836,7 +855,8 @@ def _scan_progress(listeners: Sequence[Listener]) -> Callable[[int, int], None] 
     return lambda done, total: _tell(listeners, {"event": "reading", "done": done, "total": total})
 
 
-def _data_path(data: Any) -> str | None:
+def data_path(data: Any) -> str | None:
+    """The path or the name of data, the same from any folder; None for what is in memory."""
     if not isinstance(data, (str, os.PathLike)):
         return None
     text = os.fspath(data)
@@ -851,7 +871,7 @@ def _command(request: Request) -> list[str]:
     dials = [part for k, v in request.dials.items() for part in (f"--{k.replace('_', '-')}", str(v))]
     sets = [part for k, v in request.overrides.items() for part in ("--set", f"{k}={v}")]
     seed = ["--seed", str(request.seed)] if request.seed else []
-    return ["seisei", "train", request.recipe, str(_data_path(request.data) or "<arrays>"), *dials, *sets, *seed]
+    return ["seisei", "train", request.recipe, str(data_path(request.data) or "<arrays>"), *dials, *sets, *seed]
 
 
 def versions() -> dict[str, str]:

@@ -33,6 +33,9 @@ LINES = 10
 # Events of its own kind for which a rule has nothing to say before its finding is withdrawn.
 CALM, CALM_LINES = 2, 10
 
+# Held-out examples without whose number a validation loss says little of a trend.
+FEW_EXAMPLES = 20
+
 
 def posterior_collapse(history: History) -> Finding | None:
     """The latent carries nothing: the decoder has learned to do without it."""
@@ -137,7 +140,8 @@ def starving_pipeline(history: History) -> Finding | None:
 def overfitting(history: History) -> Finding | None:
     """The validation loss rises while the training loss falls."""
     checks = [e for e in history.all("validation") if e.get("loss") is not None]
-    if len(checks) < 5:
+    # The loss of a handful of held-out examples goes up and down by itself.
+    if len(checks) < 5 or int(checks[-1].get("examples") or FEW_EXAMPLES) < FEW_EXAMPLES:
         return None
     losses = [float(e["loss"]) for e in checks]
     best = min(range(len(losses)), key=losses.__getitem__)
@@ -154,7 +158,13 @@ def overfitting(history: History) -> Finding | None:
     numbers = f"validation loss {losses[best]:.4g} at step {at}, {losses[-1]:.4g} now"
     ways = [
         *(
-            [Change(f"train for about {at} steps (--steps {at})", "steps", "lower")]
+            [
+                Change(
+                    f"train for fewer steps, such as --steps {at}, with which the learning rate falls sooner",
+                    "steps",
+                    "lower",
+                )
+            ]
             if _has(history, "steps") and at
             else []
         ),
