@@ -1117,7 +1117,7 @@ def samples_of(run: seisei.Run) -> dict[str, int]:
         run.check_samples(3)
     except UserError:
         return {}
-    return {"samples": 3}
+    return {"importance_samples": 3}
 
 
 @pytest.mark.parametrize("name", RECIPES)

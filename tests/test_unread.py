@@ -161,7 +161,7 @@ def test_what_would_make_an_option_count_is_said() -> None:
     assert refused("generative", "mixed rows", max_shift=1) == (
         "--max-shift: is for images, and these data are rows; leave it out"
     )
-    assert refused("discriminant", "gray 8×8", method="perceptron", strength=2.0).startswith(
+    assert refused("discriminant", "gray 8×8", method="perceptron", l2=2.0).startswith(
         "--strength: is used only with --method linear or kernel, and --method perceptron is given"
     )
     assert "--loss minimax" in refused("gan", "gray 8×8", loss="minimax", penalty=0.1)

@@ -32,7 +32,7 @@ class Conditions:
 
     Example:
         >>> columns = (Column("age", "number", mean=40.0, scale=10.0), Column("glasses", "boolean", ("0", "1")))
-        >>> given = Given(columns, ((35.0, 0.0), (60.0, 1.0)))
+        >>> given = Conditions(columns, ((35.0, 0.0), (60.0, 1.0)))
         >>> given.unpack(given.told("glasses", 2)).tolist()
         [[-0.5, 1.0], [2.0, 1.0]]
         >>> given.said(given.told("age=50, no glasses", 1)[0])

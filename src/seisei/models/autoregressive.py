@@ -54,8 +54,8 @@ class Autoregressive(nn.Module):
         priors: one Transformer over all segments of codes, or each has its own, which is told of those before.
 
     Example:
-        >>> from seisei.nn.codecs.pixel import PixelCodes
-        >>> model = Autoregressive(PixelCodes([1, 4, 4], 2), width=16, layers=1, heads=2)
+        >>> from seisei.nn.codecs.pixel import PixelCodec
+        >>> model = Autoregressive(PixelCodec([1, 4, 4], 2), width=16, layers=1, heads=2)
         >>> model.sample(3).shape, model.log_prob(Batch(torch.zeros(5, 1, 4, 4))).shape
         (torch.Size([3, 1, 4, 4]), torch.Size([5]))
     """

@@ -62,9 +62,9 @@ class Stylizer(nn.Module):
     Example:
         >>> from seisei.nn.style.feature_extractor import StageFeatures
         >>> from seisei.nn.spatial_conv import MapEncoder
-        >>> from seisei.nn.style.decoder import MirrorDecoder
+        >>> from seisei.nn.style.decoder import StyleDecoder
         >>> features = StageFeatures(MapEncoder([3, 16, 16], factor=4, width=4))
-        >>> model = Stylizer(features, MirrorDecoder([8, 4], [8, 4], channels=3, patch=2))
+        >>> model = Stylizer(features, StyleDecoder([8, 4], [8, 4], channels=3, patch=2))
         >>> model.stylize(torch.zeros(2, 3, 17, 13), torch.zeros(2, 3, 9, 30)).shape
         torch.Size([2, 3, 17, 13])
     """

@@ -71,9 +71,9 @@ class VQVAE(nn.Module):
     Example:
         >>> from seisei.nn.heads import GaussianHead
         >>> from seisei.nn.spatial_conv import MapDecoder, MapEncoder
-        >>> from seisei.nn.quantizers.codebooks import AveragedCodes
+        >>> from seisei.nn.quantizers.codebooks import EMACodebook
         >>> encoder, decoder = MapEncoder([1, 8, 8], 4, 8), MapDecoder([1, 8, 8], 6, 4, 8)
-        >>> model = VQVAE([encoder], [AveragedCodes(6, 16)], [decoder], GaussianHead())
+        >>> model = VQVAE([encoder], [EMACodebook(6, 16)], [decoder], GaussianHead())
         >>> codes = model.encode(torch.zeros(3, 1, 8, 8))
         >>> codes.shape, model.decode(codes).shape
         (torch.Size([3, 4]), torch.Size([3, 1, 8, 8]))

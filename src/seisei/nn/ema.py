@@ -27,7 +27,7 @@ class EMA:
 
     Example:
         >>> model = nn.Linear(1, 1)
-        >>> average = Average(model, 0.9)
+        >>> average = EMA(model, 0.9)
         >>> average.update(1)
         >>> bool(torch.equal(average.state()["weight"], model.weight))
         True

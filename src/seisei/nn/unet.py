@@ -65,7 +65,7 @@ class Upsample(nn.ConvTranspose2d):
     long to unlearn (*Checkerboard artifact free sub-pixel convolution (Aitken et al., 2017)*).
 
     Example:
-        >>> made = Enlarging(2, 1)(torch.ones(1, 2, 4, 4))[0, 0, 1:-1, 1:-1]
+        >>> made = Upsample(2, 1)(torch.ones(1, 2, 4, 4))[0, 0, 1:-1, 1:-1]
         >>> bool((made - made.mean()).abs().max() < 1e-6)
         True
     """

@@ -19,7 +19,7 @@ class SharedForward:
 
     Example:
         >>> model = nn.Linear(1, 1).requires_grad_(False)
-        >>> again, x = Again(), torch.ones(2, 1)
+        >>> again, x = SharedForward(), torch.ones(2, 1)
         >>> made = again.made(x, model, lambda: model(x))
         >>> made.requires_grad, model.weight.requires_grad, again.taken(x) is made, again.taken(x)
         (True, False, True, None)

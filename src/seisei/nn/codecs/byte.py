@@ -20,7 +20,7 @@ class ByteCodec(nn.Module):
         symbols: how many there are; the last of them ends a text.
 
     Example:
-        >>> codec = SymbolCodes(4, 257)
+        >>> codec = ByteCodec(4, 257)
         >>> codec.encode(torch.tensor([[104, 105, 256, 256]], dtype=torch.int16)), codec.end
         (tensor([[104, 105, 256, 256]]), 256)
     """

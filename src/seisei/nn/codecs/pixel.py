@@ -30,11 +30,11 @@ class PixelCodec(nn.Module):
 
     Example:
         >>> import torch
-        >>> codec = PixelCodes([3, 2, 2], 256)
+        >>> codec = PixelCodec([3, 2, 2], 256)
         >>> x = torch.rand(1, 3, 2, 2).mul(255).round() / 255
         >>> codec.encode(x).shape, bool(torch.allclose(codec.decode(codec.encode(x)), x))
         (torch.Size([1, 12]), True)
-        >>> PixelCodes([1, 2, 2], 2, [2, 2]).encode(torch.tensor([[[[1.0, 0.0], [1.0, 1.0]]]]))
+        >>> PixelCodec([1, 2, 2], 2, [2, 2]).encode(torch.tensor([[[[1.0, 0.0], [1.0, 1.0]]]]))
         tensor([[11]])
     """
 

@@ -108,7 +108,7 @@ def straight_through(z: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
 
     Example:
         >>> z = torch.tensor([[1.0, 0.0]], requires_grad=True)
-        >>> values, apart = straight(z, torch.tensor([[0.0, 2.0]]))
+        >>> values, apart = straight_through(z, torch.tensor([[0.0, 2.0]]))
         >>> (values.sum() + apart.sum()).backward()
         >>> values.tolist(), apart.tolist(), z.grad.tolist()
         ([[0.0, 2.0]], [5.0], [[3.0, -3.0]])

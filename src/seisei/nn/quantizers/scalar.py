@@ -58,7 +58,7 @@ class FSQ(Quantizer):
         levels: of each dimension; the number of codes is their product.
 
     Example:
-        >>> q = FiniteScalar([3, 2])
+        >>> q = FSQ([3, 2])
         >>> q.look_up(torch.arange(6).unsqueeze(1)).tolist()
         [[-1.0, -1.0], [0.0, -1.0], [1.0, -1.0], [-1.0, 0.0], [0.0, 0.0], [1.0, 0.0]]
     """

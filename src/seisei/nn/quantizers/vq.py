@@ -33,7 +33,7 @@ def default_reset_threshold(codes: int) -> float:
     """The share of the mean below which one of so many codes gets a new place.
 
     Example:
-        >>> usual_revival(512), usual_revival(16_384)
+        >>> default_reset_threshold(512), default_reset_threshold(16_384)
         (0.35, 0.55)
     """
     return REVIVAL if codes <= MANY else OF_MANY

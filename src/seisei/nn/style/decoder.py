@@ -66,7 +66,7 @@ class StyleDecoder(nn.Module):
         patch: side of the square of pixels that a value of the finest map ends as.
 
     Example:
-        >>> decoder = MirrorDecoder([16, 8], [16, 4], channels=3, patch=4)
+        >>> decoder = StyleDecoder([16, 8], [16, 4], channels=3, patch=4)
         >>> decoder([torch.zeros(1, 8, 8, 6), torch.zeros(1, 16, 4, 3)], torch.randn(1, 1, 32, 24)).shape
         torch.Size([1, 3, 32, 24])
     """

@@ -30,7 +30,7 @@ class ImageParam:
 
     Example:
         >>> start, like = torch.rand(1, 3, 6, 9), torch.rand(1, 1, 4, 4).expand(-1, 3, -1, -1)
-        >>> canvas = Canvas(start, like)
+        >>> canvas = ImageParam(start, like)
         >>> torch.equal(canvas(torch.zeros_like(start)), start)
         True
         >>> change = canvas(torch.randn(1, 3, 6, 9)) - start

@@ -44,7 +44,7 @@ class RandomFilters(nn.Module):
         depth: L.
 
     Example:
-        >>> features = Filters(count=8, depth=3)
+        >>> features = RandomFilters(count=8, depth=3)
         >>> [tuple(found.shape) for found in features(torch.rand(1, 3, 30, 20))], features.strides
         ([(1, 11, 32, 20), (1, 11, 16, 10), (1, 11, 8, 5)], [1, 2, 4])
         >>> bool(max(found[:, :8].abs().max() for found in features(torch.full((1, 1, 16, 16), 0.7))) < 1e-5)

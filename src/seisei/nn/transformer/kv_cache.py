@@ -30,7 +30,7 @@ class KVCache:
 
     Example:
         >>> model = Transformer(torch.arange(5.0).unsqueeze(1), 16, 2, 2)
-        >>> h, steps = torch.randn(3, 5, 16), Stepwise(model, 3)
+        >>> h, steps = torch.randn(3, 5, 16), KVCache(model, 3)
         >>> each = torch.stack([steps.step(h[:, t]) for t in range(5)], 1)
         >>> bool(torch.allclose(each, model(h), atol=1e-5))
         True

@@ -20,7 +20,7 @@ class SamplingOptions:
 
     Example:
         >>> logits = torch.tensor([[0.0, 1.0, 2.0, 3.0]])
-        >>> Steering(top_k=2).left(logits).isfinite().tolist(), Steering(top_p=0.6).left(logits).isfinite().tolist()
+        >>> SamplingOptions(top_k=2).left(logits).isfinite().tolist(), SamplingOptions(top_p=0.6).left(logits).isfinite().tolist()
         ([[False, False, True, True]], [[False, False, False, True]])
     """
 
