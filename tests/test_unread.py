@@ -162,12 +162,12 @@ def test_what_would_make_an_option_count_is_said() -> None:
         "--max-shift: is for images, and these data are rows; leave it out"
     )
     assert refused("discriminant", "gray 8×8", method="perceptron", l2=2.0).startswith(
-        "--strength: is used only with --method linear or kernel, and --method perceptron is given"
+        "--l2: is used only with --method linear or kernel, and --method perceptron is given"
     )
-    assert "--loss minimax" in refused("gan", "gray 8×8", loss="minimax", penalty=0.1)
-    assert "--gan-weight 0" in refused("pix2pix", "pairs 13×16", adversarial=0.0, loss="hinge")
+    assert "--loss minimax" in refused("gan", "gray 8×8", loss="minimax", r1_gamma=0.1)
+    assert "--gan-weight 0" in refused("pix2pix", "pairs 13×16", gan_weight=0.0, loss="hinge")
     assert refused("generative", "gray 8×8", density="kde", steps=5).startswith("--steps: is used only with --density ")
-    with pytest.raises(UserError, match="--per-level-priors: is for the codes of several grids"):
+    with pytest.raises(UserError, match="--per-level-priors: is for codes of several levels"):
         recipe("prior")(SCHEMAS["gray 8×8"], per_level_priors=True)
 
 
