@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import seisei
 from seisei.cli.main import main
@@ -197,3 +198,11 @@ def test_a_run_of_an_older_format_is_refused_in_a_line(here: Path, said: Any) ->
 def test_the_library_shows_what_it_offers() -> None:
     assert {"train", "check", "load", "compare", "resume", "runs"} <= set(dir(seisei))
     assert not {"Any", "import_module"} & set(dir(seisei))
+
+
+def test_the_codec_inside_a_run_can_be_given_as_codec(here: Path, said: Any) -> None:
+    words = ["--steps", "2", "--batch", "16", "--width", "16", "--layers", "1", "--heads", "2", "--no-report"]
+    assert said("train", "vqvae+prior", "digits", "--codec-steps", "2", *words, "-o", "both")[0] == 0
+    assert said("train", "prior", "digits", "--codec", "both", *words, "-o", "again")[0] == 0
+    one, two = (seisei.load(name).pipeline.model for name in ("both", "again"))
+    assert all(torch.equal(a, b) for a, b in zip(one.codec.parameters(), two.codec.parameters(), strict=True))

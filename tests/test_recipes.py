@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, Protocol, get_args, get_origin
 
 import numpy as np
 import pytest
@@ -26,12 +26,13 @@ from torch import Tensor, nn
 
 import seisei
 import seisei.data.read
-from seisei import catalog, seeds
+from seisei import capabilities, catalog, seeds
 from seisei.batch import Batch
 from seisei.capabilities import (
     VERBS,
     ClassConditional,
     Classifies,
+    Decodes,
     Encodes,
     HasEncoderPosterior,
     HasJoint,
@@ -41,6 +42,8 @@ from seisei.capabilities import (
     Quantizes,
     Samples,
     Scores,
+    Stylizes,
+    Translates,
     offers,
 )
 from seisei.data.loader import Loader, Order
@@ -825,6 +828,96 @@ def test_a_sweep_does_not_depend_on_how_it_is_fed_and_fits(case: Case) -> None:
     assert float(after.total) < float(before.total)
 
 
+@having(Decodes)
+def test_what_is_decoded_depends_on_the_latent(case: Case) -> None:
+    model, batch = fitted(case), batch_of(case)
+    y = condition(model, 8)
+    z = torch.randn(8, 3, generator=seeds.generator("latents"))
+    if isinstance(model, Quantizes):
+        most = torch.cat([torch.full((s.length,), s.codes) for s in model.segments])
+        z = (torch.rand(8, len(most), generator=seeds.generator("codes")) * most).long()
+
+    @torch.no_grad()
+    def decoded(z: Tensor) -> Tensor:
+        with seeds.drawing(seeds.Draws(0, 0, total=8, offset=0)):
+            return model.decode(z, y)  # type: ignore[no-any-return]
+
+    x = decoded(z)
+    assert x.shape == batch.x.shape and torch.equal(decoded(z).nan_to_num(), x.nan_to_num())
+    # Some rows of a table may be the same all the same.
+    assert not torch.equal(decoded(z.roll(1, 0)).nan_to_num(), x.nan_to_num())
+
+
+def pair_of(case: Case, count: int = 6) -> tuple[nn.Module, Tensor, Tensor]:
+    """A translator, its inputs and their targets."""
+    objective, batch = objective_of(case), batch_of(case, count)
+    objective.initialize(batch)
+    given = batch.x if objective.model.side == "x" else batch.y
+    assert given is not None
+    return objective.model.eval(), given, batch.x
+
+
+@having(Translates)
+def test_translations(case: Case) -> None:
+    model, given, target = pair_of(case)
+    noise = torch.randn(len(given), model.noise, generator=seeds.generator("noise")) if model.noise else None
+    # Weights that start at zero would hide what depends on what.
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.02 * torch.randn(parameter.shape, generator=seeds.generator("away")))
+
+    @torch.no_grad()
+    def made(given: Tensor, noise: Tensor | None) -> Tensor:
+        return model.translate(given, noise)  # type: ignore[no-any-return]
+
+    out = made(given, noise)
+    assert out.shape == target.shape and bool(torch.isfinite(out).all()) and 0 <= out.min() and out.max() <= 1
+    assert torch.equal(made(given, noise), out)
+    alone = made(given[2:3], None if noise is None else noise[2:3])
+    assert torch.allclose(alone, out[2:3], atol=1e-4)
+    changed = made(given.roll(1, 0), noise)
+    assert all(not torch.allclose(one, two, atol=1e-5) for one, two in zip(out, changed, strict=True))
+    if noise is not None:
+        assert not torch.allclose(made(given, -noise), out, atol=1e-6)
+    # Of any size: a larger input has a larger output.
+    wide = torch.cat([given, given], 3)
+    assert made(wide, noise).shape == (*target.shape[:3], 2 * target.shape[3])
+
+
+@having(Translates)
+def test_a_translator_learns_what_no_single_image_gives(case: Case) -> None:
+    """Trained on its pairs it comes nearer to their targets than black, or any other one image for all, does."""
+    model, given, target = pair_of(case)
+    optimizer = torch.optim.Adam(model.train().parameters(), 1e-2)
+    for _ in range(60):
+        noise = torch.zeros(len(given), model.noise) if model.noise else None
+        loss = (model.translate(given, noise) - target).abs().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    one_for_all = min(float((target - one).abs().mean()) for one in (torch.zeros(()), target.median(0).values))
+    assert float(loss.detach()) < 0.9 * one_for_all
+
+
+@having(Stylizes)
+def test_styles(case: Case) -> None:
+    objective, batch = objective_of(case), batch_of(case, 4)
+    objective.initialize(batch)
+    model, content, style = objective.model.eval(), batch.x, batch.y
+    assert style is not None
+
+    @torch.no_grad()
+    def painted(content: Tensor, style: Tensor, strength: float = 1.0) -> Tensor:
+        return model.stylize(content, style, strength)  # type: ignore[no-any-return]
+
+    out = painted(content, style)
+    assert out.shape == content.shape and bool(torch.isfinite(out).all()) and torch.equal(painted(content, style), out)
+    assert torch.allclose(painted(content[1:2], style[1:2]), out[1:2], atol=1e-4)
+    for changed in (painted(content, 1 - style), painted(content.roll(1, 0), style), painted(content, style, 0.0)):
+        assert all(not torch.allclose(one, two, atol=1e-5) for one, two in zip(out, changed, strict=True))
+    assert painted(torch.cat([content, content], 2), style).shape[2] == 2 * content.shape[2]
+
+
 @pytest.mark.parametrize(
     "case",
     [c for c in CASES if c.dials.get("condition") == "label" and SCHEMAS[c.schema].y == KINDS],
@@ -841,6 +934,36 @@ def test_conditions_reach_the_samples(case: Case) -> None:
             with seeds.seeded(0):
                 drawn.append(model.sample(2, torch.full((2,), kind)))
     assert not torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[1], drawn[2])
+
+
+# What a model of each capability is put to: a new one has to have a line, and cases.
+CHECKS: dict[type, tuple[Callable[..., None], ...]] = {
+    Samples: (test_samples,),
+    Scores: (test_scores,),
+    Decodes: (test_what_is_decoded_depends_on_the_latent,),
+    Encodes: (test_codes,),
+    Interpolates: (test_what_a_latent_stands_for,),
+    Quantizes: (test_whole_numbers,),
+    Imputes: (test_holes,),
+    Translates: (test_translations, test_a_translator_learns_what_no_single_image_gives),
+    Stylizes: (test_styles,),
+    ClassConditional: (test_conditions_reach_the_samples,),
+    Classifies: (test_labels,),
+    HasPosterior: (test_posteriors_over_classes,),
+    HasJoint: (test_bayes_rule,),
+    HasEncoderPosterior: (test_posteriors,),
+}
+
+
+def test_every_capability_is_checked_on_some_model() -> None:
+    protocols = {p for p in vars(capabilities).values() if getattr(p, "_is_protocol", False) and p is not Protocol}
+    assert set(CHECKS) == protocols, "a capability without a check: add one"
+    assert set(VERBS.values()) <= protocols
+    for capability, checks in CHECKS.items():
+        for check in checks:
+            (mark,) = [m for m in check.pytestmark if m.name == "parametrize"]  # type: ignore[attr-defined]
+            cases = mark.args[1]
+            assert cases and all(isinstance(objective_of(case).model, capability) for case in cases), check
 
 
 @every_case
@@ -1032,6 +1155,29 @@ def _mixing(objective: Objective) -> None:
     decoder.forward = lambda z, y=None: was(z - z.mean(0), y)
 
 
+def _black(objective: Objective) -> None:
+    objective.model.translate = lambda image, noise=None: torch.zeros(len(image), 3, *image.shape[2:])
+
+
+def _gray(objective: Objective) -> None:
+    """A translator that heeds its input, and nothing of what it should learn."""
+    shift = nn.Parameter(torch.zeros(()))
+    objective.model.register_parameter("shift", shift)
+    objective.model.translate = lambda image, noise=None: (
+        0.5 + 0.1 * image.mean(1, keepdim=True).expand(-1, 3, -1, -1) + 0 * shift
+    )
+
+
+def _styleless(objective: Objective) -> None:
+    was = objective.model.stylize
+    objective.model.stylize = lambda content, style, strength=1.0: was(content, torch.zeros_like(style), strength)
+
+
+def _deaf(objective: Objective) -> None:
+    was = objective.model.decode
+    objective.model.decode = lambda z, y=None: was(torch.zeros_like(z), y)
+
+
 @pytest.mark.parametrize(
     ("mutate", "check"),
     [
@@ -1044,10 +1190,16 @@ def _mixing(objective: Objective) -> None:
         (_mixing, test_samples),
         (_mixing, test_codes),
         (_mixing, test_scores),
+        (_black, test_translations),
+        (_gray, test_a_translator_learns_what_no_single_image_gives),
+        (_styleless, test_styles),
+        (_deaf, test_what_is_decoded_depends_on_the_latent),
     ],
 )
 def test_a_broken_model_does_not_conform(mutate: Any, check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    check(CASES[0])
+    able = [case for capability, checks in CHECKS.items() if check in checks for case in having(capability).args[1]]
+    case = able[0] if able else CASES[0]
+    check(case)
     sound = objective_of
 
     def broken(case: Case) -> Objective:
@@ -1057,7 +1209,7 @@ def test_a_broken_model_does_not_conform(mutate: Any, check: Any, monkeypatch: p
 
     monkeypatch.setitem(globals(), "objective_of", broken)
     with pytest.raises(AssertionError):
-        check(CASES[0])
+        check(case)
 
 
 def test_micro_batches_with_the_wrong_noise_do_not_conform(monkeypatch: pytest.MonkeyPatch) -> None:

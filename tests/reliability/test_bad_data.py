@@ -287,18 +287,6 @@ def test_harmless_damage_is_a_warning(tmp_path: Path, content: bytes, name: str,
     assert len(data) == 13 and data.report["warnings"] == {note: 1} and data.report["skipped"] == []
 
 
-@pytest.mark.parametrize(
-    "content", [encoded(np.full((9, 9), 700, np.uint16), "PNG"), encoded(np.zeros((9, 9, 4), np.uint8), "TIFF", "CMYK")]
-)
-def test_strict_mode_refuses_what_would_be_converted(tmp_path: Path, content: bytes) -> None:
-    root = good_folder(tmp_path)
-    (root / "x.png").write_bytes(content)
-    assert len(read_dataset(root)) == 13
-    with pytest.raises(UserError, match="x.png: mode .*--strict-mode") as caught:
-        read_dataset(root, strict_mode=True)
-    assert caught.value.code == "E-CHK-12"
-
-
 @pytest.mark.parametrize("name", ["x.png", "sub"])
 def test_no_permission(tmp_path: Path, name: str) -> None:
     root = good_folder(tmp_path)

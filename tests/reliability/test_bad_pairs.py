@@ -205,10 +205,6 @@ CASES: dict[str, Case] = {
         with_(*(image(f"{s}/{i}.tiff", GRAY.astype(np.float32)) for i in range(4) for s in "AB"), base=print),
         {"size": (8, 16), "fit": "pad"}, "E-TRN-13", "--fit pad", "A is floating point", "--fit crop",
     ),
-    "strict": (
-        with_(*(image(f"A/{i}.png", DEEP) for i in range(10))), {"bits": 8, "strict_mode": True},
-        "E-CHK-12", "A/0.png", "mode I;16: 16 bits to 8 (+9 more)", "--strict-mode",
-    ),
     "classes": (
         classes, {}, "E-TRN-14", "{root}", "10 images in 2 folders, 5 of them wide enough to be two side by side",
         "two folders a and b",

@@ -622,10 +622,6 @@ def test_images_elsewhere_are_said_to_be_unused(tmp_path: Path) -> None:
     assert "A is in column 'given', B in 'wanted' of metadata.csv" in notes
 
 
-def test_strict_mode_takes_what_needs_no_conversion(tmp_path: Path) -> None:
-    assert len(read_dataset(two_folders(tmp_path), pairs="auto", strict_mode=True)) == COUNT
-
-
 def test_progress_is_told(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     read_pairs((A, B), progress=lambda done, total: seen.append((done, total)))

@@ -57,15 +57,10 @@ def reader(
         maps = wishes.mapped is not None and (source.beside or place == wishes.mapped)
         # A JPEG at a fraction of its size has mixed colors, or an odd width.
         at_least = None if maps or source.beside else (frame.height, frame.width)
-        found = read_image(
+        return read_image(
             side.read(index), where=side.names[index], max_pixels=plain.max_pixels, min_size=plain.min_size,
             first_frame=plain.first_frame, at_least=at_least, deep=maps or wishes.bits is None,
         )  # fmt: skip
-        if plain.strict_mode and found.conversions:
-            problem = f"mode {found.mode}: {found.conversions[0]}"
-            remedy = "save it without, or leave out --strict-mode"
-            raise UserError("E-CHK-12", side.names[index], problem, remedy)
-        return found
 
     def read(index: int) -> Made | UserError:
         names = [side.names[index] for side in source.sides]

@@ -51,7 +51,6 @@ def read_pairs(
     max_pixels: int = MAX_PIXELS,
     min_size: int = MIN_SIZE,
     first_frame: bool = False,
-    strict_mode: bool = False,
     follow_outside: bool = False,
     memory_limit: int | None = None,
     cache: Path | None = None,
@@ -89,7 +88,6 @@ def read_pairs(
         max_pixels: see `read_dataset`.
         min_size: see `read_dataset`.
         first_frame: see `read_dataset`.
-        strict_mode: see `read_dataset`.
         follow_outside: see `read_dataset`.
         memory_limit: see `read_dataset`; for both sides together.
         cache: see `read_dataset`.
@@ -111,7 +109,7 @@ def read_pairs(
         follow_outside=follow_outside,
     )  # fmt: skip
     told = 0 if direction == "a-to-b" else 1
-    plain = PackOptions(size, channels, fit, skip_bad, max_pixels, min_size, first_frame, strict_mode)
+    plain = PackOptions(size, channels, fit, skip_bad, max_pixels, min_size, first_frame)
     wishes = PairWishes(plain, bits, told if label_map else None)
     limit = store.memory() // 4 if memory_limit is None else memory_limit
     packed = pack_pairs(opened, wishes, limit, cache, progress)

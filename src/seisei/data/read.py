@@ -52,7 +52,6 @@ def read_dataset(
     max_pixels: int = MAX_PIXELS,
     min_size: int = MIN_SIZE,
     first_frame: bool = False,
-    strict_mode: bool = False,
     follow_outside: bool = False,
     memory_limit: int | None = None,
     cache: Path | None = None,
@@ -90,7 +89,6 @@ def read_dataset(
         max_pixels: see `scan`.
         min_size: see `scan`.
         first_frame: see `scan`.
-        strict_mode: see `scan`.
         follow_outside: see `open_source`.
         memory_limit: the bytes that packed images may take before they are kept in a file; a quarter of the memory by
             default.
@@ -134,7 +132,7 @@ def read_dataset(
         return read_pairs(
             given, layout=pairs, direction=direction, **of_pairs, source=source, column=column, size=size,
             channels=channels, fit=fit, validation=validation, test=test, seed=seed, skip_bad=skip_bad,
-            max_pixels=max_pixels, min_size=min_size, first_frame=first_frame, strict_mode=strict_mode,
+            max_pixels=max_pixels, min_size=min_size, first_frame=first_frame,
             follow_outside=follow_outside, memory_limit=memory_limit, cache=cache, progress=progress,
         )  # fmt: skip
     backwards = None if direction == "a-to-b" else direction
@@ -185,7 +183,7 @@ def read_dataset(
     opened = open_as(form, given, column=column, follow_outside=follow_outside)
     if opened.kind == IMAGE:
         raise UserError("E-CHK-02", opened.root, "is one image, wanted a folder of images", "give its folder")
-    wishes = PackOptions(size, channels, fit, skip_bad, max_pixels, min_size, first_frame, strict_mode)
+    wishes = PackOptions(size, channels, fit, skip_bad, max_pixels, min_size, first_frame)
     limit = store.memory() // 4 if memory_limit is None else memory_limit
     packed = pack(opened, wishes, limit, cache, progress)
     records = [opened.records[i] for i in packed.kept]

@@ -160,24 +160,35 @@ class VQVAE(nn.Module):
 
     def code(self, x: Tensor) -> Coded:
         """Codes of images, (B, C, H, W), and what they leave of them."""
+        codes, costs, features = self._coded(x, len(self.decoders))
+        return Coded(self.head(features), torch.cat(codes, 1), self.held @ torch.stack(costs))
+
+    def _coded(self, x: Tensor, decoders: int) -> tuple[list[Tensor], list[Tensor], Tensor | None]:
+        """Codes and commitment costs by level, the coarsest first, and the output of the last decoder that was run.
+
+        Arguments:
+            x: (B, C, H, W).
+            decoders: how many are run, the coarsest first; what the finest makes of its codes no other level needs.
+        """
         hidden, maps = 2 * x - 1, []
         for encoder in self.encoders:
             hidden = encoder(hidden)
             maps.append(hidden)
-        told: Tensor | None = None
+        coarser: Tensor | None = None
         codes, costs = [], []
-        for level in reversed(range(len(maps))):
-            z = self.enter[level](maps[level] if told is None else torch.cat([maps[level], told], 1))
+        for done, level in enumerate(reversed(range(len(maps)))):
+            z = self.enter[level](maps[level] if coarser is None else torch.cat([maps[level], coarser], 1))
             found: Quantized = self.quantizers[level](rows_of(z), len(x))
             codes.append(found.codes.reshape(len(x), -1))
             costs.append(found.cost.reshape(len(x), -1).mean(1))
-            q = found.values.to(z.dtype).reshape(len(x), *z.shape[2:], -1).movedim(3, 1)
-            told = self.decoders[level](q if told is None else torch.cat([q, told], 1))
-        return Coded(self.head(told), torch.cat(codes, 1), self.held @ torch.stack(costs))
+            if done < decoders:
+                q = found.values.to(z.dtype).reshape(len(x), *z.shape[2:], -1).movedim(3, 1)
+                coarser = self.decoders[level](q if coarser is None else torch.cat([q, coarser], 1))
+        return codes, costs, coarser
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The codes of images, (B, T)."""
-        return self.code(x).codes
+        return torch.cat(self._coded(x, len(self.decoders) - 1)[0], 1)
 
     def known(self, mask: Tensor) -> Tensor:
         """Which codes are those of what was observed, (B, T), of (B, C, H, W).

@@ -62,6 +62,7 @@ def prior(
         problem = "has no effect with --codec, whose codes are the tokens"
         raise UserError("E-TRN-08", "--pixels-per-token", problem, "leave one of them out")
     else:
+        codec = codec_run(codec)
         codes, whence = _codec(codec, schema), str(Path(codec).resolve())
     return _plan(schema, codes, whence, guided, network, training, per_level_priors)
 
@@ -202,6 +203,12 @@ def _conditions(schema: Schema) -> tuple[int, int]:
     elif isinstance(schema.x, Text):
         remedy = "leave it out: lines of text have no labels"
     raise UserError("E-TRN-12", "--condition label", problem, remedy)
+
+
+def codec_run(run: str) -> str:
+    """The run of a codec: the one given, or of a run of vqvae+prior the one inside."""
+    inner = Path(run) / "codec"
+    return str(inner) if (inner / "recipe.json").is_file() else run
 
 
 def _codec(run: str, schema: Schema) -> Spec:

@@ -34,6 +34,7 @@ from seisei.recipes import READS, RECIPES
 from seisei.recipes import recipe as find_recipe
 from seisei.recipes.advice import advice
 from seisei.recipes.effect import has_effect, refuse_unread
+from seisei.recipes.priors import codec_run
 from seisei.recipes.unread import refuse_unread_data, refuse_unread_execution, refuse_unread_loop
 from seisei.schema import Schema
 from seisei.shell import joined, quoted
@@ -326,7 +327,7 @@ def _as_given(request: Request) -> DataOptions:
     codec = request.dials.get("codec")
     if not isinstance(codec, str):
         return request.options
-    theirs = RunFolder.open(codec).read("recipe.json").get("options", {})
+    theirs = RunFolder.open(codec_run(codec)).read("recipe.json").get("options", {})
     left_open = [name for name in ALIKE if getattr(request.options, name) is None]
     return replace(request.options, **{name: theirs.get(name) for name in left_open})
 

@@ -35,11 +35,10 @@ class PackOptions:
     max_pixels: int
     min_size: int
     first_frame: bool
-    strict_mode: bool
 
     def scanning(self) -> dict[str, Any]:
         """What `scan` takes of it."""
-        return {n: getattr(self, n) for n in ("skip_bad", "max_pixels", "min_size", "first_frame", "strict_mode")}
+        return {n: getattr(self, n) for n in ("skip_bad", "max_pixels", "min_size", "first_frame")}
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,6 @@ def scan(
     max_pixels: int = MAX_PIXELS,
     min_size: int = MIN_SIZE,
     first_frame: bool = False,
-    strict_mode: bool = False,
     background: Color = WHITE,
     at_least: tuple[int, int] | None = None,
     make: Callable[[DecodedImage, str], Any] | None = None,
@@ -84,7 +83,6 @@ def scan(
         max_pixels: see `read_image`.
         min_size: see `read_image`.
         first_frame: see `read_image`.
-        strict_mode: images that need a conversion are faulty.
         background: see `read_image`.
         at_least: see `read_image`.
         make: what to make of an image, given its name; it runs in the threads that decode.
@@ -113,9 +111,6 @@ def scan(
                     first_frame=first_frame,
                     at_least=at_least,
                 )
-                if strict_mode and image.conversions:
-                    problem = f"mode {image.mode}: {image.conversions[0]}"
-                    raise UserError("E-CHK-12", name, problem, "save it as 8-bit RGB, or leave out --strict-mode")
                 return image, make(image, name) if make else None
             except UserError as error:
                 return error
