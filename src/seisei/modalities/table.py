@@ -130,8 +130,7 @@ class Column:
     def _unseen(self, word: str, codes: RowCodes, where: object) -> UserError:
         problem, close = f"column {self.name!r}: {word!r} was in no training row", nearest(word, self.levels)
         some = ", ".join(self.levels[:12]) + (", …" if self.size > 12 else "")
-        remedy = "pass --unseen missing to read such cells as missing, or write "
-        remedy += f"one of the {self.size} known ones, such as {close!r}" if close else f"one of: {some}"
+        remedy = f"did you mean {close!r}?" if close else f"choose from: {some}"
         return UserError(codes.category, where, problem, remedy, found=word, wanted=list(self.levels))
 
     def show(self, value: float) -> Any:

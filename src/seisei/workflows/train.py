@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -681,7 +682,10 @@ def options_in_force(
     found = dict(recipe.get("dials", {}))
     if schema is not None and recipe.get("recipe") in RECIPES:
         build = find_recipe(recipe["recipe"])
-        found = {name: value for name, value in found.items() if has_effect(build, {**found, "schema": schema}, name)}
+        # A recipe that cannot be built again, as its codec was moved, keeps all.
+        with suppress(UserError):
+            full = {**found, "schema": schema}
+            found = {name: value for name, value in found.items() if has_effect(build, full, name)}
     overrides = dict(recipe.get("overrides", {}))
     found |= {name: value for path, value in overrides.items() if (name := path.rpartition(".")[2]) in found}
     chosen: dict[str, Any] = {"learning_rate": plan.optim.learning_rate, "batch": plan.batch, "steps": plan.steps}

@@ -60,7 +60,9 @@ def read_rows(
     sheet, codes = read_sheet(given), CODES.get(verb, RowCodes())
     notes = list(sheet.notes)
     _check_columns(sheet, table, label, codes, extra, notes)
-    values = [_values(sheet, table, column, codes, unseen, holes, notes) for column in table.columns]
+    # What these verbs refuse they can also be told to pass over.
+    way_out = " or pass --unseen missing" if verb in ("predict", "score") else ""
+    values = [_values(sheet, table, column, codes, unseen, holes, notes, way_out) for column in table.columns]
     y = _labels(sheet, table, label, codes, labels) if isinstance(label, Label) and labels != "ignore" else None
     facts = {"root": sheet.root, "kind": "table", "noun": table.noun, "total": len(sheet), "kept": len(sheet)}
     report = {**facts, "notes": notes, "skipped": []}
@@ -86,7 +88,14 @@ def _check_columns(sheet: RawTable, table: Table, label: Any, codes: RowCodes, e
 
 
 def _values(
-    sheet: RawTable, table: Table, column: Column, codes: RowCodes, unseen: Unseen, holes: Policy, notes: list[str]
+    sheet: RawTable,
+    table: Table,
+    column: Column,
+    codes: RowCodes,
+    unseen: Unseen,
+    holes: Policy,
+    notes: list[str],
+    way_out: str,
 ) -> NDArray[np.float64]:
     """A column's values, each word parsed once."""
     cells = sheet.columns[column.name]
@@ -100,7 +109,15 @@ def _values(
         elif unseen == "missing" and column.levels and column.level(word) is None:
             unknown.append(place)
         else:
-            by_word[place] = column.parse(word, codes, sheet.names[row])
+            try:
+                by_word[place] = column.parse(word, codes, sheet.names[row])
+            except UserError as error:
+                if not column.levels or column.level(word) is not None:
+                    raise
+                remedy = error.remedy + way_out
+                raise UserError(
+                    error.code, error.where, error.problem, remedy, found=error.found, wanted=error.wanted
+                ) from None
     if unknown:
         shown = ", ".join(repr(cells.words[place]) for place in unknown[:3]) + (", …" if len(unknown) > 3 else "")
         count = int(np.isin(cells.places, unknown).sum())
