@@ -245,3 +245,14 @@ def test_every_image_has_its_attribution_and_license() -> None:
     assert all(re.search(r"CC BY|Apache-2.0|MIT", row) for row in rows.values())
     showing = [path for path in DOCUMENTS if re.search(r"images/[\w-]+\.(png|jpg)", (ROOT / path).read_text())]
     assert showing and all("images/README.md" in (ROOT / path).read_text() for path in showing)
+
+
+def test_the_page_of_errors_is_that_of_the_source() -> None:
+    import error_page
+
+    assert error_page.PAGE.read_text("utf-8") == error_page.page(), "run: python tests/error_page.py"
+    assert error_page.page().count("| `E-") > 100
+    (found,) = error_page.errors(
+        "def f():\n    problem = f'has {n} rows'\n    raise UserError('E-X-01', 'data', problem, 'add some')"
+    )
+    assert found == ("E-X-01", "has … rows", "add some")
