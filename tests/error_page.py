@@ -16,9 +16,9 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "errors.md"
 HEAD = """# Errors
 
-Every error is one line, `seisei VERB: error: WHERE: PROBLEM; REMEDY`. The exit code is 2 where a request cannot be carried
-out, 3 where disk or memory is short, and 4 where training diverges. With `--json` the error has the code below. Where a
-code has a `*`, the letters of the verb stand there: `E-*-01` is `E-SMP-01` of `sample`. `…` is what was found.
+Every error is one line, `seisei VERB: error: WHERE: PROBLEM; REMEDY`. The exit code is 2 where a request cannot be
+carried out, 3 where disk or memory is short, and 4 where training diverges. With `--json` the error has the code below.
+Where a code has a `*`, the letters of the verb stand there: `E-*-01` is `E-SMP-01` of `sample`. `…` is what was found.
 
 This page is written by `python tests/error_page.py` from the source.
 
@@ -48,7 +48,8 @@ def errors(source: str) -> Iterator[tuple[str, str, str]]:
         if not isinstance(function, ast.FunctionDef):
             continue
         names: dict[str, list[ast.expr]] = {}
-        nodes = sorted((n for n in ast.walk(function) if hasattr(n, "lineno")), key=lambda n: (n.lineno, n.col_offset))  # type: ignore[attr-defined]
+        nodes = [node for node in ast.walk(function) if isinstance(node, (ast.stmt, ast.expr))]
+        nodes.sort(key=lambda node: (node.lineno, node.col_offset))
         for node in nodes:
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
                 names.setdefault(node.targets[0].id, []).append(node.value)

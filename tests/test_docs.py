@@ -252,7 +252,54 @@ def test_the_page_of_errors_is_that_of_the_source() -> None:
 
     assert error_page.PAGE.read_text("utf-8") == error_page.page(), "run: python tests/error_page.py"
     assert error_page.page().count("| `E-") > 100
-    (found,) = error_page.errors(
-        "def f():\n    problem = f'has {n} rows'\n    raise UserError('E-X-01', 'data', problem, 'add some')"
-    )
+    source = "def f():\n    problem = f'has {n} rows'\n    raise UserError('E-X-01', 'data', problem, 'add some')"
+    (found,) = error_page.errors(source)
     assert found == ("E-X-01", "has … rows", "add some")
+
+
+def commands_in(text: str) -> list[list[str]]:
+    """The words of every command line of the program in a document: in blocks, and in backquotes."""
+    joined = text.replace("\\\n", " ")
+    lines = [line.split("#")[0] for line in re.findall(r"^\s*(?:\$ )?(seisei [a-z].*)$", joined, re.M)]
+    lines += re.findall(r"`(seisei [a-z][^`\n]*)`", text)
+    found = []
+    for line in lines:
+        # What the program answers begins with its name too.
+        if re.match(r"seisei [a-z]+:", line):
+            continue
+        # After two spaces comes an explanation, and after | > && another command.
+        with contextlib.suppress(ValueError):
+            found.append(shlex.split(re.split(r"\s{2,}|[|>&;]|`| → ", line)[0]))
+    return found
+
+
+DOCUMENTS = [ROOT / "README.md", ROOT / "README.ja.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("path", [p for p in DOCUMENTS if p.name not in ("errors.md",)], ids=lambda p: p.name)
+def test_every_command_of_a_document_has_the_options_that_it_names(path: Path) -> None:
+    from seisei.cli.main import _train_app, build
+    from seisei.recipes import RECIPES
+
+    verbs = build()[1]
+    wrong = []
+    for words in commands_in(path.read_text("utf-8")):
+        verb, rest = words[1] if len(words) > 1 else "", words[2:]
+        if verb not in verbs:
+            wrong.append(f"{shlex.join(words)}: no such verb")
+            continue
+        known = verbs[verb]
+        if verb == "train" and rest and rest[0] in RECIPES:
+            known = _train_app(["train", rest[0]])[1]
+        # A name that Python keeps for itself has an underscore at its end.
+        options = {f"--{name.strip('_').replace('_', '-')}" for name in known.annotations} | {"-n", "-o", "--help"}
+        options |= {f"--no-{name.replace('_', '-')}" for name in known.annotations}
+        typed = [word for word in rest if re.fullmatch(r"-(-[a-z][a-z-]*|[a-z])", word)]
+        wrong += [f"{shlex.join(words)}: no {word}" for word in typed if word not in options]
+    assert wrong == []
+
+
+def test_a_command_with_an_option_of_before_would_be_noticed() -> None:
+    assert commands_in("    seisei train gan x --penalty 1   # so\nsee `seisei sample RUN -n 3`") == [
+        ["seisei", "train", "gan", "x", "--penalty", "1"], ["seisei", "sample", "RUN", "-n", "3"],
+    ]  # fmt: skip
