@@ -207,3 +207,15 @@ def test_the_codec_inside_a_run_can_be_given_as_codec(here: Path, said: Any) -> 
     assert said("train", "prior", "digits", "--codec", "both", *words, "-o", "again")[0] == 0
     one, two = (seisei.load(name).pipeline.model for name in ("both", "again"))
     assert all(torch.equal(a, b) for a, b in zip(one.codec.parameters(), two.codec.parameters(), strict=True))
+
+
+def test_balanced_accuracy_wants_every_class(here: Path, said: Any) -> None:
+    """Of one class in the test part the mean over classes is none."""
+    with open(table(here / "t.csv", rare=False)) as file:
+        rows = list(csv.reader(file))
+    with open(here / "t.csv", "w", newline="") as file:
+        csv.writer(file).writerows([row if row[3] in ("train", "split") else [*row[:2], "yes", row[3]] for row in rows])
+    _, out, _ = said("train", "generative", "t.csv", "--target", "paid", "-o", "run", "--no-report")
+    found = seisei.load("run").evaluate()
+    assert "accuracy" in {score["name"] for score in found["scores"]}
+    assert {"scores": "balanced accuracy", "why": "class 'no' is in no row of test"} in found["left_out"]

@@ -237,9 +237,16 @@ def evaluate(
         about = {"unit": "share", "better": "higher"}
         note = f"labels that are right; always saying {name!r} is right on {majority:.1%}"
         scores.append({"name": "accuracy", **told.accuracy().to_json(), **about, "note": note, "chance": majority})
-        note = f"the mean over classes of the share that is right; {1 / classes:.1%} without looking"
-        balanced = told.balanced_accuracy().to_json()
-        scores.append({"name": "balanced accuracy", **balanced, **about, "note": note, "chance": 1 / classes})
+        classes_there = set(np.unique(told.truth).tolist())  # type: ignore[arg-type]
+        absent = [name for c, name in enumerate(told.names) if c not in classes_there]
+        if absent:
+            # A mean over the classes that happen to be there says nothing of the others.
+            why = f"{listed(absent)} in no {pipeline.schema.x.noun} of {split}"
+            left.append({"scores": "balanced accuracy", "why": why})
+        else:
+            note = f"the mean over classes of the share that is right; {1 / classes:.1%} without looking"
+            balanced = told.balanced_accuracy().to_json()
+            scores.append({"name": "balanced accuracy", **balanced, **about, "note": note, "chance": 1 / classes})
         if told.log_posterior is not None:
             strange = unlearned(data, part)
             if strange:
