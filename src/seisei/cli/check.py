@@ -11,15 +11,16 @@ from seisei.cli.terminal import echo_json, shown
 
 
 def check(path: str, *, seed: int = 0, json: bool = False, **options: Any) -> None:
-    """What is in some data, and what suits it.
+    """Inspect a data set and suggest recipes.
 
-    Everything is read once; what is broken is named. Nothing is written.
+    Everything is read once and broken files are named. Nothing is written.
 
     Arguments:
-        path: A folder of images, a table, a .txt file, a .npz, .npy or idx file, digits, or hub:owner/name.
-        seed: Of the division into parts.
+        path: A folder of images, a table (.csv, .tsv, .parquet), a .txt file, a .npz, .npy or idx file, digits, or
+            hub:owner/name.
+        seed: Random seed of the train/validation/test split.
         json: Print the report as JSON.
-        options: how data are read.
+        options: data options.
     """
     import seisei
 

@@ -36,23 +36,23 @@ def predict(
     overwrite: bool = False,
     json: bool = False,
 ) -> None:
-    """The class of rows or images.
+    """Classify images or table rows.
 
-    Cells that are missing are left out by a generative model, exactly; other models know that they are missing.
+    A generative model integrates missing cells out exactly; other models are trained to take them.
 
     Arguments:
-        run: A run's folder, or the beginning of its name under runs/.
+        run: Run folder, or a prefix of its name under runs/.
         input: A table, an image, a folder, or any data that `train` reads.
-        proba: The probability of every class too, where the model gives it.
-        top: The likeliest classes instead of one, so many.
-        min_confidence: Give no label where the model is less sure than this.
-        unseen: What to do with a category that training had none of: refuse it, or take it as missing.
-        seed: Of the noise, for a density that is only bounded.
-        output: A .csv or .parquet file with a line for each example.
+        proba: Include the probability of every class, if the model has one.
+        top: Give the k most likely classes instead of one.
+        min_confidence: Give no label where the model is less confident than this.
+        unseen: Categories that were not in the training data: refuse them, or read them as missing.
+        seed: Random seed of the importance samples; exact posteriors do not depend on it.
+        output: Output .csv or .parquet file with a line per example.
         fit: How to fit images of another size; by default as in training.
-        convert: Turn color into gray where the model knows gray only.
-        max_pixels: An image that declares more is refused.
-        overwrite: Replace what is there.
+        convert: Convert color images to grayscale for a grayscale model.
+        max_pixels: Refuse images with more pixels than this.
+        overwrite: Overwrite an existing file or folder.
         json: Print everything as JSON.
     """
     loaded = load(run, "predict")
@@ -111,22 +111,23 @@ def compare(
     overwrite: bool = False,
     json: bool = False,
 ) -> None:
-    """Set classifiers side by side.
+    """Compare classifiers.
 
-    One table and one page: scores, calibration, accuracy with values missing, learning curves, the separating surface,
-    p(y | x) and p(x | y) as images, samples.
+    One table and one page: scores, calibration, accuracy with missing values, learning curves, decision surfaces,
+    densities,
+    samples.
 
     Arguments:
-        runs: Two or more runs of the same data: folders, or the beginnings of their names under runs/.
-        data: Other data than those of the runs, with labels.
-        split: The part of the data; by default test, or validation where test is empty.
-        limit: Examples looked at, at most.
-        axes: A column of the plane that is drawn; twice, for its two axes.
+        runs: Two or more runs on the same data: run folders, or prefixes of their names under runs/.
+        data: Compare on other labeled data than the runs' own.
+        split: Split to compare on; by default test, or validation where there is no test data.
+        limit: Maximum number of examples.
+        axes: Column on an axis of the decision surface; give it twice, once for each axis.
         curves: Learning curves of models that train in seconds, of all, or of none.
-        seed: Of what is hidden, and of the noise.
-        output: The folder; by default a new one, compare-… in the current folder.
+        seed: Random seed of masks and samples.
+        output: Output folder; by default a new one, compare-… in the current folder.
         overwrite: Write into a folder that is not empty.
-        json: Print the measurements as JSON.
+        json: Print the results as JSON.
     """
     from seisei.cli.runs import find_run
     from seisei.workflows.compare import compare as carry_out

@@ -33,8 +33,8 @@ from seisei.spec import argument_help, parameters
 
 ABOUT = """Train a generative model on your own data, and put it to use.
 
-  seisei check photos/                  what is in there, and what suits it
-  seisei train vae photos/ --latent 64  a run with samples, scores, a report
+  seisei check photos/                  inspect data, suggest recipes
+  seisei train vae photos/ --latent 64  train: a run with samples, scores, a report
   seisei sample RUN -n 64 --seed 1      a grid of new images
 """
 GROUPS: dict[str, dict[str, Callable[..., None]]] = {
@@ -182,10 +182,10 @@ def _recipe_argument(recipe: str | None = None, data: str | None = None, *, list
     """Train a model.
 
     As in: seisei train vae photos/ --latent 64
-    The dials of a recipe are listed by: seisei train vae --help
+    The hyperparameters of a recipe are listed by: seisei train vae --help
 
     Arguments:
-        recipe: One of those above.
+        recipe: A recipe of the list above.
         data: A folder of images, a table (.csv, .tsv, .parquet), a .txt file, a .npz, .npy or idx file, digits, or
             hub:owner/name.
         list: List the recipes.
@@ -231,7 +231,7 @@ def _train_app(words: list[str]) -> tuple[App, Command]:
 
     parts: list[tuple[str, Callable[..., Any]]] = [
         ("", train.data_argument),
-        (f"Dials of {name}", function),
+        (f"Hyperparameters of {name}", function),
         *_TRAIN_PARTS,
     ]
     known = command(inner, name, carry_out, parts, text=description(function))

@@ -31,16 +31,16 @@ def encode(
     overwrite: bool = False,
     json: bool = False,
 ) -> None:
-    """Write the latent of every image to a file, or its codes, and what they cost.
+    """Encode images: write the latent vector, or the codes, of every image to a file.
 
     Arguments:
-        run: A run's folder, or the beginning of its name under runs/.
+        run: Run folder, or a prefix of its name under runs/.
         input: An image, a folder, or any data that `train` reads.
-        output: A .npz, .csv or .parquet file; by default a .npz file in the folder out of the run.
+        output: Output .npz, .csv or .parquet file; by default a .npz file in RUN/out.
         fit: How to fit images of another size; by default as in training.
-        convert: Turn color into gray where the model knows gray only.
-        max_pixels: An image that declares more is refused.
-        overwrite: Replace what is there.
+        convert: Convert color images to grayscale for a grayscale model.
+        max_pixels: Refuse images with more pixels than this.
+        overwrite: Overwrite an existing file or folder.
         json: Print the path as JSON.
     """
     loaded = load(run, "encode")
@@ -66,23 +66,24 @@ def score(
     overwrite: bool = False,
     json: bool = False,
 ) -> None:
-    """How likely images, rows or texts are under the model: outliers stand out.
+    """Score images, rows or texts by their log-likelihood: outliers get low scores.
 
-    The log-likelihood of each, or a bound on it, in nats, and in bits per dimension where these mean something. A
-    generative classifier gives log p(x), and log p(x, y) where the input holds labels.
+    The log-likelihood of each, or a lower bound on it, in nats, and in bits per dimension where that is meaningful. A
+    generative
+    classifier gives log p(x), and log p(x, y) for labeled input.
 
     Arguments:
-        run: A run's folder, or the beginning of its name under runs/.
+        run: Run folder, or a prefix of its name under runs/.
         input: An image, a folder, or any data that `train` reads.
-        importance_samples: Importance samples K behind each: more give a tighter bound, and take longer.
-        seed: Of the noise.
-        unseen: What to do with a category that training had none of: refuse it, or take it as missing.
-        output: A .csv file with a line for each.
+        importance_samples: Importance samples per example: more give a tighter bound, and take longer.
+        seed: Random seed of the importance samples; exact likelihoods do not depend on it.
+        unseen: Categories that were not in the training data: refuse them, or read them as missing.
+        output: Output .csv file with a line per example.
         fit: How to fit images of another size; by default as in training.
-        convert: Turn color into gray where the model knows gray only.
-        max_pixels: An image that declares more is refused.
-        overwrite: Replace what is there.
-        json: Print every score as JSON.
+        convert: Convert color images to grayscale for a grayscale model.
+        max_pixels: Refuse images with more pixels than this.
+        overwrite: Overwrite an existing file or folder.
+        json: Print all scores as JSON.
     """
     from seisei.metrics.likelihood import mean_and_error
 
@@ -148,20 +149,21 @@ def evaluate(
     save: bool = False,
     json: bool = False,
 ) -> None:
-    """The scores of a model on held-out images.
+    """Evaluate a model on held-out data.
 
     Nothing is written without --save.
 
     Arguments:
-        run: A run's folder, or the beginning of its name under runs/.
-        data: Other data than those of the run.
-        split: The part of the data; by default test, or validation where test is empty.
-        importance_samples: Importance samples behind each likelihood.
-        limit: Images looked at, at most.
-        seed: Of the noise.
-        cas: Of a conditional model, train a classifier on what it draws too, and see how often that is right.
-        inception: The weights of Inception-v3, a .safetensors file: drawn images are compared in its features.
-        save: Keep the scores with the run, and write its report anew.
+        run: Run folder, or a prefix of its name under runs/.
+        data: Evaluate on other data than the run's own.
+        split: Split to evaluate; by default test, or validation where there is no test data.
+        importance_samples: Importance samples per likelihood.
+        limit: Maximum number of examples.
+        seed: Random seed of samples and importance samples; other scores do not depend on it.
+        cas: Classification accuracy score: also train a classifier on samples of a class-conditional model and test
+            it on real data.
+        inception: Weights of Inception-v3, a .safetensors file, for Fréchet distances in its features (FID).
+        save: Save the scores with the run and update its report.
         json: Print the scores as JSON.
     """
     loaded = load(run, "evaluate")

@@ -47,33 +47,34 @@ def data_options(
     """How data are read.
 
     Arguments:
-        source: What the data are, where it should not be guessed.
-        column: The column of a parquet file that holds the images.
-        size: Side of an image in pixels; by default that of the data, or a power of two near it.
-        channels: 1 for gray, 3 for color; by default what the data are.
-        fit: How images of another size are made to fit; crop by default.
-        validation: Share of the images or rows held out to watch training.
-        test: Share of the images or rows held out for scores.
-        skip_bad: How many faulty images are left out: a number or a share such as 1%; 0.1% and at most 10 by default.
-        max_pixels: An image that declares more is refused.
-        first_frame: Take the first image of an animation, instead of refusing it.
-        min_size: An image with a shorter side is refused.
+        source: Format of the data, where it should not be detected.
+        column: Column of a parquet file that holds the images.
+        size: Image size: side in pixels; by default that of the data, or a power of two near it.
+        channels: Image channels: 1 for grayscale, 3 for color; by default as in the data.
+        fit: How images of another size are resized: crop (the default), pad or stretch.
+        validation: Share of the data held out for validation during training.
+        test: Share of the data held out for testing.
+        skip_bad: Number or share of broken images that may be skipped, such as 1%; by default 0.1% and at most 10.
+        max_pixels: Refuse images with more pixels than this.
+        first_frame: Read the first frame of animated images, instead of refusing them.
+        min_size: Refuse images whose shorter side is below this.
         follow_outside: Follow links that lead out of the data folder.
-        memory: Megabytes that images may take before they are kept in a file.
-        target: The column of a table that tells the class of each row.
-        ignore: A column of a table to leave out. Repeatable.
-        categorical: A column of a table whose numbers are names. Repeatable.
-        missing: A word that stands for an empty cell of a table, as -999 may. Repeatable.
-        conditions: A column of a table, or of a folder's metadata.csv, that cgan or a prior is told. Repeatable.
-        unlabeled: own learns from rows without a class too, or the path of a table of such rows.
-        pairs: How images are paired: A beside B, in two folders, in two columns of a table, or as found.
-        direction: Which side of a pair is given, and which is made of it.
-        column_a: The column of a table that holds side A.
-        column_b: The column of a table that holds side B.
-        bits: 8 brings images of 16 bits or floating point to 8 bits, where a side has several depths.
-        style: Images in the styles to learn, a folder: each is put beside some of the images.
-        label_map: Each color of the side that is given stands for a class.
-        block_size: Cut running text into examples of so many bytes; by default every line of a .txt file is one.
+        memory: Megabytes of images kept in memory; more are memory-mapped from a file.
+        target: Table column with the class label.
+        ignore: Table column to leave out. Repeatable.
+        categorical: Numeric table column whose values are categories. Repeatable.
+        missing: Marker of missing values in a table, such as -999. Repeatable.
+        conditions: Column of a table, or of a folder's metadata.csv, to condition cgan or a prior on. Repeatable.
+        unlabeled: Unlabeled data to learn from: `own` uses the table's rows without a label; or a path to more.
+        pairs: How images are paired: side by side in one file, in two folders, in two table columns, or auto.
+        direction: Translate from side A to B, or from B to A.
+        column_a: Table column of side A.
+        column_b: Table column of side B.
+        bits: 8 converts 16-bit and floating-point images to 8 bits.
+        style: Folder of style images for stylize.
+        label_map: Treat the input images as label maps: each color is a class.
+        block_size: Block size of text in bytes: cut running text into blocks; by default each line of a .txt file is
+            an example.
     """
 
 
@@ -85,14 +86,14 @@ def execution_options(
     compile: bool = False,
     sharded: bool = False,
 ) -> None:
-    """How a run is carried out.
+    """How training is executed.
 
     Arguments:
-        device: auto takes a CUDA GPU, else Apple's, else the CPU.
-        precision: auto is bf16 where the GPU has it, fp32 elsewhere.
-        backend_tuning: Use the settings that were measured to be faster on this kind of machine.
-        compile: Compile the loss; pays on GPUs and in long runs.
-        sharded: Under torchrun, divide the parameters among the processes instead of copying them.
+        device: Device; auto is a CUDA GPU, else Apple's (mps), else the CPU.
+        precision: Numerical precision; auto is bf16 (mixed precision) on GPUs that support it, else fp32.
+        backend_tuning: Use backend settings that were measured to be faster on this kind of machine.
+        compile: Compile the loss with torch.compile; pays off on GPUs and in long runs.
+        sharded: Under torchrun, shard the parameters over the processes (FSDP) instead of replicating them.
     """
 
 
@@ -109,19 +110,19 @@ def run_options(
     report: bool = True,
     dry_run: bool = False,
 ) -> None:
-    """What is left behind.
+    """The run and its folder.
 
     Arguments:
-        output: The run's folder; by default a new one under runs/.
-        seed: Of everything random.
-        set: Change one value of the plan, as in --set objective.beta=0.5; see --dry-run for the paths. Repeatable.
-        config: A .yaml, .toml or .json file with options by name; the command line wins over it.
-        keep: Checkpoints kept, 2 or more.
-        overwrite: Replace a run that is there.
-        on_disk_full: Train on and try again at the next checkpoint, or stop.
-        auto_remedy: Do something about what the watch finds, where that is safe, and log it: see docs/gan.md.
-        report: At the end, compute scores and write report.html.
-        dry_run: Read the data, print the whole plan as JSON, and write nothing.
+        output: Output folder of the run; by default a new one under runs/.
+        seed: Random seed.
+        set: Override a value of the plan, as in --set objective.beta=0.5; --dry-run prints all paths. Repeatable.
+        config: Configuration file (.yaml, .toml or .json) with options by name; the command line takes precedence.
+        keep: Number of checkpoints to keep, at least 2.
+        overwrite: Overwrite an existing run.
+        on_disk_full: When the disk is full: keep training and retry at the next checkpoint, or stop.
+        auto_remedy: Let the run act on findings of the watch where that is safe, and log it; see docs/gan.md.
+        report: Compute scores and write report.html at the end.
+        dry_run: Print the complete plan as JSON without training; nothing is written.
     """
 
 
@@ -130,5 +131,5 @@ def everywhere(*, json: bool = False, debug: bool = False) -> None:
 
     Arguments:
         json: Print the result, or the error, as JSON.
-        debug: On an error, show the traceback.
+        debug: Show the traceback of an error.
     """

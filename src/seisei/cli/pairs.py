@@ -36,22 +36,22 @@ def translate(
     overwrite: bool = False,
     json: bool = False,
 ) -> None:
-    """Make of images what the model learned to make of such.
+    """Translate images with an image-to-image model.
 
-    Images of any size, each under its own name, in its own format and as deep as it is.
+    Images of any size; each output has the name, format and bit depth of its input.
 
     Arguments:
-        run: A run's folder, or the beginning of its name under runs/.
+        run: Run folder, or a prefix of its name under runs/.
         input: An image, a folder, or any images that `train` reads.
-        n: Answers to each image, of a model that was trained with --noise.
-        seed: Of the noise; the same seed gives the same answers.
-        tile: Side of the tiles that a large image is made by, in pixels; by default 512.
-        overlap: Pixels that neighboring tiles share, and that are blended; by default a quarter of a tile.
-        convert: Turn color into gray where the model knows gray only.
-        max_pixels: An image that declares more is refused.
-        compare: A folder with the truths, under the same names, to say how far the answers are from them.
-        output: The folder, or for a single image the file; by default a folder in the folder out of the run.
-        overwrite: Replace what is there.
+        n: Outputs per image, for a model trained with --noise.
+        seed: Sampling seed; the same seed gives the same result.
+        tile: Tile size for large images, in pixels; by default 512.
+        overlap: Overlap of neighboring tiles, in pixels, which are blended; by default a quarter of a tile.
+        convert: Convert color images to grayscale for a grayscale model.
+        max_pixels: Refuse images with more pixels than this.
+        compare: Folder with the targets, under the same names: report the error of the outputs.
+        output: Output folder, or for a single image output file; by default a folder in RUN/out.
+        overwrite: Overwrite an existing file or folder.
         json: Print the path as JSON.
     """
     from seisei.data.images.native_images import originals

@@ -59,10 +59,10 @@ def _undated(name: str) -> str:
 
 
 def list_(folder: Path = RUNS, *, json: bool = False) -> None:
-    """The runs, their scores, what each can do.
+    """List runs, their scores and what they can do.
 
     Arguments:
-        folder: Where the runs are.
+        folder: Folder of the runs.
         json: Print the list as JSON.
     """
     from seisei import api
@@ -107,13 +107,12 @@ def short(score: str) -> str:
 
 
 def report(run: str, *, json: bool = False) -> None:
-    """Write the report of a run anew.
+    """Write a run's report again.
 
-    Its scores and figures are made first where they are not all there, as when the training was killed while it made
-    them.
+    Scores and figures that are missing, because training was killed while computing them, are computed first.
 
     Arguments:
-        run: A run's folder, or the beginning of its name under runs/.
+        run: Run folder, or a prefix of its name under runs/.
         json: Print the path as JSON.
     """
     from seisei import api

@@ -143,6 +143,12 @@ def dashed(name: str) -> str:
 
 
 def description(function: Callable[..., Any]) -> str:
-    """A docstring without its sections."""
+    """A docstring without its sections, each paragraph on one line, which the terminal wraps; labeled lines stay lines.
+
+    Example:
+        >>> description(dashed)
+        'An option as it is typed.'
+    """
     text = inspect.getdoc(function) or ""
-    return re.split(r"\n(?:Arguments|Returns|Raises|Example):", text)[0].strip()
+    text = re.split(r"\n(?:Arguments|Returns|Raises|Example):", text)[0].strip()
+    return re.sub(r"(?<=\S)\n(?=\S)(?!(?:As in|Command|Duration|Paper|The hyperparameters of a recipe)\b)", " ", text)

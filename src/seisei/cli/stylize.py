@@ -46,29 +46,30 @@ def stylize(
     overwrite: bool = False,
     json: bool = False,
 ) -> None:
-    """Paint an image in the style of another one.
+    """Style transfer: render an image in the style of another.
 
     As in: seisei stylize photo.jpg painting.jpg --run RUN -o out.jpg
-    By a run of stylize in one pass, at any size; without a run by descending on the image's pixels, untrained.
+    With a run of stylize in one forward pass, at any size; without a run by optimizing the image's pixels, with no
+    training.
 
     Arguments:
-        content: An image: what is painted.
-        style: An image: how it is painted.
-        run: A run of stylize, or the beginning of its name under runs/.
-        features: What styles are told by: a run with a convolutional encoder, or VGG-19's weights in .safetensors; by
-            default a bank of random filters.
-        engine: feedforward is --run's network; optimize descends on pixels, with the features of either.
-        strength: How much of the style: 0 for none, 1 for all of it.
-        keep_color: The content's colors stay: the style brings its textures alone.
-        size: Shrink the content to this longer side; optimize does to 512 by default.
-        steps: Rounds of optimize; 100 by default.
-        style_weight: Of optimize, the style against the content; 10 by default.
-        smoothness: Of optimize, against specks: weight of the total variation, 1 by default.
-        seed: Let optimize begin with noise of this seed, instead of the content.
-        max_pixels: An image that declares more is refused.
-        output: The file, .png, .jpg, .webp or .tif; by default a .png in the run's folder out, or here.
-        overwrite: Replace what is there.
-        json: Print the path, and how far it went, as JSON.
+        content: Content image.
+        style: Style image.
+        run: A run of stylize, or a prefix of its name under runs/.
+        features: Feature extractor in which styles are compared: a run with a convolutional encoder, or VGG-19's
+            weights in .safetensors; by default a bank of random filters.
+        engine: feedforward applies --run's network; optimize optimizes the pixels, in the features of either.
+        strength: Style strength: 0 for the content image, 1 for the full style.
+        keep_color: Keep the colors of the content image; only texture is transferred.
+        size: Shrink the content image to this longer side; optimize shrinks to 512 by default.
+        steps: Iterations of optimize; 100 by default.
+        style_weight: Weight of the style loss of optimize; 10 by default.
+        smoothness: Weight of the total-variation loss of optimize, against noise; 1 by default.
+        seed: Start optimize from noise of this seed instead of the content image.
+        max_pixels: Refuse images with more pixels than this.
+        output: Output file, .png, .jpg, .webp or .tif; by default a .png in RUN/out, or here.
+        overwrite: Overwrite an existing file or folder.
+        json: Print the path and the losses as JSON.
     """
     if run is not None and features is not None:
         raise UserError("E-GEN-07", "--features", "and --run both say what styles are told by", "leave one of them out")

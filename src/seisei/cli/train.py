@@ -78,19 +78,19 @@ def resume(
     precision: Literal["auto", "fp32", "bf16"] | None = None,
     json: bool = False,
 ) -> None:
-    """Go on with a run.
+    """Resume training.
 
-    To the same bits as if it had never stopped.
+    A resumed run gives the same bits as one that was never stopped.
 
     Arguments:
-        run: A run's folder, or the beginning of its name under runs/; the newest run by default.
-        data: Where the data are now, if they moved.
-        steps: A new last step, to train longer; the schedule of the learning rate is stretched to it.
-        step: The checkpoint to go on from; the newest whole one by default.
-        keep_schedule: With --steps: the schedule ends where it did, and further steps are made at its end.
-        accept_new_data: Go on although the data changed.
-        device: Run it elsewhere than before.
-        precision: Run it otherwise than before.
+        run: Run folder, or a prefix of its name under runs/; by default the newest run.
+        data: New location of the data, if they were moved.
+        steps: New total number of training steps, to train longer; stretches the learning-rate schedule.
+        step: Checkpoint to resume from; by default the newest whole one.
+        keep_schedule: With --steps: keep the learning-rate schedule as it was, and train on at its final rate.
+        accept_new_data: Resume although the data have changed.
+        device: Device to resume on.
+        precision: Precision to resume in.
         json: Print the result as JSON.
     """
     from seisei.api import Run

@@ -39,26 +39,29 @@ def sample(
     overwrite: bool = False,
     json: bool = False,
 ) -> None:
-    """Draw new images, new rows of a table, or new texts.
+    """Generate new images, table rows or texts.
 
-    One PNG with a grid of images, or with --separate a file for each; one .csv or .parquet file of rows; one .txt
-    file of texts, or a table of them.
+    One PNG with a grid of images, or with --separate a file per image; a .csv or .parquet file of rows; a .txt file
+    of texts, or
+    a table of them.
 
     Arguments:
-        run: A run's folder, or the beginning of its name under runs/.
-        n: How many.
-        seed: Of the noise; the same seed gives the same images.
-        label: Of what kind, for a model that knows kinds; once, or once for each image or row.
-        temperature: Below 1 nearer to the most likely image, above 1 farther.
-        truncation: Draw latents within so many standard deviations: fewer for more typical, less varied images.
-        top_k: Draw each code from so many of the likeliest.
-        top_p: Draw each code from the fewest likeliest that together are at least so likely.
-        min_p: Draw each code from those at least this share as likely as the likeliest.
-        guidance: Weight of the label where codes are drawn: above 1 for images that are more like their kind.
-        output: The file, or with --separate the folder; by default in the folder out of the run.
-        separate: A file for each image.
-        columns: Images in a row of the grid.
-        overwrite: Replace what is there.
+        run: Run folder, or a prefix of its name under runs/.
+        n: Number of samples.
+        seed: Sampling seed; the same seed gives the same result.
+        label: Class to generate, for a class-conditional model: once for all samples, or once per sample.
+        temperature: Sampling temperature: below 1 for more typical samples, above 1 for more varied ones.
+        truncation: Truncation: sample latents within this many standard deviations; lower for more typical, less
+            varied images.
+        top_k: Top-k sampling: sample from the k most likely codes.
+        top_p: Top-p (nucleus) sampling: sample from the smallest set of codes whose total probability is at least
+            this.
+        min_p: Min-p sampling: sample from codes at least this share as likely as the most likely one.
+        guidance: Classifier-free guidance: weight of the condition; above 1 for samples closer to it.
+        output: Output file, or with --separate output folder; by default in RUN/out.
+        separate: Write one file per image.
+        columns: Images per row of the grid.
+        overwrite: Overwrite an existing file or folder.
         json: Print the path as JSON.
     """
     loaded = load(run, "sample")
@@ -109,20 +112,20 @@ def reconstruct(
     overwrite: bool = False,
     json: bool = False,
 ) -> None:
-    """Send images through the model and back.
+    """Reconstruct images: encode, then decode.
 
-    One PNG with the originals above their reconstructions, or with --separate a file for each.
+    One PNG with the originals above their reconstructions, or with --separate a file per image.
 
     Arguments:
-        run: A run's folder, or the beginning of its name under runs/.
+        run: Run folder, or a prefix of its name under runs/.
         input: An image, a folder, or any data that `train` reads.
-        output: The file, or with --separate the folder; by default in the folder out of the run.
-        separate: A file for each image, under its own name.
-        limit: Images shown in the grid.
+        output: Output file, or with --separate output folder; by default in RUN/out.
+        separate: Write one file per image, under its own name.
+        limit: Maximum number of images in the grid.
         fit: How to fit images of another size; by default as in training.
-        convert: Turn color into gray where the model knows gray only.
-        max_pixels: An image that declares more is refused.
-        overwrite: Replace what is there.
+        convert: Convert color images to grayscale for a grayscale model.
+        max_pixels: Refuse images with more pixels than this.
+        overwrite: Overwrite an existing file or folder.
         json: Print the path as JSON.
     """
     loaded = load(run, "reconstruct")
@@ -166,20 +169,20 @@ def interpolate(
     overwrite: bool = False,
     json: bool = False,
 ) -> None:
-    """Walk from one image to another.
+    """Interpolate between images in latent space.
 
-    Through the model's latents: one PNG with a row for each pair of ends.
+    One PNG with a row for each pair of ends.
 
     Arguments:
-        run: A run's folder, or the beginning of its name under runs/.
-        from_: Where it starts: a seed, as in `sample`, or an image file.
-        to: Where it goes; repeatable, for a walk with several stops.
-        steps: Images in a row, ends included.
-        path: linear, or spherical: along the great circle, as suits a latent of many dimensions.
-        label: Of a conditional model, the kind of every image on the way, or one for each end.
-        output: The file; by default in the folder out of the run.
+        run: Run folder, or a prefix of its name under runs/.
+        from_: Start of the interpolation: a seed, as in `sample`, or an image file.
+        to: End of the interpolation; repeatable, for a path through several points.
+        steps: Images per row, both ends included.
+        path: linear or spherical interpolation; spherical suits latents of many dimensions.
+        label: Class of all images, for a class-conditional model, or one for each end.
+        output: Output file; by default in RUN/out.
         fit: How to fit images of another size; by default as in training.
-        overwrite: Replace what is there.
+        overwrite: Overwrite an existing file or folder.
         json: Print the path as JSON.
     """
     loaded = load(run, "interpolate")
@@ -242,29 +245,31 @@ def impute(
     overwrite: bool = False,
     json: bool = False,
 ) -> None:
-    """Fill what is missing of images: several completions of each hole.
+    """Inpaint images: sample completions of what a mask hides.
 
-    One PNG with a row for each image, its hole gray, before what it may have been; with --separate a file for each.
+    One PNG with a row per image: the image with its hole in gray, then its completions; with --separate a file per
+    completion.
 
     Arguments:
-        run: A run's folder, or the beginning of its name under runs/.
+        run: Run folder, or a prefix of its name under runs/.
         input: An image, a folder, or any data that `train` reads.
-        mask: An image that is white where something is missing, one for all; or a folder with one for each.
-        n: Completions of each image.
-        seed: Of the noise; the same seed gives the same completions.
-        label: Of what kind, for a model that knows kinds; by default as the data say, or drawn.
-        temperature: Below 1 nearer to the most likely completion, above 1 farther.
-        particles: Candidates for each completion: more heed better what lies below and to the right of the hole.
-        top_k: Draw each code from so many of the likeliest.
-        top_p: Draw each code from the fewest likeliest that together are at least so likely.
-        min_p: Draw each code from those at least this share as likely as the likeliest.
-        guidance: Weight of the label where codes are drawn.
-        output: The file, or with --separate the folder; by default in the folder out of the run.
-        separate: A file for each completion.
+        mask: Mask image, white where pixels are missing, for all images; or a folder with a mask for each.
+        n: Completions per image.
+        seed: Sampling seed; the same seed gives the same result.
+        label: Class of the images, for a class-conditional model; by default as in the data, or sampled.
+        temperature: Sampling temperature: below 1 for more typical completions, above 1 for more varied ones.
+        particles: Number of particles; more take better account of the pixels after the hole, and take longer.
+        top_k: Top-k sampling: sample from the k most likely codes.
+        top_p: Top-p (nucleus) sampling: sample from the smallest set of codes whose total probability is at least
+            this.
+        min_p: Min-p sampling: sample from codes at least this share as likely as the most likely one.
+        guidance: Classifier-free guidance: weight of the condition; above 1 for samples closer to it.
+        output: Output file, or with --separate output folder; by default in RUN/out.
+        separate: Write one file per completion.
         fit: How to fit images of another size; by default as in training.
-        convert: Turn color into gray where the model knows gray only.
-        max_pixels: An image that declares more is refused.
-        overwrite: Replace what is there.
+        convert: Convert color images to grayscale for a grayscale model.
+        max_pixels: Refuse images with more pixels than this.
+        overwrite: Overwrite an existing file or folder.
         json: Print the path as JSON.
     """
     import torch
@@ -304,19 +309,19 @@ def decode(
     overwrite: bool = False,
     json: bool = False,
 ) -> None:
-    """Make images of the latents in a file.
+    """Decode latents or codes to images.
 
     Of a file that `seisei encode` wrote; those of another model are refused.
 
     Arguments:
-        run: A run's folder, or the beginning of its name under runs/.
+        run: Run folder, or a prefix of its name under runs/.
         input: A file of latents: .npz, .csv, .parquet or .npy.
         label: Of what kind, for a conditional model; by default as the file says.
         any_model: Take latents that another model made, or that do not say which.
-        output: The file, or with --separate the folder; by default in the folder out of the run.
-        separate: A file for each image, under the name it was encoded from.
+        output: Output file, or with --separate output folder; by default in RUN/out.
+        separate: Write one file per image.
         columns: Images in a row of the grid.
-        overwrite: Replace what is there.
+        overwrite: Overwrite an existing file or folder.
         json: Print the path as JSON.
     """
     loaded = load(run, "decode")

@@ -15,36 +15,42 @@ if TYPE_CHECKING:
 RECIPES: dict[str, tuple[str, str]] = {
     "autoencoder": (
         "seisei.recipes.vaes:autoencoder",
-        "A code for every image: reconstruct, encode, decode, interpolate.",
+        "Autoencoder: compress images to a latent vector, reconstruct, interpolate.",
     ),
-    "cgan": ("seisei.recipes.gans:cgan", "Conditional GAN: new examples of a kind that you choose."),
-    "colorize": ("seisei.recipes.pairs:colorize", "Colors for gray images, learned from images in color."),
+    "cgan": ("seisei.recipes.gans:cgan", "Conditional GAN: generate new examples of a class that you choose."),
+    "colorize": ("seisei.recipes.pairs:colorize", "Colorize grayscale images, learned from color images."),
     "discriminant": (
         "seisei.recipes.classification:discriminant",
-        "A surface between classes: a class number, and no probability.",
+        "Discriminant function: predicts a class, without probabilities.",
     ),
     "discriminative": (
         "seisei.recipes.classification:discriminative",
-        "p(y | x): which class, and how sure.",
+        "Discriminative classifier, p(y | x): a class with its probability.",
     ),
     "gan": (
         "seisei.recipes.gans:gan",
-        "Generative adversarial network: new examples that a discriminator takes for real.",
+        "Generative adversarial network: generate new examples.",
     ),
     "generative": (
         "seisei.recipes.classification:generative",
-        "p(x | y) and p(y): labels by Bayes' rule, examples of a class, likelihoods, gaps allowed.",
+        "Generative classifier, p(x | y) p(y): classify by Bayes' rule, sample, score.",
     ),
-    "pix2pix": ("seisei.recipes.pairs:pix2pix", "Pairs of images: make of one the other, sharp."),
+    "pix2pix": ("seisei.recipes.pairs:pix2pix", "Image-to-image translation from pairs of images."),
     "prior": (
         "seisei.recipes.priors:prior",
-        "A Transformer over codes or pixels: draw, score, tell kinds.",
+        "Autoregressive Transformer over codes, pixels or text: generate, score, classify.",
     ),
-    "stylize": ("seisei.recipes.style:stylize", "Any image in the style of any other, in one pass."),
-    "vae": ("seisei.recipes.vaes:vae", "Variational autoencoder: new images, smooth latents, a likelihood bound."),
-    "vqvae": ("seisei.recipes.vq:vqvae", "Images as whole numbers and back: encode, decode, reconstruct."),
-    "vqvae+prior": ("seisei.recipes.priors:vqvae_prior", "Both stages in one: codes for images, then their order."),
-    "vqvae2": ("seisei.recipes.vq:vqvae2", "The same on several grids, one finer than the other."),
+    "stylize": (
+        "seisei.recipes.style:stylize",
+        "Style transfer: any image in the style of any other.",
+    ),
+    "vae": ("seisei.recipes.vaes:vae", "Variational autoencoder: generate, encode, decode, bound the likelihood."),
+    "vqvae": ("seisei.recipes.vq:vqvae", "VQ-VAE: compress images to discrete codes and reconstruct them."),
+    "vqvae+prior": (
+        "seisei.recipes.priors:vqvae_prior",
+        "A VQ-VAE and an autoregressive prior over its codes, in one run.",
+    ),
+    "vqvae2": ("seisei.recipes.vq:vqvae2", "Hierarchical VQ-VAE: several levels of codes, coarse to fine."),
 }
 
 # How data are read for a recipe, where a person leaves it open.
