@@ -101,7 +101,7 @@ def test_help_of_a_recipe_is_its_signature(seisei: Callable[..., str], name: str
             assert parameter.default in (None, False) or f"[default: {parameter.default}]" in flat
     for common in (options.data_options, options.execution_options, options.run_options, options.everywhere):
         assert all(f"--{option.replace('_', '-')}" in text for option in parameters(common))
-    assert "Paper:" in text and text.index("Dials of") < text.index("--source")
+    assert "Paper:" in text and text.index("Hyperparameters of") < text.index("--source")
 
 
 def test_common_options_are_the_fields_they_stand_for() -> None:

@@ -219,3 +219,20 @@ def test_balanced_accuracy_wants_every_class(here: Path, said: Any) -> None:
     found = seisei.load("run").evaluate()
     assert "accuracy" in {score["name"] for score in found["scores"]}
     assert {"scores": "balanced accuracy", "why": "class 'no' is in no row of test"} in found["left_out"]
+
+
+def test_what_is_suggested_for_label_maps_is_not_refused(here: Path, said: Any) -> None:
+    from PIL import Image as Pillow
+
+    draw = np.random.default_rng(0)
+    for side in "ab":
+        (here / "pairs" / side).mkdir(parents=True)
+    for i in range(12):
+        classes = draw.integers(0, 3, (16, 16)).repeat(2, 0).repeat(2, 1)
+        colors = np.array([[0, 0, 0], [255, 0, 0], [0, 0, 255]], np.uint8)[classes]
+        Pillow.fromarray(colors).save(here / "pairs" / "a" / f"{i}.png")
+        Pillow.fromarray(255 - colors).save(here / "pairs" / "b" / f"{i}.png")
+    advice = [entry["command"] for entry in seisei.check(here / "pairs", pairs="auto", label_map=True)["advice"]]
+    assert any("--discriminator oasis" in command for command in advice)
+    for command in advice:
+        assert said(*command.split()[1:], "--dry-run")[0] == 0, command

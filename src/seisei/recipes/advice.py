@@ -140,7 +140,7 @@ def _for_pairs(data: Dataset) -> Suggestions:
     yield ["train", "pix2pix", *dials], why + few
     if isinstance(end, LabelMap):
         why = f"the discriminator says of each pixel which of the {len(end.colors)} classes it shows"
-        yield ["train", "pix2pix", *dials, "--discriminator", "regions"], why
+        yield ["train", "pix2pix", *dials, "--discriminator", "oasis"], why
 
 
 def _for_styles(data: Dataset) -> Suggestions:
