@@ -1,4 +1,4 @@
-"""What straight lines can say of rows: their principal directions, and the linear map that fits other rows best.
+"""Principal component analysis (PCA) and linear least squares.
 
 Shapes: rows (N, D).
 """
@@ -10,20 +10,20 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# Of the largest variance, the share by which the equations are kept solvable.
+# Ridge term, as a share of the largest variance.
 RIDGE = 1e-6
-# The part of the largest deviation that the others are divided by at least.
+# Smallest whitening scale, as a share of the largest standard deviation.
 LEAST = 0.02
-# Rows that are held in double precision at a time.
+# Rows converted to double precision at a time.
 AT_ONCE = 1 << 14
 
 
 class PrincipalComponents(NamedTuple):
-    """Where rows lie.
+    """Result of a PCA.
 
     Arguments:
-        middle: their mean, (D,).
-        directions: of unit length, a row each, that of most variance first, (D, D).
+        middle: mean, (D,).
+        directions: unit-length components as rows, by decreasing variance, (D, D).
         deviations: standard deviations along them, (D,).
     """
 
@@ -32,12 +32,12 @@ class PrincipalComponents(NamedTuple):
     deviations: Tensor
 
     def to_divide_by(self, count: int) -> Tensor:
-        """The first deviations, none all but 0: what hardly varies is noise, and is not to be made large."""
+        """Whitening scales of the first components, bounded from below so that noise is not amplified."""
         return self.deviations[:count].clamp_min(LEAST * float(self.deviations[0]) + 1e-6)
 
 
 def principal(rows: Tensor) -> PrincipalComponents:
-    """The principal directions of rows.
+    """PCA of rows.
 
     Example:
         >>> found = principal(torch.tensor([[1.0, 1.0], [-1.0, -1.0], [1.0, 1.0], [-1.0, -1.0]]))
@@ -51,7 +51,7 @@ def principal(rows: Tensor) -> PrincipalComponents:
 
 
 def fitted(given: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """The linear map, (B, A), and the offset, (B,), that make of rows (N, A) rows (N, B) with the least squared error.
+    """Least squares: slope (B, A) and offset (B,) of the best linear map from rows (N, A) to rows (N, B).
 
     Example:
         >>> given = torch.randn(50, 3)
@@ -67,6 +67,6 @@ def fitted(given: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _together(a: Tensor, middle: Tensor, b: Tensor, other: Tensor) -> Tensor:
-    """Σ (a_n − middle)(b_n − other)ᵀ, in double precision a part at a time."""
+    """Cross-covariance sum Σ (a_n − middle)(b_n − other)ᵀ, accumulated in double precision."""
     parts = zip(torch.split(a, AT_ONCE), torch.split(b, AT_ONCE), strict=True)
     return torch.stack([(x.double() - middle).T @ (y.double() - other) for x, y in parts]).sum(0)
