@@ -211,7 +211,7 @@ class KernelDensity(nn.Module):
         return ((self.owner == classes) | ((classes == self.classes) & (self.owner <= self.classes))).to(self.x.dtype)
 
     def _marginals(self) -> tuple[Tensor, Tensor]:
-        """Mean and variance of each number in each stored row's class, (R, d); of all rows if the class has no value."""
+        """Mean and variance of each number in each stored row's class, (R, d); of all rows if it has no value."""
         j, member = self.columns.numbers, self._groups()
         seen, middle = self.seen[:, j].to(self.x.dtype), self._mean()[j]
         x, have = (self.x[:, j] - middle) * seen, member @ seen

@@ -153,7 +153,7 @@ class VAE(nn.Module):
         return total - math.log(samples)
 
     def sample(self, n: int, y: Tensor | None = None, *, temperature: float = 1.0) -> Tensor:
-        """n examples: z from the prior at this temperature, then the mean of p(x | z, y), or a sample for table rows."""
+        """n examples: z from the prior at this temperature, then the mean of p(x | z, y), or a sample for rows."""
         z = self.prior.sample(n, self.posterior, y, temperature=temperature)  # type: ignore[operator]
         likelihood = self.likelihood(z.to(next(self.parameters()).device), y)
         return likelihood.sample() if getattr(self.head, "drawn", False) else likelihood.mean

@@ -47,7 +47,7 @@ def squared_distances(x: Tensor, centers: Tensor) -> Tensor:
 
 
 def first_centers(x: Tensor, k: int, generator: torch.Generator) -> Tensor:
-    """k-means++ seeding: k rows, (k, d), chosen with probability proportional to the squared distance to those before."""
+    """k-means++ seeding: k rows, (k, d), sampled in proportion to their squared distance to those before."""
     chosen = [int(torch.randint(len(x), (1,), generator=generator))]
     distance = squared_distances(x, x[chosen]).squeeze(1)
     for _ in range(k - 1):

@@ -92,20 +92,16 @@ class Adversarial(Objective):
         self.augment.adapt(found)
 
     def counter(self, trouble: str) -> str | None:
-        """Against an overfitting discriminator: more augmentation, else more gradient penalty and a smaller learning
-        rate.
-        """
+        """Against an overfitting discriminator: more augmentation, else a larger gradient penalty."""
         if trouble == "known" and self.augment is not None and float(self.augment.strength) < STRONGEST:
             self.augment.strength.add_(0.1).clamp_(max=STRONGEST)
-            return f"raised the augmentation probability to {float(self.augment.strength):.2f}"
+            return f"the augmentation probability is now {float(self.augment.strength):.2f}"
         if float(self.slower) <= SLOWEST:
             return None
         self.more.copy_((2 * self.more).clamp_min(max(self.on_real, GENTLE)))
         self.slower.mul_(0.71)
-        real, pace = self.on_real + float(self.more), float(self.slower)
-        return (
-            f"raised R1 gamma to {real:.3g}, lowered the discriminator's learning rate to {pace:.2f} of the generator's"
-        )
+        penalty, pace = f"{self.on_real + float(self.more):.3g}", f"{float(self.slower):.2f}"
+        return f"the gradient penalty is now {penalty}, and the discriminator's learning rate {pace} of the generator's"
 
     def changed(self, x: Tensor) -> Tensor:
         """Augmented examples."""

@@ -92,7 +92,7 @@ class Coding(Objective):
         """Against codebook collapse: earlier dead-code reset."""
         if trouble != "collapsed" or not any([quantizer.enliven() for quantizer in self.model.quantizers]):
             return None
-        return "raised the dead-code reset threshold"
+        return "the dead-code reset threshold was raised"
 
     def examine(self, batches: Sequence[Batch], known: Examples) -> dict[str, Any]:
         """See `Objective.examine`; adds codebook usage and perplexity per segment.

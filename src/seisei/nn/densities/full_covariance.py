@@ -216,7 +216,7 @@ class Tied(Full):
         return torch.cat(found) if found else x.new_zeros(0, len(mean))
 
     def gather(self, x: Tensor, observed: Tensor | None, r: Tensor, at: slice, moments: list[Tensor]) -> None:
-        """Add the moments of these rows; second moments of all components share one sum, about the mean of all means."""
+        """Add the moments of these rows; all components share one second moment, about the mean of all means."""
         mean, center = self.mean[at], self.mean.mean(0)
         total, first, second = moments[0][at], moments[1][at], moments[2][0]
         n = r.sum(0)

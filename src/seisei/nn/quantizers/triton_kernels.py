@@ -45,7 +45,7 @@ def _nearest(  # type: ignore[no-untyped-def]
 
 
 def nearest(x: Tensor, vectors: Tensor) -> Tensor:
-    """Same as `seisei.nn.quantizers.nearest.nearest`, for vectors of at most `LONGEST` dimensions, in full precision."""
+    """As `seisei.nn.quantizers.nearest.nearest`, for vectors of at most `LONGEST` dimensions, in full precision."""
     count, size = x.shape
     found = torch.empty(count, dtype=torch.long, device=x.device)
     if count:

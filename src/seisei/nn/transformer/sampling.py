@@ -20,8 +20,10 @@ class SamplingOptions:
 
     Example:
         >>> logits = torch.tensor([[0.0, 1.0, 2.0, 3.0]])
-        >>> SamplingOptions(top_k=2).left(logits).isfinite().tolist(), SamplingOptions(top_p=0.6).left(logits).isfinite().tolist()
-        ([[False, False, True, True]], [[False, False, False, True]])
+        >>> SamplingOptions(top_k=2).left(logits).isfinite().tolist()
+        [[False, False, True, True]]
+        >>> SamplingOptions(top_p=0.6).left(logits).isfinite().tolist()
+        [[False, False, False, True]]
     """
 
     top_k: int | None = None
