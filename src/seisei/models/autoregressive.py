@@ -105,16 +105,16 @@ class Autoregressive(nn.Module):
         """The codes of examples, (B, T)."""
         return self.codec.encode(x)  # type: ignore[no-any-return]
 
-    def log_codes(self, codes: Tensor, y: Tensor | None = None, told: Tensor | None = None) -> Tensor:
+    def log_codes(self, codes: Tensor, y: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
         """log p(code_t | code_<t, y) of each code, in nats, (B, T).
 
         Arguments:
             codes: (B, T).
             y: conditions.
-            told: (B,), False where the condition is dropped (classifier-free guidance).
+            keep: (B,), False where the condition is dropped (classifier-free guidance).
         """
-        given = self._given(y, len(codes), told)
-        found = self.network.log_codes(torch.cat([given, codes], 1), None if self.text else y, told)
+        prefix = self._prefix(y, len(codes), keep)
+        found = self.network.log_codes(torch.cat([prefix, codes], 1), None if self.text else y, keep)
         return found if self.end is None else found.masked_fill(~self.counted(codes), 0.0)
 
     def counted(self, codes: Tensor) -> Tensor:
@@ -124,12 +124,12 @@ class Autoregressive(nn.Module):
         ended = (codes == self.end).cumsum(1)
         return (ended == 0) | ((ended == 1) & (codes == self.end))
 
-    def _given(self, y: Tensor | None, count: int, told: Tensor | None = None) -> Tensor:
+    def _prefix(self, y: Tensor | None, count: int, keep: Tensor | None = None) -> Tensor:
         """Prefix codes: the text, (B, L), or an empty one where it is dropped; (B, 0) without text."""
         empty = torch.full((count, self.text), END, device=self._device)
         if y is None or not self.text:
             return empty
-        return y if told is None else torch.where(told.unsqueeze(1), y, empty)
+        return y if keep is None else torch.where(keep.unsqueeze(1), y, empty)
 
     @torch.no_grad()
     def log_prob(self, batch: Batch, *, samples: int = 1) -> Tensor:
@@ -186,8 +186,8 @@ class Autoregressive(nn.Module):
 
     def _decoding(self, rows: int, y: Tensor | None, steering: SamplingOptions) -> Decoding:
         guided = steering.guidance != 1.0 and bool(self.classes) and y is not None
-        unconditional = self._given(None, rows) if guided else None
-        return Decoding(self.network, self._given(y, rows), None if self.text else y, steering.guidance, unconditional)
+        unconditional = self._prefix(None, rows) if guided else None
+        return Decoding(self.network, self._prefix(y, rows), None if self.text else y, steering.guidance, unconditional)
 
     @property
     def _device(self) -> torch.device:

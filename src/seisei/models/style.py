@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 from seisei import seeds
 from seisei.batch import Batch
-from seisei.nn.style.adain import LEAST, Moments, gram, grams_apart, mean_and_deviation, restyled, variation
+from seisei.nn.style.adain import LEAST, Moments, adain, gram, gram_distance, mean_and_deviation, variation
 from seisei.nn.style.color_transfer import mixed, mixture, towards, with_channels
 from seisei.nn.style.feature_extractor import REACH, cut, form_level, padded
 from seisei.nn.style.image_param import ImageParam
@@ -103,7 +103,7 @@ class Stylizer(nn.Module):
             own: moments of the content's maps, if `content` is a part of an image.
         """
         own = own or [mean_and_deviation(one) for one in content]
-        styled = (restyled(*each) for each in zip(content, own, style, strict=True))
+        styled = (adain(*each) for each in zip(content, own, style, strict=True))
         return [one + strength * (other - one) for one, other in zip(content, styled, strict=True)]
 
     def decoded(
@@ -242,7 +242,7 @@ def optimize(
             x = canvas(waves)
             maps = seen(x)
             loss = (maps[level] - form).square().sum() / size
-            apart = [grams_apart(of, aim).mean() for of, aim in zip(maps, wanted, strict=True)]
+            apart = [gram_distance(of, aim).mean() for of, aim in zip(maps, wanted, strict=True)]
             loss = loss + weight * torch.stack(apart).mean() + smooth * variation(x).sum()
             loss = loss + BEYOND * (x - x.clamp(0, 1)).square().mean()
         loss.backward()  # type: ignore[no-untyped-call]

@@ -29,7 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seisei.batch import Batch, observed
-from seisei.nn.densities.pca import fitted, principal
+from seisei.nn.densities.pca import least_squares, pca
 from seisei.nn.distributions import Distribution
 from seisei.nn.quantizers.base import Quantized, Total
 from seisei.nn.quantizers.code_layout import Segment
@@ -145,13 +145,13 @@ class VQVAE(nn.Module):
         rows = rows_of(h)
         slope, offset = rows.new_zeros(rows.shape[1], 0), rows.new_zeros(rows.shape[1])
         if told is not None:
-            slope, offset = fitted(rows_of(told), rows)
+            slope, offset = least_squares(rows_of(told), rows)
             rows = rows - rows_of(told) @ slope.T - offset
-        found = principal(rows * worth)
+        found = pca(rows * worth)
         count = min(enter.out_channels, len(found.directions))
         into = found.directions[:count] * worth
         if self.quantizers[level].fixed:
-            into = into / found.to_divide_by(count)[:, None]
+            into = into / found.whitening_scales(count)[:, None]
         else:
             into = into * (SPREAD / found.deviations[:count].square().mean().sqrt().clamp_min(1e-6))
         enter.weight.zero_()

@@ -44,7 +44,7 @@ def widths_of(width: int, count: int, widest: int = 8) -> list[int]:
     return [width * min(2**i, widest) for i in range(count)]
 
 
-def nothing(layer: nn.Conv2d) -> nn.Conv2d:
+def zero_init(layer: nn.Conv2d) -> nn.Conv2d:
     """Zero-initialize a layer."""
     nn.init.zeros_(layer.weight)
     assert layer.bias is not None
@@ -53,12 +53,12 @@ def nothing(layer: nn.Conv2d) -> nn.Conv2d:
 
 
 @torch.no_grad()
-def evened(layer: nn.Conv2d, patch: int) -> None:
+def icnr(layer: nn.Conv2d, patch: int) -> None:
     """ICNR initialization: the pixels of each patch get the same weights, those of the first.
 
     Example:
         >>> layer = nn.Conv2d(2, 3 * 4, 3)
-        >>> evened(layer, 2)
+        >>> icnr(layer, 2)
         >>> squares = F.pixel_shuffle(layer(torch.randn(1, 2, 6, 6)), 2).unfold(2, 2, 2).unfold(3, 2, 2)
         >>> bool((squares == squares[..., :1, :1]).all())
         True
@@ -74,7 +74,7 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nothing(nn.Conv2d(channels, channels, 3, padding=1))
+        self.second = zero_init(nn.Conv2d(channels, channels, 3, padding=1))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same."""
@@ -182,7 +182,7 @@ class ConvDecoder(nn.Module):
         self.stages = nn.ModuleList(nn.Sequential(*[ResidualBlock(w) for _ in range(depth)]) for w in widths)
         self.out = nn.Conv2d(widths[-1], (detail or channels) * patch**2, 3, padding=1)
         if even:
-            evened(self.out, patch)
+            icnr(self.out, patch)
         self.fine = nn.Sequential(nn.SiLU(), nn.Conv2d(detail, detail, 3, padding=1), nn.SiLU()) if detail else None
         self.last = nn.Conv2d(detail, channels, 3, padding=1) if detail else None
 

@@ -35,7 +35,7 @@ class ImageReader(nn.Module):
         return torch.cat([x, seen], 1)
 
 
-def hide(batch: Batch, share: float) -> Batch:
+def random_mask(batch: Batch, share: float) -> Batch:
     """Add a random mask to this share of the examples, on top of the batch's own.
 
     In images a rectangle is masked, each side a quarter to three quarters of the image's; in table rows each value,

@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seisei.nn.conv import Depth, Patch, ResidualBlock, Width, nothing, widths_of
-from seisei.nn.densities.pca import fitted, principal
+from seisei.nn.conv import Depth, Patch, ResidualBlock, Width, widths_of, zero_init
+from seisei.nn.densities.pca import least_squares, pca
 from seisei.nn.mlp import Outputs, Shape
 from seisei.spec import Range, listed
 
@@ -111,7 +111,7 @@ class MapEncoder(nn.Module):
                 stages += [nn.SiLU(), nn.Conv2d(widths[i - 1], now, 3, stride=2, padding=1)]
             stages += [ResidualBlock(now) for _ in range(depth)]
         self.stages = nn.Sequential(*stages)
-        self.out = nothing(nn.Conv2d(self.outputs, self.outputs, 1))
+        self.out = zero_init(nn.Conv2d(self.outputs, self.outputs, 1))
         self.straight_through = nn.Conv2d(channels, self.outputs, factor, stride=factor)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -132,9 +132,9 @@ class MapEncoder(nn.Module):
         """
         straight_through = self.straight_through
         every = worth.repeat_interleave(straight_through.stride[0] ** 2)
-        found = principal(_squares(x, straight_through.stride[0]) * every)
+        found = pca(_squares(x, straight_through.stride[0]) * every)
         count = min(self.outputs, len(found.directions))
-        deviations = found.to_divide_by(count)
+        deviations = found.whitening_scales(count)
         into = found.directions[:count] / deviations[:, None]
         straight_through.weight.zero_()
         straight_through.weight[:count] = (into * every).reshape(count, *straight_through.weight.shape[1:])
@@ -167,7 +167,7 @@ class MapDecoder(nn.Module):
         self.enter = nn.Conv2d(inputs, widths[0], 3, padding=1)
         self.stages = nn.ModuleList(nn.Sequential(*[ResidualBlock(w) for _ in range(depth)]) for w in widths)
         self.narrow = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(widths[:-1], widths[1:], strict=True))
-        self.out = nothing(nn.Conv2d(widths[-1], channels * patch**2, 3, padding=1))
+        self.out = zero_init(nn.Conv2d(widths[-1], channels * patch**2, 3, padding=1))
         self.straight_through = nn.Conv2d(
             inputs, channels * factor**2, AROUND, padding=AROUND // 2, padding_mode="replicate"
         )
@@ -185,7 +185,7 @@ class MapDecoder(nn.Module):
         given, squares = given[:few], _squares(wanted[:few], self.factor)
         enough = len(squares) >= EACH * given.shape[1] * AROUND**2
         side = AROUND if enough else 1
-        slope, offset = fitted(_around(given, side), squares)
+        slope, offset = least_squares(_around(given, side), squares)
         weight = slope.reshape(len(slope), -1, side, side)
         self.straight_through.weight.copy_(F.pad(weight, [(AROUND - side) // 2] * 4))
         self.straight_through.bias.copy_(offset)  # type: ignore[union-attr]

@@ -24,7 +24,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from seisei.nn.unet import extended
+from seisei.nn.unet import pad_to_stride
 
 Function = Callable[[Tensor], Tensor]
 
@@ -160,7 +160,7 @@ class Tiling:
         def tile(top: int, left: int) -> Band:
             part = image[:, top : top + self.tile, left : left + self.tile]
             with torch.no_grad():
-                whole = extended(part[None], self.stride)
+                whole = pad_to_stride(part[None], self.stride)
                 made = function(whole)
             assert made.shape[2:] == whole.shape[2:], f"{tuple(whole.shape)} became {tuple(made.shape)}"
             return Band(made[0, :, : part.shape[1], : part.shape[2]])

@@ -90,13 +90,13 @@ class Upsample(nn.ConvTranspose2d):
         return made + self.bias[:, None, None].to(made)
 
 
-def extended(image: Tensor, stride: int) -> Tensor:
+def pad_to_stride(image: Tensor, stride: int) -> Tensor:
     """Pad an image, (B, C, H, W), below and on the right to multiples of the stride.
 
     By reflection, or by the edge if the image is too small to reflect.
 
     Example:
-        >>> extended(torch.arange(3.0).view(1, 1, 1, 3), 4)[0, 0].tolist()
+        >>> pad_to_stride(torch.arange(3.0).view(1, 1, 1, 3), 4)[0, 0].tolist()
         [[0.0, 1.0, 2.0, 2.0], [0.0, 1.0, 2.0, 2.0], [0.0, 1.0, 2.0, 2.0], [0.0, 1.0, 2.0, 2.0]]
     """
     height, width = image.shape[2:]
@@ -180,7 +180,7 @@ class UNet(nn.Module):
     def forward(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
         """The output for x, with normal noise, (B, noise), if the network takes any."""
         height, width = x.shape[2:]
-        hidden = extended(2 * x - 1, self.stride)
+        hidden = pad_to_stride(2 * x - 1, self.stride)
         beside: list[Tensor] = []
         if self.stem is not None:
             hidden = self.stem(hidden)

@@ -16,7 +16,7 @@ from seisei import seeds
 from seisei.batch import Batch, Examples
 from seisei.nn.gan.augment import STRONGEST
 from seisei.objectives.base import Loss, Objective, Turn
-from seisei.objectives.gan_losses import GAN_LOSSES, judged, slope_off_one
+from seisei.objectives.gan_losses import GAN_LOSSES, output_and_gradient_norm, wgan_gp
 from seisei.objectives.shared_forward import SharedForward
 from seisei.spec import Range, listed
 
@@ -135,7 +135,7 @@ class Adversarial(Objective):
         if self.off_one:
             some = slice(self._penalized(len(batch)))
             y, u = batch.y if batch.y is None else batch.y[some], seeds.uniform(len(batch), device=seen.device)[some]
-            off = slope_off_one(lambda x: self.discriminator(x, y), seen[some], drawn[some], u).mean()
+            off = wgan_gp(lambda x: self.discriminator(x, y), seen[some], drawn[some], u).mean()
             total = total + self.off_one * off
             parts["slope off one"] = off.detach()
         return Loss(total, parts)
@@ -162,7 +162,9 @@ class Adversarial(Objective):
             return *self.discriminator(torch.cat([seen, drawn]), _twice(y)).chunk(2), None
         some = self._penalized(len(seen))
         first, last = (None, None) if y is None else (_twice(y[:some]), _twice(y[some:]))
-        verdicts, slopes = judged(lambda x: self.discriminator(x, first), torch.cat([seen[:some], drawn[:some]]))
+        verdicts, slopes = output_and_gradient_norm(
+            lambda x: self.discriminator(x, first), torch.cat([seen[:some], drawn[:some]])
+        )
         r, f = verdicts.chunk(2)
         if some < len(seen):
             more = self.discriminator(torch.cat([seen[some:], drawn[some:]]), last).chunk(2)

@@ -89,7 +89,7 @@ def value(r: Tensor, f: Tensor) -> Tensor:
     return -_cross_entropy(r, f)
 
 
-def judged(discriminator: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+def output_and_gradient_norm(discriminator: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
     """D(x) and the squared gradient norm ‖∇ₓ D(x)‖² of each example, (B,) both, differentiable.
 
     γ/2 times its mean over real examples is the R1 gradient penalty, over generated ones R2: a discriminator that is
@@ -100,7 +100,7 @@ def judged(discriminator: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor
         x: discriminator input.
 
     Example:
-        >>> judged(lambda x: 3 * x.sum(1), torch.ones(2, 4))[1]  # ‖(3, 3, 3, 3)‖²
+        >>> output_and_gradient_norm(lambda x: 3 * x.sum(1), torch.ones(2, 4))[1]  # ‖(3, 3, 3, 3)‖²
         tensor([36., 36.])
     """
     x = x.detach().requires_grad_()
@@ -110,7 +110,7 @@ def judged(discriminator: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor
     return verdicts, precise(slope).square().flatten(1).sum(1)
 
 
-def slope_off_one(discriminator: Callable[[Tensor], Tensor], x: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+def wgan_gp(discriminator: Callable[[Tensor], Tensor], x: Tensor, fake: Tensor, u: Tensor) -> Tensor:
     """WGAN-GP gradient penalty (‖∇D‖ − 1)² at interpolations of real and fake, (B,).
 
     Arguments:
@@ -121,4 +121,4 @@ def slope_off_one(discriminator: Callable[[Tensor], Tensor], x: Tensor, fake: Te
     """
     between = torch.lerp(fake, x, u.to(x).view(-1, *[1] * (x.dim() - 1)))
     # √ has no gradient at 0, where an untrained discriminator may be.
-    return ((judged(discriminator, between)[1] + 1e-12).sqrt() - 1).square()
+    return ((output_and_gradient_norm(discriminator, between)[1] + 1e-12).sqrt() - 1).square()

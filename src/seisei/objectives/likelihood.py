@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from seisei.batch import Batch, Examples
-from seisei.nn.masking import hide
+from seisei.nn.masking import random_mask
 from seisei.objectives.base import FitResult, Loss, Objective, Turn
 from seisei.objectives.elbo import ELBO
 from seisei.spec import Range, listed
@@ -91,7 +91,7 @@ class JointBound(Objective):
         beta: weight of the KL term, see `ELBO`.
         warmup: KL warm-up, see `ELBO`.
         free_bits: see `ELBO`.
-        mask_prob: masking probability of an example, see `seisei.nn.masking.hide`.
+        mask_prob: masking probability of an example, see `seisei.nn.masking.random_mask`.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class JointBound(Objective):
     def loss(self, batch: Batch, t: float) -> Loss:
         """The bound given the label, or over all labels."""
         # One random translation per image for all classes: the result bounds the marginal over translations (Jensen).
-        batch = hide(self.model.moved(batch), self.mask_prob)
+        batch = random_mask(self.model.moved(batch), self.mask_prob)
         bound, y = self._bound[0], batch.y
         assert y is not None
         known = y >= 0

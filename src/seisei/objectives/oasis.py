@@ -71,7 +71,7 @@ class OASIS(Regression):
         sides = self._again.made(batch.x, self.model, lambda: self._answered(batch))
         real, made = self._read(sides.wanted), self._read(sides.answer.detach())
         cost = -by_class(real, sides.given).mean() - made[:, -1].mean()
-        return Loss(cost, {"cost": cost.detach(), **told(real.detach(), made.detach())})
+        return Loss(cost, {"cost": cost.detach(), **accuracy(real.detach(), made.detach())})
 
     def generator_loss(self, batch: Batch, t: float) -> Loss:
         """Generator loss."""
@@ -89,7 +89,7 @@ class OASIS(Regression):
         real, drawn = (
             torch.cat([self._read(side) for side in sides]) for sides in zip(*(s[1:] for s in made), strict=True)
         )
-        return {"scores": {**scores, **{name: float(value) for name, value in told(real, drawn).items()}}}
+        return {"scores": {**scores, **{name: float(value) for name, value in accuracy(real, drawn).items()}}}
 
     def _read(self, images: Tensor) -> Tensor:
         """log p of each class and of fake, (B, K + 1, H, W)."""
@@ -113,7 +113,7 @@ def by_class(log_p: Tensor, y: Tensor) -> Tensor:
     return each.sum(1) / (counts > 0).sum(1)
 
 
-def told(real: Tensor, made: Tensor) -> dict[str, Tensor]:
+def accuracy(real: Tensor, made: Tensor) -> dict[str, Tensor]:
     """Mean probability of real for real and fake pixels, and accuracy on pairs of them."""
     r, f = ((1 - log_p[:, -1].exp()) for log_p in (real, made))
     right = (r > f).to(r.dtype) + 0.5 * (r == f).to(r.dtype)

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from seisei.batch import Batch, Examples
 from seisei.objectives.base import Loss, Objective, Turn
-from seisei.objectives.gan_losses import GAN_LOSSES, judged
+from seisei.objectives.gan_losses import GAN_LOSSES, output_and_gradient_norm
 from seisei.objectives.shared_forward import SharedForward
 from seisei.spec import Range, listed
 
@@ -88,7 +88,7 @@ class Translation(Regression):
 
     Arguments:
         model: has `view`, `answer`.
-        discriminator: of pairs, concatenated as channels; has `judged`: patch logits (B, P) and features.
+        discriminator: of pairs, concatenated as channels; has `logits_and_features`: patch logits (B, P) and features.
         game: the GAN loss.
         regression: λ₁, weight of the L1 loss.
         adversarial: λ_a, weight of the GAN loss.
@@ -151,7 +151,7 @@ class Translation(Regression):
                 # Patches hardly overlap: the gradient norm of their sum is √P times that of one.
                 return found.sum(1) / math.sqrt(found.shape[1])
 
-            _, slopes = judged(summed, torch.cat([real, drawn]))
+            _, slopes = output_and_gradient_norm(summed, torch.cat([real, drawn]))
             r, f = verdicts[0].chunk(2)
             at_real, at_drawn = (part.mean() for part in slopes.chunk(2))
             total = cost = self.game.discriminator(r, f)
@@ -174,8 +174,8 @@ class Translation(Regression):
         r, real = None, list[Tensor]()
         if self.game.paired or self.matching:
             with torch.no_grad():
-                r, real = self.discriminator.judged(torch.cat([given, wanted], 1))
-        f, made = self.discriminator.judged(torch.cat([given, answer], 1))
+                r, real = self.discriminator.logits_and_features(torch.cat([given, wanted], 1))
+        f, made = self.discriminator.logits_and_features(torch.cat([given, answer], 1))
         cost = self.game.generator(f.new_zeros(()) if r is None else r, f)
         total, parts = total + self.adversarial * cost, {**parts, "adversarial": cost.detach()}
         if self.matching:

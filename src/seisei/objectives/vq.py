@@ -90,7 +90,9 @@ class Coding(Objective):
 
     def counter(self, trouble: str) -> str | None:
         """Against codebook collapse: earlier dead-code reset."""
-        if trouble != "collapsed" or not any([quantizer.enliven() for quantizer in self.model.quantizers]):
+        if trouble != "collapsed" or not any(
+            [quantizer.raise_reset_threshold() for quantizer in self.model.quantizers]
+        ):
             return None
         return "the dead-code reset threshold was raised"
 

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from seisei.batch import Batch, Examples
 from seisei.nn.quantizers.base import Total
 from seisei.objectives.base import Loss, Turn
-from seisei.objectives.gan_losses import GAN_LOSSES, judged
+from seisei.objectives.gan_losses import GAN_LOSSES, output_and_gradient_norm
 from seisei.objectives.vq import MEAN_PSNR, REMEMBERED, Coding
 from seisei.spec import Range, listed
 
@@ -42,7 +42,7 @@ class VQGAN(Coding):
 
     Arguments:
         model: see `Coding`.
-        discriminator: PatchGAN; has `judged`.
+        discriminator: PatchGAN; has `logits_and_features`.
         weight: w, weight of the adversarial loss.
         matching: weight of feature matching relative to the GAN loss.
         penalty: γ of the R1 and R2 gradient penalties.
@@ -93,7 +93,7 @@ class VQGAN(Coding):
             # Patches hardly overlap: the gradient norm of their sum is √P times that of one.
             return found.sum(1) / math.sqrt(found.shape[1])
 
-        _, slopes = judged(summed, torch.cat([batch.x, back]))
+        _, slopes = output_and_gradient_norm(summed, torch.cat([batch.x, back]))
         r, f = verdicts[0].chunk(2)
         cost, slope = self.game.discriminator(r, f), slopes.mean()
         told = (r > f).to(r.dtype).mean()
@@ -108,7 +108,7 @@ class VQGAN(Coding):
         if not (share and self.weight):
             return Loss(total, parts)
         with torch.no_grad():
-            r, real = self.discriminator.judged(batch.x)
+            r, real = self.discriminator.logits_and_features(batch.x)
         values = batch.x[0].numel()
         factor = share * self.weight * self.eased * (values / self.error).sqrt() / self.pull
         if not torch.is_grad_enabled():
@@ -128,7 +128,7 @@ class VQGAN(Coding):
 
     def _apart(self, back: Tensor, r: Tensor, real: list[Tensor]) -> Tensor:
         """A for reconstructions."""
-        f, made = self.discriminator.judged(back)
+        f, made = self.discriminator.logits_and_features(back)
         apart = torch.stack([(a - b).abs().mean() for a, b in zip(real, made, strict=True)]).sum()
         cost: Tensor = self.game.generator(r, f) + self.matching * apart
         return cost

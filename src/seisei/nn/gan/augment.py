@@ -51,7 +51,7 @@ class Augment(nn.Module):
         u = seeds.uniform(len(x), 9, device=x.device).to(x.dtype)
         happens = (u[:, :3] < self.strength.to(x.dtype)).to(x.dtype)
         x = _lit(x, happens[:, 0], u[:, 3], u[:, 4])
-        x = moved(x, (happens[:, 1:2] * (2 * u[:, 5:7] - 1) * x.new_tensor(x.shape[2:]) / 8).round().long())
+        x = shift_images(x, (happens[:, 1:2] * (2 * u[:, 5:7] - 1) * x.new_tensor(x.shape[2:]) / 8).round().long())
         return _cut(x, happens[:, 2], u[:, 7:9])
 
     def adapt(self, known: float) -> None:
@@ -74,7 +74,7 @@ def _lit(x: Tensor, happens: Tensor, brightness: Tensor, contrast: Tensor) -> Te
     return x * times + (mean * (1 - times) + by)  # exact where nothing happens
 
 
-def moved(x: Tensor, by: Tensor) -> Tensor:
+def shift_images(x: Tensor, by: Tensor) -> Tensor:
     """Translate images down and to the right by whole pixels, (B, 2), with edge padding.
 
     With black padding the generator would learn black lines at the edges, where most translated images have them.

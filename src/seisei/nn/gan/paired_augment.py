@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from seisei import seeds
 from seisei.batch import Batch
-from seisei.nn.gan.augment import moved
+from seisei.nn.gan.augment import shift_images
 from seisei.nn.style.color_spaces import from_planes, planes_of
 from seisei.spec import Range, listed
 
@@ -125,7 +125,7 @@ class Together(nn.Module):
         u = seeds.uniform(len(both), 5, device=both.device).to(both.dtype)
         sides = both.new_tensor(both.shape[2:])
         if self.shift:
-            both = moved(both, ((2 * u[:, :2] - 1) * self.shift * sides).round().long())
+            both = shift_images(both, ((2 * u[:, :2] - 1) * self.shift * sides).round().long())
         if self.mirror:
             both = torch.where((u[:, 2] < 0.5).view(-1, 1, 1, 1), both.flip(3), both)
         if self.crop and self.crop < min(both.shape[2:]):

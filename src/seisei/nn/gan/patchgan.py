@@ -74,11 +74,11 @@ class PatchDiscriminator(nn.Module):
             found.append(hidden)
         return found
 
-    def judged(self, seen: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def logits_and_features(self, seen: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Patch logits, (B, P), and the feature maps."""
         found = self.features(seen)
         return precise(self.verdict(found[-1])).flatten(1), found
 
     def forward(self, seen: Tensor) -> Tensor:
         """The patch logits."""
-        return self.judged(seen)[0]
+        return self.logits_and_features(seen)[0]

@@ -85,7 +85,7 @@ class Quantizer(nn.Module):
                 discarded.
         """
 
-    def enliven(self) -> bool:
+    def raise_reset_threshold(self) -> bool:
         """Reset dead codes earlier than before; returns whether that is still possible."""
         return False
 
@@ -119,7 +119,7 @@ def straight_through(z: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
     return values, apart
 
 
-def turned(z: Tensor, e: Tensor) -> Tensor:
+def rotation_trick(z: Tensor, e: Tensor) -> Tensor:
     """Rotation trick: e, with the gradient of λR for z, where λRz = e.
 
     R = I − 2rrᵀ + 2êẑᵀ with r = (ẑ + ê)/‖ẑ + ê‖ rotates in the plane of z and e alone; λ = ‖e‖/‖z‖.
@@ -127,7 +127,7 @@ def turned(z: Tensor, e: Tensor) -> Tensor:
     Example:
         >>> z = torch.tensor([[1.0, 0.0]], requires_grad=True)
         >>> e = torch.tensor([[0.0, 2.0]])
-        >>> turned(z, e)[0, 1].backward()
+        >>> rotation_trick(z, e)[0, 1].backward()
         >>> z.grad.round().tolist()  # the gradient is rotated back and scaled by λ = 2
         [[2.0, 0.0]]
     """

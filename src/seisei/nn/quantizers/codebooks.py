@@ -22,7 +22,7 @@ from seisei import seeds
 from seisei.nn.distributions import precise
 from seisei.nn.kmeans import first_centers
 from seisei.nn.quantizers.nearest import nearest
-from seisei.nn.quantizers.vq import Counted, Distance, Estimator, Vectors, default_reset_threshold
+from seisei.nn.quantizers.vq import Distance, Estimator, NearestCodebook, ResettableCodebook, default_reset_threshold
 from seisei.spec import Range, listed
 
 Count = Annotated[int, Range(ge=2, le=1 << 24)]
@@ -38,7 +38,7 @@ FEW = 2048
 
 
 @listed
-class EMACodebook(Counted):
+class EMACodebook(ResettableCodebook):
     """EMA codebook: each code vector is an exponential moving average of the encoder outputs assigned to it.
 
         N_k ← γ N_k + (1 − γ) n_k,   m_k ← γ m_k + (1 − γ) Σ z,   e_k = m_k / N_k
@@ -49,11 +49,12 @@ class EMACodebook(Counted):
     Arguments:
         dim: D, code dimension.
         codes: K, codebook size.
-        distance: euclidean or cosine; see `Vectors`.
+        distance: euclidean or cosine; see `NearestCodebook`.
         estimator: gradient estimator for z: straight-through or rotation trick.
         commitment: β, weight of the commitment loss ‖z − e‖².
         decay: γ.
-        revival: dead-code reset threshold, see `Counted`; by default 0.35, or 0.55 for more than 4,096 codes.
+        revival: dead-code reset threshold, see `ResettableCodebook`; by default 0.35, or 0.55 for more than 4,096
+        codes.
     """
 
     means: Tensor
@@ -74,7 +75,7 @@ class EMACodebook(Counted):
 
     def vectors(self) -> Tensor:
         """The (normalized, for cosine) code vectors, (K, D)."""
-        return F.normalize(self.means, dim=1) if self.round else self.means
+        return F.normalize(self.means, dim=1) if self.cosine else self.means
 
     def kept(self) -> Tensor:
         """The stored code vectors, (K, D)."""
@@ -90,7 +91,7 @@ class EMACodebook(Counted):
         z = precise(z)
         with seeds.seeded("codes", self.codes):
             z = z[torch.randperm(len(z))[: max(LEAST, ENOUGH * self.codes)].to(z.device)]
-        z = F.normalize(z, dim=1) if self.round else z
+        z = F.normalize(z, dim=1) if self.cosine else z
         # k-means++ where it is fast. With fewer vectors than codes several codes start at one vector, and the dead-code
         # reset moves all but one of them at once.
         first = z[torch.arange(self.codes, device=z.device) % len(z)]
@@ -109,17 +110,17 @@ class EMACodebook(Counted):
 
 
 @listed
-class GradientCodebook(Counted):
+class GradientCodebook(ResettableCodebook):
     """Code vectors are parameters, trained by gradient descent on ‖z − e‖² (the codebook loss).
 
     Arguments:
         dim: D, code dimension.
         codes: K, codebook size.
-        distance: euclidean or cosine; see `Vectors`.
+        distance: euclidean or cosine; see `NearestCodebook`.
         estimator: gradient estimator for z: straight-through or rotation trick.
         commitment: β, weight of the commitment loss ‖z − e‖².
-        decay: decay of the usage statistics, see `Counted`.
-        revival: dead-code reset threshold, see `Counted`; 0 disables it.
+        decay: decay of the usage statistics, see `ResettableCodebook`.
+        revival: dead-code reset threshold, see `ResettableCodebook`; 0 disables it.
     """
 
     def __init__(
@@ -137,7 +138,7 @@ class GradientCodebook(Counted):
 
     def vectors(self) -> Tensor:
         """The (normalized, for cosine) code vectors, (K, D)."""
-        return F.normalize(self.table, dim=1) if self.round else self.table
+        return F.normalize(self.table, dim=1) if self.cosine else self.table
 
     def kept(self) -> Tensor:
         """The stored code vectors, (K, D)."""
@@ -146,14 +147,14 @@ class GradientCodebook(Counted):
     @torch.no_grad()
     def start_from(self, z: Tensor) -> None:
         """Initialize by k-means."""
-        found = EMACodebook(self.dim, self.codes, "cosine" if self.round else "euclidean").to(z.device)
+        found = EMACodebook(self.dim, self.codes, "cosine" if self.cosine else "euclidean").to(z.device)
         found.start_from(z)
         self.table.copy_(found.vectors())
         self.errors.copy_(found.errors)
 
 
 @listed
-class SimVQCodebook(Vectors):
+class SimVQCodebook(NearestCodebook):
     """SimVQ: e = W c with a frozen random codebook c.
 
     A gradient through W moves all codes together, so that none is left dead.

@@ -55,9 +55,9 @@ class ResidualQuantizer(Quantizer):
         for part in self.parts:
             part.settle(total)  # type: ignore[operator]
 
-    def enliven(self) -> bool:
+    def raise_reset_threshold(self) -> bool:
         """Reset dead codes of all parts earlier."""
-        return any([part.enliven() for part in self.parts])  # type: ignore[operator]
+        return any([part.raise_reset_threshold() for part in self.parts])  # type: ignore[operator]
 
 
 @listed
@@ -111,9 +111,9 @@ class ProductQuantizer(Quantizer):
         for part in self.parts:
             part.settle(total)  # type: ignore[operator]
 
-    def enliven(self) -> bool:
+    def raise_reset_threshold(self) -> bool:
         """Reset dead codes of all parts earlier."""
-        return any([part.enliven() for part in self.parts])  # type: ignore[operator]
+        return any([part.raise_reset_threshold() for part in self.parts])  # type: ignore[operator]
 
 
 def dealt(dims: list[int]) -> list[int]:

@@ -13,20 +13,20 @@ from torch import Tensor
 
 from seisei import seeds
 from seisei.nn.distributions import precise
-from seisei.nn.quantizers.base import Quantized, Quantizer, Total, straight_through, turned
+from seisei.nn.quantizers.base import Quantized, Quantizer, Total, rotation_trick, straight_through
 from seisei.nn.quantizers.nearest import nearest
 
 Distance = Literal["euclidean", "cosine"]
 Estimator = Literal["straight-through", "rotation"]
 
-# Dead-code reset threshold, as a share of the mean usage: for codebooks up to MANY codes; for larger ones, whose codes
+# Dead-code reset threshold, as a share of the mean usage: for codebooks up to LARGE codes; for larger ones, whose codes
 # meet few examples, so that they learn little below it; and the maximum, used when the codebook collapses.
-REVIVAL, MANY, OF_MANY, SOONEST = 0.35, 4096, 0.55, 0.6
+RESET_BELOW, LARGE, RESET_BELOW_LARGE, RESET_BELOW_MAX = 0.35, 4096, 0.55, 0.6
 # Codes whose error is below this share of the mean squared distance are not split: black is black, and the choice
 # between two halves would follow the noise of the weights.
-NARROW = 0.005
+MIN_SPLIT_ERROR = 0.005
 # Distance between the halves of a split code, in standard deviations of its assigned vectors.
-APART = 0.1
+SPLIT_DISTANCE = 0.1
 
 
 def default_reset_threshold(codes: int) -> float:
@@ -36,10 +36,10 @@ def default_reset_threshold(codes: int) -> float:
         >>> default_reset_threshold(512), default_reset_threshold(16_384)
         (0.35, 0.55)
     """
-    return REVIVAL if codes <= MANY else OF_MANY
+    return RESET_BELOW if codes <= LARGE else RESET_BELOW_LARGE
 
 
-class Vectors(Quantizer):
+class NearestCodebook(Quantizer):
     """Vector quantizer: chooses the nearest of K vectors.
 
     Arguments:
@@ -55,7 +55,7 @@ class Vectors(Quantizer):
         self, dim: int, codes: int, distance: Distance, estimator: Estimator, commitment: float, learning: float
     ) -> None:
         super().__init__(dim, codes)
-        self.round, self.rotates = distance == "cosine", estimator == "rotation"
+        self.cosine, self.rotation = distance == "cosine", estimator == "rotation"
         self.commitment, self.learning = commitment, learning
 
     def vectors(self) -> Tensor:
@@ -69,7 +69,7 @@ class Vectors(Quantizer):
         """Assign each row of z to its nearest code."""
         with torch.autocast(z.device.type, enabled=False):
             z = precise(z)
-            if self.round:
+            if self.cosine:
                 z = F.normalize(z, dim=1)
             vectors = self.vectors()
             codes = nearest(z.detach(), vectors.detach())
@@ -80,8 +80,8 @@ class Vectors(Quantizer):
             cost = apart * (self.commitment / self.dim)
             if self.learning:
                 cost = cost + self.learning * (z.detach() - e).square().mean(1)
-            if self.rotates:
-                values = turned(z, e.detach())
+            if self.rotation:
+                values = rotation_trick(z, e.detach())
             return Quantized(values, codes.unsqueeze(1), cost)
 
     def look_up(self, codes: Tensor) -> Tensor:
@@ -90,7 +90,7 @@ class Vectors(Quantizer):
         return found
 
 
-class Counted(Vectors):
+class ResettableCodebook(NearestCodebook):
     """A codebook with usage statistics and dead-code reset.
 
     Arguments:
@@ -166,14 +166,14 @@ class Counted(Vectors):
         self.presence.lerp_(present / present.sum().clamp_min(1), 1 - decay)
         self.updates += 1
         if self.revival:
-            self._revive()
+            self._reset_dead_codes()
 
-    def _revive(self) -> None:
+    def _reset_dead_codes(self) -> None:
         """Dead-code reset: replace each dead code by one half of a heavily used code."""
         # A code that few examples choose often, and one that all choose rarely, are both of little use.
         worth = torch.minimum(self.counts, self.presence)
         # Codes that cannot be split do not count toward the mean.
-        wide = self.errors > NARROW * (self.counts * self.errors).sum()
+        wide = self.errors > MIN_SPLIT_ERROR * (self.counts * self.errors).sum()
         least = self.revival * (worth * wide).sum() / self.codes
         dead = worth < least
         order = worth.argsort(descending=True)
@@ -186,7 +186,7 @@ class Counted(Vectors):
         empty, full = dead.nonzero().flatten()[:few], order[:few]
         noise = torch.randn(few, self.dim, generator=seeds.generator("revival", int(self.updates)))
         kept = self.kept()
-        step = APART * (self.errors[full] / self.dim).sqrt().unsqueeze(1) * noise.to(kept)
+        step = SPLIT_DISTANCE * (self.errors[full] / self.dim).sqrt().unsqueeze(1) * noise.to(kept)
         kept[empty] = kept[full] - step
         kept[full] += step
         for each, part in ((self.counts, 0.5), (self.presence, 0.5), (self.errors, 1.0)):
@@ -194,9 +194,9 @@ class Counted(Vectors):
             each[empty] = each[full]
 
     @torch.no_grad()
-    def enliven(self) -> bool:
+    def raise_reset_threshold(self) -> bool:
         """Double the dead-code reset threshold, up to a maximum."""
-        if float(self.revival) >= SOONEST:
+        if float(self.revival) >= RESET_BELOW_MAX:
             return False
-        self.revival.mul_(2).clamp_(default_reset_threshold(self.codes), SOONEST)
+        self.revival.mul_(2).clamp_(default_reset_threshold(self.codes), RESET_BELOW_MAX)
         return True

@@ -89,12 +89,12 @@ class Together:
         return self.means[0], (self.covariance + LEAST).sqrt()
 
 
-def restyled(content: Tensor, own: Moments, style: Moments) -> Tensor:
+def adain(content: Tensor, own: Moments, style: Moments) -> Tensor:
     """AdaIN: a map, or a part of one whose moments are `own`, with the mean and deviation of a style in each channel.
 
     Example:
         >>> content, style = torch.tensor([[[[0.0, 2.0]]]]), torch.tensor([[[[10.0, 30.0, 10.0, 30.0]]]])
-        >>> restyled(content, mean_and_deviation(content), mean_and_deviation(style)).tolist()
+        >>> adain(content, mean_and_deviation(content), mean_and_deviation(style)).tolist()
         [[[[10.0, 30.0]]]]
     """
     (mean, deviation), (theirs, spread) = own, style
@@ -107,7 +107,7 @@ def moments_apart(one: Moments, other: Moments) -> Tensor:
     return ((mean - theirs).square() + (deviation - spread).square()).flatten(1).mean(1)
 
 
-def grams_apart(one: Tensor, other: Tensor) -> Tensor:
+def gram_distance(one: Tensor, other: Tensor) -> Tensor:
     """‖G(one) − G'‖²/‖G'‖², (B,): 0 for equal Gram matrices.
 
     Arguments:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seisei.nn.conv import Patch, nothing
+from seisei.nn.conv import Patch, zero_init
 from seisei.nn.mlp import Outputs
 from seisei.spec import Range, listed
 
@@ -33,7 +33,7 @@ class ReflectingBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first, self.second = reflecting(channels, channels), nothing(reflecting(channels, channels))
+        self.first, self.second = reflecting(channels, channels), zero_init(reflecting(channels, channels))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same."""
@@ -78,7 +78,7 @@ class StyleDecoder(nn.Module):
         self.stages = nn.ModuleList(ReflectingBlock(width) for width in widths)
         self.narrow = nn.ModuleList(reflecting(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
         self.out = reflecting(widths[-1], DETAIL * patch**2)
-        self.last = nothing(reflecting(DETAIL, channels))
+        self.last = zero_init(reflecting(DETAIL, channels))
 
     def forward(self, maps: list[Tensor], noise: Tensor) -> Tensor:
         """The change that maps, the finest first, and noise (B, 1, H, W) stand for."""

@@ -3,9 +3,9 @@
     h ← h + W_o attention(q, k, v),   h ← h + W_d (silu(W_g n(h)) · W_u n(h)),     n(h) = (h − mean h) / std h · gain
 
 Queries and keys are normalized (QK norm), so that attention logits stay bounded, and get rotary position embeddings
-(RoPE): they are rotated by angles proportional to the position, so that their product depends on relative positions
-only. For image positions, rows and columns get half of the dimensions each (2D RoPE). The last matrix of each residual
-branch is zero-initialized: every layer starts as the identity.
+(RoPE): they are rotated by angles proportional to the position, so that their product depends on relative
+positions only. For image positions, rows and columns get half of the dimensions each (2D RoPE). The last matrix of
+each residual branch is zero-initialized: every layer starts as the identity.
 
 For step-by-step decoding see `seisei.nn.transformer.kv_cache`.
 
@@ -54,7 +54,7 @@ def layer_norm(size: int) -> nn.LayerNorm:
     return nn.LayerNorm(size, bias=False)
 
 
-def angles(places: Tensor, size: int) -> Tensor:
+def rope_angles(places: Tensor, size: int) -> Tensor:
     """RoPE angles of positions: cos and ∓sin for both dimensions of each pair, (2, T, size).
 
     Arguments:
@@ -72,12 +72,12 @@ def angles(places: Tensor, size: int) -> Tensor:
     return torch.stack([torch.cat([cos, cos], 1), torch.cat([-sin, sin], 1)])
 
 
-def turned(x: Tensor, by: Tensor) -> Tensor:
+def apply_rope(x: Tensor, by: Tensor) -> Tensor:
     """Apply RoPE: rotate the pairs (i, i + size/2) of each vector, (..., T, size) by (2, T, size).
 
     Example:
-        >>> by = angles(torch.tensor([[0.0], [torch.pi / 2]]), 2)
-        >>> turned(torch.tensor([[1.0, 0.0], [1.0, 0.0]]), by).round().tolist()
+        >>> by = rope_angles(torch.tensor([[0.0], [torch.pi / 2]]), 2)
+        >>> apply_rope(torch.tensor([[1.0, 0.0], [1.0, 0.0]]), by).round().tolist()
         [[1.0, 0.0], [-0.0, 1.0]]
     """
     first, second = x.chunk(2, -1)
@@ -123,7 +123,7 @@ class Attention(nn.Module):
         q, k, v = (
             layer(h).unflatten(2, (self.heads, -1)).transpose(1, 2) for layer in (self.q_proj, self.k_proj, self.v_proj)
         )
-        q, k = turned(self.q_norm(q), by), turned(self.k_norm(k), by)
+        q, k = apply_rope(self.q_norm(q), by), apply_rope(self.k_norm(k), by)
         q, k = q.to(v.dtype), k.to(v.dtype)
         return self.o_proj(attention(q, k, v).transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
@@ -184,7 +184,7 @@ class Transformer(nn.Module):
         self.width, self.heads = width, heads
         self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
         self.after = layer_norm(width)
-        self.register_buffer("by", angles(places, width // heads), persistent=False)
+        self.register_buffer("by", rope_angles(places, width // heads), persistent=False)
 
     def forward(self, h: Tensor) -> Tensor:
         """(B, T, D) to the same, for all positions or the first T."""

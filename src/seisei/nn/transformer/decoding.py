@@ -53,7 +53,7 @@ class CodeTransformer(nn.Module):
         self.segment_of = [i for i, length in enumerate(self.lengths) for _ in range(length)]
         self.given = given
 
-    def forward(self, codes: Tensor, y: Tensor | None = None, told: Tensor | None = None) -> list[Tensor]:
+    def forward(self, codes: Tensor, y: Tensor | None = None, keep: Tensor | None = None) -> list[Tensor]:
         """Logits of all predicted codes given those before them (teacher forcing), by segment, (B, T_s, K_s).
 
         Arguments:
@@ -64,21 +64,21 @@ class CodeTransformer(nn.Module):
         parts = torch.split(codes[:, : self.end_at], self.lengths, 1)
         vectors = torch.cat([table(part) for table, part in zip(self.tables, parts, strict=True)], 1)
         before = torch.cat([self.start.expand(len(codes), 1, -1), vectors[:, :-1]], 1)
-        h = self.transformer(before + self.place + self.told(y, len(codes), told).unsqueeze(1))
-        said = torch.split(h[:, self.start_at :], self.lengths[self.given :], 1)
-        return [layer(part) for layer, part in zip(self.logits, said, strict=True)]
+        h = self.transformer(before + self.place + self.condition_vector(y, len(codes), keep).unsqueeze(1))
+        hidden = torch.split(h[:, self.start_at :], self.lengths[self.given :], 1)
+        return [layer(part) for layer, part in zip(self.logits, hidden, strict=True)]
 
-    def told(self, y: Tensor | None, count: int, told: Tensor | None = None) -> Tensor:
+    def condition_vector(self, y: Tensor | None, count: int, keep: Tensor | None = None) -> Tensor:
         """Condition vector added at every position, (B, D); 0 for unconditional."""
         if self.condition is None or y is None:
             return self.start.new_zeros(count, len(self.start))
         vector: Tensor = self.condition(y)
-        return vector if told is None else vector * told.unsqueeze(1)
+        return vector if keep is None else vector * keep.unsqueeze(1)
 
-    def log_codes(self, codes: Tensor, y: Tensor | None = None, told: Tensor | None = None) -> Tensor:
+    def log_codes(self, codes: Tensor, y: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
         """log p(code_t | code_<t, y) of each predicted code, in nats, (B, T)."""
         found, at = [], self.start_at
-        for logits in self(codes, y, told):
+        for logits in self(codes, y, keep):
             part = codes[:, at : at + logits.shape[1]]
             cost = F.cross_entropy(precise(logits).flatten(0, 1), part.flatten(), reduction="none")
             found.append(-cost.reshape(part.shape))
@@ -97,9 +97,9 @@ class CodePrior(nn.Module):
         super().__init__()
         self.parts = nn.ModuleList(parts)
 
-    def log_codes(self, codes: Tensor, y: Tensor | None = None, told: Tensor | None = None) -> Tensor:
+    def log_codes(self, codes: Tensor, y: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
         """log p(code_t | code_<t, y) of each predicted code, in nats, (B, T)."""
-        return torch.cat([part.log_codes(codes, y, told) for part in self.parts], 1)  # type: ignore[operator]
+        return torch.cat([part.log_codes(codes, y, keep) for part in self.parts], 1)  # type: ignore[operator]
 
 
 class Decoding:
@@ -110,19 +110,24 @@ class Decoding:
         given: prefix codes, (B, G).
         y: conditions, or None.
         guidance: guidance scale.
-        untold: prefix codes of the unconditional rows, (B, G), if guidance is not 1.
+        unconditional: prefix codes of the unconditional rows, (B, G), if guidance is not 1.
     """
 
     def __init__(
-        self, prior: CodePrior, given: Tensor, y: Tensor | None, guidance: float = 1.0, untold: Tensor | None = None
+        self,
+        prior: CodePrior,
+        given: Tensor,
+        y: Tensor | None,
+        guidance: float = 1.0,
+        unconditional: Tensor | None = None,
     ) -> None:
         self._parts: list[CodeTransformer] = list(prior.parts)  # type: ignore[arg-type]
-        self.guidance, self.guided, self.rows = guidance, untold is not None, len(given)
-        told = None
-        if untold is not None:
-            given, y = torch.cat([given, untold]), None if y is None else torch.cat([y, y])
-            told = torch.arange(2 * self.rows, device=given.device) < self.rows
-        self._given, self._y, self._told = given, y, told
+        self.guidance, self.guided, self.rows = guidance, unconditional is not None, len(given)
+        keep = None
+        if unconditional is not None:
+            given, y = torch.cat([given, unconditional]), None if y is None else torch.cat([y, y])
+            keep = torch.arange(2 * self.rows, device=given.device) < self.rows
+        self._given, self._y, self._keep = given, y, keep
         self.codes: list[Tensor] = []
         self._begin(self._parts.pop(0))
 
@@ -130,7 +135,7 @@ class Decoding:
         """Start the next Transformer: prefill its KV cache with the codes so far."""
         self._part, both = part, len(self._given)
         self._steps = KVCache(part.transformer, both)
-        self._condition = part.told(self._y, both, self._told)
+        self._condition = part.condition_vector(self._y, both, self._keep)
         self._last = part.start.expand(both, -1)
         self._at = 0
         for code in [*self._given.unbind(1), *map(self._both, self.codes)]:
