@@ -1,4 +1,4 @@
-"""What travels: `Batch`."""
+"""`Batch`: the record that travels from the data loader through a model."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A group of examples on their way through a model.
+    """A batch of examples.
 
     Arguments:
-        x: what is modeled, (B, ...).
-        y: what conditions it, or its label, (B, ...).
-        mask: True where x was observed, broadcastable to x; None means everywhere. Padding, missing cells and held-out
-            items
-            are one thing.
+        x: the data, (B, ...).
+        y: the condition or label, (B, ...).
+        mask: True where x was observed, broadcastable to x; None means everywhere. Padding, missing values and held-out
+            entries are all masks.
     """
 
     x: Tensor
@@ -29,7 +28,7 @@ class Batch:
 
     @property
     def visible(self) -> Tensor:
-        """x with zeros where it was not observed: all that an encoder may see."""
+        """x with zeros where it was not observed: the only view of x that an encoder may use."""
         return self.x if self.mask is None else self.x * self.mask
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Batch:
@@ -38,19 +37,19 @@ class Batch:
         return Batch(function(self.x), None if y is None else function(y), None if mask is None else function(mask))
 
     def split(self, size: int) -> Iterator[Batch]:
-        """Consecutive parts of at most `size` examples."""
+        """Consecutive micro-batches of at most `size` examples."""
         for start in range(0, len(self), size):
             part = slice(start, start + size)
             y, mask = self.y, self.mask
             yield Batch(self.x[part], None if y is None else y[part], None if mask is None else mask[part])
 
 
-# All training examples, as often as they are asked for.
+# All training examples; each call starts a new pass over them.
 Examples = Callable[[], Iterable[Batch]]
 
 
 def observed(log_p: Tensor, mask: Tensor | None) -> Tensor:
-    """Per-example log-likelihood of what was observed: (B, ...) summed to (B,), unobserved values counting nothing."""
+    """Log-likelihood of the observed values: (B, ...) summed to (B,); unobserved values contribute 0."""
     if mask is not None:
         log_p = log_p.where(mask, log_p.new_zeros(()))
     return log_p.flatten(1).sum(1)

@@ -1,4 +1,4 @@
-"""What a model can do, as protocols: a verb is offered when the model has its capability, never by family name."""
+"""Model capabilities as protocols: a verb is offered if the model has its capability, never by family name."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from seisei.batch import Batch
 
 @runtime_checkable
 class Samples(Protocol):
-    """Draws x from nothing, or from a condition."""
+    """Generates x, unconditionally or from a condition."""
 
     def sample(self, n: int, y: Tensor | None = None, *, temperature: float = 1.0) -> Tensor:
-        """n examples, (n, *x)."""
+        """n generated examples, (n, *x)."""
         ...
 
 
 @runtime_checkable
 class Scores(Protocol):
-    """Gives the log-likelihood of an example, or a bound on it."""
+    """Has a log-likelihood, or a lower bound on it."""
 
     log_prob_is_bound: bool
 
@@ -31,43 +31,43 @@ class Scores(Protocol):
 
 @runtime_checkable
 class Decodes(Protocol):
-    """Turns a latent into x."""
+    """Decodes a latent into x."""
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """The example of each latent, (B, *x)."""
+        """The decoded examples, (B, *x)."""
         ...
 
 
 @runtime_checkable
 class Encodes(Protocol):
-    """Turns x into a latent, or into codes, and back."""
+    """Encodes x into a latent or into codes, and decodes it."""
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The latent of each example, (B, L), or its codes."""
         ...
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """The example of each, (B, *x)."""
+        """The decoded examples, (B, *x)."""
         ...
 
 
 @runtime_checkable
 class Interpolates(Protocol):
-    """Has latents between which lie others; codes have nothing between them."""
+    """Has a continuous latent space, so that two latents can be interpolated; discrete codes cannot."""
 
     blends: bool
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """The example of each latent, (B, *x)."""
+        """The decoded examples, (B, *x)."""
         ...
 
 
 @runtime_checkable
 class Quantizes(Protocol):
-    """Turns x into codes, whole numbers, and back: its `encode` answers with (B, T) of them.
+    """Encodes x into discrete codes, integers (B, T), and decodes them.
 
-    `segments` says how they are laid out (`seisei.nn.quantizers.code_layout.Segment`), and `bits` what those of an
-    example cost before anything is known about them.
+    `segments` is their layout (`seisei.nn.quantizers.code_layout.Segment`), and `bits` the size of an example's codes
+    without a prior.
     """
 
     segments: Any
@@ -78,26 +78,26 @@ class Quantizes(Protocol):
         ...
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """The example of each row of codes, (B, *x)."""
+        """The decoded examples, (B, *x)."""
         ...
 
 
 @runtime_checkable
 class Imputes(Protocol):
-    """Draws what is missing of an example, given the rest."""
+    """Samples missing values given the observed ones (imputation, inpainting)."""
 
     def impute(self, batch: Batch, n: int, *, temperature: float = 1.0, particles: int = 8, **knobs: Any) -> Tensor:
-        """n completions of each example, (B, n, *x): what was observed stays as it is."""
+        """n completions of each example, (B, n, *x); observed values are unchanged."""
         ...
 
 
 @runtime_checkable
 class Translates(Protocol):
-    """Makes an image of an image, of any size.
+    """Image-to-image translation, for images of any size.
 
-    What is made of one place depends on what lies around it, and is the same wherever the image is cut at multiples
-    of the `stride`; `noise` is how many random numbers an image is made with, 0 where there is one answer. What is
-    given is like the data at the end that `side` names.
+    The output at a position depends on its surroundings only, and does not change when the image is cut at multiples of
+    the `stride` (tiling). `noise` is the number of random values an output takes, 0 for a deterministic model. Inputs
+    look like the data at the end that `side` names.
     """
 
     side: Literal["x", "y"]
@@ -105,38 +105,38 @@ class Translates(Protocol):
     noise: int
 
     def translate(self, image: Tensor, noise: Tensor | None = None) -> Tensor:
-        """What is made of each image, (B, C', H, W), with normal noise (B, noise) where it takes any."""
+        """The output for each image, (B, C', H, W); `noise` is normal, (B, noise), if the model takes any."""
         ...
 
 
 @runtime_checkable
 class Stylizes(Protocol):
-    """Makes of two images of any size one: of the content of the first, in the style of the second."""
+    """Style transfer: the content of one image in the style of another, both of any size."""
 
     def stylize(self, content: Tensor, style: Tensor, strength: float = 1.0) -> Tensor:
-        """Each content image in the style of its style image, (B, C, H, W), of the content's size."""
+        """Each content image in the style of its style image, (B, C, H, W), at the content's size."""
         ...
 
 
 @runtime_checkable
 class ClassConditional(Protocol):
-    """Is conditioned on y: how many kinds there are."""
+    """Conditioned on a class label; `classes` is the number of classes."""
 
     classes: int
 
 
 @runtime_checkable
 class Classifies(Protocol):
-    """Says which class an example is of."""
+    """Predicts a class."""
 
     def decide(self, batch: Batch) -> Tensor:
-        """Class numbers, (B,)."""
+        """Predicted classes, (B,)."""
         ...
 
 
 @runtime_checkable
 class HasPosterior(Protocol):
-    """Says how likely each class is, given the example."""
+    """Has class probabilities given the example."""
 
     def log_posterior(self, batch: Batch) -> Tensor:
         """log p(y | x), (B, C)."""
@@ -145,25 +145,25 @@ class HasPosterior(Protocol):
 
 @runtime_checkable
 class HasJoint(Protocol):
-    """Knows examples and their classes as one: it draws both, and its `log_prob` needs no class."""
+    """Has a joint density of examples and classes: it samples both, and its `log_prob` needs no class."""
 
     def log_joint(self, batch: Batch, *, samples: int | None = None) -> Tensor:
         """log p(x, y) for every y, (B, C)."""
         ...
 
     def draw_labels(self, n: int) -> Tensor:
-        """n classes drawn from p(y)."""
+        """n classes sampled from p(y)."""
         ...
 
 
 @runtime_checkable
 class HasEncoderPosterior(Protocol):
-    """Has an approximate posterior over its latent."""
+    """Has an approximate posterior (encoder) over its latent."""
 
     latent: int
 
     def posterior(self, x: Tensor, y: Tensor | None = None, mask: Tensor | None = None) -> Any:
-        """q(z | x, y) of what was observed, with `mean` (B, L) and `kl_to_standard()` (B, L)."""
+        """q(z | x, y) given the observed values, with `mean` (B, L) and `kl_to_standard()` (B, L)."""
         ...
 
 
@@ -181,15 +181,15 @@ VERBS: dict[str, type] = {
 }
 
 
-# What comes out of these is shown as images.
+# Verbs whose output is shown as images.
 IMAGED = ("reconstruct", "interpolate", "decode", "impute", "translate", "stylize")
 
 
 def offers(model: object, *, images: bool = True) -> list[str]:
-    """The verbs that a model offers, beside `evaluate`, which every model does.
+    """The verbs a model offers, plus `evaluate`, which every model has.
 
     Arguments:
-        model: what is asked.
+        model: the model.
         images: whether its x are images.
 
     Example:

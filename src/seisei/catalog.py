@@ -1,10 +1,10 @@
-"""Fills the closed catalog: importing this module's list is what makes saved models loadable."""
+"""Fills the closed catalog: importing these modules registers the classes that a saved model may name."""
 
 from __future__ import annotations
 
 from importlib import import_module
 
-# Literal names of our own modules: nothing is ever imported by a name that came from a file.
+# Literal names of our own modules: nothing is ever imported by a name read from a file.
 MODULES = (
     "seisei.modalities.conditions",
     "seisei.modalities.image",
@@ -62,6 +62,6 @@ MODULES = (
 
 
 def fill() -> None:
-    """Import every module that lists a class."""
+    """Import every module that registers a class."""
     for module in MODULES:
         import_module(module)

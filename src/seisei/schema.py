@@ -1,6 +1,4 @@
-"""A model's two ends: `Modality`, both ways between a person and a tensor, and `Schema`, which is saved beside the
-weights.
-"""
+"""`Modality`, the mapping between raw data and tensors, and `Schema`, the modalities of a model."""
 
 from __future__ import annotations
 
@@ -15,64 +13,64 @@ from seisei.spec import CATALOG, arguments_for
 
 @runtime_checkable
 class Modality(Protocol):
-    """Both ways between a person's thing and a tensor. Every modality is a frozen dataclass of plain values.
+    """Maps raw data to tensors and back. Every modality is a frozen dataclass of plain values.
 
-    `pack` makes the compact form that data sets hold (an image as uint8); `unpack` makes of it what a model sees
-    (float32). One whose values are not flat has `to_json` and a class method `from_json` of its own.
+    `pack` gives the compact form that data sets store (an image as uint8); `unpack` turns it into model input
+    (float32). A modality whose values are not flat defines `to_json` and a class method `from_json`.
     """
 
     noun: ClassVar[str]
 
     def pack(self, raw: Any) -> Tensor:
-        """One raw thing in compact form."""
+        """One raw example in compact form."""
         ...
 
     def unpack(self, stored: Tensor) -> Tensor:
-        """Compact tensors, one or a batch, as a model sees them."""
+        """Compact tensors, one or a batch, as model input."""
         ...
 
     def encode(self, raw: Any) -> Tensor:
-        """One raw thing as a model sees it: `unpack(pack(raw))`."""
+        """One raw example as model input: `unpack(pack(raw))`."""
         ...
 
     def decode(self, x: Tensor) -> Any:
-        """The raw thing of one model tensor."""
+        """The raw example of one model tensor."""
         ...
 
     def observed(self, stored: Tensor) -> Tensor | None:
-        """True where a value is, for compact tensors, one or a batch; None where all are."""
+        """True where a value is present, for compact tensors, one or a batch; None if all values are."""
         ...
 
 
 @runtime_checkable
 class Describable(Modality, Protocol):
-    """A modality for what a person says of an example that is to be drawn, rather than one of some kinds."""
+    """A modality for conditions parsed from user input, such as attributes or a caption, rather than classes."""
 
     examples: tuple[Any, ...]
 
     def told(self, said: Any, n: int) -> Tensor:
-        """What was said of n examples, as data sets hold it; what is left open is as in some training examples."""
+        """Parse a condition for n examples, as data sets store it; what is left open comes from training examples."""
         ...
 
     def said(self, stored: Tensor) -> str:
-        """Stored values in words that `told` takes."""
+        """Format stored values as text that `told` parses."""
         ...
 
 
 @dataclass(frozen=True)
 class Schema:
-    """What x and y are.
+    """The modalities of x and y.
 
     Arguments:
-        x: what is modeled.
-        y: what conditions it or its label, None where there is none.
+        x: modality of the data.
+        y: modality of the condition or label; None if there is none.
     """
 
     x: Modality
     y: Modality | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The schema as data."""
+        """The schema as JSON-compatible data."""
         return {"x": _modality_to_json(self.x), "y": None if self.y is None else _modality_to_json(self.y)}
 
     @classmethod
@@ -80,7 +78,7 @@ class Schema:
         """The schema that `to_json` wrote.
 
         Raises:
-            UserError: something that is no schema, or an unknown modality.
+            UserError: not a schema, or an unknown modality.
         """
         if not isinstance(data, dict):
             raise UserError("E-*-02", where, "is not a schema", "use a run folder that seisei wrote")
@@ -112,6 +110,6 @@ def _modality_from_json(data: Any, where: str) -> Modality:
             modality = read(arguments, where)
         else:
             modality = found(**arguments_for(found, arguments, f"{where}: ", "E-*-07"))
-    except (TypeError, AssertionError) as error:  # an argument that is missing, or values that no modality has
+    except (TypeError, AssertionError) as error:  # a missing argument, or invalid values
         raise UserError("E-*-07", where, str(error), "use a run folder that seisei wrote") from error
     return modality

@@ -1,8 +1,9 @@
 """Randomness as a pure function of a key.
 
-Nothing in a run draws from a hidden state: the order of the data is a function of (seed, epoch), the noise of training
-step k a function of (seed, k, position in the batch). So a resumed run has no random state to restore, sampling during
-training cannot disturb training, and two processes, or micro-batches, draw what one process draws for the whole batch.
+Nothing in a run depends on hidden random state: the order of the data is a function of (seed, epoch), the noise of
+training step k a function of (seed, k, position in the batch). So a resumed run has no random state to restore,
+sampling during training cannot disturb training, and distributed processes or micro-batches see the noise that one
+process sees for the whole batch.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def derive(*key: object) -> int:
         >>> derive(0, "order", 1) == derive(0, "order", 1) != derive(0, "order", 2)
         True
     """
-    # NumPy's whole numbers are called otherwise than Python's, and stand for the same seed.
+    # NumPy integers print differently from Python's, and must give the same seed.
     plain = tuple(int(part) if isinstance(part, Integral) and not isinstance(part, bool) else part for part in key)
     digest = hashlib.blake2b(repr(plain).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
@@ -38,12 +39,12 @@ def check(seed: int, code: str, where: str = "--seed") -> None:
     """Refuse a seed that is out of range.
 
     Arguments:
-        seed: what was asked for.
-        code: of the error.
-        where: what the error calls it.
+        seed: the requested seed.
+        code: error code.
+        where: the option or argument the error names.
 
     Raises:
-        UserError: with the range.
+        UserError: the seed is out of range.
     """
     if not 0 <= seed < SEED_LIMIT:
         problem = f"{seed} is out of range, wanted 0 to 2^63 - 1"
@@ -58,8 +59,8 @@ def generator(*key: object, device: torch.device | str = "cpu") -> torch.Generat
 class Draws:
     """The noise of one training step: examples ``offset … offset + count`` of a batch of ``total``.
 
-    Every draw is made for the whole batch and sliced, so that what an example meets does not depend on how the batch
-    was divided.
+    Noise is sampled for the whole batch and sliced, so that the noise of an example does not depend on how the batch
+    was split.
     """
 
     def __init__(self, seed: int, step: int, *, total: int, offset: int, device: torch.device | str = "cpu") -> None:
@@ -82,12 +83,12 @@ class Draws:
 
 
 class Keyed:
-    """Noise of examples that depends on each one's own key: not on its place, nor on what else is in its batch.
+    """Per-example noise that depends on each example's own key, not on its position or its batch.
 
     Arguments:
-        seed: of all of it.
-        keys: of the examples, one each.
-        device: where the noise is wanted.
+        seed: random seed.
+        keys: one per example.
+        device: device of the returned noise.
     """
 
     def __init__(self, seed: int, keys: Sequence[object], device: torch.device | str = "cpu") -> None:
@@ -95,12 +96,12 @@ class Keyed:
 
     def normal(self, count: int, *shape: int) -> Tensor:
         """Standard normal noise (count, *shape)."""
-        assert count == len(self.generators), "noise of other examples than those with a key"
+        assert count == len(self.generators), "one key per example is expected"
         return torch.stack([torch.randn(*shape, generator=own) for own in self.generators]).to(self.device)
 
     def uniform(self, count: int, *shape: int) -> Tensor:
         """Uniform noise in [0, 1), (count, *shape)."""
-        assert count == len(self.generators), "noise of other examples than those with a key"
+        assert count == len(self.generators), "one key per example is expected"
         return torch.stack([torch.rand(*shape, generator=own) for own in self.generators]).to(self.device)
 
 
@@ -109,7 +110,7 @@ _draws: ContextVar[Draws | Keyed | None] = ContextVar("draws", default=None)
 
 @contextmanager
 def drawing(draws: Draws | Keyed) -> Iterator[None]:
-    """Inside, `normal` and `uniform` draw from the step's noise, or from each example's own."""
+    """Inside, `normal` and `uniform` sample from the step's noise, or from each example's own."""
     token = _draws.set(draws)
     try:
         yield
@@ -120,8 +121,8 @@ def drawing(draws: Draws | Keyed) -> Iterator[None]:
 def normal(count: int, *shape: int, device: torch.device | str = "cpu") -> Tensor:
     """Standard normal noise per example: (count, *shape).
 
-    Inside a training step it is a function of (seed, step, position in the batch), where an example is scored one of
-    (seed, example); elsewhere it comes from torch's global randomness, which `seeded` fixes.
+    In a training step it is a function of (seed, step, position in the batch), in scoring of (seed, example); elsewhere
+    it comes from torch's global generator, which `seeded` fixes.
     """
     draws = _draws.get()
     return draws.normal(count, *shape) if draws is not None else torch.randn(count, *shape, device=device)
@@ -135,7 +136,7 @@ def uniform(count: int, *shape: int, device: torch.device | str = "cpu") -> Tens
 
 @contextmanager
 def seeded(*key: object) -> Iterator[None]:
-    """Inside, torch's global randomness is a function of the key; afterwards it is as it was before.
+    """Inside, torch's global generator is seeded by the key; afterwards its previous state is restored.
 
     Example:
         >>> with seeded(1, "prior"):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from seisei import seeds
-from seisei.nn.gan.augment import STRONGEST, Augment, _cut, _lit, moved
+from seisei.nn.gan.augment import STRONGEST, Augment, _cut, _lit, shift_images
 
 
 def images(count: int = 6, channels: int = 2, height: int = 8, width: int = 12) -> Tensor:
@@ -22,7 +22,7 @@ def changed(augment: Augment, x: Tensor, seed: int = 0) -> Tensor:
 def test_moved_images_keep_what_stays_inside_and_repeat_their_edge() -> None:
     x = images()
     by = torch.tensor([[0, 0], [2, 0], [-1, 0], [0, 3], [0, -2], [1, -1]])
-    found = moved(x, by)
+    found = shift_images(x, by)
     for image, (down, right), made in zip(x, by.tolist(), found, strict=True):
         wanted = torch.zeros_like(image)
         for i in range(8):

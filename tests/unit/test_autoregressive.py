@@ -20,7 +20,7 @@ from seisei.nn.heads import GaussianHead
 from seisei.nn.quantizers.code_layout import Segment
 from seisei.nn.quantizers.codebooks import EMACodebook
 from seisei.nn.spatial_conv import MapDecoder, MapEncoder
-from seisei.nn.transformer.blocks import EXPLICIT, Transformer, angles, attention, turned
+from seisei.nn.transformer.blocks import EXPLICIT, Transformer, apply_rope, attention, rope_angles
 from seisei.nn.transformer.kv_cache import KVCache
 from seisei.nn.transformer.sampling import SamplingOptions
 
@@ -71,11 +71,11 @@ def test_the_librarys_attention_is_ours(monkeypatch: pytest.MonkeyPatch) -> None
 def test_turned_keys_know_the_distance_alone() -> None:
     q, k = torch.randn(2, 1, 16, generator=seeds.generator("turned"))
     places = torch.tensor([[0.0, 0.0], [2.0, 5.0], [7.0, 1.0], [9.0, 6.0]])
-    by = angles(places, 16)
-    products = turned(q.expand(4, -1), by) @ turned(k.expand(4, -1), by).T
+    by = rope_angles(places, 16)
+    products = apply_rope(q.expand(4, -1), by) @ apply_rope(k.expand(4, -1), by).T
     assert products[0, 1] == pytest.approx(float(products[2, 3]), abs=1e-5)  # both two down, five across
     assert abs(float(products[0, 1] - products[0, 2])) > 1e-3
-    assert torch.allclose(turned(q, by[:, :1]), q)
+    assert torch.allclose(apply_rope(q, by[:, :1]), q)
 
 
 def test_no_gradient_flows_to_what_came_before_and_nothing_leaks_from_the_future() -> None:

@@ -23,7 +23,7 @@ from seisei.nn.densities.full_covariance import Full, Tied
 from seisei.nn.densities.gaussian import EVERY, Diagonal, Gaussians
 from seisei.nn.densities.ppca import PPCA
 from seisei.nn.kmeans import kmeans, squared_distances
-from seisei.nn.masking import hide
+from seisei.nn.masking import random_mask
 from seisei.nn.tabular.features import Categories, Columns, Sizes
 from seisei.nn.tabular.head import RowDistribution, RowHead
 
@@ -696,7 +696,7 @@ def test_gaps_are_made_in_the_share_of_examples_that_was_asked(shape: tuple[int,
     before = torch.ones(2000, *shape, dtype=torch.bool)
     before[:, :1] = False
     with seeds.seeded(0, "gaps"):
-        batch = hide(Batch(noise(0, 2000, *shape), mask=before), 0.3)
+        batch = random_mask(Batch(noise(0, 2000, *shape), mask=before), 0.3)
     assert batch.mask is not None and not bool((batch.mask & ~before).any()), "what was missing stays so"
     seen = batch.mask.expand_as(before)[:, 1:].flatten(1).double().mean(1)
     often((seen < 1).long(), torch.tensor([0.7, 0.3]).double())
@@ -710,7 +710,7 @@ def test_gaps_are_made_in_the_share_of_examples_that_was_asked(shape: tuple[int,
         filled = hidden.any(2)[:, :, None] & hidden.any(1)[:, None, :]
         assert torch.equal(filled, hidden), "a rectangle"
         assert all(bool(hidden[:, i, j].any()) for i in (0, -1) for j in (0, -1)), "anywhere"
-    assert hide(batch, 0.0) is batch
+    assert random_mask(batch, 0.0) is batch
 
 
 def test_training_draws_a_place_for_each_image() -> None:

@@ -357,7 +357,7 @@ def test_fitting_with_gaps_ends_when_it_has_converged_and_says_when_it_has_not(d
         base.STILL = STILL
     assert np.abs(model.predict_proba(holes) - far.predict_proba(holes)).max() < 1e-3
     with pytest.warns(
-        ConvergenceWarning, match="did not converge in 3 iterations.*nats an example; raise iterations=3"
+        ConvergenceWarning, match="did not converge in 3 iterations.*nats per example; raise iterations=3"
     ):
         GenerativeClassifier(density, **options, iterations=3).fit(holes, kind)
     # Complete rows of one Gaussian have a closed form.

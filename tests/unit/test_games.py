@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from seisei.objectives.gan_losses import GAN_LOSSES, judged, slope_off_one, value
+from seisei.objectives.gan_losses import GAN_LOSSES, output_and_gradient_norm, value, wgan_gp
 
 P = torch.tensor([0.5, 0.3, 0.15, 0.05], dtype=torch.float64)
 Q = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)
@@ -122,12 +122,12 @@ def test_penalties_of_a_linear_discriminator_are_its_slope_wherever_it_is_asked(
         return x @ w + 2.0
 
     x, fake = torch.randn(2, 5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    assert torch.allclose(judged(discriminator, x)[1], torch.full((5,), 169.0, dtype=torch.float64), atol=1e-4)
-    u = torch.linspace(0, 1, 5, dtype=torch.float64)
     assert torch.allclose(
-        slope_off_one(discriminator, x, fake, u), torch.full((5,), 144.0, dtype=torch.float64), atol=1e-4
+        output_and_gradient_norm(discriminator, x)[1], torch.full((5,), 169.0, dtype=torch.float64), atol=1e-4
     )
-    (0.5 * judged(discriminator, x)[1].mean()).backward()
+    u = torch.linspace(0, 1, 5, dtype=torch.float64)
+    assert torch.allclose(wgan_gp(discriminator, x, fake, u), torch.full((5,), 144.0, dtype=torch.float64), atol=1e-4)
+    (0.5 * output_and_gradient_norm(discriminator, x)[1].mean()).backward()
     assert w.grad is not None and torch.allclose(w.grad, w, atol=1e-4), "γ/2 ‖w‖² has the slope γ w"
 
 
@@ -138,12 +138,12 @@ def test_a_penalty_descends_like_finite_differences_say() -> None:
     def penalty() -> Tensor:
         x_, w = x.clone().requires_grad_(), layer
         (g,) = torch.autograd.grad(w(x_).sum(), x_, create_graph=True)
-        found = judged(lambda a: w(a).squeeze(1), x)[1].double()
+        found = output_and_gradient_norm(lambda a: w(a).squeeze(1), x)[1].double()
         assert torch.allclose(found, g.square().sum(1), rtol=1e-5)
         return g.square().sum(1).mean()
 
     weight = layer[0].weight
-    (slope,) = torch.autograd.grad(judged(lambda a: layer(a).squeeze(1), x)[1].mean(), weight)
+    (slope,) = torch.autograd.grad(output_and_gradient_norm(lambda a: layer(a).squeeze(1), x)[1].mean(), weight)
     with torch.no_grad():
         for at in ((0, 0), (3, 2)):
             old, h = float(weight[at]), 1e-5
@@ -166,7 +166,11 @@ def dirac(game: str, gamma: float, steps: int = 200, rate: float = 0.1, together
         theta.requires_grad_()
         psi.requires_grad_()
         r, f = psi * 0.0, psi * theta.detach()
-        penalty = 0.5 * gamma * judged(lambda x, psi=psi: (x * psi).squeeze(1), torch.zeros(1, 1).double())[1]
+        penalty = (
+            0.5
+            * gamma
+            * output_and_gradient_norm(lambda x, psi=psi: (x * psi).squeeze(1), torch.zeros(1, 1).double())[1]
+        )
         (up,) = torch.autograd.grad(GAN_LOSSES[game].discriminator(r, f) + penalty.mean(), psi)
         judge = psi.detach() if together else (psi - rate * up).detach()
         (down,) = torch.autograd.grad(GAN_LOSSES[game].generator(judge * 0.0, judge * theta), theta)

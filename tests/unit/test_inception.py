@@ -203,8 +203,8 @@ DAMAGES: dict[str, Callable[[dict[str, Tensor]], Any]] = {
     "Conv2d_2a_3x3.bn.bias is 32 of int8": lambda s: s.update(
         {"Conv2d_2a_3x3.bn.bias": torch.ones(32, dtype=torch.int8)}
     ),
-    "bn.bias holds numbers": lambda s: s.update({"Conv2d_2a_3x3.bn.bias": torch.full((32,), math.nan)}),
-    "running_var holds numbers": lambda s: s.update({"Conv2d_2a_3x3.bn.running_var": -torch.ones(32)}),
+    "bn.bias holds non-finite": lambda s: s.update({"Conv2d_2a_3x3.bn.bias": torch.full((32,), math.nan)}),
+    "running_var holds non-finite": lambda s: s.update({"Conv2d_2a_3x3.bn.running_var": -torch.ones(32)}),
 }
 
 

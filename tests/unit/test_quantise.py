@@ -15,7 +15,7 @@ from seisei import seeds
 from seisei.batch import Batch
 from seisei.modalities.image import Image
 from seisei.models.vqvae import SPREAD
-from seisei.nn.quantizers.base import Quantizer, turned
+from seisei.nn.quantizers.base import Quantizer, rotation_trick
 from seisei.nn.quantizers.code_layout import Segment, collisions, usage
 from seisei.nn.quantizers.codebooks import EMACodebook, GradientCodebook, SimVQCodebook
 from seisei.nn.quantizers.nearest import nearest, smallest
@@ -194,7 +194,7 @@ def test_codes_that_were_left_behind_come_back_when_they_are_enlivened() -> None
         with torch.no_grad():
             codes.table.copy_(100 + noise(64, 3, key="far"))
             codes.table[0] = 0.0
-        assert not asked or codes.enliven()
+        assert not asked or codes.raise_reset_threshold()
         descent = torch.optim.Adam(codes.parameters(), 0.02)
         for _ in range(300):
             descent.zero_grad()
@@ -207,8 +207,11 @@ def test_codes_that_were_left_behind_come_back_when_they_are_enlivened() -> None
         again = GradientCodebook(3, 64)
         again.load_state_dict(codes.state_dict())
         assert float(again.revival) == float(codes.revival) == pytest.approx(0.35 if asked else 0.0)
-    assert codes.enliven() and not codes.enliven()
-    assert ResidualQuantizer([EMACodebook(6, 16), GradientCodebook(6, 16)]).enliven() and not FSQ([3, 3]).enliven()
+    assert codes.raise_reset_threshold() and not codes.raise_reset_threshold()
+    assert (
+        ResidualQuantizer([EMACodebook(6, 16), GradientCodebook(6, 16)]).raise_reset_threshold()
+        and not FSQ([3, 3]).raise_reset_threshold()
+    )
 
 
 def smooth(count: int, side: int = 32, key: str = "smooth") -> Tensor:
@@ -392,7 +395,7 @@ def test_each_side_of_the_cost_has_its_own_gradient() -> None:
 
 def test_the_rotation_is_a_rotation_and_a_stretching() -> None:
     z, e = noise(5, 4).double().requires_grad_(), noise(5, 4, key="e").double()
-    found = turned(z, e)
+    found = rotation_trick(z, e)
     assert torch.allclose(found, e)
     for i in range(5):
         jacobian = torch.stack([torch.autograd.grad(found[i, k], z, retain_graph=True)[0][i] for k in range(4)])
@@ -400,7 +403,7 @@ def test_the_rotation_is_a_rotation_and_a_stretching() -> None:
         turn = jacobian / stretch
         assert torch.allclose(turn @ turn.T, torch.eye(4).double()) and float(torch.linalg.det(turn)) > 0
         assert torch.allclose(jacobian @ z[i].detach(), e[i])
-    # Nothing else is turned: what is orthogonal to both stays as it is.
+    # Nothing else is rotated: what is orthogonal to both stays as it is.
     plane = torch.linalg.svd(torch.stack([z[0].detach(), e[0]])).Vh[2:]
     jacobian = torch.stack([torch.autograd.grad(found[0, k], z, retain_graph=True)[0][0] for k in range(4)])
     assert torch.allclose(jacobian @ plane.T, plane.T * (e[0].norm() / z[0].detach().norm()))

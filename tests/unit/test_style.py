@@ -32,7 +32,7 @@ from seisei.nn.conv import ConvEncoder
 from seisei.nn.mlp import MLPEncoder
 from seisei.nn.spatial_conv import MapEncoder
 from seisei.nn.style import color_transfer
-from seisei.nn.style.adain import Together, gram, grams_apart, mean_and_deviation, moments_apart, restyled, variation
+from seisei.nn.style.adain import Together, adain, gram, gram_distance, mean_and_deviation, moments_apart, variation
 from seisei.nn.style.color_transfer import luminance, matched, mixed, mixture, relit, spread, towards
 from seisei.nn.style.decoder import StyleDecoder, whitened
 from seisei.nn.style.feature_extractor import StageFeatures, encoder_of, padded
@@ -63,7 +63,9 @@ def test_statistics_of_a_map_that_is_worked_out_by_hand() -> None:
     assert torch.allclose(deviation.flatten(), torch.tensor([math.sqrt(3.5), math.sqrt(3.0)]))
     zero = (torch.zeros(1, 2, 1, 1), torch.zeros(1, 2, 1, 1))
     assert moments_apart(mean_and_deviation(features), zero).item() == pytest.approx((9 + 3.5 + 1 + 3) / 2)
-    assert grams_apart(features, gram(features)).item() == 0 and grams_apart(0 * features, gram(features)).item() == 1
+    assert (
+        gram_distance(features, gram(features)).item() == 0 and gram_distance(0 * features, gram(features)).item() == 1
+    )
     assert variation(features[:, :1]).item() == pytest.approx((1 + 3 + 2 + 4) / 4)
 
 
@@ -79,7 +81,7 @@ def test_statistics_do_not_know_where() -> None:
 
 def adaptive(content: Tensor, other: Tensor) -> Tensor:
     """AdaIN(content, other)."""
-    return restyled(content, mean_and_deviation(content), mean_and_deviation(other))
+    return adain(content, mean_and_deviation(content), mean_and_deviation(other))
 
 
 def test_a_map_takes_the_statistics_of_the_style_and_keeps_its_form() -> None:

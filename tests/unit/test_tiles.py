@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seisei.nn.tiling import Band, Tiling, disagreement, tiled
-from seisei.nn.unet import UNet, extended
+from seisei.nn.unet import UNet, pad_to_stride
 
 SIZES = [(1, 1), (1, 40), (3, 2), (16, 16), (15, 17), (33, 50), (61, 7), (64, 64), (5, 130)]
 
@@ -139,7 +139,7 @@ def test_the_edge_is_mirrored_as_it_is_for_the_whole() -> None:
     for size in SIZES:
         image = noise(2, *size)
         seen: dict[tuple[int, int], Tensor] = {}
-        tiling, wanted = Tiling(16, 4, 8), extended(image[None], 8)
+        tiling, wanted = Tiling(16, 4, 8), pad_to_stride(image[None], 8)
         places = iter([(t, left) for t in tiling.starts(size[0]) for left in tiling.starts(size[1])])
 
         def look(x: Tensor, seen: dict = seen, places: Iterator = places) -> Tensor:  # type: ignore[type-arg]

@@ -15,7 +15,7 @@ from seisei.models.translation import Translator
 from seisei.nn.gan.paired_augment import ColorView, PairView, Together
 from seisei.nn.gan.patchgan import PatchDiscriminator
 from seisei.nn.tiling import tiled
-from seisei.nn.unet import PixelNorm, UNet, Upsample, extended
+from seisei.nn.unet import PixelNorm, UNet, Upsample, pad_to_stride
 from seisei.objectives.translation import Regression, Sides, Translation, measured
 from seisei.spec import Spec
 from seisei.training.engine import Engine, Execution
@@ -85,9 +85,9 @@ def test_a_place_is_normalized_by_itself() -> None:
 
 def test_an_image_is_extended_by_its_mirror_or_its_edge() -> None:
     row = torch.arange(5.0).view(1, 1, 1, 5).expand(1, 1, 8, 5)
-    assert extended(row, 8)[0, 0, 0].tolist() == [0, 1, 2, 3, 4, 3, 2, 1]
-    assert extended(row[..., :1], 4)[0, 0, 0].tolist() == [0, 0, 0, 0]
-    assert extended(row, 1) is row
+    assert pad_to_stride(row, 8)[0, 0, 0].tolist() == [0, 1, 2, 3, 4, 3, 2, 1]
+    assert pad_to_stride(row[..., :1], 4)[0, 0, 0].tolist() == [0, 0, 0, 0]
+    assert pad_to_stride(row, 1) is row
 
 
 @pytest.mark.parametrize("options", [{"latent": 3}, {"dropout": 0.5}])
@@ -202,8 +202,8 @@ def test_the_generator_s_terms_add_up() -> None:
     parts = loss.parts
     assert torch.isclose(loss.total, 3 * parts["L1"] + 2 * parts["adversarial"] + 5 * parts["features"])
     answer = objective.model.answer(batch.y)
-    f, made = objective.discriminator.judged(torch.cat([batch.y, answer], 1))
-    _, real = objective.discriminator.judged(torch.cat([batch.y, batch.x], 1))
+    f, made = objective.discriminator.logits_and_features(torch.cat([batch.y, answer], 1))
+    _, real = objective.discriminator.logits_and_features(torch.cat([batch.y, batch.x], 1))
     assert torch.isclose(parts["adversarial"], nn.functional.softplus(-f).mean())
     assert torch.isclose(parts["features"], sum((a - b).abs().mean() for a, b in zip(real, made, strict=True)))
 

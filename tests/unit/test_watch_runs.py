@@ -87,7 +87,7 @@ def test_what_can_be_done_is_done_where_it_is_asked_for(tmp_path: Path) -> None:
     run = play(tmp_path, 600, auto_remedy=True, **UNEVEN)
     done = events(run, "remedy")
     assert 1 <= len(done) <= 7 and all(event["rule"] in noticed(run) for event in done)
-    assert done[0]["done"].startswith("the penalty is 0.1 now, and the discriminator's learning rate 0.71")
+    assert done[0]["done"].startswith("the gradient penalty is now 0.1, and the discriminator's learning rate 0.71")
     newest = sorted((run.path / "checkpoints").iterdir())[-1]
     kept = load_file(newest / "players.safetensors")
     assert float(kept["slower"]) == pytest.approx(0.71 ** len(done)) and float(kept["more"]) > 0
@@ -95,12 +95,12 @@ def test_what_can_be_done_is_done_where_it_is_asked_for(tmp_path: Path) -> None:
     told = [event["gradient_norm"] for event in events(run, "train") if event["turn"] == "generator"]
     assert told[-1] > 0.01
     shown = run.write_report({"x": images(600)}).read_text("utf-8")
-    assert "he penalty is 0.1 now" in shown
+    assert "he gradient penalty is now 0.1" in shown
 
 
 def test_against_a_discriminator_that_knows_the_data_they_are_changed(tmp_path: Path) -> None:
     done = events(play(tmp_path, 120, auto_remedy=True, **FEW), "remedy")
-    assert any(event["done"].startswith("augmentation is 0.10") for event in done)
+    assert any(event["done"].startswith("the augmentation probability is now 0.10") for event in done)
 
 
 @pytest.mark.slow

@@ -1,1 +1,1 @@
-"""What you ship: a chapter for each family."""
+"""Models: what a run saves; one module per family."""

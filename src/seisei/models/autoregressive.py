@@ -1,19 +1,20 @@
-"""Codes, one after the other: p(codes | y) = Π_t p(code_t | code_<t, y).
+"""Autoregressive Transformer over codes: p(codes | y) = Π_t p(code_t | code_<t, y).
 
-    log p(x | y) ≥ log p(x | codes(x)) + log p(codes(x) | y)        with equality where the codes lose nothing
+    log p(x | y) ≥ log p(x | codes(x)) + log p(codes(x) | y)        with equality for a lossless codec
 
-The codes are those of a codec: a trained VQ-VAE, whose weights stay as they are, or the values of pixels themselves. A
-place is told the code before it, where it stands, and the condition. With guidance w the logits are l(∅) + w (l(y) −
-l(∅)), where l(∅) are those of a place that was not told: w > 1 moves away from what is said of anything.
+The codes come from a codec: a frozen VQ-VAE (two-stage image generation), pixel values, or bytes. Each position sees
+the previous codes, its position, and the condition. Classifier-free guidance with scale w uses the logits l(∅) + w
+(l(y) − l(∅)), where l(∅) are the unconditional ones: w > 1 strengthens the condition.
 
 References: *Pixel Recurrent Neural Networks (van den Oord, Kalchbrenner, Kavukcuoglu, 2016)*; *Taming Transformers for
-    High-Resolution Image Synthesis (Esser, Rombach, Ommer, 2021)*; guidance: *Classifier-Free Diffusion Guidance (Ho,
-    Salimans, 2022)*; nucleus: *The Curious Case of Neural Text Degeneration (Holtzman et al., 2019)*; min-p: *Turning
-    Up the Heat: Min-p Sampling for Creative and Coherent LLM Outputs (Nguyen et al., 2024)*.
+    High-Resolution Image Synthesis (Esser, Rombach, Ommer, 2021)*; classifier-free guidance: *Classifier-Free Diffusion
+    Guidance (Ho, Salimans, 2022)*; top-p (nucleus) sampling: *The Curious Case of Neural Text Degeneration (Holtzman et
+    al., 2019)*; min-p: *Turning Up the Heat: Min-p Sampling for Creative and Coherent LLM Outputs (Nguyen et al.,
+    2024)*.
 
-A text that is the condition comes before the codes, byte by byte, and they are told of it by attention.
+A text condition (caption) is a prefix of bytes, which the codes attend to.
 
-Shapes: codes (B, T); y (B,) class numbers, (B, K) weights of conditions, or (B, L) symbols of a text.
+Shapes: codes (B, T); y (B,) class labels, (B, K) condition weights, or (B, L) text symbols.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from torch import Tensor, nn
 from seisei import seeds
 from seisei.batch import Batch, observed
 from seisei.modalities.text import END, SYMBOLS
-from seisei.models.classifier import Classes as Kinds
+from seisei.models.classifier import Classes as ClassCount
 from seisei.models.classifier import GenerativeClassifier
 from seisei.nn.mlp import Classes
 from seisei.nn.quantizers.code_layout import Segment
@@ -41,17 +42,18 @@ Priors = Literal["one", "each"]
 
 @listed
 class Autoregressive(nn.Module):
-    """A Transformer over the codes of a codec.
+    """A Transformer over the codes of a frozen codec.
 
     Arguments:
-        codec: gives `encode`, `decode` and `segments`; unless it is `lossless`, `likelihood` too. It does not learn.
-        width: of hidden vectors.
-        layers: of the Transformer.
-        heads: of its attention.
-        classes: of the condition; 0 for none.
-        dropout: share of each branch that is left out in training.
-        text: the length of a text that is the condition, in bytes; 0 for none.
-        priors: one Transformer over all segments of codes, or each has its own, which is told of those before.
+        codec: has `encode`, `decode` and `segments`, and, unless it is `lossless`, `likelihood`; not trained.
+        width: model width.
+        layers: number of layers.
+        heads: number of attention heads.
+        classes: classes of the condition; 0 for none.
+        dropout: dropout rate of each residual branch.
+        text: length of a text condition in bytes; 0 for none.
+        priors: one Transformer for all segments of codes; or each: one per segment, conditioned on the segments before
+            it.
 
     Example:
         >>> from seisei.nn.codecs.pixel import PixelCodec
@@ -75,12 +77,12 @@ class Autoregressive(nn.Module):
     ) -> None:
         super().__init__()
         self.codec: Any = codec.requires_grad_(False)
-        # What is given of an example is made of so many numbers, whatever they mean.
+        # Size of the condition, whatever its type.
         self.classes, self.text = classes or text, text
         of_codec: list[Segment] = codec.segments  # type: ignore[assignment]
         segments, given = [*_segment(text), *of_codec], 1 if text else 0
         places = places_of(of_codec, text)
-        # Where each part begins to say something; it knows what was said before.
+        # First predicted segment of each Transformer; it is conditioned on those before.
         begins = [given] if priors == "one" else list(range(given, len(segments)))
         parts = []
         for begin, end in zip(begins, [*begins[1:], len(segments)], strict=True):
@@ -88,12 +90,12 @@ class Autoregressive(nn.Module):
             parts.append(CodeTransformer(segments[:end], places[:known], begin, width, layers, heads, classes, dropout))
         self.network = CodePrior(parts)
         self.length = sum(segment.length for segment in of_codec)
-        # The code after which there are no others, of a codec that has one: what fills the rest is certain.
+        # End-of-sequence code, if the codec has one; the padding after it is deterministic.
         self.end: int | None = getattr(codec, "end", None)
 
     @property
     def log_prob_is_bound(self) -> bool:
-        """Whether codes lose something."""
+        """Whether the codec is lossy."""
         return not getattr(self.codec, "lossless", False)
 
     # ---- likelihood
@@ -103,35 +105,35 @@ class Autoregressive(nn.Module):
         """The codes of examples, (B, T)."""
         return self.codec.encode(x)  # type: ignore[no-any-return]
 
-    def log_codes(self, codes: Tensor, y: Tensor | None = None, told: Tensor | None = None) -> Tensor:
+    def log_codes(self, codes: Tensor, y: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
         """log p(code_t | code_<t, y) of each code, in nats, (B, T).
 
         Arguments:
             codes: (B, T).
             y: conditions.
-            told: (B,) False where the condition is kept from it.
+            keep: (B,), False where the condition is dropped (classifier-free guidance).
         """
-        given = self._given(y, len(codes), told)
-        found = self.network.log_codes(torch.cat([given, codes], 1), None if self.text else y, told)
+        prefix = self._prefix(y, len(codes), keep)
+        found = self.network.log_codes(torch.cat([prefix, codes], 1), None if self.text else y, keep)
         return found if self.end is None else found.masked_fill(~self.counted(codes), 0.0)
 
     def counted(self, codes: Tensor) -> Tensor:
-        """Which codes say something, (B, T): all, or those up to the first that ends an example, with it."""
+        """Which codes count, (B, T): all, or those up to and including the end-of-sequence code."""
         if self.end is None:
             return torch.ones_like(codes, dtype=torch.bool)
         ended = (codes == self.end).cumsum(1)
         return (ended == 0) | ((ended == 1) & (codes == self.end))
 
-    def _given(self, y: Tensor | None, count: int, told: Tensor | None = None) -> Tensor:
-        """The codes that come before: a text, (B, L), an empty one where it is kept from them; (B, 0) without one."""
+    def _prefix(self, y: Tensor | None, count: int, keep: Tensor | None = None) -> Tensor:
+        """Prefix codes: the text, (B, L), or an empty one where it is dropped; (B, 0) without text."""
         empty = torch.full((count, self.text), END, device=self._device)
         if y is None or not self.text:
             return empty
-        return y if told is None else torch.where(told.unsqueeze(1), y, empty)
+        return y if keep is None else torch.where(keep.unsqueeze(1), y, empty)
 
     @torch.no_grad()
     def log_prob(self, batch: Batch, *, samples: int = 1) -> Tensor:
-        """log p(x | codes(x)) + log p(codes(x) | y), in nats, (B,): exact, or a bound where codes lose something."""
+        """log p(x | codes(x)) + log p(codes(x) | y), in nats, (B,): exact for a lossless codec, else a lower bound."""
         codes = self.codes(batch.visible)
         return self.log_codes(codes, batch.y).sum(1) + self._left(batch, codes)
 
@@ -139,8 +141,8 @@ class Autoregressive(nn.Module):
     def log_probs(self, batch: Batch) -> Tensor:
         """`log_prob` for every class, (B, C)."""
         codes = self.codes(batch.visible)
-        kinds = torch.arange(self.classes, device=codes.device)
-        each = [self.log_codes(codes, kind.expand(len(codes))).sum(1) for kind in kinds]
+        labels = torch.arange(self.classes, device=codes.device)
+        each = [self.log_codes(codes, label.expand(len(codes))).sum(1) for label in labels]
         return torch.stack(each, 1) + self._left(batch, codes).unsqueeze(1)
 
     def _left(self, batch: Batch, codes: Tensor) -> Tensor:
@@ -149,43 +151,43 @@ class Autoregressive(nn.Module):
             return torch.zeros(len(codes), device=codes.device)
         return observed(self.codec.likelihood(codes).log_prob(batch.x), batch.mask)
 
-    # ---- drawing
+    # ---- sampling
 
     @torch.no_grad()
     def sample(
         self, n: int, y: Tensor | None = None, *, temperature: float = 1.0, steering: SamplingOptions | None = None
     ) -> Tensor:
-        """n examples: codes drawn one after the other, then what they stand for."""
+        """n examples: sampled codes, decoded."""
         return self.codec.decode(self.draw(n, y, temperature=temperature, steering=steering))  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def draw(
         self, n: int, y: Tensor | None = None, *, temperature: float = 1.0, steering: SamplingOptions | None = None
     ) -> Tensor:
-        """Codes of n examples, (n, T)."""
+        """Sampled codes of n examples, (n, T)."""
         steering = steering or SamplingOptions()
-        writing = self._writing(n, y, steering)
+        decoding = self._decoding(n, y, steering)
         noise = seeds.uniform(n, self.length, device=self._device)
-        while not writing.done:
-            if self.end is not None and writing.codes and bool((writing.codes[-1] == self.end).all()):
-                rest = [writing.codes[-1]] * (self.length - len(writing.codes))
-                return torch.stack([*writing.codes, *rest], 1)
-            writing.add(steering.choose(self._next(writing), noise[:, len(writing.codes)], temperature))
-        return torch.stack(writing.codes, 1)
+        while not decoding.done:
+            if self.end is not None and decoding.codes and bool((decoding.codes[-1] == self.end).all()):
+                rest = [decoding.codes[-1]] * (self.length - len(decoding.codes))
+                return torch.stack([*decoding.codes, *rest], 1)
+            decoding.add(steering.choose(self._next(decoding), noise[:, len(decoding.codes)], temperature))
+        return torch.stack(decoding.codes, 1)
 
-    def _next(self, writing: Decoding) -> Tensor:
-        """Logits of the next code of each row, (rows, K): after one that ends an example there is no other."""
-        logits = writing.logits()
-        if self.end is None or not writing.codes:
+    def _next(self, decoding: Decoding) -> Tensor:
+        """Logits of the next code of each row, (rows, K); after the end-of-sequence code only itself is possible."""
+        logits = decoding.logits()
+        if self.end is None or not decoding.codes:
             return logits
-        ended = (writing.codes[-1] == self.end).unsqueeze(1)
+        ended = (decoding.codes[-1] == self.end).unsqueeze(1)
         others = torch.arange(logits.shape[1], device=logits.device) != self.end
         return logits.masked_fill(ended & others, -torch.inf)
 
-    def _writing(self, rows: int, y: Tensor | None, steering: SamplingOptions) -> Decoding:
+    def _decoding(self, rows: int, y: Tensor | None, steering: SamplingOptions) -> Decoding:
         guided = steering.guidance != 1.0 and bool(self.classes) and y is not None
-        untold = self._given(None, rows) if guided else None
-        return Decoding(self.network, self._given(y, rows), None if self.text else y, steering.guidance, untold)
+        unconditional = self._prefix(None, rows) if guided else None
+        return Decoding(self.network, self._prefix(y, rows), None if self.text else y, steering.guidance, unconditional)
 
     @property
     def _device(self) -> torch.device:
@@ -201,15 +203,15 @@ class Autoregressive(nn.Module):
         particles: int = 8,
         steering: SamplingOptions | None = None,
     ) -> Tensor:
-        """n completions of each example, (B, n, *x); see `complete`. What was observed stays as it is."""
+        """n completions of each example (inpainting), (B, n, *x); see `complete`. Observed values are unchanged."""
         assert batch.mask is not None
         mask = batch.mask.expand_as(batch.x)
         found = []
         for i in range(len(batch)):
             allowed = [part[0] for part in self.codec.allowed(batch.x[i : i + 1], mask[i : i + 1])]
             y = None if batch.y is None else batch.y[i : i + 1]
-            drawn = self.complete(allowed, n, y, temperature=temperature, particles=particles, steering=steering)
-            found.append(torch.where(mask[i], batch.x[i], self.codec.decode(drawn)))
+            codes = self.complete(allowed, n, y, temperature=temperature, particles=particles, steering=steering)
+            found.append(torch.where(mask[i], batch.x[i], self.codec.decode(codes)))
         return torch.stack(found)
 
     @torch.no_grad()
@@ -223,36 +225,37 @@ class Autoregressive(nn.Module):
         particles: int = 8,
         steering: SamplingOptions | None = None,
     ) -> Tensor:
-        """n draws of codes among those that agree with what is known, before and after them, (n, T).
+        """n samples of codes consistent with the observed values, before and after them, (n, T).
 
-        Codes are drawn in order, each completion by several candidates. A candidate counts by how likely it made what
-        is known of each next code, and where few of them hold all the weight they start again from these: with more
-        particles draws come nearer to p(codes | what is known), and with one only what came before a code is looked at.
+        A particle filter: codes are sampled in order, each completion by several particles. A particle's weight is the
+        probability it gave to the observed part of each next code; when few particles hold all the weight they are
+        resampled. With more particles samples approach p(codes | observed); with one, only what comes before a code is
+        used.
 
         Reference: *Novel approach to nonlinear/non-Gaussian Bayesian state estimation (Gordon, Salmond, Smith, 1993)*.
 
         Arguments:
-            allowed: of each segment the codes that agree, (T_s, K_s).
-            n: how many.
-            y: the condition, (1, ...).
-            temperature: of what is drawn.
-            particles: candidates for each completion.
-            steering: of what is drawn.
+            allowed: codes consistent with the observed values, (T_s, K_s) per segment.
+            n: number of samples.
+            y: condition, (1, ...).
+            temperature: sampling temperature.
+            particles: particles per completion.
+            steering: sampling options.
         """
         steering, rows = steering or SamplingOptions(), n * particles
-        told = None if y is None else y.expand(rows, *y.shape[1:])
-        writing = self._writing(rows, told, steering)
+        conditions = None if y is None else y.expand(rows, *y.shape[1:])
+        decoding = self._decoding(rows, conditions, steering)
         length, device = self.length, self._device
         noise, chance = seeds.uniform(rows, 2, length, device=device).unbind(1)
         weight = torch.zeros(n, particles, device=device)
         places = [row for part in allowed for row in part]
         if self.end is not None:
-            # An example ends only where nothing else is known to come.
+            # End of sequence is allowed only where nothing else is observed after it.
             ends = torch.stack([row[self.end] for row in places]).flip(0).cummin(0).values.flip(0)
             is_end = torch.arange(len(places[0]), device=device) == self.end
             places = [row & (~is_end | may) for row, may in zip(places, ends, strict=True)]
         for at, agrees in enumerate(places):
-            logits = self._next(writing)
+            logits = self._next(decoding)
             fits = logits.masked_fill(~agrees, -torch.inf)
             if not agrees.all():
                 gained = fits.logsumexp(1) - logits.logsumexp(1)
@@ -260,16 +263,16 @@ class Autoregressive(nn.Module):
                 share = weight.softmax(1)
                 if float((1 / share.square().sum(1)).min()) < particles / 2:
                     again = _again(share, chance[:n, at])
-                    writing.choose(again)
+                    decoding.choose(again)
                     weight, fits = torch.zeros_like(weight), fits[again]
-            writing.add(steering.choose(fits, noise[:, at], temperature))
+            decoding.add(steering.choose(fits, noise[:, at], temperature))
         reached = weight.softmax(1).cumsum(1)
         one = (reached <= (chance[-n:, -1] * reached[:, -1]).unsqueeze(1)).sum(1).clamp_max(particles - 1)
-        return torch.stack(writing.codes, 1)[one + particles * torch.arange(n, device=device)]
+        return torch.stack(decoding.codes, 1)[one + particles * torch.arange(n, device=device)]
 
 
 def _again(share: Tensor, u: Tensor) -> Tensor:
-    """Rows of (n, P) candidates, flat, each as often as its share of P, up to one more or less: (n · P,)."""
+    """Systematic resampling: flat indices of (n, P) particles, each chosen in proportion to its weight, (n · P,)."""
     n, count = share.shape
     comb = (torch.arange(count, device=share.device) + u.unsqueeze(1)) / count
     chosen = (share.double().cumsum(1).unsqueeze(1) <= comb.unsqueeze(2)).sum(2).clamp_max(count - 1)
@@ -278,21 +281,21 @@ def _again(share: Tensor, u: Tensor) -> Tensor:
 
 @listed
 class AutoregressiveClassifier(GenerativeClassifier):
-    """Bayes' rule over an `Autoregressive`, see `GenerativeClassifier`: what it can do beside.
+    """Bayes' rule over an `Autoregressive`, see `GenerativeClassifier`; adds imputation.
 
     Arguments:
-        density: an `Autoregressive` with a class for a condition.
+        density: an `Autoregressive` conditioned on a class.
         classes: C.
-        prior: p(y): the shares of the classes in training, or uniform.
+        prior: p(y): class frequencies of the training data, or uniform.
     """
 
     steers = of_levels = by_codes = True
 
-    def __init__(self, density: nn.Module, classes: Kinds, prior: Literal["data", "uniform"] = "data") -> None:
+    def __init__(self, density: nn.Module, classes: ClassCount, prior: Literal["data", "uniform"] = "data") -> None:
         super().__init__(density, classes, prior)
 
     def impute(self, batch: Batch, n: int, *, temperature: float = 1.0, particles: int = 8, **knobs: Any) -> Tensor:
-        """n completions of each example, of its own class or of one drawn from p(y); see `Autoregressive.impute`."""
+        """n completions of each example, of its own class or of one sampled from p(y); see `Autoregressive.impute`."""
         y = self.draw_labels(len(batch)) if batch.y is None else batch.y
         found: Tensor = self.density.impute(
             Batch(batch.x, y, batch.mask), n, temperature=temperature, particles=particles, **knobs
@@ -305,9 +308,9 @@ def _segment(text: int) -> list[Segment]:
 
 
 def places_of(segments: list[Segment], text: int = 0) -> Tensor:
-    """Where every code stands in the image, (T, 2), in places of the finest grid: row and column of its middle.
+    """Position of every code in the image, (T, 2): row and column of its center, in units of the finest map.
 
-    A text stands above it, a row for each byte.
+    A text is placed above the image, one row per byte.
     """
     rows, columns = max(s.height for s in segments), max(s.width for s in segments)
     found = [torch.cartesian_prod(torch.arange(-text, 0) + 0.5, torch.tensor([columns / 2]))] if text else []

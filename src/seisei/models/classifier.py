@@ -1,16 +1,17 @@
-"""Three ways to a label.
+"""Three kinds of classifiers: discriminant functions, discriminative models, generative models.
 
-    discriminant:    class = argmax_c s_c(x)                              a surface, and nothing but a class number
-    discriminative:  p(y | x) = softmax_y s_y(x)                          how sure it is
+    discriminant:    class = argmax_c s_c(x)                              a class without probabilities
+    discriminative:  p(y | x) = softmax_y s_y(x)                          class probabilities
     generative:      p(x | y) p(y) = p(x, y),  p(x) = Σ_y p(x, y),  p(y | x) = p(x, y)/p(x)
 
-The last reaches the same answer by Bayes' rule, in which p(x) does not move the argmax, and can do what the others
-cannot: draw examples of a class, say how likely an example is at all, and answer when a part of it is missing.
+A generative model gets p(y | x) by Bayes' rule, in which p(x) does not change the argmax. It can do what the others
+cannot: sample examples of a class, score the likelihood of an example (outlier detection), and classify with missing
+values.
 
 Reference: *On Discriminative vs. Generative Classifiers: A comparison of logistic regression and naive Bayes (Ng,
     Jordan, 2001)*.
 
-Shapes: a batch's x (B, ...), y (B,) class numbers; scores and log-probabilities (B, C).
+Shapes: a batch's x (B, ...), y (B,) class labels; scores and log-probabilities (B, C).
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ Classes = Annotated[int, Range(ge=2, le=100_000)]
 
 @listed
 class DiscriminantClassifier(nn.Module):
-    """A surface between classes.
+    """A discriminant function: predicts a class without probabilities.
 
     Arguments:
-        surface: gives every class a score, higher on its own side: of a batch, (B, C).
+        surface: scores each class, higher on its own side: of a batch, (B, C).
     """
 
     def __init__(self, surface: nn.Module) -> None:
@@ -43,25 +44,25 @@ class DiscriminantClassifier(nn.Module):
         self.surface: Any = surface
 
     def decide(self, batch: Batch) -> Tensor:
-        """The class, (B,)."""
+        """Predicted classes, (B,)."""
         return torch.argmax(self.surface(batch), 1)
 
     @property
     def unfinished(self) -> str | None:
-        """What to say of a fit that did not converge."""
+        """Message if the fit did not converge."""
         return getattr(self.surface, "unfinished", None)
 
     def sweep(self, examples: Examples) -> None:
-        """Fit the surface to all examples."""
+        """Fit to all examples."""
         self.surface.sweep(examples)
 
 
 @listed
 class DiscriminativeClassifier(nn.Module):
-    """p(y | x).
+    """A model of p(y | x).
 
     Arguments:
-        trunk: gives every class a score: of a batch, (B, C).
+        trunk: scores each class: of a batch, (B, C).
     """
 
     def __init__(self, trunk: nn.Module) -> None:
@@ -73,26 +74,26 @@ class DiscriminativeClassifier(nn.Module):
         return torch.log_softmax(self.trunk(batch), 1)
 
     def decide(self, batch: Batch) -> Tensor:
-        """The likeliest class, the first where several are, (B,)."""
+        """The most probable class, the first in a tie, (B,)."""
         return likeliest(self.log_posterior(batch))
 
     @property
     def unfinished(self) -> str | None:
-        """What to say of a fit that did not converge."""
+        """Message if the fit did not converge."""
         return getattr(self.trunk, "unfinished", None)
 
     def sweep(self, examples: Examples) -> None:
-        """Fit the trunk to all examples, where it is one that is fitted in one go."""
+        """Fit the trunk to all examples, if it is fitted in closed form."""
         self.trunk.sweep(examples)
 
 
 @listed
 class Network(nn.Module):
-    """A network as a trunk: scores of what is read of a batch.
+    """A network as a trunk: class scores from the features of a batch.
 
     Arguments:
         layers: (B, ...) to (B, C).
-        features: of a batch; None gives the network x as it is.
+        features: input features of a batch; None passes x itself.
     """
 
     def __init__(self, layers: nn.Module, features: nn.Module | None = None) -> None:
@@ -106,7 +107,7 @@ class Network(nn.Module):
         return found
 
     def before(self, batch: Batch) -> Tensor:
-        """What the last layer reads: features in which classes lie apart, (B, F)."""
+        """Input of the last layer (penultimate features), (B, F)."""
         found: Tensor = self.layers.before(self._read(batch))
         return found
 
@@ -116,20 +117,19 @@ class Network(nn.Module):
 
 @listed
 class GenerativeClassifier(nn.Module):
-    """Bayes' rule over any conditional density.
+    """Bayes' rule over any class-conditional density.
 
     Arguments:
-        density: gives `log_prob(batch)`, the log of p(x | y) or a bound on it, and `sample(n, y)`; one that has
-            `log_probs(batch)` gives all classes at once, one that has `log_ratios(batch)` gives them up to what all
-            classes share, which the posterior does not need.
+        density: has `log_prob(batch)`, log p(x | y) or a lower bound, and `sample(n, y)`; optional `log_probs(batch)`
+            gives all classes at once, optional `log_ratios(batch)` gives them up to a shared term, which suffices for
+            the posterior.
         classes: C.
-        prior: p(y): the shares of the classes in training, or uniform.
-        shape: of one x, where the density works on rows of its values; nothing leaves what it draws as it is.
-        samples: importance samples behind a label, where the density gives a bound that tightens with them.
-        max_shift: pixels by which an image may lie elsewhere, each way: log p(x | y) = log 1/S Σ_s p(T_s x | y) over
-        all
-            S = (2 · reach + 1)² moves T_s. Images move round the edge, so that p stays normalized. Where things lie
-            is then a latent that is summed out exactly (*Transformation-Invariant Clustering Using the EM Algorithm
+        prior: p(y): class frequencies of the training data, or uniform.
+        shape: shape of one x, if the density works on flat rows; None leaves its samples as they are.
+        samples: importance samples per class, if the density's bound tightens with them.
+        max_shift: largest translation of an image in pixels, each way: log p(x | y) = log 1/S Σ_s p(T_s x | y) over all
+            S = (2 · max_shift + 1)² translations T_s. They are circular, so that p stays normalized. The translation is
+            thus a latent that is marginalized exactly (*Transformation-Invariant Clustering Using the EM Algorithm
             (Frey, Jojic, 2003)*).
 
     Example:
@@ -155,8 +155,8 @@ class GenerativeClassifier(nn.Module):
         super().__init__()
         self.density: Any = density
         self.classes, self.prior, self.shape, self.samples = classes, prior, shape, samples
-        places = range(-max_shift, max_shift + 1)
-        self.moves = [(down, right) for down in places for right in places]
+        shifts = range(-max_shift, max_shift + 1)
+        self.moves = [(down, right) for down in shifts for right in shifts]
         self.register_buffer("log_prior", torch.full((classes,), 1 / classes, dtype=torch.float64).log())
 
     @property
@@ -165,7 +165,7 @@ class GenerativeClassifier(nn.Module):
         return bool(self.density.log_prob_is_bound)
 
     def initialize(self, examples: Batch) -> None:
-        """Let the density look at some examples."""
+        """Initialize the density from some examples."""
         if hasattr(self.density, "initialize"):
             self.density.initialize(examples)
 
@@ -178,11 +178,11 @@ class GenerativeClassifier(nn.Module):
             total = found if total is None else torch.logaddexp(total, found)
         assert total is not None
         joint = total - math.log(len(self.moves)) + self.log_prior
-        # So far away that single precision has no number for its square, an example is as unlikely as can be.
+        # Far from the data the square overflows single precision: the likelihood is 0.
         return torch.where(joint.isnan(), -math.inf, joint)
 
     def _log_probs(self, batch: Batch, samples: int) -> Tensor:
-        """log p(x | y) for every y, of images where they are, (B, C)."""
+        """log p(x | y) for every y, without translation, (B, C)."""
         if hasattr(self.density, "log_probs"):
             all_at_once: Tensor = self.density.log_probs(batch)
             return all_at_once
@@ -193,13 +193,13 @@ class GenerativeClassifier(nn.Module):
         return torch.stack(each, 1)
 
     def moved(self, batch: Batch) -> Batch:
-        """Each image at a place drawn by chance; everything as it is where images do not move."""
+        """Each image randomly translated; unchanged if translations are off."""
         if len(self.moves) == 1:
             return batch
         return self._at(batch, seeds.uniform(len(batch), 1, device=batch.x.device)[:, 0])
 
     def _at(self, batch: Batch, u: Tensor) -> Batch:
-        """Each image at the place that its number in [0, 1) stands for."""
+        """Each image translated as its number in [0, 1) selects."""
         if len(self.moves) == 1:
             return batch
         by = torch.tensor(self.moves, device=batch.x.device)[(u * len(self.moves)).long().to(batch.x.device)]
@@ -211,7 +211,7 @@ class GenerativeClassifier(nn.Module):
             ratios: Tensor = self.density.log_ratios(batch)
             return (ratios + self.log_prior).log_softmax(1)
         joint = self.log_joint(batch, samples=samples)
-        # Of an example that no class has a likelihood for only p(y) is left.
+        # If no class gives an example any likelihood, only p(y) is left.
         return torch.where(joint.isfinite().any(1, keepdim=True), joint, self.log_prior.to(joint)).log_softmax(1)
 
     def log_prob(self, batch: Batch, *, samples: int | None = None) -> Tensor:
@@ -219,26 +219,26 @@ class GenerativeClassifier(nn.Module):
         return torch.logsumexp(self.log_joint(batch, samples=samples), 1)
 
     def decide(self, batch: Batch) -> Tensor:
-        """The likeliest class by `log_posterior`, the first where several are, (B,)."""
+        """The most probable class by `log_posterior`, the first in a tie, (B,)."""
         return likeliest(self.log_posterior(batch))
 
     def draw_labels(self, n: int) -> Tensor:
-        """n classes drawn from p(y)."""
+        """n classes sampled from p(y)."""
         reached = self.log_prior.exp().cumsum(0)
         u = seeds.uniform(n, 1, device=reached.device).to(reached.dtype)
         return (u > reached[:-1]).sum(1)
 
-    def sample(self, n: int, y: Tensor | None = None, *, temperature: float = 1.0, **knobs: Any) -> Tensor:
-        """n examples of these classes, or of classes drawn from p(y); knobs are the density's own."""
+    def sample(self, n: int, y: Tensor | None = None, *, temperature: float = 1.0, **options: Any) -> Tensor:
+        """n examples of these classes, or of classes sampled from p(y); further options are passed to the density."""
         y = self.draw_labels(n) if y is None else y
-        x: Tensor = self.density.sample(n, y, temperature=temperature, **knobs)
+        x: Tensor = self.density.sample(n, y, temperature=temperature, **options)
         return self.moved(Batch((torch.unflatten(x, 1, self.shape) if self.shape else x).float())).x
 
-    # ---- how it learns
+    # ---- fitting
 
     @torch.no_grad()
     def count(self, examples: Examples) -> None:
-        """Take p(y) from the labels."""
+        """Estimate p(y) from the labels."""
         total = torch.zeros_like(self.log_prior)
         for batch in examples():
             if batch.y is not None:
@@ -247,33 +247,35 @@ class GenerativeClassifier(nn.Module):
             self.log_prior.copy_((total / total.sum().clamp_min(1)).log().clamp_min(-700.0))
 
     def sweep(self, examples: Examples) -> Tensor | None:
-        """One round of fitting, of a density that is fitted without gradients; each image at a place of its own.
+        """One EM step (or closed-form fit) of a density that is fitted without gradients.
+
+        Each image is at a random translation, the same in every step.
 
         Returns:
-            The mean log-likelihood before the round, where it was computed on the way.
+            Mean log-likelihood before the step, if it was computed on the way.
         """
         self.count(examples)
         found: Tensor | None = self.density.sweep(lambda: self._placed(examples()), self.log_prior)
         return found
 
     def _placed(self, batches: Iterable[Batch]) -> Iterable[Batch]:
-        """Each image at a place drawn by chance, the same one in every round."""
+        """Each image randomly translated, in the same way in every iteration."""
         chance = seeds.generator("places")
         return (self._at(batch, torch.rand(len(batch), generator=chance)) for batch in batches)
 
 
 def likeliest(log_posterior: Tensor) -> Tensor:
-    """The class of the highest probability, (B,): of what is told, so that the first is chosen where two are equal."""
+    """The most probable class, (B,); probabilities are compared as reported, so that the first wins a tie."""
     return log_posterior.double().exp().argmax(1)
 
 
 def _roll(x: Tensor, move: tuple[int, int]) -> Tensor:
-    """Images (..., H, W) moved round the edge."""
+    """Images (..., H, W) translated circularly."""
     return x if move == (0, 0) else torch.roll(x, move, (-2, -1))
 
 
 def _roll_each(images: Tensor, by: Tensor) -> Tensor:
-    """(B, C, H, W), each moved round the edge by its own row of (B, 2)."""
+    """(B, C, H, W), each translated circularly by its row of (B, 2)."""
     b, c, h, w = images.shape
     rows = (torch.arange(h, device=by.device) - by[:, :1]) % h
     columns = (torch.arange(w, device=by.device) - by[:, 1:]) % w

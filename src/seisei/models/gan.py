@@ -1,12 +1,11 @@
-"""A generator: x = G(z, y) with z ~ N(0, 1).
+"""GAN generator: x = G(z, y) with z ~ N(0, 1).
 
-It has no likelihood: it is trained to be taken for the data by a discriminator, which only trains and is not part of
-it.
+It has no likelihood: it is trained against a discriminator, which is used in training only and not part of the model.
 
-References: *Generative Adversarial Nets (Goodfellow et al., 2014)*, arXiv 1406.2661; with a condition: *Conditional
+References: *Generative Adversarial Nets (Goodfellow et al., 2014)*, arXiv 1406.2661; conditional GAN: *Conditional
     Generative Adversarial Nets (Mirza, Osindero, 2014)*, arXiv 1411.1784.
 
-Shapes: z (B, L); x as the view gives it; y (B,) class numbers, or (B, K) weights of conditions.
+Shapes: z (B, L); x as the view defines it; y (B,) class labels, or (B, K) condition weights.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ from seisei.spec import listed
 
 @listed
 class Generator(nn.Module):
-    """Noise to examples.
+    """Latent noise to examples.
 
     Arguments:
         decoder: (z, y) to features.
         prior: p(z).
-        view: features to what a discriminator sees, and that to x.
+        view: features to discriminator input, and that to x.
 
     Example:
         >>> import torch
@@ -48,19 +47,19 @@ class Generator(nn.Module):
         self.classes: int = decoder.classes  # type: ignore[assignment]
 
     def initialize(self, examples: Batch) -> None:
-        """Look at some training examples before the first step, where the view wants to."""
+        """Initialize the view from some training examples, if it needs any."""
         if hasattr(self.view, "initialize"):
             self.view.initialize(examples)
 
     def draw(self, n: int, y: Tensor | None = None, *, temperature: float = 1.0) -> Tensor:
-        """n examples as a discriminator sees them."""
+        """n generated examples as discriminator input."""
         z = self.prior.sample(n, None, y, temperature=temperature)  # type: ignore[operator]
         return self.view.made(self.decoder(z.to(next(self.parameters())), y))  # type: ignore[no-any-return]
 
     def sample(self, n: int, y: Tensor | None = None, *, temperature: float = 1.0) -> Tensor:
-        """n examples, of z whose deviation from 0 is scaled by the temperature."""
+        """n generated examples, from z with standard deviation `temperature`."""
         return self.view.example(self.draw(n, y, temperature=temperature))  # type: ignore[no-any-return]
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """The example of each latent."""
+        """The examples generated from latents."""
         return self.view.example(self.view.made(self.decoder(z, y)))  # type: ignore[no-any-return]

@@ -1,27 +1,27 @@
-"""Kernel density estimation: every kept training row is a small bump, and a class is the sum of its rows' bumps.
+"""Kernel density estimation (KDE): a class density is the mean of kernels at its training rows.
 
     p(x | c) = Σ_i r_ic k(x, x_i) / Σ_i r_ic
     k(x, x_i) = Π_numbers N(x_j; x_ij, h²) Π_categories [x_j = x_ij ? 1 − λ : λ/(L_j − 1)]
 
-r_ic is 1 for row i's own class. A row without a label belongs to each class with the posterior probability that the
-other rows' bumps give it,
+r_ic is 1 for row i's own class. An unlabeled row belongs to each class with the posterior probability given by the
+other rows' kernels,
 
     r_ic ∝ p(c) Σ_{j ≠ i} r_jc k(x_i, x_j) / Σ_j r_jc,
 
-round after round: expectation-maximization of the likelihood of every row under the others. Of those only the nearest
-count, so that labels spread from row to row through where rows are dense, and not across gaps.
+iterated: EM on the leave-one-out likelihood of every row. Only the nearest neighbors count, so that labels spread
+through dense regions, not across gaps (label propagation).
 
-h is chosen by the likelihood of each row under all others of its class. There a value that was rounded stands for all
-that round to it, evenly, and a row does not count for its copies: both would be likelier the smaller h is. A value that
-is missing, in the row that is looked at or in the one that is kept, is integrated out; a kept row that lacks it says of
-it what its class says as a whole (all rows, where it has no label, or where its class has no value of it).
+The bandwidth h maximizes the leave-one-out likelihood within classes. For this, rounded values are dithered to fill
+their rounding interval, and copies of a row do not count for it: both would otherwise favor ever smaller h. Missing
+values are integrated out, in the query and in stored rows; a stored row that lacks a value uses its class's marginal
+for it (or that of all rows, if it has no label, or its class has no value).
 
-References: *On Estimation of a Probability Density Function and Mode (Parzen, 1962)*; categories: *Multivariate Binary
-    Discrimination by the Kernel Method (Aitchison, Aitken, 1976)*; leaving one out: *A Kernel Method for Binary Data
-    (Habbema, Hermans, van den Broek, 1974)*; rows without a label: *Learning with Labeled and Unlabeled Data through
+References: *On Estimation of a Probability Density Function and Mode (Parzen, 1962)*; categorical kernel: *Multivariate
+    Binary Discrimination by the Kernel Method (Aitchison, Aitken, 1976)*; leave-one-out: *A Kernel Method for Binary
+    Data (Habbema, Hermans, van den Broek, 1974)*; unlabeled rows: *Learning with Labeled and Unlabeled Data through
     Label Propagation (Zhu, Ghahramani, 2002)*, here as a density's own responsibilities.
 
-Shapes: x (B, ...) flattened to (B, D); R kept rows.
+Shapes: x (B, ...) flattened to (B, D); R stored rows.
 """
 
 from __future__ import annotations
@@ -44,17 +44,17 @@ ASKED, ROOM = 1000, 1 << 25
 
 @listed
 class KernelDensity(nn.Module):
-    """A bump for every kept row.
+    """KDE with a kernel at every stored row.
 
     Arguments:
         classes: C.
-        sizes: what x holds, see `seisei.nn.tabular.features`.
-        rows: kept at most, drawn at random from the training rows.
-        bandwidth: h, in units of x; 0 has it chosen.
-        mixing: λ, the probability that a category is another than the kept row's.
-        neighbors: rows near one without a label whose bumps count for its class.
-        iterations: of expectation-maximization, where there are rows without a label.
-        seed: of the drawing.
+        sizes: column layout of x, see `seisei.nn.tabular.features`.
+        rows: most rows stored, sampled from the training rows.
+        bandwidth: h, in units of x; 0 chooses it by leave-one-out likelihood.
+        mixing: λ, the probability that a category differs from the stored row's.
+        neighbors: neighbors of an unlabeled row whose kernels count for its class.
+        iterations: EM iterations, if there are unlabeled rows.
+        seed: seed of the row sampling.
     """
 
     log_prob_is_bound = False
@@ -81,12 +81,12 @@ class KernelDensity(nn.Module):
         self.columns = Columns(sizes)
         self.register_buffer("x", torch.zeros(rows, self.columns.width))
         self.register_buffer("seen", torch.zeros(rows, self.columns.width, dtype=torch.bool))
-        # The class of each kept row; C for one without a label, C + 1 where no row is.
+        # Class of each stored row; C for unlabeled, C + 1 for an unused slot.
         self.register_buffer("owner", torch.full((rows,), classes + 1))
         self.register_buffer("share", torch.zeros(rows, classes))
         self.register_buffer("width", torch.ones(()))
 
-    # ---- what it says
+    # ---- density
 
     def log_probs(self, batch: Batch) -> Tensor:
         """log p(x | y) for every y, (B, C)."""
@@ -99,21 +99,24 @@ class KernelDensity(nn.Module):
         at_once = max(1, ROOM // self.rows)
         for start in range(0, len(x), at_once):
             part = slice(start, start + at_once)
-            bumps = self._bumps(x[part], None if observed is None else observed[part], ratios)
-            found.append(self._by_class(bumps))
+            kernels = self._log_kernels(x[part], None if observed is None else observed[part], ratios)
+            found.append(self._by_class(kernels))
         return torch.cat(found) if found else x.new_zeros(0, self.classes)
 
     def log_ratios(self, batch: Batch) -> Tensor:
-        """log p(x | y) for every y up to what all classes share, (B, C): without what would drown the differences."""
+        """log p(x | y) for every y up to a shared term, (B, C), whose size would swamp the differences."""
         return self._log_probs(batch, True)
 
     def log_prob(self, batch: Batch, *, samples: int = 1) -> Tensor:
-        """log p(x | y), of the density's one class where there is one, (B,); exact."""
+        """log p(x | y), or the density if there is a single class, (B,); exact."""
         found = self.log_probs(batch)
         return found[:, 0] if batch.y is None else found.gather(1, batch.y.unsqueeze(1)).squeeze(1)
 
     def sample(self, n: int, y: Tensor | None = None, *, temperature: float = 1.0) -> Tensor:
-        """n rows of these classes: a kept row with the kernel's noise, times the temperature; gaps as its class has."""
+        """n rows of these classes: a stored row plus kernel noise times the temperature.
+
+        Missing values are filled from the class.
+        """
         y = torch.zeros(n, dtype=torch.long, device=self.x.device) if y is None else y
         drawn = self.x.new_empty(n, self.columns.width)
         place, gap = (seeds.uniform(n, 1, device=self.x.device).squeeze(1) for _ in range(2))
@@ -121,7 +124,7 @@ class KernelDensity(nn.Module):
         other = seeds.uniform(n, self.columns.width, device=self.x.device).to(self.x.dtype)
         for c in torch.unique(y).tolist():
             kept, chosen = (self.share[:, c] > 0).nonzero().flatten(), y == c
-            # Of a class that no kept row has nothing is known but what rows are like.
+            # A class without stored rows samples from all rows.
             kept = kept if len(kept) else (self.owner <= self.classes).nonzero().flatten()
             reached = self.share[kept, c].double().cumsum(0)
             reached = reached if float(reached[-1]) else torch.arange(1, len(kept) + 1, device=y.device).double()
@@ -130,7 +133,7 @@ class KernelDensity(nn.Module):
         numbers = torch.tensor([size == 0 for size in self._sizes], device=drawn.device)
         moved = drawn + temperature * self.width * noise
         for j, levels in zip(self.columns.categories, self.columns.levels, strict=True):
-            # Below λ another category, each as likely: its number among the others is what is left of the noise.
+            # With probability λ another category, uniformly; the rescaled noise selects which.
             step = 1 + (other[:, j] / self.mixing * (levels - 1)).floor().clamp(0, max(0, levels - 2))
             drawn[:, j] = torch.where(other[:, j] < self.mixing, (drawn[:, j] + step) % levels, drawn[:, j])
         return torch.where(numbers, moved, drawn)
@@ -143,7 +146,7 @@ class KernelDensity(nn.Module):
         return sizes
 
     def _filled(self, kept: Tensor, which: Tensor, gap: Tensor) -> Tensor:
-        """Kept rows, their gaps filled from another row of the class that has the value."""
+        """Stored rows, their missing values filled from another row of the class."""
         rows = self.x[kept[which]].clone()
         for j in (~self.seen[kept]).any(0).nonzero().flatten().tolist():
             have = kept[self.seen[kept, j]]
@@ -152,12 +155,12 @@ class KernelDensity(nn.Module):
                 rows[lacking, j] = self.x[have[(gap[lacking] * len(have)).long()], j]
         return rows
 
-    def _bumps(self, x: Tensor, observed: Tensor | None, ratios: bool = False) -> Tensor:
-        """The log of every kept row's bump at x, (B, R); of ratios up to ½ ‖x‖²/h², which all bumps share."""
+    def _log_kernels(self, x: Tensor, observed: Tensor | None, ratios: bool = False) -> Tensor:
+        """Log kernel of every stored row at x, (B, R); with `ratios`, up to the shared term ½ ‖x‖²/h²."""
         columns, kept = self.columns, self.seen[self.owner <= self.classes]
         h = self.width.square()
-        # About the middle of the rows, so that squares of large numbers are not subtracted from each other.
-        middle = self._middle()
+        # Centered near the mean of the rows, so that squares of large numbers are not subtracted from each other.
+        middle = self._mean()
         if observed is None and not columns.categories and bool(kept.all()):
             x, rows = x - middle, self.x - middle
             if ratios:
@@ -176,39 +179,41 @@ class KernelDensity(nn.Module):
         slope = 1 / spread - 1 / h if ratios else 1 / spread
         found = -0.5 * (y.square() @ slope.T + some @ constant.T) + y @ (center / spread).T
         shares = self._shares()
-        for place, levels in zip(columns.categories, columns.levels, strict=True):
-            mine, theirs = x[:, place].long(), self.x[:, place].long()
+        for column, levels in zip(columns.categories, columns.levels, strict=True):
+            mine, theirs = x[:, column].long(), self.x[:, column].long()
             table = x.new_full((levels, levels), self.mixing / max(1, levels - 1))
             table.fill_diagonal_(1 - self.mixing if levels > 1 else 1.0)
-            told = table.log()[:, theirs]  # (L, R)
-            told = torch.where(self.seen[:, place], told, shares[place][:, self.owner.clamp_max(self.classes)])
-            found = found + told[mine] * seen[:, place : place + 1]
+            log_table = table.log()[:, theirs]  # (L, R)
+            log_table = torch.where(
+                self.seen[:, column], log_table, shares[column][:, self.owner.clamp_max(self.classes)]
+            )
+            found = found + log_table[mine] * seen[:, column : column + 1]
         return found
 
-    def _by_class(self, bumps: Tensor) -> Tensor:
-        """Σ_i r_ic k_i over the rows of each class, its mean taken: the log of it, (B, C)."""
+    def _by_class(self, kernels: Tensor) -> Tensor:
+        """log mean of the kernels of each class's rows, weighted by r_ic, (B, C)."""
         count = self.share.sum(0)
         parts = []
         for c in range(self.classes):
             of = (self.share[:, c] > 0).nonzero().flatten()
-            each = bumps[:, of] + self.share[of, c].to(bumps.dtype).log()
-            parts.append(torch.logsumexp(each, 1) if len(of) else bumps.new_full((len(bumps),), -1e30))
-        return torch.stack(parts, 1) - count.where(count > 0, 1).to(bumps.dtype).log()
+            each = kernels[:, of] + self.share[of, c].to(kernels.dtype).log()
+            parts.append(torch.logsumexp(each, 1) if len(of) else kernels.new_full((len(kernels),), -1e30))
+        return torch.stack(parts, 1) - count.where(count > 0, 1).to(kernels.dtype).log()
 
-    def _middle(self) -> Tensor:
-        """The mean of the values of each column that the kept rows have, (D,); of none, and of categories, anything."""
+    def _mean(self) -> Tensor:
+        """Mean of the observed values of each column, (D,); arbitrary for empty columns and categories."""
         kept = self.seen & (self.owner <= self.classes).unsqueeze(1)
         return torch.where(kept, self.x, 0.0).sum(0) / kept.sum(0).clamp_min(1)
 
     def _groups(self) -> Tensor:
-        """Which kept rows are of each class, and, last, of any or none: 1 or 0, (C + 1, R)."""
+        """Class membership of stored rows, and, last, of all rows: 1 or 0, (C + 1, R)."""
         classes = torch.arange(self.classes + 1, device=self.owner.device).unsqueeze(1)
         return ((self.owner == classes) | ((classes == self.classes) & (self.owner <= self.classes))).to(self.x.dtype)
 
     def _marginals(self) -> tuple[Tensor, Tensor]:
-        """The mean and the variance of each number in each kept row's class, (R, d): of all rows if it has none."""
+        """Mean and variance of each number in each stored row's class, (R, d); of all rows if it has no value."""
         j, member = self.columns.numbers, self._groups()
-        seen, middle = self.seen[:, j].to(self.x.dtype), self._middle()[j]
+        seen, middle = self.seen[:, j].to(self.x.dtype), self._mean()[j]
         x, have = (self.x[:, j] - middle) * seen, member @ seen
         count = have.clamp_min(1)
         mean = member @ x / count
@@ -218,29 +223,29 @@ class KernelDensity(nn.Module):
         return mean[owner] + middle, variance[owner] + self.width.square()
 
     def _shares(self) -> dict[int, Tensor]:
-        """The log shares of each category in each class, and, last, in all rows: (L, C + 1) by column."""
+        """Log frequencies of each category in each class, and, last, in all rows: (L, C + 1) by column."""
         member, found = self._groups(), {}
-        for place, levels in zip(self.columns.categories, self.columns.levels, strict=True):
-            one = torch.nn.functional.one_hot(self.x[:, place].long(), levels).to(self.x.dtype)
-            count = (member @ (one * self.seen[:, place].unsqueeze(1))).T
-            # A class that has no value of it has the shares of all rows.
+        for column, levels in zip(self.columns.categories, self.columns.levels, strict=True):
+            one = torch.nn.functional.one_hot(self.x[:, column].long(), levels).to(self.x.dtype)
+            count = (member @ (one * self.seen[:, column].unsqueeze(1))).T
+            # A class without a value of this column uses the frequencies of all rows.
             count = torch.where(count.sum(0) > 0, count, count[:, -1:]) + 1
-            found[place] = (count / count.sum(0)).log()
+            found[column] = (count / count.sum(0)).log()
         return found
 
-    # ---- how it learns
+    # ---- fitting
 
     @torch.no_grad()
     def sweep(self, examples: Examples, log_prior: Tensor) -> None:
-        """Keep rows, choose h, and find to which class rows without a label belong.
+        """Store rows, choose h, and infer the classes of unlabeled rows.
 
         Arguments:
-            examples: gives all of them.
+            examples: all training examples.
             log_prior: log p(c), (C,).
         """
         self._keep(examples)
         if bool((self.owner == self.classes).any()):
-            self._spread(log_prior)
+            self._propagate_labels(log_prior)
 
     def _keep(self, examples: Examples) -> None:
         rows, seen, owner = [], [], []
@@ -256,47 +261,47 @@ class KernelDensity(nn.Module):
         self.owner.fill_(self.classes + 1)
         self.share.zero_()
         order = torch.randperm(len(x), generator=seeds.generator(self.seed, "kept")).to(y.device)
-        # Rows with a label come first: there may be few of them among very many.
+        # Labeled rows first: there may be few among many.
         order = order[(y[order] == self.classes).long().argsort(stable=True)][: self.rows].sort().values
         n = len(order)
         self.x[:n], self.seen[:n], self.owner[:n] = x[order], known[order], y[order]
         labeled = (self.owner < self.classes).nonzero().flatten()
         self.share[labeled, self.owner[labeled]] = 1.0
-        self.width.fill_(self.bandwidth or self._chosen(n))
+        self.width.fill_(self.bandwidth or self._choose_bandwidth(n))
 
-    def _spread(self, log_prior: Tensor) -> None:
-        """Labels go from row to row: rounds of expectation-maximization."""
-        near, bumps = self._nearest()
+    def _propagate_labels(self, log_prior: Tensor) -> None:
+        """Label propagation by EM."""
+        near, kernels = self._nearest()
         free = (self.owner == self.classes).nonzero().flatten()
         for _ in range(self.iterations):
             heights = self.share / self.share.sum(0).clamp_min(1e-30) * log_prior.exp().to(self.share)
-            found = (bumps.unsqueeze(1) @ heights[near]).squeeze(1)
+            found = (kernels.unsqueeze(1) @ heights[near]).squeeze(1)
             found = found / found.sum(1, keepdim=True).clamp_min(1e-30)
-            # What is as good as nothing is nothing: a class is then the sum of fewer bumps.
+            # Truncate tiny responsibilities: a class is then a sum of fewer kernels.
             self.share[free] = found.where(found > 1e-4, 0.0)
 
     def _nearest(self) -> tuple[Tensor, Tensor]:
-        """The nearest kept rows of each row without a label, and their bumps there, up to a factor: (U, k) each."""
+        """Nearest stored rows of each unlabeled row, and their kernels there, up to a factor: (U, k) each."""
         free = (self.owner == self.classes).nonzero().flatten()
         k = min(self.neighbors, int((self.owner <= self.classes).sum()) - 1)
         rows, values = [], []
         for at in torch.split(free, max(1, ROOM // self.rows)):
             seen = self.seen[at]
-            bumps = self._bumps(self.x[at], None if bool(seen.all()) else seen)
-            bumps[:, self.owner > self.classes] = -math.inf
-            bumps[torch.arange(len(at), device=at.device), at] = -math.inf
-            value, row = bumps.topk(k, 1)
+            kernels = self._log_kernels(self.x[at], None if bool(seen.all()) else seen)
+            kernels[:, self.owner > self.classes] = -math.inf
+            kernels[torch.arange(len(at), device=at.device), at] = -math.inf
+            value, row = kernels.topk(k, 1)
             rows.append(row)
             values.append((value - value[:, :1]).exp())
         return torch.cat(rows), torch.cat(values)
 
-    def _chosen(self, count: int) -> float:
-        """The h under which each row is likeliest given the others of its class, of any where some have no label."""
+    def _choose_bandwidth(self, count: int) -> float:
+        """The h that maximizes the leave-one-out likelihood within classes; over all rows if some are unlabeled."""
         j = self.columns.numbers
         if not j:
             return 1.0
         mean, _ = self._marginals()
-        x = torch.where(self.seen[:count][:, j], self.x[:count][:, j], mean[:count]) - self._middle()[j]
+        x = torch.where(self.seen[:count][:, j], self.x[:count][:, j], mean[:count]) - self._mean()[j]
         asked = torch.randperm(count, generator=seeds.generator(self.seed, "asked"))[:ASKED]
         repeats = squared_distances(x[asked], x)
         repeats = repeats <= 1e-6 * repeats.mean()
@@ -312,12 +317,12 @@ class KernelDensity(nn.Module):
         nearest = nearest[nearest.isfinite()]
         if not len(nearest):
             return 1.0
-        # Rows that repeat the one that is left out though nothing was rounded are copies, and left out with it: under
-        # them it would be the likelier the smaller h is.
+        # Duplicates although nothing was rounded are copies, and left out with the row: with them the likelihood would
+        # grow without bound as h shrinks.
         if float(width.square().mean(0).sum()) / 6 < 0.01 * float(nearest.mean()):
             square.masked_fill_(repeats, math.inf)
             known = square.isfinite()
-        # No smaller h can be best, since each row's own likelihood still grows with it.
+        # No smaller h can be optimal: each row's likelihood still grows with it.
         least = math.sqrt(float(nearest.mean()) / d)
         most = max(2 * least, math.sqrt(float(square[known].mean()) / d))
         square = square[known.any(1)]
@@ -331,10 +336,9 @@ class KernelDensity(nn.Module):
 
 
 def _cells(x: Tensor) -> Tensor:
-    """How wide the values are that would have been rounded to each of x, column by column, (N, d).
+    """Width of the rounding interval around each value, column by column, (N, d).
 
-    A value stands for all that is nearer to it than to its neighbors in its column; where nothing was rounded that is
-    next to nothing.
+    The interval reaches halfway to the neighboring values of the column; if nothing was rounded it is nearly 0.
     """
     width = torch.zeros_like(x)
     for j in range(x.shape[1]):

@@ -1,11 +1,11 @@
-"""Planes and margins, fitted by scikit-learn: perceptron, support vector machine, logistic regression.
+"""Linear classifiers fitted by scikit-learn: perceptron, linear SVM, logistic regression; Nyström kernels.
 
     scores(x) = W φ(x) + b,   the class with the highest score
 
-φ is the row itself, or, for a kernel machine, k(x, landmarks) K^{-1/2}: with every training row a landmark this spans
-exactly the space in which a kernel machine's answer lies, and with fewer it approaches it.
+φ is the row itself, or, for a kernel machine, the Nyström approximation k(x, landmarks) K^{-1/2}: exact if every
+training row is a landmark, approximate with fewer.
 
-References: *The Perceptron (Rosenblatt, 1958)*; *Support-Vector Networks (Cortes, Vapnik, 1995)*; landmarks: *Using the
+References: *The Perceptron (Rosenblatt, 1958)*; *Support-Vector Networks (Cortes, Vapnik, 1995)*; Nyström: *Using the
     Nyström Method to Speed Up Kernel Machines (Williams, Seeger, 2000)*.
 """
 
@@ -28,14 +28,14 @@ Features = Annotated[int, Range(ge=1, le=10**7)]
 
 @listed
 class Landmarks(nn.Module):
-    """φ(x) = k(x, landmarks) K^{-1/2} with k(a, b) = exp(−γ ‖a − b‖²).
+    """Nyström features φ(x) = k(x, landmarks) K^{-1/2} of the RBF kernel k(a, b) = exp(−γ ‖a − b‖²).
 
     Arguments:
-        features: of a batch, (B, F).
+        features: input features of a batch, (B, F).
         inputs: F.
-        count: landmarks, drawn from the training rows.
+        count: number of landmarks, sampled from the training rows.
         gamma: γ; 0 takes 1/(F · the variance of the features).
-        seed: of the drawing.
+        seed: seed of the sampling.
     """
 
     centers: Tensor
@@ -62,7 +62,7 @@ class Landmarks(nn.Module):
         return self._kernel(self.features(batch)) @ self.root
 
     def begin(self, examples: Examples) -> None:
-        """Draw the landmarks."""
+        """Sample the landmarks."""
         rows = torch.cat([self.features(batch) for batch in examples()])
         chosen = torch.randperm(len(rows), generator=seeds.generator(self.seed, "landmarks"))[: self.count]
         self.centers.zero_()
@@ -70,7 +70,7 @@ class Landmarks(nn.Module):
         spread = float(rows.var()) * rows.shape[1]
         self.width.fill_(self.gamma or 1 / max(spread, 1e-12))
         values, vectors = torch.linalg.eigh(self._kernel(rows[chosen])[:, : len(chosen)].double())
-        # Directions that rounding alone made have no part in it.
+        # Drop directions that are rounding error.
         scale = torch.where(values > 1e-7 * values[-1], values.clamp_min(1e-300).rsqrt(), 0.0)
         self.root.zero_()
         self.root[: len(chosen), : len(chosen)] = ((vectors * scale) @ vectors.T).float()
@@ -81,20 +81,20 @@ class Landmarks(nn.Module):
 
 @listed
 class Planes(nn.Module):
-    """W φ(x) + b, (B, C), found in one go by an estimator of scikit-learn.
+    """W φ(x) + b, (B, C), fitted by a scikit-learn estimator.
 
     Arguments:
         features: φ.
-        inputs: how many numbers it gives.
+        inputs: width of φ.
         classes: C.
-        method: perceptron; margin, the linear support vector machine; or logistic regression.
-        strength: of the regularization, as the inverse of scikit-learn's C (the perceptron has none).
-        seed: of the estimator's order.
+        method: perceptron; margin, the linear SVM; or logistic regression.
+        strength: L2 regularization strength, the inverse of scikit-learn's C (not used by the perceptron).
+        seed: random seed of the estimator.
     """
 
     weight: Tensor
     bias: Tensor
-    # What to say of a fit that did not converge.
+    # Message if the fit did not converge.
     unfinished: str | None = None
 
     def __init__(
@@ -112,12 +112,12 @@ class Planes(nn.Module):
         self.register_buffer("bias", torch.zeros(classes))
 
     def forward(self, batch: Batch) -> Tensor:
-        """The score of every class, (B, C)."""
+        """Class scores, (B, C)."""
         return self.features(batch) @ self.weight.T + self.bias  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def sweep(self, examples: Examples) -> None:
-        """Fit to all examples; rows without a label are of no use here."""
+        """Fit to all examples; rows without a label are ignored."""
         if isinstance(self.features, Landmarks):
             self.features.begin(examples)
         rows, labels = [], []
@@ -132,15 +132,15 @@ class Planes(nn.Module):
         names = {warning.category.__name__ for warning in caught}
         self.unfinished = None
         if "ConvergenceWarning" in names:
-            turns = int(np.max(estimator.n_iter_))
-            self.unfinished = f"the fit did not converge in {turns:,} iterations; scale the columns, or raise l2"
+            iterations = int(np.max(estimator.n_iter_))
+            self.unfinished = f"the fit did not converge in {iterations:,} iterations; scale the columns, or raise l2"
         self.weight.zero_()
-        self.bias.fill_(-1e30)  # a class without rows is never chosen
+        self.bias.fill_(-1e30)  # a class without rows is never predicted
         found = np.asarray(estimator.classes_)
         weight = np.atleast_2d(estimator.coef_)
         bias = np.broadcast_to(estimator.intercept_, len(weight)).copy()
         if len(weight) == 1:
-            # Of two classes there is one plane: half of its height for one, half for the other.
+            # Two classes share one hyperplane: split it evenly.
             weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
         self.weight[found] = torch.as_tensor(weight).to(self.weight)
         self.bias[found] = torch.as_tensor(bias).to(self.bias)

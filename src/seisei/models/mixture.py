@@ -1,20 +1,20 @@
-"""Mixtures as class-conditional densities, fitted by expectation-maximization.
+"""Mixture models as class-conditional densities, fitted by EM: GMM, naive Bayes, LDA, QDA, mixtures of PPCA.
 
     p(x | y = c) = Σ_k π_ck N(x_numbers; μ_ck, C_ck) Π_j p_ck(x_j)       over k = 1 … K
 
-With one component this is the Gaussian class model (quadratic, or, tied, linear discriminant analysis), naive Bayes
-where the covariance is diagonal; with several of low rank, a mixture of probabilistic principal component analysers.
-Missing values are integrated out, in training as in use. A row without a label belongs to every class with its
-posterior probability: learning from labeled and unlabeled rows is one likelihood.
+With one component this is Gaussian discriminant analysis (QDA; with tied covariance LDA), and naive Bayes if the
+covariance is diagonal; with several of low rank, a mixture of probabilistic principal component analysers. Missing
+values are integrated out, in training and in use. An unlabeled row belongs to every class with its posterior
+probability, so that semi-supervised learning is maximum likelihood too.
 
-The likelihood says nothing of a column j in a class c that has no value of it. There p(x_j | c) is that of all values
-that there are, N(x_j; m_j, s_j²) with their mean and variance, or their shares, independent of the other columns; of a
-column without any value in fitting it is the same for all classes, so that the posterior does not depend on it.
+If class c has no value of column j, the likelihood says nothing about it. Then p(x_j | c) is the marginal over all
+rows, N(x_j; m_j, s_j²) or the overall frequencies, independent of the other columns; a column without any values in the
+training data is the same for all classes, so that the posterior does not depend on it.
 
 References: *Mixtures of Probabilistic Principal Component Analysers (Tipping, Bishop, 1999)*; unlabeled rows: *Text
     Classification from Labeled and Unlabeled Documents using EM (Nigam, McCallum, Thrun, Mitchell, 2000)*.
 
-Shapes: x (B, ...) flattened to (B, D); y (B,) class numbers, −1 where unknown; C classes, K components each.
+Shapes: x (B, ...) flattened to (B, D); y (B,) class labels, −1 where unknown; C classes, K components each.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ from seisei.nn.kmeans import kmeans
 from seisei.nn.tabular.features import Categories, Columns, Sizes
 from seisei.spec import Range, listed
 
-# Rows of a class that its first clusters are made of, at most.
+# Most rows per class used for the initial clusters.
 LOOKED_AT = 20_000
-# The logarithm of a share of nothing: what is saved must be finite.
+# Smallest log probability: what is saved must be finite.
 LEAST = -700.0
 
 
 @listed
 class Mixture(nn.Module):
-    """K components for each of C classes.
+    """A mixture of K components for each of C classes.
 
     Arguments:
         classes: C; 1 for a density without classes.
         components: K.
-        sizes: what x holds, see `seisei.nn.tabular.features`.
-        numbers: the Gaussian part, of C·K components over the numbers of x.
-        smoothing: rows added to each category before counting.
-        seed: of the first clusters.
+        sizes: column layout of x, see `seisei.nn.tabular.features`.
+        numbers: Gaussian part, with C·K components over the numbers of x.
+        smoothing: pseudo-count of each category.
+        seed: seed of the initial clusters.
     """
 
     log_prob_is_bound = False
@@ -76,12 +76,12 @@ class Mixture(nn.Module):
         weight = torch.full((classes, components), 1 / components, dtype=numbers.dtype)
         self.register_buffer("log_weight", weight.log())
         self.register_buffer("started", torch.zeros((), dtype=torch.bool))
-        # The numbers of which a class has no value, and the mean and variance of all values that there are.
+        # Numbers of which a class has no value, and mean and variance over all rows.
         self.register_buffer("unseen", torch.zeros(classes, numbers.dim, dtype=torch.bool))
         self.register_buffer("pooled_mean", torch.zeros(numbers.dim, dtype=numbers.dtype))
         self.register_buffer("pooled_variance", torch.ones(numbers.dim, dtype=numbers.dtype))
 
-    # ---- what it says
+    # ---- density
 
     def log_probs(self, batch: Batch) -> Tensor:
         """log p(x | y) for every y, (B, C)."""
@@ -90,12 +90,12 @@ class Mixture(nn.Module):
         return torch.logsumexp(parts.view(len(x), self.classes, self.components), 2)
 
     def log_prob(self, batch: Batch, *, samples: int = 1) -> Tensor:
-        """log p(x | y), of the density's one class where there is one, (B,); exact."""
+        """log p(x | y), or the density if there is a single class, (B,); exact."""
         found = self.log_probs(batch)
         return found[:, 0] if batch.y is None else found.gather(1, batch.y.unsqueeze(1)).squeeze(1)
 
     def log_ratios(self, batch: Batch) -> Tensor:
-        """log p(x | y) for every y up to what all classes share, (B, C), without what would drown the differences."""
+        """log p(x | y) for every y up to a shared term, (B, C), whose size would swamp the differences."""
         of = getattr(self.numbers, "log_ratios", None)
         if of is None or self.components > 1 or bool(self.unseen.any()):
             return self.log_probs(batch)
@@ -109,7 +109,7 @@ class Mixture(nn.Module):
         return found
 
     def sample(self, n: int, y: Tensor | None = None, *, temperature: float = 1.0) -> Tensor:
-        """n rows, of these classes; a temperature scales what lies between a draw and its component's mean."""
+        """n rows of these classes; the temperature scales the deviation from the component's mean."""
         device = self.log_weight.device
         y = torch.zeros(n, dtype=torch.long, device=device) if y is None else y
         reached = self.log_weight.exp().cumsum(1)[y]
@@ -136,7 +136,7 @@ class Mixture(nn.Module):
         return found
 
     def _of_numbers(self, x: Tensor, observed: Tensor | None, at: slice) -> Tensor:
-        """log p of the numbers given the component, (B, m): of those that its class has no value of by all values."""
+        """log p of the numbers given the component, (B, m); marginals for those its class has no value of."""
         if not bool(self.unseen.any()):
             return self.numbers.log_prob(x, observed, at)
         seen = torch.ones_like(x, dtype=torch.bool) if observed is None else observed
@@ -148,25 +148,25 @@ class Mixture(nn.Module):
             parts.append(part + (pooled * (seen & self.unseen[c])).sum(1, keepdim=True))
         return torch.cat(parts, 1)
 
-    # ---- how it learns
+    # ---- fitting
 
     @torch.no_grad()
     def sweep(self, examples: Examples, log_prior: Tensor) -> Tensor | None:
-        """One round of expectation-maximization over all examples.
+        """One EM step over all examples.
 
         Arguments:
-            examples: gives all of them, as often as it is asked.
-            log_prior: log p(y), (C,), for rows without a label.
+            examples: all training examples, iterable repeatedly.
+            log_prior: log p(y), (C,), for unlabeled rows.
 
         Returns:
-            The mean of log p(x | y), or of log p(x) where y is unknown, before the round; None where nothing had to be
-            expected of any row: the maximum is then reached in one round.
+            Mean log p(x | y), or log p(x) where y is unknown, before the step; None if there was nothing to infer: the
+            step is then a closed-form fit.
         """
         if not bool(self.started):
             self._begin(examples)
         moments, counts = self.numbers.moments(), torch.zeros_like(self.categories.log_p)
         weight = torch.zeros_like(self.log_weight).flatten()
-        # A sum of many rows in single precision would not show what a late round gains.
+        # A single-precision sum of many rows would hide the gain of a late iteration.
         total, rows = torch.zeros((), dtype=torch.float64, device=weight.device), 0
         every, closed = True, self.components == 1
         coverage = _Coverage(self.classes, self.columns, weight.device)
@@ -203,11 +203,11 @@ class Mixture(nn.Module):
         self.unseen.copy_(lacking[:, self.columns.numbers])
         if bool(self.unseen.any()):
             self._pool(examples)
-        self._share(self._lent(counts, lacking[:, self.columns.categories]), weight)
+        self._share(self._fill_counts(counts, lacking[:, self.columns.categories]), weight)
         return None if closed else (total / max(1, rows)).to(self.log_weight.dtype)
 
     def _total(self, examples: Examples, log_prior: Tensor) -> tuple[Tensor, int]:
-        """The sum of log p(x | y), or of log p(x) where y is unknown, and how many rows there are."""
+        """Sum of log p(x | y), or of log p(x) where y is unknown, and the number of rows."""
         total, rows = torch.zeros((), dtype=torch.float64, device=self.log_weight.device), 0
         for batch in examples():
             found = self.log_probs(batch)
@@ -218,17 +218,17 @@ class Mixture(nn.Module):
         return total, rows
 
     def _pool(self, examples: Examples) -> None:
-        """Take the mean and the variance of all values of each number; of one without any the average variance."""
+        """Mean and variance of each number over all rows; the average variance for one without values."""
         count, first, second = (torch.zeros_like(self.pooled_mean) for _ in range(3))
-        # About a point near all means, so that squares of large numbers are not subtracted from each other.
+        # Centered near all means, so that squares of large numbers are not subtracted from each other.
         center = self.numbers.mean.mean(0)
         for batch in examples():
             x, observed = self.columns.rows(batch)
             numbers, there = self.columns.number(x.to(self.numbers.dtype)), self.columns.number(observed)
             assert numbers is not None
             weight = torch.ones_like(numbers) if there is None else there.to(numbers.dtype)
-            centerd = (numbers - center) * weight
-            count, first, second = count + weight.sum(0), first + centerd.sum(0), second + centerd.square().sum(0)
+            centered = (numbers - center) * weight
+            count, first, second = count + weight.sum(0), first + centered.sum(0), second + centered.square().sum(0)
         n = count.clamp_min(1)
         variance = (second / n - (first / n).square()).clamp_min(0)
         average = variance.sum() / (count > 0).sum().clamp_min(1)
@@ -236,8 +236,8 @@ class Mixture(nn.Module):
         self.pooled_mean.copy_(torch.where(count > 0, center + first / n, 0.0))
         self.pooled_variance.copy_(torch.maximum(torch.where(count > 0, variance, average), FLAT * average))
 
-    def _lent(self, counts: Tensor, lacking: Tensor) -> Tensor:
-        """Counts of categories, (M, S), where a class that lacks a column, (C, J), has those of all rows."""
+    def _fill_counts(self, counts: Tensor, lacking: Tensor) -> Tensor:
+        """Category counts, (M, S), where a class without values of a column, (C, J), gets those of all rows."""
         if not bool(lacking.any()):
             return counts
         levels = torch.tensor(self.categories.levels, device=counts.device)
@@ -261,7 +261,7 @@ class Mixture(nn.Module):
         self.log_weight.copy_((shares / shares.sum(1, keepdim=True).clamp_min(1e-12)).log().clamp_min(LEAST))
 
     def _begin(self, examples: Examples) -> None:
-        """The first components: clusters of each class, by k-means."""
+        """Initial components: k-means clusters of each class."""
         weight, counts = torch.zeros_like(self.log_weight).flatten(), torch.zeros_like(self.categories.log_p)
         for c, (x, observed) in self._look(examples).items():
             numbers, seen = self.columns.number(x), self.columns.number(observed)
@@ -292,7 +292,7 @@ class Mixture(nn.Module):
         self.started.fill_(True)
 
     def _look(self, examples: Examples) -> dict[int, tuple[Tensor, Tensor | None]]:
-        """Rows of every class, and where they were observed: as many as a start needs."""
+        """Enough rows of every class for the initialization, and their masks."""
         most = LOOKED_AT if self.components > 1 else self.numbers.looked_at
         kept: dict[int, list[tuple[Tensor, Tensor]]] = {}
         for batch in examples():
@@ -319,14 +319,14 @@ def _some(observed: Tensor | None, chosen: Tensor) -> Tensor | None:
 
 
 def _spread(rows: Tensor, seen: Tensor, of: Tensor) -> Tensor:
-    """Rows of a cluster; a column of which it has no value varies as in its class, and not at all about the mean."""
+    """Rows of a cluster; a column without values in it gets the class's variance about the mean."""
     empty = ~seen.any(0)
     sign = 1 - 2 * (torch.arange(len(rows), device=rows.device) % 2).to(rows.dtype).unsqueeze(1)
     return torch.where(empty, rows + sign * of.std(0, correction=0), rows)
 
 
 class _Coverage:
-    """Of which columns a class has values, in rows with its label or with none: gathered batch by batch."""
+    """Which columns have values in a class, in its labeled rows or in unlabeled ones; accumulated batch by batch."""
 
     def __init__(self, classes: int, columns: Columns, device: torch.device) -> None:
         self.classes, self.columns = classes, columns
@@ -334,7 +334,7 @@ class _Coverage:
         self.seen = torch.zeros(classes + 1, columns.width, dtype=torch.bool, device=device)
 
     def add(self, observed: Tensor | None, y: Tensor) -> None:
-        """Take in these rows."""
+        """Add these rows."""
         owner = torch.where(y < 0, self.classes, y)
         self.rows[owner] = True
         if observed is None:
@@ -344,5 +344,5 @@ class _Coverage:
             self.seen[c] |= observed[owner == c].any(0)
 
     def lacking(self) -> Tensor:
-        """Columns that a class has no value of, (C, D); a class without any row is none that lacks a column."""
+        """Columns without values in a class, (C, D); a class without rows lacks none."""
         return ~(self.seen[:-1] | self.seen[-1]) & self.rows[:-1].unsqueeze(1)

@@ -1,24 +1,24 @@
-"""A content image in the style of another one: by a network that does it for any style, or by descending on pixels.
+"""Style transfer: a content image in the style of another, by a network for any style or by optimizing pixels.
 
-With features f_1 … f_L that stay as they are (`seisei.nn.style.random_filters`, `seisei.nn.style.feature_extractor`,
+With frozen features f_1 … f_L (`seisei.nn.style.random_filters`, `seisei.nn.style.feature_extractor`,
 `seisei.nn.style.vgg`):
 
     feed-forward    c + a R g(lerp(f_l(c), AdaIN(f_l(c), f_l(s)), a), l = 1 … L; ε),   g a decoder
     optimized       argmin_x ‖f_k(x) − f_k(c)‖²/‖f_k(c) − μ‖² + λ/L Σ_l ‖G_l(x) − G_l*‖²/‖G_l*‖² + a κ TV(x)
                     G_l* = lerp(G(f_l(c)), G(f_l(s)), a)
 
-a is the strength: 0 gives the content image itself, 1 all of the style. What is weighed is relative to its own size,
-so that λ means the same with every network. ε is noise, the same for every image (`grain`). R turns changes of red,
-green and blue into such of the colors of s (`seisei.nn.style.color_transfer.mixture`). c is the content image
-whose colors have been moved as far towards those of s (`seisei.nn.style.color_transfer.towards`): what the two are
-to have in common is form, and of features that tell colors better than anything else each channel by itself would
-not find the style's.
+a is the strength: 0 gives the content image, 1 the full style. Losses are relative to their own scale, so that λ means
+the same for every feature extractor. ε is noise, the same for every image (`grain`). R maps changes of red, green and
+blue to changes along the colors of s (`seisei.nn.style.color_transfer.mixture`). c is the content image with its colors
+already interpolated toward those of s (`seisei.nn.style.color_transfer.towards`): content and style should then differ
+in form only, and per-channel statistics of features that respond mostly to color would not reproduce the style's
+colors.
 
 References: *Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization (Huang, Belongie, 2017)*, arXiv
     1703.06868; *A Neural Algorithm of Artistic Style (Gatys, Ecker, Bethge, 2015)*, arXiv 1508.06576.
 
-Shapes: images (B, C, H, W) in [0, 1], H and W any, those of c and s apart; maps as
-`seisei.nn.style.feature_extractor` says.
+Shapes: images (B, C, H, W) in [0, 1] of any size, content and style independently; maps as in
+    `seisei.nn.style.feature_extractor`.
 """
 
 from __future__ import annotations
@@ -32,32 +32,32 @@ from torch import Tensor, nn
 
 from seisei import seeds
 from seisei.batch import Batch
-from seisei.nn.style.adain import LEAST, Moments, gram, grams_apart, mean_and_deviation, restyled, variation
+from seisei.nn.style.adain import LEAST, Moments, adain, gram, gram_distance, mean_and_deviation, variation
 from seisei.nn.style.color_transfer import mixed, mixture, towards, with_channels
 from seisei.nn.style.feature_extractor import REACH, cut, form_level, padded
 from seisei.nn.style.image_param import ImageParam
 from seisei.spec import listed
 
-# Images that are looked at before the first step, and those that go through together.
+# Images used by `initialize`, and their batch size.
 LOOKED_AT, TOGETHER = 64, 8
-# What a value beyond black or white costs, of its squared distance, for it cannot be shown.
+# Weight of the squared excess of values outside [0, 1], which cannot be displayed.
 BEYOND = 100.0
-# A content whose form varies by a smaller share of the style's is taken for one that has so much.
+# Lower bound on the content's feature variance, as a share of the style's.
 FORMLESS = 0.01
-# Deviation of the noise that a descent may begin with, and of that upon a content, without which what is flat stays so:
-# no filter sees anything there, and none says which way to go.
+# Standard deviation of the initial noise, and of the noise added to an initial content image, without which filters see
+# nothing in flat areas and give no gradient.
 NOISE, FAINT = 0.2, 0.02
-# Rows and columns by which an image is moved: each parity of both, and each of four remainders of either.
+# Shifts of the image: each parity of both axes, and each remainder modulo 4 of either.
 PLACES = ((0, 0), (1, 2), (2, 1), (3, 3))
 
 
 @listed
 class Stylizer(nn.Module):
-    """One network for any style.
+    """Feed-forward arbitrary style transfer (AdaIN): one network for any style.
 
     Arguments:
-        features: a list of maps of an image, the finest first; it does not learn.
-        decoder: these, in the style, to a change of the image.
+        features: feature extractor, the finest map first; frozen.
+        decoder: stylized maps to a change of the image.
 
     Example:
         >>> from seisei.nn.style.feature_extractor import StageFeatures
@@ -76,12 +76,12 @@ class Stylizer(nn.Module):
         self.features: Any = features.requires_grad_(False)
         self.decoder: Any = decoder
         outputs: list[int] = features.outputs  # type: ignore[assignment]
-        # How much each map varies in training images: what a distance is measured in.
+        # Variance of each map over training images: the unit of its losses.
         self.register_buffer("spreads", torch.ones(len(outputs)))
 
     @torch.no_grad()
     def initialize(self, examples: Batch) -> None:
-        """See how much each map varies in training images."""
+        """Measure the variance of each map over training images."""
         few = Batch(examples.x[:LOOKED_AT]).split(TOGETHER)
         found = [self.features(part.x) for part in few]
         for level, maps in enumerate(zip(*found, strict=True)):
@@ -94,27 +94,27 @@ class Stylizer(nn.Module):
         strength: float | Tensor = 1.0,
         own: list[Moments] | None = None,
     ) -> list[Tensor]:
-        """What the decoder reads: the content's maps, as far as the strength says in the style.
+        """Decoder input: the content's maps, interpolated toward AdaIN by the strength.
 
         Arguments:
-            content: (B, F, h, w) each.
+            content: maps (B, F, h, w).
             style: moments of the style's maps.
             strength: one for all, or (B, 1, 1, 1).
-            own: moments of the content's, where these are maps of a part of it.
+            own: moments of the content's maps, if `content` is a part of an image.
         """
         own = own or [mean_and_deviation(one) for one in content]
-        styled = (restyled(*each) for each in zip(content, own, style, strict=True))
+        styled = (adain(*each) for each in zip(content, own, style, strict=True))
         return [one + strength * (other - one) for one, other in zip(content, styled, strict=True)]
 
     def decoded(
         self, target: list[Tensor], content: Tensor, colors: Tensor, noise: Tensor, strength: float | Tensor = 1.0
     ) -> Tensor:
-        """What `target` makes of the content image, not kept within [0, 1].
+        """The stylized image of these target maps, not clipped to [0, 1].
 
         Arguments:
-            target: see there.
-            content: with its colors `towards` the style's.
-            colors: a `mixture` of the style's.
+            target: output of `target`.
+            content: image with its colors `towards` the style's.
+            colors: the style's `mixture`.
             noise: (B, 1, H, W).
             strength: one for all, or (B, 1, 1, 1).
         """
@@ -124,16 +124,16 @@ class Stylizer(nn.Module):
 
     @staticmethod
     def colors(style: Tensor, channels: int) -> Tensor:
-        """In what colors an image of so many channels is changed, (B, C, C)."""
+        """The style's color mixing matrix for images with this many channels, (B, C, C)."""
         return mixture(with_channels(style, channels))
 
     def stylize(self, content: Tensor, style: Tensor, strength: float = 1.0) -> Tensor:
-        """Each content image in the style of its style image, of the content's size.
+        """Each content image in the style of its style image, at the content's size.
 
         Arguments:
             content: (B, C, H, W).
             style: (B, C, H', W').
-            strength: 0 for the content image as it is, 1 for all of the style.
+            strength: 0 for the unchanged content image, 1 for the full style.
         """
         content, colors = towards(content, style, strength), self.colors(style, content.shape[1])
         moments = [mean_and_deviation(one) for one in self.features(style)]
@@ -143,14 +143,14 @@ class Stylizer(nn.Module):
         self, part: Tensor, noise: Tensor, own: list[Moments] | None, style: list[Moments], colors: Tensor,
         strength: float = 1.0,
     ) -> Tensor:  # fmt: skip
-        """The same of a content image, or a part of it, whose colors are `towards` the style's already.
+        """`stylize` for a content image, or a tile of one, whose colors are already `towards` the style's.
 
         Arguments:
             part: (B, C, h, w).
-            noise: the same part of the `grain`, (B, 1, h, w).
-            own: moments of the maps of the whole content image, where this is a part.
-            style: likewise, of the style image.
-            colors: of the style image.
+            noise: the matching part of the `grain`, (B, 1, h, w).
+            own: moments of the maps of the whole content image, if this is a tile.
+            style: moments of the maps of the style image.
+            colors: `colors` of the style image.
             strength: see `stylize`.
         """
         target = self.target(self.features(part), style, strength, own)
@@ -158,7 +158,7 @@ class Stylizer(nn.Module):
 
 
 def grain(content: Tensor, channels: int = 1) -> Tensor:
-    """What a texture is made of where an image is smooth, noise (B, channels, H, W): the same for each."""
+    """Fixed noise, (B, channels, H, W), equal for all images: raw material of texture in smooth areas."""
     count, _, height, width = content.shape
     noise = torch.randn(1, channels, height, width, generator=seeds.generator("grain"))
     return noise.to(content).expand(count, -1, -1, -1)
@@ -177,21 +177,22 @@ def optimize(
     noise: Tensor | None = None,
     told: Callable[[int, float], None] | None = None,
 ) -> Tensor:
-    """A content image in the style of another one, by L-BFGS on what its pixels are made of, waves in the style's
-    colors (`seisei.nn.style.image_param`); the same every time.
+    """Optimization-based style transfer (Gatys et al.): L-BFGS on a Fourier parameterization of the image.
+
+    See `seisei.nn.style.image_param`; deterministic.
 
     Arguments:
-        features: a list of maps of an image.
+        features: feature extractor.
         content: (1, C, H, W).
         style: (1, C, H', W').
-        strides: of the maps: what the content is told by is the last that is not too coarse.
+        strides: strides of the maps; the content layer is the coarsest within `FORM`.
         strength: a.
         weight: λ.
-        smoothness: κ.
-        steps: rounds at most.
-        noise: waves to begin with, normal and (1, C, H, W), on the mean color; by default it begins with the content,
-            and a faint grain.
-        told: of the number of times that the loss was computed, and the loss.
+        smoothness: κ, weight of the total variation.
+        steps: most iterations.
+        noise: start from the mean color plus this normal noise, (1, C, H, W); by default from the content plus faint
+            noise.
+        told: callback with the number of loss evaluations and the loss.
 
     Returns:
         (1, C, H, W) in [0, 1].
@@ -205,24 +206,24 @@ def optimize(
         True
     """
     content, level = towards(content, style, strength), form_level(strides)
-    # Features that begin as patches look from several places, so that no pattern as wide as a patch escapes them.
+    # Features of patches are evaluated at several shifts, so that no pattern as wide as a patch goes unseen.
     places = PLACES if strides[0] > 1 and min(content.shape[2:]) > 2 * REACH else ()
 
     def seen(x: Tensor) -> list[Tensor]:
         if not places:
             return features(x)
-        # Its border is reflected, so that each place shows all of it.
+        # Reflection padding: every shift shows the whole image.
         whole = F.pad(x, (REACH, REACH, REACH, REACH), mode="reflect")
         return features(cut(whole.expand(len(places), -1, -1, -1), places))
 
     with torch.no_grad():
         own, theirs = seen(content), features(style)
         form = own[level]
-        # Where the content has next to no form, the style's says what size one would have.
+        # For a nearly flat content the style's variance sets the scale.
         own_form, its_form = (maps[level].var((2, 3), correction=0).mean() for maps in (own, theirs))
         size = form.numel() * torch.maximum(own_form, FORMLESS * its_form).clamp_min(LEAST)
         wanted = [torch.lerp(gram(c), gram(s), strength) for c, s in zip(own, theirs, strict=True)]
-    # What is relative, and smoothness too, only counts as far as the style does: 0 leaves the content as it is.
+    # All terms but the content loss scale with the strength: 0 leaves the content unchanged.
     smooth = strength * smoothness
     start = content if noise is None else content.mean((2, 3), keepdim=True).expand_as(content)
     canvas = ImageParam(start, with_channels(style, content.shape[1]))
@@ -241,7 +242,7 @@ def optimize(
             x = canvas(waves)
             maps = seen(x)
             loss = (maps[level] - form).square().sum() / size
-            apart = [grams_apart(of, aim).mean() for of, aim in zip(maps, wanted, strict=True)]
+            apart = [gram_distance(of, aim).mean() for of, aim in zip(maps, wanted, strict=True)]
             loss = loss + weight * torch.stack(apart).mean() + smooth * variation(x).sum()
             loss = loss + BEYOND * (x - x.clamp(0, 1)).square().mean()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -251,6 +252,6 @@ def optimize(
         return loss
 
     descent.step(closure)  # type: ignore[no-untyped-call]
-    # A line search that ends in numbers that are none leaves what it began with.
+    # If the line search diverged to NaN, return the content.
     best = canvas(waves.detach())
     return best.clamp(0, 1) if bool(torch.isfinite(best).all()) else content.clone()

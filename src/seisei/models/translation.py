@@ -1,12 +1,12 @@
-"""From image to image: x = G(y, z), y what is given and x what is made of it.
+"""Image-to-image translation: x = G(y, z), with input image y and output x.
 
-It has no likelihood. The average of all answers is what a regression alone would give; a discriminator that looks at
-pairs makes it one of them.
+There is no likelihood. Regression alone would give the mean of all plausible outputs; a discriminator of (input,
+output) pairs makes it one of them.
 
 Reference: *Image-to-Image Translation with Conditional Adversarial Networks (Isola, Zhu, Zhou, Efros, 2017)*, arXiv
     1611.07004.
 
-Shapes: y (B, C, H, W); x (B, C', H, W), H and W any; z (B, K), the same at every place.
+Shapes: y (B, C, H, W); x (B, C', H, W), any H and W; z (B, K), the same at every position.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from seisei.spec import listed
 
 @listed
 class Translator(nn.Module):
-    """Images to images.
+    """Image-to-image translation network.
 
     Arguments:
-        network: what is read, and noise, to features of what is made; of any size.
-        view: what of a batch is given and what is wanted (`seisei.nn.gan.paired_augment`).
+        network: input image, and noise, to output features; fully convolutional.
+        view: input and target of a batch (`seisei.nn.gan.paired_augment`).
 
     Example:
         >>> import torch
@@ -44,14 +44,12 @@ class Translator(nn.Module):
         self.noise: int = network.noise  # type: ignore[assignment]
 
     def answer(self, given: Tensor, noise: Tensor | None = None) -> Tensor:
-        """What is made of what is given, as a discriminator sees it: values in [0, 1]; noise is drawn where it is
-        needed.
-        """
+        """The output for an input, as discriminator input: values in [0, 1]; noise is sampled if needed."""
         if self.noise and noise is None:
             noise = seeds.normal(len(given), self.noise, device=given.device)
         return self.view.made(precise(self.network(given, noise)))  # type: ignore[no-any-return, operator]
 
     def translate(self, image: Tensor, noise: Tensor | None = None) -> Tensor:
-        """x of images y, as people know both."""
+        """Output images x of input images y."""
         given = self.view.read(image)  # type: ignore[operator]
         return self.view.whole(given, self.answer(given, noise))  # type: ignore[no-any-return, operator]

@@ -1,13 +1,13 @@
-"""Autoencoder and variational autoencoder.
+"""Autoencoder and variational autoencoder (VAE), with conditional form and importance-weighted bound.
 
     q(z | x, y) = N(μ(x, y), σ²(x, y)),   p(x, z | y) = p(z) p(x | z, y),
     log p(x | y) ≥ E_q [log p(x | z, y)] − KL(q(z | x, y) ‖ p(z))
 
-References: *Auto-Encoding Variational Bayes (Kingma, Welling, 2013)*, arXiv 1312.6114; conditional form: *Learning
-    Structured Output Representation using Deep Conditional Generative Models (Sohn, Lee, Yan, 2015)*; the K-sample
-    bound: *Importance Weighted Autoencoders (Burda, Grosse, Salakhutdinov, 2015)*, arXiv 1509.00519.
+References: *Auto-Encoding Variational Bayes (Kingma, Welling, 2013)*, arXiv 1312.6114; conditional VAE: *Learning
+    Structured Output Representation using Deep Conditional Generative Models (Sohn, Lee, Yan, 2015)*; K-sample bound:
+    *Importance Weighted Autoencoders (Burda, Grosse, Salakhutdinov, 2015)*, arXiv 1509.00519.
 
-Shapes: x (B, C, H, W) in [0, 1]; y (B,) class numbers; z (B, L).
+Shapes: x (B, C, H, W) in [0, 1]; y (B,) class labels; z (B, L).
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from seisei.nn.distributions import Distribution, Normal, precise
 from seisei.nn.priors import LogDensity, VampPrior
 from seisei.spec import listed
 
-# A network far from its optimum can ask for any σ; beyond e^±8 nothing but overflow is gained.
+# Early in training the encoder can output any log σ; values beyond ±8 only risk overflow.
 SMALLEST_LOG_STD, LARGEST_LOG_STD = -8.0, 8.0
-# Latents of an example that are drawn at once.
+# Latent samples per example generated at once.
 DRAWN = 256
 
 
 @listed
 class Autoencoder(nn.Module):
-    """z = e(x), x ≈ d(z): a code for every image and an image for every code, with no distribution over codes.
+    """z = e(x), x ≈ d(z): deterministic latents without a distribution over them.
 
     Arguments:
         encoder: (x, y) to (B, L).
@@ -49,7 +49,7 @@ class Autoencoder(nn.Module):
         return self.head(self.decoder(z, y))  # type: ignore[no-any-return]
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """The code, (B, L)."""
+        """The latent, (B, L)."""
         return self.encoder(x, y)  # type: ignore[no-any-return]
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
@@ -66,7 +66,7 @@ class VAE(nn.Module):
         decoder: (z, y) to the head's features.
         head: features to p(x | z, y).
         prior: p(z).
-        reader: what the encoder reads of a batch, told what is missing of it; None gives it x with zeros there.
+        reader: encoder input of a batch with missing values; None passes x, with zeros where missing.
 
     Example:
         >>> import torch
@@ -96,12 +96,12 @@ class VAE(nn.Module):
         self.classes: int = decoder.classes  # type: ignore[assignment]
 
     def initialize(self, examples: Batch) -> None:
-        """Look at some training examples before the first step: a VampPrior starts at real images."""
+        """Initialize from training examples: VampPrior pseudo-inputs start at real images."""
         if isinstance(self.prior, VampPrior):
             self.prior.start_from(examples.x)
 
     def posterior(self, x: Tensor, y: Tensor | None = None, mask: Tensor | None = None) -> Normal:
-        """q(z | x, y), of what was observed of x."""
+        """q(z | x, y) given the observed part of x."""
         read = x if self.reader is None else self.reader(Batch(x, y, mask))
         mean, log_std = precise(self.encoder(read, y)).chunk(2, -1)
         return Normal(mean, log_std.clamp(SMALLEST_LOG_STD, LARGEST_LOG_STD))
@@ -116,7 +116,7 @@ class VAE(nn.Module):
 
     def prior_given(self, y: Tensor | None = None) -> LogDensity:
         """log p(z | y) as a function of z, summed over the latent: (B, ..., L) to (B, ...)."""
-        # Labels that the model was not told of are no reason for a mixture each.
+        # A model without classes ignores labels: one mixture, not one per label.
         return self.prior.given(self.posterior, y if self.classes else None)  # type: ignore[no-any-return, operator]
 
     def log_prior(self, z: Tensor, y: Tensor | None = None) -> Tensor:
@@ -137,16 +137,15 @@ class VAE(nn.Module):
 
     @torch.no_grad()
     def log_prob(self, batch: Batch, *, samples: int = 100) -> Tensor:
-        """The importance-weighted lower bound log 1/K Σ_k w_k ≤ log p(x | y), in nats, (B,).
+        """The importance-weighted lower bound (IWAE) log 1/K Σ_k w_k ≤ log p(x | y), in nats, (B,).
 
-        It grows with K towards the true log-likelihood. Memory is bounded: at most about 2,000 decoded images at a
-        time.
+        It approaches the log-likelihood as K grows. Memory is bounded: at most about 2,000 decoded images at a time.
         """
         q, log_prior = self.posterior(batch.visible, batch.y, batch.mask), self.prior_given(batch.y)
         at_once = max(1, min(samples, 2000 // max(1, len(batch))))
         total: Tensor | None = None
         for start in range(0, samples, DRAWN):
-            # Drawn in parts that do not depend on how many examples there are: an example's noise is then its own.
+            # Sampled in chunks whose size does not depend on the batch: each example's noise is then its own.
             for z in torch.split(q.draws(min(DRAWN, samples - start)), at_once, 1):
                 part = torch.logsumexp(self._log_weights(batch, z, q, log_prior), 1)
                 total = part if total is None else torch.logaddexp(total, part)
@@ -154,7 +153,7 @@ class VAE(nn.Module):
         return total - math.log(samples)
 
     def sample(self, n: int, y: Tensor | None = None, *, temperature: float = 1.0) -> Tensor:
-        """n examples: z from the prior at this temperature, then the mean of p(x | z, y), or a draw of a row."""
+        """n examples: z from the prior at this temperature, then the mean of p(x | z, y), or a sample for rows."""
         z = self.prior.sample(n, self.posterior, y, temperature=temperature)  # type: ignore[operator]
         likelihood = self.likelihood(z.to(next(self.parameters()).device), y)
         return likelihood.sample() if getattr(self.head, "drawn", False) else likelihood.mean
@@ -168,5 +167,5 @@ class VAE(nn.Module):
         return self.likelihood(z, y).mean
 
     def reconstruction(self, batch: Batch, z: Tensor) -> Tensor:
-        """log p(x | z, y) of what was observed, (B,)."""
+        """log p(x | z, y) of the observed values, (B,)."""
         return observed(self.likelihood(z, batch.y).log_prob(batch.x), batch.mask)

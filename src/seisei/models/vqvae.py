@@ -1,21 +1,22 @@
-"""VQ-VAE and VQ-VAE-2: images as codes, on one grid or on several, one finer than the other.
+"""VQ-VAE and VQ-VAE-2: images as discrete codes, on one level or on several, coarse to fine.
 
     h_1 = e_1(x),  h_l = e_l(h_{l−1})                                 up, from the finest level to the coarsest
-    z_l = W_l [h_l, c_l],  q_l = quantize(z_l),  c_{l−1} = d_l([q_l, c_l])     and down, from the coarsest
+    z_l = W_l [h_l, c_l],  q_l = quantize(z_l),  c_{l−1} = d_l([q_l, c_l])     down, from the coarsest
     p(x | codes) = head(d_1([q_1, c_1]))
 
-The finer codes are chosen knowing the coarser, and have to say only what those leave open. With one level it is the
-VQ-VAE. Before the first step all is linear and fits the data: e_l gives principal components, z_l those of what c_l
-leaves open, d_l what comes nearest to h_{l−1} by least squares. So each level says something from the start; of layers
-that start anyhow a coarser level says little, is soon not heard, and then nothing tells it what to say. A code is worth
-log K nats before a prior over codes is learned, so that
+Finer codes are chosen given the coarser ones, and encode only what those leave open. One level is the VQ-VAE. The
+initialization is linear and fitted to data: e_l is PCA, z_l the principal components of the residual of c_l, d_l a
+least-squares fit of h_{l−1}. So each level carries information from the start; with random initialization a coarse
+level carries little, the finer levels learn to ignore it, and it gets no gradient afterwards (an unused level). Without
+a learned prior a code costs log K nats, so that
 
     log p(x) ≥ log p(x | codes(x)) − T log K                          T codes an image
 
 References: *Neural Discrete Representation Learning (van den Oord, Vinyals, Kavukcuoglu, 2017)*, arXiv 1711.00937;
     *Generating Diverse High-Fidelity Images with VQ-VAE-2 (Razavi, van den Oord, Vinyals, 2019)*, arXiv 1906.00446.
 
-Shapes: x (B, C, H, W) in [0, 1]; codes (B, T), the coarsest level first, by rows, the codes of one place side by side.
+Shapes: x (B, C, H, W) in [0, 1]; codes (B, T), the coarsest level first, in raster order, the codes of one position
+    consecutive.
 """
 
 from __future__ import annotations
@@ -28,29 +29,29 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from seisei.batch import Batch, observed
-from seisei.nn.densities.pca import fitted, principal
+from seisei.nn.densities.pca import least_squares, pca
 from seisei.nn.distributions import Distribution
 from seisei.nn.quantizers.base import Quantized, Total
 from seisei.nn.quantizers.code_layout import Segment
 from seisei.nn.spatial_conv import rows_of
 from seisei.spec import listed
 
-# Images, and vectors, that are looked at together before the first step.
+# Batch sizes of images and of vectors during initialization.
 AT_ONCE, VECTORS_AT_ONCE = 256, 1 << 16
-# How far the vectors of each level lie from their mean before the first step, the mean of all directions.
+# Initial root mean square deviation of each level's vectors.
 SPREAD = 0.3
-# What codes leave of vectors is taken to be this part of their variance at least: a few vectors have a code each.
+# Lower bound on the quantization error, as a share of the variance: with few vectors each has its own code.
 FINEST = 1e-3
 
 
 class Coded(NamedTuple):
-    """What an image becomes.
+    """Output of the codec for a batch.
 
     Arguments:
         likelihood: p(x | codes).
         codes: (B, T).
-        cost: what keeps vectors and codes together, (B,), summed over levels: of each a mean over its vectors, as many
-            times the error of the image before the first step as it was then times that of the vectors.
+        cost: commitment and codebook loss, (B,), averaged over positions and summed over levels; each level is scaled
+            by the ratio of image error to quantization error at initialization.
     """
 
     likelihood: Distribution
@@ -60,12 +61,12 @@ class Coded(NamedTuple):
 
 @listed
 class VQVAE(nn.Module):
-    """Encoders, quantizers and decoders of some levels, the finest first.
+    """Encoders, quantizers and decoders of one or more levels, the finest first.
 
     Arguments:
-        encoders: of each level, (B, C, H, W) to a smaller map, the finer level's map being what the coarser reads.
-        quantizers: of each level.
-        decoders: of each level, a map to one of the size of the finer level's, or to the head's features.
+        encoders: per level, (B, C, H, W) to a smaller map; each coarser level reads the finer level's map.
+        quantizers: per level.
+        decoders: per level, a map to the next finer level's size, or to the head's features.
         head: features to p(x | codes).
 
     Example:
@@ -88,7 +89,7 @@ class VQVAE(nn.Module):
         super().__init__()
         self.encoders, self.decoders, self.head = nn.ModuleList(encoders), nn.ModuleList(decoders), head
         self.quantizers = nn.ModuleList(quantizers)
-        # How much what keeps vectors and codes together counts, by level, the coarsest first.
+        # Weight of each level's quantization loss, the coarsest first.
         self.register_buffer("held", torch.ones(len(encoders)))
         told = [0 if above is None else above.outputs for above in (*decoders[1:], None)]
         self.enter = nn.ModuleList(
@@ -98,23 +99,23 @@ class VQVAE(nn.Module):
 
     @property
     def segments(self) -> list[Segment]:
-        """How the codes of an image are laid out: the coarsest grid first."""
+        """Layout of the codes of an image: the coarsest level first."""
         levels = zip(reversed(self.encoders), reversed(self.quantizers), strict=True)
         return [Segment(*encoder.grid, quantizer.slots, quantizer.codes) for encoder, quantizer in levels]  # type: ignore
 
     @property
     def length(self) -> int:
-        """T, codes an image."""
+        """T, codes per image."""
         return sum(segment.length for segment in self.segments)
 
     @property
     def bits(self) -> float:
-        """Of an image's codes, before a prior over codes is learned."""
+        """Bits of an image's codes, without a learned prior."""
         return sum(segment.length * math.log2(segment.codes) for segment in self.segments)
 
     @torch.no_grad()
     def initialize(self, examples: Batch) -> None:
-        """Start as the linear codec of some examples, with k-means of its vectors for codes."""
+        """Initialize as the linear codec of some examples, with codebooks from k-means."""
         x = examples.visible.float()
         maps, worths = [2 * x - 1], [x.new_ones(x.shape[1])]
         for encoder in self.encoders:
@@ -123,7 +124,7 @@ class VQVAE(nn.Module):
         told: Tensor | None = None
         apart = []
         for level in reversed(range(len(self.encoders))):
-            # The head is told what it makes the image of, a finer level what it read.
+            # Targets: the image for the finest decoder, the finer level's map for the others.
             wanted = maps[level] if level else self.head.aim(x)  # type: ignore[operator]
             self._open(level, maps[level + 1], told, worths[level + 1])
             z = self.enter[level](maps[level + 1] if told is None else torch.cat([maps[level + 1], told], 1))
@@ -139,18 +140,18 @@ class VQVAE(nn.Module):
         self.held.copy_(torch.stack([error / each.clamp_min(1e-12) for each in apart]))
 
     def _open(self, level: int, h: Tensor, told: Tensor | None, worth: Tensor) -> None:
-        """Make z of a level the principal components of what the coarser ones leave open of its map."""
+        """Initialize z of a level to the principal components of its map's residual given the coarser levels."""
         enter: Any = self.enter[level]
         rows = rows_of(h)
         slope, offset = rows.new_zeros(rows.shape[1], 0), rows.new_zeros(rows.shape[1])
         if told is not None:
-            slope, offset = fitted(rows_of(told), rows)
+            slope, offset = least_squares(rows_of(told), rows)
             rows = rows - rows_of(told) @ slope.T - offset
-        found = principal(rows * worth)
+        found = pca(rows * worth)
         count = min(enter.out_channels, len(found.directions))
         into = found.directions[:count] * worth
         if self.quantizers[level].fixed:
-            into = into / found.to_divide_by(count)[:, None]
+            into = into / found.whitening_scales(count)[:, None]
         else:
             into = into * (SPREAD / found.deviations[:count].square().mean().sqrt().clamp_min(1e-6))
         enter.weight.zero_()
@@ -159,7 +160,7 @@ class VQVAE(nn.Module):
         enter.bias[:count] = -(into @ (offset + found.middle / worth.clamp_min(1e-6)))
 
     def code(self, x: Tensor) -> Coded:
-        """Codes of images, (B, C, H, W), and what they leave of them."""
+        """Encode and decode images, (B, C, H, W)."""
         codes, costs, features = self._coded(x, len(self.decoders))
         return Coded(self.head(features), torch.cat(codes, 1), self.held @ torch.stack(costs))
 
@@ -191,9 +192,9 @@ class VQVAE(nn.Module):
         return torch.cat(self._coded(x, len(self.decoders) - 1)[0], 1)
 
     def known(self, mask: Tensor) -> Tensor:
-        """Which codes are those of what was observed, (B, T), of (B, C, H, W).
+        """Which codes depend on observed pixels only, (B, T), from masks (B, C, H, W).
 
-        A code knows what lies beside its own place too: one next to what is missing was told what is not there.
+        A code's receptive field exceeds its own square: codes next to missing pixels do not count as known.
         """
         hole = (~mask).any(1, keepdim=True).float()
         parts = []
@@ -204,17 +205,17 @@ class VQVAE(nn.Module):
         return torch.cat(parts, 1)
 
     def allowed(self, x: Tensor, mask: Tensor) -> list[Tensor]:
-        """Which codes agree with what was observed, of each segment (B, T, K): one where it is known, else any.
+        """Which codes agree with the observed pixels, (B, T, K) per segment: the encoded one where known, else any.
 
         Arguments:
             x: (B, C, H, W).
             mask: (B, C, H, W).
         """
-        # What is missing is as gray as the rest is on average, where the encoder looks at it.
+        # The encoder sees missing pixels as the mean of the observed ones.
         mean = (x * mask).flatten(2).sum(2) / mask.flatten(2).sum(2).clamp_min(1)
-        shown = torch.where(mask, x, mean[:, :, None, None])
+        filled = torch.where(mask, x, mean[:, :, None, None])
         lengths = [segment.length for segment in self.segments]
-        every = torch.split(self.encode(shown), lengths, 1), torch.split(self.known(mask), lengths, 1)
+        every = torch.split(self.encode(filled), lengths, 1), torch.split(self.known(mask), lengths, 1)
         return [
             (codes.unsqueeze(2) == torch.arange(segment.codes, device=x.device)) | ~known.unsqueeze(2)
             for codes, known, segment in zip(*every, self.segments, strict=True)
@@ -241,7 +242,7 @@ class VQVAE(nn.Module):
         return observed(coded.likelihood.log_prob(batch.x), batch.mask) - self.bits * math.log(2)
 
     def settle(self, total: Total | None) -> None:
-        """After an update of the weights; see `Quantizer.settle`."""
+        """Update the quantizers after an optimizer step; see `Quantizer.settle`."""
         for quantizer in self.quantizers:
             quantizer.settle(total)  # type: ignore[operator]
 

@@ -1,1 +1,1 @@
-"""Network parts: no family, no data, no training."""
+"""Building blocks of networks: independent of model family, data and training."""

@@ -1,11 +1,11 @@
-"""Residual convolution encoder and decoder for images of any size from 8×8 to 256×256.
+"""Residual convolutional encoder and decoder for images of any size from 8×8 to 256×256.
 
-The image is cut into patches of a few pixels, each a feature; maps are then halved by strided convolutions until both
-sides are at most 7, channels doubling on the way. The decoder walks back through the same list of sizes, so that odd
-sizes come out right, and ends in patches again: convolutions at full size would cost most and add least. No
-normalization: the second convolution of a block starts at zero, which keeps a deep stack trainable, and nothing depends
-on the other examples of a batch (*Fixup Initialization: Residual Learning Without Normalization (Zhang, Dauphin, Ma,
-2019)*, arXiv 1901.09321).
+The image is cut into patches of a few pixels, each a feature vector (pixel unshuffle); maps are then downsampled by
+strided convolutions, channels doubling, until both sides are at most 7. The decoder mirrors the list of sizes, so that
+odd sizes come out right, and ends in patches again: full-resolution convolutions would cost most and add least. There
+is no normalization: the second convolution of a block is zero-initialized, which keeps a deep stack trainable, and
+nothing depends on the other examples of a batch (*Fixup Initialization: Residual Learning Without Normalization (Zhang,
+Dauphin, Ma, 2019)*, arXiv 1901.09321).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Detail = Annotated[int, Range(ge=0, le=256)]
 
 
 def sizes_of(height: int, width: int, patch: int = 2, smallest: int = 7) -> list[tuple[int, int]]:
-    """The sizes of the feature maps: a feature for each patch, then halves until both sides are at most `smallest`.
+    """Sizes of the feature maps: one feature per patch, then halved until both sides are at most `smallest`.
 
     Example:
         >>> sizes_of(28, 28), sizes_of(28, 28, patch=4), sizes_of(8, 8)
@@ -40,12 +40,12 @@ def sizes_of(height: int, width: int, patch: int = 2, smallest: int = 7) -> list
 
 
 def widths_of(width: int, count: int, widest: int = 8) -> list[int]:
-    """Channels at each size: doubled at each halving, at most `widest` times the first."""
+    """Channels at each size: doubled with each downsampling, up to `widest` times the first."""
     return [width * min(2**i, widest) for i in range(count)]
 
 
-def nothing(layer: nn.Conv2d) -> nn.Conv2d:
-    """A layer of which nothing comes out yet."""
+def zero_init(layer: nn.Conv2d) -> nn.Conv2d:
+    """Zero-initialize a layer."""
     nn.init.zeros_(layer.weight)
     assert layer.bias is not None
     nn.init.zeros_(layer.bias)
@@ -53,12 +53,12 @@ def nothing(layer: nn.Conv2d) -> nn.Conv2d:
 
 
 @torch.no_grad()
-def evened(layer: nn.Conv2d, patch: int) -> None:
-    """Give the pixels of each patch the same weights, those of its first.
+def icnr(layer: nn.Conv2d, patch: int) -> None:
+    """ICNR initialization: the pixels of each patch get the same weights, those of the first.
 
     Example:
         >>> layer = nn.Conv2d(2, 3 * 4, 3)
-        >>> evened(layer, 2)
+        >>> icnr(layer, 2)
         >>> squares = F.pixel_shuffle(layer(torch.randn(1, 2, 6, 6)), 2).unfold(2, 2, 2).unfold(3, 2, 2)
         >>> bool((squares == squares[..., :1, :1]).all())
         True
@@ -69,12 +69,12 @@ def evened(layer: nn.Conv2d, patch: int) -> None:
 
 
 class ResidualBlock(nn.Module):
-    """x + W₂ φ(W₁ φ(x)) with 3×3 convolutions; W₂ starts at zero, so that the block starts as the identity."""
+    """x + W₂ φ(W₁ φ(x)) with 3×3 convolutions; W₂ is zero-initialized, so that the block starts as the identity."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nothing(nn.Conv2d(channels, channels, 3, padding=1))
+        self.second = zero_init(nn.Conv2d(channels, channels, 3, padding=1))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same."""
@@ -87,12 +87,12 @@ class ConvEncoder(nn.Module):
 
     Arguments:
         shape: (C, H, W) of the image.
-        outputs: how many numbers come out.
+        outputs: output width.
         width: channels of the first feature map.
         depth: residual blocks at each size.
-        hidden: units of the layer between the last map and the outputs; 0 for none.
-        patch: side of the square of pixels that a feature of the first map begins as.
-        classes: of the condition; 0 for none.
+        hidden: width of the layer between the last map and the outputs; 0 for none.
+        patch: side of the square of pixels that becomes a feature of the first map.
+        classes: classes of the condition; 0 for none.
     """
 
     def __init__(
@@ -124,11 +124,11 @@ class ConvEncoder(nn.Module):
         self.out = nn.Linear(hidden or features, outputs)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """The features of x, given y."""
+        """The features of x, conditioned on y."""
         return self.out(self.before(x, y))  # type: ignore[no-any-return]
 
     def before(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """What the last layer reads."""
+        """Input of the last layer."""
         hidden = self.stem(F.pixel_unshuffle(F.pad(2 * x - 1, self.margin), self.patch))
         if self.condition is not None:
             hidden = hidden + self.condition(y)[:, :, None, None]
@@ -140,20 +140,19 @@ class ConvDecoder(nn.Module):
     """(B, latent) to (B, C, H, W).
 
     Arguments:
-        shape: (C, H, W) of what comes out, head parameters included in C.
-        latent: the size of z.
+        shape: (C, H, W) of the output; C includes the head's parameters.
+        latent: size of z.
         width: channels of the last feature map.
         depth: residual blocks at each size.
-        hidden: units of the layer between z and the first map; 0 for none.
-        patch: side of the square of pixels that a feature of the last map ends as.
-        classes: of the condition; 0 for none.
-        detail: channels of a map at full size after that; 0 for none. In a patch each pixel has weights of its
-            own, which shows as a grid where nothing averages over images.
-        enlarging: how a map becomes one of twice the size: each value four times, or by the line between neighbors,
-            which leaves no edges for a grid to stand on.
-        even: whether the pixels of a patch start with the same weights. Random ones differ from pixel to pixel, and
-            weave a lattice into every image, which is long to unlearn (*Checkerboard artifact free sub-pixel
-            convolution (Aitken et al., 2017)*).
+        hidden: width of the layer between z and the first map; 0 for none.
+        patch: side of the square of pixels that a feature of the last map expands to.
+        classes: classes of the condition; 0 for none.
+        detail: channels of a further full-resolution map; 0 for none. In a patch each pixel has its own weights, which
+            shows as a grid where no average over images hides it.
+        enlarging: upsampling: nearest neighbor, or bilinear, which adds no edges.
+        even: ICNR initialization: the pixels of a patch start with equal weights. Random ones cause checkerboard
+            artifacts in every image, which take long to unlearn (*Checkerboard artifact free sub-pixel convolution
+            (Aitken et al., 2017)*).
     """
 
     def __init__(
@@ -183,12 +182,12 @@ class ConvDecoder(nn.Module):
         self.stages = nn.ModuleList(nn.Sequential(*[ResidualBlock(w) for _ in range(depth)]) for w in widths)
         self.out = nn.Conv2d(widths[-1], (detail or channels) * patch**2, 3, padding=1)
         if even:
-            evened(self.out, patch)
+            icnr(self.out, patch)
         self.fine = nn.Sequential(nn.SiLU(), nn.Conv2d(detail, detail, 3, padding=1), nn.SiLU()) if detail else None
         self.last = nn.Conv2d(detail, channels, 3, padding=1) if detail else None
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """The features of x that z stands for, given y."""
+        """The features of x decoded from z, conditioned on y."""
         if self.condition is not None:
             z = torch.cat([z, self.condition(y)], -1)
         hidden = self.stages[0](self.enter(self.hidden(z)).unflatten(1, self.first))

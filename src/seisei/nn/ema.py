@@ -1,9 +1,8 @@
-"""Exponential moving average of weights.
+"""Exponential moving average (EMA) of weights.
 
     a ← b a + (1 − b) w, with b = min(decay^every, n/(9 + n)) at the n-th update,
 
-so that the first averages are not ruled by the random start. The average, not the last weights, is what samples are
-drawn with.
+so that early averages are not dominated by the initialization. Samples are generated with the EMA weights.
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ from seisei.errors import UserError
 
 
 class EMA:
-    """The averaged weights of a model.
+    """EMA of a model's weights.
 
     Arguments:
-        model: whose weights are followed. Buffers are copied, not averaged.
-        decay: per step.
-        every: steps between two updates, each with decay^every: following the weights at every step costs more time and
-            differs by nothing that matters. Before the first of them the average is the weights themselves.
+        model: the model; buffers are copied, not averaged.
+        decay: decay per step.
+        every: steps between two updates, each with decay^every: updating at every step costs more time and makes no
+            relevant difference. Before the first update the EMA is the weights themselves.
 
     Example:
         >>> model = nn.Linear(1, 1)
@@ -41,7 +40,7 @@ class EMA:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Follow the weights after `step` steps were made."""
+        """Update the EMA after `step` training steps."""
         if step % self.every and step > self.every:
             return
         count = step // self.every
@@ -49,15 +48,15 @@ class EMA:
         torch._foreach_lerp_(self.shadow, self._weights, 1.0 - keep)
 
     def state(self) -> dict[str, Tensor]:
-        """The model's state with averaged parameters."""
+        """The model's state dict with EMA weights."""
         averaged = dict(zip(self.names, self.shadow, strict=True))
         return {name: averaged.get(name, value).detach() for name, value in self.model.state_dict().items()}
 
     def load(self, state: Mapping[str, Tensor], where: str, like: Callable[[Tensor, Tensor], Tensor]) -> None:
-        """Take over what `state` gave; `like` makes a copy of its second argument that is placed as its first.
+        """Restore from a state dict; `like` copies its second argument to the device and dtype of its first.
 
         Raises:
-            UserError: it belongs to another model.
+            UserError: the state belongs to another model.
         """
         remedy = "resume with the options the run was trained with"
         for name, weight in zip(self.names, self._weights, strict=True):

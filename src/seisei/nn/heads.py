@@ -1,8 +1,8 @@
-"""Likelihood heads: what a decoder's last features mean.
+"""Likelihood heads: Bernoulli, discretized Gaussian, and discretized logistic mixture.
 
-A head turns (B, C·parameters, H, W) into a distribution over (B, C, H, W) with values in [0, 1]. The network that ends
-in it need not know which: it is told how many `parameters` a value takes. `aim` says the other way which features a
-network is to come to for an image, from which a linear map can start.
+A head turns features (B, C·parameters, H, W) into a distribution over (B, C, H, W) with values in [0, 1]. The network
+before it only needs `parameters_per_value`. `aim` is an approximate inverse: the features whose distribution is
+centered on an image, used to initialize linear maps.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from seisei.nn.distributions import Bernoulli, DiscretizedLogisticMixture, Discr
 from seisei.spec import Range, listed
 
 Levels = Annotated[int, Range(ge=2, le=65536)]
-# Log-odds of a value that is 1, where an image is aimed at.
+# Logits of a value of 1 in `aim`.
 SURE = 2.0
 
 
 @listed
 class BernoulliHead(nn.Module):
-    """Each value is 0 or 1: for binary images (and, as a cross-entropy, for gray ones)."""
+    """Each value is 0 or 1: for binary images, and, as a cross-entropy, for grayscale ones."""
 
     def __init__(self, levels: Levels = 2) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class BernoulliHead(nn.Module):
         self.parameters_per_value = 1
 
     def aim(self, x: Tensor) -> Tensor:
-        """Log-odds, of an image that is likely to be x."""
+        """Logits of an image that is probably x."""
         return SURE * (2 * x - 1)
 
     def forward(self, features: Tensor) -> Bernoulli:
@@ -41,15 +41,14 @@ class BernoulliHead(nn.Module):
 
 @listed
 class GaussianHead(nn.Module):
-    """A normal distribution whose one σ is learned with the weights, cut to the levels that images are stored in.
+    """A discretized normal distribution with a single learned σ (calibrated decoder, σ-VAE).
 
-    A σ that fits the data balances reconstruction against the prior by itself, where a fixed one needs β. Reference:
-    *Simple and
+    A learned σ balances reconstruction against the prior, where a fixed one needs tuning of β. Reference: *Simple and
     Effective VAE Training with Calibrated Decoders (Rybkin, Daniilidis, Levine, 2021)*, arXiv 2006.13202.
 
     Arguments:
-        levels: how many values a stored value can take.
-        initial: σ at the start, in units of the whole range.
+        levels: number of values a stored value can take.
+        initial: initial σ, in units of the whole range.
     """
 
     def __init__(self, levels: Levels = 256, initial: Annotated[float, Range(gt=0, le=1)] = 0.1) -> None:
@@ -57,11 +56,11 @@ class GaussianHead(nn.Module):
         self.levels = levels
         self.parameters_per_value = 1
         self.log_std = nn.Parameter(torch.tensor([math.log(initial)]))
-        # A quantized value is uncertain by Δ/√12: less than half of that could only be fitted to rounding.
+        # Quantization noise is Δ/√12: a σ below half of that could only fit rounding.
         self.smallest = math.log(0.5 / (levels - 1) / math.sqrt(12))
 
     def aim(self, x: Tensor) -> Tensor:
-        """Features of which x is the mean."""
+        """Features with mean x."""
         return x
 
     def forward(self, features: Tensor) -> DiscretizedNormal:
@@ -71,22 +70,22 @@ class GaussianHead(nn.Module):
 
 @listed
 class LogisticMixtureHead(nn.Module):
-    """A discretized mixture of logistics for every value: the sharpest likelihood of the three, and the dearest.
+    """A discretized mixture of logistics for every value: the most accurate likelihood, and the most expensive.
 
     Arguments:
-        levels: how many values a stored value can take.
-        components: of the mixture.
+        levels: number of values a stored value can take.
+        components: number of mixture components.
     """
 
     def __init__(self, levels: Levels = 256, components: Annotated[int, Range(ge=1, le=64)] = 5) -> None:
         super().__init__()
         self.levels, self.components = levels, components
         self.parameters_per_value = 3 * components
-        # Components start spread over the range, else they all get the same gradient and stay one.
+        # Components start spread over the range; otherwise all get the same gradient and stay equal.
         self.register_buffer("spread", torch.linspace(0.5 / components, 1 - 0.5 / components, components))
 
     def aim(self, x: Tensor) -> Tensor:
-        """Features of which x is the mean: all components lie as they are spread, around x."""
+        """Features with mean x: the spread of the components is centered on x."""
         nothing = x.new_zeros(len(x), self.components * x.shape[1], *x.shape[2:])
         return torch.cat([nothing, (x - 0.5).repeat(1, self.components, 1, 1), nothing], 1)
 

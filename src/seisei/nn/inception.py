@@ -1,17 +1,16 @@
-"""Inception-v3 up to its last pooling: the 2048 numbers of an image that Fréchet distances are usually measured in.
+"""Inception-v3 up to its final pooling: the 2048 features of the Fréchet inception distance (FID).
 
-An image goes through seven plain layers and eleven mixed ones; each layer is a convolution, a normalization with
-fixed statistics and max(0, ·); a mixed layer sets side by side what its branches make of the same map:
+Seven plain layers and eleven mixed ones; a layer is convolution, batch norm with fixed statistics, and ReLU; a mixed
+layer concatenates the outputs of its branches:
 
     3×299² → 32×149² → 32×147² → 64×147² → 64×73² → 80×73² → 192×71² → 192×35²
            → 256, 288, 288 × 35²  (5b … 5d)  → 768×17²  (6a … 6e)  → 1280, 2048, 2048 × 8²  (7a … 7c)  → mean, 2048
 
-Names are those of torchvision's `inception_v3`, which the weights in common use have. Three details are those of the
-network that the distance was first measured with, where torchvision's own differs: means at the border are of what is
-there, the branch that pools takes the largest value in the last layer, and images of any size are stretched to
-299×299, (0, 1) becoming (−1, 1).
+Parameter names are those of torchvision's `inception_v3`. Three details follow the original FID network where
+torchvision differs: average pooling excludes padding, the pooling branch of the last layer uses max pooling, and images
+of any size are resized to 299×299 and scaled from (0, 1) to (−1, 1).
 
-There are no weights here, and nothing is downloaded: who has them names their file.
+No weights are included or downloaded: name a file that has them.
 
 References: *Rethinking the Inception Architecture for Computer Vision (Szegedy, Vanhoucke, Ioffe, Shlens, Wojna,
     2016)*, arXiv 1512.00567; as a measure: *GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash
@@ -30,24 +29,24 @@ from torch import Tensor, nn
 from seisei.errors import UserError
 
 FEATURES, SIDE = 2048, 299
-# Images that go through together, in about 0.25 GiB, and missing tensors that an error names.
+# Batch size (about 0.25 GiB), and the number of missing tensors an error names.
 TOGETHER, NAMED = 16, 3
 
 Kernel: TypeAlias = int | tuple[int, int]
-# A layer of a branch: its name, channels and kernel; or a pooling. A list of them works on the same map.
+# A step of a branch: (name, channels, kernel), or a pooling module. A list of steps runs in parallel on the same map.
 Step: TypeAlias = tuple[str, int, Kernel] | nn.Module
 Branch: TypeAlias = Sequence[Step | list[Step]]
 
 
 class Layer(nn.Module):
-    """max(0, normalize(W x)): a convolution without a bias, its channels scaled and shifted by what training found.
+    """ReLU(batch norm(W x)): a convolution without bias.
 
     Arguments:
-        inputs: channels that come in.
-        outputs: channels that come out.
-        kernel: its height and width.
-        stride: pixels from one place to the next.
-        within: whether the kernel keeps inside the map, else the map keeps its size.
+        inputs: input channels.
+        outputs: output channels.
+        kernel: kernel size.
+        stride: stride.
+        within: no padding; otherwise the map keeps its size.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: Kernel, *, stride: int = 1, within: bool = False) -> None:
@@ -63,12 +62,12 @@ class Layer(nn.Module):
 
 
 class Mixed(nn.Module):
-    """Branches that read the same map, their channels one after another.
+    """Parallel branches, their output channels concatenated.
 
     Arguments:
-        inputs: channels that come in.
-        branches: each a line of steps; one that is a list ends its branch in several.
-        halve: whether the last step of each branch halves the map.
+        inputs: input channels.
+        branches: each a sequence of steps; a list as a step forks the branch.
+        halve: whether the last step of each branch has stride 2.
 
     Example:
         >>> both = Mixed(8, [[("narrow", 2, 1)], [("first", 4, 1), [("wide", 3, (1, 3)), ("high", 3, (3, 1))]]])
@@ -111,7 +110,7 @@ class Mixed(nn.Module):
 
 
 class Inception(nn.Module):
-    """The network, with weights that mean nothing until some are loaded; see `loaded`.
+    """The network, randomly initialized; `loaded` gives it weights.
 
     Example:
         >>> sum(parameter.numel() for parameter in Inception().parameters())
@@ -136,24 +135,24 @@ class Inception(nn.Module):
         self.eval()
 
     def forward(self, x: Tensor) -> Tensor:
-        """The features of images, (B, 1 or 3, H, W) in [0, 1], as (B, 2048); gray is taken for all three colors.
+        """Features of images, (B, 1 or 3, H, W) in [0, 1], as (B, 2048); gray is repeated for all three colors.
 
         Raises:
-            UserError: images of neither one channel nor three.
+            UserError: images with neither one nor three channels.
         """
         check_channels(x.shape[1])
         parts = (x[start : start + TOGETHER] for start in range(0, len(x), TOGETHER))
         return torch.cat([self.pooled(prepared(part)) for part in parts])
 
     def pooled(self, x: Tensor) -> Tensor:
-        """The mean of the last map, (B, 2048), of images (B, 3, 299, 299) in [−1, 1]."""
+        """Mean of the last map, (B, 2048), for images (B, 3, 299, 299) in [−1, 1]."""
         for layer in self.children():
             x = layer(x)
         return x.mean((2, 3))
 
 
 def prepared(x: Tensor) -> Tensor:
-    """Images (B, 1 or 3, H, W) in [0, 1] as the network takes them: (B, 3, 299, 299) in [−1, 1].
+    """Network input (B, 3, 299, 299) in [−1, 1] from images (B, 1 or 3, H, W) in [0, 1].
 
     Example:
         >>> prepared(torch.full((1, 1, 8, 8), 0.75))[0, :, 0, 0].tolist()
@@ -164,7 +163,7 @@ def prepared(x: Tensor) -> Tensor:
 
 
 def check_channels(channels: int) -> None:
-    """Refuse images that are neither gray nor in color: what else their channels hold, nobody can say.
+    """Refuse images that are neither grayscale nor RGB.
 
     Raises:
         UserError: neither 1 channel nor 3.
@@ -180,14 +179,14 @@ def check_channels(channels: int) -> None:
 
 
 def loaded(tensors: Mapping[str, Tensor], where: str) -> Inception:
-    """The network with these weights; those of what follows the pooling (`fc`, `AuxLogits`) are left aside.
+    """The network with these weights; those after the pooling (`fc`, `AuxLogits`) are ignored.
 
     Arguments:
         tensors: by the names of torchvision's `inception_v3`.
-        where: the file that they are from.
+        where: the file they come from.
 
     Raises:
-        UserError: some are missing, of another shape, or not finite.
+        UserError: tensors are missing, of another shape, or not finite.
 
     Example:
         >>> loaded(Inception().state_dict(), "random").pooled(torch.zeros(1, 3, 75, 75)).shape
@@ -195,26 +194,26 @@ def loaded(tensors: Mapping[str, Tensor], where: str) -> Inception:
     """
     with torch.device("meta"):
         network = Inception()
-    # How many batches training saw plays no part, and some files lack it.
+    # num_batches_tracked is unused, and some files lack it.
     wanted = {name: of for name, of in network.state_dict().items() if not name.endswith("num_batches_tracked")}
-    remedy = "give the weights of torchvision's inception_v3, or of the FID network in its names"
+    remedy = "give weights of torchvision's inception_v3, or FID weights with its parameter names"
     if missing := [name for name in wanted if name not in tensors]:
         problem = f"lacks {_some(missing)} of the {len(wanted)} tensors of Inception-v3"
         raise UserError("E-EVA-27", where, problem, remedy, found=len(wanted) - len(missing), wanted=len(wanted))
     for name, of in wanted.items():
         found = tensors[name]
         if found.shape != of.shape or not found.is_floating_point():
-            problem = f"{name} is {_shape(found)} of {found.dtype}, wanted {_shape(of)} of floating point"
+            problem = f"{name} is {_shape(found)} {found.dtype}, wanted {_shape(of)} floating point"
             raise UserError("E-EVA-27", where, problem.replace("torch.", ""), remedy)
-        # A variance below zero has no root.
+        # A negative variance has no square root.
         if not bool(torch.isfinite(found).all()) or (name.endswith("running_var") and bool((found < 0).any())):
-            raise UserError("E-EVA-27", where, f"{name} holds numbers that no training leaves", remedy)
+            raise UserError("E-EVA-27", where, f"{name} holds non-finite values or negative variances", remedy)
     state = {
         name: tensors[name].to("cpu", torch.float32) if name in wanted else torch.tensor(0)
         for name in network.state_dict()
     }
     network.load_state_dict(state, assign=True)
-    # With channels last a processor takes two thirds of the time.
+    # channels_last takes two thirds of the time on a CPU.
     for weights in network.parameters():
         weights.requires_grad_(False)
         if weights.ndim == 4:
@@ -235,7 +234,7 @@ def _shape(tensor: Tensor) -> str:
 
 
 def _mixed() -> Iterator[tuple[str, list[Branch], bool]]:
-    """Each with its name, its branches and whether it halves the map."""
+    """Name, branches and stride-2 flag of each mixed layer."""
     for name, pooled in (("Mixed_5b", 32), ("Mixed_5c", 64), ("Mixed_5d", 64)):
         yield name, _small(pooled), False
     yield "Mixed_6a", _first_halving(), True
@@ -247,12 +246,12 @@ def _mixed() -> Iterator[tuple[str, list[Branch], bool]]:
 
 
 def _mean() -> nn.Module:
-    """Of 3×3 places; at the border of those that are there."""
+    """3×3 average pooling, without padding in the mean."""
     return nn.AvgPool2d(3, 1, 1, count_include_pad=False)
 
 
 def _small(pooled: int) -> list[Branch]:
-    """The paper's figure 5, with one 5×5 left as it is."""
+    """Figure 5 of the paper, with one 5×5 kept."""
     return [
         [("branch1x1", 64, 1)],
         [("branch5x5_1", 48, 1), ("branch5x5_2", 64, 5)],
@@ -262,7 +261,7 @@ def _small(pooled: int) -> list[Branch]:
 
 
 def _first_halving() -> list[Branch]:
-    """The paper's figure 10."""
+    """Figure 10 of the paper."""
     return [
         [("branch3x3", 384, 3)],
         [("branch3x3dbl_1", 64, 1), ("branch3x3dbl_2", 96, 3), ("branch3x3dbl_3", 96, 3)],
@@ -271,7 +270,7 @@ def _first_halving() -> list[Branch]:
 
 
 def _long(narrow: int) -> list[Branch]:
-    """The paper's figure 6: 7×7 as a row and a column."""
+    """Figure 6 of the paper: 7×7 factorized into 1×7 and 7×1."""
     across, down = (1, 7), (7, 1)
     return [
         [("branch1x1", 192, 1)],
@@ -288,7 +287,7 @@ def _long(narrow: int) -> list[Branch]:
 
 
 def _second_halving() -> list[Branch]:
-    """The first one's like, with a row and a column of seven in its longer branch."""
+    """Like the first reduction, with 1×7 and 7×1 in its longer branch."""
     return [
         [("branch3x3_1", 192, 1), ("branch3x3_2", 320, 3)],
         [
@@ -302,7 +301,7 @@ def _second_halving() -> list[Branch]:
 
 
 def _wide(pool: nn.Module) -> list[Branch]:
-    """The paper's figure 7: a row and a column side by side."""
+    """Figure 7 of the paper: 1×3 and 3×1 in parallel."""
     across, down = (1, 3), (3, 1)
     return [
         [("branch1x1", 320, 1)],

@@ -1,7 +1,7 @@
-"""Clusters by k-means: where mixtures and codebooks start.
+"""k-means clustering with k-means++ seeding: initialization of mixtures and codebooks.
 
 References: *Least Squares Quantization in PCM (Lloyd, 1982)*; the first centers: *k-means++: The Advantages of Careful
-Seeding (Arthur, Vassilvitskii, 2007)*.
+    Seeding (Arthur, Vassilvitskii, 2007)*.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from torch import Tensor
 
 
 def kmeans(x: Tensor, k: int, generator: torch.Generator, iterations: int = 25) -> tuple[Tensor, Tensor]:
-    """Centers (k, d) and the number of each row's, (N,), that locally minimize Σ ‖x − center‖².
+    """Centers (k, d) and assignments (N,) of a local minimum of Σ ‖x − center‖².
 
     Arguments:
         x: rows (N, d), at least k.
-        k: how many clusters; one that loses all its rows starts again at the row that is worst served.
-        generator: of the first centers.
+        k: number of clusters; an empty one restarts at the row with the largest error.
+        generator: for the initial centers.
         iterations: at most.
 
     Example:
@@ -42,12 +42,12 @@ def kmeans(x: Tensor, k: int, generator: torch.Generator, iterations: int = 25) 
 
 
 def squared_distances(x: Tensor, centers: Tensor) -> Tensor:
-    """‖x − c‖² of all pairs, (N, k), by one product."""
+    """‖x − c‖² of all pairs, (N, k), by one matrix product."""
     return (x.square().sum(1, keepdim=True) - 2 * x @ centers.T + centers.square().sum(1)).clamp_min(0)
 
 
 def first_centers(x: Tensor, k: int, generator: torch.Generator) -> Tensor:
-    """k rows, (k, d), each chosen with a probability that grows with its squared distance from those before."""
+    """k-means++ seeding: k rows, (k, d), sampled in proportion to their squared distance to those before."""
     chosen = [int(torch.randint(len(x), (1,), generator=generator))]
     distance = squared_distances(x, x[chosen]).squeeze(1)
     for _ in range(k - 1):

@@ -1,4 +1,4 @@
-"""Latents: where they are drawn, and what lies between two."""
+"""Truncated sampling (truncation trick) and spherical interpolation of latents."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def truncated(z: Tensor, most: float) -> Tensor:
-    """Normal draws as draws of the normal distribution within ±most: at the same quantiles.
+    """Map normal samples to samples of the normal distribution truncated to ±most, at the same quantiles.
 
     Example:
         >>> truncated(torch.tensor([-9.0, 0.0, 9.0]), 2.0).tolist()
@@ -20,7 +20,7 @@ def truncated(z: Tensor, most: float) -> Tensor:
 
 
 def spherical(a: Tensor, b: Tensor, t: Tensor | float) -> Tensor:
-    """The point at t on the great circle from a to b; their lengths are interpolated too.
+    """Spherical interpolation (slerp) from a to b at t; norms are interpolated linearly.
 
     Example:
         >>> spherical(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]), 0.5).tolist()

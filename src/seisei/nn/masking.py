@@ -1,8 +1,8 @@
-"""Gaps made on purpose, so that an encoder learns to infer from what is left.
+"""Random masking, which trains an encoder to infer from partial observations.
 
-What is hidden is left out of the bound that is trained, as what is missing is: a model learns p(x_o | y) of what was
-observed, and its encoder q(z | x_o, y) for gaps of many shapes, not for whole examples alone (*VAEAC: Variational
-Autoencoder with Arbitrary Conditioning (Ivanov, Figurnov, Vetrov, 2019)*).
+Masked values are left out of the bound, as missing ones are: the model learns p(x_o | y) of the observed values, and
+its encoder q(z | x_o, y) for masks of many shapes, not only for complete examples (*VAEAC: Variational Autoencoder with
+Arbitrary Conditioning (Ivanov, Figurnov, Vetrov, 2019)*).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from seisei.spec import listed
 
 @listed
 class ImageReader(nn.Module):
-    """What an encoder reads of an image with gaps: zeros there, and a channel that says where something was seen.
+    """Encoder input of an image with missing pixels: zeros there, and the mask as a further channel.
 
     Example:
         >>> seen = torch.ones(2, 1, 8, 8, dtype=torch.bool)
@@ -35,15 +35,15 @@ class ImageReader(nn.Module):
         return torch.cat([x, seen], 1)
 
 
-def hide(batch: Batch, share: float) -> Batch:
-    """The batch with gaps in this share of its examples, beside those that it has.
+def random_mask(batch: Batch, share: float) -> Batch:
+    """Add a random mask to this share of the examples, on top of the batch's own.
 
-    Of an image a rectangle is hidden, each side of it a quarter to three quarters of the image's; of a row each cell
-    with a probability of its own, drawn for the row.
+    In images a rectangle is masked, each side a quarter to three quarters of the image's; in table rows each value,
+    with a probability sampled per row.
 
     Arguments:
         batch: x (B, C, H, W) or (B, D).
-        share: of the examples, 0 to 1.
+        share: masking probability of an example, 0 to 1.
     """
     if not share:
         return batch
@@ -59,9 +59,9 @@ def hide(batch: Batch, share: float) -> Batch:
 
 
 def _stretch(side: int, long: Tensor, at: Tensor) -> Tensor:
-    """Which of so many places are in a stretch of a quarter to three quarters of them, (B, side)."""
+    """Random intervals along a side, of a quarter to three quarters of its length: True inside, (B, side)."""
     least, most = max(1, side // 4), max(1, 3 * side // 4)
     size = least + (long * (most - least + 1)).long()
     start = (at * (side - size + 1)).long()
-    place = torch.arange(side, device=long.device)
-    return (place >= start.unsqueeze(1)) & (place < (start + size).unsqueeze(1))
+    position = torch.arange(side, device=long.device)
+    return (position >= start.unsqueeze(1)) & (position < (start + size).unsqueeze(1))

@@ -1,4 +1,4 @@
-"""Fully connected encoder and decoder, for small images and vectors."""
+"""MLP encoder and decoder, for small images and vectors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Depth = Annotated[int, Range(ge=1, le=64)]
 
 
 def mlp(inputs: int, outputs: int, width: int, depth: int) -> nn.Sequential:
-    """`depth` hidden layers of `width` with ReLU, then a linear one."""
+    """`depth` hidden ReLU layers of `width`, then a linear one."""
     layers: list[nn.Module] = []
     for _ in range(depth):
         layers += [nn.Linear(inputs, width), nn.ReLU()]
@@ -27,10 +27,10 @@ def mlp(inputs: int, outputs: int, width: int, depth: int) -> nn.Sequential:
 
 
 class Condition(nn.Embedding):
-    """A vector for each kind; of several kinds at once, or of numbers, the sum of theirs, weighted.
+    """Class embedding; for weights (B, K) the weighted sum of embeddings.
 
-    A blend of two kinds lies on the line between their vectors, and a vector of conditions, a 1 for each label that
-    holds and a number for each that is one, moves along all of its own.
+    So a mixture of two classes is interpolated linearly, and a vector of attributes, with a 1 for each label that
+    applies and a value for each numeric one, is a sum over them.
 
     Example:
         >>> table = Condition(3, 5)
@@ -40,7 +40,7 @@ class Condition(nn.Embedding):
     """
 
     def forward(self, y: Tensor) -> Tensor:
-        """Of class numbers (B,), or of weights (B, K): (B, size)."""
+        """Embeddings (B, size) of class labels (B,), or of weights (B, K)."""
         return y.to(self.weight.dtype) @ self.weight if torch.is_floating_point(y) else super().forward(y)
 
 
@@ -49,11 +49,11 @@ class MLPEncoder(nn.Module):
     """(B, *shape) to (B, outputs).
 
     Arguments:
-        shape: of one x.
-        outputs: how many numbers come out.
-        width: of the hidden layers.
-        depth: how many of them.
-        classes: of the condition; 0 for none.
+        shape: shape of one x.
+        outputs: output width.
+        width: width of the hidden layers.
+        depth: number of hidden layers.
+        classes: classes of the condition; 0 for none.
     """
 
     def __init__(
@@ -65,11 +65,11 @@ class MLPEncoder(nn.Module):
         self.condition = Condition(classes, width) if classes else None
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """The features of x, given y."""
+        """The features of x, conditioned on y."""
         return self.layers[-1](self.before(x, y))  # type: ignore[no-any-return]
 
     def before(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """What the last layer reads."""
+        """Input of the last layer."""
         hidden = self.layers[0](x.flatten(1))
         if self.condition is not None:
             hidden = hidden + self.condition(y)
@@ -81,11 +81,11 @@ class MLPDecoder(nn.Module):
     """(B, latent) to (B, *shape).
 
     Arguments:
-        shape: of what comes out, head parameters included.
-        latent: the size of z.
-        width: of the hidden layers.
-        depth: how many of them.
-        classes: of the condition; 0 for none.
+        shape: shape of the output, including the head's parameters.
+        latent: size of z.
+        width: width of the hidden layers.
+        depth: number of hidden layers.
+        classes: classes of the condition; 0 for none.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class MLPDecoder(nn.Module):
         self.condition = Condition(classes, width) if classes else None
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """The features of x that z stands for, given y."""
+        """The features of x decoded from z, conditioned on y."""
         hidden = self.layers[0](z)
         if self.condition is not None:
             hidden = hidden + self.condition(y)

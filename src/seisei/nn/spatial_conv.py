@@ -1,14 +1,13 @@
-"""Convolutions from a map to a smaller map, and back: what an image's codes are laid out on.
+"""Convolutional encoder and decoder between images and spatial feature maps, as in VQ-VAE.
 
-As in `seisei.nn.conv`, patches are features of the first map, maps are halved with their channels doubling, and blocks
-start as the identity. Nothing is flattened: a code sees the part of the image that it stands for, and the size of the
-image is only a matter of how many codes there are.
+As in `seisei.nn.conv`, patches are the features of the first map, maps are downsampled with channels doubling, and
+blocks start as the identity. Nothing is flattened: a code depends on its part of the image, and a larger image just has
+more codes.
 
-Beside the layers goes one linear map each way: of each square by itself to its vector, and back from the vectors of a
-square and of those around it, since the edges between squares would show. It starts as what a linear map can do best,
-principal components and their least squares, and the layers start at nothing: they learn what is left to be done. Such
-a pair begins nearer to images than k-means of squares of pixels would end, and is not long in learning what everyone
-knows.
+A linear map runs in parallel with the layers: in the encoder from each square of pixels to its vector, in the decoder
+from the vectors of a square and its neighbors, since seams between squares would show otherwise. It is initialized to
+the optimal linear autoencoder, PCA and least squares, while the layers are zero-initialized and learn the rest. So
+training starts closer to the images than k-means of pixel squares would end.
 """
 
 from __future__ import annotations
@@ -20,28 +19,28 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seisei.nn.conv import Depth, Patch, ResidualBlock, Width, nothing, widths_of
-from seisei.nn.densities.pca import fitted, principal
+from seisei.nn.conv import Depth, Patch, ResidualBlock, Width, widths_of, zero_init
+from seisei.nn.densities.pca import least_squares, pca
 from seisei.nn.mlp import Outputs, Shape
 from seisei.spec import Range, listed
 
 Factor = Annotated[int, Range(ge=1, le=256)]
-# Channels at most so many times those of the first map.
+# Largest channel multiplier.
 WIDEST = 4
-# Places each way whose vectors a square of pixels is made of by the linear map back: of its own alone edges would show.
+# Kernel size of the decoder's linear map: with the square's own vector alone, seams would show.
 AROUND = 3
-# Squares that the map is fitted to at most, and so many for each number of it at least.
+# Most squares used for the least-squares fit, and the fewest per coefficient.
 FITTED, EACH = 1 << 16, 10
 
 
 def halvings(height: int, width: int, factor: int, patch: int) -> list[tuple[int, int]]:
-    """The sizes of maps from the first, a feature for each patch, to that of one for factor × factor pixels.
+    """Map sizes from one feature per patch to one per factor × factor pixels.
 
     Example:
         >>> halvings(30, 28, factor=4, patch=2)
         [(15, 14), (8, 7)]
     """
-    assert factor % patch == 0 and math.log2(factor // patch).is_integer(), "a factor that is no power of 2 of patches"
+    assert factor % patch == 0 and math.log2(factor // patch).is_integer(), "factor must be patch times a power of 2"
     sizes = [(-(-height // patch), -(-width // patch))]
     for _ in range(int(math.log2(factor // patch))):
         sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
@@ -49,7 +48,7 @@ def halvings(height: int, width: int, factor: int, patch: int) -> list[tuple[int
 
 
 def map_of(shape: Shape, factor: int, width: int, patch: int) -> list[int]:
-    """The shape of what `MapEncoder` makes of one of this shape.
+    """Output shape of `MapEncoder` for this input shape.
 
     Example:
         >>> map_of([3, 30, 28], factor=4, width=8, patch=2)
@@ -65,18 +64,18 @@ def rows_of(map_: Tensor) -> Tensor:
 
 
 def _whole(x: Tensor, side: int) -> Tensor:
-    """With its last rows and columns repeated, until it is made of whole squares."""
+    """Pad by the edge to a whole number of squares."""
     margin = (0, -x.shape[3] % side, 0, -x.shape[2] % side)
     return F.pad(x, margin, mode="replicate") if any(margin) else x
 
 
 def _squares(x: Tensor, side: int) -> Tensor:
-    """The values of each square, those of a channel side by side, a row each."""
+    """Each square of pixels as a row, channel by channel."""
     return rows_of(F.pixel_unshuffle(_whole(x, side), side))
 
 
 def _around(map_: Tensor, side: int) -> Tensor:
-    """The vectors of the side × side places around each, a row each; edges are repeated."""
+    """The side × side neighborhood of each position as a row; edge padding."""
     return F.unfold(F.pad(map_, [side // 2] * 4, mode="replicate"), side).movedim(1, 2).flatten(0, 1)
 
 
@@ -85,11 +84,11 @@ class MapEncoder(nn.Module):
     """(B, C, H, W) to (B, outputs, ⌈H/factor⌉, ⌈W/factor⌉).
 
     Arguments:
-        shape: (C, H, W) of what is read.
-        factor: how many times smaller the map is, each way.
-        width: channels of the first map; they double with each halving, at most to four times as many.
+        shape: (C, H, W) of the input.
+        factor: downsampling factor.
+        width: channels of the first map; they double with each downsampling, up to four times as many.
         depth: residual blocks at each size.
-        patch: side of the square of values that a feature of the first map begins as.
+        patch: side of the square of values that becomes a feature of the first map.
 
     Example:
         >>> import torch
@@ -112,7 +111,7 @@ class MapEncoder(nn.Module):
                 stages += [nn.SiLU(), nn.Conv2d(widths[i - 1], now, 3, stride=2, padding=1)]
             stages += [ResidualBlock(now) for _ in range(depth)]
         self.stages = nn.Sequential(*stages)
-        self.out = nothing(nn.Conv2d(self.outputs, self.outputs, 1))
+        self.out = zero_init(nn.Conv2d(self.outputs, self.outputs, 1))
         self.straight_through = nn.Conv2d(channels, self.outputs, factor, stride=factor)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -122,19 +121,20 @@ class MapEncoder(nn.Module):
 
     @torch.no_grad()
     def start_from(self, x: Tensor, worth: Tensor) -> Tensor:
-        """Make the linear map one to principal components of the squares of x, each of deviation 1.
+        """Initialize the linear map to the whitened PCA of the squares of x.
 
         Arguments:
             x: (B, C, H, W).
-            worth: how much each channel of x counts, (C,).
+            worth: weight of each channel of x, (C,).
 
-        Returns: how much each channel of what comes out counts, (outputs,): the deviation that it had.
+        Returns:
+            Weight of each output channel, (outputs,): its standard deviation before whitening.
         """
         straight_through = self.straight_through
         every = worth.repeat_interleave(straight_through.stride[0] ** 2)
-        found = principal(_squares(x, straight_through.stride[0]) * every)
+        found = pca(_squares(x, straight_through.stride[0]) * every)
         count = min(self.outputs, len(found.directions))
-        deviations = found.to_divide_by(count)
+        deviations = found.whitening_scales(count)
         into = found.directions[:count] / deviations[:, None]
         straight_through.weight.zero_()
         straight_through.weight[:count] = (into * every).reshape(count, *straight_through.weight.shape[1:])
@@ -148,12 +148,12 @@ class MapDecoder(nn.Module):
     """(B, inputs, ⌈H/factor⌉, ⌈W/factor⌉) to (B, C, H, W).
 
     Arguments:
-        shape: (C, H, W) of what comes out.
-        inputs: channels of the map that is read.
-        factor: how many times larger what comes out is, each way.
-        width: channels of the last map before what comes out; see `MapEncoder`.
+        shape: (C, H, W) of the output.
+        inputs: channels of the input map.
+        factor: upsampling factor.
+        width: channels of the last map before the output; see `MapEncoder`.
         depth: residual blocks at each size.
-        patch: side of the square of values that a feature of the last map ends as.
+        patch: side of the square of values that a feature of the last map expands to.
     """
 
     def __init__(
@@ -167,7 +167,7 @@ class MapDecoder(nn.Module):
         self.enter = nn.Conv2d(inputs, widths[0], 3, padding=1)
         self.stages = nn.ModuleList(nn.Sequential(*[ResidualBlock(w) for _ in range(depth)]) for w in widths)
         self.narrow = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(widths[:-1], widths[1:], strict=True))
-        self.out = nothing(nn.Conv2d(widths[-1], channels * patch**2, 3, padding=1))
+        self.out = zero_init(nn.Conv2d(widths[-1], channels * patch**2, 3, padding=1))
         self.straight_through = nn.Conv2d(
             inputs, channels * factor**2, AROUND, padding=AROUND // 2, padding_mode="replicate"
         )
@@ -175,24 +175,23 @@ class MapDecoder(nn.Module):
 
     @torch.no_grad()
     def start_from(self, given: Tensor, wanted: Tensor) -> None:
-        """Make the linear map the one that comes nearest to what is wanted, of each place by itself where there are too
-        few to learn from what their neighbors say.
+        """Initialize the linear map by least squares; without neighbors if there are too few squares to fit them.
 
         Arguments:
-            given: (B, inputs, ⌈H/factor⌉, ⌈W/factor⌉).
-            wanted: (B, C, H, W).
+            given: input maps, (B, inputs, ⌈H/factor⌉, ⌈W/factor⌉).
+            wanted: target images, (B, C, H, W).
         """
         few = max(1, FITTED // given[0, 0].numel())
         given, squares = given[:few], _squares(wanted[:few], self.factor)
         enough = len(squares) >= EACH * given.shape[1] * AROUND**2
         side = AROUND if enough else 1
-        slope, offset = fitted(_around(given, side), squares)
+        slope, offset = least_squares(_around(given, side), squares)
         weight = slope.reshape(len(slope), -1, side, side)
         self.straight_through.weight.copy_(F.pad(weight, [(AROUND - side) // 2] * 4))
         self.straight_through.bias.copy_(offset)  # type: ignore[union-attr]
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """What a map stands for."""
+        """The decoded output, (B, C, H, W)."""
         squares = F.pixel_shuffle(self.straight_through(hidden), self.factor)
         hidden = self.stages[0](self.enter(hidden))
         for narrow, stage, size in zip(self.narrow, self.stages[1:], self.sizes[1:], strict=True):  # type: ignore[arg-type]

@@ -1,17 +1,16 @@
-"""From image to image of any size, tile by tile, with overlaps that are blended.
+"""Tiled inference for image-to-image networks: overlapping tiles, blended, for images of any size.
 
-Tiles begin at multiples of the network's stride, so that each sees its part of the image as it would within the
-whole. Of two neighbors the first gives way to the second over n places in the middle of what both have,
+Tiles begin at multiples of the network's stride, so that each sees its part of the image as it would within the whole.
+Two neighboring tiles are cross-faded over n pixels in the middle of their overlap,
 
     x_k = (1 − r_k) x + r_k x',   r_k = ½ − ½ cos(π (k + ½) / n),   k = 0 … n − 1,
 
-across tiles first, then down rows of tiles. The two shares add up to 1 at every place, and where both say the same that
-is what comes out, to the bit. The outermost `margin` places of an inner edge are left out, since they were made without
-what lies beyond: with as many of them as a network sees to one side (half its field), tiles give what the whole would.
+across columns first, then down rows of tiles. The weights sum to 1 everywhere, and where both tiles agree the result is
+exact, bit by bit. The outermost `margin` pixels at an inner edge are discarded, since they lack context: with a margin
+of half the receptive field, tiles give the same result as the whole image.
 
-Only a row of tiles is held at a time, and rows of the image are handed out as they are done. Neither the edges of
-tiles nor the blends between them should be seen: `disagreement` tells of what was blended, `Tiling.seam_energy` of what
-came out.
+Only one row of tiles is held in memory, and rows of the output are yielded as they are done. Two checks for visible
+seams: `disagreement` of the blended tiles, and `Tiling.seam_energy` of the output.
 """
 
 from __future__ import annotations
@@ -25,18 +24,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from seisei.nn.unet import extended
+from seisei.nn.unet import pad_to_stride
 
 Function = Callable[[Tensor], Tensor]
 
 
 class Band(NamedTuple):
-    """Rows of an image that are done, and how far the tiles were apart that were blended on the way.
+    """Finished rows of an output, and the disagreement of the tiles blended in them.
 
     Arguments:
         rows: (C, h, W).
-        apart: the sum of |x' − x| over values that two tiles gave.
-        blended: how many values that were.
+        apart: sum of |x' − x| over values covered by two tiles.
+        blended: number of those values.
     """
 
     rows: Tensor
@@ -48,9 +47,9 @@ class Share(NamedTuple):
     """A tile of an image.
 
     Arguments:
-        rows: of the image.
-        columns: of the image.
-        own: rows and columns of the tile that no other tile answers for.
+        rows: its rows in the image.
+        columns: its columns in the image.
+        own: rows and columns of the tile that are assigned to it alone.
     """
 
     rows: slice
@@ -59,9 +58,9 @@ class Share(NamedTuple):
 
 
 def disagreement(bands: Iterable[Band]) -> float:
-    """How far two neighboring tiles are apart where they are blended: the mean of |x' − x|, in units of the image.
+    """Mean |x' − x| where two tiles overlap, in units of the image.
 
-    0 where there is a single tile. Large where a network says something else of a place by where the tile lies.
+    0 with a single tile; large if the network's output depends on where the tile lies.
 
     Example:
         >>> disagreement([Band(torch.zeros(1, 2, 2), 0.5, 4), Band(torch.zeros(1, 2, 2), 1.5, 4)])
@@ -79,10 +78,10 @@ class Tiling:
 
     Arguments:
         tile: side of a tile in pixels, a multiple of the stride. A smaller image is one tile.
-        overlap: pixels that two neighbors share, at least; tiles are spread evenly, so it may be more.
-        stride: of the network: how many pixels one place of its smallest map stands for.
-        margin: pixels at the inner edges of tiles that are not used, at most half the overlap; a quarter of it where
-            none is given. The rest, in the middle of the overlap, is blended.
+        overlap: smallest overlap of neighbors in pixels; tiles are spaced evenly, so it may be more.
+        stride: the network's total stride: pixels per position of its smallest map.
+        margin: pixels discarded at the inner edges of tiles, at most half the overlap; a quarter of it by default. The
+            rest, in the middle of the overlap, is blended.
 
     Raises:
         ValueError: the numbers do not fit.
@@ -100,20 +99,20 @@ class Tiling:
 
     def __post_init__(self) -> None:
         if self.stride < 1 or self.tile < 1 or self.tile % self.stride:
-            raise ValueError(f"tiles of {self.tile} pixels, wanted a multiple of {self.stride}, the network's stride")
+            raise ValueError(f"tile size {self.tile}, wanted a multiple of the network's stride, {self.stride}")
         if not 0 <= self.overlap <= self.tile - self.stride:
             most = self.tile - self.stride
-            raise ValueError(f"an overlap of {self.overlap} pixels, wanted 0 to {most}: a tile less a stride")
+            raise ValueError(f"overlap {self.overlap}, wanted 0 to {most} pixels: the tile size minus the stride")
         if self.margin is not None and not 0 <= 2 * self.margin <= self.overlap:
-            raise ValueError(f"a margin of {self.margin} pixels, wanted 0 to {self.overlap // 2}: half the overlap")
+            raise ValueError(f"margin {self.margin}, wanted 0 to {self.overlap // 2} pixels: half the overlap")
 
     @property
     def blend(self) -> int:
-        """n: over how many pixels a tile gives way to the next."""
+        """n: width of the cross-fade in pixels."""
         return self.overlap - 2 * (self.overlap // 4 if self.margin is None else self.margin)
 
     def starts(self, size: int) -> list[int]:
-        """Where tiles begin along a side, spread evenly over multiples of the stride."""
+        """Where tiles begin along a side: evenly spaced multiples of the stride."""
         beyond = -(-size // self.stride) - self.tile // self.stride
         if beyond <= 0:
             return [0]
@@ -121,11 +120,11 @@ class Tiling:
         return [i * beyond // gaps * self.stride for i in range(gaps + 1)]
 
     def seams(self, size: int) -> list[int]:
-        """Where tiles begin to give way to the next, along a side."""
+        """Where cross-fades begin along a side."""
         return [b + (a + self.tile - b - self.blend) // 2 for a, b in pairwise(self.starts(size))]
 
     def shares(self, height: int, width: int) -> list[Share]:
-        """Tiles of an image, each with what of it is taken from that tile alone.
+        """All tiles of an image, each with the part assigned to it alone.
 
         Example:
             >>> [(share.rows, share.own[0]) for share in Tiling(16, 8, 4).shares(24, 16)]
@@ -134,7 +133,7 @@ class Tiling:
         sides = []
         for size in (height, width):
             starts = self.starts(size)
-            # Where one ends and the next begins: in the middle of what both have.
+            # Cut in the middle of the overlap.
             cuts = [b + (a + self.tile - b) // 2 // self.stride * self.stride for a, b in pairwise(starts)]
             begins, ends = [0, *cuts], [*cuts, None]
             sides.append(
@@ -146,7 +145,7 @@ class Tiling:
         return [Share(rows, columns, (down, right)) for rows, down in sides[0] for columns, right in sides[1]]
 
     def bands(self, function: Function, image: Tensor) -> Iterator[Band]:
-        """What a function makes of an image, some rows at a time, from above.
+        """Apply a function tile by tile, yielding output rows from the top.
 
         Arguments:
             function: (1, C, h, w) to (1, C', h, w), h and w multiples of the stride; called for one tile after the
@@ -161,7 +160,7 @@ class Tiling:
         def tile(top: int, left: int) -> Band:
             part = image[:, top : top + self.tile, left : left + self.tile]
             with torch.no_grad():
-                whole = extended(part[None], self.stride)
+                whole = pad_to_stride(part[None], self.stride)
                 made = function(whole)
             assert made.shape[2:] == whole.shape[2:], f"{tuple(whole.shape)} became {tuple(made.shape)}"
             return Band(made[0, :, : part.shape[1], : part.shape[2]])
@@ -176,7 +175,7 @@ class Tiling:
         yield from self._joined((row(top) for top in tops), tops, self.seams(height), 1)
 
     def _joined(self, parts: Iterable[Band], starts: list[int], seams: list[int], axis: int) -> Iterator[Band]:
-        """One behind the other along an axis, blended, each up to where it begins to give way to the next."""
+        """Concatenate parts along an axis, blending overlaps; each is yielded up to the next cross-fade."""
         held: Tensor | None = None
         for i, (part, start) in enumerate(zip(parts, starts, strict=True)):
             values, apart, blended = part
@@ -195,23 +194,23 @@ class Tiling:
             held = values.narrow(axis, done, values.shape[axis] - done)
 
     def _ramp(self, like: Tensor, axis: int) -> Tensor:
-        """r, along an axis of (C, H, W)."""
+        """r along an axis of (C, H, W)."""
         places = (torch.arange(self.blend, dtype=torch.float64) + 0.5) / max(self.blend, 1)
         ramp = (0.5 - 0.5 * torch.cos(math.pi * places)).to(like)
         return ramp.view(-1, 1) if axis == 1 else ramp
 
     def seam_energy(self, image: Tensor) -> float:
-        """Whether the seams of an image that was made of tiles are seen.
+        """Whether the seams of a tiled output are visible.
 
-        The mean square of the differences between neighboring pixels, across and down, where tiles give way to the
-        next, divided by the mean square elsewhere. About 1, or less, where nothing is seen; a blend of tiles that say
-        different things is smoother than they are, and a step between them is not.
+        The mean squared difference of neighboring pixels, across and down, inside the cross-fades, divided by that
+        elsewhere. About 1 or less if nothing is visible: a blend of disagreeing tiles is smoother than the tiles are, a
+        step between them is not.
 
         Arguments:
             image: (C, H, W).
 
         Returns:
-            The ratio; 0 where there are no seams, or no differences at all.
+            The ratio; 0 without seams, or without any differences.
         """
         across, within = [0.0, 0], [0.0, 0]
         for axis in (1, 2):
@@ -219,7 +218,7 @@ class Tiling:
             energy = steps.sum([0, 3 - axis], dtype=torch.float64)
             seam = torch.zeros(len(energy), dtype=torch.bool, device=energy.device)
             for begin in self.seams(image.shape[axis]):
-                # From the step that enters the blend to the one that leaves it.
+                # From the difference that enters the cross-fade to the one that leaves it.
                 seam[begin - 1 : begin + self.blend] = True
             for sums, chosen in ((across, seam), (within, ~seam)):
                 sums[0] += float(energy[chosen].sum())
@@ -232,18 +231,17 @@ class Tiling:
 def tiled(
     function: Function, image: Tensor, *, tile: int, overlap: int, stride: int = 1, margin: int | None = None
 ) -> Tensor:
-    """What a function makes of an image, tile by tile; see `Tiling`.
+    """Apply a function to an image tile by tile; see `Tiling`.
 
-    An image that is no larger than a tile is given to the function as it is, made larger only to multiples of the
-    stride.
+    An image no larger than a tile is passed whole, padded to multiples of the stride.
 
     Arguments:
         function: (1, C, h, w) to (1, C', h, w), h and w multiples of the stride.
         image: (C, H, W).
         tile: side of a tile in pixels, a multiple of the stride.
-        overlap: pixels that two neighbors share, at least.
-        stride: of the network.
-        margin: pixels at the inner edges of tiles that are not used; a quarter of the overlap where none is given.
+        overlap: smallest overlap of neighbors in pixels.
+        stride: the network's total stride.
+        margin: pixels discarded at the inner edges of tiles; a quarter of the overlap by default.
 
     Returns:
         (C', H, W).

@@ -1,16 +1,16 @@
-"""U-Nets: from an image to an image of the same size, any size.
+"""U-Net: fully convolutional, from an image to an image of the same size, for any size.
 
-The image is halved `depth` times by convolutions of 4×4, channels doubling, and enlarged again; each map on the way
-back stands beside the one of its size on the way down, so that what is where it was need not pass through the middle:
+The image is downsampled `depth` times by 4×4 convolutions with channels doubling, and upsampled again; each map on the
+way up is concatenated with the one of its size on the way down (skip connections):
 
     e₀ = S(x),   e_i = D_i(e_{i−1}),   d_n = R(e_n),   d_{i−1} = U_i(d_i ‖ noise, …) ‖ e_{i−1},   out = O(d₀)
 
-Without `detail` there is no map at full size, as in the paper: U₁ ends in what comes out. A residual generator is the
-same with few halvings, many blocks R in the middle and without what stands beside (*Perceptual Losses for Real-Time
-Style Transfer and Super-Resolution (Johnson, Alahi, Fei-Fei, 2016)*).
+Without `detail` there is no full-resolution map, as in the paper: U₁ gives the output. A residual generator is the same
+with few downsamplings, many blocks R in the middle and no skip connections (*Perceptual Losses for Real-Time Style
+Transfer and Super-Resolution (Johnson, Alahi, Fei-Fei, 2016)*).
 
-Maps are normalized at each place by itself, over channels, where nothing else is asked for: what comes out at a place
-then depends on what lies around it and on nothing farther off, so that a large image can be made of tiles.
+The default is PixelNorm, over the channels of each position: the output at a position then depends on its receptive
+field only, so that large images can be tiled. Instance norm depends on the whole image.
 
 References: *U-Net: Convolutional Networks for Biomedical Image Segmentation (Ronneberger, Fischer, Brox, 2015)*;
     *Image-to-Image Translation with Conditional Adversarial Networks (Isola, Zhu, Zhou, Efros, 2017)*, arXiv
@@ -33,14 +33,14 @@ Halvings = Annotated[int, Range(ge=1, le=10)]
 Share = Annotated[float, Range(ge=0, lt=1)]
 Noise = Annotated[int, Range(ge=0, le=1024)]
 SLOPE = 0.2
-# Of the maps on the way back the smallest so many lose channels at random, where any do.
+# Number of upsampled maps with dropout, the smallest ones.
 DROPPED = 3
-# Places of maps, of all images together, up to which enlarging is a product and a sum.
+# Positions, over the whole batch, up to which a transposed convolution is computed as a matrix product and fold.
 FEW = 256
 
 
 class PixelNorm(nn.Module):
-    """g h / √(mean_c h² + ε): every place of a map on its own."""
+    """g h / √(mean_c h² + ε): normalizes each position over its channels."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -52,17 +52,17 @@ class PixelNorm(nn.Module):
         return hidden * size * self.weight[:, None, None]
 
 
-def _norm(kind: str, channels: int) -> nn.Module:
-    if kind == "image":
+def _norm(norm: str, channels: int) -> nn.Module:
+    if norm == "image":
         return nn.InstanceNorm2d(channels, affine=True)
-    return PixelNorm(channels) if kind == "place" else nn.Identity()
+    return PixelNorm(channels) if norm == "place" else nn.Identity()
 
 
 class Upsample(nn.ConvTranspose2d):
-    """A transposed convolution of 4×4 to twice the size, that starts as bilinear enlarging and a mixture of channels.
+    """A 4×4 transposed convolution with stride 2, initialized to bilinear upsampling with random channel mixing.
 
-    Random weights differ at the four places that a value becomes, and weave a pattern into every even area, which is
-    long to unlearn (*Checkerboard artifact free sub-pixel convolution (Aitken et al., 2017)*).
+    Random weights differ between the four output pixels of a value and cause checkerboard artifacts, which take long to
+    unlearn (*Checkerboard artifact free sub-pixel convolution (Aitken et al., 2017)*).
 
     Example:
         >>> made = Upsample(2, 1)(torch.ones(1, 2, 4, 4))[0, 0, 1:-1, 1:-1]
@@ -73,7 +73,7 @@ class Upsample(nn.ConvTranspose2d):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, 4, 2, 1)
         slopes = torch.tensor([0.25, 0.75, 0.75, 0.25])
-        # As large as they would be: each place is made of 2×2 values.
+        # Same scale as the default: each output is a sum over 2×2 inputs.
         mixture = torch.randn(inputs, outputs) * (2 / inputs) ** 0.5
         with torch.no_grad():
             self.weight.copy_(mixture[:, :, None, None] * torch.outer(slopes, slopes))
@@ -83,19 +83,20 @@ class Upsample(nn.ConvTranspose2d):
         batch, channels, height, width = hidden.shape
         if hidden.is_cuda or batch * height * width > FEW:
             return super().forward(hidden, output_size)
-        # Of small maps the weights are most of what is read, and a CPU's own way reads them several times over.
+        # For small maps reading the weights dominates, and PyTorch's CPU kernel reads them several times.
         columns = self.weight.flatten(1).T @ hidden.flatten(2)
         assert self.bias is not None
         made = F.fold(columns, (2 * height, 2 * width), 4, padding=1, stride=2)
         return made + self.bias[:, None, None].to(made)
 
 
-def extended(image: Tensor, stride: int) -> Tensor:
-    """An image, (B, C, H, W), made larger below and on the right to multiples of the stride: mirrored, or its edge
-    repeated where there is not enough to mirror.
+def pad_to_stride(image: Tensor, stride: int) -> Tensor:
+    """Pad an image, (B, C, H, W), below and on the right to multiples of the stride.
+
+    By reflection, or by the edge if the image is too small to reflect.
 
     Example:
-        >>> extended(torch.arange(3.0).view(1, 1, 1, 3), 4)[0, 0].tolist()
+        >>> pad_to_stride(torch.arange(3.0).view(1, 1, 1, 3), 4)[0, 0].tolist()
         [[0.0, 1.0, 2.0, 2.0], [0.0, 1.0, 2.0, 2.0], [0.0, 1.0, 2.0, 2.0], [0.0, 1.0, 2.0, 2.0]]
     """
     height, width = image.shape[2:]
@@ -111,13 +112,18 @@ class UNet(nn.Module):
     """(B, inputs, H, W) to (B, outputs, H, W).
 
     Arguments:
-        inputs: channels of what is read. outputs: channels of what comes out. width: channels of the first halved
-        map; they double with each halving, at most to eight times as many. depth: halvings. blocks: residual blocks
-        in the middle. detail: channels of the maps at full size; 0 for none. skips: whether maps on the way back
-        stand beside those of the way down. normalize: place: over the channels of each place; image: each channel
-        over the image; or none. enlarging: transposed convolutions of 4×4, which begin smooth, or each value four
-        times and a convolution of 3×3. latent: random numbers that enter in the middle. dropout: share of the channels
-        of the smallest maps on the way back that are left out, at random; also when used.
+        inputs: input channels.
+        outputs: output channels.
+        width: channels of the first downsampled map; they double with each downsampling, up to eight times as many.
+        depth: number of downsamplings.
+        blocks: residual blocks in the middle.
+        detail: channels of the full-resolution maps; 0 for none.
+        skips: whether to use skip connections.
+        normalize: place: PixelNorm, over the channels of each position; image: instance norm; or none.
+        enlarging: upsampling by 4×4 transposed convolutions, initialized smooth, or by nearest neighbor and a 3×3
+            convolution.
+        latent: size of a latent that enters in the middle.
+        dropout: channel dropout rate of the smallest upsampled maps; also active at inference.
 
     Example:
         >>> net = UNet(1, 3, width=8, depth=2)
@@ -146,7 +152,7 @@ class UNet(nn.Module):
         self.stem = nn.Conv2d(inputs, detail, 3, padding=1) if detail else None
         before = [detail or inputs, *widths[:-1]]
         self.down = nn.ModuleList(nn.Conv2d(a, b, 4, 2, 1) for a, b in zip(before, widths, strict=True))
-        # Neither the first map nor the smallest is normalized: that may be a single place.
+        # No norm on the first map, nor on the smallest, which may be a single position.
         self.norms_down = nn.ModuleList(
             _norm(normalize if 0 < i < depth - 1 else "none", channels) for i, channels in enumerate(widths)
         )
@@ -168,13 +174,13 @@ class UNet(nn.Module):
 
     @property
     def noise(self) -> int:
-        """How many random numbers an image is made with."""
+        """Number of random values an output takes."""
         return self.latent + sum(self.dropped)
 
     def forward(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
-        """What it makes of x, with normal noise, (B, noise), where it takes any."""
+        """The output for x, with normal noise, (B, noise), if the network takes any."""
         height, width = x.shape[2:]
-        hidden = extended(2 * x - 1, self.stride)
+        hidden = pad_to_stride(2 * x - 1, self.stride)
         beside: list[Tensor] = []
         if self.stem is not None:
             hidden = self.stem(hidden)
@@ -207,7 +213,7 @@ class UNet(nn.Module):
         return up(hidden)  # type: ignore[no-any-return]
 
     def _kept(self, noise: Tensor | None) -> dict[int, Tensor]:
-        """What the channels of maps on the way back are multiplied with: 0 for those left out, of the same mean."""
+        """Channel dropout masks of the upsampled maps, scaled to keep the mean."""
         if not self.dropped:
             return {}
         assert noise is not None

@@ -1,1 +1,1 @@
-"""What you train with."""
+"""Objectives: the losses that models are trained with."""

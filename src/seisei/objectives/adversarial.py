@@ -1,7 +1,7 @@
-"""Generator against discriminator: two turns, each moving its own player only.
+"""GAN training: generator and discriminator in alternating turns, each updating its own parameters only.
 
-See `seisei.objectives.gan_losses` for what each descends. The discriminator's cost has γ/2 · E‖∇D‖² on real (R1) and
-on drawn examples (R2) beside the game's, and the generator nothing.
+See `seisei.objectives.gan_losses` for the losses. The discriminator loss adds gradient penalties γ/2 · E‖∇D‖² at real
+(R1) and generated examples (R2); the generator loss has none.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from seisei import seeds
 from seisei.batch import Batch, Examples
 from seisei.nn.gan.augment import STRONGEST
 from seisei.objectives.base import Loss, Objective, Turn
-from seisei.objectives.gan_losses import GAN_LOSSES, judged, slope_off_one
+from seisei.objectives.gan_losses import GAN_LOSSES, output_and_gradient_norm, wgan_gp
 from seisei.objectives.shared_forward import SharedForward
 from seisei.spec import Range, listed
 
-# Examples that are compared with each other, and the fewest of a kind that say something.
+# Examples compared for diversity, and the fewest per class for which it is reported.
 LOOKED_AT, FEWEST = 1024, 16
-# What a penalty starts at where a game has none; the slowest that a discriminator is made.
+# Initial gradient penalty in `counter` if there was none; smallest learning-rate factor of the discriminator.
 GENTLE, SLOWEST = 0.1, 0.125
-# The part of training over which a penalty falls, where it does.
+# Fraction of training over which the gradient penalty decays.
 FALLEN = 0.8
 KNOWN = "training told from held out"
 Weight = Annotated[float, Range(ge=0, le=1e6)]
@@ -32,23 +32,22 @@ Weight = Annotated[float, Range(ge=0, le=1e6)]
 
 @listed
 class Adversarial(Objective):
-    """min_G max_D, in turns.
+    """GAN training, min_G max_D, in alternating turns.
 
     Arguments:
-        model: the generator; gives `view` and `draw`.
-        discriminator: (what is seen, y) to (B,).
-        game: what both play for.
-        on_real: γ of R1, the penalty on the discriminator's slope at real examples.
-        on_drawn: γ of R2, the same at drawn ones.
-        off_one: λ of the penalty on slopes other than 1 between the two, of the Wasserstein game.
-        discriminator_moves: of the discriminator for each of the generator.
-        again: the generator moves by the examples that the discriminator has just judged, which saves drawing others;
-        only
-            where it moves at every step.
-        share: of the batch at whose examples slopes are taken: penalties cost less, and vary more.
-        falls: what γ falls to, as a share: geometrically, over the first four fifths of training. Smoothness helps at
-            first; at last it keeps the discriminator from seeing how narrow a mode is.
-        augment: what real and drawn examples go through before the discriminator sees them.
+        model: the generator; has `view` and `draw`.
+        discriminator: (input, y) to logits (B,).
+        game: the GAN loss.
+        on_real: γ of R1, the gradient penalty at real examples.
+        on_drawn: γ of R2, the gradient penalty at generated examples.
+        off_one: λ of the WGAN-GP gradient penalty, for the Wasserstein loss.
+        discriminator_moves: discriminator steps per generator step.
+        again: reuse the discriminator step's generated examples in the generator step, which saves a forward pass; only
+            with one discriminator step per generator step.
+        share: share of the batch that gradient penalties are computed on: cheaper, with more variance.
+        falls: final share of γ, reached by exponential decay over the first four fifths of training. Smoothness helps
+            early; later it keeps the discriminator from seeing narrow modes.
+        augment: augmentation of real and generated examples before the discriminator.
     """
 
     more: Tensor
@@ -77,57 +76,55 @@ class Adversarial(Objective):
         self.on_real, self.on_drawn, self.off_one = on_real, on_drawn, off_one
         self.discriminator_moves, self.share, self.falls = discriminator_moves, share, falls
         self.again = again and discriminator_moves == 1
-        # Draws of the discriminator's move with their gradient, for the generator's by the same part of the batch.
+        # The discriminator step's generated examples, with gradient, for the generator step on the same micro-batch.
         self._kept = SharedForward()
-        # What `counter` has come to: γ beside those given, and the pace of the discriminator.
+        # State of `counter`: increase of γ, and learning-rate factor of the discriminator.
         self.register_buffer("more", torch.zeros(()))
         self.register_buffer("slower", torch.ones(()))
 
     @property
     def adapts(self) -> bool:  # type: ignore[override]
-        """Whether the changes grow and shrink."""
+        """Whether the augmentation probability adapts."""
         return self.augment is not None and bool(self.augment.adapts)
 
     def adapt(self, found: float) -> None:
-        """Change examples more where the discriminator knows those of training by heart."""
+        """Raise the augmentation probability if the discriminator overfits."""
         self.augment.adapt(found)
 
     def counter(self, trouble: str) -> str | None:
-        """Against a discriminator that knows the data, more changes of them; else larger penalties and a slower
-        discriminator.
-        """
+        """Against an overfitting discriminator: more augmentation, else a larger gradient penalty."""
         if trouble == "known" and self.augment is not None and float(self.augment.strength) < STRONGEST:
             self.augment.strength.add_(0.1).clamp_(max=STRONGEST)
-            return f"augmentation is {float(self.augment.strength):.2f} now"
+            return f"the augmentation probability is now {float(self.augment.strength):.2f}"
         if float(self.slower) <= SLOWEST:
             return None
         self.more.copy_((2 * self.more).clamp_min(max(self.on_real, GENTLE)))
         self.slower.mul_(0.71)
-        real, pace = self.on_real + float(self.more), float(self.slower)
-        return f"the penalty is {real:.3g} now, and the discriminator's learning rate {pace:.2f} of the generator's"
+        penalty, pace = f"{self.on_real + float(self.more):.3g}", f"{float(self.slower):.2f}"
+        return f"the gradient penalty is now {penalty}, and the discriminator's learning rate {pace} of the generator's"
 
     def changed(self, x: Tensor) -> Tensor:
-        """Examples as the discriminator is shown them in training."""
+        """Augmented examples."""
         return x if self.augment is None else self.augment(x)
 
     def turns(self) -> list[Turn]:
-        """The discriminator, then the generator."""
+        """Discriminator, then generator."""
         return [
             Turn("discriminator", self.discriminator, self.discriminator_loss, pace=lambda: float(self.slower)),
             Turn("generator", self.model, self.generator_loss, every=self.discriminator_moves),
         ]
 
     def verdicts(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Real and drawn examples as the discriminator sees them, and what it says of them: r and f, (B,)."""
+        """Real and generated examples as discriminator inputs, and their logits r and f, (B,)."""
         seen, drawn = self._both(batch)
         return seen, drawn, *self.discriminator(torch.cat([seen, drawn]), _twice(batch.y)).chunk(2)
 
     def discriminator_loss(self, batch: Batch, t: float) -> Loss:
-        """What the discriminator descends; its parts say how well it tells real from drawn."""
+        """Discriminator loss; its parts are discriminator accuracy and gradient norms."""
         seen, drawn = (self.changed(x) for x in self._both(batch))
         r, f, slopes = self._judged(seen, drawn, batch.y)
         total = cost = self.game.discriminator(r, f)
-        parts = {"cost": cost.detach(), **self._told(r.detach(), f.detach())}
+        parts = {"cost": cost.detach(), **self._accuracy(r.detach(), f.detach())}
         if slopes is not None:
             real, fake = (part.mean() for part in slopes.chunk(2))
             weighted = (self.on_real + self.more) * real + (self.on_drawn + self.more) * fake
@@ -138,13 +135,13 @@ class Adversarial(Objective):
         if self.off_one:
             some = slice(self._penalized(len(batch)))
             y, u = batch.y if batch.y is None else batch.y[some], seeds.uniform(len(batch), device=seen.device)[some]
-            off = slope_off_one(lambda x: self.discriminator(x, y), seen[some], drawn[some], u).mean()
+            off = wgan_gp(lambda x: self.discriminator(x, y), seen[some], drawn[some], u).mean()
             total = total + self.off_one * off
             parts["slope off one"] = off.detach()
         return Loss(total, parts)
 
     def _both(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Real and drawn examples, as the discriminator sees them."""
+        """Real and generated examples, as discriminator inputs."""
         with torch.no_grad():
             seen = self.model.view.of(batch)
             if not self.again or torch.compiler.is_compiling():
@@ -152,7 +149,7 @@ class Adversarial(Objective):
         return seen, self._drawn(batch)
 
     def _drawn(self, batch: Batch) -> Tensor:
-        """Draws for both moves."""
+        """Generated examples shared by both steps."""
         drawn: Tensor = self._kept.made(batch.x, self.model, lambda: self.model.draw(len(batch), batch.y))
         return drawn.detach()
 
@@ -160,12 +157,14 @@ class Adversarial(Objective):
         return max(1, round(self.share * count))
 
     def _judged(self, seen: Tensor, drawn: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-        """r and f, (B,), and the slopes at the first real and drawn examples, where those are penalized."""
+        """Logits r and f, (B,), and squared gradient norms at the first real and generated examples, if penalized."""
         if not (self.on_real or self.on_drawn or float(self.more)):
             return *self.discriminator(torch.cat([seen, drawn]), _twice(y)).chunk(2), None
         some = self._penalized(len(seen))
         first, last = (None, None) if y is None else (_twice(y[:some]), _twice(y[some:]))
-        verdicts, slopes = judged(lambda x: self.discriminator(x, first), torch.cat([seen[:some], drawn[:some]]))
+        verdicts, slopes = output_and_gradient_norm(
+            lambda x: self.discriminator(x, first), torch.cat([seen[:some], drawn[:some]])
+        )
         r, f = verdicts.chunk(2)
         if some < len(seen):
             more = self.discriminator(torch.cat([seen[some:], drawn[some:]]), last).chunk(2)
@@ -173,7 +172,7 @@ class Adversarial(Objective):
         return r, f, slopes
 
     def generator_loss(self, batch: Batch, t: float) -> Loss:
-        """What the generator descends."""
+        """Generator loss."""
         kept = self._kept.taken(batch.x)
         drawn = self.changed(kept if isinstance(kept, Tensor) else self.model.draw(len(batch), batch.y))
         if self.game.paired:
@@ -184,40 +183,37 @@ class Adversarial(Objective):
         return Loss(self.game.generator(r, self.discriminator(drawn, batch.y)), {})
 
     def examine(self, batches: Sequence[Batch], known: Examples) -> dict[str, Any]:
-        """How the discriminator judges held-out examples, training examples and fresh draws, and how varied these are.
+        """Discriminator outputs on held-out, training and generated examples, and the diversity of samples.
 
-        A loss that falls when training goes well there is none in a game. The diversity is the median distance of a
-        drawn example to the nearest other one, divided by the same of real examples: 1 for the data's own
-        distribution, near 0 where many draws are one. Of kinds it is that of the least varied one. What is missed, see
-        `missed`.
+        GANs have no loss that decreases as training progresses. Diversity is the median nearest-neighbor distance among
+        generated examples divided by that among real ones: 1 for the data distribution, near 0 under mode collapse.
+        With classes it is also reported for the least diverse one. For dropped modes see `missed`.
         """
-        told = [self.verdicts(batch) for batch in batches]
-        seen, drawn, r, f = (torch.cat(parts) for parts in zip(*told, strict=True))
-        scores = {name: float(value) for name, value in self._told(r, f).items()}
+        outputs = [self.verdicts(batch) for batch in batches]
+        seen, drawn, r, f = (torch.cat(parts) for parts in zip(*outputs, strict=True))
+        scores = {name: float(value) for name, value in self._accuracy(r, f).items()}
         trained = torch.cat([self.discriminator(self.model.view.of(batch), batch.y) for batch in known()])
         scores[KNOWN] = _higher(trained, r)
         real, fake = (x[:LOOKED_AT].flatten(1) for x in (seen, drawn))
-        if len(real) > 1:  # One example has no other to be apart from.
+        if len(real) > 1:  # A single example has no neighbor.
             scores["diversity"] = _spread(fake) / max(1e-12, _spread(real))
             scores["missed"] = missed(real, fake)
         if self.model.classes and batches[0].y is not None and not batches[0].y.is_floating_point():
             y = torch.cat([batch.y for batch in batches if batch.y is not None])[:LOOKED_AT]
-            inside = [
-                (_spread(fake[y == kind]) / max(1e-12, _spread(real[y == kind])), int(kind))
-                for kind in y.unique()  # type: ignore[no-untyped-call]
-                if int((y == kind).sum()) >= FEWEST
+            by_class = [
+                (_spread(fake[y == label]) / max(1e-12, _spread(real[y == label])), int(label))
+                for label in y.unique()  # type: ignore[no-untyped-call]
+                if int((y == label).sum()) >= FEWEST
             ]
-            if inside:
-                scores["diversity of the least varied kind"], kind = min(inside)
-                return {"scores": scores, "least_varied": kind, "adapt": scores[KNOWN]}
+            if by_class:
+                scores["diversity of the least varied kind"], label = min(by_class)
+                return {"scores": scores, "least_varied": label, "adapt": scores[KNOWN]}
         return {"scores": scores, "adapt": scores[KNOWN]}
 
-    def _told(self, r: Tensor, f: Tensor) -> dict[str, Tensor]:
-        """How the discriminator judges, ½ at the equilibrium in each: D(x) and D(G(z)), and how many pairs it gets
-        right.
+    def _accuracy(self, r: Tensor, f: Tensor) -> dict[str, Tensor]:
+        """Discriminator outputs: mean D(x) and D(G(z)), and accuracy on pairs (`told apart`); all ½ at the equilibrium.
 
-        Where the discriminator's numbers have no zero of their own, they are taken from the middle between real and
-        drawn.
+        For losses whose outputs are not logits, the midpoint between real and generated serves as zero.
         """
         middle = 0.0 if self.game.logits else 0.5 * (r.mean() + f.mean())
         right = (r > f).to(r.dtype) + 0.5 * (r == f).to(r.dtype)
@@ -229,15 +225,15 @@ class Adversarial(Objective):
 
 
 def _spread(x: Tensor) -> float:
-    """The median distance to the nearest other one."""
+    """Median nearest-neighbor distance."""
     apart = torch.cdist(x, x).fill_diagonal_(torch.inf)
     return float(apart.min(1).values.median())
 
 
 def missed(real: Tensor, drawn: Tensor) -> float:
-    """The share of real examples, (N, D), that lie where at most an eighth as many are drawn.
+    """Share of real examples, (N, D), in regions with at most an eighth as many generated ones: dropped modes.
 
-    Some real examples, one of sixteen, stand for the regions nearest to them.
+    Regions are the nearest-neighbor cells of every sixteenth real example.
 
     Example:
         >>> real = torch.tensor([[0.0], [9.0]]).repeat_interleave(64, 0)
@@ -252,7 +248,7 @@ def missed(real: Tensor, drawn: Tensor) -> float:
 
 
 def _higher(a: Tensor, b: Tensor) -> float:
-    """The share of pairs of a and b in which a is higher, ties counting half."""
+    """Share of pairs of a and b in which a is higher, ties counting half."""
     return float(torch.sign(a[:, None] - b).mean() / 2 + 0.5)
 
 

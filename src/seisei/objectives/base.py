@@ -1,4 +1,4 @@
-"""What every objective is, and the records between it and the loop: `Objective`, `Turn`, `Loss`."""
+"""`Objective`, and the records it exchanges with the training loop: `Turn`, `Loss`, `FitResult`, `Progress`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from seisei.batch import Batch, Examples
 
 
 class Loss(NamedTuple):
-    """What a turn descends, and what it reports.
+    """A loss to minimize, and values to log.
 
     Arguments:
-        total: a scalar, the mean over examples of per-example sums (nats), so that averages over equal parts are exact.
+        total: scalar, mean over examples of per-example sums (nats), so that averages over equal micro-batches are
+            exact.
         parts: scalars by name, for the log.
     """
 
@@ -25,12 +26,12 @@ class Loss(NamedTuple):
 
 
 class FitResult(NamedTuple):
-    """What a sweep reports.
+    """Result of an EM step or closed-form fit.
 
     Arguments:
         total: see `Loss`.
         parts: see `Loss`.
-        closed: whether it was a closed form, after which another sweep changes nothing.
+        closed: whether it was a closed-form fit: another step changes nothing.
     """
 
     total: Tensor
@@ -38,14 +39,14 @@ class FitResult(NamedTuple):
     closed: bool = False
 
 
-# A fit that gained less with its last iteration, as a share of its loss, is not worth a warning where it was stopped.
+# Largest gain of the last iteration, as a share of the loss, without a convergence warning.
 CLOSE = 1e-4
-# A round that changes the mean log-likelihood of an example by less, in nats or as a share of it, is the last.
+# EM has converged when the mean log-likelihood changes by less, in nats or as a share of it.
 STILL = 1e-7
 
 
 class Progress:
-    """How far rounds of fitting have come: whether another one would change anything.
+    """Convergence of EM iterations.
 
     Example:
         >>> progress = Progress()
@@ -59,19 +60,19 @@ class Progress:
         self.iterations, self.loss, self.gain, self.ended = 0, math.nan, math.nan, False
 
     def add(self, loss: float | None) -> None:
-        """Take in a round: the loss before it, None where it was a closed form."""
+        """Record an iteration by the loss before it; None for a closed-form fit."""
         self.iterations += 1
         self.gain, self.loss = (0.0, math.nan) if loss is None else (self.loss - loss, loss)
         self.ended = loss is None or abs(self.gain) <= STILL * max(1.0, abs(loss))
 
     def to_json(self) -> dict[str, Any]:
-        """As plain data."""
+        """As JSON-compatible data."""
         gain, loss = (None if math.isnan(value) else value for value in (self.gain, self.loss))
         return {"iterations": self.iterations, "loss": loss, "gain": gain, "ended": self.ended}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Progress:
-        """What `to_json` wrote; of nothing, the beginning."""
+        """Restore from `to_json`; from an empty dict, the initial state."""
         found, gain, loss = cls(), data.get("gain"), data.get("loss")
         found.iterations, found.ended = int(data.get("iterations", 0)), bool(data.get("ended", False))
         found.gain, found.loss = (math.nan if value is None else float(value) for value in (gain, loss))
@@ -79,28 +80,27 @@ class Progress:
 
     @property
     def unfinished(self) -> str | None:
-        """What to say of rounds that were too few, None where they were enough."""
+        """Warning if the iterations were too few, else None."""
         if self.ended or not self.iterations or abs(self.gain) <= CLOSE * max(1.0, abs(self.loss)):
             return None
-        gain = "" if math.isnan(self.gain) else f": the last one gained {self.gain:.2g} nats an example"
+        gain = "" if math.isnan(self.gain) else f": the last one gained {self.gain:.2g} nats per example"
         return f"the fit did not converge in {self.iterations} iteration{'s' * (self.iterations != 1)}{gain}"
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One player moving once. Everything but an adversarial game has one turn.
+    """One player's update. All objectives but adversarial ones have a single turn.
 
     Arguments:
-        name: its optimizer's and its log's name too.
-        player: its parameters move, all others are constants.
-        loss: of (batch, t), t the fraction of training done; every schedule is a function of t.
-        every: how many steps lie between two of its moves.
-        pace: what the learning rate is multiplied with at its moves.
-        sweep: moves the player by a rule of its own, a closed form or a round of expectation-maximization, instead of
-            by the gradient of its loss. It is given all training examples, as often as it asks for them, and answers
-            with its loss. Where all turns are sweeps, training ends when the loss has converged.
-        settle: called after each move, with what sums a tensor over all processes, or with None where the move was not
-            taken: for what a player learns by counting what it met.
+        name: name of the player, its optimizer and its log entries.
+        player: module whose parameters are updated; all others are constants.
+        loss: function of (batch, t), t the fraction of training done; every schedule is a function of t.
+        every: steps between two updates of this player.
+        pace: factor of the learning rate.
+        sweep: update by an EM step or closed-form fit instead of a gradient step. It gets all training examples,
+            iterable repeatedly, and returns its loss. If all turns are of this kind, training ends on convergence.
+        settle: called after each update with an all-reduce sum, or with None if the update was skipped: for state
+            learned from statistics, as EMA codebooks.
     """
 
     name: str
@@ -113,53 +113,53 @@ class Turn:
 
 
 class Objective(nn.Module):
-    """What you train with: holds the model, and any player that only trains.
+    """What a model is trained with: holds the model, and any player needed in training only.
 
     Arguments:
-        model: what you ship. Its methods are whatever the objective needs of it; objectives never import models.
+        model: the model to save. The objective calls whatever methods it needs; objectives never import models.
     """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        # Typed as Any: an objective meets its model in a recipe, by what the model can do.
+        # Typed as Any: recipes pair objectives and models by capability.
         self.model: Any = model
 
     def loss(self, batch: Batch, t: float) -> Loss:
-        """The loss of the one turn of a one-player objective."""
-        raise TypeError(f"{type(self).__name__} has several turns and no single loss")
+        """The loss of a one-player objective."""
+        raise TypeError(f"{type(self).__name__} has several turns, use turns()")
 
     def initialize(self, examples: Batch) -> None:
-        """Look at some training examples before the first step, where the model wants to."""
+        """Initialize the model from some training examples, if it needs any."""
         if hasattr(self.model, "initialize"):
             self.model.initialize(examples)
 
-    # Whether `adapt` wants to be told what held-out batches say.
+    # Whether `adapt` is to be called after each validation.
     adapts = False
-    # Scores of a validation, the first of which that there is says how good the weights are: lower is better. Without
-    # any the newest weights are the best.
+    # Validation scores for model selection, in order of preference; lower is better. Without any, the latest weights
+    # are the best.
     decides: tuple[str, ...] = ()
 
     def adapt(self, found: float) -> None:
-        """Change what is to change during training by the ``adapt`` of `examine`, in every process alike."""
+        """Adapt to the ``adapt`` value of `examine`, in every process alike."""
 
     def counter(self, trouble: str) -> str | None:
-        """Do something about what the watch found, in every process alike.
+        """React to a problem found by the training watch, in every process alike.
 
         Arguments:
-            trouble: ``unsteady``, where one player runs ahead of the other, or ``known``, where it knows the training
-                examples by heart.
+            trouble: ``unsteady``, one player overpowers the other; ``known``, the discriminator overfits;
+                ``collapsed``, codes are unused.
 
         Returns:
-            What was done, in words; None where there is nothing to do.
+            A description of the change; None if nothing can be done.
         """
         return None
 
     def examine(self, batches: Sequence[Batch], known: Examples) -> dict[str, Any]:
-        """What held-out batches say: the mean ``loss`` of the last turn, and as ``scores`` the means of its parts.
+        """Validation: mean ``loss`` of the last turn, and the means of its parts as ``scores``.
 
         Arguments:
-            batches: of held-out examples.
-            known: as many training examples, for what has to be compared.
+            batches: held-out examples.
+            known: as many training examples, for comparison.
         """
         turn, total, parts, count = self.turns()[-1], 0.0, dict[str, float](), sum(map(len, batches))
         for batch in batches:
@@ -170,5 +170,5 @@ class Objective(nn.Module):
         return {"loss": total, "scores": parts}
 
     def turns(self) -> list[Turn]:
-        """Who moves, in order."""
+        """The turns of a step, in order."""
         return [Turn("model", self.model, self.loss)]

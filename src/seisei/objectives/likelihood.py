@@ -1,4 +1,4 @@
-"""The likelihood of labels, and of examples with their labels; by gradients, or by sweeps over all examples."""
+"""Maximum likelihood of labels, or of examples and labels; by gradient descent, EM or closed-form fit."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ import torch
 from torch import Tensor, nn
 
 from seisei.batch import Batch, Examples
-from seisei.nn.masking import hide
+from seisei.nn.masking import random_mask
 from seisei.objectives.base import FitResult, Loss, Objective, Turn
 from seisei.objectives.elbo import ELBO
 from seisei.spec import Range, listed
 
-# How many examples a sweep's loss is measured on, where the sweep does not give it.
+# Examples used to measure the loss of an EM step that does not return it.
 MEASURED = 2048
 
 
 def label_loss(model: nn.Module, batch: Batch) -> Loss:
-    """−log p(x, y) where the model has it, else −log p(y | x), else the share of wrong labels, of rows that have one.
+    """Loss of a classifier on the labeled rows.
 
-    Its parts are the accuracy, and the loss of the labels alone where there is one.
+    −log p(x, y) if the model has it, else −log p(y | x), else the error rate. Its parts are the accuracy, and the loss
+    of the labels alone for a joint model.
     """
     assert batch.y is not None
     known = batch.y >= 0
@@ -43,10 +44,10 @@ def label_loss(model: nn.Module, batch: Batch) -> Loss:
 
 @listed
 class MaximumLikelihood(Objective):
-    """−E log p(y | x), by gradients.
+    """−E log p(y | x), by gradient descent.
 
     Arguments:
-        model: gives `log_posterior`.
+        model: has `log_posterior`.
     """
 
     def loss(self, batch: Batch, t: float) -> Loss:
@@ -56,18 +57,18 @@ class MaximumLikelihood(Objective):
 
 @listed
 class Fitting(Objective):
-    """What a model that is fitted without gradients learns with: each step is one of its sweeps over all examples.
+    """Fits a model without gradients: each step is an EM step or closed-form fit over all examples.
 
     Arguments:
-        model: gives `sweep`, and says how likely labels or examples are.
+        model: has `sweep`, and a likelihood of labels or examples.
     """
 
     def loss(self, batch: Batch, t: float) -> Loss:
-        """How well it fits a batch; nothing descends it."""
+        """The loss of a batch, for reporting only."""
         return label_loss(self.model, batch)
 
     def turns(self) -> list[Turn]:
-        """One, a sweep."""
+        """One turn, an EM step."""
         return [Turn("model", self.model, self.loss, sweep=self._sweep)]
 
     def _sweep(self, examples: Examples) -> FitResult:
@@ -80,17 +81,17 @@ class Fitting(Objective):
 
 @listed
 class JointBound(Objective):
-    """−ELBO of log p(x | y), and p(y) by counting: a class-conditional VAE as a density.
+    """−ELBO of log p(x | y), and p(y) by counting: a class-conditional VAE as a generative classifier.
 
-    An example without a label counts with the bound on log p(x) = log Σ_y p(x | y) p(y): it belongs to every class with
-    its posterior probability, and costs a pass for each class. Free bits are for examples with one.
+    An unlabeled example uses the bound on log p(x) = log Σ_y p(x | y) p(y): it belongs to every class with its
+    posterior probability, and costs one pass per class. Free bits apply to labeled examples only.
 
     Arguments:
-        model: a generative classifier, with `moved`, whose density gives `posterior`, `reconstruction`, `log_prior`.
-        beta: see `ELBO`.
-        warmup: see `ELBO`.
+        model: generative classifier, with `moved`, whose density has `posterior`, `reconstruction`, `log_prior`.
+        beta: weight of the KL term, see `ELBO`.
+        warmup: KL warm-up, see `ELBO`.
         free_bits: see `ELBO`.
-        mask_prob: share of the examples of which a part is hidden, see `seisei.nn.masking.hide`.
+        mask_prob: masking probability of an example, see `seisei.nn.masking.random_mask`.
     """
 
     def __init__(
@@ -103,13 +104,13 @@ class JointBound(Objective):
     ) -> None:
         super().__init__(model)
         self.mask_prob = mask_prob
-        # Not a part of this module: the density is the model's, and would be saved twice.
+        # Hidden from the module tree: the density belongs to the model, and would be saved twice.
         self._bound = (ELBO(model.density, beta, warmup, free_bits),)  # type: ignore[arg-type]
 
     def loss(self, batch: Batch, t: float) -> Loss:
-        """The bound's loss, given the label, or over all labels."""
-        # One place of each image for all of them: with it drawn by chance this bounds their sum (Jensen).
-        batch = hide(self.model.moved(batch), self.mask_prob)
+        """The bound given the label, or over all labels."""
+        # One random translation per image for all classes: the result bounds the marginal over translations (Jensen).
+        batch = random_mask(self.model.moved(batch), self.mask_prob)
         bound, y = self._bound[0], batch.y
         assert y is not None
         known = y >= 0
@@ -125,7 +126,7 @@ class JointBound(Objective):
         return Loss(total, {"joint": total.detach()})
 
     def turns(self) -> list[Turn]:
-        """Counting the classes once, and the density at every step."""
+        """Class counts once, the density at every step."""
         return [
             Turn("prior", nn.Identity(), self.loss, every=10**12, sweep=self._count),
             Turn("model", self.model, self.loss),

@@ -1,20 +1,18 @@
-"""Images of label maps, judged pixel by pixel: the discriminator says of each which class it shows, or that it was
-made.
+"""OASIS: images from label maps, with a discriminator that classifies each pixel or calls it fake.
 
-With y one of K classes at each pixel, x wanted and x̂ = G(y, z), and the discriminator's p over K classes and one
-more for what was made:
+The discriminator is a segmentation network. With y one of K classes at each pixel, target x, output x̂ = G(y, z), and
+the discriminator's p over K classes plus fake:
 
-    discriminator:     −E log p(y | x) − E log p(made | x̂)
+    discriminator:     −E log p(y | x) − E log p(fake | x̂)
     generator:  λ₁ E|x − x̂| + λ_a · (−E log p(y | x̂))
 
-To be taken for real a pixel has to look like its class. Classes of an example count alike, however few pixels show
-them: E log p(y | ·) is the mean over its classes of the mean over their pixels.
+To pass as real a pixel has to look like its class. Classes of an example count equally, however few pixels they have: E
+log p(y | ·) is the mean over its classes of the mean over their pixels.
 
 Reference: *You Only Need Adversarial Supervision for Semantic Image Synthesis (Sushko, Schönfeld, Zhang, Gall, Schiele,
     Khoreva, 2021)*, arXiv 2012.04781.
 
-Shapes: y (B, K, H, W), a 1 at the class; the discriminator (B, C, H, W) to logits (B, K + 1, H, W), the last of what
-was made.
+Shapes: y (B, K, H, W), one-hot; the discriminator (B, C, H, W) to logits (B, K + 1, H, W), fake last.
 """
 
 from __future__ import annotations
@@ -36,14 +34,14 @@ from seisei.spec import listed
 
 @listed
 class OASIS(Regression):
-    """The two turns.
+    """OASIS training: discriminator and generator turns.
 
     Arguments:
-        model: gives `view`, `answer`.
-        discriminator: see above.
-        regression: λ₁.
-        adversarial: λ_a.
-        changes: what both sides of a pair go through.
+        model: has `view`, `answer`.
+        discriminator: segmentation network, see above.
+        regression: λ₁, weight of the L1 loss.
+        adversarial: λ_a, weight of the GAN loss.
+        changes: augmentation of pairs.
     """
 
     decides = ("balance", "L1 of color", "L1")
@@ -62,21 +60,21 @@ class OASIS(Regression):
         self._again = SharedForward()
 
     def turns(self) -> list[Turn]:
-        """The discriminator, then the generator."""
+        """Discriminator, then generator."""
         return [
             Turn("discriminator", self.discriminator, self.discriminator_loss),
             Turn("generator", self.model, self.generator_loss),
         ]
 
     def discriminator_loss(self, batch: Batch, t: float) -> Loss:
-        """What the discriminator descends."""
+        """Discriminator loss."""
         sides = self._again.made(batch.x, self.model, lambda: self._answered(batch))
         real, made = self._read(sides.wanted), self._read(sides.answer.detach())
         cost = -by_class(real, sides.given).mean() - made[:, -1].mean()
-        return Loss(cost, {"cost": cost.detach(), **told(real.detach(), made.detach())})
+        return Loss(cost, {"cost": cost.detach(), **accuracy(real.detach(), made.detach())})
 
     def generator_loss(self, batch: Batch, t: float) -> Loss:
-        """What the generator descends."""
+        """Generator loss."""
         kept = self._again.taken(batch.x)
         given, wanted, answer = kept if isinstance(kept, Sides) else self._answered(batch)
         apart = (answer - wanted).abs().mean()
@@ -85,18 +83,16 @@ class OASIS(Regression):
         return Loss(total, {f"L1{self.model.view.of}": apart.detach(), "adversarial": cost.detach()})
 
     def examine(self, batches: Sequence[Batch], known: Examples) -> dict[str, Any]:
-        """How far held-out answers are from the truth, how much they heed their map, and how the discriminator judges
-        them.
-        """
+        """Error of held-out outputs, their sensitivity to the input map (`heed`), and discriminator accuracy."""
         made = [self._made(batch) for batch in batches]
         scores = measured(made, [self.model.answer(sides.given.roll(1, 0)) for sides in made], self.model.view.of)
         real, drawn = (
             torch.cat([self._read(side) for side in sides]) for sides in zip(*(s[1:] for s in made), strict=True)
         )
-        return {"scores": {**scores, **{name: float(value) for name, value in told(real, drawn).items()}}}
+        return {"scores": {**scores, **{name: float(value) for name, value in accuracy(real, drawn).items()}}}
 
     def _read(self, images: Tensor) -> Tensor:
-        """log p of each class and of what was made, (B, K + 1, H, W)."""
+        """log p of each class and of fake, (B, K + 1, H, W)."""
         return F.log_softmax(precise(self.discriminator(images)), 1)
 
     def _answered(self, batch: Batch) -> Sides:
@@ -105,7 +101,7 @@ class OASIS(Regression):
 
 
 def by_class(log_p: Tensor, y: Tensor) -> Tensor:
-    """The mean over the classes of a map of the mean of log p at their pixels, (B,).
+    """Mean over the classes of a map of the mean of log p over their pixels, (B,).
 
     Example:
         >>> y = torch.tensor([1.0, 1, 1, 0, 0, 0, 0, 1]).view(1, 2, 1, 4)  # three pixels of one class, one of another
@@ -117,8 +113,8 @@ def by_class(log_p: Tensor, y: Tensor) -> Tensor:
     return each.sum(1) / (counts > 0).sum(1)
 
 
-def told(real: Tensor, made: Tensor) -> dict[str, Tensor]:
-    """How likely a pixel of either is to the discriminator to be real, and how often it finds the made one of two."""
+def accuracy(real: Tensor, made: Tensor) -> dict[str, Tensor]:
+    """Mean probability of real for real and fake pixels, and accuracy on pairs of them."""
     r, f = ((1 - log_p[:, -1].exp()) for log_p in (real, made))
     right = (r > f).to(r.dtype) + 0.5 * (r == f).to(r.dtype)
     return {"D(x)": r.mean(), "D(G(z))": f.mean(), "told apart": right.mean()}

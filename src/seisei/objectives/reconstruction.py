@@ -1,4 +1,4 @@
-"""Reconstruction: −log p(x | z = e(x)), what an autoencoder is trained with."""
+"""Reconstruction loss of an autoencoder: −log p(x | z = e(x))."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from seisei.spec import listed
 
 @listed
 class Reconstruction(Objective):
-    """The negative log-likelihood of x under the decoder, given its own code.
+    """Negative log-likelihood of x under the decoder, given its own latent.
 
     Arguments:
-        model: gives `encode` and `likelihood`.
+        model: has `encode` and `likelihood`.
     """
 
     def loss(self, batch: Batch, t: float) -> Loss:
-        """The loss; its part is itself, in nats an example."""
+        """The loss; its part is the loss itself, in nats per example."""
         z = self.model.encode(batch.visible, batch.y)
         total = -observed(self.model.likelihood(z, batch.y).log_prob(batch.x), batch.mask).mean()
         return Loss(total, {"reconstruction": total.detach()})

@@ -1,4 +1,4 @@
-"""What is made in a discriminator's turn, made once for the turn that follows too."""
+"""Shares the generator's forward pass between the discriminator turn and the generator turn."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ T = TypeVar("T")
 
 
 class SharedForward:
-    """Holds what a model made of a part of a batch in the discriminator's turn, with its gradient, until the model's
-    own turn.
+    """Holds the generator's output for a micro-batch, with its graph, until the generator turn.
 
-    In the discriminator's turn the model's parameters are constants: not for what is kept here.
+    In the discriminator turn the generator's parameters are constants; the output held here is differentiable
+    nevertheless.
 
     Example:
         >>> model = nn.Linear(1, 1).requires_grad_(False)
@@ -26,15 +26,15 @@ class SharedForward:
     """
 
     def __init__(self) -> None:
-        # By where x lies in memory, and with x, so that nothing else comes to lie there.
+        # Keyed by the address of x; x is held too, so that the address is not reused.
         self._kept: dict[int, tuple[Tensor, object]] = {}
 
     def __len__(self) -> int:
-        """What is kept now; nothing between two steps."""
+        """Number of held outputs; 0 between steps."""
         return len(self._kept)
 
     def made(self, x: Tensor, model: nn.Module, make: Callable[[], T]) -> T:
-        """What is made now, and kept for the batch part of these x where gradients are taken."""
+        """Compute an output, and hold it for this micro-batch if gradients are enabled."""
         if not torch.is_grad_enabled():
             return make()
         parameters = list(model.parameters())
@@ -47,5 +47,5 @@ class SharedForward:
         return found
 
     def taken(self, x: Tensor) -> object | None:
-        """What was kept for these x, which is then forgotten; None where nothing was."""
+        """Remove and return the output held for this micro-batch, None if there is none."""
         return self._kept.pop(x.data_ptr(), (None, None))[1]

@@ -1,17 +1,17 @@
-"""What a network for any style learns from: images x, and a style image y beside each.
+"""AdaIN style transfer: training of a network for any style, from content images x and a style image y for each.
 
     t_l = lerp(f_l(x), AdaIN(f_l(x), f_l(y)), a),   x̂ = x + a R g(t_1, …, t_L, ε)
     E [ ‖f_L(x̂) − t_L‖²/v_L + λ Σ_l (‖μ_l(x̂) − μ_l*‖² + ‖σ_l(x̂) − σ_l*‖²)/v_l ]
 
-with x's colors as far towards those of y as a says, the mean and deviation of each channel of each map, μ* and σ*
-between those of x and those of y as far as a says, means over channels and places, and v how much each map varies in
-training images: λ means the same with every network of features. a is 1 for one half of the examples and anything
-from 0 to 1 for the other, so that the strength that a person asks for later has been met. R turns changes into such of
-the colors of y (`seisei.nn.style.color_transfer.mixture`): g begins at 0 and changes x, which has the style's
-colors already, and at a = 0 leaves it as it is. ε is noise, other noise for each example.
+x's colors are interpolated toward those of y by a; μ* and σ* are channel means and deviations interpolated between
+those of x and y by a; squares are averaged over channels and positions, and v is the variance of each map over training
+images, so that λ means the same for every feature extractor. a is 1 for half of the examples and uniform in [0, 1] for
+the others, so that the network has seen every strength. R maps changes to the colors of y
+(`seisei.nn.style.color_transfer.mixture`): g starts at 0 and changes x, which already has the style's colors; at a = 0
+x is unchanged. ε is noise, sampled per example.
 
-Features that begin as patches of pixels would let g draw a pattern as wide as a patch, which they cannot see. So x̂ and
-x are both moved by some pixels, other ones for each example, before f looks at them.
+Features of pixel patches would not see a pattern as wide as a patch. So x̂ and x are both shifted by some pixels, at
+random per example, before f.
 
 Reference: *Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization (Huang, Belongie, 2017)*, arXiv
     1703.06868, where a is 1.
@@ -34,11 +34,11 @@ from seisei.spec import Range, listed
 
 
 class Apart(NamedTuple):
-    """How far an image is from what was wanted of it, each (B,).
+    """Distances of an image from its targets, each (B,).
 
     Arguments:
         content: in the last map.
-        style: in the means and deviations of all.
+        style: in the means and deviations of all maps.
     """
 
     content: Tensor
@@ -47,11 +47,11 @@ class Apart(NamedTuple):
 
 @listed
 class StyleTransfer(Objective):
-    """The losses of content and style.
+    """Content and style loss.
 
     Arguments:
-        model: gives `features`, `target`, `decoded` and `spreads`; its `decoder` learns.
-        weight: λ.
+        model: has `features`, `target`, `decoded` and `spreads`; its `decoder` is trained.
+        weight: λ, style weight.
     """
 
     def __init__(self, model: nn.Module, weight: Annotated[float, Range(ge=0, le=1e6)] = 10.0) -> None:
@@ -59,11 +59,11 @@ class StyleTransfer(Objective):
         self.weight = weight
 
     def turns(self) -> list[Turn]:
-        """The decoder; features stay as they are."""
+        """The decoder; features are frozen."""
         return [Turn("model", self.model.decoder, self.loss)]
 
     def loss(self, batch: Batch, t: float) -> Loss:
-        """The loss; its parts are the content's and the style's."""
+        """The loss; its parts are the content loss and the style loss."""
         x, count = batch.x, len(batch)
         assert batch.y is not None
         y = batch.y.to(x.dtype)
@@ -93,12 +93,12 @@ class StyleTransfer(Objective):
 
 
 def apart_from(maps: list[Tensor], target: Tensor, wanted: list[Moments], spreads: Tensor) -> Apart:
-    """How far images with these maps are from a target and from means and deviations.
+    """Content and style loss of images with these maps.
 
     Arguments:
-        maps: of what was made.
-        target: what the last of them was to be.
-        wanted: the mean and deviation that the channels of each were to have.
+        maps: maps of the output images.
+        target: target of the last map.
+        wanted: target means and deviations of each map's channels.
         spreads: v of each map.
     """
     content = (maps[-1] - target).square().flatten(1).mean(1) / spreads[-1]
@@ -107,6 +107,6 @@ def apart_from(maps: list[Tensor], target: Tensor, wanted: list[Moments], spread
 
 
 def _between(content: Moments, style: Moments, strength: Tensor) -> Moments:
-    """Means and deviations from those of the content, at strength 0, to those of the style, at 1."""
+    """Interpolate moments from the content's, at strength 0, to the style's, at 1."""
     (mean, deviation), (theirs, spread) = content, style
     return mean + strength * (theirs - mean), deviation + strength * (spread - deviation)

@@ -1,18 +1,18 @@
-"""Images of images: an answer is held to the truth, and to what a discriminator of pairs takes for one.
+"""Image-to-image translation (pix2pix): L1 loss, conditional GAN loss, and feature matching.
 
-With y given, x wanted and x̂ = G(y, z), both sides of a pair changed alike before anything else:
+With input y, target x and output x̂ = G(y, z), both sides of a pair augmented alike:
 
     generator:  λ₁ E|x − x̂| + λ_a cost(r, f) + λ_m Σ_l E|φ_l(y, x) − φ_l(y, x̂)|
     discriminator:     cost(r, f) + γ/2 (E‖∂r‖² + E‖∂f‖²)
 
-r and f are verdicts on the patches of (y, x) and of (y, x̂), φ_l the features that they are made of; means are over
-examples, values and verdicts. The regression keeps the answer where the truth is, and alone gives the average of all
-answers, which is none of them. A twin, where there is one, is the same network trained by the regression alone: what
-the discriminator brings is the difference.
+r and f are PatchGAN logits of (y, x) and of (y, x̂), φ_l the discriminator's features; means are over examples, values
+and patches. The L1 loss keeps outputs near the target, and alone gives the average of all plausible outputs, which is
+blurred. The optional L1 baseline (`twin`) is the same network trained by the L1 loss only, to show what the
+discriminator contributes.
 
 References: *Image-to-Image Translation with Conditional Adversarial Networks (Isola, Zhu, Zhou, Efros, 2017)*, arXiv
-    1611.07004; features of the discriminator: *High-Resolution Image Synthesis and Semantic Manipulation with
-    Conditional GANs (Wang, Liu, Zhu, Tao, Kautz, Catanzaro, 2018)*, arXiv 1711.11585; penalties: see
+    1611.07004; feature matching: *High-Resolution Image Synthesis and Semantic Manipulation with Conditional GANs
+    (Wang, Liu, Zhu, Tao, Kautz, Catanzaro, 2018)*, arXiv 1711.11585; gradient penalties: see
     `seisei.objectives.gan_losses`.
 """
 
@@ -27,17 +27,17 @@ from torch import Tensor, nn
 
 from seisei.batch import Batch, Examples
 from seisei.objectives.base import Loss, Objective, Turn
-from seisei.objectives.gan_losses import GAN_LOSSES, judged
+from seisei.objectives.gan_losses import GAN_LOSSES, output_and_gradient_norm
 from seisei.objectives.shared_forward import SharedForward
 from seisei.spec import Range, listed
 
 Weight = Annotated[float, Range(ge=0, le=1e6)]
-# What a penalty starts at where a game has none; the slowest that a discriminator is made.
+# Initial gradient penalty in `counter` if there was none; smallest learning-rate factor of the discriminator.
 GENTLE, SLOWEST = 0.1, 0.125
 
 
 class Sides(NamedTuple):
-    """A pair as it is trained on, and what was made of its first side."""
+    """Input and target of a pair, as augmented, and the output."""
 
     given: Tensor
     wanted: Tensor
@@ -46,11 +46,11 @@ class Sides(NamedTuple):
 
 @listed
 class Regression(Objective):
-    """E Σ|x − x̂| alone: one player, and the average of all answers.
+    """L1 regression only: one player, whose outputs are averages of all plausible ones.
 
     Arguments:
-        model: gives `view`, `answer`.
-        changes: what both sides of a pair go through.
+        model: has `view`, `answer`.
+        changes: augmentation of pairs.
     """
 
     decides: tuple[str, ...] = ("L1 of color", "L1")
@@ -60,18 +60,18 @@ class Regression(Objective):
         self.changes: Any = changes
 
     def sides(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """What is given and what is wanted, as they are; in training changed alike."""
+        """Input and target; augmented in training."""
         given, wanted = self.model.view.given(batch), self.model.view.wanted(batch)
         return (given, wanted) if self.changes is None or not self.training else self.changes(given, wanted)
 
     def loss(self, batch: Batch, t: float) -> Loss:
-        """The distance to the truth: a sum over values, so that it is −log p of a Laplace density, less a constant."""
+        """L1 distance, summed over values: −log p of a Laplace density up to a constant."""
         given, wanted = self.sides(batch)
         apart = (self.model.answer(given) - wanted).abs().mean()
         return Loss(apart * wanted[0].numel(), {f"L1{self.model.view.of}": apart.detach()})
 
     def examine(self, batches: Sequence[Batch], known: Examples) -> dict[str, Any]:
-        """How far held-out answers are from the truth, and how much they heed what is given."""
+        """Error of held-out outputs, and their sensitivity to the input (`heed`)."""
         made = [self._made(batch) for batch in batches]
         return {
             "scores": measured(made, [self.model.answer(sides.given.roll(1, 0)) for sides in made], self.model.view.of)
@@ -84,22 +84,22 @@ class Regression(Objective):
 
 @listed
 class Translation(Regression):
-    """The two turns, and a third where there is a twin.
+    """pix2pix training: discriminator and generator turns, and a third for the L1 baseline, if any.
 
     Arguments:
-        model: gives `view`, `answer`.
-        discriminator: of pairs, side by side as channels: gives `judged`, verdicts (B, P) and features.
-        game: what both play for.
-        regression: λ₁.
-        adversarial: λ_a.
-        matching: λ_m.
-        on_real: γ at pairs of the data.
-        on_drawn: γ at pairs with an answer.
-        twin: another of the model's kind, that the regression alone trains.
-        changes: what both sides of a pair go through.
+        model: has `view`, `answer`.
+        discriminator: of pairs, concatenated as channels; has `logits_and_features`: patch logits (B, P) and features.
+        game: the GAN loss.
+        regression: λ₁, weight of the L1 loss.
+        adversarial: λ_a, weight of the GAN loss.
+        matching: λ_m, weight of feature matching.
+        on_real: γ of R1, the gradient penalty at real pairs.
+        on_drawn: γ of R2, the gradient penalty at pairs with an output.
+        twin: L1 baseline: a copy of the model that is trained by the L1 loss only.
+        changes: augmentation of pairs.
     """
 
-    # The distance to the truth alone favors what the discriminator is there to prevent.
+    # L1 distance alone would favor blurred outputs, which the discriminator is there to prevent.
     decides = ("balance", "L1 of color", "L1")
     more: Tensor
     slower: Tensor
@@ -124,12 +124,12 @@ class Translation(Regression):
         self.regression, self.adversarial, self.matching = regression, adversarial, matching
         self.on_real, self.on_drawn = on_real, on_drawn
         self._again = SharedForward()
-        # What `counter` has come to: γ beside those given, and the pace of the discriminator.
+        # State of `counter`: increase of γ, and learning-rate factor of the discriminator.
         self.register_buffer("more", torch.zeros(()))
         self.register_buffer("slower", torch.ones(()))
 
     def turns(self) -> list[Turn]:
-        """The discriminator, then the generator, then the twin."""
+        """Discriminator, generator, and L1 baseline if any."""
         both = [
             Turn("discriminator", self.discriminator, self.discriminator_loss, pace=lambda: float(self.slower)),
             Turn("generator", self.model, self.generator_loss),
@@ -137,7 +137,7 @@ class Translation(Regression):
         return both if self.twin is None else [*both, Turn("twin", self.twin, self.twin_loss)]
 
     def discriminator_loss(self, batch: Batch, t: float) -> Loss:
-        """What the discriminator descends; its parts say how well it tells truths from answers."""
+        """Discriminator loss; its parts include its accuracy (`told apart`) and gradient norms."""
         sides = self._again.made(batch.x, self.model, lambda: self._answered(batch))
         real = torch.cat([sides.given, sides.wanted], 1)
         drawn = torch.cat([sides.given, sides.answer.detach()], 1)
@@ -148,10 +148,10 @@ class Translation(Regression):
             def summed(x: Tensor) -> Tensor:
                 found: Tensor = self.discriminator(x)
                 verdicts.append(found)
-                # Patches hardly overlap: the slope of their sum is √P times that of one.
+                # Patches hardly overlap: the gradient norm of their sum is √P times that of one.
                 return found.sum(1) / math.sqrt(found.shape[1])
 
-            _, slopes = judged(summed, torch.cat([real, drawn]))
+            _, slopes = output_and_gradient_norm(summed, torch.cat([real, drawn]))
             r, f = verdicts[0].chunk(2)
             at_real, at_drawn = (part.mean() for part in slopes.chunk(2))
             total = cost = self.game.discriminator(r, f)
@@ -161,10 +161,10 @@ class Translation(Regression):
             r, f = self.discriminator(torch.cat([real, drawn])).chunk(2)
             total, slope = self.game.discriminator(r, f), {}
             cost = total
-        return Loss(total, {"cost": cost.detach(), **self._told(r.detach(), f.detach()), **slope})
+        return Loss(total, {"cost": cost.detach(), **self._accuracy(r.detach(), f.detach()), **slope})
 
     def generator_loss(self, batch: Batch, t: float) -> Loss:
-        """What the generator descends."""
+        """Generator loss."""
         kept = self._again.taken(batch.x)
         given, wanted, answer = kept if isinstance(kept, Sides) else self._answered(batch)
         apart = (answer - wanted).abs().mean()
@@ -174,8 +174,8 @@ class Translation(Regression):
         r, real = None, list[Tensor]()
         if self.game.paired or self.matching:
             with torch.no_grad():
-                r, real = self.discriminator.judged(torch.cat([given, wanted], 1))
-        f, made = self.discriminator.judged(torch.cat([given, answer], 1))
+                r, real = self.discriminator.logits_and_features(torch.cat([given, wanted], 1))
+        f, made = self.discriminator.logits_and_features(torch.cat([given, answer], 1))
         cost = self.game.generator(f.new_zeros(()) if r is None else r, f)
         total, parts = total + self.adversarial * cost, {**parts, "adversarial": cost.detach()}
         if self.matching:
@@ -184,7 +184,7 @@ class Translation(Regression):
         return Loss(total, parts)
 
     def twin_loss(self, batch: Batch, t: float) -> Loss:
-        """What the twin descends: the regression alone."""
+        """Loss of the L1 baseline."""
         given, wanted = self.sides(batch)
         apart = (self.twin.answer(given) - wanted).abs().mean()
         return Loss(self.regression * apart, {f"L1{self.model.view.of}": apart.detach()})
@@ -194,18 +194,16 @@ class Translation(Regression):
         return Sides(given, wanted, self.model.answer(given))
 
     def counter(self, trouble: str) -> str | None:
-        """Against a discriminator that runs ahead, larger penalties and a slower discriminator."""
+        """Against a discriminator that overpowers the generator: larger gradient penalty, smaller learning rate."""
         if trouble != "unsteady" or float(self.slower) <= SLOWEST:
             return None
         self.more.copy_((2 * self.more).clamp_min(max(self.on_real, GENTLE)))
         self.slower.mul_(0.71)
-        penalty, pace = self.on_real + float(self.more), float(self.slower)
-        return f"the penalty is {penalty:.3g} now, and the discriminator's learning rate {pace:.2f} of the generator's"
+        penalty, pace = f"{self.on_real + float(self.more):.3g}", f"{float(self.slower):.2f}"
+        return f"the gradient penalty is now {penalty}, and the discriminator's learning rate {pace} of the generator's"
 
     def examine(self, batches: Sequence[Batch], known: Examples) -> dict[str, Any]:
-        """How far held-out answers are from the truth, how much they heed what is given, how the discriminator judges
-        them.
-        """
+        """Error of held-out outputs, their sensitivity to the input (`heed`), and discriminator accuracy."""
         made = [self._made(batch) for batch in batches]
         scores = measured(made, [self.model.answer(sides.given.roll(1, 0)) for sides in made], self.model.view.of)
         verdicts = [
@@ -215,14 +213,14 @@ class Translation(Regression):
             for s in made
         ]
         r, f = (torch.cat([pair[i] for pair in verdicts]) for i in range(2))
-        scores |= {name: float(value) for name, value in self._told(r, f).items()}
+        scores |= {name: float(value) for name, value in self._accuracy(r, f).items()}
         if self.twin is not None:
             theirs = [Sides(s.given, s.wanted, self.twin.answer(s.given)) for s in made]
             scores[f"L1{self.model.view.of} of the twin"] = measured(theirs)["L1"]
         return {"scores": scores}
 
-    def _told(self, r: Tensor, f: Tensor) -> dict[str, Tensor]:
-        """How the discriminator judges, ½ at the equilibrium in each; see `Adversarial`."""
+    def _accuracy(self, r: Tensor, f: Tensor) -> dict[str, Tensor]:
+        """Discriminator outputs, all ½ at the equilibrium; see `Adversarial`."""
         middle = 0.0 if self.game.logits else 0.5 * (r.mean() + f.mean())
         right = (r > f).to(r.dtype) + 0.5 * (r == f).to(r.dtype)
         return {
@@ -233,21 +231,21 @@ class Translation(Regression):
 
 
 def measured(made: Sequence[Sides], otherwise: Sequence[Tensor] = (), of: str = "") -> dict[str, float]:
-    """The mean distance of a value to the truth's, the mean PSNR in dB, and the heed.
+    """Mean L1 distance to the target, mean PSNR in dB, and input sensitivity (`heed`).
 
-    The heed is how much an answer changes when another example is given, as a share of how far the answers lie from
-    each other: the mean |x̂(y) − x̂(y')| divided by the mean |x − x'|. It is near 1 where an answer is as much of
-    what is given as the truth, and near 0 where nothing is made of it.
+    Input sensitivity is how much an output changes when it gets another example's input, relative to how far targets
+    differ: mean |x̂(y) − x̂(y')| divided by mean |x − x'|. It is near 1 if outputs depend on the input as much as
+    targets do, and near 0 if the input is ignored.
 
     Arguments:
-        made: pairs with their answers.
-        otherwise: the answers to what the example before is given.
-        of: what follows the names of the distances, see `seisei.nn.gan.paired_augment.PairView`.
+        made: pairs with their outputs.
+        otherwise: outputs for the input of the preceding example.
+        of: suffix of the metric names, see `seisei.nn.gan.paired_augment.PairView`.
 
     Example:
         >>> y, x = torch.zeros(2, 1, 1, 1), torch.tensor([0.0, 1.0]).view(2, 1, 1, 1)
-        >>> told = measured([Sides(y, x, x + 0.1)], [x.roll(1, 0) + 0.1])
-        >>> {name: round(value, 3) for name, value in told.items()}
+        >>> scores = measured([Sides(y, x, x + 0.1)], [x.roll(1, 0) + 0.1])
+        >>> {name: round(value, 3) for name, value in scores.items()}
         {'L1': 0.1, 'PSNR': 20.0, 'heed': 1.0}
     """
     count = sum(len(sides.given) for sides in made)

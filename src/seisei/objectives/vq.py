@@ -1,11 +1,11 @@
-"""Images through codes and back.
+"""VQ-VAE loss: reconstruction through codes, and commitment and codebook losses.
 
     −log p(x | codes(x)) + β N/(2 ε²) Σ_l s_l E‖z_l − e_l‖²/D
 
-N is the number of values of an image, and ε² the mean squared error of the steps before. With a likelihood whose σ is
-learned the first term is worth N/(2 ε²) times the squared error; the second is given the same factor, so that β means
-the same at the start and at the end. s_l is what ε² was before the first step as a multiple of E‖z_l − e_l‖²/D, so that
-it means the same for each level l too. β is the quantizer's own.
+N is the number of values of an image, and ε² an EMA of the mean squared error. With a learned σ the first term is worth
+N/(2 ε²) times the squared error; the second gets the same factor, so that β means the same throughout training. s_l is
+the ratio of ε² to E‖z_l − e_l‖²/D at initialization, so that β means the same for each level. β is the quantizer's
+commitment weight.
 
 Reference: *Neural Discrete Representation Learning (van den Oord, Vinyals, Kavukcuoglu, 2017)*, arXiv 1711.00937.
 """
@@ -25,23 +25,23 @@ from seisei.nn.quantizers.code_layout import collisions, usage
 from seisei.objectives.base import Loss, Objective, Turn
 from seisei.spec import listed
 
-# Of a value in [0, 1]: at most where it starts, and an image that comes back exactly is no reason for an infinite
-# weight.
+# Bounds of the squared error of values in [0, 1]: the upper one at initialization; the lower one keeps a perfect
+# reconstruction from an infinite weight.
 FIRST_ERROR, SMALLEST_ERROR = 0.1, 1e-5
-# Images that the first error is that of, at most.
+# Most images used for the initial error.
 LOOKED_AT = 256
-# How much of the error is that of the steps before.
+# EMA decay of the error.
 REMEMBERED = 0.95
-# Not the mean over images of their own PSNR, which is what a finished run is scored by.
+# Unlike the mean of per-image PSNR, by which a finished run is scored.
 MEAN_PSNR = "PSNR of the mean error"
 
 
 @listed
 class Coding(Objective):
-    """Reconstruction through codes.
+    """VQ-VAE objective: reconstruction through codes.
 
     Arguments:
-        model: gives `code`, `settle`, `segments` and `bits`.
+        model: has `code`, `settle`, `segments` and `bits`.
     """
 
     error: Tensor
@@ -53,7 +53,7 @@ class Coding(Objective):
 
     @torch.no_grad()
     def initialize(self, examples: Batch) -> None:
-        """See `Objective.initialize`; the error is what it is then."""
+        """Initialize the model, and measure its error."""
         super().initialize(examples)
         few = next(iter(examples.split(LOOKED_AT)))
         back = self.model.code(few.visible).likelihood.mean
@@ -64,7 +64,7 @@ class Coding(Objective):
         return self.sent(batch)[0]
 
     def sent(self, batch: Batch) -> tuple[Loss, Tensor]:
-        """The loss, and what comes back of x, (B, C, H, W)."""
+        """The loss, and the reconstruction, (B, C, H, W)."""
         coded = self.model.code(batch.visible)
         cost = -observed(coded.likelihood.log_prob(batch.x), batch.mask).mean()
         back = coded.likelihood.mean
@@ -77,11 +77,11 @@ class Coding(Objective):
         return Loss(cost + kept, parts), back
 
     def turns(self) -> list[Turn]:
-        """The model, which counts what its codes met after each move."""
+        """One turn; the quantizers' statistics are updated after each step."""
         return [Turn("model", self.model, self.loss, settle=self.settle)]
 
     def settle(self, total: Total | None) -> None:
-        """After a move: what the codes met, and how large the error was."""
+        """Update quantizer statistics and the EMA of the error after a step."""
         met, self._met = self._met, None
         if total is not None and met is not None:
             squared, count = total(met)
@@ -89,26 +89,28 @@ class Coding(Objective):
         self.model.settle(total)
 
     def counter(self, trouble: str) -> str | None:
-        """Against codes that nothing chooses: they are moved to where vectors are, sooner than before."""
-        if trouble != "collapsed" or not any([quantizer.enliven() for quantizer in self.model.quantizers]):
+        """Against codebook collapse: earlier dead-code reset."""
+        if trouble != "collapsed" or not any(
+            [quantizer.raise_reset_threshold() for quantizer in self.model.quantizers]
+        ):
             return None
-        return "codes that hardly anything chooses are moved beside those that much does, sooner than before"
+        return "the dead-code reset threshold was raised"
 
     def examine(self, batches: Sequence[Batch], known: Examples) -> dict[str, Any]:
-        """See `Objective.examine`; with how many of the codes are used, and how evenly, by segment of codes.
+        """See `Objective.examine`; adds codebook usage and perplexity per segment.
 
-        The perplexity is exp of the entropy of the codes of held-out images: as many codes used equally often would
-        have it. Few images cannot use all codes: `expected` says how many they would if all were equally likely. Of
-        several levels each says how much it is `heard`, see `_heard`.
+        The perplexity is exp of the entropy of the codes of held-out images: the size of a uniformly used codebook with
+        the same entropy. Few images cannot use all codes: `expected` is the usage if all were equally likely. With
+        several levels, `heard` tells how much the reconstruction depends on each, see `_heard`.
         """
         found = super().examine(batches, known)
         each = [self.model.encode(batch.visible) for batch in batches]
         codes = torch.cat(each)
         found["codes"] = usage(codes, self.model.segments)
         if len(found["codes"]) > 1 and len(batches[0]) > 1:
-            for told, heard in zip(found["codes"], self._heard(batches[0], each[0]), strict=True):
-                told["heard"] = heard
-            found["scores"]["heard"] = min(told["heard"] for told in found["codes"])
+            for segment, heard in zip(found["codes"], self._heard(batches[0], each[0]), strict=True):
+                segment["heard"] = heard
+            found["scores"]["heard"] = min(segment["heard"] for segment in found["codes"])
         found["scores"] |= {MEAN_PSNR: -10 * math.log10(max(found["scores"]["error"], 1e-12))}
         found["scores"]["used"] = min(each["used"] for each in found["codes"])
         found["scores"]["perplexity"] = min(each["perplexity"] / each["codes"] for each in found["codes"])
@@ -116,8 +118,9 @@ class Coding(Objective):
         return found
 
     def _heard(self, batch: Batch, codes: Tensor) -> list[float]:
-        """By segment how many times the squared error becomes where its codes are those of another image: 1 for one
-        that says nothing.
+        """Per segment, the factor by which the squared error grows when its codes are swapped with another image's.
+
+        1 means that the level is unused.
         """
         parts = torch.split(codes, [segment.length for segment in self.model.segments], 1)
         error = float(_error(batch, self.model.decode(codes)))
@@ -129,7 +132,7 @@ class Coding(Objective):
 
 
 def _error(batch: Batch, mean: Tensor) -> Tensor:
-    """The mean squared error of what was observed."""
+    """Mean squared error of the observed values."""
     squared = (batch.x - mean).square()
     if batch.mask is None:
         return squared.mean()

@@ -1,15 +1,15 @@
-"""Images through codes and back, sharp: a discriminator sees what comes back beside what went in.
+"""VQGAN: VQ-VAE with an adversarial loss on reconstructions, for sharper images.
 
-    model:   the cost of `seisei.objectives.vq`, and w √(N/ε²)/‖∂A/∂x̂‖ · A
+    model:   the loss of `seisei.objectives.vq`, and w √(N/ε²)/‖∂A/∂x̂‖ · A
              A = E ζ(r − f) + E Σ_l |φ_l(x) − φ_l(x̂)|
     discriminator:  E ζ(f − r) + γ/2 (E‖∂r‖² + E‖∂f‖²)
 
-r and f are its verdicts on patches of x and of x̂, φ_l the features they are made of: to be told by what an expert on
-the data looks at, and not by pixels alone, keeps texture that an average would lose. The factor makes the pull of A on
-x̂ w times that of the error, whose gradient has the length √(N/ε²), whatever the discriminator's scale.
+r and f are PatchGAN logits of x and x̂, φ_l the discriminator's features: matching these, not pixels alone, keeps
+texture that averaging would lose. The adaptive factor makes the gradient of A with respect to x̂ w times as long as
+that of the reconstruction error, √(N/ε²), whatever the discriminator's scale.
 
-A discriminator that is new, or runs ahead, spoils images instead: A comes in late and slowly, and where held-out images
-come back worse than they once did, w is halved.
+A discriminator that is new or too strong damages images: A starts late and ramps up slowly, and w is halved whenever
+held-out reconstructions get worse than their best.
 
 Reference: *Taming Transformers for High-Resolution Image Synthesis (Esser, Rombach, Ommer, 2021)*, arXiv 2012.09841.
 """
@@ -26,13 +26,13 @@ from torch import Tensor, nn
 from seisei.batch import Batch, Examples
 from seisei.nn.quantizers.base import Total
 from seisei.objectives.base import Loss, Turn
-from seisei.objectives.gan_losses import GAN_LOSSES, judged
+from seisei.objectives.gan_losses import GAN_LOSSES, output_and_gradient_norm
 from seisei.objectives.vq import MEAN_PSNR, REMEMBERED, Coding
 from seisei.spec import Range, listed
 
-# The fractions of training at which the discriminator begins, and over which its verdict then comes in.
+# Fraction of training at which the discriminator starts, and over which its loss then ramps up.
 BEGINS, GROWS = 0.25, 0.15
-# dB that held-out images may lose to their best before w is halved.
+# Loss of held-out PSNR in dB at which w is halved.
 LOST = 1.0
 
 
@@ -42,10 +42,10 @@ class VQGAN(Coding):
 
     Arguments:
         model: see `Coding`.
-        discriminator: of patches: gives `judged`.
-        weight: w.
-        matching: of the features' difference, against the verdict's part.
-        penalty: γ.
+        discriminator: PatchGAN; has `logits_and_features`.
+        weight: w, weight of the adversarial loss.
+        matching: weight of feature matching relative to the GAN loss.
+        penalty: γ of the R1 and R2 gradient penalties.
     """
 
     pull: Tensor
@@ -65,22 +65,22 @@ class VQGAN(Coding):
         self.discriminator: Any = discriminator
         self.weight, self.matching, self.penalty = weight, matching, penalty
         self.game = GAN_LOSSES["relativistic"]
-        # How long the gradient of A is at an image, the best PSNR of held-out images, and what is left of w.
+        # EMA of the gradient norm of A per image, best held-out PSNR, and remaining share of w.
         self.register_buffer("pull", torch.ones(()))
-        # No infinity: what is not finite is never saved.
+        # Not −inf: only finite values are saved.
         self.register_buffer("best", torch.tensor(torch.finfo(torch.float32).min))
         self.register_buffer("eased", torch.ones(()))
         self._pulled: Tensor | None = None
 
     def turns(self) -> list[Turn]:
-        """The discriminator, then the model."""
+        """Discriminator, then model."""
         return [
             Turn("discriminator", self.discriminator, self.discriminator_loss),
             Turn("model", self.model, self.loss, settle=self.settle),
         ]
 
     def discriminator_loss(self, batch: Batch, t: float) -> Loss:
-        """What the discriminator descends; nothing before it begins."""
+        """Discriminator loss; 0 before it starts."""
         if t < BEGINS:
             return Loss(0.0 * torch.stack([parameter.sum() for parameter in self.discriminator.parameters()]).sum(), {})
         with torch.no_grad():
@@ -90,10 +90,10 @@ class VQGAN(Coding):
         def summed(x: Tensor) -> Tensor:
             found: Tensor = self.discriminator(x)
             verdicts.append(found)
-            # Patches hardly overlap: the slope of their sum is √P times that of one.
+            # Patches hardly overlap: the gradient norm of their sum is √P times that of one.
             return found.sum(1) / math.sqrt(found.shape[1])
 
-        _, slopes = judged(summed, torch.cat([batch.x, back]))
+        _, slopes = output_and_gradient_norm(summed, torch.cat([batch.x, back]))
         r, f = verdicts[0].chunk(2)
         cost, slope = self.game.discriminator(r, f), slopes.mean()
         told = (r > f).to(r.dtype).mean()
@@ -102,15 +102,13 @@ class VQGAN(Coding):
         )
 
     def loss(self, batch: Batch, t: float) -> Loss:
-        """What the model descends: before the discriminator has begun, and while it is new, little or nothing for
-        it.
-        """
+        """Model loss; the adversarial part is 0 before the discriminator starts, and ramps up after."""
         (total, parts), back = self.sent(batch)
         share = min(1.0, max(0.0, (t - BEGINS) / GROWS - 0.1))
         if not (share and self.weight):
             return Loss(total, parts)
         with torch.no_grad():
-            r, real = self.discriminator.judged(batch.x)
+            r, real = self.discriminator.logits_and_features(batch.x)
         values = batch.x[0].numel()
         factor = share * self.weight * self.eased * (values / self.error).sqrt() / self.pull
         if not torch.is_grad_enabled():
@@ -120,38 +118,38 @@ class VQGAN(Coding):
             seen = back.detach().requires_grad_()
             cost = self._apart(seen, r, real)
             (slope,) = torch.autograd.grad(cost, seen)
-        # Of the mean over the batch: of one image it is so many times as long.
+        # Gradient of a batch mean: that of one image is B times as long.
         lengths = len(batch) * slope.flatten(1).float().norm(dim=1)
         met = torch.stack([lengths.sum(), lengths.new_tensor(len(lengths))])
         self._pulled = met if self._pulled is None else self._pulled + met
-        # Its gradient is known already; what is descended has that, and its value.
+        # The gradient is known already: a linear term with this gradient, and the loss's value.
         pulled = factor * ((back - seen.detach()) * slope).sum()
         return Loss(total + pulled + factor * cost.detach(), {**parts, "discriminator's part": cost.detach()})
 
     def _apart(self, back: Tensor, r: Tensor, real: list[Tensor]) -> Tensor:
-        """A, of what comes back."""
-        f, made = self.discriminator.judged(back)
+        """A for reconstructions."""
+        f, made = self.discriminator.logits_and_features(back)
         apart = torch.stack([(a - b).abs().mean() for a, b in zip(real, made, strict=True)]).sum()
         cost: Tensor = self.game.generator(r, f) + self.matching * apart
         return cost
 
     def settle(self, total: Total | None) -> None:
-        """See `Coding.settle`."""
+        """Update the EMAs after a step."""
         super().settle(total)
         met, self._pulled = self._pulled, None
         if total is not None and met is not None:
             length, count = total(met)
             found = (length / count).clamp_min(1e-12)
-            # Its first measure is taken as it is.
+            # The first measurement replaces the initial value.
             self.pull.copy_(found if float(self.pull) == 1.0 else self.pull.lerp(found, 1 - REMEMBERED))
 
     def examine(self, batches: Sequence[Batch], known: Examples) -> dict[str, Any]:
-        """See `Coding.examine`."""
+        """See `Coding.examine`; held-out PSNR is passed to `adapt`."""
         found = super().examine(batches, known)
         return {**found, "adapt": found["scores"][MEAN_PSNR]}
 
     def adapt(self, found: float) -> None:
-        """Let go where images come back worse than they did."""
+        """Halve the adversarial weight if reconstructions got worse than their best."""
         self.best.clamp_(min=found)
         if found < float(self.best) - LOST:
             self.eased.mul_(0.5)

@@ -1,1 +1,1 @@
-"""Tokens without a network: pixels and bytes."""
+"""Codecs without a network, for pixels and bytes."""

@@ -1,4 +1,4 @@
-"""Texts as their own symbols: a code that loses nothing, and that ends."""
+"""Byte-level text codec: lossless, with an end-of-text symbol."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from seisei.spec import Range, listed
 
 @listed
 class ByteCodec(nn.Module):
-    """The symbols of a text, one after the other, filled up with the one that ends it.
+    """The bytes of a text as codes, padded with the end-of-text symbol.
 
     Arguments:
-        length: of a text.
-        symbols: how many there are; the last of them ends a text.
+        length: maximum length of a text.
+        symbols: vocabulary size; the last symbol ends a text.
 
     Example:
         >>> codec = ByteCodec(4, 257)
@@ -35,14 +35,14 @@ class ByteCodec(nn.Module):
         self.segments = [Segment(length, 1, 1, symbols)]
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """(B, T) to the same."""
+        """(B, T) symbols as codes: unchanged."""
         return x.long()
 
     def allowed(self, x: Tensor, mask: Tensor) -> list[Tensor]:
-        """Which symbols agree with what was observed, one (B, T, K), of (B, T) texts and masks."""
+        """Which symbols agree with the observed ones, one (B, T, K) tensor, from (B, T) texts and masks."""
         symbols = torch.arange(self.segments[0].codes, device=x.device)
         return [(x.unsqueeze(2) == symbols) | ~mask.unsqueeze(2)]
 
     def decode(self, codes: Tensor, y: Tensor | None = None) -> Tensor:
-        """And back."""
+        """(B, T) codes as symbols: unchanged."""
         return codes

@@ -1,4 +1,4 @@
-"""Images as their own values: the code that loses nothing."""
+"""Pixel values as codes: a lossless codec."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from seisei.nn.mlp import Shape
 from seisei.nn.quantizers.code_layout import Segment
 from seisei.spec import Range, listed
 
-# A code's table of values is small up to this many.
+# Largest codebook, so that tables of codes stay small.
 MOST_VALUES = 4096
 
 
 @listed
 class PixelCodec(nn.Module):
-    """The values of pixels, by rows, the channels of one pixel side by side; or of patches, as one number each.
+    """Codes are pixel values, in raster order with a pixel's channels next to each other, or patches.
 
-        code = Σ_i value_i levels^i        over the pixels of a patch, from its last to its first
+        code = Σ_i value_i levels^i        over the pixels of a patch, from the last to the first
 
-    Patches make images of few levels shorter, and what is learned of them as exact.
+    A patch is one integer. Patches shorten the sequences of images with few levels, and the likelihood stays exact.
 
     Arguments:
         shape: (C, H, W) of an image.
-        levels: how many values a channel can take.
-        patch: rows and columns of a patch; with more than one pixel all channels are in its code.
+        levels: values per channel.
+        patch: rows and columns of a patch; if it has more than one pixel, its code covers all channels.
 
     Example:
         >>> import torch
@@ -48,27 +48,27 @@ class PixelCodec(nn.Module):
         self.shape, self.levels = list(shape), levels
         channels, height, width = shape
         self.patch = rows, columns = list(patch or [1, 1])
-        assert height % rows == width % columns == 0, "patches that do not divide the image"
-        # One pixel's channels stay codes of their own: together they have too many values.
+        assert height % rows == width % columns == 0, "patches do not divide the image"
+        # The channels of a single pixel keep a code each: together they have too many values.
         together = rows * columns * channels if rows * columns > 1 else 1
         self.segments = [Segment(height // rows, width // columns, channels if together == 1 else 1, levels**together)]
-        assert together == 1 or levels**together <= MOST_VALUES, "patches of too many values"
+        assert together == 1 or levels**together <= MOST_VALUES, "patches have too many values"
         powers = torch.tensor([levels**i for i in reversed(range(together))])
         self.register_buffer("powers", powers, persistent=False)
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """(B, C, H, W) in [0, 1], or the nearest values that are, to (B, T)."""
+        """(B, C, H, W) in [0, 1], rounded to the nearest level, to (B, T)."""
         return (self._digits((x.clamp(0, 1) * (self.levels - 1)).round().long()) * self.powers).sum(2)
 
     def _digits(self, x: Tensor) -> Tensor:
-        """What codes are made of, (B, T, n), of (B, C, H, W)."""
+        """The values each code is made of, (B, T, n), from (B, C, H, W)."""
         b, channels, height, width = x.shape
         (rows, columns), n = self.patch, len(self.powers)
         grid = x.reshape(b, channels, height // rows, rows, width // columns, columns)
         return grid.permute(0, 2, 4, 3, 5, 1).reshape(b, -1, n)
 
     def allowed(self, x: Tensor, mask: Tensor) -> list[Tensor]:
-        """Which codes agree with what was observed, one (B, T, K), of (B, C, H, W) images and masks."""
+        """Which codes agree with the observed pixels, one (B, T, K) tensor, from (B, C, H, W) images and masks."""
         values = self._digits((x.clamp(0, 1) * (self.levels - 1)).round().long())
         known = self._digits(mask.expand_as(x))
         codes = torch.arange(self.segments[0].codes, device=x.device).unsqueeze(1)
@@ -79,7 +79,7 @@ class PixelCodec(nn.Module):
         return [agree]
 
     def decode(self, codes: Tensor, y: Tensor | None = None) -> Tensor:
-        """And back."""
+        """(B, T) codes to (B, C, H, W) in [0, 1]."""
         channels, height, width = self.shape
         rows, columns = self.patch
         digits = codes.unsqueeze(2) // self.powers % self.levels

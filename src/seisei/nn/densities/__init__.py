@@ -1,1 +1,1 @@
-"""Densities that are fitted in closed form or by EM."""
+"""Densities fitted in closed form or by EM: Gaussian, full covariance, PPCA; and PCA."""

@@ -1,4 +1,4 @@
-"""Gaussians with whole covariances: one for each component, or one for all."""
+"""Gaussians with full covariance: one per component, or one shared by all (tied)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from seisei.spec import listed
 
 @listed
 class Full(Gaussians):
-    """A covariance for each component: quadratic discriminant analysis, and mixtures of any shape.
+    """One full covariance per component, as in quadratic discriminant analysis (QDA) and Gaussian mixture models.
 
     Arguments:
         count: M.
         dim: d.
+        shrinkage: see `Gaussians`.
         pseudo_count: see `Gaussians`.
-        pseudo_count: see `Gaussians`.
-        precision: of the arithmetic.
+        precision: single or double.
     """
 
     factor: Tensor
@@ -41,11 +41,11 @@ class Full(Gaussians):
 
     @property
     def _shapes(self) -> int:
-        """How many covariances there are."""
+        """Number of covariances."""
         return self.count
 
     def _factor(self, at: slice) -> Tensor:
-        """L of C = L Lᵀ: (m, d, d), or (1, d, d) where all have one."""
+        """Cholesky factor L of C = L Lᵀ: (m, d, d), or (1, d, d) if tied."""
         return self.factor[at]
 
     def log_prob(self, x: Tensor, observed: Tensor | None = None, at: slice = EVERY) -> Tensor:
@@ -64,7 +64,7 @@ class Full(Gaussians):
         return found.square_()
 
     def _whitening(self) -> Tensor:
-        """L⁻¹ of every covariance, kept until they change."""
+        """L⁻¹ of every covariance, cached until they change."""
         state = (self.factor._version, self.factor.data_ptr())
         if self._whitened is None or self._whitened[0] != state:
             one = torch.eye(self.dim, dtype=self.dtype, device=self.factor.device)
@@ -85,7 +85,7 @@ class Full(Gaussians):
         return torch.cat(found) if found else x.new_zeros(0, len(mean))
 
     def begin(self, m: int, x: Tensor) -> None:
-        """The mean, and the variances on the diagonal."""
+        """Initialize with the mean and a diagonal covariance."""
         self.mean[m] = x.mean(0)
         self.factor[m % self._shapes] = torch.diag(self._spread(x).sqrt())
 
@@ -94,40 +94,40 @@ class Full(Gaussians):
         return [self.mean.new_zeros(self.count), torch.zeros_like(self.mean), torch.zeros_like(self.factor)]
 
     def gather(self, x: Tensor, observed: Tensor | None, r: Tensor, at: slice, moments: list[Tensor]) -> None:
-        """Add these rows to the moments."""
+        """Add the moments of these rows."""
         mean = self.mean[at]
         total, first, second = (moment[at] for moment in moments)
         total += r.sum(0)
         if observed is None or bool(observed.all()):
             whole = bool((r == 1).all())
             for m, mu in enumerate(mean):
-                centerd = x - mu
-                weighted = centerd if whole else centerd * r[:, m : m + 1]
+                centered = x - mu
+                weighted = centered if whole else centered * r[:, m : m + 1]
                 first[m] += weighted.sum(0)
-                second[m].addmm_(weighted.T, centerd)
+                second[m].addmm_(weighted.T, centered)
             return
-        for weight, centerd, shares, left in self._expected(x, observed, r, at):
-            first += torch.einsum("bm,bmd->md", weight, centerd)
-            second += torch.einsum("bm,bmd,bme->mde", weight, centerd, centerd)
+        for weight, centered, shares, left in self._expected(x, observed, r, at):
+            first += torch.einsum("bm,bmd->md", weight, centered)
+            second += torch.einsum("bm,bmd,bme->mde", weight, centered, centered)
             second += torch.einsum("um,umde->mde", shares, left)
 
     def _expected(
         self, x: Tensor, observed: Tensor, r: Tensor, at: slice
     ) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-        """By parts: r, E[x − μ | x_o] (b, m, d), and for each pattern the sum of r and Cov[x | x_o]."""
+        """In chunks: r, E[x − μ | x_o] (b, m, d), and per mask pattern the sum of r and Cov[x | x_o]."""
         mean = self.mean[at]
         covariance = self._factor(at) @ self._factor(at).mT
         for rows, patterns, which in by_pattern(observed, len(mean) * self.dim**2):
             seen, weight = observed[rows].unsqueeze(1), r[rows]
             _, inverse = _observed_factor(covariance, patterns)
-            regression = covariance @ inverse  # E[x − μ | x_o] = C (C_oo)⁻¹ (x − μ)_o, whole where observed
-            centerd = (regression[which] @ ((x[rows].unsqueeze(1) - mean) * seen).unsqueeze(-1)).squeeze(-1)
+            regression = covariance @ inverse  # E[x − μ | x_o] = C (C_oo)⁻¹ (x − μ)_o, exact where observed
+            centered = (regression[which] @ ((x[rows].unsqueeze(1) - mean) * seen).unsqueeze(-1)).squeeze(-1)
             left = covariance - regression @ covariance  # 0 where observed
             shares = weight.new_zeros(len(patterns), weight.shape[1]).index_add_(0, which, weight)
-            yield weight, centerd, shares, left.expand(-1, len(mean), -1, -1)
+            yield weight, centered, shares, left.expand(-1, len(mean), -1, -1)
 
     def update(self, moments: list[Tensor]) -> None:
-        """The weighted means and covariances."""
+        """M step: weighted means and covariances."""
         total, first, second = moments
         alive, n = total > 0, total.clamp_min(1e-12)
         shift = first / n.unsqueeze(1)
@@ -137,25 +137,25 @@ class Full(Gaussians):
         self.factor[alive] = self._factored(covariance[alive], n[alive], average)
 
     def _factored(self, covariance: Tensor, n: Tensor, average: Tensor) -> Tensor:
-        """L of covariances of n rows, after what was borrowed and shrunk."""
+        """Cholesky factor of covariances of n rows, after pseudo-observations and shrinkage."""
         one = torch.eye(self.dim, dtype=self.dtype, device=covariance.device)
         if self.pseudo_count:
             variance = covariance.diagonal(dim1=-2, dim2=-1)
             own = n[:, None, None] * covariance / (n[:, None, None] + self.pseudo_count)
-            lent = self._lent(variance, n.unsqueeze(1), average)
-            covariance = own + torch.diag_embed(lent - own.diagonal(dim1=-2, dim2=-1))
+            pseudo = self._with_pseudo_count(variance, n.unsqueeze(1), average)
+            covariance = own + torch.diag_embed(pseudo - own.diagonal(dim1=-2, dim2=-1))
         variance = covariance.diagonal(dim1=-2, dim2=-1)
         if self.shrinkage:
-            goal = self._goal(variance, average)
+            goal = self._shrinkage_target(variance, average)
             covariance = (1 - self.shrinkage) * covariance + self.shrinkage * torch.diag_embed(goal)
-        # A number that never changes has no density: its variance stays above rounding's, alike in all components.
+        # A constant column has no density: its variance stays above rounding error, equally in all components.
         least = LEAST - covariance.diagonal(dim1=-2, dim2=-1)
         covariance = covariance + torch.diag_embed(least.clamp_min(0))
         own = covariance.diagonal(dim1=-2, dim2=-1).mean(-1)[:, None, None]
         factor, trouble = torch.linalg.cholesky_ex(covariance)
-        # Numbers that depend on each other have no density: the least that arithmetic can bear is added.
+        # Collinear columns have no density: add the smallest jitter with which the factorization succeeds.
         added = 1e-10 if self.dtype == torch.float64 else 1e-5
-        while bool(trouble.any()) and added < 100:  # beyond, it is not finite, and stays so
+        while bool(trouble.any()) and added < 100:  # beyond that it is not finite anyway
             factor, trouble = torch.linalg.cholesky_ex(covariance + added * own * one)
             added *= 10
         return torch.as_tensor(factor)
@@ -172,7 +172,7 @@ class Full(Gaussians):
 
 @listed
 class Tied(Full):
-    """One covariance for all components: linear discriminant analysis. Between two of them lies a plane.
+    """One covariance shared by all components, as in linear discriminant analysis (LDA): linear boundaries.
 
     Example:
         >>> part = Tied(3, 2)
@@ -197,9 +197,10 @@ class Tied(Full):
         return square.clamp_min(0)
 
     def log_ratios(self, x: Tensor, observed: Tensor | None = None) -> Tensor:
-        """log N of every component up to what all share, (B, M): μ_mᵀC⁻¹x − ½ μ_mᵀC⁻¹μ_m about the mean of all means.
+        """log N of every component up to a shared term, (B, M): μ_mᵀC⁻¹x − ½ μ_mᵀC⁻¹μ_m about the mean of all means.
 
-        The square that all share is left out: far away it is so large that no digit of the differences is left in it.
+        The shared quadratic term is left out: far from the data it is so large that the differences would be lost to
+        rounding.
         """
         center = self.mean.mean(0)
         x, mean = x - center, self.mean - center
@@ -215,15 +216,15 @@ class Tied(Full):
         return torch.cat(found) if found else x.new_zeros(0, len(mean))
 
     def gather(self, x: Tensor, observed: Tensor | None, r: Tensor, at: slice, moments: list[Tensor]) -> None:
-        """Add these rows to the moments; the second ones of all components are one sum, about the mean of all means."""
+        """Add the moments of these rows; all components share one second moment, about the mean of all means."""
         mean, center = self.mean[at], self.mean.mean(0)
         total, first, second = moments[0][at], moments[1][at], moments[2][0]
         n = r.sum(0)
         total += n
         if observed is None or bool(observed.all()):
-            centerd, each = x - center, r.sum(1, keepdim=True)
-            first += r.T @ centerd - (mean - center) * n.unsqueeze(1)
-            second.addmm_((centerd if bool((each == 1).all()) else centerd * each).T, centerd)
+            centered, each = x - center, r.sum(1, keepdim=True)
+            first += r.T @ centered - (mean - center) * n.unsqueeze(1)
+            second.addmm_((centered if bool((each == 1).all()) else centered * each).T, centered)
             return
         for weight, expected, shares, left in self._expected(x, observed, r, at):
             about = expected + (mean - center)
@@ -232,7 +233,7 @@ class Tied(Full):
             second += torch.einsum("um,umde->de", shares, left)
 
     def update(self, moments: list[Tensor]) -> None:
-        """The weighted means, and the covariance within."""
+        """M step: weighted means, and the within-class covariance."""
         total, first, second = moments
         alive, n, center = total > 0, total.clamp_min(1e-12), self.mean.mean(0)
         self.mean[alive] += (first / n.unsqueeze(1))[alive]
@@ -243,7 +244,7 @@ class Tied(Full):
 
 
 def _observed_factor(covariance: Tensor, patterns: Tensor) -> tuple[Tensor, Tensor]:
-    """L and the inverse of C_oo by pattern, both (u, m, d, d): L is 1 and the inverse 0 where nothing was seen."""
+    """Cholesky factor and inverse of C_oo per mask pattern, both (u, m, d, d): identity and 0 where not observed."""
     seen = patterns.to(covariance.dtype)
     both = (seen.unsqueeze(2) * seen.unsqueeze(1)).unsqueeze(1)
     factor = torch.linalg.cholesky(covariance * both + torch.diag_embed(1 - seen).unsqueeze(1))

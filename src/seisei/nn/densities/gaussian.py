@@ -1,18 +1,18 @@
-"""Components of a mixture: Gaussians over numbers of which some may be missing, with three forms of covariance.
+"""Gaussian mixture components with missing values: common EM interface, and diagonal covariance.
 
-A component m has log N(x; μ_m, C_m). With x_o the values that were observed, the marginal is N(x_o; μ_o, C_oo): leaving
-out the rows and columns of what is missing is exact, and nothing is filled in. An update of expectation-maximization
-gathers, with responsibilities r, the moments
+A component m has log N(x; μ_m, C_m). With x_o the observed values, the marginal is N(x_o; μ_o, C_oo): dropping the rows
+and columns of missing values is exact, and nothing is imputed. The E step accumulates, with responsibilities r, the
+moments
 
     N = Σ r,   Σ r E[x | x_o],   Σ r E[x xᵀ | x_o]
 
-about a fixed point, the component's old mean, since a difference of large numbers would lose what is sought.
+about a fixed point, the component's old mean, since a difference of large numbers would lose precision.
 
 References: *Maximum Likelihood from Incomplete Data via the EM Algorithm (Dempster, Laird, Rubin, 1977)*; low rank:
-*Mixtures of Probabilistic Principal Component Analysers (Tipping, Bishop, 1999)*.
+    *Mixtures of Probabilistic Principal Component Analysers (Tipping, Bishop, 1999)*.
 
-Shapes: x (B, d); observed (B, d) bool or None for all; r (B, m); components are numbered 0 … M − 1, and `at` is the
-slice of those in question, m of them.
+Shapes: x (B, d); observed (B, d) bool, or None for all; r (B, m); components are numbered 0 … M − 1, and `at` is a
+    slice of m of them.
 """
 
 from __future__ import annotations
@@ -33,32 +33,32 @@ Share = Annotated[float, Range(ge=0, le=1)]
 Rows = Annotated[float, Range(ge=0, le=1e9)]
 Precision = Literal["single", "double"]
 EVERY = slice(None)
-# Numbers that a table for each row and component may take at once.
+# Largest number of elements of a table over rows and components.
 ROOM = 1 << 25
-# A variance below this share of the average is that of a constant; none is below the second, in units of x.
+# A variance below the first, as a share of the average, counts as constant; the second is the smallest variance, in
+# units of x².
 FLAT, LEAST = 1e-6, 1e-12
 
 
 class Gaussians(nn.Module, ABC):
-    """M Gaussian components over d numbers: what `Diagonal`, `Full` and `PPCA` have in common.
+    """M Gaussian components over d numbers: base class of `Diagonal`, `Full` and `PPCA`.
 
     Arguments:
         count: M.
         dim: d.
-        shrinkage: share of the way from each covariance to the isotropic one of the same trace: what keeps a
-            covariance of few rows, or of pixels that never change, invertible. Up to 1e-6 it is a floor and nothing
-            more: then, and for what never changes in a component, the trace is the average over all components, since
-            otherwise the component with the largest trace would get every row in which a constant has changed.
-        pseudo_count: rows of a round cloud, as wide as all components are on average, that are added to each: what
-        keeps
-            one of few rows from being sure of itself.
-        precision: of the arithmetic.
+        shrinkage: weight of the isotropic covariance of equal trace in each covariance, which keeps covariances of few
+            rows, or of constant pixels, invertible. Up to 1e-6 it only acts as a floor: then, and for columns constant
+            within a component, the trace is the average over all components, since otherwise the component with the
+            largest trace would get every row in which such a column changes.
+        pseudo_count: number of pseudo-observations with the average variance added to each component, which keeps
+            components of few rows from overconfidence.
+        precision: single or double.
     """
 
     mean: Tensor
-    # Rows of a component that `begin` should see: a few are enough where the first round ends at the maximum anyway.
+    # Rows per component used by `begin`: a few suffice if the first EM step reaches the maximum anyway.
     looked_at = 200
-    # Whether rows of all components can be gathered together, each with its share in every one.
+    # Whether `gather` accepts rows of all components at once, weighted by r.
     pooled = False
 
     def __init__(self, count: int, dim: int, shrinkage: float, pseudo_count: float, precision: str) -> None:
@@ -69,32 +69,33 @@ class Gaussians(nn.Module, ABC):
 
     @abstractmethod
     def log_prob(self, x: Tensor, observed: Tensor | None = None, at: slice = EVERY) -> Tensor:
-        """log N(x_o; μ_o, C_oo) of every component, (B, m); 0 for a row of which nothing was observed."""
+        """log N(x_o; μ_o, C_oo) of every component, (B, m); 0 for a row without observed values."""
 
     @abstractmethod
     def begin(self, m: int, x: Tensor) -> None:
-        """Start component m from the complete rows of its first cluster, (n, d)."""
+        """Initialize component m from the rows of its initial cluster, (n, d)."""
 
     @abstractmethod
     def moments(self) -> list[Tensor]:
-        """Moments of no rows at all, for `gather` to add to: N, then those of this form."""
+        """Zero moments for `gather` to add to: N, then those of the subclass."""
 
     @abstractmethod
     def gather(self, x: Tensor, observed: Tensor | None, r: Tensor, at: slice, moments: list[Tensor]) -> None:
-        """Add these rows to the moments."""
+        """Add the moments of these rows (E step)."""
 
     @abstractmethod
     def update(self, moments: list[Tensor]) -> None:
-        """Take the parameters that maximize the expected log-likelihood with these moments of all components."""
+        """M step: maximize the expected log-likelihood given the moments of all components."""
 
     @abstractmethod
     def sample(self, components: Tensor) -> Tensor:
-        """One draw of each of these components: (n,) to (n, d)."""
+        """One sample from each of these components: (n,) to (n, d)."""
 
-    def _lent(self, variance: Tensor, n: Tensor, average: Tensor) -> Tensor:
-        """Variances of n rows after `pseudo_count` rows of the average variance were added.
+    def _with_pseudo_count(self, variance: Tensor, n: Tensor, average: Tensor) -> Tensor:
+        """Variances of n rows after adding `pseudo_count` pseudo-observations of the average variance.
 
-        What never changes in a component would otherwise vary the more the fewer its rows are, and decide by that.
+        Constant columns use the mean n: their variance would otherwise depend on the size of the component alone, and
+        decide its posterior.
         """
         if not self.pseudo_count:
             return variance
@@ -102,16 +103,16 @@ class Gaussians(nn.Module, ABC):
         return (n * variance + self.pseudo_count * average) / (n + self.pseudo_count)
 
     def _spread(self, x: Tensor) -> Tensor:
-        """The variance of each number over rows, shrunk as a covariance is; (d,)."""
+        """Shrunk variance of each column, (d,)."""
         variance = x.var(0, correction=0) if x.numel() else torch.ones_like(self.mean[0])
         return self._shrunk(variance, variance.mean())
 
     def _shrunk(self, variance: Tensor, average: Tensor) -> Tensor:
-        # A number that never changes has no density: its variance stays above rounding's.
+        # A constant column has no density: its variance stays above rounding error.
         return ((1 - self.shrinkage) * variance + self.shrinkage * average).clamp_min(LEAST)
 
-    def _goal(self, variance: Tensor, average: Tensor) -> Tensor:
-        """What each variance (m, d) is shrunk to: its component's average, or that of all (see `shrinkage`)."""
+    def _shrinkage_target(self, variance: Tensor, average: Tensor) -> Tensor:
+        """Shrinkage target of each variance (m, d): the component's average, or that of all (see `shrinkage`)."""
         own = variance.mean(1, keepdim=True)
         if self.shrinkage <= FLAT:
             return average.expand_as(variance)
@@ -120,7 +121,7 @@ class Gaussians(nn.Module, ABC):
 
 @listed
 class Diagonal(Gaussians):
-    """Independent numbers: what naive Bayes and a mixture of round clusters are made of.
+    """Diagonal covariance: independent columns, as in Gaussian naive Bayes.
 
     Example:
         >>> part = Diagonal(2, 3)
@@ -151,19 +152,19 @@ class Diagonal(Gaussians):
         return -0.5 * (x.square() @ (1 / variance).T + seen @ constant.T) + x @ (mean / variance).T
 
     def begin(self, m: int, x: Tensor) -> None:
-        """The mean and the variances of the rows."""
+        """Initialize with the mean and variances of the rows."""
         self.mean[m], self.variance[m] = x.mean(0), self._spread(x)
 
     def moments(self) -> list[Tensor]:
-        """N, Σ r (x − μ) and Σ r (x − μ)² about the old means, missing numbers by their expectations."""
+        """Zero N, Σ r (x − μ) and Σ r (x − μ)² about the old means, missing values replaced by expectations."""
         return [self.mean.new_zeros(self.count), torch.zeros_like(self.mean), torch.zeros_like(self.mean)]
 
     def gather(self, x: Tensor, observed: Tensor | None, r: Tensor, at: slice, moments: list[Tensor]) -> None:
-        """Add these rows to the moments, by products alone."""
+        """Add the moments of these rows, by matrix products."""
         mean, variance = self.mean[at], self.variance[at]
         total, center = r.sum(0), mean.mean(0)
         moments[0][at] += total
-        # About a point near all means, so that squares of large numbers are not subtracted from each other.
+        # Centered near all means, so that squares of large numbers are not subtracted from each other.
         x, mean = x - center, mean - center
         if observed is None:
             weight = total.unsqueeze(1)
@@ -172,21 +173,21 @@ class Diagonal(Gaussians):
             x, weight = x * seen, r.T @ seen
         first = r.T @ x
         second = r.T @ x.square() - 2 * mean * first + mean.square() * weight
-        # What is missing has its mean where it was, and its variance.
+        # A missing value has expectation μ and variance v.
         moments[1][at] += first - mean * weight
         moments[2][at] += second + variance * (total.unsqueeze(1) - weight)
 
     def update(self, moments: list[Tensor]) -> None:
-        """The weighted means and variances."""
+        """M step: weighted means and variances."""
         total, first, second = moments
         alive = total > 0
         n = total[alive].unsqueeze(1)
         shift = first[alive] / n
         variance = (second[alive] / n - shift.square()).clamp_min(0)
         average = (n * variance).sum() / (n.sum() * self.dim).clamp_min(1e-12)
-        variance = self._lent(variance, n, average)
+        variance = self._with_pseudo_count(variance, n, average)
         self.mean[alive] += shift
-        self.variance[alive] = self._shrunk(variance, self._goal(variance, average))
+        self.variance[alive] = self._shrunk(variance, self._shrinkage_target(variance, average))
 
     def sample(self, components: Tensor) -> Tensor:
         """μ + √v ε."""
@@ -195,12 +196,12 @@ class Diagonal(Gaussians):
 
 
 def by_pattern(observed: Tensor | None, width: int, like: Tensor | None = None) -> list[tuple[slice, Tensor, Tensor]]:
-    """Rows in consecutive parts small enough to work on at once: the part, its different patterns, each row's.
+    """Split rows into chunks that fit in memory: (slice, unique mask patterns, pattern of each row).
 
     Arguments:
         observed: (B, d), None for all.
-        width: numbers that one pattern, or row, takes.
-        like: x, where `observed` may be None.
+        width: elements per pattern or row.
+        like: x, needed if `observed` is None.
     """
     if observed is None:
         assert like is not None

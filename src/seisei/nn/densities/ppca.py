@@ -1,4 +1,4 @@
-"""Gaussians of low rank: probabilistic principal component analysis as a component of a mixture."""
+"""Low-rank Gaussians: probabilistic PCA (PPCA) as a mixture component."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from seisei.spec import Range, listed
 
 @listed
 class PPCA(Gaussians):
-    """C = W Wᵀ + σ² 1 with W (d, q): probabilistic principal component analysis, for hundreds of numbers.
+    """Probabilistic PCA: C = W Wᵀ + σ² 1 with W (d, q), for hundreds of dimensions.
 
-    With M = WᵀW + σ²1 = L Lᵀ and p = Wᵀ(x − μ), all that is needed is of size q:
+    With M = WᵀW + σ²1 = L Lᵀ and p = Wᵀ(x − μ), all matrices have size q:
 
         (x − μ)ᵀ C⁻¹ (x − μ) = (‖x − μ‖² − ‖L⁻¹p‖²)/σ²,   log |C| = (d − q) log σ² + log |M|.
 
@@ -25,11 +25,10 @@ class PPCA(Gaussians):
         count: M.
         dim: d.
         rank: q.
-        pseudo_count: see `Gaussians`; here it bounds σ² from below by this share of the average variance: the
-        component's
-            own, or, of a floor, that of all.
-        pseudo_count: see `Gaussians`; here they add to σ² alone.
-        precision: of the arithmetic.
+        shrinkage: see `Gaussians`; here a lower bound on σ², as a share of the average variance: the component's own,
+            or, up to 1e-6, that of all.
+        pseudo_count: see `Gaussians`; here added to σ² only.
+        precision: single or double.
     """
 
     weight: Tensor
@@ -51,13 +50,13 @@ class PPCA(Gaussians):
         self.register_buffer("noise", torch.ones(count, dtype=self.dtype))
 
     def log_prob(self, x: Tensor, observed: Tensor | None = None, at: slice = EVERY) -> Tensor:
-        """See the class; of what is missing, the rows of W and μ are left out."""
+        """Log-density by the formula of the class; for missing values the rows of W and μ are dropped."""
         found = []
         m = len(self.mean[at])
         for rows, patterns, which in by_pattern(observed, m * self.rank**2, like=x):
             square, p, inner, count = self._projected(x[rows], patterns, which, at)
             noise = self.noise[at]
-            # (b, m, q, q) where patterns differ, (1, m, q, q) where all are one.
+            # (b, m, q, q) with several patterns, (1, m, q, q) with one.
             chosen = inner if len(patterns) == 1 else inner[which]
             if len(patterns) == 1:
                 z = torch.linalg.solve_triangular(chosen[0], p.permute(1, 2, 0), upper=False).square().sum(1).T
@@ -71,11 +70,11 @@ class PPCA(Gaussians):
     def _projected(
         self, x: Tensor, patterns: Tensor, which: Tensor, at: slice
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """‖x − μ‖² and p (both about what was observed), L by pattern, and how many were observed."""
+        """‖x − μ‖² and p over the observed values, L per mask pattern, and the number of observed values."""
         weight, noise = self.weight[at], self.noise[at]
         m, d, q = weight.shape
         seen = patterns.to(x.dtype)
-        # About one point near all means, so that squares of large numbers are not subtracted from each other.
+        # Centered near all means, so that squares of large numbers are not subtracted from each other.
         center = self.mean[at].mean(0)
         mean = self.mean[at] - center
         kept = (x - center) * seen[which]
@@ -91,9 +90,9 @@ class PPCA(Gaussians):
         return square, p, inner, seen.sum(1)[which].unsqueeze(1)
 
     def begin(self, m: int, x: Tensor) -> None:
-        """Principal components of the rows: the maximum of the likelihood, when these are all rows there are."""
+        """Initialize by PCA of the rows: the maximum-likelihood solution if these are all rows."""
         self.mean[m] = x.mean(0)
-        centerd = x - self.mean[m]
+        centered = x - self.mean[m]
         spread = self._spread(x)
         n, q = len(x), self.rank
         if n < 2 or float(spread.mean()) <= 1e-12:
@@ -101,10 +100,10 @@ class PPCA(Gaussians):
             self.weight[m] = 0
             return
         with seeds.seeded("components", m, n):
-            _, singular, v = torch.svd_lowrank(centerd, q=min(q + 10, n, self.dim), niter=4)
+            _, singular, v = torch.svd_lowrank(centered, q=min(q + 10, n, self.dim), niter=4)
         variances = singular.square() / n
-        total, kept = centerd.square().sum() / n, min(q, len(variances))
-        # Where a cluster has hardly more rows than components, nothing would be left for the noise.
+        total, kept = centered.square().sum() / n, min(q, len(variances))
+        # With hardly more rows than components nothing would be left for the noise.
         noise = (total - variances[:kept].sum()).clamp_min(0) / max(1, self.dim - kept)
         noise = torch.maximum(noise, (self.shrinkage * total / self.dim).clamp_min(1e-12))
         self.noise[m] = noise
@@ -112,11 +111,11 @@ class PPCA(Gaussians):
         self.weight[m][:, :kept] = v[:, :kept] * (variances[:kept] - noise).clamp_min(0).sqrt()
 
     def moments(self) -> list[Tensor]:
-        """N, Σ r (x − μ), Σ r E[(x − μ)(x − μ)ᵀ] W (d, q) and Σ r E‖x − μ‖² about the old means."""
+        """Zero N, Σ r (x − μ), Σ r E[(x − μ)(x − μ)ᵀ] W (d, q) and Σ r E‖x − μ‖² about the old means."""
         return [torch.zeros_like(t) for t in (self.noise, self.mean, self.weight, self.noise)]
 
     def gather(self, x: Tensor, observed: Tensor | None, r: Tensor, at: slice, moments: list[Tensor]) -> None:
-        """Add these rows to the moments."""
+        """Add the moments of these rows."""
         mean, weight, noise = self.mean[at], self.weight[at], self.noise[at]
         total, first, second, square = (moment[at] for moment in moments)
         total += r.sum(0)
@@ -128,23 +127,23 @@ class PPCA(Gaussians):
                 inverse = torch.cholesky_inverse(inner)  # (u, m, q, q)
             for m, mu in enumerate(mean):
                 share = r[rows, m : m + 1]
-                centerd = x[rows] - mu
+                centered = x[rows] - mu
                 if not complete:
-                    # E[x − μ] of what is missing is W E[z], with E[z | x_o] = M⁻¹ p.
+                    # E[x − μ] of missing values is W E[z], with E[z | x_o] = M⁻¹ p.
                     latent = (inverse[which, m] @ p[:, m].unsqueeze(-1)).squeeze(-1)
                     gone = 1 - seen
-                    centerd = centerd * seen[which] + (latent @ weight[m].T) * gone[which]
+                    centered = centered * seen[which] + (latent @ weight[m].T) * gone[which]
                     of = share.new_zeros(len(patterns), 1).index_add_(0, which, share)
-                    # Cov of what is missing: σ² (W M⁻¹ Wᵀ + 1).
+                    # Covariance of missing values: σ² (W M⁻¹ Wᵀ + 1).
                     absent = weight[m] * gone.unsqueeze(2)  # (u, d, q)
                     carried = absent @ inverse[:, m]
                     into = carried @ (absent.mT @ weight[m]) + absent
                     second[m] += noise[m] * torch.einsum("u,udq->dq", of[:, 0], into)
                     square[m] += noise[m] * (of[:, 0] * (gone.sum(1) + (carried * absent).sum((1, 2)))).sum()
-                weighted = centerd * share
+                weighted = centered * share
                 first[m] += weighted.sum(0)
-                second[m] += weighted.T @ (centerd @ weight[m])
-                square[m] += (weighted * centerd).sum()
+                second[m] += weighted.T @ (centered @ weight[m])
+                square[m] += (weighted * centered).sum()
 
     def update(self, moments: list[Tensor]) -> None:
         """W ← S W (σ²1 + M⁻¹WᵀSW)⁻¹,  σ² ← tr(S − S W M⁻¹ W_newᵀ)/d."""
@@ -161,7 +160,7 @@ class PPCA(Gaussians):
             left = (trace - (torch.linalg.solve(inner, moved.T).T * new).sum()) / self.dim
             self.mean[m] += shift
             self.weight[m] = new
-            left = self._lent(left.clamp_min(0), n, average)
+            left = self._with_pseudo_count(left.clamp_min(0), n, average)
             own = average if self.shrinkage <= FLAT else trace / self.dim
             self.noise[m] = torch.maximum(left, (self.shrinkage * own).clamp_min(1e-12))
 

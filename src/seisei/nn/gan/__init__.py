@@ -1,1 +1,1 @@
-"""Discriminators, and the augmentation of what they see."""
+"""Discriminators, and the augmentation of their inputs."""

@@ -1,13 +1,14 @@
-"""Discriminators: a number for each example, higher for a real one.
+"""Projection discriminator, with optional spectral normalization: one logit per example, higher for real ones.
 
     D(x, y) = wᵀφ(x) + v_yᵀφ(x)
 
-The label enters by an inner product with the features of x: of a real pair log p(y | x) is that of a linear classifier
-on φ, and this is its part in log p(x, y) − log q(x, y) (*cGANs with Projection Discriminator (Miyato, Koyama, 2018)*).
+The label enters as an inner product of its embedding with the features of x: if log p(y | x) of real pairs is a linear
+classifier on φ, this is its contribution to log p(x, y) − log q(x, y) (*cGANs with Projection Discriminator (Miyato,
+Koyama, 2018)*).
 
-A discriminator may be kept from changing faster than its input by its weights alone: each matrix is divided by its
-largest singular value, which one step of the power method a call keeps up with (*Spectral Normalization for
-Generative Adversarial Networks (Miyato, Kataoka, Koyama, Yoshida, 2018)*).
+Spectral normalization bounds the Lipschitz constant by the weights alone: each matrix is divided by its largest
+singular value, tracked by one step of power iteration per call (*Spectral Normalization for Generative Adversarial
+Networks (Miyato, Kataoka, Koyama, Yoshida, 2018)*).
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"silu": F.silu, "relu": F.
 
 @listed
 class Discriminator(nn.Module):
-    """(B, ...) to (B,).
+    """(B, ...) to one logit per example, (B,).
 
     Arguments:
-        trunk: φ before its last non-linearity, of what is seen: (B, features).
-        features: how many.
-        classes: of the condition; 0 for none.
-        spectral: whether weights are divided by their largest singular values.
-        activation: the non-linearity after the trunk: that of the trunk itself.
+        trunk: φ before its last nonlinearity: (B, ...) to (B, features).
+        features: width of φ.
+        classes: classes of the condition; 0 for none.
+        spectral: whether to apply spectral normalization.
+        activation: nonlinearity after the trunk, the same as inside it.
 
     Example:
         >>> import torch
@@ -50,21 +51,21 @@ class Discriminator(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         self.trunk, self.activation = trunk, ACTIVATIONS[activation]
-        # Without a constant: most games compare verdicts, and it would drift there without a use.
+        # No bias: most GAN losses compare outputs, and a bias would drift without effect.
         self.verdict = nn.Linear(features, 1, bias=False)
         self.condition = Condition(classes, features) if classes else None
         if self.condition is not None:
-            # An inner product of many parts with a vector of length 1 a part would drown the other term.
+            # With entries of size 1 the inner product would dominate the unconditional term.
             nn.init.normal_(self.condition.weight, std=features**-0.5)
         if spectral:
             for layer in [m for m in self.modules() if isinstance(m, (nn.Linear, nn.Conv2d, nn.Embedding))]:
-                # Some start at zero, which no division makes 1.
+                # Zero-initialized layers cannot be normalized.
                 layer.reset_parameters()
                 spectral_norm(layer)
 
     def forward(self, seen: Tensor, y: Tensor | None = None) -> Tensor:
-        """How real x looks, for one of y."""
-        # Verdicts are compared, and their differences are small: products and sums in full precision.
+        """The logit of x, given y."""
+        # Outputs are compared, and their differences are small: products and sums in full precision.
         features = precise(self.activation(self.trunk(seen)))
         weights = self.verdict.weight.expand_as(features)
         if self.condition is not None:

@@ -1,12 +1,12 @@
-"""A discriminator of patches: a verdict for each part of an image, on its texture and not on what it is of.
+"""PatchGAN discriminator: one logit per image patch, which judges texture rather than content.
 
-Convolutions of 4×4, the first few of which halve the map. What a verdict sees is `field` pixels wide:
+4×4 convolutions, the first of which have stride 2. The receptive field of a logit, in pixels:
 
     halving layers       1    2    3    4
     field               16   34   70  142
 
 Reference: *Image-to-Image Translation with Conditional Adversarial Networks (Isola, Zhu, Zhou, Efros, 2017)*, arXiv
-1611.07004.
+    1611.07004.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ KERNEL, SLOPE = 4, 0.2
 
 
 def layers_for(side: int) -> int:
-    """How many layers halve the map, of images with this shorter side: a field of about a quarter of it or, of small
-    ones, of half; at most 70 pixels.
+    """Number of stride-2 layers for images with this shorter side.
+
+    The receptive field is about a quarter of the side, half of it for small images, and at most 70 pixels.
 
     Example:
         >>> [layers_for(side) for side in (28, 64, 256)]
@@ -38,12 +39,12 @@ def layers_for(side: int) -> int:
 
 @listed
 class PatchDiscriminator(nn.Module):
-    """(B, C, H, W) to (B, P): how real each patch looks.
+    """(B, C, H, W) to P patch logits, (B, P).
 
     Arguments:
-        shape: (C, H, W) of what is seen.
-        width: channels after the first layer; they double with each halving, at most to eight times as many.
-        layers: that halve the map.
+        shape: (C, H, W) of the input.
+        width: channels after the first layer; they double with each stride-2 layer, up to eight times as many.
+        layers: number of stride-2 layers.
 
     Example:
         >>> import torch
@@ -66,18 +67,18 @@ class PatchDiscriminator(nn.Module):
             self.field = stride * self.field + KERNEL - stride
 
     def features(self, seen: Tensor) -> list[Tensor]:
-        """What each layer makes of it."""
+        """The feature maps of all layers."""
         found, hidden = [], 2 * seen - 1
         for layer in self.layers:
             hidden = F.leaky_relu(layer(hidden), SLOPE)
             found.append(hidden)
         return found
 
-    def judged(self, seen: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Verdicts, (B, P), and what they were made of."""
+    def logits_and_features(self, seen: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Patch logits, (B, P), and the feature maps."""
         found = self.features(seen)
         return precise(self.verdict(found[-1])).flatten(1), found
 
     def forward(self, seen: Tensor) -> Tensor:
-        """How real each patch looks."""
-        return self.judged(seen)[0]
+        """The patch logits."""
+        return self.logits_and_features(seen)[0]

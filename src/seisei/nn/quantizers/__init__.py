@@ -1,1 +1,1 @@
-"""From vectors to codes and back."""
+"""Vector quantization: EMA, gradient and SimVQ codebooks, FSQ, LFQ, residual and product quantization."""

@@ -1,20 +1,20 @@
-"""Quantizers: a vector becomes one of a finite number of codes, and the code a vector again.
+"""`Quantizer`, from vectors to codes and back; straight-through estimator and rotation trick.
 
     codes = q(z),   e = look_up(codes)
 
-All have one contract, `Quantizer`. What they differ in is where the vectors of the codes come from: they follow the
-means of the vectors that chose them, they learn by gradient, all at once through a linear map
-(`seisei.nn.quantizers.codebooks`), or lie on a fixed grid (`seisei.nn.quantizers.scalar`). Several can be had for
-each vector: one after the other, or one for each part (`seisei.nn.quantizers.residual`).
+A quantizer maps a vector to one of a finite set of codes, and a code back to a vector. All share this interface and
+differ in where their code vectors come from: EMA of the assigned encoder outputs, gradients, or a learned linear map of
+a frozen codebook (`seisei.nn.quantizers.codebooks`), or a fixed grid (FSQ and LFQ, `seisei.nn.quantizers.scalar`). A
+vector can have several codes, by residual or product quantization (`seisei.nn.quantizers.residual`).
 
-q has no gradient. It is passed on as if q were the identity, e = z + (e − z) with the difference a constant
-(`straight_through`); or as if it were the rotation and stretching that takes z to e, which keeps the angle between
-gradient and code (`turned`).
+q has no gradient. Two estimators replace it: the identity, e = z + sg(e − z) with sg the stop-gradient
+(`straight_through`); or the rotation and rescaling that takes z to e, which preserves the angle between gradient and
+code (`rotation_trick`).
 
 References: *Neural Discrete Representation Learning (van den Oord, Vinyals, Kavukcuoglu, 2017)*, arXiv 1711.00937;
     rotation: *Restructuring Vector Quantization with the Rotation Trick (Fifty et al., 2024)*, arXiv 2410.06424.
 
-Shapes: z and e (M, D); codes (M, S), S codes for each vector, each below K.
+Shapes: z and e (M, D); codes (M, S), S codes per vector, each below K.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ Total = Callable[[Tensor], Tensor]
 
 
 class Quantized(NamedTuple):
-    """What a quantizer answers.
+    """Output of a quantizer.
 
     Arguments:
-        values: e, with a gradient for z, (M, D).
+        values: e, differentiable with respect to z, (M, D).
         codes: (M, S).
-        cost: what keeps z and e together, of each vector, (M,), in units of squared distance a dimension.
+        cost: commitment and codebook loss of each vector, (M,), in squared distance per dimension.
     """
 
     values: Tensor
@@ -45,15 +45,15 @@ class Quantized(NamedTuple):
 
 
 class Quantizer(nn.Module):
-    """What all quantizers have in common.
+    """Base class of all quantizers.
 
     Arguments:
-        dim: D.
-        codes: K, of each of the codes of a vector.
-        slots: S, codes for each vector.
+        dim: D, code dimension.
+        codes: K, codebook size.
+        slots: S, codes per vector.
     """
 
-    # Whether codes lie where they lie, within reach of vectors of deviation 1 in each direction.
+    # Whether the code vectors are a fixed grid, made for inputs of standard deviation 1 in each dimension.
     fixed = False
 
     def __init__(self, dim: int, codes: int, slots: int = 1) -> None:
@@ -61,35 +61,37 @@ class Quantizer(nn.Module):
         self.dim, self.codes, self.slots = dim, codes, slots
 
     def forward(self, z: Tensor, examples: int | None = None) -> Quantized:
-        """Codes of z, and their vectors.
+        """Quantize z: codes and their vectors.
 
         Arguments:
             z: (M, D).
-            examples: how many z is of, the rows of one after those of the other; by default each row is one.
+            examples: number of examples that the rows of z come from, consecutive rows belonging together; by default
+                each row is one.
         """
         raise NotImplementedError
 
     def look_up(self, codes: Tensor) -> Tensor:
-        """The vectors of codes, (M, S) to (M, D)."""
+        """Code vectors of codes: (M, S) to (M, D)."""
         raise NotImplementedError
 
     def start_from(self, z: Tensor) -> None:
-        """Look at some vectors before the first step."""
+        """Initialize from encoder outputs before the first step."""
 
     def settle(self, total: Total | None) -> None:
-        """After an update of the weights: learn what is learned by counting.
+        """Update the state that is not learned by gradient, after each optimizer step: EMA, dead-code reset.
 
         Arguments:
-            total: sums over processes; None where the update was not taken, and what was counted is to be forgotten.
+            total: all-reduce sum over processes; None if the optimizer step was skipped, so that the statistics are
+                discarded.
         """
 
-    def enliven(self) -> bool:
-        """Give codes that are hardly chosen a new place sooner than before: whether that is still possible."""
+    def raise_reset_threshold(self) -> bool:
+        """Reset dead codes earlier than before; returns whether that is still possible."""
         return False
 
 
 class _Straight(torch.autograd.Function):
-    """Both at once, for what is the dearest of a quantizer beside the search is to walk through z again and again."""
+    """Straight-through output and squared distance in one pass: memory traffic over z is what costs most."""
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
@@ -104,7 +106,7 @@ class _Straight(torch.autograd.Function):
 
 
 def straight_through(z: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
-    """e with the gradient of the identity for z, and ‖z − e‖² of each row with its own.
+    """Straight-through estimator: e with the identity gradient for z; and ‖z − e‖² of each row with its own gradient.
 
     Example:
         >>> z = torch.tensor([[1.0, 0.0]], requires_grad=True)
@@ -117,16 +119,16 @@ def straight_through(z: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
     return values, apart
 
 
-def turned(z: Tensor, e: Tensor) -> Tensor:
-    """e, with the gradient of λR for z, where λRz = e.
+def rotation_trick(z: Tensor, e: Tensor) -> Tensor:
+    """Rotation trick: e, with the gradient of λR for z, where λRz = e.
 
     R = I − 2rrᵀ + 2êẑᵀ with r = (ẑ + ê)/‖ẑ + ê‖ rotates in the plane of z and e alone; λ = ‖e‖/‖z‖.
 
     Example:
         >>> z = torch.tensor([[1.0, 0.0]], requires_grad=True)
         >>> e = torch.tensor([[0.0, 2.0]])
-        >>> turned(z, e)[0, 1].backward()
-        >>> z.grad.round().tolist()  # what lengthens e lengthens z, twice as much
+        >>> rotation_trick(z, e)[0, 1].backward()
+        >>> z.grad.round().tolist()  # the gradient is rotated back and scaled by λ = 2
         [[2.0, 0.0]]
     """
     with torch.no_grad():

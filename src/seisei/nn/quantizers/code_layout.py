@@ -1,4 +1,4 @@
-"""How codes are laid out, and how well they are used."""
+"""Layout of codes, and codebook usage, perplexity and collisions."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Segment:
-    """Codes of one kind that follow each other, by rows of a grid, those of one place side by side.
+    """Codes from one codebook, in raster order over a feature map; the codes of one position are consecutive.
 
     Arguments:
         height: rows.
-        width: places in a row.
-        slots: codes at a place.
-        codes: K, each is one of so many.
+        width: columns.
+        slots: codes per position.
+        codes: K, codebook size.
     """
 
     height: int
@@ -28,7 +28,7 @@ class Segment:
 
     @property
     def length(self) -> int:
-        """How many codes there are.
+        """Number of codes.
 
         Example:
             >>> Segment(4, 4, 2, 512).length
@@ -38,15 +38,15 @@ class Segment:
 
 
 def usage(codes: Tensor, segments: Sequence[Segment]) -> list[dict[str, Any]]:
-    """How many of the codes of each segment are used, and how evenly.
+    """Codebook usage and perplexity of each segment.
 
-    The perplexity is exp of the entropy of the codes: so many of them, used equally often, would have it. Both are of
-    the worst of the slots of a place. So many draws as there are would use `expected` of all codes if all were equally
-    likely.
+    The perplexity is exp of the entropy of the codes: the size of a uniformly used codebook with the same entropy. With
+    several codes per position both are of the worst one. `expected` is the usage that as many uniformly distributed
+    codes would reach.
 
     Arguments:
         codes: (N, T).
-        segments: that T is made of.
+        segments: layout of T.
 
     Example:
         >>> usage(torch.tensor([[0, 1, 1, 0]]), [Segment(2, 2, 1, 4)])[0]["perplexity"]
@@ -72,7 +72,7 @@ def usage(codes: Tensor, segments: Sequence[Segment]) -> list[dict[str, Any]]:
 
 
 def collisions(codes: Tensor) -> float:
-    """The share of examples all of whose codes another has too, of (N, T).
+    """Share of examples whose code sequence another example has too, from (N, T).
 
     Example:
         >>> collisions(torch.tensor([[0, 1], [0, 1], [1, 1], [2, 0]]))

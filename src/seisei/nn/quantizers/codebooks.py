@@ -1,7 +1,7 @@
-"""Codebooks: quantizers that choose the nearest of K vectors.
+"""Codebooks: vector quantizers that choose the nearest of K vectors.
 
-They differ in how the vectors are learned: as means of what chose them (`EMACodebook`), by gradient
-(`GradientCodebook`), or all at once through a linear map (`SimVQCodebook`).
+They differ in how the vectors are learned: exponential moving average (`EMACodebook`), gradient descent
+(`GradientCodebook`), or one linear map of a frozen codebook (`SimVQCodebook`).
 
 References: *Neural Discrete Representation Learning (van den Oord, Vinyals, Kavukcuoglu, 2017)*, arXiv 1711.00937;
     cosine: *Vector-quantized Image Modeling with Improved VQGAN (Yu et al., 2021)*; linear map: *Addressing
@@ -22,38 +22,39 @@ from seisei import seeds
 from seisei.nn.distributions import precise
 from seisei.nn.kmeans import first_centers
 from seisei.nn.quantizers.nearest import nearest
-from seisei.nn.quantizers.vq import Counted, Distance, Estimator, Vectors, default_reset_threshold
+from seisei.nn.quantizers.vq import Distance, Estimator, NearestCodebook, ResettableCodebook, default_reset_threshold
 from seisei.spec import Range, listed
 
 Count = Annotated[int, Range(ge=2, le=1 << 24)]
 Dim = Annotated[int, Range(ge=1, le=65536)]
 Share = Annotated[float, Range(ge=0, le=1)]
 
-# Rounds of k-means that codes start with.
+# Iterations of k-means at initialization.
 ROUNDS = 10
-# Vectors that this is done with: so many for each code, and no fewer than that.
+# Vectors used for k-means: this many per code, but at least LEAST.
 ENOUGH, LEAST = 8, 16_384
-# So many codes start far from each other, more of them anywhere.
+# Up to this codebook size k-means++ chooses the first centers; above, random vectors.
 FEW = 2048
 
 
 @listed
-class EMACodebook(Counted):
-    """Each code's vector is a moving average of the vectors that chose it.
+class EMACodebook(ResettableCodebook):
+    """EMA codebook: each code vector is an exponential moving average of the encoder outputs assigned to it.
 
         N_k ← γ N_k + (1 − γ) n_k,   m_k ← γ m_k + (1 − γ) Σ z,   e_k = m_k / N_k
 
-    with n_k the number of vectors z of a step, of all processes, that chose k. It is k-means, a batch at a time: with
-    γ = 0 a step is one of Lloyd's. A code that is worth little is given half of one that is worth much.
+    n_k is the number of vectors z of a step, over all processes, that chose k. This is mini-batch k-means: with γ = 0 a
+    step is one of Lloyd's. Dead codes are reset by splitting heavily used ones.
 
     Arguments:
-        dim: D.
-        codes: K.
-        distance: see `Vectors`.
-        estimator: of the gradient for z.
-        commitment: β, the weight of ‖z − e‖² for z.
+        dim: D, code dimension.
+        codes: K, codebook size.
+        distance: euclidean or cosine; see `NearestCodebook`.
+        estimator: gradient estimator for z: straight-through or rotation trick.
+        commitment: β, weight of the commitment loss ‖z − e‖².
         decay: γ.
-        revival: see `Counted`; by default 0.35, or 0.55 of more than 4,096 codes.
+        revival: dead-code reset threshold, see `ResettableCodebook`; by default 0.35, or 0.55 for more than 4,096
+        codes.
     """
 
     means: Tensor
@@ -73,26 +74,26 @@ class EMACodebook(Counted):
         self.register_buffer("means", torch.randn(codes, dim) / dim**0.5)
 
     def vectors(self) -> Tensor:
-        """See `Vectors.vectors`."""
-        return F.normalize(self.means, dim=1) if self.round else self.means
+        """The (normalized, for cosine) code vectors, (K, D)."""
+        return F.normalize(self.means, dim=1) if self.cosine else self.means
 
     def kept(self) -> Tensor:
-        """See `Counted.kept`."""
+        """The stored code vectors, (K, D)."""
         return self.means
 
     def learn(self, mean: Tensor, move: Tensor) -> None:
-        """See `Counted.learn`."""
+        """Move each code toward the mean of its assigned vectors."""
         self.means.lerp_(mean, move)
 
     @torch.no_grad()
     def start_from(self, z: Tensor) -> None:
-        """Vectors of some rounds of k-means."""
+        """Initialize by k-means."""
         z = precise(z)
         with seeds.seeded("codes", self.codes):
             z = z[torch.randperm(len(z))[: max(LEAST, ENOUGH * self.codes)].to(z.device)]
-        z = F.normalize(z, dim=1) if self.round else z
-        # Chosen one after the other where that takes no time. Where there are fewer vectors than codes several start at
-        # one, and all but one of them are moved at once.
+        z = F.normalize(z, dim=1) if self.cosine else z
+        # k-means++ where it is fast. With fewer vectors than codes several codes start at one vector, and the dead-code
+        # reset moves all but one of them at once.
         first = z[torch.arange(self.codes, device=z.device) % len(z)]
         if self.codes <= min(FEW, len(z)):
             first = first_centers(z, self.codes, seeds.generator("codes", self.codes))
@@ -109,17 +110,17 @@ class EMACodebook(Counted):
 
 
 @listed
-class GradientCodebook(Counted):
-    """Vectors that are parameters, and descend ‖z − e‖².
+class GradientCodebook(ResettableCodebook):
+    """Code vectors are parameters, trained by gradient descent on ‖z − e‖² (the codebook loss).
 
     Arguments:
-        dim: D.
-        codes: K.
-        distance: see `Vectors`.
-        estimator: of the gradient for z.
-        commitment: β, the weight of ‖z − e‖² for z.
-        decay: of what is counted, see `Counted`.
-        revival: see `Counted`; 0 leaves all codes where their gradients take them.
+        dim: D, code dimension.
+        codes: K, codebook size.
+        distance: euclidean or cosine; see `NearestCodebook`.
+        estimator: gradient estimator for z: straight-through or rotation trick.
+        commitment: β, weight of the commitment loss ‖z − e‖².
+        decay: decay of the usage statistics, see `ResettableCodebook`.
+        revival: dead-code reset threshold, see `ResettableCodebook`; 0 disables it.
     """
 
     def __init__(
@@ -136,31 +137,33 @@ class GradientCodebook(Counted):
         self.table = nn.Parameter(torch.randn(codes, dim) / dim**0.5)
 
     def vectors(self) -> Tensor:
-        """See `Vectors.vectors`."""
-        return F.normalize(self.table, dim=1) if self.round else self.table
+        """The (normalized, for cosine) code vectors, (K, D)."""
+        return F.normalize(self.table, dim=1) if self.cosine else self.table
 
     def kept(self) -> Tensor:
-        """See `Counted.kept`."""
+        """The stored code vectors, (K, D)."""
         return self.table
 
     @torch.no_grad()
     def start_from(self, z: Tensor) -> None:
-        """Vectors of some rounds of k-means."""
-        found = EMACodebook(self.dim, self.codes, "cosine" if self.round else "euclidean").to(z.device)
+        """Initialize by k-means."""
+        found = EMACodebook(self.dim, self.codes, "cosine" if self.cosine else "euclidean").to(z.device)
         found.start_from(z)
         self.table.copy_(found.vectors())
         self.errors.copy_(found.errors)
 
 
 @listed
-class SimVQCodebook(Vectors):
-    """e = W c with random c that never move: all codes move together, so that none is left behind.
+class SimVQCodebook(NearestCodebook):
+    """SimVQ: e = W c with a frozen random codebook c.
+
+    A gradient through W moves all codes together, so that none is left dead.
 
     Arguments:
-        dim: D.
-        codes: K.
-        estimator: of the gradient for z.
-        commitment: β, the weight of ‖z − e‖² for z.
+        dim: D, code dimension.
+        codes: K, codebook size.
+        estimator: gradient estimator for z: straight-through or rotation trick.
+        commitment: β, weight of the commitment loss ‖z − e‖².
     """
 
     frozen: Tensor
@@ -178,12 +181,12 @@ class SimVQCodebook(Vectors):
         nn.init.eye_(self.map.weight)
 
     def vectors(self) -> Tensor:
-        """See `Vectors.vectors`."""
+        """The code vectors, (K, D)."""
         return self.map(self.frozen)  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def start_from(self, z: Tensor) -> None:
-        """A cloud as wide as that of z, in each direction."""
+        """Initialize W so that the codes have the covariance of z."""
         z = precise(z) - precise(z).mean(0)
         values, directions = torch.linalg.eigh(z.T @ z / len(z))
         self.map.weight.copy_(directions * (values.clamp_min(0) * self.dim).sqrt() @ directions.T)

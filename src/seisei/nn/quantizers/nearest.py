@@ -1,9 +1,9 @@
-"""The nearest of many vectors, without the matrix of all distances.
+"""Nearest-neighbor search in a codebook, without the matrix of all distances.
 
     argmin_k ‖x − e_k‖² = argmin_k ½‖e_k‖² − x·e_k
 
-The scores of a few rows at a time are one matrix product into a buffer that stays in the processor's cache, and only
-the number of the smallest leaves it: memory grows with M + K, not with M · K. On a GPU one kernel does both.
+The scores of a few rows at a time are one matrix product into a buffer that fits the CPU cache, and only the argmin
+leaves it: memory grows with M + K, not M · K. On a GPU one fused Triton kernel does both.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import importlib.util
 import torch
 from torch import Tensor
 
-# Scores held at once: 4 MB of them, in no fewer rows than a product needs to be quick.
+# Scores in the buffer (4 MB), and the fewest rows for which a product is fast.
 HELD, FEWEST = 1 << 20, 64
-# A minimum along so many numbers and more is taken many at once.
+# Shortest piece along which a minimum is vectorized.
 WIDE = 32
 
 
 @torch.no_grad()
 def nearest(x: Tensor, vectors: Tensor) -> Tensor:
-    """The number of the vector nearest to each row: (M, D) and (K, D) to (M,).
+    """Index of the vector nearest to each row: (M, D) and (K, D) to (M,).
 
-    Of vectors that are equally near, the first.
+    Ties go to the first vector.
 
     Example:
         >>> nearest(torch.tensor([[0.0], [0.9]]), torch.tensor([[1.0], [-0.2]])).tolist()
@@ -34,22 +34,22 @@ def nearest(x: Tensor, vectors: Tensor) -> Tensor:
 
         if x.shape[1] <= triton_kernels.LONGEST:
             return triton_kernels.nearest(x, vectors)
-    half, turned = vectors.square().sum(1) / 2, -vectors.T.contiguous()
+    half, negated = vectors.square().sum(1) / 2, -vectors.T.contiguous()
     found = torch.empty(len(x), dtype=torch.long, device=x.device)
     rows = max(FEWEST, HELD // len(vectors))
     buffer = x.new_empty(min(rows, len(x)), len(vectors))
     for start in range(0, len(x), rows):
         part = x[start : start + rows]
-        scores = torch.addmm(half, part, turned, out=buffer[: len(part)])
+        scores = torch.addmm(half, part, negated, out=buffer[: len(part)])
         found[start : start + rows] = smallest(scores)
     return found
 
 
 def smallest(scores: Tensor) -> Tensor:
-    """The place of the smallest of each row, (M, K) to (M,), the first of several.
+    """Row-wise argmin, (M, K) to (M,); ties go to the first.
 
-    To find a minimum takes a tenth of the time that it takes to find where it is: so a row is cut into pieces, and the
-    place is looked for in the piece that has the smallest minimum.
+    A minimum takes a tenth of the time of an argmin: so each row is cut into pieces, and the argmin is taken in the
+    piece with the smallest minimum.
 
     Example:
         >>> smallest(torch.tensor([[3.0, 1.0, 2.0], [0.0, 5.0, 4.0]])).tolist()

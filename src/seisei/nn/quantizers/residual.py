@@ -1,4 +1,4 @@
-"""Several codes for one vector: each of what those before left, or each of a part of it.
+"""Residual and product quantization: several codes per vector.
 
 Reference: *Autoregressive Image Generation using Residual Quantization (Lee et al., 2022)*.
 """
@@ -15,20 +15,20 @@ from seisei.spec import listed
 
 @listed
 class ResidualQuantizer(Quantizer):
-    """One quantizer after the other, each of what those before left: e = Σ e_s.
+    """Residual quantization: each quantizer encodes the residual left by those before, e = Σ e_s.
 
     Arguments:
-        parts: quantizers of one dim and one number of codes.
+        parts: quantizers of equal dim and codebook size.
     """
 
     def __init__(self, parts: list[nn.Module]) -> None:
         first: Quantizer = parts[0]  # type: ignore[assignment]
         super().__init__(first.dim, first.codes, sum(part.slots for part in parts))  # type: ignore[misc]
-        assert all(part.dim == first.dim and part.codes == first.codes for part in parts), "parts that do not fit"
+        assert all(part.dim == first.dim and part.codes == first.codes for part in parts), "parts of different shapes"
         self.parts, self.fixed = nn.ModuleList(parts), first.fixed
 
     def forward(self, z: Tensor, examples: int | None = None) -> Quantized:
-        """See `Quantizer.forward`."""
+        """Quantize z and its residuals."""
         z = precise(z)
         rest, codes, cost = z, [], z.new_zeros(len(z))
         for part in self.parts:
@@ -39,51 +39,53 @@ class ResidualQuantizer(Quantizer):
         return Quantized(straight_through(z, (z - rest).detach())[0], torch.cat(codes, 1), cost)
 
     def look_up(self, codes: Tensor) -> Tensor:
-        """See `Quantizer.look_up`."""
+        """Sum of the code vectors, (M, D)."""
         found = [part.look_up(c) for part, c in zip(self.parts, _divided(codes, self.parts), strict=True)]  # type: ignore[operator]
         return torch.stack(found).sum(0)
 
     @torch.no_grad()
     def start_from(self, z: Tensor) -> None:
-        """Each from what those before leave."""
+        """Initialize each quantizer from the residuals left by those before."""
         for part in self.parts:
             part.start_from(z)  # type: ignore[operator]
             z = precise(z) - part(z).values
 
     def settle(self, total: Total | None) -> None:
-        """See `Quantizer.settle`."""
+        """Update all parts."""
         for part in self.parts:
             part.settle(total)  # type: ignore[operator]
 
-    def enliven(self) -> bool:
-        """See `Quantizer.enliven`."""
-        return any([part.enliven() for part in self.parts])  # type: ignore[operator]
+    def raise_reset_threshold(self) -> bool:
+        """Reset dead codes of all parts earlier."""
+        return any([part.raise_reset_threshold() for part in self.parts])  # type: ignore[operator]
 
 
 @listed
 class ProductQuantizer(Quantizer):
-    """A quantizer for each part of the vector: e = [e_1, …, e_S].
+    """Product quantization: one quantizer for each part of the vector, e = [e_1, …, e_S].
 
-    Dimensions are dealt out one by one, so that each part has a share of those that vary most, wherever these stand.
+    Dimensions are dealt to the parts in turn, so that each part gets a share of the dimensions with the most variance.
 
     Arguments:
-        parts: quantizers of one number of codes.
+        parts: quantizers of equal codebook size.
     """
 
     order: Tensor
     places: Tensor
 
     def __init__(self, parts: list[nn.Module]) -> None:
-        kinds: list[Quantizer] = parts  # type: ignore[assignment]
-        super().__init__(sum(part.dim for part in kinds), kinds[0].codes, sum(part.slots for part in kinds))
-        assert all(part.codes == self.codes for part in kinds), "parts that do not fit"
+        quantizers: list[Quantizer] = parts  # type: ignore[assignment]
+        super().__init__(
+            sum(part.dim for part in quantizers), quantizers[0].codes, sum(part.slots for part in quantizers)
+        )
+        assert all(part.codes == self.codes for part in quantizers), "parts of different shapes"
         self.parts = nn.ModuleList(parts)
-        self.dims, self.fixed = [part.dim for part in kinds], kinds[0].fixed
+        self.dims, self.fixed = [part.dim for part in quantizers], quantizers[0].fixed
         self.register_buffer("order", torch.tensor(dealt(self.dims)), persistent=False)
         self.register_buffer("places", self.order.argsort(), persistent=False)
 
     def forward(self, z: Tensor, examples: int | None = None) -> Quantized:
-        """See `Quantizer.forward`."""
+        """Quantize each part of z."""
         found: list[Quantized] = [part(each, examples) for part, each in zip(self.parts, self._hands(z), strict=True)]
         # The cost is a mean over dimensions.
         cost = sum((f.cost * (d / self.dim) for f, d in zip(found, self.dims, strict=True)), z.new_zeros(len(z)))
@@ -91,7 +93,7 @@ class ProductQuantizer(Quantizer):
         return Quantized(values, torch.cat([f.codes for f in found], 1), cost)
 
     def look_up(self, codes: Tensor) -> Tensor:
-        """See `Quantizer.look_up`."""
+        """Concatenated code vectors, (M, D)."""
         found = [part.look_up(c) for part, c in zip(self.parts, _divided(codes, self.parts), strict=True)]  # type: ignore[operator]
         return torch.cat(found, 1)[:, self.places]
 
@@ -100,22 +102,22 @@ class ProductQuantizer(Quantizer):
         return torch.split(z[:, self.order], self.dims, 1)
 
     def start_from(self, z: Tensor) -> None:
-        """Each from its part."""
+        """Initialize each quantizer from its part of z."""
         for part, each in zip(self.parts, self._hands(z), strict=True):
             part.start_from(each)  # type: ignore[operator]
 
     def settle(self, total: Total | None) -> None:
-        """See `Quantizer.settle`."""
+        """Update all parts."""
         for part in self.parts:
             part.settle(total)  # type: ignore[operator]
 
-    def enliven(self) -> bool:
-        """See `Quantizer.enliven`."""
-        return any([part.enliven() for part in self.parts])  # type: ignore[operator]
+    def raise_reset_threshold(self) -> bool:
+        """Reset dead codes of all parts earlier."""
+        return any([part.raise_reset_threshold() for part in self.parts])  # type: ignore[operator]
 
 
 def dealt(dims: list[int]) -> list[int]:
-    """The dimensions of each part, part by part, of vectors whose dimensions are dealt out in turn.
+    """The dimensions of each part, part by part, when they are dealt to the parts in turn.
 
     Example:
         >>> dealt([2, 3])

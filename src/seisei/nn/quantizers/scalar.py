@@ -1,9 +1,9 @@
-"""Quantizers whose codes lie on a grid that does not learn: nothing can be left unused for want of a start.
+"""FSQ and LFQ: quantizers whose codes lie on a fixed grid, so that no codebook can collapse.
 
-    finite scalar:   e_i = round(b_i(z_i)), one of L_i equally spaced values in each dimension
-    lookup-free:     e_i = sign(z_i), one bit in each dimension
+    finite scalar (FSQ):   e_i = round(b_i(z_i)), one of L_i equally spaced values per dimension
+    lookup-free (LFQ):     e_i = sign(z_i), one bit per dimension
 
-The number of a code is that of its places on the grid, read as digits.
+A code is the integer whose mixed-radix digits are the grid coordinates.
 
 References: *Finite Scalar Quantization: VQ-VAE Made Simple (Mentzer, Minnen, Agustsson, Tschannen, 2023)*, arXiv
     2309.15505; *Language Model Beats Diffusion -- Tokenizer is Key to Visual Generation (Yu et al., 2023)*, arXiv
@@ -24,14 +24,14 @@ from seisei.nn.quantizers.base import Quantized, Quantizer, Total
 from seisei.spec import Range, listed
 
 Levels = list[Annotated[int, Range(ge=2, le=4096)]]
-# Fewer levels in a dimension than this cost more than a further dimension gives.
+# With fewer levels than this in a dimension, quality falls more than a further dimension can recover.
 COARSEST = 5
-# How much of the mean of the bits is that of the steps before.
+# EMA decay of the mean of the bits.
 REMEMBERED = 0.99
 
 
 def levels_for(codes: int) -> list[int]:
-    """Levels of as few dimensions as give about so many codes, none coarser than need be.
+    """FSQ levels whose product is about this codebook size, none coarser than necessary.
 
     Example:
         >>> levels_for(1024), levels_for(512), math.prod(levels_for(16_384))
@@ -46,16 +46,17 @@ def levels_for(codes: int) -> list[int]:
         for levels in itertools.combinations_with_replacement(sizes, dims):
             if max(levels) <= 16:
                 found.append((abs(math.log(math.prod(levels) / codes)), sorted(levels, reverse=True)))
-    # More dimensions are told apart by a network more easily than finer levels; of equally near products the flattest.
+    # A network uses more dimensions more easily than finer levels; among equally close products prefer the most even
+    # one.
     return min(found, key=lambda each: (round(each[0], 1), -len(each[1]), each[0], max(each[1])))[1]
 
 
 @listed
 class FSQ(Quantizer):
-    """Each dimension is bounded and rounded.
+    """Finite scalar quantization: each dimension is bounded and rounded.
 
     Arguments:
-        levels: of each dimension; the number of codes is their product.
+        levels: levels of each dimension; the codebook size is their product.
 
     Example:
         >>> q = FSQ([3, 2])
@@ -75,11 +76,11 @@ class FSQ(Quantizer):
         self.register_buffer("places", places, persistent=False)
 
     def forward(self, z: Tensor, examples: int | None = None) -> Quantized:
-        """See `Quantizer.forward`."""
+        """Bound and round z."""
         with torch.autocast(z.device.type, enabled=False):
             z = precise(z)
-            # An even number of levels has none in the middle: they lie half a step lower, and the curve is moved so
-            # that z = 0 stays 0. The edges are a little out of reach, so that no level is a limit.
+            # An even number of levels has no middle level: the grid is shifted by half a step, and so is the tanh, so
+            # that z = 0 stays 0. The bounds lie slightly outside the grid, so that no level is an asymptote.
             reach = (self.sizes - 1) * (1 + 1e-3) / 2
             offset = torch.where(self.sizes % 2 == 0, 0.5, 0.0)
             bounded = torch.tanh(z + torch.atanh(offset / reach)) * reach - offset
@@ -89,7 +90,7 @@ class FSQ(Quantizer):
             return Quantized(grid / half, codes, z.new_zeros(len(z)))
 
     def look_up(self, codes: Tensor) -> Tensor:
-        """See `Quantizer.look_up`."""
+        """Grid values of codes, (M, D)."""
         digits = codes // self.places % self.sizes
         half = self.sizes // 2
         return (digits - half).float() / half
@@ -97,16 +98,16 @@ class FSQ(Quantizer):
 
 @listed
 class LFQ(Quantizer):
-    """The sign of each dimension.
+    """Lookup-free quantization: the sign of each dimension.
 
-    Every code is to be used, and each z to be sure of its own. With p the probability of a bit, a draw with log-odds
-    4z, and p̄ its mean over all z, the cost has E h(p) − h(p̄), h the entropy of a bit. The second is put as E[p log p̄ +
-    (1 − p) log(1 − p̄)], which has the same gradient with p̄, an average over steps, a constant.
+    Entropy terms make each z confident of its code and all codes used. With p the probability of a bit (log-odds 4z)
+    and p̄ its mean over all z, the cost has E h(p) − h(p̄), h the entropy of a bit. The second term is implemented as
+    E[p log p̄ + (1 − p) log(1 − p̄)], which has the same gradient, with p̄ a constant EMA.
 
     Arguments:
-        dim: bits of a code.
-        commitment: β, the weight of ‖z − e‖².
-        entropy: the weight of the entropies.
+        dim: bits per code.
+        commitment: β, weight of the commitment loss ‖z − e‖².
+        entropy: weight of the entropy terms.
     """
 
     fixed = True
@@ -126,7 +127,7 @@ class LFQ(Quantizer):
         self._counted: Tensor | None = None
 
     def forward(self, z: Tensor, examples: int | None = None) -> Quantized:
-        """See `Quantizer.forward`."""
+        """Take the signs of z."""
         with torch.autocast(z.device.type, enabled=False):
             z = precise(z)
             bits = z.detach() > 0
@@ -143,12 +144,12 @@ class LFQ(Quantizer):
             return Quantized(z + (e - z).detach(), (bits.long() * self.places).sum(1, keepdim=True), cost)
 
     def look_up(self, codes: Tensor) -> Tensor:
-        """See `Quantizer.look_up`."""
+        """−1 and 1 for the bits of codes, (M, D)."""
         return (codes // self.places % 2).float() * 2 - 1
 
     @torch.no_grad()
     def settle(self, total: Total | None) -> None:
-        """See `Quantizer.settle`."""
+        """Update the EMA of the bits."""
         counted, self._counted = self._counted, None
         if total is not None and counted is not None:
             found = total(counted)
@@ -156,6 +157,6 @@ class LFQ(Quantizer):
 
 
 def _entropy(p: Tensor) -> Tensor:
-    """Of a bit, in nats."""
+    """Entropy of a bit, in nats."""
     p = p.clamp(1e-6, 1 - 1e-6)
     return -(p * p.log() + (1 - p) * torch.log1p(-p))

@@ -1,7 +1,7 @@
-"""Kernels for a GPU, in Triton, which comes with PyTorch for CUDA: to be imported where there is one alone.
+"""GPU kernels in Triton, which ships with PyTorch for CUDA; import only where a GPU is present.
 
-Nothing needs them: what they return is what is computed without them. With TRITON_INTERPRET=1 in the environment they
-run on a CPU, slowly, to be looked at.
+They are optional: results equal those of the PyTorch code. With TRITON_INTERPRET=1 in the environment they run on a
+CPU, slowly, for debugging.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-# A program takes so many rows, and so many of the vectors that they are compared with, at a time.
+# Rows and code vectors per block.
 ROWS, VECTORS = 64, 64
-# Blocks of longer vectors do not fit into what a program holds on small GPUs, 64 KB.
+# Blocks of longer vectors exceed the shared memory of small GPUs, 64 KB.
 LONGEST = 128
 
 
@@ -22,7 +22,7 @@ def _nearest(  # type: ignore[no-untyped-def]
     x, vectors, half, found, count, codes,
     D: tl.constexpr, SIZE: tl.constexpr, ROWS: tl.constexpr, VECTORS: tl.constexpr,
 ) -> None:  # fmt: skip
-    """Of each of ROWS rows the vector of the smallest ½‖e‖² − x·e, vectors read in turn."""
+    """Argmin of ½‖e‖² − x·e for a block of ROWS rows, looping over blocks of code vectors."""
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     part = tl.arange(0, SIZE)
     here, within = (row < count)[:, None], (part < D)[None, :]
@@ -35,7 +35,7 @@ def _nearest(  # type: ignore[no-untyped-def]
             vectors + at.to(tl.int64)[:, None] * D + part[None, :], mask=(at < codes)[:, None] & within, other=0.0
         )
         offset = tl.load(half + at, mask=at < codes, other=float("inf"))
-        # Full precision: with fewer digits some rows get another code than they would elsewhere.
+        # Full precision: TF32 would assign some rows to another code than the CPU does.
         scores = offset[None, :] - tl.dot(of_row, tl.trans(of_code), input_precision="ieee")
         smallest, place = tl.min(scores, 1, return_indices=True, return_indices_tie_break_left=True)
         nearer = smallest < least
@@ -45,7 +45,7 @@ def _nearest(  # type: ignore[no-untyped-def]
 
 
 def nearest(x: Tensor, vectors: Tensor) -> Tensor:
-    """As `seisei.nn.quantizers.nearest.nearest`, of vectors that are no longer than `LONGEST`, in full precision."""
+    """As `seisei.nn.quantizers.nearest.nearest`, for vectors of at most `LONGEST` dimensions, in full precision."""
     count, size = x.shape
     found = torch.empty(count, dtype=torch.long, device=x.device)
     if count:

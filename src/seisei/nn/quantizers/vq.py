@@ -1,4 +1,4 @@
-"""What codebooks have in common: the nearest of K vectors is chosen, and codes that are of little use are moved.
+"""Vector quantization by nearest neighbor, with usage statistics and dead-code reset: the base classes of codebooks.
 
 Shapes: z and e (M, D); codes (M, 1), each below K.
 """
@@ -13,65 +13,63 @@ from torch import Tensor
 
 from seisei import seeds
 from seisei.nn.distributions import precise
-from seisei.nn.quantizers.base import Quantized, Quantizer, Total, straight_through, turned
+from seisei.nn.quantizers.base import Quantized, Quantizer, Total, rotation_trick, straight_through
 from seisei.nn.quantizers.nearest import nearest
 
 Distance = Literal["euclidean", "cosine"]
 Estimator = Literal["straight-through", "rotation"]
 
-# Codes that are worth less than this share of the mean get a new place: of at most so many codes; of more, where a code
-# meets so few examples that it learns little from less; and at the most, where too few are used.
-REVIVAL, MANY, OF_MANY, SOONEST = 0.35, 4096, 0.55, 0.6
-# What lies nearer to its code than this share of the mean squared distance is not divided: black is black, and halves
-# of it would be chosen by what the weights are at the moment.
-NARROW = 0.005
-# How far apart the halves of a code that is divided lie, in standard deviations of what chose it.
-APART = 0.1
+# Dead-code reset threshold, as a share of the mean usage: for codebooks up to LARGE codes; for larger ones, whose codes
+# meet few examples, so that they learn little below it; and the maximum, used when the codebook collapses.
+RESET_BELOW, LARGE, RESET_BELOW_LARGE, RESET_BELOW_MAX = 0.35, 4096, 0.55, 0.6
+# Codes whose error is below this share of the mean squared distance are not split: black is black, and the choice
+# between two halves would follow the noise of the weights.
+MIN_SPLIT_ERROR = 0.005
+# Distance between the halves of a split code, in standard deviations of its assigned vectors.
+SPLIT_DISTANCE = 0.1
 
 
 def default_reset_threshold(codes: int) -> float:
-    """The share of the mean below which one of so many codes gets a new place.
+    """Default dead-code reset threshold for a codebook of this size, as a share of the mean usage.
 
     Example:
         >>> default_reset_threshold(512), default_reset_threshold(16_384)
         (0.35, 0.55)
     """
-    return REVIVAL if codes <= MANY else OF_MANY
+    return RESET_BELOW if codes <= LARGE else RESET_BELOW_LARGE
 
 
-class Vectors(Quantizer):
-    """A quantizer that chooses the nearest of K vectors.
+class NearestCodebook(Quantizer):
+    """Vector quantizer: chooses the nearest of K vectors.
 
     Arguments:
-        dim: D.
-        codes: K.
-        distance: by which the nearest is found; cosine puts vectors and z on the unit sphere.
-        estimator: of the gradient for z.
-        commitment: β, the weight of ‖z − e‖² for z.
-        learning: the weight of ‖z − e‖² for e.
+        dim: D, code dimension.
+        codes: K, codebook size.
+        distance: euclidean; or cosine, which puts code vectors and z on the unit sphere.
+        estimator: gradient estimator for z: straight-through or rotation trick.
+        commitment: β, weight of the commitment loss ‖z − sg(e)‖².
+        learning: weight of the codebook loss ‖sg(z) − e‖².
     """
 
     def __init__(
         self, dim: int, codes: int, distance: Distance, estimator: Estimator, commitment: float, learning: float
     ) -> None:
         super().__init__(dim, codes)
-        self.round, self.rotates = distance == "cosine", estimator == "rotation"
+        self.cosine, self.rotation = distance == "cosine", estimator == "rotation"
         self.commitment, self.learning = commitment, learning
 
     def vectors(self) -> Tensor:
-        """The vectors of all codes, (K, D)."""
+        """The code vectors, (K, D)."""
         raise NotImplementedError
 
     def count(self, z: Tensor, codes: Tensor, apart: Tensor, examples: int | None = None) -> None:
-        """Take note of which vectors chose which codes, (M, D) and (M,), of their squared distances, (M,), and of how
-        many examples they are.
-        """
+        """Record the chosen codes, (M,), of z, (M, D), their squared distances, (M,), and the number of examples."""
 
     def forward(self, z: Tensor, examples: int | None = None) -> Quantized:
-        """See `Quantizer.forward`."""
+        """Assign each row of z to its nearest code."""
         with torch.autocast(z.device.type, enabled=False):
             z = precise(z)
-            if self.round:
+            if self.cosine:
                 z = F.normalize(z, dim=1)
             vectors = self.vectors()
             codes = nearest(z.detach(), vectors.detach())
@@ -82,23 +80,24 @@ class Vectors(Quantizer):
             cost = apart * (self.commitment / self.dim)
             if self.learning:
                 cost = cost + self.learning * (z.detach() - e).square().mean(1)
-            if self.rotates:
-                values = turned(z, e.detach())
+            if self.rotation:
+                values = rotation_trick(z, e.detach())
             return Quantized(values, codes.unsqueeze(1), cost)
 
     def look_up(self, codes: Tensor) -> Tensor:
-        """See `Quantizer.look_up`."""
+        """Code vectors of codes, (M, D)."""
         found: Tensor = F.embedding(codes.squeeze(1), self.vectors())
         return found
 
 
-class Counted(Vectors):
-    """A quantizer that knows how often each code is chosen, and can move those that hardly ever are.
+class ResettableCodebook(NearestCodebook):
+    """A codebook with usage statistics and dead-code reset.
 
     Arguments:
-        decay: γ of the averages over steps.
-        revival: codes that are worth less than this share of the mean are given half of one that is worth much. A code
-            is worth its share of the vectors or of the examples that choose it, whichever is smaller.
+        decay: γ, EMA decay of the statistics.
+        revival: dead-code reset threshold: a code whose usage is below this share of the mean is replaced by one half
+            of a heavily used code. Usage is a code's share of the vectors, or of the examples, that choose it,
+            whichever is smaller.
     """
 
     counts: Tensor
@@ -113,9 +112,9 @@ class Counted(Vectors):
     ) -> None:  # fmt: skip
         super().__init__(dim, codes, distance, estimator, commitment, learning)
         self.decay = decay
-        # Averages over steps: the share of all vectors that chose a code, that of examples with such a vector, and a
-        # code's mean squared distance to what chose it. One image of a sky can choose a code a hundred times, which
-        # says little of the next image; and where all images choose all codes, how often says more.
+        # EMAs over steps: a code's share of all vectors, its share of the examples with such a vector, and its mean
+        # squared distance to its assigned vectors. One image of a sky can choose a code a hundred times, which says
+        # little about the next image; where all images use all codes, frequency is the better measure.
         self.register_buffer("counts", torch.full((codes,), 1 / codes))
         self.register_buffer("presence", torch.full((codes,), 1 / codes))
         self.register_buffer("errors", torch.full((codes,), 1 / codes))
@@ -124,16 +123,17 @@ class Counted(Vectors):
         self._counted: Tensor | None = None
 
     def kept(self) -> Tensor:
-        """What the vectors of codes are made of, (K, D): moved where codes are."""
+        """The stored code vectors, (K, D); dead-code reset writes here."""
         raise NotImplementedError
 
     def learn(self, mean: Tensor, move: Tensor) -> None:
-        """What else is learned by counting: of what chose each code the mean, (K, D), and its weight, (K, 1)."""
+        """Update codes from the mean of their assigned vectors, (K, D), with step sizes (K, 1)."""
 
     @torch.no_grad()
     def count(self, z: Tensor, codes: Tensor, apart: Tensor, examples: int | None = None) -> None:
-        """Add to what was counted since the last update: by code Σ z, Σ ‖z − e‖², and how many vectors and how many
-        examples chose it, (K, D + 3).
+        """Add to the statistics since the last update, (K, D + 3).
+
+        Per code: Σ z, Σ ‖z − e‖², number of vectors, number of examples.
         """
         sums = z.new_zeros(self.codes, self.dim).index_add_(0, codes, z)
         squares = z.new_zeros(self.codes).index_add_(0, codes, apart)
@@ -148,7 +148,7 @@ class Counted(Vectors):
 
     @torch.no_grad()
     def settle(self, total: Total | None) -> None:
-        """See `Quantizer.settle`."""
+        """Update the EMAs, and reset dead codes."""
         counted, self._counted = self._counted, None
         if total is not None and counted is not None:
             self._settle(total(counted), self.decay)
@@ -156,7 +156,7 @@ class Counted(Vectors):
     def _settle(self, counted: Tensor, decay: float) -> None:
         sums, (squares, n, present) = counted[:, : self.dim], counted[:, self.dim :].unbind(1)
         share = n / n.sum().clamp_min(1)
-        # e_k moves towards the mean of what chose it by its weight in N_k: the rule above, with no m_k to keep.
+        # e_k moves toward the mean of its vectors by their share of N_k: the EMA rule without storing m_k.
         counts = decay * self.counts + (1 - decay) * share
         move = ((1 - decay) * share / counts.clamp_min(1e-20)).unsqueeze(1)
         mean = sums / n.clamp_min(1).unsqueeze(1)
@@ -166,27 +166,27 @@ class Counted(Vectors):
         self.presence.lerp_(present / present.sum().clamp_min(1), 1 - decay)
         self.updates += 1
         if self.revival:
-            self._revive()
+            self._reset_dead_codes()
 
-    def _revive(self) -> None:
-        """Codes that hardly anything chooses, each with half of one of those that most does."""
-        # One that few examples choose often, and one that all choose seldom, are both of little use.
+    def _reset_dead_codes(self) -> None:
+        """Dead-code reset: replace each dead code by one half of a heavily used code."""
+        # A code that few examples choose often, and one that all choose rarely, are both of little use.
         worth = torch.minimum(self.counts, self.presence)
-        # What cannot be divided is no measure of what the others could have.
-        wide = self.errors > NARROW * (self.counts * self.errors).sum()
+        # Codes that cannot be split do not count toward the mean.
+        wide = self.errors > MIN_SPLIT_ERROR * (self.counts * self.errors).sum()
         least = self.revival * (worth * wide).sum() / self.codes
         dead = worth < least
         order = worth.argsort(descending=True)
-        # None that would be dead then, and none whose vectors are all but the same.
+        # Split only codes whose halves stay alive, and whose vectors are not all nearly equal.
         order = order[(worth > 2 * least)[order] & wide[order]]
-        # No more than there are others to divide.
+        # At most one dead code per code to split.
         few = min(int(dead.sum()), len(order))
         if not few:
             return
         empty, full = dead.nonzero().flatten()[:few], order[:few]
         noise = torch.randn(few, self.dim, generator=seeds.generator("revival", int(self.updates)))
         kept = self.kept()
-        step = APART * (self.errors[full] / self.dim).sqrt().unsqueeze(1) * noise.to(kept)
+        step = SPLIT_DISTANCE * (self.errors[full] / self.dim).sqrt().unsqueeze(1) * noise.to(kept)
         kept[empty] = kept[full] - step
         kept[full] += step
         for each, part in ((self.counts, 0.5), (self.presence, 0.5), (self.errors, 1.0)):
@@ -194,9 +194,9 @@ class Counted(Vectors):
             each[empty] = each[full]
 
     @torch.no_grad()
-    def enliven(self) -> bool:
-        """See `Quantizer.enliven`."""
-        if float(self.revival) >= SOONEST:
+    def raise_reset_threshold(self) -> bool:
+        """Double the dead-code reset threshold, up to a maximum."""
+        if float(self.revival) >= RESET_BELOW_MAX:
             return False
-        self.revival.mul_(2).clamp_(default_reset_threshold(self.codes), SOONEST)
+        self.revival.mul_(2).clamp_(default_reset_threshold(self.codes), RESET_BELOW_MAX)
         return True

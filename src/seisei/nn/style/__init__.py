@@ -1,1 +1,1 @@
-"""Networks and color transforms of style transfer."""
+"""Style transfer: AdaIN and Gram statistics, color transfer, feature extractors, decoder."""

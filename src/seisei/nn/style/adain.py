@@ -1,17 +1,17 @@
-"""What a map's channels say of an image's style: how they vary together, and how each varies, wherever in the image.
+"""AdaIN, Gram matrices and channel moments: statistics of feature maps that describe an image's style.
 
-Of a map F of C channels at N = H · W places, F (C, N):
+For a map F of C channels at N = H · W positions, F (C, N):
 
     G = F Fᵀ / N                                  Gram matrix
     μ = 1/N Σ_n F_n,   σ² = 1/N Σ_n (F_n − μ)²    of each channel
-    AdaIN(c, s) = σ(s) (c − μ(c)) / σ(c) + μ(s)   a map of the form of c and the mean and deviation of s
+    AdaIN(c, s) = σ(s) (c − μ(c)) / σ(c) + μ(s)   the content's layout with the style's mean and deviation
 
-None of them changes when places are permuted: they say what there is, not where.
+All are invariant to permutations of positions: they describe what occurs, not where.
 
 References: *A Neural Algorithm of Artistic Style (Gatys, Ecker, Bethge, 2015)*, arXiv 1508.06576; *Arbitrary Style
     Transfer in Real-time with Adaptive Instance Normalization (Huang, Belongie, 2017)*, arXiv 1703.06868.
 
-Shapes: maps (B, C, H, W); distances (B,), of each example.
+Shapes: maps (B, C, H, W); distances (B,), one per example.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-# What the variance of a channel that is the same everywhere counts as: it has no direction to be scaled in.
+# Smallest variance of a channel: a constant one cannot be rescaled.
 LEAST = 1e-10
 # μ and σ of each channel, (B, C, 1, 1) each.
 Moments = tuple[Tensor, Tensor]
@@ -49,7 +49,7 @@ def mean_and_deviation(features: Tensor) -> Moments:
 
 
 class Together:
-    """How each channel of two maps varies together, of maps that come in parts: means and E(x − μ)(x' − μ').
+    """Streaming means and covariance E(x − μ)(x' − μ') of corresponding channels of two maps that arrive in parts.
 
     Example:
         >>> together, parts = Together(), torch.tensor([[[[1.0, 3.0]]], [[[5.0, 7.0]]]])
@@ -65,36 +65,36 @@ class Together:
         self._sum: Tensor
 
     def add(self, one: Tensor, other: Tensor) -> None:
-        """Take note of a part of both, (B, C, h, w)."""
+        """Add a part of both, (B, C, h, w)."""
         means = one.mean((2, 3), keepdim=True), other.mean((2, 3), keepdim=True)
         found = ((one - means[0]) * (other - means[1])).sum((2, 3), keepdim=True)
-        places = one.shape[2] * one.shape[3]
+        positions = one.shape[2] * one.shape[3]
         if not self.count:
-            self.count, self.means, self._sum = places, means, found
+            self.count, self.means, self._sum = positions, means, found
             return
-        every = self.count + places
+        every = self.count + positions
         apart = [new - old for new, old in zip(means, self.means, strict=True)]
-        self._sum = self._sum + found + apart[0] * apart[1] * (self.count * places / every)
-        one_mean, other_mean = (old + by * (places / every) for old, by in zip(self.means, apart, strict=True))
+        self._sum = self._sum + found + apart[0] * apart[1] * (self.count * positions / every)
+        one_mean, other_mean = (old + by * (positions / every) for old, by in zip(self.means, apart, strict=True))
         self.count, self.means = every, (one_mean, other_mean)
 
     @property
     def covariance(self) -> Tensor:
-        """Of each channel, (B, C, 1, 1)."""
+        """Covariance of each channel pair, (B, C, 1, 1)."""
         return self._sum / self.count
 
     @property
     def moments(self) -> Moments:
-        """μ and σ, where both maps are the same one."""
+        """μ and σ, if both maps are the same."""
         return self.means[0], (self.covariance + LEAST).sqrt()
 
 
-def restyled(content: Tensor, own: Moments, style: Moments) -> Tensor:
+def adain(content: Tensor, own: Moments, style: Moments) -> Tensor:
     """AdaIN: a map, or a part of one whose moments are `own`, with the mean and deviation of a style in each channel.
 
     Example:
         >>> content, style = torch.tensor([[[[0.0, 2.0]]]]), torch.tensor([[[[10.0, 30.0, 10.0, 30.0]]]])
-        >>> restyled(content, mean_and_deviation(content), mean_and_deviation(style)).tolist()
+        >>> adain(content, mean_and_deviation(content), mean_and_deviation(style)).tolist()
         [[[[10.0, 30.0]]]]
     """
     (mean, deviation), (theirs, spread) = own, style
@@ -102,13 +102,13 @@ def restyled(content: Tensor, own: Moments, style: Moments) -> Tensor:
 
 
 def moments_apart(one: Moments, other: Moments) -> Tensor:
-    """(μ − μ')² + (σ − σ')², the mean over channels, (B,)."""
+    """(μ − μ')² + (σ − σ')², averaged over channels, (B,)."""
     (mean, deviation), (theirs, spread) = one, other
     return ((mean - theirs).square() + (deviation - spread).square()).flatten(1).mean(1)
 
 
-def grams_apart(one: Tensor, other: Tensor) -> Tensor:
-    """‖G(one) − G'‖²/‖G'‖², (B,): 0 where the map has this Gram matrix, 1 where it has none of it.
+def gram_distance(one: Tensor, other: Tensor) -> Tensor:
+    """‖G(one) − G'‖²/‖G'‖², (B,): 0 for equal Gram matrices.
 
     Arguments:
         one: a map.
@@ -119,7 +119,7 @@ def grams_apart(one: Tensor, other: Tensor) -> Tensor:
 
 
 def variation(image: Tensor) -> Tensor:
-    """Total variation: how far a value is from the next to its right and below it, on average, (B,); 0 of one pixel.
+    """Total variation: mean absolute difference of neighboring values, (B,); 0 for one pixel.
 
     Example:
         >>> variation(torch.tensor([[[[0.0, 1.0], [0.0, 1.0]]]])).item()

@@ -1,17 +1,17 @@
-"""A style without its colors: what an image is painted with can be matched to another one, or left out.
+"""Color transfer: match an image's colors to another image, or keep them while its style changes.
 
-`matched` gives an image the mean μ' and the covariance Σ' of another one's colors, by the linear map that moves
-them least:
+`matched` gives an image the mean μ' and covariance Σ' of another image's colors, by the linear map that moves colors
+least (optimal transport between Gaussians):
 
     x' = A (x − μ) + μ',   A = Σ^−½ (Σ^½ Σ' Σ^½)^½ Σ^−½,   so that A Σ Aᵀ = Σ'
 
-`towards` goes as much of that way as is asked for. `relit` adds to red, green and blue alike what the luminance Y of a
-image wants of another's: R − Y and B − Y, which are its color, stay as they are.
+`towards` interpolates toward that. `relit` keeps an image's chrominance and replaces its luminance: it adds the same
+luminance change to red, green and blue, so that R − Y and B − Y stay.
 
 Reference: *Preserving Color in Neural Artistic Style Transfer (Gatys, Bethge, Hertzmann, Shechtman, 2016)*, arXiv
     1606.05897.
 
-Shapes: images (B, C, H, W), C being 3, or 1, where nothing is color.
+Shapes: images (B, C, H, W), C = 3, or 1 for grayscale.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-# ITU-R 601, as `seisei.modalities.image.with_channels` weighs colors.
+# ITU-R 601 luma weights, as in `seisei.modalities.image.with_channels`.
 RED, GREEN, BLUE = 0.299, 0.587, 0.114
-# Directions in which colors vary by less than this share of the most are taken for none.
+# Principal color directions with less than this share of the largest variance count as degenerate.
 FLAT = 1e-9
-# Of the color that varies most, what any other is taken to vary by: one that a style lacks comes, but seldom.
+# Smallest relative deviation of a color direction: colors that a style lacks may appear, but rarely.
 SELDOM = 0.02
-# Pixels that are held in double precision at a time.
+# Pixels converted to double precision at a time.
 AT_ONCE = 1 << 18
 
 
 def luminance(image: Tensor) -> Tensor:
-    """How light each pixel is, (B, 1, H, W).
+    """Luminance of each pixel, (B, 1, H, W).
 
     Example:
         >>> round(luminance(torch.tensor([1.0, 0.0, 1.0]).view(1, 3, 1, 1)).item(), 3)
@@ -43,7 +43,7 @@ def luminance(image: Tensor) -> Tensor:
 
 
 def with_channels(x: Tensor, channels: int) -> Tensor:
-    """Gray images for a network that knows color, or images in color for one that knows gray.
+    """Convert images between grayscale and color, to match a network's input channels.
 
     Example:
         >>> with_channels(torch.zeros(2, 1, 4, 4), 3).shape, with_channels(torch.zeros(2, 3, 4, 4), 1).shape
@@ -56,11 +56,11 @@ def with_channels(x: Tensor, channels: int) -> Tensor:
 
 
 def relit(image: Tensor, light: Tensor) -> Tensor:
-    """The image's colors under this luminance, not yet kept within [0, 1].
+    """The image's chrominance with this luminance, not clipped to [0, 1].
 
     Arguments:
-        image: whose colors.
-        light: (B, 1, H, W).
+        image: source of the chrominance.
+        light: luminance, (B, 1, H, W).
 
     Example:
         >>> relit(torch.tensor([0.5, 0.5, 0.5]).view(1, 3, 1, 1), torch.full((1, 1, 1, 1), 0.75)).flatten().tolist()
@@ -79,15 +79,15 @@ def spread(image: Tensor) -> tuple[Tensor, Tensor]:
     """
     flat = image.flatten(2)
     mean = flat.mean(2, keepdim=True, dtype=torch.float64)
-    # A part at a time: in double precision a large image would take several times its memory.
+    # In chunks: in double precision a large image would take several times its memory.
     apart = (part.double() - mean for part in torch.split(flat, AT_ONCE, 2))
     return mean, torch.stack([part @ part.transpose(1, 2) for part in apart]).sum(0) / flat.shape[2]
 
 
 def matched(image: Tensor, like: Tensor) -> Tensor:
-    """The image with the mean and covariance of another one's colors, not kept within [0, 1].
+    """The image with the color mean and covariance of another one, not clipped to [0, 1].
 
-    Where its own colors do not vary in some direction, as those of a gray image, they do not afterwards.
+    Color directions without variance, as in a grayscale image, stay without variance.
 
     Arguments:
         image: (B, C, H, W).
@@ -105,8 +105,10 @@ def matched(image: Tensor, like: Tensor) -> Tensor:
 
 
 def mixture(like: Tensor) -> Tensor:
-    """What turns changes of red, green and blue into changes of an image's own colors, (B, C, C): Σ^½, the largest
-    deviation being 1, and any other at least `SELDOM`.
+    """Color mixing matrix Σ^½ of an image, (B, C, C).
+
+    It maps changes of red, green and blue to changes along the image's own colors. It is scaled so that the largest
+    deviation is 1 and any other at least `SELDOM`.
 
     Example:
         >>> mixture(torch.tensor([[[[0.0, 1.0]], [[0.5, 0.5]]]])).round(decimals=3).abs().tolist()
@@ -120,17 +122,17 @@ def mixture(like: Tensor) -> Tensor:
 
 
 def mixed(changes: Tensor, by: Tensor) -> Tensor:
-    """Changes of each pixel, (B, C, H, W), in the colors of a `mixture`."""
+    """Apply a color mixing matrix to per-pixel changes, (B, C, H, W)."""
     found: Tensor = by @ changes.flatten(2)
     return found.reshape(changes.shape)
 
 
 def towards(image: Tensor, like: Tensor, share: float | Tensor) -> Tensor:
-    """The image with its colors so far towards those of another one, within [0, 1].
+    """The image with its colors interpolated toward those of another one, within [0, 1].
 
     Arguments:
         image: (B, C, H, W) in [0, 1].
-        like: (B, C', H', W'), gray or in color, as the image may be either.
+        like: (B, C', H', W'), grayscale or color, as may be the image.
         share: 0 for its own colors, 1 for the other's; one for all, or (B, 1, 1, 1).
 
     Example:
@@ -141,7 +143,7 @@ def towards(image: Tensor, like: Tensor, share: float | Tensor) -> Tensor:
 
 
 def _power(matrix: Tensor, exponent: float) -> Tensor:
-    """Of symmetric matrices without negative eigenvalues; what is 0 stays 0."""
+    """Power of positive semidefinite matrices; eigenvalue 0 stays 0."""
     values, vectors = torch.linalg.eigh(matrix)
     there = values > FLAT * values[..., -1:].clamp_min(FLAT)
     powers = torch.where(there, values.clamp_min(FLAT * FLAT).pow(exponent), 0.0)

@@ -1,10 +1,9 @@
-"""From maps of features back to an image of any size: the encoder's sizes and channels, walked the other way.
+"""Decoder of style transfer: feature maps to an image of any size, mirroring the encoder's sizes and channels.
 
-What comes out is a change of an image, none at first. Borders are reflected, so that no frame of zeros shows in what
-is made, and maps are enlarged by repeating values, after which a convolution blends them: no place of a pattern is
-treated otherwise than the next. Nothing is normalized: what says the style is the mean and deviation that a
-normalization would take away. Noise is read beside each map: what is smooth would otherwise have no texture but of
-where a value lies among enlarged ones, a weave of rows and columns.
+The output is a residual of an image, initially zero. Convolutions use reflection padding, so that no frame of zeros
+shows, and maps are upsampled by nearest neighbor followed by a convolution, which avoids checkerboard artifacts. There
+is no normalization: the style is the mean and deviation that it would remove. Noise is an input at each scale: smooth
+areas would otherwise get their texture from the upsampling grid only, a weave of rows and columns.
 """
 
 from __future__ import annotations
@@ -15,26 +14,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from seisei.nn.conv import Patch, nothing
+from seisei.nn.conv import Patch, zero_init
 from seisei.nn.mlp import Outputs
 from seisei.spec import Range, listed
 
 Channels = Annotated[int, Range(ge=1, le=4096)]
-# Channels of the map at full size, where features begin as patches of pixels.
+# Channels of the full-resolution map, before which features are patches of pixels.
 DETAIL = 16
 
 
 def reflecting(inputs: int, outputs: int) -> nn.Conv2d:
-    """A 3×3 convolution whose borders are reflected; of maps of 2×2 at least."""
+    """A 3×3 convolution with reflection padding; for maps of at least 2×2."""
     return nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="reflect")
 
 
 class ReflectingBlock(nn.Module):
-    """x + W₂ φ(W₁ φ(x)), see `seisei.nn.conv.ResidualBlock`."""
+    """Residual block x + W₂ φ(W₁ φ(x)) with reflection padding, see `seisei.nn.conv.ResidualBlock`."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first, self.second = reflecting(channels, channels), nothing(reflecting(channels, channels))
+        self.first, self.second = reflecting(channels, channels), zero_init(reflecting(channels, channels))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same."""
@@ -42,7 +41,7 @@ class ReflectingBlock(nn.Module):
 
 
 def whitened(noise: Tensor, like: Tensor) -> Tensor:
-    """White noise at the size of a map, of the same deviation: means of squares, as much larger as means are smaller.
+    """White noise downsampled to the size of a map at unchanged deviation: block means, rescaled.
 
     Example:
         >>> whitened(torch.full((1, 1, 8, 4), 0.5), torch.zeros(1, 7, 4, 2)).flatten().tolist()
@@ -54,16 +53,16 @@ def whitened(noise: Tensor, like: Tensor) -> Tensor:
 
 @listed
 class StyleDecoder(nn.Module):
-    """Maps (B, inputs_l, H/s_l, W/s_l) to (B, channels, H, W), 0 everywhere before it has learned.
+    """Maps (B, inputs_l, H/s_l, W/s_l) to (B, channels, H, W), zero-initialized.
 
-    The coarsest map has s = patch · 2^(widths − 1), and each of the others half the s of the one before: it is what a
-    change of the fine parts of an image can be told by.
+    The coarsest map has s = patch · 2^(widths − 1), and each finer one half of that; finer maps enter by skip
+    connections.
 
     Arguments:
-        inputs: channels of the maps that are read, the coarsest first.
-        widths: channels at each size, the coarsest first.
-        channels: of what comes out.
-        patch: side of the square of pixels that a value of the finest map ends as.
+        inputs: channels of the input maps, the coarsest first.
+        widths: channels at each scale, the coarsest first.
+        channels: output channels.
+        patch: side of the square of pixels that a value of the finest map expands to.
 
     Example:
         >>> decoder = StyleDecoder([16, 8], [16, 4], channels=3, patch=4)
@@ -79,10 +78,10 @@ class StyleDecoder(nn.Module):
         self.stages = nn.ModuleList(ReflectingBlock(width) for width in widths)
         self.narrow = nn.ModuleList(reflecting(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
         self.out = reflecting(widths[-1], DETAIL * patch**2)
-        self.last = nothing(reflecting(DETAIL, channels))
+        self.last = zero_init(reflecting(DETAIL, channels))
 
     def forward(self, maps: list[Tensor], noise: Tensor) -> Tensor:
-        """The change that maps say, the finest first, with noise (B, 1, H, W)."""
+        """The change that maps, the finest first, and noise (B, 1, H, W) stand for."""
         seen = [torch.cat([one, whitened(noise, one)], 1) for one in maps]
         hidden = self.stages[0](self.enter(seen[-1]))
         finer = zip(self.narrow, self.beside, self.stages[1:], seen[-2::-1], strict=True)  # type: ignore[arg-type]

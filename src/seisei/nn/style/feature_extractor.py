@@ -1,13 +1,13 @@
-"""What a trained network sees in an image at several depths: the features that styles are told by.
+"""Features for style and content losses, from the encoder of a trained network.
 
-The first convolutional encoder inside the network is taken, a codec's (`seisei.nn.spatial_conv.MapEncoder`) or a
-classifier's, an autoencoder's, a VAE's (`seisei.nn.conv.ConvEncoder`), and read before each halving: fine maps for
-texture, coarse ones for form. Nothing of them depends on the size of the images that the network was trained on.
+Uses the first convolutional encoder inside the network: of a codec (`seisei.nn.spatial_conv.MapEncoder`), or of a
+classifier, autoencoder or VAE (`seisei.nn.conv.ConvEncoder`). Its maps are taken before each downsampling: fine ones
+for texture, coarse ones for content. None depends on the image size the network was trained on.
 
     features(x) → [f_1(x), …, f_L(x)],  f_l of x (B, C, H, W) being (B, outputs_l, ⌈H/strides_l⌉, ⌈W/strides_l⌉)
 
-That is the contract of every network of features, with `outputs`, `strides` and `channels`; H and W are first filled
-up by reflection to a multiple of the last stride, twice it at least, and maps are as large as that makes them.
+This is the interface of every feature extractor, with `outputs`, `strides` and `channels`; H and W are first padded by
+reflection to a multiple of the last stride, at least twice it, and map sizes follow from the padded size.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from seisei.nn.style.color_transfer import with_channels
 from seisei.spec import Range, listed
 
 Levels = Annotated[int, Range(ge=1, le=8)]
-# What an image is of is read where a value stands for at most so many pixels each way.
+# Largest stride of the content layer.
 FORM = 8
-# How far images are moved for features that do not see each pixel alike; their sides are longer than that.
+# Range of the random shifts for features that are not shift-invariant; images must be larger than this.
 REACH = 3
 
 
 def encoder_of(network: nn.Module) -> ConvEncoder | MapEncoder | None:
-    """The first convolutional encoder in a network; None where it has none."""
+    """The first convolutional encoder in a network, or None."""
     return next((part for part in network.modules() if isinstance(part, (ConvEncoder, MapEncoder))), None)
 
 
 def padded(x: Tensor, stride: int) -> Tensor:
-    """The image filled up below and to the right to a multiple of the stride, twice it at least, by reflection.
+    """Pad an image below and to the right by reflection to a multiple of the stride, at least twice it.
 
-    One that is too small to be reflected so far has its border repeated instead.
+    Images too small for reflection are padded by their edge.
 
     Example:
         >>> x = torch.arange(5.0).view(1, 1, 1, 5).expand(-1, -1, 5, -1)
@@ -50,20 +50,20 @@ def padded(x: Tensor, stride: int) -> Tensor:
     down, right = (max(2 * stride, -(-side // stride) * stride) - side for side in (height, width))
     if not down and not right:
         return x
-    # What is smaller than what is added to it has no reflection that long.
+    # Reflection cannot pad by the size of the image or more.
     mode = "reflect" if down < height and right < width else "replicate"
     return F.pad(x, (0, right, 0, down), mode=mode)
 
 
 def cut(x: Tensor, places: Sequence[tuple[int, int]]) -> Tensor:
-    """Each image without its border of `REACH` rows and columns, some of it above and left, the rest below and right.
+    """Crop each image by `REACH` rows and columns, at its own offset.
 
-    Features that begin as patches of pixels see the same image otherwise from each place, and what only looks right
-    from one of them, a pattern as wide as a patch, does not from the others.
+    Features that begin with patches of pixels change under shifts; a pattern as wide as a patch, invisible at one
+    offset, is visible at others.
 
     Arguments:
         x: (B, C, H, W).
-        places: rows and columns that are left out above and left of each image, 0 to `REACH`.
+        places: rows and columns cropped above and left of each image, 0 to `REACH`.
 
     Returns:
         (B, C, H − REACH, W − REACH).
@@ -79,7 +79,7 @@ def cut(x: Tensor, places: Sequence[tuple[int, int]]) -> Tensor:
 
 
 def form_level(strides: Sequence[int]) -> int:
-    """The number of the map that says what an image is of: the last that is not too coarse.
+    """Index of the content layer: the coarsest whose stride is not above `FORM`.
 
     Example:
         >>> form_level([1, 2, 4, 8, 16]), form_level([2, 4]), form_level([16])
@@ -90,11 +90,11 @@ def form_level(strides: Sequence[int]) -> int:
 
 @listed
 class StageFeatures(nn.Module):
-    """The maps of a trained network's encoder; it does not learn.
+    """Feature maps of a trained network's encoder, frozen.
 
     Arguments:
-        network: has a convolutional encoder somewhere.
-        depth: maps at most, the finest first.
+        network: contains a convolutional encoder.
+        depth: largest number of maps, the finest first.
 
     Example:
         >>> codec = MapEncoder([3, 16, 16], factor=8, width=4)
@@ -105,7 +105,7 @@ class StageFeatures(nn.Module):
 
     def __init__(self, network: nn.Module, depth: Levels = 3) -> None:
         super().__init__()
-        # Its own path is that of a whole model, so that weights of a run fit it name by name.
+        # Keeps the whole model, so that the weights of a run load by name.
         self.network = network.requires_grad_(False)
         encoder = self._encoder
         halvings = [layer for layer in encoder.stages if isinstance(layer, nn.Conv2d)][: depth - 1]
@@ -116,7 +116,7 @@ class StageFeatures(nn.Module):
     @property
     def _encoder(self) -> ConvEncoder | MapEncoder:
         encoder = encoder_of(self.network)
-        assert encoder is not None, "a network without a convolutional encoder"
+        assert encoder is not None, "the network has no convolutional encoder"
         return encoder
 
     def forward(self, x: Tensor) -> list[Tensor]:

@@ -1,12 +1,11 @@
-"""What an image that is descended on is made of: waves, large ones first, in the colors of another image.
+"""Fourier parameterization of an image that is optimized by gradient descent, in the colors of another image.
 
     x = start + R F⁻¹(F(θ)/max(|ξ|, ξ₁)^½),   R = Σ^½/√(the largest eigenvalue of Σ)
 
-with F the Fourier transform of the plane, |ξ| how fast a wave is, ξ₁ the slowest there is, and Σ the covariance of the
-other image's colors. Which images there are is the same as with θ for pixels. But a descent, whose steps are short
-where a change of θ changes little, comes to large forms before fine ones, and to the style's colors before others. On
-pixels themselves it comes first to a noise that features are deceived by, in all colors of the rainbow. With 1/|ξ|, as
-high as waves are in natural images, the outlines of a texture take hundreds of rounds.
+F is the 2D Fourier transform, |ξ| the spatial frequency, ξ₁ the lowest one, and Σ the covariance of the other image's
+colors. The set of reachable images is the same as with pixels for θ, but gradient descent now finds low frequencies
+before high ones, and the style's colors before others. On pixels it first finds noise that fools the features, in all
+colors. With 1/|ξ|, the spectrum of natural images, the outlines of a texture take hundreds of iterations.
 
 Reference: *Differentiable Image Parameterizations (Mordvintsev, Pezzotti, Schubert, Olah, 2018)*.
 
@@ -22,11 +21,11 @@ from seisei.nn.style.color_transfer import mixed, mixture
 
 
 class ImageParam:
-    """What an image becomes by waves upon it.
+    """An image as a function of parameters in pixel layout.
 
     Arguments:
-        start: (1, C, H, W).
-        like: (1, C, H', W'), in whose colors it is painted on.
+        start: initial image, (1, C, H, W).
+        like: image whose colors are used, (1, C, H', W').
 
     Example:
         >>> start, like = torch.rand(1, 3, 6, 9), torch.rand(1, 1, 4, 4).expand(-1, 3, -1, -1)
@@ -44,11 +43,11 @@ class ImageParam:
         down = torch.fft.fftfreq(height, device=start.device)
         across = torch.fft.rfftfreq(width, device=start.device)
         pace = (down.unsqueeze(1).square() + across.square()).sqrt().clamp_min(1 / max(height, width))
-        # As large in all as they are without.
+        # Overall scale as without the weighting.
         self.heights = (pace * pace.reciprocal().mean()).rsqrt()
         self.colors = mixture(like).to(start)
 
     def __call__(self, waves: Tensor) -> Tensor:
-        """The image, not kept within [0, 1]."""
+        """The image, not clipped to [0, 1]."""
         made = torch.fft.irfft2(torch.fft.rfft2(waves) * self.heights, s=waves.shape[2:])
         return self.start + mixed(made, self.colors)

@@ -1,16 +1,16 @@
-"""A bank of random filters on an image and its halvings: features that styles are told by, and that nothing trained.
+"""Random convolution filters on an image pyramid: style features that need no training.
 
     x_0 = x,   x_{l+1} = ↓2 (B * x_l),   f_l = max(0, W * x_l) ‖ κ (x_l − ½),   l = 0 … L − 1
 
-W are filters of normal weights, each of mean 0 in each color and of length 1, the same at every size; B is a binomial
-blur. Of features that one layer makes the Gram matrices say as much of a texture as those of networks that learned from
-a million photographs with names; what matters is that filters of several sizes see it. Where an image is flat filters
-see nothing, whatever its color: so the colors stand beside them, and a Gram matrix says which lines are of which.
+W are Gaussian random filters, with zero mean per color and unit norm, the same at every scale; B is a binomial blur.
+Gram matrices of such one-layer features describe textures as well as those of networks trained on ImageNet; what
+matters is that filters cover several scales. In flat areas filters respond with 0 whatever the color: so the colors are
+further channels, and Gram matrices tell which edges go with which color.
 
-The contract is that of `seisei.nn.style.feature_extractor`.
+The interface is that of `seisei.nn.style.feature_extractor`.
 
 Reference: *Texture Synthesis Using Shallow Convolutional Networks with Random Filters (Ustyuzhaninov, Brendel, Gatys,
-Bethge, 2016)*, arXiv 1606.00021, with filters of eight sizes instead of the image in several.
+    Bethge, 2016)*, arXiv 1606.00021, with filters of eight sizes instead of the image in several.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from seisei.spec import Range, listed
 
 Count = Annotated[int, Range(ge=1, le=4096)]
 Reach = Annotated[int, Range(ge=1, le=15)]
-# Of a row of four pixels, what each weighs in the one that they become.
+# Weights of four neighboring pixels in the downsampled one.
 BLUR = (1.0, 3.0, 3.0, 1.0)
-# κ: of 1 colors have more say than lines, and of 0 a green painting may come out gray.
+# κ: with 1 colors outweigh edges, with 0 a green painting may come out gray.
 COLOR = 0.3
 
 
 @listed
 class RandomFilters(nn.Module):
-    """Maps of an image at L sizes, each half of the one before; it does not learn.
+    """Feature maps of an image at L scales, each half of the one before; not trained.
 
     Arguments:
-        count: of filters.
-        reach: of each, in pixels from its middle: 3 for one of 7×7.
+        count: number of filters.
+        reach: radius of a filter in pixels: 3 for 7×7.
         depth: L.
 
     Example:
@@ -60,14 +60,14 @@ class RandomFilters(nn.Module):
         self.outputs, self.strides = [count + self.channels] * depth, [2**level for level in range(depth)]
         drawn = torch.randn(count, self.channels, side, side, generator=seeds.generator("filters", count, side))
         drawn = drawn - drawn.mean((2, 3), keepdim=True)
-        # A model keeps those that it was trained with, whatever a later random generator draws.
+        # Saved with the model, whatever a later torch generator would return.
         self.register_buffer("weight", drawn / drawn.flatten(1).norm(dim=1).view(-1, 1, 1, 1))
         row = torch.tensor(BLUR) / sum(BLUR)
         blur = torch.outer(row, row).expand(self.channels, 1, -1, -1).clone()
         self.register_buffer("blur", blur, persistent=False)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """The maps of images of any size, (B, 1 or 3, H, W) in [0, 1]; gray is taken for all three colors."""
+        """The maps of images of any size, (B, 1 or 3, H, W) in [0, 1]; gray is repeated for all three colors."""
         x = padded(with_channels(x, self.channels), self.strides[-1])
         maps: list[Tensor] = []
         while True:
@@ -79,7 +79,7 @@ class RandomFilters(nn.Module):
 
 
 def bordered(x: Tensor, width: int) -> Tensor:
-    """An image with a border all around: its reflection, or its edge repeated where there is not enough to reflect.
+    """Pad an image on all sides by reflection, or by its edge if it is too small to reflect.
 
     Example:
         >>> bordered(torch.arange(3.0).view(1, 1, 1, 3).expand(-1, -1, 3, -1), 1)[0, 0, 0].tolist()

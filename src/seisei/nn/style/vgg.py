@@ -1,13 +1,13 @@
-"""VGG-19 up to relu5_1: the features that most images in the style of others were made with.
+"""VGG-19 up to relu5_1: the standard features of style transfer.
 
-Sixteen 3×3 convolutions, each followed by max(0, ·), the map halved by the largest of 2×2 places four times on the way:
+Sixteen 3×3 convolutions, each followed by ReLU, with 2×2 max pooling four times on the way:
 
     3 → 64, 64 │ 128, 128 │ 256, 256, 256, 256 │ 512, 512, 512, 512 │ 512 …
         relu1_1  relu2_1    relu3_1              relu4_1              relu5_1
 
-Names are those of torchvision's `vgg19` (`features.0.weight` …), which the weights in common use have; images are
-normalized as those weights expect it. There are no weights here, and nothing is downloaded: who has them names their
-file. The contract is that of `seisei.nn.style.feature_extractor`.
+Parameter names are those of torchvision's `vgg19` (`features.0.weight` …); images are normalized as its weights expect.
+No weights are included or downloaded: name a file that has them. The interface is that of
+`seisei.nn.style.feature_extractor`.
 
 References: *Very Deep Convolutional Networks for Large-Scale Image Recognition (Simonyan, Zisserman, 2014)*, arXiv
     1409.1556; as features of style: *A Neural Algorithm of Artistic Style (Gatys, Ecker, Bethge, 2015)*.
@@ -25,18 +25,18 @@ from seisei.nn.style.feature_extractor import padded
 from seisei.spec import Range, listed
 
 Depth = Annotated[int, Range(ge=1, le=5)]
-# Channels and convolutions at each size. The last size has four too, of which the first is read.
+# Channels and convolutions at each scale. The last scale also has four, of which only the first is used.
 SIZES = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 1))
-# Of ImageNet's images, red, green and blue.
+# ImageNet statistics of red, green and blue.
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @listed
 class VGG(nn.Module):
-    """The first map of each size, relu1_1 to relu5_1; it does not learn.
+    """The first map of each scale, relu1_1 to relu5_1, frozen.
 
     Arguments:
-        depth: how many of them, the finest first.
+        depth: number of maps, the finest first.
 
     Example:
         >>> features = VGG(depth=3)
@@ -59,12 +59,12 @@ class VGG(nn.Module):
                 layers += [nn.Conv2d(inputs, width, 3, padding=1), nn.ReLU()]
                 inputs = width
         self.features = nn.Sequential(*layers).requires_grad_(False)
-        # Known, and so in no file of weights.
+        # Constants, and so not saved.
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("deviation", torch.tensor(DEVIATION).view(3, 1, 1), persistent=False)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """The maps of images of any size, (B, 1 or 3, H, W) in [0, 1]; gray is taken for all three colors."""
+        """The maps of images of any size, (B, 1 or 3, H, W) in [0, 1]; gray is repeated for all three colors."""
         x = (padded(with_channels(x, self.channels), self.strides[-1]) - self.mean) / self.deviation
         maps: list[Tensor] = []
         fresh = True

@@ -1,1 +1,1 @@
-"""Table rows as network inputs and as distributions."""
+"""Tabular rows: network input features and output distributions."""

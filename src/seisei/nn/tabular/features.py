@@ -1,7 +1,7 @@
-"""Rows of mixed columns: which values are numbers, which are categories, and how a network reads them.
+"""Table rows with mixed columns: which values are numeric, which categorical, and how a network reads them.
 
-`sizes` says it for each value of x: 0 for a number, else how many categories the value is one of. A whole number D in
-its place stands for D numbers, as in an image.
+`sizes` has one entry per value of x: 0 for a number, else the number of categories. An integer D stands for D numbers,
+as in an image.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Sizes = list[int] | int
 
 
 class Columns:
-    """Where the numbers and the categories of a row are.
+    """Positions of the numeric and categorical columns of a row.
 
     Example:
         >>> columns = Columns([0, 3, 0])
@@ -38,25 +38,25 @@ class Columns:
 
     @property
     def features(self) -> int:
-        """Numbers that a network reads: each number, and one for each category."""
+        """Width of the network input: one per number, one per category (one-hot)."""
         return len(self.numbers) + sum(self.levels)
 
     def rows(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        """x as rows (B, D), and where it was observed, None for everywhere."""
+        """x as rows (B, D), and its mask; None if everything was observed."""
         x = batch.x.flatten(1)
         mask = batch.mask
         return x, None if mask is None or bool(mask.all()) else mask.expand_as(batch.x).flatten(1)
 
     def number(self, rows: Tensor | None) -> Tensor | None:
-        """The numbers of rows, or where those were observed."""
+        """The numeric columns of rows, or of their mask."""
         return rows if rows is None or not self.categories else rows[:, self.numbers]
 
     def category(self, rows: Tensor | None) -> Tensor | None:
-        """The categories of rows, or where those were observed."""
+        """The categorical columns of rows, or of their mask."""
         return None if rows is None else rows[:, self.categories]
 
     def join(self, numbers: Tensor, categories: Tensor) -> Tensor:
-        """Rows of their numbers (B, d) and categories (B, J)."""
+        """Rows from numbers (B, d) and categories (B, J)."""
         if not self.categories:
             return numbers
         x = numbers.new_empty(len(numbers), self.width)
@@ -66,13 +66,13 @@ class Columns:
 
 @listed
 class RowFeatures(nn.Module):
-    """What a network reads of a row: its numbers, a 1 for each category, and a 1 for each value that is missing.
+    """Network input of a row: numbers, one-hot categories, and an indicator for each missing value.
 
-    What is missing counts 0 itself, which is the mean of a standardized number.
+    A missing value itself is read as 0, the mean of a standardized number.
 
     Arguments:
-        sizes: see the module.
-        missing: tell the network what is missing; images have no need.
+        sizes: column layout, see the module.
+        missing: whether to add missing-value indicators; images do not need them.
 
     Example:
         >>> RowFeatures([0, 3], missing=True)(Batch(torch.tensor([[0.5, 2.0]]))).tolist()
@@ -89,20 +89,20 @@ class RowFeatures(nn.Module):
         x, observed = self.columns.rows(batch)
         seen = torch.ones_like(x) if observed is None else observed.to(x.dtype)
         parts = [self.columns.number(x * seen)]
-        for place, levels in zip(self.columns.categories, self.columns.levels, strict=True):
-            parts.append(F.one_hot(x[:, place].long(), levels).to(x.dtype) * seen[:, place : place + 1])
+        for column, levels in zip(self.columns.categories, self.columns.levels, strict=True):
+            parts.append(F.one_hot(x[:, column].long(), levels).to(x.dtype) * seen[:, column : column + 1])
         if self.missing:
             parts.append(1 - seen)
         return torch.cat([part for part in parts if part is not None], 1) if len(parts) > 1 else parts[0]  # type: ignore[return-value]
 
 
 class Categories(nn.Module):
-    """Independent categories given the component: M tables of probabilities for each of J columns.
+    """Independent categorical columns given the component: M probability tables for each of J columns.
 
     Arguments:
         count: M.
-        levels: how many categories each column has.
-        smoothing: rows that are added to each category before counting, so that none is impossible.
+        levels: number of categories of each column.
+        smoothing: pseudo-count added to each category, so that none has probability 0.
     """
 
     log_p: Tensor
@@ -119,27 +119,27 @@ class Categories(nn.Module):
         self.register_buffer("start", before, persistent=False)
 
     def chosen(self, x: Tensor, observed: Tensor | None) -> Tensor:
-        """A 1 for each category that was seen: (B, S)."""
+        """One-hot encoding of the observed categories: (B, S)."""
         seen = x.new_ones(x.shape) if observed is None else observed.to(x.dtype)
         return x.new_zeros(len(x), self.log_p.shape[1]).scatter_(1, x.long() + self.start, seen)
 
     def log_prob(self, x: Tensor, observed: Tensor | None, at: slice = EVERY) -> Tensor:
-        """Σ log p of what was observed: (B, m)."""
+        """Σ log p of the observed categories: (B, m)."""
         return self.chosen(x, observed) @ self.log_p[at].T
 
     def gather(self, x: Tensor, observed: Tensor | None, r: Tensor) -> Tensor:
-        """How often each category was seen: (m, S)."""
+        """Weighted counts of each category: (m, S)."""
         return r.T @ self.chosen(x, observed)
 
     def update(self, counts: Tensor) -> None:
-        """The shares of the categories among what was observed."""
+        """Set the probabilities to the smoothed shares of the observed categories."""
         parts = [(c + self.smoothing) for c in torch.split(counts, self.levels, 1)]
         shares = [p / p.sum(1, keepdim=True).clamp_min(1e-30) for p in parts]
-        # What is saved must be finite, whatever the precision.
+        # Saved values must be finite in any precision.
         self.log_p.copy_(torch.cat(shares, 1).log().clamp_min(-700.0))
 
     def sample(self, components: Tensor, noise: Tensor) -> Tensor:
-        """One draw of each column: uniform noise (n, J) to categories (n, J)."""
+        """One sample of each column: uniform noise (n, J) to categories (n, J)."""
         drawn = torch.zeros_like(noise)
         for j, table in enumerate(torch.split(self.log_p, self.levels, 1)):
             reached = table.exp().cumsum(1)[components]

@@ -1,4 +1,4 @@
-"""The likelihood of a row of mixed columns: normal for a number, categorical for a category."""
+"""Likelihood of a row with mixed columns: normal for numbers, categorical for categories."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from seisei.spec import Range, listed
 
 @dataclass(frozen=True)
 class RowDistribution:
-    """Independent columns, given the features.
+    """Independent columns given the features.
 
     Arguments:
-        columns: which are numbers and which categories.
+        columns: column layout.
         center: μ of the numbers, (..., d).
         log_std: log σ of the numbers, (d,).
-        logits: of the categories of each column, (..., L_j) each.
+        logits: category logits of each column, (..., L_j) each.
     """
 
     columns: Columns
@@ -33,7 +33,7 @@ class RowDistribution:
 
     @property
     def mean(self) -> Tensor:
-        """μ of the numbers, and the likeliest categories, (..., D)."""
+        """μ of the numbers and the most probable categories, (..., D)."""
         return self._row(self.center, [part.argmax(-1) for part in self.logits])
 
     def log_prob(self, x: Tensor) -> Tensor:
@@ -42,13 +42,13 @@ class RowDistribution:
         numbers = x[..., self.columns.numbers]
         normal = -0.5 * ((numbers - self.center) * torch.exp(-self.log_std)).square() - self.log_std - 0.5 * LOG_2PI
         chosen = [
-            part.log_softmax(-1).gather(-1, x[..., place : place + 1].long()).squeeze(-1)
-            for place, part in zip(self.columns.categories, self.logits, strict=True)
+            part.log_softmax(-1).gather(-1, x[..., column : column + 1].long()).squeeze(-1)
+            for column, part in zip(self.columns.categories, self.logits, strict=True)
         ]
         return self._row(normal, chosen)
 
     def sample(self) -> Tensor:
-        """One row of each."""
+        """One sample of each row."""
         shape, device = self.center.shape, self.center.device
         numbers = self.center + torch.exp(self.log_std) * seeds.normal(*shape, device=device)
         drawn = []
@@ -60,22 +60,22 @@ class RowDistribution:
     def _row(self, numbers: Tensor, categories: list[Tensor]) -> Tensor:
         values = numbers.new_empty(*numbers.shape[:-1], self.columns.width)
         values[..., self.columns.numbers] = numbers
-        for place, each in zip(self.columns.categories, categories, strict=True):
-            values[..., place] = each.to(values.dtype)
+        for column, each in zip(self.columns.categories, categories, strict=True):
+            values[..., column] = each.to(values.dtype)
         return values
 
 
 @listed
 class RowHead(nn.Module):
-    """Features to a `RowDistribution`; one σ for each number, learned with the weights.
+    """Features to a `RowDistribution`, with one learned σ per numeric column.
 
     Arguments:
-        sizes: what x holds, see `seisei.nn.tabular.features`.
-        smallest: σ cannot fall below this share of the column's spread: a column that repeats few values would else be
-            given a density without bound.
+        sizes: column layout of x, see `seisei.nn.tabular.features`.
+        smallest: lower bound on σ, as a share of the column's standard deviation: the density of a column with few
+            distinct values would be unbounded otherwise.
     """
 
-    # A sample is a row that could have been recorded, noise and all; an image is shown without it.
+    # Rows are sampled from the likelihood; images show its mean.
     drawn = True
 
     def __init__(self, sizes: Sizes, smallest: Annotated[float, Range(gt=0, le=1)] = 0.02) -> None:
@@ -85,6 +85,6 @@ class RowHead(nn.Module):
         self.outputs = self.columns.features
 
     def forward(self, features: Tensor) -> RowDistribution:
-        """The distribution of (..., D) from (..., outputs)."""
+        """The distribution of (..., D) from features (..., outputs)."""
         center, *logits = torch.split(precise(features), [len(self.columns.numbers), *self.columns.levels], -1)
         return RowDistribution(self.columns, center, self.log_std.clamp_min(self.smallest), tuple(logits))

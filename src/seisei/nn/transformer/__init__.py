@@ -1,1 +1,1 @@
-"""The autoregressive Transformer: blocks, KV cache, decoding, sampling."""
+"""Causal Transformer decoder over codes: blocks with RoPE, KV cache, decoding, sampling (top-k, top-p, min-p)."""

@@ -1,12 +1,12 @@
-"""A Transformer one place after the other: `KVCache`, the same function as `Transformer`, arranged for drawing.
+"""KV cache: a Transformer one position at a time, the same function as `Transformer`, optimized for decoding.
 
-One place of a few rows is so little arithmetic that what counts is how many operations there are and what they read.
-Hence matrices that read the same vector are joined, gains are multiplied into them once, angles hold the gains of
-queries and keys, and keys and values of what came before are kept and never computed again. Those of many sequences are
-kept by blocks of places, all of which but the last are full: a product with a part of what is kept of each sequence
-takes more than twice as long as one with all of it.
+One position of a few rows is so little arithmetic that the number of kernel launches and memory traffic dominate. So
+matrices that read the same vector are fused, norm gains are folded into the weights and the RoPE angles once, and the
+keys and values of earlier positions are cached. For many sequences the cache is split into blocks of positions, all
+full except the last: a product with a slice of each sequence's cache takes more than twice as long as one with all of
+it.
 
-Shapes: h (B, D); keys and values (⌈T/C⌉, B · heads, C, D/heads), C places a block.
+Shapes: h (B, D); keys and values (⌈T/C⌉, B · heads, C, D/heads), C positions per block.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from torch import Tensor
 
 from seisei.nn.transformer.blocks import Attention, Block, Transformer
 
-# Sequences from which on there are blocks, and the places of one.
+# Number of sequences from which the cache is split into blocks, and positions per block.
 MANY, BLOCK = 64, 32
 
 
 class KVCache:
-    """Rows that are written side by side.
+    """KV cache of rows that are decoded in parallel.
 
     Arguments:
-        transformer: whose layers they go through, as its weights are now.
+        transformer: its weights are read at construction.
         rows: B.
 
     Example:
@@ -46,7 +46,7 @@ class KVCache:
 
     @torch.no_grad()
     def step(self, h: Tensor) -> Tensor:
-        """The next place of every row, (B, D) to the same, in the precision of the weights."""
+        """The next position of every row, (B, D) to the same, in the precision of the weights."""
         with torch.autocast(h.device.type, enabled=False):
             for layer in self.layers:
                 h = layer.step(h, self.filled, self.heads)
@@ -54,7 +54,7 @@ class KVCache:
             return self.after(h)  # type: ignore[no-any-return]
 
     def choose(self, rows: Tensor) -> None:
-        """Go on with these rows."""
+        """Continue with these rows."""
         for layer in self.layers:
             layer.choose(rows, self.heads, self.filled)
 
@@ -65,35 +65,35 @@ class _Layer:
         parts = (attention.q_proj, attention.k_proj, attention.v_proj)
         self.read = _joined([part.weight for part in parts], block.before.weight)
         self.gates = _joined([block.gate_proj.weight, block.up_proj.weight], block.between.weight)
-        self.said, self.down = attention.o_proj.weight.T.contiguous(), block.down_proj.weight.T.contiguous()
+        self.out, self.down = attention.o_proj.weight.T.contiguous(), block.down_proj.weight.T.contiguous()
         size = by.shape[2]
-        # Halves of a vector change places where it is turned, and with them its gains. Logits are divided by √d.
+        # RoPE swaps the halves of a vector, and with them its gains. Logits are divided by √d.
         gain = torch.stack([attention.q_norm.weight * size**-0.5, attention.k_norm.weight])
-        self.straight_through = (by[0].unsqueeze(1) * gain).unsqueeze(2)
+        self.direct = (by[0].unsqueeze(1) * gain).unsqueeze(2)
         self.crossed = (by[1].unsqueeze(1) * gain.roll(size // 2, 1)).unsqueeze(2)
         places = BLOCK if sequences >= MANY else by.shape[1]
-        # What is not there yet counts nothing times, and must be a number.
+        # Zeros: unfilled positions get weight 0, but must be finite.
         self.keys, self.values = by.new_zeros(2, -(-by.shape[1] // places), sequences, places, size)
 
     def step(self, h: Tensor, at: int, heads: int) -> Tensor:
         width, (_, sequences, block, size) = h.shape[1], self.keys.shape
         qkv = torch.mm(F.layer_norm(h, (width,)), self.read).view(-1, 3, heads, size)
         qk = F.layer_norm(qkv[:, :2], (size,))
-        q, k = torch.addcmul(qk * self.straight_through[at], qk.roll(size // 2, -1), self.crossed[at]).unbind(1)
+        q, k = torch.addcmul(qk * self.direct[at], qk.roll(size // 2, -1), self.crossed[at]).unbind(1)
         q = q.reshape(-1, 1, size)
-        place = at // block, slice(None), at % block
-        self.keys[place], self.values[place] = k.reshape(-1, size), qkv[:, 2].reshape(-1, size)
+        position = at // block, slice(None), at % block
+        self.keys[position], self.values[position] = k.reshape(-1, size), qkv[:, 2].reshape(-1, size)
         if sequences >= MANY:
-            told = self._attend(q, at + 1)
+            attended = self._attend(q, at + 1)
         else:
             keys, values = self.keys[0, :, : at + 1], self.values[0, :, : at + 1]
-            told = torch.bmm(torch.bmm(q, keys.transpose(1, 2)).softmax(2), values)
-        h = torch.addmm(h, told.view(-1, width), self.said)
+            attended = torch.bmm(torch.bmm(q, keys.transpose(1, 2)).softmax(2), values)
+        h = torch.addmm(h, attended.view(-1, width), self.out)
         gate, up = torch.mm(F.layer_norm(h, (width,)), self.gates).chunk(2, 1)
         return torch.addmm(h, F.silu(gate) * up, self.down)
 
     def _attend(self, q: Tensor, count: int) -> Tensor:
-        """What the queries of all sequences, (S, 1, d), find at the first so many places, (S, d)."""
+        """Attention of all queries, (S, 1, d), over the first `count` positions, (S, d)."""
         _, sequences, block, size = self.keys.shape
         used = -(-count // block)
         keys, values = self.keys[:used].flatten(0, 1), self.values[:used].flatten(0, 1)
@@ -104,11 +104,11 @@ class _Layer:
         return torch.bmm(shares, values).view(used, sequences, size).sum(0)
 
     def choose(self, rows: Tensor, heads: int, filled: int) -> None:
-        for kept in (self.keys, self.values):
-            there = kept[: -(-filled // kept.shape[2])].unflatten(1, (-1, heads))
-            there.copy_(there[:, rows])
+        for cache in (self.keys, self.values):
+            filled_blocks = cache[: -(-filled // cache.shape[2])].unflatten(1, (-1, heads))
+            filled_blocks.copy_(filled_blocks[:, rows])
 
 
 def _joined(weights: list[Tensor], gain: Tensor) -> Tensor:
-    """Maps of one normalized vector side by side, its gain in them, (inputs, outputs): what a row is multiplied by."""
+    """Weights of linear maps of one normalized vector, fused, with the norm's gain folded in, (inputs, outputs)."""
     return (torch.cat(weights) * gain).T.contiguous()

@@ -1,4 +1,4 @@
-"""How a code is chosen from its probabilities: `SamplingOptions`."""
+"""Sampling of codes from logits: temperature, top-k, top-p (nucleus) and min-p."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class SamplingOptions:
-    """Which codes are left to draw from.
+    """Options of code sampling.
 
     Arguments:
-        top_k: the likeliest, so many.
-        top_p: the fewest likeliest ones that together are at least so likely.
-        min_p: those that are at least this share as likely as the likeliest.
-        guidance: weight of the condition; 1 for the model as it is.
+        top_k: sample from the k most likely codes.
+        top_p: sample from the smallest set of codes whose total probability is at least this (nucleus sampling).
+        min_p: sample from codes whose probability is at least this share of the largest one.
+        guidance: classifier-free guidance scale; 1 for none.
 
     Example:
         >>> logits = torch.tensor([[0.0, 1.0, 2.0, 3.0]])
@@ -32,7 +32,7 @@ class SamplingOptions:
     guidance: float = 1.0
 
     def left(self, logits: Tensor) -> Tensor:
-        """Logits (B, K), −∞ where a code is not to be drawn; the likeliest always may be."""
+        """Filtered logits (B, K): −∞ for excluded codes; the most likely code is never excluded."""
         if self.top_k is not None and self.top_k < logits.shape[1]:
             least = logits.topk(self.top_k, 1).values[:, -1:]
             logits = logits.masked_fill(logits < least, -torch.inf)
@@ -41,20 +41,20 @@ class SamplingOptions:
             logits = logits.masked_fill(p < self.min_p * p.amax(1, keepdim=True), -torch.inf)
         if self.top_p is not None and self.top_p < 1:
             ranked, order = logits.softmax(1).sort(1, descending=True)
-            # A code is left while those likelier than it are not yet enough.
+            # A code is in the nucleus while the more likely ones do not reach top_p.
             beyond = ranked.cumsum(1) - ranked >= self.top_p
             logits = logits.masked_fill(torch.zeros_like(beyond).scatter(1, order, beyond), -torch.inf)
         return logits
 
     def choose(self, logits: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
-        """A code of each row, (B,).
+        """Sample one code per row by inverse CDF, (B,).
 
         Arguments:
             logits: (B, K).
-            u: (B,) in [0, 1): a row's code is the first that brings the sum of probabilities above its number.
+            u: (B,) in [0, 1): the sample is the first code whose cumulative probability exceeds it.
             temperature: divides the logits.
         """
         reached = self.left(logits / temperature).double().softmax(1).cumsum(1)
-        # The last sum may fall short of 1, and u may be 0 where the first code is not left.
+        # The cumulative sum may end below 1; with u = 0 the first code must not be chosen if excluded.
         u = u.double() * reached[:, -1]
         return (reached <= u.unsqueeze(1)).sum(1).clamp_max(logits.shape[1] - 1)
