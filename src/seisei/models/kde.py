@@ -39,7 +39,7 @@ from seisei.nn.kmeans import squared_distances
 from seisei.nn.tabular.features import Columns, Sizes
 from seisei.spec import Range, listed
 
-ASKED, ROOM = 1000, 1 << 25
+QUERIES, ROOM = 1000, 1 << 25
 
 
 @listed
@@ -118,7 +118,7 @@ class KernelDensity(nn.Module):
         Missing values are filled from the class.
         """
         y = torch.zeros(n, dtype=torch.long, device=self.x.device) if y is None else y
-        drawn = self.x.new_empty(n, self.columns.width)
+        samples = self.x.new_empty(n, self.columns.width)
         place, gap = (seeds.uniform(n, 1, device=self.x.device).squeeze(1) for _ in range(2))
         noise = seeds.normal(n, self.columns.width, device=self.x.device).to(self.x.dtype)
         other = seeds.uniform(n, self.columns.width, device=self.x.device).to(self.x.dtype)
@@ -129,14 +129,14 @@ class KernelDensity(nn.Module):
             reached = self.share[kept, c].double().cumsum(0)
             reached = reached if float(reached[-1]) else torch.arange(1, len(kept) + 1, device=y.device).double()
             which = torch.searchsorted(reached, place[chosen].double() * reached[-1], right=True)
-            drawn[chosen] = self._filled(kept, which.clamp_max(len(kept) - 1), gap[chosen])
-        numbers = torch.tensor([size == 0 for size in self._sizes], device=drawn.device)
-        moved = drawn + temperature * self.width * noise
+            samples[chosen] = self._filled(kept, which.clamp_max(len(kept) - 1), gap[chosen])
+        numbers = torch.tensor([size == 0 for size in self._sizes], device=samples.device)
+        moved = samples + temperature * self.width * noise
         for j, levels in zip(self.columns.categories, self.columns.levels, strict=True):
             # With probability λ another category, uniformly; the rescaled noise selects which.
             step = 1 + (other[:, j] / self.mixing * (levels - 1)).floor().clamp(0, max(0, levels - 2))
-            drawn[:, j] = torch.where(other[:, j] < self.mixing, (drawn[:, j] + step) % levels, drawn[:, j])
-        return torch.where(numbers, moved, drawn)
+            samples[:, j] = torch.where(other[:, j] < self.mixing, (samples[:, j] + step) % levels, samples[:, j])
+        return torch.where(numbers, moved, samples)
 
     @property
     def _sizes(self) -> list[int]:
@@ -302,16 +302,16 @@ class KernelDensity(nn.Module):
             return 1.0
         mean, _ = self._marginals()
         x = torch.where(self.seen[:count][:, j], self.x[:count][:, j], mean[:count]) - self._mean()[j]
-        asked = torch.randperm(count, generator=seeds.generator(self.seed, "asked"))[:ASKED]
-        repeats = squared_distances(x[asked], x)
+        queries = torch.randperm(count, generator=seeds.generator(self.seed, "asked"))[:QUERIES]
+        repeats = squared_distances(x[queries], x)
         repeats = repeats <= 1e-6 * repeats.mean()
         width = _cells(x)
         u = torch.rand(x.shape, generator=seeds.generator(self.seed, "cells"), dtype=torch.float64).to(x) - 0.5
         x = x + width * u
-        square = squared_distances(x[asked], x)
-        square[torch.arange(len(asked)), asked] = math.inf
+        square = squared_distances(x[queries], x)
+        square[torch.arange(len(queries)), queries] = math.inf
         if not bool((self.owner[:count] == self.classes).any()):
-            square.masked_fill_(self.owner[asked].unsqueeze(1) != self.owner[:count], math.inf)
+            square.masked_fill_(self.owner[queries].unsqueeze(1) != self.owner[:count], math.inf)
         known, d = square.isfinite(), len(j)
         nearest = square.masked_fill(repeats, math.inf).min(1).values
         nearest = nearest[nearest.isfinite()]

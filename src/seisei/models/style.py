@@ -10,9 +10,9 @@ With frozen features f_1 … f_L (`seisei.nn.style.random_filters`, `seisei.nn.s
 a is the strength: 0 gives the content image, 1 the full style. Losses are relative to their own scale, so that λ means
 the same for every feature extractor. ε is noise, the same for every image (`grain`). R maps changes of red, green and
 blue to changes along the colors of s (`seisei.nn.style.color_transfer.mixture`). c is the content image with its colors
-already interpolated toward those of s (`seisei.nn.style.color_transfer.towards`): content and style should then differ
-in form only, and per-channel statistics of features that respond mostly to color would not reproduce the style's
-colors.
+already interpolated toward those of s (`seisei.nn.style.color_transfer.towards`): the result should keep the
+content's form, not its colors, and per-channel statistics of features that respond mostly to color would not
+reproduce the style's.
 
 References: *Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization (Huang, Belongie, 2017)*, arXiv
     1703.06868; *A Neural Algorithm of Artistic Style (Gatys, Ecker, Bethge, 2015)*, arXiv 1508.06576.

@@ -25,7 +25,7 @@ from seisei.spec import listed
 # Early in training the encoder can output any log σ; values beyond ±8 only risk overflow.
 SMALLEST_LOG_STD, LARGEST_LOG_STD = -8.0, 8.0
 # Latent samples per example generated at once.
-DRAWN = 256
+SAMPLES_AT_ONCE = 256
 
 
 @listed
@@ -144,9 +144,9 @@ class VAE(nn.Module):
         q, log_prior = self.posterior(batch.visible, batch.y, batch.mask), self.prior_given(batch.y)
         at_once = max(1, min(samples, 2000 // max(1, len(batch))))
         total: Tensor | None = None
-        for start in range(0, samples, DRAWN):
+        for start in range(0, samples, SAMPLES_AT_ONCE):
             # Sampled in chunks whose size does not depend on the batch: each example's noise is then its own.
-            for z in torch.split(q.draws(min(DRAWN, samples - start)), at_once, 1):
+            for z in torch.split(q.draws(min(SAMPLES_AT_ONCE, samples - start)), at_once, 1):
                 part = torch.logsumexp(self._log_weights(batch, z, q, log_prior), 1)
                 total = part if total is None else torch.logaddexp(total, part)
         assert total is not None

@@ -91,10 +91,10 @@ class VQVAE(nn.Module):
         self.quantizers = nn.ModuleList(quantizers)
         # Weight of each level's quantization loss, the coarsest first.
         self.register_buffer("held", torch.ones(len(encoders)))
-        told = [0 if above is None else above.outputs for above in (*decoders[1:], None)]
+        context = [0 if above is None else above.outputs for above in (*decoders[1:], None)]
         self.enter = nn.ModuleList(
             nn.Conv2d(encoder.outputs + more, quantizer.dim, 1)  # type: ignore[operator, arg-type]
-            for encoder, quantizer, more in zip(encoders, quantizers, told, strict=True)
+            for encoder, quantizer, more in zip(encoders, quantizers, context, strict=True)
         )
 
     @property
@@ -121,32 +121,32 @@ class VQVAE(nn.Module):
         for encoder in self.encoders:
             worths.append(encoder.start_from(maps[-1], worths[-1]))  # type: ignore[operator]
             maps.append(_in_parts(encoder, maps[-1]))
-        told: Tensor | None = None
+        context: Tensor | None = None
         apart = []
         for level in reversed(range(len(self.encoders))):
             # Targets: the image for the finest decoder, the finer level's map for the others.
             wanted = maps[level] if level else self.head.aim(x)  # type: ignore[operator]
-            self._open(level, maps[level + 1], told, worths[level + 1])
-            z = self.enter[level](maps[level + 1] if told is None else torch.cat([maps[level + 1], told], 1))
+            self._open(level, maps[level + 1], context, worths[level + 1])
+            z = self.enter[level](maps[level + 1] if context is None else torch.cat([maps[level + 1], context], 1))
             quantizer: Any = self.quantizers[level]
             quantizer.start_from(rows_of(z))
             q = torch.cat([quantizer(part).values for part in torch.split(rows_of(z), VECTORS_AT_ONCE)])
             apart.append((rows_of(z) - q).square().mean().clamp_min(FINEST * z.var(correction=0)))
             q = q.reshape(len(x), *z.shape[2:], -1).movedim(3, 1)
-            given = q if told is None else torch.cat([q, told], 1)
+            given = q if context is None else torch.cat([q, context], 1)
             self.decoders[level].start_from(given, wanted)  # type: ignore[operator]
-            told = _in_parts(self.decoders[level], given)
-        error = (self.head(told).mean - x).square().mean()
+            context = _in_parts(self.decoders[level], given)
+        error = (self.head(context).mean - x).square().mean()
         self.held.copy_(torch.stack([error / each.clamp_min(1e-12) for each in apart]))
 
-    def _open(self, level: int, h: Tensor, told: Tensor | None, worth: Tensor) -> None:
+    def _open(self, level: int, h: Tensor, context: Tensor | None, worth: Tensor) -> None:
         """Initialize z of a level to the principal components of its map's residual given the coarser levels."""
         enter: Any = self.enter[level]
         rows = rows_of(h)
         slope, offset = rows.new_zeros(rows.shape[1], 0), rows.new_zeros(rows.shape[1])
-        if told is not None:
-            slope, offset = least_squares(rows_of(told), rows)
-            rows = rows - rows_of(told) @ slope.T - offset
+        if context is not None:
+            slope, offset = least_squares(rows_of(context), rows)
+            rows = rows - rows_of(context) @ slope.T - offset
         found = pca(rows * worth)
         count = min(enter.out_channels, len(found.directions))
         into = found.directions[:count] * worth
@@ -175,17 +175,17 @@ class VQVAE(nn.Module):
         for encoder in self.encoders:
             hidden = encoder(hidden)
             maps.append(hidden)
-        coarser: Tensor | None = None
+        context: Tensor | None = None
         codes, costs = [], []
         for done, level in enumerate(reversed(range(len(maps)))):
-            z = self.enter[level](maps[level] if coarser is None else torch.cat([maps[level], coarser], 1))
+            z = self.enter[level](maps[level] if context is None else torch.cat([maps[level], context], 1))
             found: Quantized = self.quantizers[level](rows_of(z), len(x))
             codes.append(found.codes.reshape(len(x), -1))
             costs.append(found.cost.reshape(len(x), -1).mean(1))
             if done < decoders:
                 q = found.values.to(z.dtype).reshape(len(x), *z.shape[2:], -1).movedim(3, 1)
-                coarser = self.decoders[level](q if coarser is None else torch.cat([q, coarser], 1))
-        return codes, costs, coarser
+                context = self.decoders[level](q if context is None else torch.cat([q, context], 1))
+        return codes, costs, context
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """The codes of images, (B, T)."""
@@ -223,13 +223,13 @@ class VQVAE(nn.Module):
 
     def likelihood(self, codes: Tensor) -> Distribution:
         """p(x | codes)."""
-        told: Tensor | None = None
+        context: Tensor | None = None
         parts = torch.split(codes, [segment.length for segment in self.segments], 1)
         for level, segment, part in zip(reversed(range(len(parts))), self.segments, parts, strict=True):
             vectors = self.quantizers[level].look_up(part.reshape(-1, segment.slots))  # type: ignore[operator]
             q = vectors.reshape(len(codes), segment.height, segment.width, -1).movedim(3, 1)
-            told = self.decoders[level](q if told is None else torch.cat([q, told], 1))
-        return self.head(told)  # type: ignore[no-any-return]
+            context = self.decoders[level](q if context is None else torch.cat([q, context], 1))
+        return self.head(context)  # type: ignore[no-any-return]
 
     def decode(self, codes: Tensor, y: Tensor | None = None) -> Tensor:
         """The mean of p(x | codes), (B, C, H, W)."""

@@ -196,14 +196,14 @@ def loaded(tensors: Mapping[str, Tensor], where: str) -> Inception:
         network = Inception()
     # num_batches_tracked is unused, and some files lack it.
     wanted = {name: of for name, of in network.state_dict().items() if not name.endswith("num_batches_tracked")}
-    remedy = "give weights of torchvision's inception_v3, or FID weights with its parameter names"
+    remedy = "give the weights of torchvision's inception_v3, or FID weights with its parameter names"
     if missing := [name for name in wanted if name not in tensors]:
         problem = f"lacks {_some(missing)} of the {len(wanted)} tensors of Inception-v3"
         raise UserError("E-EVA-27", where, problem, remedy, found=len(wanted) - len(missing), wanted=len(wanted))
     for name, of in wanted.items():
         found = tensors[name]
         if found.shape != of.shape or not found.is_floating_point():
-            problem = f"{name} is {_shape(found)} {found.dtype}, wanted {_shape(of)} floating point"
+            problem = f"{name} is {_shape(found)} of {found.dtype}, wanted {_shape(of)} of floating point"
             raise UserError("E-EVA-27", where, problem.replace("torch.", ""), remedy)
         # A negative variance has no square root.
         if not bool(torch.isfinite(found).all()) or (name.endswith("running_var") and bool((found < 0).any())):

@@ -2,7 +2,7 @@
 
     ELBO = E_q [log p(x | z)] − KL(q(z | x) ‖ p(z)),        L_K = E log 1/K Σ_k p(x, z_k)/q(z_k | x)
 
-Warm-up and free bits prevent posterior collapse, where q(z | x) equals the prior and the decoder ignores z.
+Warm-up and free bits counter posterior collapse, where q(z | x) equals the prior and the decoder ignores z.
 
 References: *Auto-Encoding Variational Bayes (Kingma, Welling, 2013)*; β-VAE: *beta-VAE: Learning Basic Visual Concepts
     with a Constrained Variational Framework (Higgins et al., 2017)*; KL warm-up: *Generating Sentences from a

@@ -143,16 +143,16 @@ class Translation(Regression):
         drawn = torch.cat([sides.given, sides.answer.detach()], 1)
         penalties = self.on_real + float(self.more), self.on_drawn + float(self.more)
         if any(penalties):
-            verdicts: list[Tensor] = []
+            logits: list[Tensor] = []
 
             def summed(x: Tensor) -> Tensor:
                 found: Tensor = self.discriminator(x)
-                verdicts.append(found)
+                logits.append(found)
                 # Patches hardly overlap: the gradient norm of their sum is √P times that of one.
                 return found.sum(1) / math.sqrt(found.shape[1])
 
             _, slopes = output_and_gradient_norm(summed, torch.cat([real, drawn]))
-            r, f = verdicts[0].chunk(2)
+            r, f = logits[0].chunk(2)
             at_real, at_drawn = (part.mean() for part in slopes.chunk(2))
             total = cost = self.game.discriminator(r, f)
             total = total + 0.5 * (penalties[0] * at_real + penalties[1] * at_drawn)
@@ -206,13 +206,13 @@ class Translation(Regression):
         """Error of held-out outputs, their sensitivity to the input (`heed`), and discriminator accuracy."""
         made = [self._made(batch) for batch in batches]
         scores = measured(made, [self.model.answer(sides.given.roll(1, 0)) for sides in made], self.model.view.of)
-        verdicts = [
+        logits = [
             self.discriminator(torch.cat([torch.cat([s.given, s.wanted], 1), torch.cat([s.given, s.answer], 1)])).chunk(
                 2
             )
             for s in made
         ]
-        r, f = (torch.cat([pair[i] for pair in verdicts]) for i in range(2))
+        r, f = (torch.cat([pair[i] for pair in logits]) for i in range(2))
         scores |= {name: float(value) for name, value in self._accuracy(r, f).items()}
         if self.twin is not None:
             theirs = [Sides(s.given, s.wanted, self.twin.answer(s.given)) for s in made]

@@ -85,20 +85,20 @@ class VQGAN(Coding):
             return Loss(0.0 * torch.stack([parameter.sum() for parameter in self.discriminator.parameters()]).sum(), {})
         with torch.no_grad():
             back = self.model.code(batch.visible).likelihood.mean
-        verdicts: list[Tensor] = []
+        logits: list[Tensor] = []
 
         def summed(x: Tensor) -> Tensor:
             found: Tensor = self.discriminator(x)
-            verdicts.append(found)
+            logits.append(found)
             # Patches hardly overlap: the gradient norm of their sum is √P times that of one.
             return found.sum(1) / math.sqrt(found.shape[1])
 
         _, slopes = output_and_gradient_norm(summed, torch.cat([batch.x, back]))
-        r, f = verdicts[0].chunk(2)
+        r, f = logits[0].chunk(2)
         cost, slope = self.game.discriminator(r, f), slopes.mean()
-        told = (r > f).to(r.dtype).mean()
+        accuracy = (r > f).to(r.dtype).mean()
         return Loss(
-            cost + self.penalty * slope, {"cost": cost.detach(), "told apart": told, "slope": slope.detach().sqrt()}
+            cost + self.penalty * slope, {"cost": cost.detach(), "told apart": accuracy, "slope": slope.detach().sqrt()}
         )
 
     def loss(self, batch: Batch, t: float) -> Loss:

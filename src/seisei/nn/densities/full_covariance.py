@@ -163,11 +163,11 @@ class Full(Gaussians):
     def sample(self, components: Tensor) -> Tensor:
         """μ + L ε."""
         noise = seeds.normal(len(components), self.dim, device=self.mean.device).to(self.dtype)
-        drawn = torch.empty_like(noise)
+        samples = torch.empty_like(noise)
         for m in torch.unique(components).tolist():
             chosen = components == m
-            drawn[chosen] = self.mean[m] + noise[chosen] @ self.factor[m % self._shapes].T
-        return drawn
+            samples[chosen] = self.mean[m] + noise[chosen] @ self.factor[m % self._shapes].T
+        return samples
 
 
 @listed

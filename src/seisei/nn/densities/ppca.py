@@ -168,8 +168,8 @@ class PPCA(Gaussians):
         """μ + W z + σ ε."""
         z = seeds.normal(len(components), self.rank, device=self.mean.device).to(self.dtype)
         noise = seeds.normal(len(components), self.dim, device=self.mean.device).to(self.dtype)
-        drawn = self.mean[components] + self.noise[components].sqrt().unsqueeze(1) * noise
+        samples = self.mean[components] + self.noise[components].sqrt().unsqueeze(1) * noise
         for m in torch.unique(components).tolist():
             chosen = components == m
-            drawn[chosen] += z[chosen] @ self.weight[m].T
-        return drawn
+            samples[chosen] += z[chosen] @ self.weight[m].T
+        return samples

@@ -58,10 +58,10 @@ class RandomFilters(nn.Module):
         super().__init__()
         self.channels, self.reach, side = 3, reach, 2 * reach + 1
         self.outputs, self.strides = [count + self.channels] * depth, [2**level for level in range(depth)]
-        drawn = torch.randn(count, self.channels, side, side, generator=seeds.generator("filters", count, side))
-        drawn = drawn - drawn.mean((2, 3), keepdim=True)
+        filters = torch.randn(count, self.channels, side, side, generator=seeds.generator("filters", count, side))
+        filters = filters - filters.mean((2, 3), keepdim=True)
         # Saved with the model, whatever a later torch generator would return.
-        self.register_buffer("weight", drawn / drawn.flatten(1).norm(dim=1).view(-1, 1, 1, 1))
+        self.register_buffer("weight", filters / filters.flatten(1).norm(dim=1).view(-1, 1, 1, 1))
         row = torch.tensor(BLUR) / sum(BLUR)
         blur = torch.outer(row, row).expand(self.channels, 1, -1, -1).clone()
         self.register_buffer("blur", blur, persistent=False)

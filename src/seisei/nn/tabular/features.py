@@ -140,8 +140,8 @@ class Categories(nn.Module):
 
     def sample(self, components: Tensor, noise: Tensor) -> Tensor:
         """One sample of each column: uniform noise (n, J) to categories (n, J)."""
-        drawn = torch.zeros_like(noise)
+        samples = torch.zeros_like(noise)
         for j, table in enumerate(torch.split(self.log_p, self.levels, 1)):
             reached = table.exp().cumsum(1)[components]
-            drawn[:, j] = (noise[:, j : j + 1] > reached[:, :-1]).sum(1)
-        return drawn
+            samples[:, j] = (noise[:, j : j + 1] > reached[:, :-1]).sum(1)
+        return samples

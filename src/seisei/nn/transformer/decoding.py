@@ -59,7 +59,7 @@ class CodeTransformer(nn.Module):
         Arguments:
             codes: (B, G + T), or more.
             y: conditions.
-            told: (B,), False where the condition is dropped (classifier-free guidance).
+            keep: (B,), False where the condition is dropped (classifier-free guidance).
         """
         parts = torch.split(codes[:, : self.end_at], self.lengths, 1)
         vectors = torch.cat([table(part) for table, part in zip(self.tables, parts, strict=True)], 1)

@@ -1,6 +1,6 @@
 """KV cache: a Transformer one position at a time, the same function as `Transformer`, optimized for decoding.
 
-One position of a few rows is so little arithmetic that the number of kernel launches and memory traffic dominate. So
+One position of a few rows is so little arithmetic that the number of operations and memory traffic dominate. So
 matrices that read the same vector are fused, norm gains are folded into the weights and the RoPE angles once, and the
 keys and values of earlier positions are cached. For many sequences the cache is split into blocks of positions, all
 full except the last: a product with a slice of each sequence's cache takes more than twice as long as one with all of
