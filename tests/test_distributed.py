@@ -378,7 +378,7 @@ def test_processes_that_do_not_meet_are_told(monkeypatch: pytest.MonkeyPatch) ->
         "MASTER_PORT": str(free_port()),
     }.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(UserError, match="2 processes did not meet at 127.0.0.1") as caught:
+    with pytest.raises(UserError, match="2 processes could not connect at 127.0.0.1") as caught:
         engine.Engine(engine.Execution(backend_tuning=False))
     assert caught.value.code == "E-DST-13" and "\n" not in str(caught.value)
     assert not torch.distributed.is_initialized()

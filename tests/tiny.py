@@ -52,7 +52,7 @@ def finished(run: RunFolder) -> str:
 
 def told(run: RunFolder) -> list[dict[str, Any]]:
     """The log without what differs between any two runs: timings, and what the watch makes of timings."""
-    events = [e for e in run.events() if e.get("rule") != "starving data pipeline"]
+    events = [e for e in run.events() if e.get("rule") != "data-loading bottleneck"]
     return [{k: v for k, v in event.items() if k not in TIMINGS} for event in events]
 
 

@@ -182,7 +182,7 @@ def test_the_files_of_a_run_belong_to_its_checkpoints(name: str, tmp_path: Path)
     kept = (path / name).read_bytes()
     for worse in (kept.replace(b"1", b"2").replace(b"20", b"21"), b""):
         (path / name).write_bytes(worse)
-        with pytest.raises(UserError, match=f"{name}: is not as it was when step-00000020 was written .*put back"):
+        with pytest.raises(UserError, match=f"{name}: has changed since step-00000020 was written .*restore"):
             RunFolder.open(path).checkpoints.newest()
     (path / name).unlink()
     with pytest.raises(UserError, match=f"{name}: is missing"):
@@ -226,7 +226,7 @@ def test_a_checkpoint_of_another_run_does_not_become_one_of_this(tmp_path: Path)
     shutil.copytree(other.checkpoints.folder / "step-00000040", run.checkpoints.folder / "step-00000040")
     for _ in range(2):
         found, (note,) = RunFolder.open(run.path).checkpoints.newest()
-        assert found.step == 20 and "recipe.json: is not as it was when step-00000040 was written" in note
+        assert found.step == 20 and "recipe.json: has changed since step-00000040 was written" in note
         RunFolder.open(run.path).write("recipe.json", {"steps": 50})
 
 
@@ -260,7 +260,7 @@ def test_when_none_is_whole_each_reason_is_given(folder: Checkpoints) -> None:
     for path in folder.paths():
         (path / "state.json").write_text("{}")
     with pytest.raises(
-        UserError, match=r"no checkpoint is whole: .*step-00000020/state.json.*step-00000010/state"
+        UserError, match=r"no checkpoint is intact: .*step-00000020/state.json.*step-00000010/state"
     ) as caught:
         folder.newest()
     assert caught.value.code == "E-RES-25"

@@ -46,7 +46,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def log(run: Any) -> list[dict[str, Any]]:
-    events = [e for e in RunFolder(run.path).events() if e.get("rule") != "starving data pipeline"]
+    events = [e for e in RunFolder(run.path).events() if e.get("rule") != "data-loading bottleneck"]
     return [{k: v for k, v in event.items() if k not in TIMINGS} for event in events]
 
 

@@ -161,7 +161,7 @@ def test_a_lattice_on_blurred_samples_is_a_note() -> None:
     assert not spoken(*(sheet(i, 0.3 + i / 10, **less) for i in range(3)))
     strong = {**faint, "color": (8.0, 0.6)}
     (finding,) = spoken(sheet(500, 0.2, **strong), sheet(600, 0.25, **strong))
-    assert finding["severity"] == "warning" and "of color" in finding["evidence"]
+    assert finding["severity"] == "warning" and "color energy" in finding["evidence"]
 
 
 def test_the_watch_waits_and_takes_back() -> None:
@@ -174,9 +174,9 @@ def test_the_watch_waits_and_takes_back() -> None:
     watch = Watch()
     for i in range(3):
         watch.look(sheet(i, 0.3 + i / 10, **bad))
-    assert "checkerboard artifacts" in watch.standing
+    assert "checkerboard artifacts" in watch.active
     watch.look(sheet(9, 0.9, **good))
-    assert "checkerboard artifacts" not in watch.standing
+    assert "checkerboard artifacts" not in watch.active
 
 
 def fresh(recipe: str, side: int, channels: int, **dials: Any) -> tuple[Any, Any]:

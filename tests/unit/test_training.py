@@ -173,7 +173,7 @@ def test_a_damaged_plan_is_refused(change: dict[str, Any], plan: Plan) -> None:
 
 def test_a_plan_whose_objective_is_none_is_refused(plan: Plan) -> None:
     model = plan.objective.arguments["model"].to_json()
-    with pytest.raises(UserError, match="VAE is no objective"):
+    with pytest.raises(UserError, match="VAE is not an objective"):
         Plan.from_json({**plan.to_json(), "objective": model})
 
 

@@ -40,11 +40,11 @@ def checks(losses: list[float], kl: list[float], active: int) -> Events:
     ]  # fmt: skip
 
 
-def rounds(told: list[float], norms: list[float] | None = None, sure: float = 0.6) -> Events:
+def rounds(reported: list[float], norms: list[float] | None = None, sure: float = 0.6) -> Events:
     """Two lines a round, of discriminator and generator."""
     lines: Events = []
-    for i, share in enumerate(told):
-        when = {"event": "train", "step": EACH * (i + 1), "t": (i + 1) / len(told), "loss": 0.7, "waiting": 0.0}
+    for i, share in enumerate(reported):
+        when = {"event": "train", "step": EACH * (i + 1), "t": (i + 1) / len(reported), "loss": 0.7, "waiting": 0.0}
         parts = {"told apart": share, "D(x)": sure, "D(G(z))": 1 - sure}
         lines.append({**when, "turn": "discriminator", "parts": parts, "gradient_norm": 1.0})
         lines.append({**when, "turn": "generator", "parts": {}, "gradient_norm": norms[i] if norms else 1.0})
@@ -62,17 +62,17 @@ def latents(kl: list[float], idle: int) -> Events:
     ]  # fmt: skip
 
 
-def looks(told: list[float], varied: list[float], kind: float = 0.9, known: list[float] | None = None) -> Events:
+def looks(reported: list[float], varied: list[float], kind: float = 0.9, known: list[float] | None = None) -> Events:
     """Validations of a game."""
     return [
         {
-            "event": "validation", "step": EACH * (i + 1), "t": (i + 1) / len(told), "least_varied": 3,
+            "event": "validation", "step": EACH * (i + 1), "t": (i + 1) / len(reported), "least_varied": 3,
             "scores": {
                 "told apart": a, "diversity": b, "diversity of the least varied kind": kind,
                 "training told from held out": known[i] if known else 0.52,
             },
         }
-        for i, (a, b) in enumerate(zip(told, varied, strict=True))
+        for i, (a, b) in enumerate(zip(reported, varied, strict=True))
     ]  # fmt: skip
 
 
@@ -153,16 +153,16 @@ BROKEN = {
     "posterior collapse": (checks([90, 80, 79, 78, 78], [0.001] * 8, 0), 4),
     "unused latent dimensions": (checks([90, 80, 79, 78, 78, 77, 77, 77], [0.9, *[0.001] * 8], 1), 7),
     "divergence": (train(FALLING[:15]) + [{"event": "skipped", "step": 16, "term": "kl"}], 16),
-    "starving data pipeline": (train(FALLING, 0.5), 10),
-    "discriminator wins": (rounds([0.9] * 5 + [1.0] * 15, sure=0.99), 2 * 14 - 1),
-    "starved generator": (rounds([0.98] * 40, [1.0] * 20 + [1e-5] * 20, sure=0.9), 2 * 30),
+    "data-loading bottleneck": (train(FALLING, 0.5), 10),
+    "discriminator dominates": (rounds([0.9] * 5 + [1.0] * 15, sure=0.99), 2 * 14 - 1),
+    "vanishing generator gradient": (rounds([0.98] * 40, [1.0] * 20 + [1e-5] * 20, sure=0.9), 2 * 30),
     "mode collapse": (looks([0.8] * 10, [0.7] * 4 + [0.05] * 6), 7),
-    "copying discriminator": (looks([0.8] * 10, [0.8] * 10, known=[0.5] * 5 + [0.9] * 5), 8),
+    "overfitting discriminator": (looks([0.8] * 10, [0.8] * 10, known=[0.5] * 5 + [0.9] * 5), 8),
     "codebook collapse": (coded([0.9, 0.4, 0.1, 0.02, 0.02, 0.02]), 6),
-    "silent grid": (coded([0.97] * 10, heard=[1.0001, 30.0]), 6),
+    "unused level": (coded([0.97] * 10, heard=[1.0001, 30.0]), 6),
     "ignored input": (answered([0.5, *[0.1] * 9]), 4),
-    "chequered answers": (answered([0.8] * 10, chequered=2.5), 4),
-    "color collapse": (answered([0.8] * 10, color=0.2), 4),
+    "checkerboard artifacts in outputs": (answered([0.8] * 10, chequered=2.5), 4),
+    "washed-out colors": (answered([0.8] * 10, color=0.2), 4),
     "checkerboard artifacts": (sheets([1.5] * 10, [8.0] * 10), 3),
     "overfitting": (checks([90, 60, 50, 45, 46, 50, 56, 60, 66], [0.8] * 8, 8), 7),
 }
@@ -189,7 +189,7 @@ def test_a_rule_speaks_again_after_it_was_silent() -> None:
     events = train(FALLING[:12], 0.5) + train(FALLING[:30]) + train(FALLING[:12], 0.5)
     watch = Watch()
     said = [(event["event"], event["rule"]) for given in events for event in watch.look(given)]
-    starving = "starving data pipeline"
+    starving = "data-loading bottleneck"
     assert said == [("watch", starving), ("withdrawn", starving), ("watch", starving)]
 
 
@@ -200,14 +200,14 @@ def test_a_finding_is_withdrawn_when_its_evidence_goes_away(rule: str) -> None:
     watch = Watch()
     for event in events:
         watch.look(event)
-    if rule not in watch.told:
+    if rule not in watch.reported:
         return  # its evidence is a trend that this log does not end with
-    kind = watch.told[rule].kind
+    kind = watch.reported[rule].kind
     healthy = [{**event, "step": 10_000 + n, "t": 0.9} for n, event in enumerate(calm(kind))]
     said = [(n, event) for n, given in enumerate(healthy, 1) for event in watch.look(given)]
     gone = [(n, event) for n, event in said if event["rule"] == rule]
     assert [event["event"] for _, event in gone] == ["withdrawn"] and gone[0][0] >= (10 if kind == "train" else 2)
-    assert rule not in watch.told
+    assert rule not in watch.reported
 
 
 def calm(kind: str) -> Events:
@@ -253,8 +253,8 @@ def test_no_two_findings_ask_for_opposite_changes() -> None:
         for event in BROKEN[rule][0]:
             watch.look(event)
             ways: dict[str, set[str]] = {}
-            for told in watch.told.values():
-                for change in told.changes:
+            for reported in watch.reported.values():
+                for change in reported.changes:
                     if change.option:
                         ways.setdefault(change.option, set()).add(change.way)
             assert all(len(each) == 1 for each in ways.values()), ways

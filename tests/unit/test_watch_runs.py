@@ -62,8 +62,8 @@ FEW: dict[str, Any] = {
 def test_a_discriminator_that_is_far_ahead_wins_starves_and_collapses_the_generator(tmp_path: Path) -> None:
     run = play(tmp_path, 600, **UNEVEN)
     found = noticed(run)
-    assert found["discriminator wins"] <= 110 and found["starved generator"] <= 300
-    assert found["mode collapse"] <= 160 and "copying discriminator" not in found
+    assert found["discriminator dominates"] <= 110 and found["vanishing generator gradient"] <= 300
+    assert found["mode collapse"] <= 160 and "overfitting discriminator" not in found
     assert not events(run, "remedy")
 
 
@@ -73,7 +73,7 @@ def test_modes_that_are_missed_are_noticed(tmp_path: Path) -> None:
 
 
 def test_a_discriminator_that_knows_sixty_images_by_heart_is_noticed(tmp_path: Path) -> None:
-    assert noticed(play(tmp_path, 120, **FEW))["copying discriminator"] <= 450
+    assert noticed(play(tmp_path, 120, **FEW))["overfitting discriminator"] <= 450
 
 
 def test_a_healthy_game_is_left_in_peace(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
-"""Speed-ups of this machine, each tried before it is trusted.
+"""Backend tuning for this machine, each setting tested before it is used.
 
-What paid and by how much is in ``docs/log.md``. A lever changes rounding at most; each that is on is written into the
-run's recipe, since a resumed run gives the same bits only with the same levers.
+Measured speed-ups are in ``docs/log.md``. A setting changes rounding at most; the active ones are saved in the run's
+recipe, since a resumed run is bitwise identical only with the same settings.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1
 
 
 def keep_pages() -> bool:
-    """Let the process keep the memory it frees: a fresh large tensor costs a page fault every 4 kB. glibc only."""
+    """Make the allocator reuse freed memory: a fresh large tensor costs a page fault every 4 kB. glibc only."""
     if platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL(None).mallopt
@@ -29,16 +29,16 @@ def keep_pages() -> bool:
 def product_error(size: int = 512, dtype: torch.dtype = torch.float32) -> float:
     """Largest error of a product of standard normal (size, size) matrices against float64, in units of √size."""
     a, b = torch.randn(2, size, size, generator=seeds.generator("probe"))
-    answer = (a.to(dtype) @ b.to(dtype)).double()
-    worst = float((answer - a.double() @ b.double()).abs().max())
+    product = (a.to(dtype) @ b.to(dtype)).double()
+    worst = float((product - a.double() @ b.double()).abs().max())
     return worst / math.sqrt(size)
 
 
 def route_float32(on: bool, limit: float = 1e-4) -> bool:
-    """Send float32 products on the CPU to oneDNN, which is up to twice as fast where MKL picks a slow path.
+    """Route float32 matrix products on the CPU to oneDNN, up to twice as fast where MKL picks a slow path.
 
-    The switch also *permits* bf16 arithmetic, and a CPU with matrix units may take it: the accuracy of a product is
-    measured, and the switch goes back unless float32's own is found (measured 3e-6 here; bf16 would give 1e-2).
+    The setting also *permits* bf16 arithmetic, which a CPU with matrix units may use: the accuracy of a product is
+    measured, and the setting is reverted unless it matches float32 (measured 3e-6 here; bf16 would give 1e-2).
     """
     matmul = getattr(torch.backends.mkldnn, "matmul", None)
     if matmul is None or not hasattr(matmul, "fp32_precision"):
@@ -52,19 +52,19 @@ def route_float32(on: bool, limit: float = 1e-4) -> bool:
 
 
 def float32_is_routed() -> bool:
-    """Whether float32 products go to oneDNN now; see `route_float32`."""
+    """Whether float32 matrix products currently go to oneDNN."""
     matmul = getattr(torch.backends.mkldnn, "matmul", None)
     return getattr(matmul, "fp32_precision", "none") == "bf16"
 
 
 def bf16_is_emulated(device: torch.device) -> bool:
-    """True on a CPU without instructions for it, where a convolution takes many times as long as in float32."""
-    told = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
-    return device.type == "cpu" and told is not None and not told()
+    """True on a CPU without bf16 instructions, where a convolution takes many times as long as in float32."""
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return device.type == "cpu" and supported is not None and not supported()
 
 
 def bf16_works(device: torch.device, limit: float = 0.05) -> bool:
-    """True when bf16 products are there and as accurate as bf16 can be (about 0.01 in the units of `product_error`)."""
+    """True if bf16 products work and are as accurate as bf16 allows (about 0.01 in the units of `product_error`)."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
     try:

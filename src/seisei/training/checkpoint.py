@@ -1,9 +1,9 @@
-"""Checkpoints: a folder per step, complete or absent, that says itself whether it is whole.
+"""Checkpoints: one folder per step, written atomically, with a manifest to verify it.
 
 Files are written under a temporary name, flushed and fsynced; ``manifest.json`` with the SHA-256 of each comes last;
-the folder is renamed and its parent fsynced. There is no pointer to the latest: the newest *verified* one is found by
-looking. The manifest also has the SHA-256 of the run's ``recipe.json`` and ``schema.json``, without which the weights
-mean nothing.
+the folder is renamed and its parent fsynced. There is no pointer to the latest checkpoint: the newest one that passes
+verification is used. The manifest also has the SHA-256 of the run's ``recipe.json`` and ``schema.json``, without which
+the weights are meaningless.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from seisei.training.tensors import (
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-# The files of a run that its checkpoints are sealed with, and the bytes that a manifest has at most.
+# The files of a run whose hashes its checkpoints record, and the maximum size of a manifest in bytes.
 SEALED, LARGEST_MANIFEST = ("recipe.json", "schema.json"), 1 << 20
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EROFS}
 _NAME = re.compile(r"step-(\d{8,12})$")
@@ -55,34 +55,34 @@ class Checkpoints:
     """The checkpoints of a run.
 
     Arguments:
-        folder: where they lie; made when the first is written.
-        keep: how many of the newest are kept, at least 2.
+        folder: their parent folder; created with the first checkpoint.
+        keep: how many of the newest to keep, at least 2.
     """
 
     def __init__(self, folder: Path, keep: int = 2) -> None:
         assert keep >= 2, "one checkpoint is not enough: it may be the damaged one"
         self.folder, self.keep = folder, keep
-        # The step of the best weights, which stay whatever comes after them.
+        # The step of the best weights, which are never removed.
         self.pinned: int | None = None
-        # The SHA-256 of the run's files, as this process wrote them.
+        # The SHA-256 of the run's files, as written by this process.
         self.seals: dict[str, str] = {}
 
     def paths(self) -> list[Path]:
-        """Every checkpoint folder, the newest first, verified or not."""
+        """All checkpoint folders, newest first, verified or not."""
         if not self.folder.is_dir():
             return []
         found = [path for path in self.folder.iterdir() if _NAME.fullmatch(path.name) and path.is_dir()]
         return sorted(found, key=_step, reverse=True)
 
     def steps(self) -> list[int]:
-        """The steps that there is a checkpoint of, the newest first, verified or not."""
+        """The steps of all checkpoints, newest first, verified or not."""
         return [_step(path) for path in self.paths()]
 
     def seal(self, name: str, content: bytes) -> None:
-        """Take note of a file of the run that is about to be written.
+        """Record the hash of a run file that is about to be written.
 
-        Checkpoints that belong to the file as it is will also belong to it as it becomes: whenever a process is killed,
-        one of the two is there. Those that do not belong to it stay refused.
+        Checkpoints that match the file's current content also accept the new content, so that they stay valid
+        whenever the process is killed. Those that do not match stay rejected.
         """
         there, self.seals[name] = _digest_of(self.folder.parent / name), _sha256(content)
         for path in self.paths():
@@ -96,11 +96,11 @@ class Checkpoints:
                 replace_bytes(path / MANIFEST, _json(manifest))
 
     def save(self, step: int, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> Path:
-        """Write a checkpoint, read it back, then remove those that are too old.
+        """Write a checkpoint, verify it, then remove old ones.
 
         Raises:
             ResourceError: the disk is full; earlier checkpoints are untouched.
-            ValueError: a tensor holds NaN or infinity: such weights never reach the disk.
+            ValueError: a tensor holds NaN or infinity, which is never written.
         """
         for group, values in tensors.items():
             if (bad := all_finite(values)) is not None:
@@ -110,7 +110,7 @@ class Checkpoints:
         files = {f"{group}.safetensors": to_bytes(values) for group, values in tensors.items()}
         files["state.json"] = _json(dict(state))
         listing = {name: {"bytes": len(data), "sha256": _sha256(data)} for name, data in files.items()}
-        # A resumed process has not written them all: those that are there were compared when it loaded its checkpoint.
+        # A resumed process has not written these files; they were verified when it loaded its checkpoint.
         known = {name: self.seals.get(name) or _digest_of(self.folder.parent / name) for name in SEALED}
         seals = {name: [seal] for name, seal in known.items() if seal is not None}
         files[MANIFEST] = _json({"format": FORMAT, "step": step, "files": listing, "run": seals})
@@ -122,7 +122,7 @@ class Checkpoints:
                 write_bytes(temporary / name, data)
             sync_folder(temporary)
             verify(temporary)
-            if final.exists():  # another writing of the same step
+            if final.exists():  # this step was saved before
                 _remove(final)
             os.rename(temporary, final)
             sync_folder(self.folder)
@@ -142,32 +142,32 @@ class Checkpoints:
         return final
 
     def forget_after(self, step: int) -> None:
-        """Remove what is newer than the checkpoint that a run goes on from: damaged, or of a future given up."""
+        """Remove checkpoints newer than the one a run resumes from: damaged, or rolled back."""
         for path in self.paths():
             if _step(path) > step:
                 _remove(path)
 
     def give_up(self, step: int) -> None:
-        """Remove the checkpoint of a step, if it is the newest and another is whole."""
+        """Remove a step's checkpoint, if it is the newest and an older one is intact."""
         older = [path for path in self.paths() if _step(path) < step]
         if self.paths() and _step(self.paths()[0]) == step and any(_whole(path) for path in older):
             _remove(self.paths()[0])
 
     def tidy(self) -> None:
-        """Remove what a killed process left behind."""
+        """Remove temporary folders that a killed process left behind."""
         if self.folder.is_dir():
             for path in self.folder.iterdir():
                 if path.name.startswith(".step-") and path.suffix in (".tmp", ".old"):
                     shutil.rmtree(path, ignore_errors=True)
 
     def newest(self, *, exact: int | None = None) -> tuple[Checkpoint, list[str]]:
-        """The newest checkpoint that is whole, and a line about each newer one that is not.
+        """The newest intact checkpoint, and a message about each newer damaged one.
 
         Arguments:
-            exact: take this step's and no other.
+            exact: load this step's checkpoint only.
 
         Raises:
-            UserError: there is none, or none is whole.
+            UserError: there is none, or none is intact.
         """
         paths = self.paths()
         if exact is not None:
@@ -191,7 +191,7 @@ class Checkpoints:
             raise faults[0]
         reasons = " · ".join(f"{f.where}: {f.problem}" for f in faults[:5])
         raise UserError(
-            "E-RES-25", self.folder, f"no checkpoint is whole: {reasons}", "start again with `seisei train`"
+            "E-RES-25", self.folder, f"no checkpoint is intact: {reasons}", "start again with `seisei train`"
         )
 
 
@@ -207,7 +207,7 @@ def _step(path: Path) -> int:
 
 
 def _remove(path: Path) -> None:
-    """Rename, then remove: a kill in the middle must not leave something that looks like a checkpoint."""
+    """Rename, then remove, so that an interrupted removal leaves nothing that looks like a checkpoint."""
     doomed = path.with_name(f".{path.name}.old")
     shutil.rmtree(doomed, ignore_errors=True)
     os.rename(path, doomed)
@@ -227,15 +227,15 @@ def _sha256(content: bytes) -> str:
 
 
 def _digest_of(path: Path) -> str | None:
-    """The SHA-256 of a file, None where there is none."""
+    """The SHA-256 of a file, or None if it does not exist."""
     return _sha256(path.read_bytes()) if path.is_file() else None
 
 
 def _manifest(path: Path) -> dict[str, Any]:
-    """A checkpoint's manifest, of a form that can be relied on.
+    """A checkpoint's manifest, validated.
 
     Raises:
-        UserError: it is missing, damaged, or of another format.
+        UserError: it is missing, damaged, or has another format.
     """
     manifest, where = path / MANIFEST, _named(path)
     if not manifest.is_file():
@@ -260,19 +260,17 @@ def _manifest(path: Path) -> dict[str, Any]:
 
 
 def verify(path: Path) -> tuple[int, dict[str, bytes]]:
-    """A checkpoint's step and files, each compared with the manifest.
+    """A checkpoint's step and files, each verified against the manifest.
 
     Raises:
-        UserError: what is damaged, by name.
+        UserError: the first damaged file.
     """
     content, where = _manifest(path), _named(path)
     files = {}
     for name, entry in content["files"].items():
         size, digest = int(entry["bytes"]), str(entry["sha256"])
         if name != os.path.basename(name) or name.startswith(".") or "\0" in name:
-            raise UserError(
-                "E-RES-04", f"{where}/{MANIFEST}", f"names {name!r}, which is no file of a checkpoint", MEND
-            )
+            raise UserError("E-RES-04", f"{where}/{MANIFEST}", f"names {name!r}, which is not a checkpoint file", MEND)
         try:
             if (there := size_of(path / name)) != size:
                 problem = f"{there} bytes, wanted {size}"
@@ -291,9 +289,9 @@ def verify(path: Path) -> tuple[int, dict[str, bytes]]:
 
 
 def _belongs(path: Path, step: int, state: dict[str, Any]) -> None:
-    """Refuse a checkpoint that is not of the step that its name says, or not of its run as the run is now.
+    """Refuse a checkpoint whose step differs from its name, or whose run files have changed since.
 
-    Those of before have no seals, and are believed.
+    Older checkpoints have no recorded hashes and are accepted.
     """
     for held in (step, state.get("step", step)):
         if held != _step(path):
@@ -302,17 +300,17 @@ def _belongs(path: Path, step: int, state: dict[str, Any]) -> None:
     sealed: dict[str, list[str]] = _manifest(path).get("run", {})
     for name, seals in sealed.items():
         if name in SEALED and (found := _digest_of(path.parent.parent / name)) not in seals:
-            how = "is missing" if found is None else f"is not as it was when {path.name} was written"
-            told = "" if found is None else f" (SHA-256 {found[:8]}…, wanted {str(seals[-1])[:8]}…)"
-            remedy = "put back the file of this run, or train again"
-            raise UserError("E-*-04", path.parent.parent / name, how + told, remedy, found=found, wanted=seals)
+            how = "is missing" if found is None else f"has changed since {path.name} was written"
+            hashes = "" if found is None else f" (SHA-256 {found[:8]}…, wanted {str(seals[-1])[:8]}…)"
+            remedy = "restore the run's original file, or train again"
+            raise UserError("E-*-04", path.parent.parent / name, how + hashes, remedy, found=found, wanted=seals)
 
 
 def read(path: Path) -> Checkpoint:
-    """Verify a checkpoint and load it.
+    """Verify and load a checkpoint.
 
     Raises:
-        UserError: what is damaged, by name.
+        UserError: the first damaged file.
     """
     step, files = verify(path)
     where = _named(path)
@@ -339,10 +337,10 @@ def read(path: Path) -> Checkpoint:
 
 
 def room_for(folder: Path, size: int, count: int) -> None:
-    """Refuse to start when `count` checkpoints of `size` bytes do not fit.
+    """Refuse to start if `count` checkpoints of `size` bytes do not fit on the disk.
 
     Raises:
-        UserError: what is needed and what is there.
+        UserError: there is not enough free space.
     """
     need, free = size * count + (16 << 20), shutil.disk_usage(folder).free
     if free < need:
@@ -364,7 +362,7 @@ def _refuse_pickles(folder: Path) -> None:
                 "E-RES-12",
                 path.name,
                 "pickle formats are not loaded",
-                "save it again as safetensors where you trust it",
+                "convert it to safetensors if you trust it",
             )
 
 

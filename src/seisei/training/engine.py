@@ -1,8 +1,8 @@
-"""Where and how training runs: processes, device, precision. The only file that touches `torch.distributed`.
+"""Where and how training runs: processes, device, precision. The only file that uses `torch.distributed`.
 
-One process and many are the same code: any run starts unchanged under ``torchrun``. The one trick that makes that work
-for any number of players: a turn's loss is wrapped as a module and prepared while only its player requires a gradient,
-so that data parallelism registers exactly the parameters that move in that turn.
+Single-process and distributed training share the same code: any run starts unchanged under ``torchrun``. To support
+any number of players (such as generator and discriminator), each turn's loss is wrapped as a module while only its
+player requires gradients, so that data parallelism registers exactly the parameters that this turn updates.
 """
 
 from __future__ import annotations
@@ -34,36 +34,36 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "bf16"]
 T = TypeVar("T")
 _STORES: list[Any] = []
-# A group must be let go of from Python, which then gives up the interpreter's lock. Were DDP's reference the last, its
-# destructor would keep that lock and wait for a thread of gloo that may be waiting for it: the process hangs for good.
+# A process group must be released from Python, which drops the GIL. If DDP held the last reference, its destructor
+# would hold the GIL while waiting for a gloo thread that may be waiting for the GIL: a deadlock.
 _GROUPS: list[Any] = []
 
 
 @atexit.register
 def _let_go() -> None:
-    """End the groups' threads while there is an interpreter: one that asks for its lock later aborts the process."""
+    """End the groups' threads before the interpreter exits: one that requests the GIL later aborts the process."""
     gc.collect()
     _GROUPS.clear()
 
 
 _MEETINGS = itertools.count()
 
-# To meet, a minute. Afterwards a process that died is noticed at once by its closed connections; the limit of a
-# collective is for one that hangs, and must be longer than what the main process does alone between steps.
+# Rendezvous timeout, and collective timeout. A process that died is noticed at once by its closed connections; the
+# collective timeout is for one that hangs, and must exceed what the main process does alone between steps.
 MEETING, COLLECTIVE = timedelta(seconds=60), timedelta(minutes=10)
 LOST = ("closed by peer", "reset by peer", "roken pipe", "imed out", "ocket", "remote process", "onnection refused")
 
 
 @dataclass(frozen=True)
 class Execution:
-    """How a run is carried out; nothing here changes what is learned beyond rounding.
+    """How a run is executed; nothing here changes the result beyond rounding.
 
     Arguments:
-        device: auto takes CUDA, else Apple's GPU, else the CPU.
-        precision: auto is bf16 on CUDA that has it, float32 elsewhere.
-        backend_tuning: use the levers that were measured to pay on this kind of machine.
-        compile: compile the loss with `torch.compile`; pays on GPUs and in long runs.
-        sharded: shard parameters over processes (FSDP2) instead of copying them; one-player objectives only.
+        device: auto selects CUDA, else Apple's GPU (MPS), else the CPU.
+        precision: auto is bf16 on CUDA devices that support it, float32 elsewhere.
+        backend_tuning: apply the backend settings measured to be faster on this type of machine.
+        compile: compile the loss with `torch.compile`; worthwhile on GPUs and in long runs.
+        sharded: shard parameters across processes (FSDP2) instead of replicating them; one-player objectives only.
     """
 
     device: Device = "auto"
@@ -74,14 +74,14 @@ class Execution:
 
 
 class Engine:
-    """This process's place among the others, its device and its precision; used as a context.
+    """This process's rank, device and precision; used as a context manager.
 
-    Leaving it leaves the group of processes. When it is left because another process was lost, the error becomes one
-    line that names that process and says how to go on.
+    Exiting leaves the process group. On exit because another process was lost, the error becomes one line that names
+    that process and how to resume.
 
     Arguments:
-        execution: how to carry out a run.
-        alone: in this process, whatever others there are.
+        execution: how to execute a run.
+        alone: run in this process only, even under ``torchrun``.
     """
 
     def __init__(self, execution: Execution, *, alone: bool = False) -> None:
@@ -89,16 +89,16 @@ class Engine:
         self.world, self.rank, local_rank = (1, 0, 0) if alone else _place()
         self.device = _device(execution.device, local_rank)
         self.bf16 = _bf16(execution.precision, self.device)
-        # What a person may want to know before the first step.
+        # Messages for the user before the first step.
         self.notes: list[str] = []
         if self.bf16 and bf16_is_emulated(self.device):
-            self.notes.append("this CPU has no arithmetic for bf16 and is slow at it; --precision fp32 is quicker here")
+            self.notes.append("this CPU emulates bf16, which is slow; --precision fp32 is faster here")
         self.levers: dict[str, Any] = {
             "fused_optimizer": execution.backend_tuning,
             "kept_pages": False,
             "routed_float32": False,
         }
-        # A training inside of another one, of what this is judged by, must leave its arithmetic as it was.
+        # A training nested in another, such as one for evaluation, must restore the outer one's arithmetic.
         self._routed_before = float32_is_routed()
         if execution.backend_tuning and self.device.type == "cpu":
             self.levers["kept_pages"] = keep_pages()
@@ -110,12 +110,12 @@ class Engine:
 
     @property
     def is_main(self) -> bool:
-        """True in the process that writes."""
+        """True in the process that writes files."""
         return self.rank == 0
 
     @property
     def sharded(self) -> bool:
-        """Whether parameters are divided over processes."""
+        """Whether parameters are sharded across processes."""
         return self.world > 1 and self.execution.sharded
 
     def __enter__(self) -> Engine:
@@ -125,25 +125,27 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         lost = self.world > 1 and isinstance(error, RuntimeError) and not isinstance(error, PeerLost)
-        told = self._lost() if lost and any(word in str(error) for word in LOST) else None
+        message = self._lost() if lost and any(word in str(error) for word in LOST) else None
         if self.levers["routed_float32"]:
             route_float32(self._routed_before)
         if self.world > 1 and dist.is_initialized():
             dist.destroy_process_group()
-        if told is not None:
-            raise PeerLost(told + (f"; resume with: {self.resume_command}" if self.resume_command else "")) from error
+        if message is not None:
+            raise PeerLost(
+                message + (f"; resume with: {self.resume_command}" if self.resume_command else "")
+            ) from error
 
     def _join(self) -> None:
-        # Its functions take the group there is when it is first imported as a default, and would hold it for ever.
+        # Its functions bind the group that exists at first import as a default argument, and would hold it forever.
         import torch.distributed.nn.functional  # noqa: F401
 
         address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-        # torchrun's own process keeps the store; started otherwise, the first process does, for as long as it lives.
+        # Under torchrun its agent hosts the store; otherwise the first process does, for as long as it lives.
         kept = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
         try:
             if not _STORES:
                 _STORES.append(TCPStore(address, port, is_master=not kept and self.rank == 0, timeout=MEETING))
-            # Neither a restarted group nor this process's next training may read the addresses of one that is gone.
+            # Neither a restarted group nor this process's next training may read stale addresses.
             attempt = f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}.{next(_MEETINGS)}"
             store: Any = PrefixStore(f"attempt{attempt}", _STORES[0])
             backend = "nccl" if self.device.type == "cuda" else "gloo"
@@ -151,17 +153,19 @@ class Engine:
             _GROUPS.append(dist.group.WORLD)
             mine = f"{os.getpid()} {socket.gethostname()}"
             store.set(f"peer{self.rank}", mine)
-            # Store.get waits for the others, for as long as the store's timeout.
+            # Store.get waits for the other processes, up to the store's timeout.
             found = [store.get(f"peer{rank}").decode().partition(" ") for rank in range(self.world)]
         except (RuntimeError, ValueError) as error:
-            problem = f"{self.world} processes did not meet at {address}:{port} ({str(error).splitlines()[0][:120]})"
+            problem = (
+                f"{self.world} processes could not connect at {address}:{port} ({str(error).splitlines()[0][:120]})"
+            )
             raise UserError(
-                "E-DST-13", f"rank {self.rank}", problem, "start every process, at an address all can reach"
+                "E-DST-13", f"rank {self.rank}", problem, "start every process, with an address that all can reach"
             ) from error
         self._peers = [(host, int(pid)) for pid, _, host in found]
 
     def _lost(self) -> str:
-        """Which other process died. Its connections close a moment before it is seen to be dead, hence the patience."""
+        """Which other process died. Its connections close a moment before its pid is gone, hence the retries."""
         here = socket.gethostname()
         until = time.monotonic() + 3
         while time.monotonic() < until:
@@ -173,10 +177,10 @@ class Engine:
         return f"rank {self.rank} lost contact with another process"
 
     def first(self, action: Callable[[], T]) -> T | None:
-        """Let the main process do something before any other goes on: its result there, None elsewhere.
+        """Run something in the main process before the others continue; returns its result there, None elsewhere.
 
         Raises:
-            PeerLost: elsewhere, when it failed; the main process raises what it met.
+            PeerLost: in the other processes, if it failed; the main process raises the original error.
         """
         result, trouble = None, None
         if self.is_main:
@@ -185,11 +189,11 @@ class Engine:
             except Exception as error:
                 trouble = error
         if self.agree(int(trouble is not None)):
-            raise trouble or PeerLost("rank 0 could not go on, and says why")
+            raise trouble or PeerLost("rank 0 failed; see its error")
         return result
 
     def agree(self, flag: int) -> int:
-        """The largest flag of all processes."""
+        """The maximum of a flag over processes."""
         if self.world == 1:
             return flag
         value = torch.tensor([flag], device=self.device)
@@ -208,7 +212,7 @@ class Engine:
         return self.sum(values) / self.world if self.world > 1 else values
 
     def share(self, text: str) -> str:
-        """The main process's text (at most 4,000 bytes), in every process."""
+        """The main process's text (at most 4,000 bytes), broadcast to every process."""
         if self.world == 1:
             return text
         wire = torch.zeros(4000, dtype=torch.uint8, device=self.device)
@@ -219,7 +223,7 @@ class Engine:
         return bytes(wire.tolist()).rstrip(b"\0").decode()
 
     def same(self, code: str, name: str, value: int) -> None:
-        """Refuse to go on when processes hold different values."""
+        """Raise an error if processes hold different values."""
         if self.world > 1:
             both = torch.tensor([value, -value], device=self.device)
             dist.all_reduce(both, op=dist.ReduceOp.MAX)
@@ -229,11 +233,11 @@ class Engine:
                 )
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """bf16 where the run's precision says so."""
+        """Autocast to bf16 if the run's precision is bf16."""
         return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()
 
     def place(self, batch: Batch, format: str) -> Batch:
-        """The batch on this process's device, images in the wanted layout."""
+        """The batch on this process's device, images in the given memory format."""
         if self.device.type != "cpu":
             batch = batch.map(lambda tensor: tensor.to(self.device, non_blocking=True))
         if format == "channels_last" and batch.x.dim() == 4:
@@ -241,43 +245,41 @@ class Engine:
         return batch
 
     def parallel(self, loss: nn.Module, players: int) -> nn.Module:
-        """A loss whose gradients are means over processes; called while only its player requires a gradient."""
+        """The loss wrapped so that its gradients average over processes; called while only its player needs them."""
         if self.world == 1:
             return loss
         if not self.execution.sharded:
             copied = nn.parallel.DistributedDataParallel(loss)
-            copied.broadcast_buffers = (
-                False  # at every forward; as an argument it is deprecated, in favor of a newer one
-            )
+            copied.broadcast_buffers = False  # not at every forward; the constructor argument is deprecated
             return copied
         if players > 1:
             problem = f"{players} players cannot be sharded, wanted one"
-            raise UserError("E-DST-24", "--sharded", problem, "leave out --sharded: copies are used")
+            raise UserError("E-DST-24", "--sharded", problem, "leave out --sharded to replicate parameters instead")
         from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.fsdp import fully_shard
 
         mesh = init_device_mesh(self.device.type, (self.world,))
-        # One group of shards: a part that is called several times in one loss, as a VampPrior calls the encoder, would
-        # gather and scatter in an order that processes do not keep (gloo then aborts or hangs).
+        # One shard group: a submodule called several times in one loss, as a VampPrior calls the encoder, would gather
+        # and scatter in an order that differs between processes (gloo then aborts or hangs).
         fully_shard(loss, mesh=mesh)
         return loss
 
     def accumulating(self, loss: nn.Module, more: bool) -> AbstractContextManager[Any]:
-        """Around a part of a batch: gradients travel once, with the last part."""
+        """Context for a micro-batch: gradients are synchronized once, with the last one."""
         copied = more and isinstance(loss, nn.parallel.DistributedDataParallel)
         return loss.no_sync() if copied else nullcontext()  # type: ignore[operator]
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """A tensor as one process would hold it: shards are gathered (all processes must ask)."""
+    """The full tensor, gathered from its shards (all processes must call)."""
     return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor  # type: ignore[no-any-return, operator]
 
 
 def like(target: Tensor, value: Tensor) -> Tensor:
-    """A copy of a whole tensor, on the target's device, in its memory format, and sharded as it is.
+    """A copy of a full tensor with the target's device, memory format and sharding.
 
-    A fused optimizer goes through a parameter and its moments side by side in memory: in another format each weight
-    would get the moments of another.
+    A fused optimizer iterates over a parameter and its moments in memory order: in another format each weight would
+    get another weight's moments.
     """
     if hasattr(target, "device_mesh"):
         from torch.distributed.tensor import distribute_tensor
@@ -288,7 +290,7 @@ def like(target: Tensor, value: Tensor) -> Tensor:
 
 
 def _place() -> tuple[int, int, int]:
-    """World size, rank, and rank on this machine, from the environment that ``torchrun`` makes."""
+    """World size, rank and local rank, from the environment variables of ``torchrun``."""
     names = ("WORLD_SIZE", "RANK", "MASTER_ADDR", "MASTER_PORT")
     found = {name: os.environ[name] for name in names if os.environ.get(name)}
     if "RANK" not in found and found.get("WORLD_SIZE", "1") == "1":

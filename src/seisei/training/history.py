@@ -1,4 +1,4 @@
-"""What was logged, and what is noticed in it: `History`, `Finding`, `Change`."""
+"""The event history of a run and the findings of the watch: `History`, `Finding`, `Change`."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any, Literal
 
 Event = dict[str, Any]
 
-# Nothing that takes training to show is judged before so many steps; a round of EM sees all examples at once.
-FEWEST_STEPS, FEWEST_ROUNDS = 100, 10
+# Steps before most rules apply; fewer for EM, whose steps each see all examples.
+MIN_STEPS, MIN_EM_STEPS = 100, 10
 
 
 @dataclass(frozen=True)
 class Change:
-    """One thing to do about a finding.
+    """One change that may resolve a finding.
 
     Arguments:
-        words: what to do, as part of a sentence.
-        option: the option that is changed, if it is one.
-        way: which way: ``raise``, ``lower``, or the value that it gets.
+        words: the advice, as part of a sentence.
+        option: the option to change, if any.
+        way: ``raise``, ``lower``, or the value to set.
     """
 
     words: str
@@ -29,16 +29,16 @@ class Change:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a rule noticed.
+    """What a rule detected.
 
     Arguments:
-        severity: a warning spoils the result; a note is good to know.
-        symptom: what is seen.
+        severity: ``warning`` if it degrades the result, ``note`` if it is only informative.
+        symptom: what is observed.
         evidence: the numbers.
-        cause: the likely reason.
-        advice: what to do: a sentence, or changes of which each would do.
-        remedy: what the run did about it by itself, if anything.
-        counter: what the objective may be asked to do about it, see `Objective.counter`.
+        cause: the likely cause.
+        advice: what to do: a sentence, or alternative changes.
+        remedy: what the run did about it automatically, if anything.
+        counter: the problem name passed to `Objective.counter`, if the objective may counteract it.
     """
 
     severity: Literal["warning", "note"]
@@ -56,21 +56,21 @@ class Finding:
 
 
 class History:
-    """What was logged, by kind of event, and the options that the run was started with.
+    """Logged events by type, and the run's options.
 
     Arguments:
-        options: the recipe's options by name, as they are in force; empty where they are not known.
+        options: the recipe's options in effect, by name; empty if unknown.
     """
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         self.events: dict[str, list[Event]] = {}
         self.options = dict(options or {})
         self.step, self.t, self.swept = 0, 0.0, False
-        # Lines of training since the last event of each kind.
+        # Training log lines since the last event of each type.
         self.since: dict[str, int] = {}
 
     def add(self, event: Event) -> None:
-        """Take an event in."""
+        """Add an event."""
         kind = str(event.get("event"))
         self.events.setdefault(kind, []).append(event)
         if "t" in event:
@@ -81,40 +81,40 @@ class History:
         self.since[kind] = 0
 
     def last(self, kind: str, count: int = 1) -> list[Event]:
-        """The newest events of a kind, the oldest of them first."""
+        """The latest events of a type, oldest first."""
         return self.events.get(kind, [])[-count:]
 
     def all(self, kind: str) -> list[Event]:
-        """Every event of a kind."""
+        """All events of a type."""
         return self.events.get(kind, [])
 
     @property
     def begun(self) -> bool:
-        """Whether training has gone on for long enough to be judged."""
-        return self.step >= (FEWEST_ROUNDS if self.swept else FEWEST_STEPS)
+        """Whether enough steps were taken for the rules to apply."""
+        return self.step >= (MIN_EM_STEPS if self.swept else MIN_STEPS)
 
-    # ---- advice that knows the options ----
+    # ---- advice that respects the current options ----
 
     def raising(self, option: str, than: float | None = None) -> list[Change]:
-        """To raise an option; nothing where the recipe has no such option, or where it is as high already.
+        """Advice to raise an option; empty if the recipe lacks it or it is already that high.
 
         Arguments:
             option: its name.
-            than: what to raise it to, if that is to be said.
+            than: the value to raise it to, if the advice names one.
         """
-        return self._moving(option, "raise", than)
+        return self._changing(option, "raise", than)
 
     def lowering(self, option: str, than: float | None = None) -> list[Change]:
-        """To lower an option, see `raising`; 0 cannot be lowered."""
-        return self._moving(option, "lower", than)
+        """Advice to lower an option, as in `raising`; empty if it is 0."""
+        return self._changing(option, "lower", than)
 
     def choosing(self, option: str, *values: str) -> list[Change]:
-        """To choose one of some values; nothing where the recipe has no such option, or has one of them already."""
+        """Advice to choose one of some values; empty if the recipe lacks the option or already has one of them."""
         if self.options and (option not in self.options or self.options[option] in values):
             return []
         return [Change(f"use {flag(option)} {' or '.join(values)}", option, "/".join(values))]
 
-    def _moving(self, option: str, way: str, than: float | None) -> list[Change]:
+    def _changing(self, option: str, way: str, than: float | None) -> list[Change]:
         now = self.options.get(option)
         if self.options and option not in self.options:
             return []
@@ -127,7 +127,7 @@ class History:
 
 
 def flag(option: str) -> str:
-    """An option as it is written on the command line.
+    """An option's command-line flag.
 
     Example:
         >>> flag("free_bits")

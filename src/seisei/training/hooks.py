@@ -1,4 +1,4 @@
-"""What happens between steps: log, look, sample, save, stop."""
+"""Hooks that run between steps: logging, validation, sampling, checkpoints, stopping."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ACTIVE = 0.01
 
 @dataclass(frozen=True)
 class Every:
-    """How often things happen, in steps."""
+    """Intervals in steps."""
 
     log: int
     check: int
@@ -36,18 +36,18 @@ class Every:
 
     @classmethod
     def of(cls, steps: int) -> Every:
-        """About 200 lines of log, 20 validations, 10 checkpoints; a checkpoint at least every 1,000 steps."""
+        """About 200 log lines, 20 validations and 10 checkpoints; a checkpoint at least every 1,000 steps."""
         return cls(max(1, steps // 200), max(1, steps // 20), max(1, min(steps // 10, 1000)))
 
 
 class Journal:
-    """Writes events to the run's log and shows them to the watch."""
+    """Writes events to the run's log and passes them to the watch."""
 
     def __init__(self, run: RunFolder, watch: Watch, *, quiet: bool) -> None:
         self.run, self.watch, self.quiet = run, watch, quiet
 
     def write(self, event: dict[str, Any]) -> None:
-        """Log an event, and what the watch has to say about it."""
+        """Log an event and the watch's findings about it."""
         if self.quiet:
             return
         clean = plain(event)
@@ -58,7 +58,7 @@ class Journal:
 
 @dataclass
 class Logging:
-    """A line every few steps: the mean of each term since the last line."""
+    """A log line every few steps: the mean of each loss term since the last line."""
 
     journal: Journal
     every: int
@@ -77,7 +77,7 @@ class Logging:
         since = (training.step - 1) // self.every * self.every
         for move in training.moves:
             if (training.step - 1) // move.turn.every * move.turn.every < since:
-                continue  # It was nobody's turn since the last line.
+                continue  # This turn had no step since the last line.
             values = training.meter.means(training.engine, move.turn.name)
             first = {
                 "event": "train",
@@ -85,23 +85,23 @@ class Logging:
                 "t": training.step / training.plan.steps,
                 "turn": move.turn.name,
             }
-            # Nothing was counted when no step of this turn was taken: the loss is then not a number.
+            # If all steps of this turn were skipped, there is nothing to average and the loss is NaN.
             loss, norm = values.pop("loss", math.nan), values.pop("gradient_norm", math.nan)
             step = {**first, "loss": loss, "parts": values, "gradient_norm": norm, **speed}
-            if isinstance(move, EMStep):  # It descends nothing.
+            if isinstance(move, EMStep):  # It has no gradient.
                 step = {k: v for k, v in step.items() if k not in ("gradient_norm", "learning_rate")} | {"swept": True}
             self.journal.write(step)
 
 
 @dataclass
 class Telling:
-    """Once a second, the step: what shows progress must not depend on how often a line is logged."""
+    """Reports the current step once a second, so that progress does not depend on the logging interval."""
 
     tell: Callable[[dict[str, Any]], None]
     last: float = 0.0
 
     def __call__(self, training: Training) -> None:
-        """Tell when it is time."""
+        """Report when it is time."""
         now = time.monotonic()
         if now - self.last >= 1:
             self.last = now
@@ -110,26 +110,26 @@ class Telling:
 
 @dataclass
 class Divergence:
-    """Steps that were not taken: each is logged by name; too many in a row go back to the newest checkpoint."""
+    """Logs skipped steps with the non-finite term; too many in a row roll back to the newest checkpoint."""
 
     journal: Journal
 
     def __call__(self, training: Training) -> None:
-        """Look at the step that was just made."""
+        """Check the latest step."""
         bad = [
             move
             for move in training.moves
             if move.turn.name in training.moved and not training.moved[move.turn.name].taken
         ]
         if not bad:
-            # A turn that moves every few steps must not be forgiven by the steps between.
+            # Steps that skip an infrequent turn must not reset the count of its failures.
             training.skipped = 0 if len(training.moved) == len(training.moves) else training.skipped
             return
         training.skipped += 1
         examples = training.loader.order.at(training.step - 1).tolist()
         for move in bad:
             parts = {k: v for k, v in training.moved[move.turn.name].parts.items() if k != "gradient_norm"}
-            # The process that writes may not be the one that met it.
+            # The process that logs may not be the one with the non-finite value.
             means = training.engine.mean(
                 torch.stack([v.double() for v in parts.values()]).to(training.engine.device)
             ).tolist()
@@ -143,7 +143,7 @@ class Divergence:
 
 @dataclass
 class Validation:
-    """What the objective makes of held-out examples, with the averaged weights, and how the latent is used."""
+    """Evaluates held-out examples with the EMA weights: losses, scores, latent usage."""
 
     journal: Journal
     every: int
@@ -159,19 +159,19 @@ class Validation:
         found = self._look(training)
         self._decide(training, found)
         if training.objective.adapts:
-            # One process looks, all adapt; 0 where there was nothing to see.
+            # One process validates, all adapt; 0 where there was nothing to validate.
             agreed = training.engine.agree(round(1e6 * found.get("adapt", 0.0)))
             if agreed:
                 training.objective.adapt(agreed / 1e6)
 
     def _decide(self, training: Training, found: dict[str, Any]) -> None:
-        """Whether these are the best weights, and whether it is enough."""
+        """Update the best weights, and check for early stopping."""
         names = training.objective.decides
         if not names:
             return
         scores = found.get("scores", {})
         value = next((float(scores[name]) for name in names if name in scores), math.nan)
-        # One process looks, all decide; what was not seen decides nothing.
+        # One process validates, all decide; a missing value decides nothing.
         agreed = training.engine.agree(1 + round(1e6 * max(0.0, value)) if math.isfinite(value) else 0)
         if agreed and not training.judge((agreed - 1) / 1e6) and training.ended:
             assert training.best is not None
@@ -198,27 +198,27 @@ class Validation:
         return result
 
 
-# What the watch may ask of an objective.
+# Problem names that an objective may counteract, see `Objective.counter`.
 TROUBLES = ("unsteady", "known", "collapsed")
 
 
 @dataclass
 class Countering:
-    """While the watch has something to say that the objective can do something about, do it, and log what was done.
+    """While a finding is active that the objective can counteract, do so and log it.
 
-    Every few validations only, so that what was done has time to show.
+    Only every few validations, so that each change has time to take effect.
     """
 
     journal: Journal
     every: int
 
     def __call__(self, training: Training) -> None:
-        """Look when it is time."""
+        """Act when it is time."""
         if training.step % self.every or training.done:
             return
-        standing = self.journal.watch.standing
-        asked = {finding.counter: rule for rule, finding in standing.items() if finding.counter}
-        # One process watches, all counter.
+        active = self.journal.watch.active
+        asked = {finding.counter: rule for rule, finding in active.items() if finding.counter}
+        # One process watches, all act.
         flags = training.engine.agree(sum(1 << i for i, trouble in enumerate(TROUBLES) if trouble in asked))
         for i, trouble in enumerate(TROUBLES):
             if flags >> i & 1 and (done := training.objective.counter(trouble)):
@@ -228,7 +228,7 @@ class Countering:
 
 @dataclass
 class Sampling:
-    """A grid of samples every few steps, always from the same noise, and what is measured of them."""
+    """A grid of samples every few steps, always from the same noise, and statistics of the samples."""
 
     journal: Journal
     run: RunFolder
@@ -236,7 +236,7 @@ class Sampling:
     draw: Callable[[Objective], tuple[bytes, dict[str, Any]] | None]
 
     def __call__(self, training: Training) -> None:
-        """Draw when it is time."""
+        """Sample when it is time."""
         if training.step % self.every and not training.done:
             return
         objective = training.shown()
@@ -258,7 +258,7 @@ class Sampling:
 
 @dataclass
 class Saving:
-    """Checkpoints, and stopping when a signal asks for it."""
+    """Saves checkpoints, and stops when a signal requests it."""
 
     journal: Journal
     run: RunFolder
@@ -267,12 +267,11 @@ class Saving:
     on_disk_full: str = "wait"
 
     def __call__(self, training: Training) -> None:
-        """Save when it is time or asked for; stop when asked to."""
+        """Save when it is due or requested; stop when requested."""
         flag = training.engine.agree(self.signals.take())
         last = training.done
         best = training.best is not None and training.best[1] == training.step
-        # Weights that the last step could not be taken with are finite, but may be lost: what is kept must not be of
-        # them.
+        # After a skipped step the weights are finite but may be beyond recovery: do not save them.
         due = (training.step % self.every == 0 or best) and not training.skipped
         if due or flag != RUN or last:
             self.save(training, must=last or flag > SAVE)
@@ -283,7 +282,7 @@ class Saving:
             raise Stopped(message, EXIT_CODES[flag])
 
     def save(self, training: Training, *, must: bool) -> None:
-        """Write a checkpoint; a full disk is reported, and final only when this checkpoint matters."""
+        """Write a checkpoint; a full disk is logged, and is fatal only if this checkpoint must be written."""
         tensors, state = training.state()
         self.run.checkpoints.pinned = None if training.best is None else training.best[1]
         trouble: Exception | None = None
@@ -293,12 +292,12 @@ class Saving:
                 self.run.checkpoints.save(training.step, tensors, {**state, "log_bytes": self.run.log_size()})
             except (ResourceError, ValueError) as error:
                 trouble = error
-        # Every process learns what happened to the one that writes.
+        # All processes learn the outcome of the one that writes.
         outcome = training.engine.agree(0 if trouble is None else 1 if isinstance(trouble, ResourceError) else 2)
         if outcome == 2 and training.step == 0:
             problem, remedy = (
-                f"the weights are not finite before the first step ({trouble})",
-                "change what they start from",
+                f"the initial weights are not finite ({trouble})",
+                "change the initialization or the pretrained weights",
             )
             raise DivergenceError("E-TRN-26", self.run.path, problem, remedy)
         if outcome == 2:
@@ -310,9 +309,9 @@ class Saving:
 
 
 def validate(objective: Objective, batches: list[Batch], known: Examples) -> dict[str, Any]:
-    """What the objective makes of held-out batches; for a model with a posterior, how its latent is used.
+    """The objective's scores on held-out batches, and latent usage for a model with an encoder posterior.
 
-    A dimension is active when the variance over images of its posterior mean exceeds 0.01 (*Importance Weighted
+    A latent dimension is active if the variance of its posterior mean over examples exceeds 0.01 (*Importance Weighted
     Autoencoders (Burda, Grosse, Salakhutdinov, 2015)*).
     """
     found = objective.examine(batches, known)
@@ -331,21 +330,20 @@ def validate(objective: Objective, batches: list[Batch], known: Examples) -> dic
 
 
 def recover(run: RunFolder, journal: Journal) -> Callable[[Training], None]:
-    """Going back to the newest checkpoint at half the learning rate, a few times at most.
+    """Returns a function that rolls back to the newest checkpoint at half the learning rate, a few times at most.
 
-    Where that did not help, its weights may be finite but lost already: the next time goes to the one before it.
+    If training diverges again, that checkpoint's weights may already be beyond recovery: the next rollback discards it
+    and uses the one before.
 
     Raises (when called):
-        DivergenceError: it did not help.
+        DivergenceError: training still diverges after the last rollback.
     """
     tried: list[int] = []
 
     def back(training: Training) -> None:
         at, times, factor = training.step, training.rollbacks + 1, training.rate_factor * 0.5
         if times > ROLL_BACKS:
-            problem = (
-                f"losses or weights are not finite at step {at}, after {ROLL_BACKS} fresh starts from a checkpoint"
-            )
+            problem = f"losses or weights are not finite at step {at}, after {ROLL_BACKS} rollbacks to a checkpoint"
             remedy = "check the data, or lower the learning rate: --set optim.learning_rate=1e-4"
             raise DivergenceError("E-TRN-26", run.path, problem, remedy)
         training.engine.first(lambda: run.checkpoints.give_up(tried[-1]) if tried else None)
@@ -360,7 +358,7 @@ def recover(run: RunFolder, journal: Journal) -> Callable[[Training], None]:
 
 
 def plain(value: Any) -> Any:
-    """The value as it is logged: None for a number that is not finite, as JSON has none, and float32's own 8 digits.
+    """The value as logged: floats to 8 significant digits (float32 precision), None if not finite (JSON has no NaN).
 
     Example:
         >>> plain({"loss": 0.1234567890123, "norm": math.inf})

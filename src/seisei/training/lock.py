@@ -1,4 +1,4 @@
-"""One writer per run: the lock in a run's folder, which also tells whether the folder is still there."""
+"""One writer per run: a lock in the run folder, which also detects that the folder was moved or removed."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from seisei.errors import ResourceError, UserError
 from seisei.training.checkpoint import FULL
 from seisei.training.signals import alive
 
-# What an operating system or a network drive answers that has no locks.
+# Errors of operating systems and network drives without file locks.
 _NAMES = ("ENOSYS", "ENOLCK", "ENOTSUP", "EOPNOTSUPP")
 NO_LOCKS = {getattr(errno, name) for name in _NAMES if hasattr(errno, name)}
 GONE = {getattr(errno, name) for name in ("ENOENT", "ENOTDIR", "ESTALE") if hasattr(errno, name)}
 
 
 class Lock:
-    """A lock that the operating system holds, so that the lock of a dead process never has to be broken.
+    """A lock held by the operating system, so that a dead process never leaves a stale lock.
 
     Arguments:
-        path: of the lock file; made where it is not there.
+        path: the lock file; created if missing.
 
     Raises:
-        UserError: another process has it, or the folder cannot be written.
+        UserError: another process holds it, or the folder is not writable.
         ResourceError: the disk is full.
     """
 
@@ -37,7 +37,7 @@ class Lock:
             self._handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
         except OSError as error:
             raise unwritable(path.parent, error) from error
-        # The first byte stays blank: Windows lets nobody else read a byte that is locked.
+        # The first byte stays blank: on Windows no other process can read a locked byte.
         self._holder = f"\nprocess {os.getpid()} on {socket.gethostname()}".encode()
         try:
             if not self._taken():
@@ -59,7 +59,7 @@ class Lock:
         except OSError as error:
             if error.errno not in NO_LOCKS:
                 raise
-        # Without locks the file's own word has to do. Only a process of this machine can be seen to be dead.
+        # Without locks, rely on the file's content. Only a process on this machine can be checked.
         words = self._other().split()
         mine = len(words) == 4 and words[1].isdigit() and words[3] == socket.gethostname()
         return not mine or not alive(int(words[1]))
@@ -75,24 +75,24 @@ class Lock:
         """Whether the folder is still the one that was locked."""
         try:
             there, held = os.stat(self.path), os.fstat(self._handle)
-            # Some network drives number a file anew each time, so that what it says counts as well.
+            # Some network drives change inode numbers, so the content counts as well.
             same = (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino)
             return same or self.path.read_bytes() == self._holder
         except OSError as error:
-            return error.errno not in GONE  # Else it cannot be told now; writing will tell.
+            return error.errno not in GONE  # otherwise unknown for now; the next write will show
 
     def check(self) -> None:
-        """Make sure that the folder is still the one that was locked.
+        """Check that the folder is still the one that was locked.
 
         Raises:
-            ResourceError: it was moved, removed or replaced: what is written from now on would be lost.
+            ResourceError: it was moved, removed or replaced, so that further output would be lost.
         """
         if not self.there():
             problem = "was moved, removed or replaced while it was in use"
-            raise ResourceError("E-TRN-28", self.path.parent, problem, "put it back, then resume it")
+            raise ResourceError("E-TRN-28", self.path.parent, problem, "restore it, then resume")
 
     def release(self) -> None:
-        """Give the run back."""
+        """Release the lock."""
         try:
             os.ftruncate(self._handle, 0)
         finally:
@@ -100,7 +100,7 @@ class Lock:
 
 
 def unwritable(folder: Path, error: OSError, remedy: str = "make it writable") -> UserError:
-    """What to say of a folder that cannot be written to: a full disk is another matter than a lack of permission."""
+    """The error for a folder that cannot be written: a full disk, or missing permission."""
     problem = f"cannot be written ({error.strerror})"
     if error.errno in FULL - {errno.EROFS}:
         return ResourceError("E-TRN-22", folder, problem, "free some space, then try again")

@@ -1,4 +1,4 @@
-"""The loop: every family, one player or several, one process or many.
+"""The training loop for every model family, with one player or several, one process or many.
 
 while step < steps:
     batch, t = batches(step), step / steps    # or min(step, schedule_steps) / schedule_steps
@@ -31,33 +31,33 @@ from seisei.training.tensors import all_finite
 
 Hook = Callable[["Training"], None]
 
-# An objective may look at some examples before the first step: at most so many, of at most so many bytes in all.
-LOOKED_AT, LOOKED_AT_BYTES = 4096, 1 << 26
+# Limits on the examples passed to `Objective.initialize` before the first step: count and total bytes.
+INIT_EXAMPLES, INIT_BYTES = 4096, 1 << 26
 GROUP_MISSING = {"model": "E-RES-06", "average": "E-RES-21"}
 
 
 class Rollback(Exception):
-    """A hook asks to go back to the newest checkpoint, at half the learning rate."""
+    """Raised by a hook to return to the newest checkpoint at half the learning rate."""
 
 
 class Meter:
-    """Sums of what was reported since the last line of the log, by turn and the names it reported."""
+    """Sums of the values reported since the last log line, by turn and value names."""
 
     def __init__(self) -> None:
         self.sums: dict[tuple[str, ...], Tensor] = {}
         self.counts: dict[tuple[str, ...], int] = {}
 
     def add(self, turn: str, moved: StepResult) -> None:
-        """Count a move in."""
+        """Add one step's values."""
         key = (turn, *moved.parts)
         row = torch.stack(list(moved.parts.values()))
-        # Apple's GPU has no float64.
+        # MPS has no float64.
         row = row.to(torch.float32 if row.device.type == "mps" else torch.float64)
         self.sums[key] = self.sums[key] + row if key in self.sums else row
         self.counts[key] = self.counts.get(key, 0) + 1
 
     def means(self, engine: Engine, turn: str) -> dict[str, float]:
-        """The mean of each value of a turn over steps and processes; its sums start again (all processes must ask)."""
+        """Each value's mean over steps and processes for a turn; resets its sums (all processes must call)."""
         totals: dict[str, tuple[float, int]] = {}
         for key in [key for key in self.sums if key[0] == turn]:
             row, count = engine.mean(self.sums.pop(key)).tolist(), self.counts.pop(key)
@@ -67,13 +67,13 @@ class Meter:
         return {name: total / times for name, (total, times) in totals.items()}
 
     def to_json(self, engine: Engine) -> list[dict[str, Any]]:
-        """The sums as data; they go on from the mean over processes (all processes must ask)."""
+        """The sums as JSON data, averaged over processes (all processes must call)."""
         rows = {key: engine.mean(row).tolist() for key, row in self.sums.items()}
         finite = {key: [value if math.isfinite(value) else None for value in row] for key, row in rows.items()}
         return [{"of": list(key), "count": self.counts[key], "sums": row} for key, row in finite.items()]
 
     def restore(self, data: list[dict[str, Any]], device: torch.device) -> None:
-        """Take over what `to_json` gave."""
+        """Restore the output of `to_json`."""
         self.sums, self.counts = {}, {}
         for entry in data:
             key = tuple(map(str, entry["of"]))
@@ -83,15 +83,15 @@ class Meter:
 
 
 class Training:
-    """A training under way: all that changes while it runs.
+    """The state of a training run.
 
     Arguments:
-        plan: what to do.
-        loader: where batches come from.
-        engine: where it runs.
-        seed: of the weights, the order and the noise.
-        given: the weights of parts that are given, by their path in the objective; a training that is restored has
-            them in its checkpoint.
+        plan: the training plan.
+        loader: provides batches.
+        engine: device, processes, precision.
+        seed: random seed of weights, data order and noise.
+        given: weights of pretrained parts, by their path in the objective; a restored training has them in its
+            checkpoint.
     """
 
     def __init__(
@@ -108,9 +108,9 @@ class Training:
         for path, weights in (given or {}).items():
             load_weights(self.objective.get_submodule(path), weights, str(plan.given[path]))
         one = loader.data.batch(loader.order.some(1)).x
-        few = LOOKED_AT_BYTES // (one.numel() * one.element_size())
-        self.objective.initialize(loader.data.batch(loader.order.some(max(1, min(LOOKED_AT, few)))))
-        # Sharding takes contiguous parameters only.
+        few = INIT_BYTES // (one.numel() * one.element_size())
+        self.objective.initialize(loader.data.batch(loader.order.some(max(1, min(INIT_EXAMPLES, few)))))
+        # Sharding requires contiguous parameters.
         self.format = "contiguous" if engine.sharded else plan.format
         format = torch.channels_last if self.format == "channels_last" else torch.contiguous_format
         self.objective.to(engine.device, memory_format=format)  # type: ignore[call-overload]
@@ -125,38 +125,38 @@ class Training:
         self.rate = 0.0
         self.meter = Meter()
         self.moved: dict[str, StepResult] = {}
-        # Seconds waited for data and worked, and the examples they were spent on, since the last line of the log.
+        # Seconds spent waiting for data and computing, and examples processed, since the last log line.
         self.waited, self.worked, self.timed = 0.0, 0.0, 0
-        # The best value of what `Objective.decides` names, and its step; whether nothing got better for too long.
+        # The best value of the score named by `Objective.decides`, and its step; whether training stopped early.
         self.best: tuple[float, int] | None = None
         self.ended = False
-        # Seconds of earlier sittings, and when this one began.
+        # Seconds of training before the last resume, and when this process began.
         self._before, self._begun = 0.0, time.perf_counter()
         self._shown: Objective | None = None
 
     @property
     def done(self) -> bool:
-        """Whether this was the last step."""
+        """Whether training is finished."""
         return self.step >= self.plan.steps or self.ended
 
     @property
     def converged(self) -> bool:
-        """Whether all that is learned is learned by sweeps, of which another one would change nothing."""
+        """Whether every turn is EM (or a closed-form fit) and has converged."""
         return all(isinstance(move, EMStep) and move.progress.ended for move in self.moves)
 
     @property
     def unfinished(self) -> list[str]:
-        """What to say of sweeps that did not converge."""
+        """Messages about EM fits that did not converge."""
         found = [move.unfinished for move in self._swept]
         return [what for what in found if what is not None]
 
     @property
     def seconds(self) -> float:
-        """How long it took so far, earlier sittings included."""
+        """Training time so far, including before a resume."""
         return self._before + time.perf_counter() - self._begun
 
     def judge(self, value: float) -> bool:
-        """Take in how good the weights are, lower being better: whether they are the best so far."""
+        """Record a validation score, lower being better; returns whether it is the best so far."""
         if self.best is None or value < self.best[0]:
             self.best = value, self.step
             return True
@@ -165,16 +165,16 @@ class Training:
 
     @property
     def _optimized(self) -> list[GradientStep]:
-        """The moves that have an optimizer, whose state a checkpoint keeps."""
+        """The turns with an optimizer, whose state is saved in checkpoints."""
         return [move for move in self.moves if isinstance(move, GradientStep)]
 
     @property
     def _swept(self) -> list[EMStep]:
-        """The moves that have none."""
+        """The turns fitted by EM, without an optimizer."""
         return [move for move in self.moves if isinstance(move, EMStep)]
 
     def advance(self) -> None:
-        """Make one step: every player whose turn it is moves once."""
+        """Take one step: each turn that is due updates its player once."""
         start = time.perf_counter()
         step, t = self.step, min(self.step, self.plan.span) / self.plan.span
         batch = self.engine.place(self.loader.at(step), self.format)
@@ -194,15 +194,15 @@ class Training:
         self.timed += max((m.examples for m in now), default=0)
 
     def shown(self) -> Objective | None:
-        """A plain copy of the objective with the averaged weights, for looking at (all processes must ask).
+        """A copy of the objective with the EMA weights, for evaluation (all processes must call).
 
-        None in all processes but the first, and while weights are not finite: there is then nothing to see.
+        None in all processes but the first, and while weights are not finite.
         """
         state = self._tensors()
         if not self.engine.is_main or any(all_finite(group) is not None for group in state.values()):
             return None
         if self._shown is None:
-            # Its first weights are thrown away, and must not disturb anybody's draws.
+            # Its initial weights are overwritten, and must not advance any random stream.
             with seeds.seeded(self.seed, "shown"):
                 self._shown = self.plan.objective.build().to(self.engine.device).eval()
         assert self._shown is not None
@@ -212,7 +212,7 @@ class Training:
         return self._shown
 
     def _tensors(self) -> dict[str, dict[str, Tensor]]:
-        """Weights, averaged weights and the weights of players that only train."""
+        """Model weights, EMA weights, and weights of players used only in training, such as a discriminator."""
         everything = {name: whole(value.detach()) for name, value in self.objective.state_dict().items()}
         groups = {"model": {k.removeprefix("model."): v for k, v in everything.items() if k.startswith("model.")}}
         if others := {k: v for k, v in everything.items() if not k.startswith("model.")}:
@@ -222,9 +222,9 @@ class Training:
         return groups
 
     def state(self) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
-        """All that a checkpoint holds (all processes must ask).
+        """The content of a checkpoint (all processes must call).
 
-        Randomness and data position are functions of the seed and the step, so these two numbers stand for them.
+        Randomness and data order are functions of the seed and the step, so these two numbers restore them.
         """
         tensors = self._tensors()
         for move in self._optimized:
@@ -244,10 +244,10 @@ class Training:
         }
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Take over a checkpoint.
+        """Restore a checkpoint.
 
         Raises:
-            UserError: it belongs to another model, or lacks something.
+            UserError: it belongs to another model, or is incomplete.
         """
         tensors, state, name = checkpoint.tensors, checkpoint.state, checkpoint.path.name
         needed = {"model", *(f"optimizer-{m.turn.name}" for m in self._optimized)}
@@ -272,7 +272,7 @@ class Training:
             for sweeping in self._swept:
                 sweeping.progress = Progress.from_json(state.get("swept", {}).get(sweeping.turn.name, {}))
             self.ended = self.step > 0 and self.converged
-            # What a sitting spent before it went back to a checkpoint is spent all the same.
+            # Time spent before a rollback still counts.
             self._before += max(0.0, float(state.get("seconds", 0.0)) - self.seconds)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             remedy = "resume from another checkpoint with --step"
@@ -288,9 +288,9 @@ def fit(training: Training, after: Sequence[Hook], recover: Callable[[Training],
     """Train to the end.
 
     Arguments:
-        training: what to train, from wherever it stands.
-        after: looked at after every step, in this order.
-        recover: called when a hook asks to roll back.
+        training: the training to run, from its current step.
+        after: hooks called after every step, in this order.
+        recover: called when a hook raises `Rollback`.
     """
     while not training.done:
         training.advance()
@@ -303,10 +303,10 @@ def fit(training: Training, after: Sequence[Hook], recover: Callable[[Training],
 
 @torch.no_grad()
 def load_weights(module: nn.Module, state: Mapping[str, Tensor], where: str, *, partly: bool = False) -> None:
-    """Copy tensors into a module, each checked by name, shape and dtype (`partly`: those outside of ``model.`` only).
+    """Copy tensors into a module, checking name, shape and dtype (`partly`: only those outside ``model.``).
 
     Raises:
-        UserError: the first tensor that does not fit.
+        UserError: the first tensor that does not match.
     """
     own = {k: v for k, v in module.state_dict().items() if not (partly and k.startswith("model."))}
     check_weights(own, state, where)

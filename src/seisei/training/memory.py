@@ -1,4 +1,4 @@
-"""How large a model is, known before anything is allocated for it."""
+"""A model's memory needs, computed before anything is allocated."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from torch import Tensor, nn
 from seisei.errors import UserError
 from seisei.spec import Spec
 
-# Weights, their average, the gradient and Adam's two averages, each of 4 bytes.
+# Weights, EMA weights, gradient and Adam's two moments, 4 bytes each.
 BYTES_A_PARAMETER = 20
 
 
 def outline(spec: Spec) -> nn.Module:
-    """The module of a spec with shapes only: nothing is allocated, nothing can be computed with it."""
+    """The module of a spec on the meta device: shapes only, nothing allocated."""
     with torch.device("meta"):
         built: nn.Module = spec.build()
     return built
 
 
 def parameters_of(spec: Spec) -> int:
-    """How many numbers a spec's module learns."""
+    """The number of parameters of a spec's module."""
     return sum(p.numel() for p in outline(spec).parameters())
 
 
@@ -30,25 +30,25 @@ def fits(spec: Spec, memory: int) -> None:
     """Refuse a model that cannot be trained in this much memory.
 
     Raises:
-        UserError: what is needed and what is there.
+        UserError: the model needs more memory.
     """
     count = parameters_of(spec)
-    # What a model keeps without learning it by gradients, such as the rows of a kernel density.
+    # Buffers hold what is not learned by gradients, such as the data points of a kernel density estimate.
     need = count * BYTES_A_PARAMETER + sum(b.numel() * b.element_size() for b in outline(spec).buffers())
     if need > memory:
-        problem = f"{count:,} parameters need {need / 1e9:.0f} GB to be trained, there are {memory / 1e9:.0f}"
+        problem = f"training {count:,} parameters needs {need / 1e9:.0f} GB, {memory / 1e9:.0f} GB are available"
         raise UserError(
             "E-TRN-09", "--width", problem, "choose a smaller --width, --depth or --latent", found=need, wanted=memory
         )
 
 
 def check_weights(own: Mapping[str, Tensor], state: Mapping[str, Tensor], where: str) -> None:
-    """Compare weights with those that a module has, by name, shape and dtype.
+    """Check weights against a module's own, by name, shape and dtype.
 
     Raises:
-        UserError: the first tensor that does not fit.
+        UserError: the first tensor that does not match.
     """
-    remedy = "train again, or use the seisei that wrote it: recipe.json has its version"
+    remedy = "train again, or use the seisei version that wrote it (see recipe.json)"
     for name in own:
         if name not in state:
             raise UserError("E-RES-06", where, f"tensor {name!r} is missing", remedy)

@@ -1,4 +1,4 @@
-"""Optimizers and the learning rate as a function of t."""
+"""Optimizers and the learning-rate schedule."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from seisei.training.plan import Optim, Plan
 
 
 def build_optimizers(player: nn.Module, optim: Optim, *, fused: bool) -> list[torch.optim.Optimizer]:
-    """AdamW with the plan's settings, and Muon for matrices where the plan says so.
+    """AdamW with the plan's settings, and Muon for weight matrices if the plan selects it.
 
-    Fused, AdamW is 1.1–1.5 times as fast as by default on the CPU too. Only what multiplies decays: biases and scales
-    do not, nor does a parameter that says so (``decays = False``).
+    Fused AdamW is 1.1–1.5 times as fast, on the CPU too. Weight decay applies to weight matrices and kernels only: not
+    to biases and scales, nor to a parameter with ``decays = False``.
 
-    Reference: *Muon is Scalable for LLM Training (Liu et al., 2025)*, arXiv 2502.16982, whose factor of the learning
-    rate lets both have one.
+    Reference: *Muon is Scalable for LLM Training (Liu et al., 2025)*, arXiv 2502.16982, whose update scaling lets
+    AdamW and Muon share one learning rate.
     """
     first, second = optim.betas
     matrices: list[Tensor] = []
@@ -28,8 +28,8 @@ def build_optimizers(player: nn.Module, optim: Optim, *, fused: bool) -> list[to
     everything = [p for p in player.parameters() if id(p) not in by_muon]
     decayed = [p for p in everything if p.dim() > 1 and getattr(p, "decays", True)] if optim.weight_decay else []
     chosen = {id(p) for p in decayed}
-    kept = [p for p in everything if id(p) not in chosen]
-    groups = [{"params": decayed, "weight_decay": optim.weight_decay}, {"params": kept, "weight_decay": 0.0}]
+    others = [p for p in everything if id(p) not in chosen]
+    groups = [{"params": decayed, "weight_decay": optim.weight_decay}, {"params": others, "weight_decay": 0.0}]
     settings = {"lr": optim.learning_rate, "betas": (first, second)}
     adam = torch.optim.AdamW([g for g in groups if g["params"]], **settings, fused=fused)  # type: ignore[arg-type]
     if not matrices:
@@ -39,7 +39,7 @@ def build_optimizers(player: nn.Module, optim: Optim, *, fused: bool) -> list[to
 
 
 def learning_rate(optim: Optim, t: float) -> float:
-    """The rate at fraction t of training: a linear warm-up, then constant or a half cosine to zero.
+    """The learning rate at fraction t of training: linear warm-up, then constant or cosine decay to zero.
 
     Example:
         >>> [round(learning_rate(Optim(learning_rate=1.0, warmup=0.1), t), 3) for t in (0.05, 0.1, 0.55, 1.0)]
@@ -54,8 +54,8 @@ def learning_rate(optim: Optim, t: float) -> float:
 
 
 def rate_of(plan: Plan, step: int) -> float:
-    """The rate of the step that comes after so many; once the schedule is over, that of its last step.
+    """The learning rate of a step (0-based); after the schedule ends, that of its last step.
 
-    It is the rate in the middle of the step, so that neither the first nor the last is of size 0.
+    Evaluated at the middle of the step, so that neither the first nor the last has rate 0.
     """
     return learning_rate(plan.optim, (min(step, plan.span - 1) + 0.5) / plan.span)

@@ -1,4 +1,4 @@
-"""What a recipe answers: `Plan`."""
+"""The training plan that a recipe returns: `Plan`."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ Count = Annotated[int, Range(ge=1, le=10**12)]
 
 @dataclass(frozen=True)
 class Optim:
-    """How parameters move: Adam with decoupled weight decay, a warm-up, a schedule and a bound on the gradient.
+    """Optimizer settings: AdamW with warm-up, a learning-rate schedule and gradient clipping.
 
-    Matrices between hidden vectors (`seisei.nn.transformer.blocks.Matrix`) may move by Muon instead: along the
-    gradient's average with all of its singular values made about 1, as far a value as Adam would.
+    Hidden weight matrices (`seisei.nn.transformer.blocks.Matrix`) may be optimized with Muon instead, which
+    orthogonalizes the momentum (all singular values about 1) and scales the update to the size of Adam's.
 
     Arguments:
-        learning_rate: of Adam, at its highest.
-        betas: decay of Adam's two averages.
+        learning_rate: peak learning rate.
+        betas: decay rates of Adam's first and second moments.
         weight_decay: decoupled, per step times the learning rate.
-        clip: the global gradient norm is cut to this.
-        warmup: the fraction of training over which the rate rises from 0.
-        schedule: of the rate after warm-up.
-        matrices: what moves them.
+        clip: maximum global gradient norm.
+        warmup: fraction of training over which the rate rises from 0.
+        schedule: learning-rate schedule after warm-up.
+        matrices: optimizer of hidden weight matrices.
     """
 
     learning_rate: Annotated[float, Range(gt=0, le=1)] = 1e-3
@@ -46,25 +46,23 @@ class Optim:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that training needs to know.
+    """A complete training plan.
 
     Arguments:
-        objective: what to build, the model inside it.
-        steps: updates in all.
-        batch: examples a step, all processes together.
-        optim: how parameters move.
-        ema_decay: decay of the weights' moving average.
-        micro: parts a batch is worked through in, for memory.
-        format: memory layout of images; `channels_last` pays with convolutions at batches of 8 and more.
-        patience: the share of the steps after which training ends when nothing got better in them, where the objective
-            says what better is; 1 for never.
-        schedule_steps: updates over which the schedules run, where that is not all of them; further ones are made at
-            their end.
-        class_balance: of kinds: a batch holds n^(1 − class_balance) of a kind that there are n of, relative to the
-        others; 0 for
-            all as they come, 1 for as many of each.
-        given: parts of the objective that do not learn, by their path in it, and the run that each one's weights, its
-            model's, come from, or the .safetensors file that holds them; or the plan of a training that comes first.
+        objective: spec of the objective, including its model.
+        steps: number of updates.
+        batch: batch size over all processes.
+        optim: optimizer settings.
+        ema_decay: decay of the exponential moving average of the weights.
+        micro: micro-batches per step (gradient accumulation), to save memory.
+        format: memory format of images; `channels_last` is faster for convolutions at batch sizes of 8 and more.
+        patience: early stopping: the fraction of the steps without improvement after which training ends, if the
+            objective names a score to improve; 1 for never.
+        schedule_steps: updates over which the schedules run, if not all; later updates use their final values.
+        class_balance: class balancing: a class with n examples is sampled in proportion to n^(1 − class_balance);
+            0 samples as in the data, 1 samples all classes equally.
+        given: frozen parts of the objective, by their path in it: the run or .safetensors file that provides each
+            one's weights, or the plan of a preceding training stage.
     """
 
     objective: Spec
@@ -81,19 +79,19 @@ class Plan:
 
     @property
     def stages(self) -> dict[str, Plan]:
-        """The trainings that come first, by the path of the part that each one's model becomes."""
+        """The preceding training stages, by the path of the part that each one's model becomes."""
         return {path: first for path, first in self.given.items() if isinstance(first, Plan)}
 
     @property
     def span(self) -> int:
-        """Updates over which the schedules run."""
+        """The number of updates over which the schedules run."""
         return self.schedule_steps or self.steps
 
     def override(self, path: str, value: Any) -> Plan:
-        """The plan with one value changed, found by a dotted path such as ``objective.beta`` or ``optim.clip``.
+        """The plan with one value changed, by a dotted path such as ``objective.beta`` or ``optim.clip``.
 
         Raises:
-            UserError: no such path (with the nearest right name), or a value that does not fit.
+            UserError: no such path (with the nearest valid name), or an invalid value.
         """
         name, _, rest = path.partition(".")
         names = [f.name for f in fields(self)]
@@ -109,7 +107,7 @@ class Plan:
             new = checked(f"--set {path}", value, parameters(Optim)[rest].annotation)
             return replace(self, optim=replace(old, **{rest: new}))
         if name == "given":
-            raise UserError("E-TRN-02", f"--set {path}", "is not a single value", "give the recipe's own option")
+            raise UserError("E-TRN-02", f"--set {path}", "is not a single value", "use the recipe's own option")
         if rest or isinstance(old, (Spec, Optim)):
             parts = list(old.arguments) if isinstance(old, Spec) else [f.name for f in fields(Optim)]
             remedy = did_you_mean(path, [f"{name}.{p}" for p in parts]) if not rest else f"set {name} itself"
@@ -117,7 +115,7 @@ class Plan:
         return replace(self, **{name: checked(f"--set {path}", value, parameters(Plan)[name].annotation)})
 
     def to_json(self) -> dict[str, Any]:
-        """The plan as data, every default resolved."""
+        """The plan as JSON data, with all defaults resolved."""
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
         optim = {f.name: getattr(self.optim, f.name) for f in fields(self.optim)}
         plain["given"] = {path: x if isinstance(x, str) else x.to_json() for path, x in self.given.items()}
@@ -125,28 +123,31 @@ class Plan:
 
     @classmethod
     def from_json(cls, data: Any, where: str = "recipe.json") -> Plan:
-        """The plan that `to_json` wrote.
+        """The plan written by `to_json`.
 
         Raises:
-            UserError: what is there is not a plan.
+            UserError: the data are not a plan.
         """
         if not isinstance(data, dict) or not {"objective", "steps", "batch"} <= data.keys():
             raise UserError("E-*-02", where, "holds no plan", "use a run folder that seisei wrote")
         plain = {k: v for k, v in data.items() if k not in ("objective", "optim", "given")}
         given = data.get("given", {})
         if not isinstance(given, dict):
-            raise UserError("E-*-02", where, "holds no list of given parts", "use a run folder that seisei wrote")
+            raise UserError("E-*-02", where, "holds no list of frozen parts", "use a run folder that seisei wrote")
         parts = {path: x if isinstance(x, str) else cls.from_json(x, where) for path, x in given.items()}
         plan = cls(Spec.from_json(data["objective"], where), steps=1, batch=1, given=parts)
         for name, value in plain.items():
             plan = plan.override(name, value)
         if not issubclass(plan.objective.cls, Objective):
             raise UserError(
-                "E-*-07", where, f"{plan.objective.cls.__name__} is no objective", "use a run folder that seisei wrote"
+                "E-*-07",
+                where,
+                f"{plan.objective.cls.__name__} is not an objective",
+                "use a run folder that seisei wrote",
             )
         optim = data.get("optim", {})
         if not isinstance(optim, dict):
-            raise UserError("E-*-02", where, "holds no optimizer's settings", "use a run folder that seisei wrote")
+            raise UserError("E-*-02", where, "holds no optimizer settings", "use a run folder that seisei wrote")
         for name, value in optim.items():
             plan = plan.override(f"optim.{name}", value)
         return plan

@@ -1,4 +1,4 @@
-"""Weights that a person has from elsewhere: a .safetensors file, of which a network takes what it knows by name."""
+"""Loading pretrained weights from a .safetensors file, matched by name."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from seisei.errors import UserError
 from seisei.paths import check_regular
 from seisei.training.tensors import PICKLES, from_bytes, size_of
 
-# VGG-19 with its classifier has half of that; missing tensors that an error names.
+# Maximum file size (twice VGG-19 with its classifier), and how many missing tensors an error names.
 LARGEST, NAMED = 1 << 30, 3
 
 
 def is_weights(given: str | Path) -> bool:
-    """Whether a path names a file of weights, rather than a run, there or not, of a form that is read or not.
+    """Whether a path names a weights file rather than a run, by its suffix; it need not exist or be loadable.
 
     Example:
         >>> is_weights("vgg19.safetensors"), is_weights("vgg19.pth"), is_weights("runs/photos.v2")
@@ -27,12 +27,12 @@ def is_weights(given: str | Path) -> bool:
 
 
 def weights_of(path: str | Path, wanted: Mapping[str, Tensor], what: str) -> dict[str, Tensor]:
-    """The tensors of a file that a network wants, in float32; others are left aside.
+    """The tensors of a file that a network needs, in float32; others are ignored.
 
     Arguments:
-        path: of a .safetensors file. A pickle could run a stranger's code, and is not opened.
-        wanted: the network's own, by name; shapes are enough.
-        what: whose weights they are, in an error.
+        path: a .safetensors file. Pickles could run untrusted code and are not opened.
+        wanted: the network's own tensors, by name; shapes are enough.
+        what: the network's name, for errors.
 
     Raises:
         UserError: the file cannot be read, is a pickle or damaged, or does not hold these weights.
@@ -48,7 +48,7 @@ def weights_of(path: str | Path, wanted: Mapping[str, Tensor], what: str) -> dic
             problem = f"{name} is {_shape(found)} of {found.dtype}, wanted {_shape(of)} of floating point"
             raise UserError("E-*-07", path, problem.replace("torch.", ""), remedy)
         if not bool(torch.isfinite(found).all()):
-            raise UserError("E-*-07", path, f"{name} holds numbers that no training leaves", remedy)
+            raise UserError("E-*-07", path, f"{name} holds values that are not finite", remedy)
     return {name: tensors[name].to(torch.float32) for name in wanted}
 
 

@@ -1,4 +1,4 @@
-"""A training that nobody watches, of a model that is a means to something else, such as a point of a learning curve."""
+"""Training without logging or checkpoints, for auxiliary models such as a point of a learning curve."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from seisei.training.plan import Plan
 
 
 def trained(plan: Plan, data: Dataset, rows: Tensor, seed: int = 0, device: Device = "cpu") -> nn.Module | None:
-    """The model of a plan that was carried out with these rows only; None where its weights are not finite.
+    """The model of a plan trained on these rows only; None if its weights are not finite.
 
     Arguments:
-        plan: what to do; its batch is cut to the rows there are.
-        data: what the rows are of.
-        rows: numbers of examples.
-        seed: of everything random.
-        device: where it is trained, in float32 everywhere; by this process alone, whoever else takes part in a run.
+        plan: the training plan; its batch size is capped at the number of rows.
+        data: the data set.
+        rows: indices of the training examples.
+        seed: random seed.
+        device: training device; always float32, and in this process only.
     """
     plan = plan.override("batch", min(plan.batch, len(rows)))
     order, execution = Order(rows, batch=plan.batch, seed=seed), Execution(device=device, precision="fp32")

@@ -1,4 +1,4 @@
-"""A run on disk: its folder, its log, its lock."""
+"""A run on disk: its folder, log and lock."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from seisei.training.tensors import PICKLES, replace_bytes
 
 Listener = Callable[[dict[str, Any]], None]
 
-# Of recipe.json: raised when the names in it change.
+# Format version of recipe.json, incremented when names in it change.
 FORMAT = 2
 
 
@@ -29,8 +29,8 @@ class RunFolder:
     """The folder of one run.
 
     Arguments:
-        path: of the folder.
-        part_of: the folder of the run that this one is the first stage of.
+        path: the folder.
+        part_of: the parent run's folder, if this run is its first stage.
     """
 
     def __init__(self, path: Path, part_of: Path | None = None) -> None:
@@ -42,7 +42,7 @@ class RunFolder:
 
     @classmethod
     def create(cls, output: Path | None, name: str, *, overwrite: bool = False) -> RunFolder:
-        """A new folder: `output`, or one under ``runs/`` named by the time and by what is trained.
+        """Create a run folder: `output`, or one under ``runs/`` named by the time and the recipe.
 
         Raises:
             UserError: the folder is not empty, or cannot be written.
@@ -63,7 +63,7 @@ class RunFolder:
 
     @staticmethod
     def replaces(output: Path | None, *, overwrite: bool = False) -> bool:
-        """Whether a folder for a new run is there, with something to replace in it.
+        """Whether the output folder exists and has content to replace.
 
         Raises:
             UserError: it is a file, or is not empty and may not be overwritten.
@@ -82,7 +82,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: str | Path) -> RunFolder:
-        """An existing run.
+        """Open an existing run.
 
         Raises:
             UserError: there is no such folder, or it is not a run.
@@ -95,7 +95,7 @@ class RunFolder:
         if folder.is_file():
             if folder.suffix in PICKLES:
                 raise UserError(
-                    "E-*-03", path, "pickle formats are not loaded", "save it again as safetensors where you trust it"
+                    "E-*-03", path, "pickle formats are not loaded", "convert it to safetensors if you trust it"
                 )
             raise UserError(
                 "E-*-02", path, "is a file, wanted a run folder", "give the folder that `seisei train` made"
@@ -105,10 +105,10 @@ class RunFolder:
             pickles = [p.name for p in folder.iterdir() if p.suffix in PICKLES]
             if pickles:
                 raise UserError(
-                    "E-*-03", f"{path}/{pickles[0]}", "pickle formats are not loaded", "save it again as safetensors"
+                    "E-*-03", f"{path}/{pickles[0]}", "pickle formats are not loaded", "convert it to safetensors"
                 )
             if any(folder.iterdir()) and is_interrupted_start(folder):
-                problem = "is a training that was stopped before its first step; there is nothing to go on with"
+                problem = "is a training that stopped before its first step; there is nothing to resume"
                 raise UserError("E-*-02", path, problem, "start it again with `seisei train` and the same --output")
             raise UserError(
                 "E-*-02",
@@ -120,14 +120,14 @@ class RunFolder:
 
     @property
     def resume_command(self) -> str:
-        """What to type to go on with this run."""
+        """The command that resumes this run."""
         return f"seisei resume {quoted(str(self.part_of or self.path))}"
 
     def write(self, name: str, content: dict[str, Any] | bytes) -> None:
-        """Write a file of the run, complete or not at all.
+        """Write a file of the run atomically.
 
         Raises:
-            ResourceError: it cannot be written; what was there is untouched.
+            ResourceError: it cannot be written; an existing file is untouched.
         """
         data = (
             content
@@ -161,22 +161,22 @@ class RunFolder:
             ) from error
 
     def recipe(self) -> dict[str, Any]:
-        """What was trained, as ``recipe.json`` says it.
+        """The content of ``recipe.json``.
 
         Raises:
-            UserError: it is missing or damaged, or was written by a version whose parts have other names.
+            UserError: it is missing or damaged, or was written by an incompatible version.
         """
         found = self.read("recipe.json")
         where = self.path / "recipe.json"
         if not isinstance(found, dict):
             raise UserError("E-*-02", where, "is not a description of a run", "use a run folder that seisei wrote")
         if found.get("format", 1) != FORMAT:
-            problem = f"has format {found.get('format', 1)}, this program reads {FORMAT}: parts of models were renamed"
+            problem = f"has format {found.get('format', 1)}, this program reads {FORMAT}: model parts were renamed"
             raise UserError("E-*-07", where, problem, "train again, or use the version that wrote it")
         return found
 
     def log(self, event: dict[str, Any]) -> None:
-        """Append an event to ``log.jsonl`` and tell the listeners; while the disk is full, events wait in memory.
+        """Append an event to ``log.jsonl`` and notify the listeners; while the disk is full, events are buffered.
 
         Raises:
             ResourceError: the folder is gone.
@@ -194,7 +194,7 @@ class RunFolder:
             listener(event)
 
     def log_size(self) -> int:
-        """How long the log is, forced to disk first: a checkpoint says up to where the log belongs to it."""
+        """The log's size in bytes after an fsync; a checkpoint records it to truncate the log on resume."""
         path = self.path / "log.jsonl"
         if not path.is_file():
             return 0
@@ -203,13 +203,13 @@ class RunFolder:
             return os.fstat(file.fileno()).st_size
 
     def cut_log(self, size: int) -> None:
-        """Forget what was logged after a checkpoint: those steps are made again."""
+        """Truncate the log to its size at a checkpoint: later steps are repeated."""
         path = self.path / "log.jsonl"
         if path.is_file() and path.stat().st_size > size:
             os.truncate(path, size)
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """What was logged; a last line that was cut off is left out."""
+        """The logged events; an incomplete last line is skipped."""
         path = self.path / "log.jsonl"
         check_regular(path, code="E-*-02")
         if path.is_file():
@@ -223,16 +223,16 @@ class RunFolder:
                         yield event
 
     def discard_if_empty(self) -> None:
-        """Remove the folder of a run that could not begin."""
+        """Remove the folder of a run that could not start."""
         if self.path.is_dir() and [path.name for path in self.path.iterdir()] == [".lock"]:
             (self.path / ".lock").unlink()
             self.path.rmdir()
 
     def lock(self) -> Lock:
-        """Take the run for this process.
+        """Lock the run for this process.
 
         Raises:
-            UserError: another process has it.
+            UserError: another process holds the lock.
             ResourceError: the disk is full.
         """
         try:
@@ -243,7 +243,7 @@ class RunFolder:
         return self._lock
 
     def check(self) -> None:
-        """Make sure that the folder which this process has taken is still there.
+        """Check that the folder locked by this process still exists.
 
         Raises:
             ResourceError: it was moved, removed or replaced.
@@ -252,7 +252,7 @@ class RunFolder:
             self._lock.check()
 
     def release(self) -> None:
-        """Give the run back, and remove the folder of a run that could not begin."""
+        """Release the lock, and remove the folder of a run that could not start."""
         if self._lock is not None:
             lock, self._lock = self._lock, None
             ours = lock.there()
@@ -262,7 +262,7 @@ class RunFolder:
 
 
 def _append(file: FileIO, content: bytes) -> None:
-    """Write all of it or nothing: half a line would be repeated when there is room again."""
+    """Write all of it or nothing: a partial line would be written again when space is free."""
     before = file.seek(0, os.SEEK_END)
     try:
         written = 0
@@ -274,7 +274,7 @@ def _append(file: FileIO, content: bytes) -> None:
 
 
 def _unused(base: Path) -> Path:
-    """A new folder of this name, or of this name and a number: another training may start in the same second."""
+    """Create a folder of this name, with a number appended if another training started in the same second."""
     for count in range(1, 1000):
         folder = base if count == 1 else base.with_name(f"{base.name}-{count}")
         try:
@@ -288,14 +288,14 @@ def _unused(base: Path) -> Path:
 
 
 def is_interrupted_start(folder: Path) -> bool:
-    """Whether a folder holds nothing but what a training leaves that was killed before its description was complete."""
+    """Whether a folder holds only what a training leaves that was killed before its setup was complete."""
     names = {path.name for path in folder.iterdir()}
     ours = {name for name in names if name in (".lock", ".writable") or (name[:1] == "." and name.endswith(".tmp"))}
     return len(names - ours) <= 1 and names - ours <= set(SEALED)
 
 
 def _empty(folder: Path) -> None:
-    """Remove a run, unless somebody is at work on it."""
+    """Remove a run, unless it is in use."""
     if not (folder / "recipe.json").is_file() and not is_interrupted_start(folder):
         raise UserError("E-TRN-20", folder, "is not a run, so it is not overwritten", "choose another --output")
     lock = Lock(folder / ".lock")

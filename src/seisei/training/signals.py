@@ -1,4 +1,4 @@
-"""Signals: the handler only sets a flag, which the loop reads between steps."""
+"""Signal handling: the handler only sets a flag, which the loop reads between steps."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ EXIT_CODES = {STOP_INTERRUPTED: 130, STOP_TERMINATED: 143}
 
 
 def _numbers(*names: str) -> tuple[int, ...]:
-    """The signals of these names that this operating system has; Windows lacks some."""
+    """The numbers of these signals, where the operating system has them; Windows lacks some."""
     return tuple(int(getattr(signal, name)) for name in names if hasattr(signal, name))
 
 
-# A terminal that is closed hangs up: the training stops as it does when it is terminated.
+# Closing a terminal sends SIGHUP: training stops as on SIGTERM.
 STOPPING, SAVING = _numbers("SIGINT", "SIGTERM", "SIGHUP"), _numbers("SIGUSR1")
 
 
 class Signals:
-    """Inside, SIGINT, SIGTERM and SIGHUP ask to save and stop, SIGUSR1 to save and go on.
+    """Context in which SIGINT, SIGTERM and SIGHUP request saving and stopping, SIGUSR1 saving and continuing.
 
-    A second one that asks to stop aborts. A SIGHUP that is ignored, as under ``nohup``, stays ignored.
+    A second stop signal aborts. A SIGHUP that is ignored, as under ``nohup``, stays ignored.
 
     Arguments:
-        several: whether other processes take part. When one of them dies, ``torchrun`` terminates the others at once,
-            and these must first say who died and how to go on: SIGTERM is then ignored for the rest of the process,
-            which ``torchrun`` kills after 30 seconds if it does not end by itself.
+        several: whether the run is distributed. If a process dies, ``torchrun`` terminates the others at once, but
+            these must first report which one died and how to resume: SIGTERM is then ignored for the rest of the
+            process, which ``torchrun`` kills after 30 seconds if it does not exit by itself.
     """
 
     def __init__(self, *, several: bool = False) -> None:
@@ -58,25 +58,25 @@ class Signals:
             self.flag = max(self.flag, SAVE)
             return
         if self.flag > SAVE:
-            # Now: the newest verified checkpoint stays. A third signal finds the default, and ends even what is stuck.
+            # Abort: the newest verified checkpoint stays. A third signal hits the default handler, even if stuck.
             for again in self._before.keys() & set(STOPPING):
                 signal.signal(again, signal.SIG_DFL)
             raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(EXIT_CODES[STOP_TERMINATED])
         self.flag = STOP_INTERRUPTED if number == signal.SIGINT else STOP_TERMINATED
 
     def take(self) -> int:
-        """The flag; a request to save is forgotten once it was taken."""
+        """The flag; a request to save is cleared by reading it."""
         flag, self.flag = self.flag, RUN if self.flag == SAVE else self.flag
         return flag
 
 
 class Asked(BaseException):
-    """A signal asked to stop what cannot be saved and resumed in the middle.
+    """Raised when a signal stops work that cannot be saved and resumed midway.
 
-    Not an `Exception`, as `KeyboardInterrupt` is none: work must not go on after it.
+    Not an `Exception`, like `KeyboardInterrupt`: it must not be caught by accident.
 
     Arguments:
-        exit_code: what the process shall end with.
+        exit_code: the process's exit code.
     """
 
     def __init__(self, exit_code: int) -> None:
@@ -85,7 +85,7 @@ class Asked(BaseException):
 
 
 class Stopping(Signals):
-    """Inside, a signal that asks to stop does so at once, by raising `Asked`."""
+    """Context in which a stop signal takes effect at once, by raising `Asked`."""
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if number in SAVING:
@@ -94,9 +94,9 @@ class Stopping(Signals):
 
 
 def alive(pid: int) -> bool:
-    """Whether a process of this machine runs; a zombie does not."""
+    """Whether a process on this machine is running; a zombie is not."""
     if os.name == "nt":
-        return True  # Not known: there, sending signal 0 would end the process.
+        return True  # unknown: on Windows, sending signal 0 would end the process
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

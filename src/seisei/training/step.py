@@ -1,4 +1,4 @@
-"""A turn with its optimizer: `GradientStep`."""
+"""One training step of a turn: `GradientStep` with an optimizer, `EMStep` without."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from seisei.training.optim import build_optimizers
 from seisei.training.plan import Plan
 from seisei.training.tensors import all_finite
 
-# What a turn's noise was called before the turn was renamed: the same seed goes on to give the same training.
+# Names of random streams before turns were renamed, so that the same seed still gives the same training.
 STREAMS = {"discriminator": "critic"}
 
 
 class StepResult(NamedTuple):
-    """What one move reports: the loss and its terms, with the norm of the gradient, and whether the step was taken."""
+    """The result of one step: the loss, its terms and the gradient norm, and whether the update was applied."""
 
     parts: dict[str, Tensor]
     taken: bool
 
 
 class _TurnLoss(nn.Module):
-    """A turn's loss as a module, so that it can be wrapped: data parallelism and autocast then cover all of it."""
+    """A turn's loss as a module, so that data parallelism and autocast can wrap all of it."""
 
     def __init__(self, objective: Objective, turn: Turn, engine: Engine) -> None:
         super().__init__()
@@ -43,39 +43,39 @@ class _TurnLoss(nn.Module):
 
 
 class GradientStep:
-    """A turn with its optimizer: called once a step, it moves its player and nobody else.
+    """A turn with its optimizer: each call updates its player only.
 
     Arguments:
-        engine: where it runs.
-        objective: whose turn it is.
-        turn: which.
-        plan: the optimizer's settings and the number of parts a batch is worked through in.
-        seed: of the noise.
+        engine: device, processes, precision.
+        objective: the objective that the turn belongs to.
+        turn: the turn.
+        plan: optimizer settings and the number of micro-batches.
+        seed: random seed of the noise.
     """
 
     def __init__(self, engine: Engine, objective: Objective, turn: Turn, plan: Plan, seed: int) -> None:
         self.engine, self.turn, self.plan, self.examples = engine, turn, plan, plan.batch
-        # Two turns of one step must not meet the same noise.
+        # Two turns of one step must not share noise.
         self.seed = seeds.derive(seed, STREAMS.get(turn.name, turn.name))
         self.players = [t.player for t in objective.turns()]
         self._alone()
         self.prepared = engine.parallel(_TurnLoss(objective, turn, engine), len(self.players))
         self.loss: Any = torch.compile(self.prepared) if engine.execution.compile else self.prepared
-        # Taken after sharding, which puts new parameters in the place of the old.
+        # Collected after sharding, which replaces the parameters.
         self.names = [name for name, _ in turn.player.named_parameters()]
         self.parameters = list(turn.player.parameters())
         self.fused = bool(engine.levers["fused_optimizer"])
         self.optimizers = build_optimizers(turn.player, plan.optim, fused=self.fused)
 
     def _alone(self) -> None:
-        """Only this turn's player requires a gradient, whatever the players share."""
+        """Let only this turn's player require gradients, even for shared parameters."""
         if len(self.players) > 1:
             for player in self.players:
                 player.requires_grad_(False)
             self.turn.player.requires_grad_(True)
 
     def __call__(self, batch: Batch, t: float, rate: float, step: int) -> StepResult:
-        """Descend the turn's loss once; a step whose loss or gradient is not finite is not taken."""
+        """Take one gradient step on the turn's loss; skipped if the loss or gradient is not finite."""
         self._alone()
         for parameter in self.parameters:
             parameter.grad = None
@@ -105,23 +105,22 @@ class GradientStep:
             draws = seeds.Draws(self.seed, step, total=engine.world * count, offset=offset, device=engine.device)
             with engine.accumulating(self.prepared, done < count), seeds.drawing(draws):
                 total, terms = self.loss(part, t)
-                # 0 × loss is 0, or NaN for a loss that is not finite: it then spoils the gradient in every process, and
-                # the gradient's norm alone tells all of them, without another exchange, that this step must not be
-                # taken.
+                # 0 × loss is 0, or NaN for a non-finite loss: the NaN then spreads to the gradient in every process,
+                # so that the gradient norm alone tells all of them to skip this step, without extra communication.
                 total.backward(total.detach() * 0 + share)
             for name, value in {"loss": total.detach(), **terms}.items():
                 parts[name] = value * share + parts[name] if name in parts else value * share if share < 1 else value
         return parts
 
     def first_bad(self) -> str | None:
-        """The first parameter whose gradient is not finite (all processes must ask)."""
+        """The first parameter whose gradient is not finite (all processes must call)."""
         for name, parameter in zip(self.names, self.parameters, strict=True):
             if parameter.grad is not None and not bool(torch.isfinite(whole(parameter.grad)).all()):
                 return name
         return None
 
     def state(self) -> dict[str, Tensor]:
-        """The optimizer's tensors, by parameter name (all processes must ask)."""
+        """The optimizer's tensors, by parameter name (all processes must call)."""
         found = self._states()
         return {
             f"{name}/{key}": whole(value)
@@ -130,11 +129,11 @@ class GradientStep:
         }
 
     def _states(self) -> dict[Tensor, dict[str, Tensor]]:
-        """What optimizers keep of each parameter."""
-        return {parameter: kept for optimizer in self.optimizers for parameter, kept in optimizer.state.items()}
+        """The optimizer state of each parameter."""
+        return {parameter: state for optimizer in self.optimizers for parameter, state in optimizer.state.items()}
 
     def load(self, state: Mapping[str, Tensor], where: str) -> None:
-        """Take over what `state` gave.
+        """Restore the output of `state`.
 
         Raises:
             UserError: it belongs to another player.
@@ -150,14 +149,14 @@ class GradientStep:
                 raise UserError("E-RES-07", where, f"tensor {key!r} is not expected", remedy)
             parameter = by_name[name].detach()
             if kind == "step":
-                # Adam counts on the CPU, but fused where the parameter is.
-                kept = value.to(parameter.device if self.fused else "cpu", copy=True)
+                # Adam keeps its step count on the CPU; fused, on the parameter's device.
+                loaded = value.to(parameter.device if self.fused else "cpu", copy=True)
             elif value.shape == parameter.shape:
-                kept = like(parameter, value)
+                loaded = like(parameter, value)
             else:
                 problem = f"tensor {key!r} has shape {tuple(value.shape)}, wanted {tuple(parameter.shape)}"
                 raise UserError("E-RES-08", where, problem, remedy)
-            whose[by_name[name]].state[by_name[name]][kind] = kept
+            whose[by_name[name]].state[by_name[name]][kind] = loaded
         there = self._states()
         if state and len(there) < len(self.parameters):
             missing = next(n for n in self.names if by_name[n] not in there)
@@ -165,15 +164,15 @@ class GradientStep:
 
 
 class EMStep:
-    """A turn whose player moves by a rule of its own: `GradientStep` without a gradient, an optimizer or a batch.
+    """A turn updated by an EM step (or closed-form fit) over all examples, without gradients or an optimizer.
 
-    Every process goes through all examples, and comes to the same answer.
+    Every process goes over all examples and gets the same result.
 
     Arguments:
-        turn: whose `sweep` it is.
-        loader: of all training examples.
-        engine: where it runs.
-        format: the layout of images.
+        turn: the turn, with a `sweep` function.
+        loader: provides all training examples.
+        engine: device, processes, precision.
+        format: memory format of images.
     """
 
     def __init__(self, turn: Turn, loader: Loader, engine: Engine, format: str) -> None:
@@ -184,14 +183,14 @@ class EMStep:
 
     @torch.no_grad()
     def __call__(self, batch: Batch, t: float, rate: float, step: int) -> StepResult:
-        """Move once. A loss that is not finite says that it went wrong, and comes too late to undo it."""
+        """Take one step. A non-finite loss is reported, but the update cannot be undone."""
         swept = self.rule(self.every_example)
         self.progress.add(None if swept.closed else float(swept.total))
         return StepResult({"loss": swept.total, **swept.parts}, bool(torch.isfinite(swept.total)))
 
     @property
     def unfinished(self) -> str | None:
-        """What to say of a fit that did not converge."""
+        """A message if the fit did not converge."""
         own: str | None = getattr(self.turn.player, "unfinished", None)
         return own or self.progress.unfinished
 

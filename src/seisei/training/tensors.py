@@ -1,7 +1,7 @@
-"""Tensors on disk: safetensors, every length compared to the bytes present, and files that are complete or absent.
+"""Tensors on disk: safetensors files, validated on reading and written atomically.
 
-The format holds no code and no paths. Its own library is used to parse; the header is looked at first, so that a
-damaged or hostile file is refused by name before anything is allocated for it.
+The format holds no code and no paths. The safetensors library parses it; the header is checked first, so that a
+damaged or malicious file is refused before anything is allocated for it.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ LARGEST_HEADER, MOST_TENSORS = 8 << 20, 100_000
 
 
 def size_of(path: Path) -> int:
-    """The size of a regular file, looked at before it is opened: a pipe would wait for ever, a device may have no end.
+    """The size of a regular file, checked before opening: a pipe would block, a device may be endless.
 
     Raises:
-        OSError: it is missing, or no regular file.
+        OSError: it is missing, or not a regular file.
     """
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
@@ -46,7 +46,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Force a folder's entries to disk; Windows has no such call, and writes them by itself."""
+    """Force a folder's entries to disk; not needed, nor available, on Windows."""
     if os.name == "nt":
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -57,7 +57,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def replace_bytes(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name and put it in place: it is the old one or the new one, never a part."""
+    """Write a file atomically: under a temporary name, then renamed."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         write_bytes(temporary, content)
@@ -68,7 +68,7 @@ def replace_bytes(path: Path, content: bytes) -> None:
 
 
 def to_bytes(tensors: Mapping[str, Tensor]) -> bytes:
-    """The safetensors form, the same bytes for the same tensors. Memory shared between names is written for each."""
+    """Serialize to safetensors, deterministically. Tensors that share memory are written separately."""
     apart = {name: tensors[name].detach().cpu().contiguous().clone() for name in sorted(tensors)}
     return save(apart)
 
@@ -77,24 +77,24 @@ def from_bytes(content: bytes, where: str) -> dict[str, Tensor]:
     """The tensors of a safetensors file.
 
     Raises:
-        UserError: the file is damaged, or not such a file (a pickle, for instance).
+        UserError: the file is damaged, or not a safetensors file (a pickle, for instance).
     """
     _look(content, where)
     try:
         return load(content)
     except (SafetensorError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise UserError(
-            "E-*-06", where, f"is damaged ({error})", "copy the file again from where it is whole"
+            "E-*-06", where, f"is damaged ({error})", "copy the file again from an intact source"
         ) from error
 
 
 def _look(content: bytes, where: str) -> None:
-    mend = "copy the file again from where it is whole"
+    mend = "copy the file again from an intact source"
     length = int.from_bytes(content[:8], "little")
-    # A header of 640 bytes begins as a pickle does, and one of 19,280 as a zip: what follows the length tells.
+    # A header length of 640 starts like a pickle, and 19,280 like a zip: the byte after the length distinguishes them.
     ours = length <= len(content) - 8 and content[8:9] == b"{"
     if not ours and (content[:2] == b"PK" or content[:1] == b"\x80"):
-        raise UserError("E-*-03", where, "is a pickle", "save it again as safetensors where you trust it")
+        raise UserError("E-*-03", where, "is a pickle", "convert it to safetensors if you trust it")
     if len(content) < 8 or length > min(len(content) - 8, LARGEST_HEADER):
         raise UserError("E-*-05", where, f"header of {length} bytes in a file of {len(content)}", mend)
     try:
@@ -110,7 +110,7 @@ def _look(content: bytes, where: str) -> None:
             continue
         span = entry.get("data_offsets") if isinstance(entry, dict) else None
         if not (isinstance(span, list) and len(span) == 2 and all(type(s) is int for s in span)):
-            raise UserError("E-*-06", where, f"tensor {name!r} has no place in the file", mend)
+            raise UserError("E-*-06", where, f"tensor {name!r} has no valid data_offsets", mend)
         spans.append((span[0], span[1], name))
     for start, stop, name in sorted(spans):
         if start != end or stop < start:

@@ -1,1 +1,1 @@
-"""The watch: rules that notice known failures of training."""
+"""The watch: rules that detect common training failures."""

@@ -1,5 +1,5 @@
-"""The watch over codebooks: a validation reports how many codes held-out examples use, and how evenly, and how much
-worse images are reconstructed with the codes of another image.
+"""Watch rules for codebooks. Validation reports codebook usage and perplexity on held-out examples, and how much the
+reconstruction error grows when a level's codes are taken from another image.
 """
 
 from __future__ import annotations
@@ -8,69 +8,68 @@ from typing import Any
 
 from seisei.training.history import Change, Finding, History
 
-# Before this part of the training, or so many steps, codes are still finding their positions.
+# Codes are still settling before this fraction of training or this many steps, whichever comes first.
 EARLY, SOON = 0.25, 300
-# Of as many codes as that number of draws would use if all were equally likely.
+# Usage and perplexity too low, relative to what uniform sampling of the same number of codes would give.
 FEW, UNEVEN = 0.5, 0.05
-# Validations that have to agree; codes that are coming back, so many times as many within them, are left to it.
+# Validations that must agree; no finding while usage or perplexity recovers by this factor within them.
 LATELY, GROWN = 4, 1.2
-# Quantizers without a codebook that learns.
+# Quantizers without a learned codebook.
 FIXED = ("fsq", "lfq")
-# Times the error, below which codes carry all but nothing.
-SILENT = 1.01
+# A level whose codes are swapped carries almost nothing if the error grows by less than this factor.
+UNUSED = 1.01
 
 
 def codebook_collapse(history: History) -> Finding | None:
-    """Most codes are never chosen, and that does not change: images are described by a few."""
+    """Most codes are never used, and usage is not recovering."""
     checks = _lately(history)
     if len(checks) < LATELY:
         return None
-    place, worst = min(
+    level, worst = min(
         enumerate(checks[-1]), key=lambda each: float(each[1]["used"]) / max(1e-9, float(each[1]["expected"]))
     )
     count, possible = int(worst["codes"]), max(1e-9, float(worst["expected"]))
     used, even = float(worst["used"]) / possible, float(worst["perplexity"]) / count / possible
-    lowest = (min(float(check[place][key]) for check in checks) for key in ("used", "perplexity"))
-    back = any(float(worst[key]) >= GROWN * low > 0 for key, low in zip(("used", "perplexity"), lowest, strict=True))
-    if (used >= FEW and even >= UNEVEN) or back:
+    lowest = (min(float(check[level][key]) for check in checks) for key in ("used", "perplexity"))
+    recovering = any(
+        float(worst[key]) >= GROWN * low > 0 for key, low in zip(("used", "perplexity"), lowest, strict=True)
+    )
+    if (used >= FEW and even >= UNEVEN) or recovering:
         return None
     numbers = f"{worst['used']:.1%} of {count:,} codes used, perplexity {worst['perplexity']:,.0f}"
-    # These have no vectors that could be left behind.
     now = history.options.get("quantizer")
     fixed = now in FIXED
-    cause = "a code that no image is near to gets no gradient, and stays where it is"
+    cause = "a code that is nearest to no encoder output gets no update and stays dead"
     if fixed:
-        cause = "the encoder keeps to a part of the grid of codes, whose positions are fixed"
+        cause = "the encoder outputs cover only part of the fixed grid of codes"
     others = [name for name in ("ema", *([] if fixed else ["fsq"])) if name != now]
     ways = (*(history.choosing("quantizer", *others) if others else []), *history.lowering("codebook_size"))
     symptom = "codebook collapse: most codes are never used"
     return Finding("warning", symptom, numbers, cause, ways, counter="collapsed")
 
 
-def silent_level(history: History) -> Finding | None:
-    """One of several levels of codes carries nothing: images are reconstructed as well with another image's codes."""
+def unused_level(history: History) -> Finding | None:
+    """One level of codes carries no information: reconstructions are as good with another image's codes."""
     checks = _lately(history)
-    if len(checks) < LATELY or not all("heard" in told for check in checks for told in check):
+    if len(checks) < LATELY or not all("heard" in level for check in checks for level in check):
         return None
-    most = [max(float(check[place]["heard"]) for check in checks) for place in range(len(checks[-1]))]
-    place = min(range(len(most)), key=most.__getitem__)
-    if most[place] >= SILENT:
+    most = [max(float(check[level]["heard"]) for check in checks) for level in range(len(checks[-1]))]
+    level = min(range(len(most)), key=most.__getitem__)
+    if most[level] >= UNUSED:
         return None
-    symptom = "unused level: one of the levels of codes carries nothing"
-    numbers = (
-        f"with another image's codes of level {place + 1} of {len(most)} the error is {most[place]:.3f} times as large"
-    )
-    cause = "the others have learned to do without it, perhaps while its codes were new and mostly noise"
+    symptom = "unused level: one level of codes carries no information"
+    numbers = f"another image's codes at level {level + 1} of {len(most)} multiply the error by only {most[level]:.3f}"
+    cause = "the other levels learned to ignore it, probably early on, when its codes were mostly noise"
     ways = (
         *history.lowering("learning_rate"),
         Change("train with another --seed"),
-        Change("use one level of codes (vqvae)"),
+        Change("use a single level of codes (vqvae)"),
     )
     return Finding("warning", symptom, numbers, cause, ways)
 
 
 def _lately(history: History) -> list[list[dict[str, Any]]]:
-    """What the last validations said of codes that have had time to find their positions."""
+    """The latest validations' codebook statistics, once codes have had time to settle."""
     return [
         event["codes"]
         for event in history.all("validation")

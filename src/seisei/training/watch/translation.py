@@ -1,45 +1,43 @@
-"""The watch over image-to-image models: validations report how much outputs depend on inputs, and what they have that
-targets have not.
-"""
+"""Watch rules for image-to-image models, from validation scores: input sensitivity, checkerboard artifacts, color."""
 
 from __future__ import annotations
 
 from seisei.training.history import Change, Event, Finding, History
 
-HEED, CHEQUERED, COLOR = "heed", "chequered", "color"
-# Before this part of the training nothing is settled; validations that have to agree, and how much better the last of
-# them is than the worst where things are improving.
+INPUT_SENSITIVITY, CHECKERBOARD, COLOR = "heed", "chequered", "color"
+# The fraction of training before which no rule applies, the validations that must agree, and the factor by which the
+# latest must beat the worst to count as improving.
 EARLY, AGREE, IMPROVING = 0.2, 3, 1.2
 
 
 def ignored_input(history: History) -> Finding | None:
-    """Whatever the input, the output is the same."""
-    found = _settled(history, HEED)
+    """The output hardly depends on the input."""
+    found = _settled(history, INPUT_SENSITIVITY)
     if not found or max(found) >= 0.2 or found[-1] > IMPROVING * min(found):
         return None
-    numbers = f"another input changes the output by {found[-1]:.0%} of how far targets lie apart"
-    cause = "the output is an average over all pairs: inputs and targets do not match, or the L1 loss weighs little"
+    numbers = f"changing the input changes the output by {found[-1]:.0%} of the distance between targets"
+    cause = "inputs and targets do not match, so the output averages over all pairs, or the L1 weight is too low"
     ways = (
-        Change("check that pairs belong together (seisei check)"),
+        Change("check that inputs and targets are paired correctly (seisei check)"),
         *history.raising("l1_weight"),
         *history.raising("steps"),
     )
     return Finding("warning", "the generator ignores its input", numbers, cause, ways)
 
 
-def chequered(history: History) -> Finding | None:
-    """Outputs have a pattern of single pixels that targets do not have."""
-    found = _settled(history, CHEQUERED)
+def checkerboard_outputs(history: History) -> Finding | None:
+    """Outputs have a pixel-level pattern that targets do not have."""
+    found = _settled(history, CHECKERBOARD)
     if not found or min(found) <= 2.0 or IMPROVING * found[-1] < max(found):
         return None
-    numbers = f"{found[-1]:.1f} times as much change from pixel to pixel as in the targets"
-    cause = "transposed convolutions write some pixels more often than others, and the discriminator does not see it"
-    enlarging = "objective.model.network.enlarging"
+    numbers = f"pixel-to-pixel variation is {found[-1]:.1f} times that of the targets"
+    cause = "transposed convolutions overlap unevenly, and the discriminator does not penalize the pattern"
+    upsampling = "objective.model.network.enlarging"
     ways = (
         *(
             []
-            if history.options.get(enlarging) == "nearest"
-            else [Change(f"use --set {enlarging}=nearest", enlarging, "nearest")]
+            if history.options.get(upsampling) == "nearest"
+            else [Change(f"use --set {upsampling}=nearest", upsampling, "nearest")]
         ),
         *history.raising("l1_weight"),
         *history.raising("steps"),
@@ -47,19 +45,19 @@ def chequered(history: History) -> Finding | None:
     return Finding("warning", "checkerboard artifacts in outputs", numbers, cause, ways)
 
 
-def pale(history: History) -> Finding | None:
-    """Outputs have lost their color."""
+def washed_out(history: History) -> Finding | None:
+    """Outputs are much less saturated than targets."""
     found = _settled(history, COLOR)
     if not found or max(found) >= 0.4 or found[-1] > IMPROVING * min(found):
         return None
-    numbers = f"outputs have {found[-1]:.0%} of the targets' color"
-    cause = "where several colors would do the L1 loss asks for their average, which is gray"
+    numbers = f"outputs have {found[-1]:.0%} of the targets' color saturation"
+    cause = "where several colors are plausible, the L1 loss favors their average, which is gray"
     ways = (*history.raising("gan_weight"), *history.raising("feature_matching"), *history.lowering("l1_weight"))
-    return Finding("warning", "color collapse: outputs are gray", numbers, cause, ways)
+    return Finding("warning", "washed-out colors: outputs are grayish", numbers, cause, ways)
 
 
 def _settled(history: History, name: str) -> list[float]:
-    """The last values of a score, where it is time to look at them."""
+    """The latest values of a score, once enough validations lie past the early part of training."""
     checks: list[Event] = [
         e
         for e in history.all("validation")
