@@ -284,7 +284,7 @@ def test_options_of_another_sort_of_data(here: Path, data: str, options: dict[st
 def test_shares_of_parts_that_the_data_have(here: Path) -> None:
     for part in ("train", "test"):
         images(here / "data" / part, 20, seed=len(part))
-    with pytest.raises(UserError, match="--test: has no effect: the data have a test part of their own, 20 images"):
+    with pytest.raises(UserError, match="--test: has no effect: the data have their own test split of 20 images"):
         DataOptions(test=0.3).read("data", 0)
     assert len(DataOptions(validation=0.3).read("data", 0).splits["validation"]) > 2
 

@@ -158,7 +158,7 @@ FILES: dict[str, tuple[Build, str, str, str, str]] = {
     "svg": (file("v.svg", SVG), "E-CHK-13", "v.svg", "SVG", "export it as PNG"),
     "svg named png": (file("v.png", SVG), "E-CHK-13", "v.png", "SVG", "export it as PNG"),
     "pdf named jpg": (file("p.jpg", b"%PDF-1.7\n"), "E-CHK-13", "p.jpg", "PDF", "export it as PNG"),
-    "heic": (file("h.heic", b"x"), "E-CHK-04", "h.heic", ".heic, which is not read", "convert"),
+    "heic": (file("h.heic", b"x"), "E-CHK-04", "h.heic", ".heic, which is not supported", "convert"),
     "heic named jpg": (file("h.jpg", b"\0\0\0\x18ftypheic" + bytes(20)), "E-CHK-04", "h.jpg", "HEIC", "convert"),
     "link to itself": (link("loop.png", "loop.png"), "E-CHK-14", "loop.png", "leads back", "remove"),
     "link to the folder above": (link("up", "."), "E-CHK-14", "up", "leads back", "remove"),
@@ -179,7 +179,7 @@ FILES: dict[str, tuple[Build, str, str, str, str]] = {
     "line in a name": (file("a\nerror: b.png", b""), "E-CHK-07", r"a\nerror: b.png", "0 bytes", "remove"),
     "metadata of an absent file": (
         file("metadata.csv", b"file_name,label\n0.png,a\nabsent.png,b\n"),
-        "E-CHK-21", "metadata.csv:3", "absent.png, which is not there", "remove the row",
+        "E-CHK-21", "metadata.csv:3", "absent.png, which does not exist", "remove the row",
     ),
     "metadata above the root": (
         file("metadata.csv", b"file_name,label\n../../etc/x.png,a\n"),
@@ -499,7 +499,7 @@ X8 = np.random.default_rng(0).integers(0, 256, (12, 8, 8), np.uint8)
 ARRAYS: dict[str, tuple[str, bytes, str, str]] = {
     "npy that lies": ("x.npy", LIE, "E-CHK-06", "claims 1000000000000 x 28 x 28"),
     "npz that lies": ("x.npz", zipped(x=LIE), "E-CHK-06", "claims 1000000000000 x 28 x 28"),
-    "npy short": ("x.npy", saved(X8)[:-5], "E-CHK-06", "= 768 bytes and 763 are there"),
+    "npy short": ("x.npy", saved(X8)[:-5], "E-CHK-06", "= 768 bytes, the file has 763"),
     "npy of objects": ("x.npy", OBJECTS, "E-CHK-13", "Python objects"),
     "npz of objects": ("x.npz", zipped(x=OBJECTS), "E-CHK-13", "Python objects"),
     "pickle named npy": ("x.npy", b"\x80\x04\x95" + bytes(20), "E-CHK-08", "not in NumPy's format"),

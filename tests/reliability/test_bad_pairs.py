@@ -177,20 +177,20 @@ CASES: dict[str, Case] = {
     ),
     "mixed depth": (
         with_(*(image(f"A/{i}.png", DEEP) for i in (2, 6))), {},
-        "E-CHK-12", "A/2.png", "is of 16 bits, and side A has 8 bits ×8, 16 bits ×2", "--bits 8",
+        "E-CHK-12", "A/2.png", "has 16 bits, and side A has 8 bits ×8, 16 bits ×2", "--bits 8",
     ),
     "the first is the odd one": (
         with_(image("B/0.png", DEEP)), {},
-        "E-CHK-12", "B/0.png", "is of 16 bits, and side B has 8 bits ×9, 16 bits ×1", "--bits 8",
+        "E-CHK-12", "B/0.png", "has 16 bits, and side B has 8 bits ×9, 16 bits ×1", "--bits 8",
     ),
     "floating point among whole numbers": (
         with_(without("B/9.png"), image("B/9.tiff", GRAY.astype(np.float32))), {},
-        "E-CHK-12", "B/9.tiff", "is of floating point, and side B has 8 bits ×9, floating point ×1", "--bits 8",
+        "E-CHK-12", "B/9.tiff", "has floating point, and side B has 8 bits ×9, floating point ×1", "--bits 8",
     ),
     "mixed channels": (
         with_(without("B/9.png"), content("B/9.tiff", encoded(np.zeros((16, 16, 5), np.uint8)).content)), {},
-        "E-CHK-12", "B/9.tiff", "is of 8 bits in 5 channels, and side B has 8 bits ×9, 8 bits in 5 channels ×1",
-        "save them alike",
+        "E-CHK-12", "B/9.tiff", "has 8 bits in 5 channels, and side B has 8 bits ×9, 8 bits in 5 channels ×1",
+        "save all alike",
     ),
     "a label map beside": (
         with_(*(image(f"{i}.png", np.concatenate([DEEP, DEEP], 1)) for i in range(6)), base=print),
@@ -234,7 +234,7 @@ CASES: dict[str, Case] = {
     "no table at all": (pairs, {"pairs": "columns"}, "E-TRN-14", "{root}", "(tables: none)", "metadata.csv"),
     "a column that is not there": (
         table("a,b\n" + ROWS), {"column_a": "c", "column_b": "b"},
-        "E-CHK-04", "{root}", "has no column of images 'c'", "choose from: a, b",
+        "E-CHK-04", "{root}", "has no image column 'c'", "choose from: a, b",
     ),
     "a column that holds none": (
         table("a,b,c\n" + ROWS.replace("\n", ",1\n")), {"column_a": "c"},
@@ -269,7 +269,7 @@ CASES: dict[str, Case] = {
     ),
     "a row of a file that is not there": (
         table("a,b\n" + ROWS + "A/99.png,B/0.png\n"), {},
-        "E-CHK-21", "metadata.csv:12", "names A/99.png, which is not there", "remove the row",
+        "E-CHK-21", "metadata.csv:12", "names A/99.png, which does not exist", "remove the row",
     ),
     "a file outside": (elsewhere, {}, "E-CHK-15", "metadata.csv:2", "../outside.png", "--follow-outside"),
     "jsonl that is not": (
@@ -277,7 +277,7 @@ CASES: dict[str, Case] = {
     ),
     "a table without images": (
         with_(content("t.csv", b"x,y\n1,2\n")), {"given": "t.csv"},
-        "E-TRN-14", "{root}/t.csv", "columns of images: none", "two folders",
+        "E-TRN-14", "{root}/t.csv", "image columns: none", "two folders",
     ),
     "a table as folders": (
         with_(content("t.csv", b"x,y\n1,2\n")), {"given": "t.csv", "pairs": "folders"},
@@ -285,7 +285,7 @@ CASES: dict[str, Case] = {
     ),
     "one column of parquet": (
         parquet(image=None, split=["train"] * 4), {"given": "p.parquet", "pairs": "columns"},
-        "E-TRN-14", "{root}/p.parquet", "columns of images: image", "two folders",
+        "E-TRN-14", "{root}/p.parquet", "image columns: image", "two folders",
     ),
     "three columns of parquet": (
         parquet(a=None, b=None, c=None), {"given": "p.parquet"},
@@ -297,7 +297,7 @@ CASES: dict[str, Case] = {
     ),
     "parquet as folders": (
         parquet(black=None, color=None), {"given": "p.parquet", "pairs": "folders"},
-        "E-TRN-14", "{root}/p.parquet", "columns of images black, color", "two folders",
+        "E-TRN-14", "{root}/p.parquet", "image columns black, color", "two folders",
     ),
     "a cell without bytes": (
         parquet(a=None, b=[b"", None, None, None]), {"given": "p.parquet"},
@@ -318,7 +318,7 @@ CASES: dict[str, Case] = {
         "E-CHK-04", "{root}/p.parquet", "several columns hold images: a, b", "--column a",
     ),
     "parquet without images": (
-        parquet(n=[1, 2]), {"pairs": "folders"}, "E-TRN-14", "{root}", "columns of images none", "two folders",
+        parquet(n=[1, 2]), {"pairs": "folders"}, "E-TRN-14", "{root}", "image columns none", "two folders",
     ),
     "wide and odd": (
         with_(*(image(f"{i}.png", COLOR[:8, :15]) for i in range(4)), base=print), {},
@@ -436,7 +436,7 @@ ARRAYS: dict[str, tuple[Any, dict[str, Any], str, str, str]] = {
     ),
     "one value to make": (
         (np.arange(20 * 64).reshape(20, 8, 8) / 7.0, np.full((20, 8, 8), 0.5)), {},
-        "E-CHK-22", "arrays", "every value of side B that is for training is 0.5",
+        "E-CHK-22", "arrays", "every training value of side B is 0.5",
     ),
     "too large for 8 bits": (
         (np.stack([GRAY / 1] * 4), np.stack([GRAY] * 4)), {"bits": 8}, "E-CHK-22", "arrays A", "wanted 0 to 1",
@@ -473,7 +473,7 @@ def test_bad_arrays_of_pairs_are_refused(name: str) -> None:
 def test_a_file_of_one_array_is_no_pairs(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", GRAY[None])
     error = refused(tmp_path / "x.npy")
-    assert (error.code, error.problem) == ("E-TRN-14", "is not of pairs: one array")
+    assert (error.code, error.problem) == ("E-TRN-14", "holds no image pairs: one array")
     assert refused("digits").code == "E-TRN-14"
 
 

@@ -134,7 +134,7 @@ def test_a_run_is_refused_as_data(tmp_path: Path) -> None:
             read_dataset(str(tmp_path / "R"), source=source)
     (tmp_path / "runs").mkdir()
     os.rename(tmp_path / "R", tmp_path / "runs" / "R")
-    with pytest.raises(UserError, match="holds runs of seisei only"):
+    with pytest.raises(UserError, match="holds only seisei runs"):
         read_dataset(str(tmp_path / "runs"))
     # What a run made is data where a person names its folder.
     assert len(originals(str(tmp_path / "runs" / "R" / "samples"))) == 3
@@ -477,7 +477,7 @@ def test_names_of_splits_in_any_case(tmp_path: Path) -> None:
     (tmp_path / "extra" / "x").mkdir(parents=True)
     save_png(tmp_path / "extra" / "x" / "0.png", image(77))
     notes = read_dataset(str(tmp_path), labels=None).report["notes"]
-    assert any(note.startswith("TRAIN, Testing, Val are taken for classes, because of extra") for note in notes)
+    assert any(note.startswith("TRAIN, Testing, Val are read as classes, because of extra") for note in notes)
 
 
 def test_what_systems_leave_in_folders_is_no_class(tmp_path: Path) -> None:
@@ -549,7 +549,7 @@ def test_a_table_of_another_name_is_noted(tmp_path: Path) -> None:
     flat(tmp_path / "data")
     (tmp_path / "data" / "labels.csv").write_text("file_name,label\n0.png,x\n")
     notes = read_dataset(str(tmp_path / "data")).report["notes"]
-    assert any("labels.csv is not read; name it metadata.csv" in note for note in notes)
+    assert any("labels.csv is not read; if it describes" in note for note in notes)
 
 
 def test_labels_of_stylegan(tmp_path: Path) -> None:
@@ -565,7 +565,7 @@ def test_labels_of_stylegan(tmp_path: Path) -> None:
     (data / "dataset.json").write_text(json.dumps({"labels": [[name, [i, i / 2]] for i, name in enumerate(names)]}))
     assert read_dataset(str(data), conditions=["y0", "y1"]).y is not None
     (data / "dataset.json").write_text(json.dumps({"labels": [["nowhere.png", 3]]}))
-    with pytest.raises(UserError, match="dataset.json: label 0: names nowhere.png, which is not there"):
+    with pytest.raises(UserError, match="dataset.json: label 0: names nowhere.png, which does not exist"):
         read_dataset(str(data))
     (data / "dataset.json").write_text(json.dumps({"name": "mine"}))
     assert read_dataset(str(data), labels=None).report["classes"] == {"00000": 8, "00001": 8, "00002": 4}
@@ -610,7 +610,7 @@ def test_idx_labels_that_belong_to_no_images_are_noted(tmp_path: Path) -> None:
     (tmp_path / "train-images-idx3-ubyte").write_bytes(idx_images())
     (tmp_path / "answers").write_bytes(idx_bytes(8, (20,), LABELS))
     notes = read_dataset(tmp_path, labels=None).report["notes"]
-    assert any(note.startswith("answers is not read: labels are named as the images") for note in notes)
+    assert any(note.startswith("answers is not read: a label file is named like") for note in notes)
 
 
 def parquet_of_paths(folder: Path, names: list[str]) -> Path:
@@ -629,12 +629,12 @@ def test_images_that_a_parquet_file_names(tmp_path: Path) -> None:
     save_png(tmp_path / "data" / "3.png", image(1003))  # nothing that was kept may hide this
     assert torch.equal(read_dataset(table, labels=True).x[3, 0], torch.from_numpy(image(1003)))
     table = parquet_of_paths(tmp_path / "table", [f"../data/{i}.png" for i in range(20)])
-    with pytest.raises(UserError, match="t.parquet:0: names ../data/0.png, which lies outside") as error:
+    with pytest.raises(UserError, match="t.parquet:0: names ../data/0.png, which is outside") as error:
         read_dataset(table)
     assert error.value.code == "E-CHK-15" and error.value.remedy == "pass --follow-outside"
     assert len(read_dataset(table, follow_outside=True)) == 20
     table = parquet_of_paths(tmp_path / "data", ["nowhere.png", *(f"{i}.png" for i in range(19))])
-    with pytest.raises(UserError, match="t.parquet:0: names nowhere.png, which is not there"):
+    with pytest.raises(UserError, match="t.parquet:0: names nowhere.png, which does not exist"):
         read_dataset(table)
 
 

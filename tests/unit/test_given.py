@@ -144,7 +144,7 @@ def test_texts_that_cannot_be_given_are_refused(tmp_path: Path) -> None:
 
     error = read(["dark", "light"] * 20, "text", "place")
     assert error.code == "E-TRN-12" and "--conditions text: is a text, and 1 more" in str(error)
-    assert "says nothing in 1 of 40 rows" in str(read([*["dark", "light"] * 19, "dark", ""], "text"))
+    assert "is empty in 1 of 40 rows" in str(read([*["dark", "light"] * 19, "dark", ""], "text"))
     error = read([*["dark", "light"] * 19, "dark", "x" * 600], "text")
     assert "39.png: column 'text' has 600 bytes, wanted at most 512; shorten it" in str(error)
 

@@ -148,7 +148,7 @@ def test_the_watch_speaks_of_two_sheets_with_too_much() -> None:
     bad = {"brightness": (1.52, 0.12), "color": (7.99, 0.61)}
     found = spoken(sheet(500, 0.2, **bad), sheet(600, 0.25, **bad))
     assert [finding["step"] for finding in found] == [700]
-    assert "8.0 ± 0.6 times the high-frequency energy of color" in found[0]["evidence"]
+    assert "8.0 ± 0.6 times the high-frequency color energy" in found[0]["evidence"]
     gray = spoken(sheet(500, 0.2, brightness=(3.0, 0.5)), sheet(600, 0.25, brightness=(2.9, 0.5)))
     assert "2.9 ± 0.5 times the high-frequency energy of held-out" in gray[0]["evidence"]
 

@@ -152,15 +152,15 @@ def test_numbers_are_held_as_they_are(value: float) -> None:
 @pytest.mark.parametrize(
     ("change", "code", "line"),
     [
-        ({"age": "old"}, "E-*-20", "row: column 'age': 'old' is no number; write a number, or leave it empty"),
-        ({"age": "1,5"}, "E-*-20", "row: column 'age': '1,5' is no number; write a number, or leave it empty"),
+        ({"age": "old"}, "E-*-20", "row: column 'age': 'old' is not a number; write a number, or leave it empty"),
+        ({"age": "1,5"}, "E-*-20", "row: column 'age': '1,5' is not a number; write a number, or leave it empty"),
         ({"age": "inf"}, "E-*-21", "row: column 'age': inf is not finite; correct it, or leave it empty"),
         ({"age": "1e999"}, "E-*-21", "row: column 'age': 1e999 is not finite; correct it, or leave it empty"),
         ({"age": 1e300}, "E-*-21", "row: column 'age': 1e+300 is not finite; correct it, or leave it empty"),
         ({"pet": "dgo"}, "E-*-21", "row: column 'pet': 'dgo' was in no training row; did you mean 'dog'?"),
         ({"pet": "xyz"}, "E-*-21", "row: column 'pet': 'xyz' was in no training row; choose from: cat, dog, owl"),
         ({"day": "31.02.2024"}, "E-*-20",
-         "row: column 'day': '31.02.2024' is no date; write a date such as 01.01.1970, or leave it empty"),
+         "row: column 'day': '31.02.2024' is not a date; write a date such as 01.01.1970, or leave it empty"),
         ({"age": [1]}, "E-CHK-13", "row: holds a list; give numbers, words, dates or None"),
     ],
 )  # fmt: skip
@@ -297,7 +297,7 @@ def test_what_names_the_rows_is_no_feature(name: str, words: list[Any], useless:
 
 TEN = [str(i) for i in range(9)]
 FAULTS: list[tuple[list[str], str]] = [
-    ([*TEN, "x y"], "table:9: column 'c': 'x y' is no number, and 9 of 10 rows have one;"
+    ([*TEN, "x y"], "table:9: column 'c': 'x y' is not a number, and 9 of 10 rows have one;"
      " correct it, or pass --missing 'x y', or --ignore c"),
     ([*TEN, "3,5"], "table:9: column 'c': '3,5' has a decimal comma; write numbers with a point, or pass --ignore c"),
     (["1", "inf"], "table:1: column 'c': inf is not finite; correct it, or pass --missing inf, or --ignore c"),
@@ -305,7 +305,7 @@ FAULTS: list[tuple[list[str], str]] = [
     (["1", "9007199254740993"], "table:1: column 'c': 9007199254740993 has more digits than a number keeps;"
      " correct it, or pass --missing 9007199254740993, or --ignore c"),
     (["1", "1e300"], "table: column 'c': values from 1 to 1e+300 overflow; scale them, or pass --ignore c"),
-    ([*ISO * 5, "2024-13-01"], "table:10: column 'c': '2024-13-01' is no date, and 10 of 11 rows have one;"
+    ([*ISO * 5, "2024-13-01"], "table:10: column 'c': '2024-13-01' is not a date, and 10 of 11 rows have one;"
      " correct it, or pass --missing 2024-13-01, or --categorical c"),
     (["01/02/2024", "03/04/2024"], "table:0: column 'c': in '01/02/2024' and every other row a day may be a month;"
      " write dates as 2024-12-31, or pass --ignore c"),
@@ -520,7 +520,7 @@ def test_options_name_columns() -> None:
         "E-TRN-13", "--size: is for images, and these data are a table; leave it out",
     )  # fmt: skip
     assert refused(read_dataset, "digits", target="class") == (
-        "E-TRN-13", "--target: is for tables, and these data are none; leave it out",
+        "E-TRN-13", "--target: is for tables, and these data are not; leave it out",
     )  # fmt: skip
     assert refused(open_source, path) == ("E-TRN-13", "t.csv: is a table, wanted images; give a folder of images")
     data = read_dataset(path, target="class", ignore=["age"], categorical=["zip"])
@@ -732,7 +732,7 @@ def test_new_rows_by_name() -> None:
 
 ROWS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "columns": ({"age": ...}, {}, "table: has no column 'age'; add it, with empty cells where nothing is known"),
-    "value": ({"age": "old"}, {}, "table:0: column 'age': 'old' is no number; write a number, or leave it empty"),
+    "value": ({"age": "old"}, {}, "table:0: column 'age': 'old' is not a number; write a number, or leave it empty"),
     "category": ({"pet": "dgo"}, {}, "table:0: column 'pet': 'dgo' was in no training row; did you mean 'dog'?"),
     "infinite": ({"age": "-inf"}, {}, "table:0: column 'age': -inf is not finite; correct it, or leave it empty"),
     "missing": ({"age": ""}, {"holes": "refuse"},

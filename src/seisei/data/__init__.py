@@ -1,1 +1,1 @@
-"""Reading data: where it is, what is wrong with it, and how it is divided."""
+"""Reading data: sources, validation, train/validation/test splits."""

@@ -1,4 +1,4 @@
-"""`Dataset`: examples in compact form, divided into parts, and what was found on the way to it."""
+"""`Dataset`: packed examples, their splits, and a report on how they were read."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from seisei.schema import Schema
 
 @dataclass(frozen=True)
 class Dataset:
-    """Examples, packed, and perhaps their labels.
+    """Packed examples with optional labels or conditions.
 
     Arguments:
-        schema: what x and y are.
-        x: as `Modality.pack` makes them: images (N, C, H, W), uint8 unless they are pairs of deeper ones, in memory
-            or mapped from a file; rows of a table float64 (N, D), NaN where nothing is.
-        y: class numbers, int64 (N,), -1 where a training example's is not known; conditions, float64 (N, D); images
-            as x, where the examples are pairs; or None.
+        schema: the modalities of x and y.
+        x: examples as `Modality.pack` returns them: images (N, C, H, W), uint8 except for pairs of higher bit depth,
+            in memory or memory-mapped; table rows float64 (N, D), NaN for missing values.
+        y: class indices, int64 (N,), -1 for unlabeled training examples; conditions, float64 (N, D); images like x for
+            pairs; or None.
         names: one for each example.
-        splits: the places of the examples of ``train``, ``validation`` and ``test``.
-        fingerprint: changes when anything above does, or what was skipped.
-        report: what was found and done, as plain data.
-        in_memory: whether x and y are; else gathering examples reads from a file.
+        splits: indices of the examples of ``train``, ``validation`` and ``test``.
+        fingerprint: a hash of all of the above and of what was skipped.
+        report: what was read and how, as JSON data.
+        in_memory: whether x and y are in memory; otherwise batches are read from a file.
     """
 
     schema: Schema
@@ -45,17 +45,16 @@ class Dataset:
         return len(self.x)
 
     def subset(self, indices: Tensor) -> Dataset:
-        """These examples alone, all of them in the part ``test``."""
+        """Only these examples, all in the ``test`` split."""
         y, names = None if self.y is None else self.y[indices], [self.names[i] for i in indices.tolist()]
         return replace(self, x=self.x[indices], y=y, names=names, splits={"test": torch.arange(len(indices))})
 
     def batch(self, indices: Tensor) -> Batch:
-        """These examples as a model sees them: x float32 (B, ...), y int64 (B,), or float32
-        (B, K) or (B, C, H, W), or None.
+        """These examples as model input: x float32 (B, ...), y int64 (B,), or float32 (B, K) or (B, C, H, W), or None.
 
-        Images are (B, C, H, W), rows (B, D). The mask is None where nothing is missing.
+        Images are (B, C, H, W), rows (B, D). The mask is None if nothing is missing.
         """
-        # Rows are copied whole by `index_select`; indexing would go through them value by value.
+        # `index_select` copies whole rows; indexing would copy value by value.
         stored = self.x.index_select(0, indices)
         mask = self.schema.x.observed(stored)
         mask = None if mask is None or bool(mask.all()) else mask
@@ -66,7 +65,7 @@ class Dataset:
 
 
 def digest(content: bytes) -> bytes:
-    """What two examples share when their content is the same."""
+    """A hash of an example's content."""
     return hashlib.blake2b(content, digest_size=16).digest()
 
 
@@ -78,7 +77,7 @@ def fingerprint(
     splits: dict[str, Tensor],
     contents: Sequence[bytes],
 ) -> str:
-    """What changes when any of these does; contents are digests."""
+    """A hash over a data set; contents are digests."""
     whole = hashlib.blake2b(digest_size=16)
     parts = {part: indices.tolist() for part, indices in splits.items()}
     for fact in (schema.to_json(), names, None if y is None else y.tolist(), skipped, parts):
@@ -88,7 +87,7 @@ def fingerprint(
 
 
 def duplicates(contents: Sequence[bytes], splits: dict[str, Tensor]) -> dict[str, int]:
-    """How many examples repeat another, and how many contents lie in several parts, as with given splits they can."""
+    """The number of duplicate examples, and of contents that occur in several splits (possible with given splits)."""
     where: dict[bytes, set[str]] = {}
     for part, indices in splits.items():
         for i in indices.tolist():

@@ -1,4 +1,4 @@
-"""Recognizing data by what is there, and opening a source of images."""
+"""Detecting the type of data, and opening a source of images."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ def open_source(
     column: str | None = None,
     follow_outside: bool = False,
 ) -> Source:
-    """The source that a path (even of one image), a name or some arrays stand for. Nothing is decoded yet.
+    """Open the source of images given by a path (even of one image), a name or arrays. Nothing is decoded yet.
 
     Arguments:
         given: a path; ``digits``; ``hub:owner/name``; or arrays, see `seisei.data.sources.arrays.arrays_source`.
-        source: one of `SOURCES`, where it should not be guessed.
-        column: which column of a parquet file holds the images.
-        follow_outside: read what links in a folder point at outside of it.
+        source: one of `SOURCES`, instead of detecting it.
+        column: the column of a parquet file that holds the images.
+        follow_outside: follow symbolic links that lead outside the folder.
 
     Raises:
-        UserError: nothing is there, or nothing that holds images.
+        UserError: the data do not exist, or hold no images.
 
     Example:
         >>> len(open_source("digits").records)
@@ -55,14 +55,14 @@ def open_source(
 
 
 def kind_of(given: Any, source: str | None = None) -> str:
-    """What data are: one of `SOURCES`, or ``image`` for a single one.
+    """The type of data: one of `SOURCES`, or ``image`` for a single image.
 
     Arguments:
-        given: see `open_source`; or a table, see `seisei.data.tables.raw_table.read_sheet`.
-        source: what the user says that they are.
+        given: as for `open_source`; or a table, see `seisei.data.tables.raw_table.read_sheet`.
+        source: the type, if the user specified it.
 
     Raises:
-        UserError: nothing is there, or nothing that this build reads.
+        UserError: the data do not exist, or are of no supported type.
     """
     if source is not None and source not in SOURCES:
         raise UserError(
@@ -91,7 +91,7 @@ def kind_of(given: Any, source: str | None = None) -> str:
 
 
 def open_as(kind: str, given: Any, *, column: str | None = None, follow_outside: bool = False) -> Source:
-    """The source of images of a kind that `kind_of` named; see `open_source`."""
+    """Open a source of images of a type returned by `kind_of`; see `open_source`."""
     if kind in (TABLE, TEXT):
         where = os.fspath(given) if isinstance(given, (str, os.PathLike)) else kind
         raise UserError("E-TRN-13", where, f"is a {kind}, wanted images", "give a folder of images", found=kind)
@@ -119,9 +119,7 @@ def _absent(path: Path, typed: str) -> UserError:
     near = did_you_mean(path.name, beside) if beside else ""
     remedy = f"check the path, {near.partition('?')[0]}?" if near.startswith("did you mean") else "check the path"
     if os.path.islink(path):
-        return UserError(
-            "E-CHK-14", typed, "is a link that leads nowhere or back to itself", "remove the link or name a folder"
-        )
+        return UserError("E-CHK-14", typed, "is a broken or circular symbolic link", "remove the link or name a folder")
     what = "file" if path.suffix else "folder"
     return UserError("E-CHK-01", typed, f"no such {what} (current folder: {here})", remedy)
 
@@ -147,9 +145,9 @@ def _kind_of_file(path: Path, typed: str) -> str:
     if is_text(path):
         return TEXT
     if suffix in _SOUND | _TEXT:
-        raise _other(typed, "sound" if suffix in _SOUND else f"a text in the format {suffix}")
+        raise _other(typed, "audio" if suffix in _SOUND else f"text in the format {suffix}")
     if suffix in _PACKED:
-        raise UserError("E-CHK-02", typed, "is a file", "unpack it and give the folder")
+        raise UserError("E-CHK-02", typed, "is an archive", "unpack it and give the folder")
     if suffix in READ:
         return "image"
     raise UserError("E-CHK-02", typed, "is a file", "give a folder, or a .csv, .npz, .npy, .parquet or idx file")
@@ -170,25 +168,25 @@ def _kind_of_folder(path: Path, typed: str) -> str:
     if arrays == 1:
         return "arrays"
     if arrays:
-        raise UserError("E-CHK-04", typed, f"holds {arrays} files of arrays", "name one of them", found=arrays)
+        raise UserError("E-CHK-04", typed, f"holds {arrays} array files", "name one of them", found=arrays)
     tables = sum(suffixes[suffix] for suffix in _TABLES)
     if tables * 2 > sum(suffixes.values()):
         raise UserError("E-CHK-04", typed, f"holds {tables} tables", "name one of them", found=tables)
     if sum(is_text(Path(name)) for name in names) * 2 > len(names):
         return TEXT
-    for kind, known in (("sound", _SOUND), ("texts", _TEXT)):
+    for kind, known in (("audio", _SOUND), ("texts", _TEXT)):
         if suffixes and sum(suffixes[s] for s in known) * 2 > sum(suffixes.values()):
             raise _other(typed, kind)
     return "folder"
 
 
 def only_array(path: Path) -> Path:
-    """The file of arrays that a path names, or that is the only one below it."""
+    """The array file that a path names, or the only one below it."""
     if path.is_file():
         return path
     files = [file for file in below(path).files if file.suffix.lower() in (".npz", ".npy")]
     if len(files) != 1:
-        problem = f"holds {len(files)} files of arrays" if files else "holds no file of arrays"
+        problem = f"holds {len(files)} array files" if files else "holds no array file"
         raise UserError("E-CHK-04", path, problem, "name one of them" if files else "give a .npz or .npy file")
     return files[0]
 
@@ -200,5 +198,5 @@ def _other(typed: str, kind: str) -> UserError:
 
 
 def _is_texts(given: Any) -> bool:
-    """Whether these are texts in memory."""
+    """Whether this is a list of texts in memory."""
     return isinstance(given, (list, tuple)) and bool(given) and all(isinstance(each, str) for each in given)

@@ -1,4 +1,4 @@
-"""New images or rows for a trained model: read as its schema takes them, refused where they do not fit."""
+"""New inputs for a trained model: read and validated against its schema."""
 
 from __future__ import annotations
 
@@ -43,25 +43,25 @@ def read_inputs(
     extra: Policy = "refuse",
     holes: Policy = "ignore",
 ) -> Dataset:
-    """Images, or rows of a table, as a model takes them.
+    """Images, table rows or texts as input for a model.
 
     Arguments:
-        schema: of the model.
+        schema: the model's schema.
         given: an image's path, a folder, or anything else that `open_source` reads; for rows see `read_rows`.
-        fit: how to fit images of another size; by default as in training, which refuses them where it
-            had to fit none.
-        convert: turn color into gray where the model knows gray only.
-        labels: whether the model needs them, or in the words of `read_rows`.
-        max_pixels: a larger image is refused.
-        source: see `open_source`.
-        column: see `open_source`.
-        verb: see `read_rows`, as for the three that follow.
-        unseen: see `read_rows`.
-        extra: see `read_rows`.
-        holes: see `read_rows`.
+        fit: how to fit images of another size; by default as in training, which refuses them if all training images
+            had one size.
+        convert: convert color to gray for a gray model.
+        labels: whether the model needs labels, or one of `read_rows`'s values.
+        max_pixels: refuse larger images.
+        source: the type of data, instead of detecting it.
+        column: the column of a parquet file that holds the images.
+        verb: the command that reads them, for error codes.
+        unseen: whether unseen categories are refused, or count as missing.
+        extra: whether unknown columns are refused or ignored.
+        holes: whether empty cells are refused.
 
     Raises:
-        UserError: the input cannot be read or does not fit; every fault counts, nothing is skipped.
+        UserError: the input cannot be read or does not match; nothing is skipped.
     """
     wanted: Labels = labels if isinstance(labels, str) else "need" if labels else "ignore"
     if isinstance(schema.x, Table):
@@ -92,13 +92,13 @@ def read_inputs(
         background=image.background, at_least=at_least,
     )  # fmt: skip
     records = [opened.records[i] for i in found.kept]
-    y = _told(records, schema.y, wanted)
+    y = _conditions(records, schema.y, wanted)
     places = torch.arange(len(records))
     return Dataset(schema, torch.stack(packed), y, [r.name for r in records], {"test": places}, "", found.to_json())
 
 
-def _told(records: Sequence[Record], end: Modality | None, wanted: Labels) -> torch.Tensor | None:
-    """What is given of images."""
+def _conditions(records: Sequence[Record], end: Modality | None, wanted: Labels) -> torch.Tensor | None:
+    """The labels or conditions of images."""
     if isinstance(end, Label):
         return _labels(records, end, wanted)
     if wanted == "ignore" or not isinstance(end, (Conditions, Text)):
@@ -111,7 +111,7 @@ def _told(records: Sequence[Record], end: Modality | None, wanted: Labels) -> to
     if missing and (wanted == "need" or len(missing) < len(records) * len(names)):
         name, column = missing[0]
         remedy = f"add a metadata.csv with the columns file_name and {column}"
-        raise UserError("E-*-25", name, f"has no {column}, and this model must be told it", remedy)
+        raise UserError("E-*-25", name, f"has no {column}, which this model is conditioned on", remedy)
     if missing:
         return None
     each = [
@@ -121,10 +121,10 @@ def _told(records: Sequence[Record], end: Modality | None, wanted: Labels) -> to
 
 
 def _labels(records: Sequence[Record], label: Label, wanted: Labels) -> torch.Tensor | None:
-    """Class numbers; -1 for an image without a label, where labels are wanted and not needed."""
+    """Class indices; -1 for an image without a label, if labels are optional."""
     unknown = next((record.name for record in records if record.label is None), None)
     if wanted == "need" and unknown is not None:
-        remedy = "put each kind in a sub-folder named as in training"
+        remedy = "put each class in a sub-folder named as in training"
         raise UserError("E-*-25", unknown, "has no label, and this model is conditional", remedy)
     if wanted == "ignore" or all(record.label is None for record in records):
         return None
@@ -136,10 +136,10 @@ def _check_table(given: Any, source: str | None) -> None:
     form = kind_of(given, source)
     if form != TABLE:
         where = given if isinstance(given, (str, os.PathLike)) else "input"
-        raise UserError("E-TRN-13", where, f"is of the kind {form}, wanted a table", "give a .csv or .parquet table")
+        raise UserError("E-TRN-13", where, f"holds {form} data, wanted a table", "give a .csv or .parquet table")
 
 
 def is_gray(image: DecodedImage) -> bool:
-    """Whether an image has one channel, or three that are alike."""
+    """Whether an image has one channel, or three equal ones."""
     p = image.pixels
     return p.ndim == 2 or bool((p[..., 0] == p[..., 1]).all() and (p[..., 0] == p[..., 2]).all())

@@ -1,7 +1,7 @@
-"""Batches by step: what a step sees is a pure function of (seed, step).
+"""Batches by step: each batch is a pure function of (seed, step).
 
-There is no loader state to save: resuming is starting at another step, and neither the number of processes nor of
-threads changes what an update sees.
+There is no loader state to save: resuming means starting at another step, and the batches do not depend on the number
+of processes or threads.
 """
 
 from __future__ import annotations
@@ -17,34 +17,34 @@ from torch import Tensor
 from seisei import seeds
 from seisei.batch import Batch
 
-# One of so many examples of a batch has a label, at least.
+# At least one in this many examples of a batch is labeled.
 RARE = 4
 
 
 class Gathers(Protocol):
-    """A data set, as the loader sees it."""
+    """The interface of a data set that the loader needs."""
 
     @property
     def in_memory(self) -> bool:
-        """Whether gathering examples reads no file."""
+        """Whether batches are read from memory."""
         ...
 
     def batch(self, indices: Tensor) -> Batch:
-        """The examples of these numbers."""
+        """The examples at these indices."""
         ...
 
 
 class Order:
-    """Which examples step k sees: every epoch a new permutation, its last incomplete batch left out.
+    """The order of examples: each epoch is a new permutation; an incomplete last batch is dropped.
 
     Arguments:
-        indices: of the examples to go through.
-        batch: examples a step, all processes together.
-        seed: of the order.
-        rare: examples among them that a batch shall hold a share of, however few they are: those with a label, where
-            most have none. Both kinds then go through permutations of their own.
-        weights: how often each example comes, relative to the others; all alike by default. In an epoch of as many as
-            there are, each comes the whole number of times below or above its share.
+        indices: the examples to iterate over.
+        batch: batch size over all processes.
+        seed: seed of the order.
+        rare: examples among them guaranteed a share of every batch, such as the labeled ones when most are unlabeled;
+            both groups are then permuted separately.
+        weights: relative sampling weight of each example; equal by default. Per epoch each example is sampled its
+            expected number of times, rounded down or up.
 
     Example:
         >>> order = Order(torch.arange(10), batch=4, seed=0)
@@ -55,7 +55,7 @@ class Order:
     def __init__(
         self, indices: Tensor, *, batch: int, seed: int, rare: Tensor | None = None, weights: Tensor | None = None
     ) -> None:
-        assert 1 <= batch <= len(indices), "a batch larger than the data"
+        assert 1 <= batch <= len(indices), "batch size exceeds the number of examples"
         assert rare is None or weights is None
         self._reached = None if weights is None else weights.double().cumsum(0) / weights.double().sum()
         self._kinds: tuple[Order, Order] | None = None
@@ -72,24 +72,24 @@ class Order:
         self._epoch, self._permutation = -1, indices
 
     def some(self, count: int) -> Tensor:
-        """The numbers of at most `count` examples, for a look before the first step."""
+        """Indices of at most `count` examples, for initialization before the first step."""
         shuffle = torch.randperm(len(self.indices), generator=seeds.generator(self.seed, "some"))
         return self.indices[shuffle[:count]]
 
     def at(self, step: int) -> Tensor:
-        """The numbers of the examples of one step, all processes together."""
+        """Indices of the examples of one step, over all processes."""
         if self._kinds is not None:
             both = torch.cat([kind.at(step) for kind in self._kinds])
-            # Mixed, so that each process, and each part of a batch, gets some of both.
+            # Shuffled, so that each process and micro-batch gets some of both.
             return both[torch.randperm(len(both), generator=seeds.generator(self.seed, "mixed", step))]
         epoch, place = divmod(step, self.per_epoch)
         if epoch != self._epoch:
             shuffle = torch.randperm(len(self.indices), generator=seeds.generator(self.seed, "order", epoch))
-            self._epoch, self._permutation = epoch, self.indices[self._drawn(epoch)[shuffle]]
+            self._epoch, self._permutation = epoch, self.indices[self._sampled(epoch)[shuffle]]
         return self._permutation[place * self.batch : (place + 1) * self.batch]
 
-    def _drawn(self, epoch: int) -> Tensor:
-        """The places of an epoch's examples: systematic sampling, in which equal weights give each of them once."""
+    def _sampled(self, epoch: int) -> Tensor:
+        """Positions of an epoch's examples by systematic sampling; equal weights give each exactly once."""
         places = torch.arange(len(self.indices), dtype=torch.float64)
         if self._reached is None:
             return places.long()
@@ -98,14 +98,13 @@ class Order:
 
 
 class Loader:
-    """This process's part of each step's batch: an equal consecutive slice.
+    """This process's share of each step's batch: an equal consecutive slice.
 
     Arguments:
-        data: where examples come from. When it is not in memory, the next batch is gathered while the present one is
-            worked on.
-        order: which examples.
-        rank: of this process.
-        world: how many processes there are; it divides the batch.
+        data: the data set. If it is not in memory, the next batch is prefetched during the current step.
+        order: the order of examples.
+        rank: this process's rank.
+        world: number of processes; must divide the batch size.
     """
 
     def __init__(self, data: Gathers, order: Order, *, rank: int = 0, world: int = 1) -> None:
@@ -129,7 +128,7 @@ class Loader:
         return self.data.batch(indices[self.offset : self.offset + self.count])
 
     def everything(self, size: int = 4096) -> Iterator[Batch]:
-        """Every example once, in the data's order, whatever process asks."""
+        """Every example once, in order, in any process."""
         for start in range(0, len(self.order.indices), size):
             yield self.data.batch(self.order.indices[start : start + size])
 

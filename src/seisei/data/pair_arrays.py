@@ -1,4 +1,4 @@
-"""Pairs in arrays: ``{"a": …, "b": …}``, also in parts, a tuple of two, or a ``.npz`` file of such."""
+"""Image pairs in arrays: ``{"a": …, "b": …}``, also by split, a tuple of two, or a ``.npz`` file of these."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ ORDER = (None, "train", "validation", "test")
 
 
 def array_pairs(given: Any, typed: str | None = None, *, bits: int | None = None) -> PairSource:
-    """Pairs in arrays, as deep as they are.
+    """Pairs in arrays, at their native bit depth.
 
     Arguments:
         given: the path of a ``.npz`` file; a mapping with keys such as ``a``, ``b_train`` or ``input``; or a tuple of
             two arrays.
-        typed: what the user called it.
-        bits: 8 brings all to 8 bits.
+        typed: the name that the user gave.
+        bits: 8 converts all to 8 bits.
 
     Raises:
-        UserError: keys that are no sides, sides of different length, or values that are no images.
+        UserError: unknown keys, sides of different lengths, or values that are not images.
     """
     where = typed or "arrays"
     identity = None
@@ -45,7 +45,7 @@ def array_pairs(given: Any, typed: str | None = None, *, bits: int | None = None
         counts = [len(array) for array in arrays]
         if counts[0] != counts[1]:
             problem = f"{split or 'all'}: {counts[0]} images of {SIDES[0]} but {counts[1]} of {SIDES[1]}"
-            remedy = "give one of each for every pair"
+            remedy = "give one image of each side for every pair"
             raise UserError("E-CHK-18", where, problem, remedy, found=counts[1], wanted=counts[0])
         records += [Record(f"{split or 'pair'}:{i}", split=split) for i in range(counts[0])]
     names = [record.name for record in records]
@@ -58,7 +58,7 @@ def array_pairs(given: Any, typed: str | None = None, *, bits: int | None = None
 
 
 def _parts(given: Any, where: str) -> dict[str | None, tuple[NDArray[Any], NDArray[Any]]]:
-    """A and B of each part."""
+    """A and B of each split."""
     if isinstance(given, (tuple, list)) and len(given) == 2 and all(hasattr(each, "shape") for each in given):
         given = {"a": given[0], "b": given[1]}
     if not isinstance(given, dict):
@@ -68,7 +68,7 @@ def _parts(given: Any, where: str) -> dict[str | None, tuple[NDArray[Any], NDArr
     titles = titles_of({word for _, word in sided.values() if word is not None})
     if titles is None:
         remedy = 'give {"a": …, "b": …}, also with parts as in "a_train", or a tuple of two arrays'
-        raise UserError("E-TRN-14", where, f"is not of pairs: its keys are {keys}", remedy, found=list(given))
+        raise UserError("E-TRN-14", where, f"holds no image pairs: its keys are {keys}", remedy, found=list(given))
     found: dict[str | None, dict[str, NDArray[Any]]] = {}
     for key, (split, word) in sided.items():
         if word is not None:
@@ -78,23 +78,23 @@ def _parts(given: Any, where: str) -> dict[str | None, tuple[NDArray[Any], NDArr
         missing = next((word for word in titles if word not in found[split]), None)
         if missing is not None:
             problem = f"{split or 'all'}: has no {missing} (its keys are {keys})"
-            raise UserError("E-CHK-18", where, problem, "give both sides of every part", found=list(given))
+            raise UserError("E-CHK-18", where, problem, "give both sides of every split", found=list(given))
         parts[split] = (found[split][titles[0]], found[split][titles[1]])
     return parts
 
 
 def _deep(parts: list[NDArray[Any]], where: str, bits: int | None) -> tuple[NDArray[Any], int | None, str]:
-    """One side as images (N, H, W, C) that `read_image` takes, how many levels they have, and the rule."""
+    """One side as images (N, H, W, C) for `read_image`, their number of levels, and how they were interpreted."""
     kinds = Counter({str(array.dtype): 0 for array in parts})
     for array in parts:
         kinds[str(array.dtype)] += len(array)
     if len(kinds) > 1:
         listed = ", ".join(f"{kind} ×{count}" for kind, count in kinds.items())
-        raise UserError("E-CHK-12", where, f"its parts are of several depths: {listed}", "make them of one type")
+        raise UserError("E-CHK-12", where, f"its splits have different dtypes: {listed}", "convert them to one dtype")
     shaped = [as_nhwc(array, where) for array in parts]
     if len({array.shape[1:] for array, _ in shaped}) > 1:
         listed = ", ".join(str(array.shape[1:]) for array, _ in shaped)
-        raise UserError("E-CHK-19", where, f"the parts have different shapes: {listed}", "make them one size")
+        raise UserError("E-CHK-19", where, f"the splits have different shapes: {listed}", "give them one size")
     whole = shaped[0][0] if len(shaped) == 1 else np.concatenate([array for array, _ in shaped])
     rule = f"{shaped[0][1]}, {whole.dtype}"
     floating = whole.dtype.kind == "f"

@@ -1,4 +1,4 @@
-"""Pairs in two folders: files of the same name, the suffix aside."""
+"""Image pairs in two folders: files of the same name, ignoring suffixes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from seisei.data.source import SPLITS, Record, identity_of, natural
 from seisei.data.sources.folder import Walk
 from seisei.errors import UserError
 
-# What two files have in common that are a pair: the part they are in, and the name below their folder.
+# What the two files of a pair share: the split, and the name below their folder.
 Key = tuple[str | None, str]
 
 
-class _Place(NamedTuple):
-    """Where a file lies: its side's word, what it has in common with its partner, and the folder of its side."""
+class _Position(NamedTuple):
+    """A file's side (the folder's word for it), the key it shares with its partner, and its side's folder."""
 
     word: str
     key: Key
@@ -25,19 +25,19 @@ class _Place(NamedTuple):
 
 
 def folder_pairs(path: Path, typed: str, walk: Walk, *, must: bool = False) -> PairSource | None:
-    """The pairs of two folders, None where there are no such folders.
+    """The pairs in two folders, or None if there are no such folders.
 
-    They are called a and b, or input and target, or source and target, in any case; with parts as in ``trainA``,
+    They are named a and b, input and target, or source and target, in any case; with splits as in ``trainA``,
     ``train/a`` or ``a/train``.
 
     Arguments:
-        path: the folder above them.
-        typed: what the user called it.
-        walk: what is there.
-        must: refuse where there are no such folders.
+        path: their parent folder.
+        typed: the name that the user gave.
+        walk: the folder's contents.
+        must: raise an error if there are no such folders.
 
     Raises:
-        UserError: the folders are there, and no file has a partner.
+        UserError: the folders exist, but no file has a partner.
     """
     places = _places(walk.names)
     titles = titles_of({place.word for place in places.values()})
@@ -55,10 +55,10 @@ def folder_pairs(path: Path, typed: str, walk: Walk, *, must: bool = False) -> P
     for name, place in places.items():
         side = titles.index(place.word)
         folders.setdefault((place.key[0], side), place.folder)
-        twin = sides[side].setdefault(place.key, name)
-        if twin != name:
-            problem = f"has the same name as {twin}, and one partner"
-            faults.append(UserError("E-CHK-17", name, problem, "remove or rename one", found=[twin, name]))
+        other = sides[side].setdefault(place.key, name)
+        if other != name:
+            problem = f"has the same name as {other}, and one partner"
+            faults.append(UserError("E-CHK-17", name, problem, "remove or rename one", found=[other, name]))
             double.add(place.key)
     keys = sorted({*sides[0], *sides[1]} - double, key=lambda key: (key[0] or "", natural(key[1])))
     whole = [key for key in keys if key in sides[0] and key in sides[1]]
@@ -89,22 +89,22 @@ def _side(path: Path, names: list[str]) -> Side:
     return Side(names, lambda index: path / names[index])
 
 
-def _places(names: list[str]) -> dict[str, _Place]:
-    """Where each of these files lies, of those that lie in a folder of a side."""
+def _places(names: list[str]) -> dict[str, _Position]:
+    """The position of each file that is in one side's folder."""
     found = {name: _sided(name.split("/")) for name in names}
     sided = {name: place for name, place in found.items() if place is not None}
-    # ``a/train/…`` tells the part only where all do: a folder of that name may be one among others.
+    # ``a/train/…`` names a split only if all folders do: otherwise it may be an ordinary folder.
     inner = [place.key[1].partition("/") for place in sided.values() if place.key[0] is None]
     if not all(rest and folder.casefold() in SPLITS for folder, _, rest in inner):
         return sided
     for name, place in sided.items():
         if place.key[0] is None:
             folder, _, rest = place.key[1].partition("/")
-            sided[name] = _Place(place.word, (SPLITS[folder.casefold()], rest), f"{place.folder}/{folder}")
+            sided[name] = _Position(place.word, (SPLITS[folder.casefold()], rest), f"{place.folder}/{folder}")
     return sided
 
 
-def _sided(parts: list[str]) -> _Place | None:
+def _sided(parts: list[str]) -> _Position | None:
     folders, used = parts[:-1], 1
     split, word = told(folders[0]) if folders else (None, None)
     if split is not None and word is None and len(folders) > 1:
@@ -113,11 +113,11 @@ def _sided(parts: list[str]) -> _Place | None:
     if word is None:
         return None
     rest = "/".join(parts[used:])
-    return _Place(word, (split, _stem(rest)), "/".join(parts[:used]))
+    return _Position(word, (split, _stem(rest)), "/".join(parts[:used]))
 
 
 def _stem(name: str) -> str:
-    """A name without its suffix, written the same on every system."""
+    """A name without its suffix, in Unicode NFC."""
     return unicodedata.normalize("NFC", os.path.splitext(name)[0])
 
 

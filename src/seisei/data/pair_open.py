@@ -1,4 +1,4 @@
-"""Recognizing how pairs of images are laid out. Nothing is decoded yet."""
+"""Detecting the layout of image pairs. Nothing is decoded yet."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from seisei.data.sources.parquet import image_columns, parquet_source
 from seisei.errors import UserError
 from seisei.paths import below
 
-# An image that is at least so many times as wide as high may be two of them.
+# An image with at least this aspect ratio may be two side by side.
 WIDE = 1.5
 
 
@@ -34,22 +34,22 @@ def open_pairs(
     bits: int | None = None,
     follow_outside: bool = False,
 ) -> PairSource:
-    """The pairs that a path, a name or some arrays stand for.
+    """Open the pairs given by a path, a name or arrays.
 
-    Where the layout is to be found, a ``metadata.csv`` that names images in two columns comes first, then two
-    folders, then another such table, then images that all are wide enough to be two side by side.
+    With layout ``auto``, a ``metadata.csv`` that names images in two columns is tried first, then two folders, then
+    another such table, then images that are all wide enough to be two side by side.
 
     Arguments:
-        given: see `seisei.data.pairs.read_pairs`.
-        layout: one of the layouts, or ``found``.
-        source: see `seisei.data.detect.kind_of`.
-        column: of a parquet file, whose images have both sides.
-        columns: of A and of B.
-        bits: of arrays, see `array_pairs`.
-        follow_outside: read what lies outside of the folder.
+        given: as for `seisei.data.pairs.read_pairs`.
+        layout: one of the layouts, or ``auto``.
+        source: the type of data, instead of detecting it.
+        column: the column of a parquet file whose images hold both sides.
+        columns: the columns of A and of B.
+        bits: for arrays; 8 converts all to 8 bits.
+        follow_outside: follow symbolic links and paths that lead outside the folder.
 
     Raises:
-        UserError: nothing is there, or no layout fits.
+        UserError: the data do not exist, or no layout matches.
 
     Example:
         >>> import numpy as np
@@ -57,14 +57,14 @@ def open_pairs(
         3
     """
     if columns != (None, None) and layout not in ("auto", "columns"):
-        problem = f"is for columns of a table, and the pairs are to be read as {layout}"
+        problem = f"is for table columns, and --pairs is {layout}"
         raise UserError("E-TRN-13", "--column-a" if columns[0] else "--column-b", problem, "leave it out")
     if not isinstance(given, (str, os.PathLike)):
         return _not_files(array_pairs(given, bits=bits), layout, columns)
     path, typed = Path(given), os.fspath(given)
     if path.suffix.lower() in SUFFIXES and path.is_file():
         if layout not in ("auto", "columns"):
-            raise no_pairs(typed, f"a table, and the pairs are to be read as {layout}")
+            raise no_pairs(typed, f"a table, and --pairs is {layout}")
         return table_pairs(path, typed, columns, follow_outside=follow_outside)
     form = kind_of(given, source)
     if form == "arrays":
@@ -84,10 +84,10 @@ def open_pairs(
 
 
 def layout_of(given: Any) -> str | None:
-    """How pairs are laid out in data that nobody said hold any; None where they do not look so.
+    """The layout of data that may hold image pairs; None if they do not look like pairs.
 
-    Two folders, two columns of a table, or two arrays of such names, are meant as pairs; images that are wide enough
-    to be two may be such.
+    Two folders, two table columns, or two arrays with the names of sides count as pairs, and so do images wide enough
+    to be two.
 
     Returns:
         The layout of `PairSource`.
@@ -100,14 +100,14 @@ def layout_of(given: Any) -> str | None:
             return None
         found = open_pairs(given)
     except UserError:
-        return None  # as images they are read next, and what is wrong with those is said then
+        return None  # read as single images next, which reports what is wrong
     return found.layout if found.records else None
 
 
 def _not_files(pairs: PairSource, layout: Layout, columns: Columns) -> PairSource:
     if layout != "auto" or columns != (None, None):
-        told = f"--pairs {layout}" if layout != "auto" else "--column-a" if columns[0] else "--column-b"
-        raise UserError("E-TRN-13", told, "is for files, and these pairs are arrays", "leave it out")
+        option = f"--pairs {layout}" if layout != "auto" else "--column-a" if columns[0] else "--column-b"
+        raise UserError("E-TRN-13", option, "is for files, and these pairs are arrays", "leave it out")
     return pairs
 
 
@@ -116,7 +116,7 @@ def _in_parquet(
 ) -> PairSource:
     found = image_columns(path)
     if layout == "folders":
-        raise no_pairs(typed, f"a table with the columns of images {', '.join(found) or 'none'}")
+        raise no_pairs(typed, f"a table with image columns {', '.join(found) or 'none'}")
     if layout == "columns" or (layout == "auto" and column is None and len(found) != 1):
         return parquet_pairs(path, typed, columns, follow_outside=follow_outside)
     return _beside(parquet_source(path, typed, column=column, follow_outside=follow_outside), layout)
@@ -147,7 +147,7 @@ def _in_folder(path: Path, typed: str, layout: Layout, columns: Columns, follow_
 
 
 def _with_rest(pairs: PairSource, walk: Walk) -> PairSource:
-    """With what the folder holds besides the files that its tables name."""
+    """Adds notes on files that the folder's tables do not name."""
     used = {name for side in pairs.sides for name in side.names}
     left = [name for name in walk.names if name not in used]
     if left:
@@ -158,7 +158,7 @@ def _with_rest(pairs: PairSource, walk: Walk) -> PairSource:
 
 
 def _passed(pairs: PairSource, path: Path) -> PairSource:
-    """With what was passed over in a folder."""
+    """Adds notes on what was skipped in a folder."""
     if path.is_dir():
         pairs.notes += below(path).notes
     return pairs
@@ -168,7 +168,7 @@ def _beside(source: Source, layout: Layout) -> PairSource:
     if layout == "auto":
         sizes = survey(source)
         wide = sum(n for (height, width), n in sizes.items() if width % 2 == 0 and width >= WIDE * height)
-        # Where no header can be read, reading says why.
+        # If no header can be read, reading reports why.
         if wide < sizes.total():
             folders = sorted({record.name.rpartition("/")[0] for record in source.records})
             where = f" in {len(folders)} folders" if len(folders) > 1 else ""

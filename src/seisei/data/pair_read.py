@@ -1,4 +1,4 @@
-"""Reading one pair: both of its sides, checked against each other."""
+"""Reading and validating one image pair."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _NOTHING = np.empty((0, 0), np.uint8)
 
 @dataclass(frozen=True)
 class PairWishes:
-    """What the caller asked for.
+    """Requested options.
 
     Arguments:
-        plain: as of images.
-        bits: 8 brings all to 8 bits.
-        mapped: the place of the side that is of label maps, None where there is none.
+        plain: options of single images.
+        bits: 8 converts all to 8 bits.
+        mapped: index of the side with label maps, or None.
     """
 
     plain: PackOptions
@@ -34,12 +34,12 @@ class PairWishes:
 
     @property
     def resizes(self) -> bool:
-        """Whether a size, or a way to fit, was asked for."""
+        """Whether a size or fit was requested."""
         return self.plain.size is not None or self.plain.fit is not None
 
 
 class Made(NamedTuple):
-    """What is kept of a pair: its image's size, and of each side what was found and what was made."""
+    """A pair that was read: its size, and each side's findings and packed image."""
 
     size: Sizes
     found: tuple[DecodedImage, DecodedImage]
@@ -49,13 +49,13 @@ class Made(NamedTuple):
 def reader(
     source: PairSource, wishes: PairWishes, frame: Frame, rooms: Sequence[Room]
 ) -> Callable[[int], Made | UserError]:
-    """What reads one pair, in a thread, or says what is wrong with it."""
+    """Returns a function that reads one pair, in a thread, or returns its error."""
     plain = wishes.plain
 
     def image(place: int, index: int) -> DecodedImage:
         side = source.sides[place]
         maps = wishes.mapped is not None and (source.beside or place == wishes.mapped)
-        # A JPEG at a fraction of its size has mixed colors, or an odd width.
+        # JPEG draft decoding would mix label colors, or give halves an odd width.
         at_least = None if maps or source.beside else (frame.height, frame.width)
         return read_image(
             side.read(index), where=side.names[index], max_pixels=plain.max_pixels, min_size=plain.min_size,
@@ -75,7 +75,7 @@ def reader(
             made = [room.make(each, name) for room, each, name in zip(rooms, both, names, strict=True)]
         except UserError as error:
             return error
-        # Only what was found is kept: pixels of many large images would not fit.
+        # Drop the pixels: those of many large images would not fit in memory.
         facts = [replace(each, pixels=_NOTHING) for each in both]
         return Made(both[0].size, (facts[0], facts[1]), (made[0], made[1]))
 
@@ -90,7 +90,7 @@ def halves(image: DecodedImage, name: str) -> tuple[DecodedImage, DecodedImage]:
     """
     height, width = image.size
     if width % 2:
-        problem = f"is {width}x{height} pixels, and two images of one size side by side have an even width"
+        problem = f"is {width}x{height} pixels, but two images of one size side by side have an even width"
         raise UserError(
             "E-CHK-19", name, problem, "cut it to an even width or remove it", found=width, wanted=width - 1
         )
@@ -100,18 +100,18 @@ def halves(image: DecodedImage, name: str) -> tuple[DecodedImage, DecodedImage]:
 
 
 def _check_alike(both: tuple[DecodedImage, DecodedImage], names: Sequence[str], resizes: bool) -> None:
-    """Refuse sides of two sizes, or where they are resized of two shapes."""
+    """Refuse sides of different sizes, or, if they are resized, of different proportions."""
     one, other = both[0].size, both[1].size
     if one == other or (resizes and _same_shape(one, other)):
         return
     sizes = [f"{width}x{height}" for height, width in (one, other)]
     problem = f"is {sizes[1]} pixels, and {names[0]} {sizes[0]}"
-    remedy = "cut one of them to the other's proportions" if resizes else "make them one size, or pass --size or --fit"
+    remedy = "cut one of them to the other's proportions" if resizes else "give them one size, or pass --size or --fit"
     raise UserError("E-CHK-19", names[1], problem, remedy, found=sizes[1], wanted=sizes[0])
 
 
 def _same_shape(one: Sizes, other: Sizes) -> bool:
-    """Whether two sizes have the same proportions, up to the rounding of the smaller one's sides.
+    """Whether two sizes have the same proportions, up to rounding of the smaller one.
 
     Example:
         >>> _same_shape((341, 512), (171, 256)), _same_shape((256, 171), (512, 341)), _same_shape((64, 64), (64, 72))
@@ -123,7 +123,7 @@ def _same_shape(one: Sizes, other: Sizes) -> bool:
 
 
 def _check_large(image: DecodedImage, name: str, least: int) -> None:
-    """Refuse halves, and arrays, with a shorter side; files were measured when they were opened."""
+    """Refuse halves and arrays with a shorter side; files were checked on opening."""
     height, width = image.size
     if min(height, width) < least:
         found, wanted = f"{width}x{height}", f"{least}x{least}"

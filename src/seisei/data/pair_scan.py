@@ -1,4 +1,4 @@
-"""Reading pairs once: both sides of each, what is wrong with either, and all of them in one shape."""
+"""Scanning and packing image pairs in one pass."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from seisei.modalities.image_io import measure
 from seisei.modalities.label_map import LabelMap
 from seisei.schema import Schema
 
-# Pairs of one size are taken as they are up to the first; others are brought to at most the second.
+# Pairs that all have one size keep it up to the first limit; others are resized to at most the second.
 LARGEST_KEPT, LARGEST_CHOSEN = 512, 256
 _CACHE_FORMAT = 1
 
@@ -33,11 +33,11 @@ class PackedPairs:
     """All pairs in one shape.
 
     Arguments:
-        sides: A and B, (N, C, H, W) both.
-        ends: what they are; the span of floating point is not known yet.
-        kept: the place of each in the source.
-        facts: what was found, as plain data.
-        in_memory: whether the sides are.
+        sides: A and B, both (N, C, H, W).
+        ends: their modalities; the value range of floating point is not known yet.
+        kept: each pair's index in the source.
+        facts: the scan's findings, as JSON data.
+        in_memory: whether the sides are in memory.
     """
 
     sides: tuple[Tensor, Tensor]
@@ -50,17 +50,17 @@ class PackedPairs:
 def pack_pairs(
     source: PairSource, wishes: PairWishes, limit: int, cache: Path | None, progress: Progress | None = None
 ) -> PackedPairs:
-    """Read and pack pairs, or find them packed already.
+    """Read and pack pairs, or load them from the cache.
 
     Arguments:
-        source: what to read.
-        wishes: how.
-        limit: the bytes above which both sides are kept in files.
+        source: the pairs.
+        wishes: requested options.
+        limit: size in bytes above which both sides are kept in files.
         cache: the folder for such files.
-        progress: is told how many are done, of how many.
+        progress: called with the number of pairs done and the total.
 
     Raises:
-        UserError: the first fault, where there are more than the wishes allow; or sides that are mixed.
+        UserError: the first fault, if there are more than allowed; or a side of mixed formats.
     """
     folders = _cache_of(source, wishes, cache)
     stored = None if folders is None else _load(folders)
@@ -77,7 +77,7 @@ def pack_pairs(
     found = Scan(len(source.records) + len(source.faults), faults=list(source.faults))
 
     def begin(made: tuple[Any, Any]) -> list[Path] | None:
-        """Open the rooms once the first pair tells how large one is."""
+        """Allocate the buffers once the first pair shows its size."""
         whole = len(source.records) * sum(room.size(each) for room, each in zip(rooms, made, strict=True))
         chosen = folders if whole > limit else None
         for place, room in enumerate(rooms):
@@ -112,7 +112,7 @@ def pack_pairs(
 def _packed(
     sides: tuple[Tensor, Tensor], ends: tuple[End, End], kept: list[int], facts: dict[str, Any], in_memory: bool
 ) -> PackedPairs:
-    """Where every image of a side is gray its first channel is all; a view of it where it is mapped."""
+    """If every image of a side is gray, keep the first channel; as a view if memory-mapped."""
     narrow = [s[:, : e.channels] if isinstance(e, Image) else s for s, e in zip(sides, ends, strict=True)]
     held = [side.contiguous() if in_memory else side for side in narrow]
     return PackedPairs((held[0], held[1]), ends, kept, facts, in_memory)
@@ -125,7 +125,7 @@ def _survey(source: PairSource, deep: bool) -> Counter[Sizes]:
         place, pair = divmod(index, len(source.records))
         try:
             height, width = measure(source.sides[place].read(pair), deep=deep)
-        except UserError:  # the scan will say so
+        except UserError:  # the scan will report it
             return None
         return (height, width // 2) if source.beside else (height, width)
 
@@ -142,7 +142,7 @@ def _count(found: Scan, pair: Made) -> None:
 
 
 def _check(source: PairSource, wishes: PairWishes, found: Scan, rooms: Sequence[Room]) -> None:
-    """Refuse too many faults, nothing at all, and sides that are mixed."""
+    """Refuse too many faults, no pairs at all, and sides of mixed formats."""
     found.faults.sort(key=lambda fault: fault.where)
     if len(found.faults) > tolerated(wishes.plain.skip_bad, found.total):
         raise first_of(found.faults, left=len(found.kept))
@@ -153,7 +153,7 @@ def _check(source: PairSource, wishes: PairWishes, found: Scan, rooms: Sequence[
 
 
 def _cache_of(source: PairSource, wishes: PairWishes, cache: Path | None) -> list[Path] | None:
-    """The folders in which the packed sides of this source, in this shape, are looked for."""
+    """The cache folders of this source's sides packed with these options."""
     if source.identity is None:
         return None
     asked = sorted(asdict(wishes.plain).items()), wishes.bits, wishes.mapped
@@ -162,7 +162,7 @@ def _cache_of(source: PairSource, wishes: PairWishes, cache: Path | None) -> lis
 
 
 def _load(folders: list[Path]) -> PackedPairs | None:
-    """What an earlier reading left, None where a side is absent or not whole."""
+    """The cached pairs; None if a side is absent or incomplete."""
     found = [store.load(folder) for folder in folders]
     if found[0] is None or found[1] is None:
         return None

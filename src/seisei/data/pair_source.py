@@ -1,4 +1,4 @@
-"""Pairs of images before they are read: `PairSource`, and how folders and keys say which side they are."""
+"""Image pairs before they are read: `PairSource`, and the names of sides in folders and keys."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from seisei.errors import UserError
 
 Layout = Literal["auto", "side-by-side", "folders", "columns"]
 SIDES = ("A", "B")
-# Names of the two sides that go together.
+# Names of the two sides.
 TITLES = (("a", "b"), ("input", "target"), ("source", "target"))
 _WORDS = {word: (side, titles) for titles in TITLES for side, word in enumerate(titles)}
 _SPLIT = "|".join(sorted(SPLITS, key=len, reverse=True))
@@ -32,9 +32,9 @@ class Side:
     """One side of all pairs.
 
     Arguments:
-        names: what an error calls each image.
-        read: the image of a place, as `seisei.modalities.image.read_image` takes it.
-        levels: how many values a pixel takes, where that is known before; else by the images.
+        names: each image's name in errors.
+        read: reads the image at an index, as input for `seisei.modalities.image.read_image`.
+        levels: number of values per channel, if known before reading.
     """
 
     names: Sequence[str]
@@ -44,17 +44,17 @@ class Side:
 
 @dataclass
 class PairSource:
-    """Pairs in some form, with what was found while listing them.
+    """A listing of image pairs.
 
     Arguments:
-        layout: how they are paired, ``beside``, ``folders``, ``columns`` or ``arrays``.
-        root: the place, as the user typed it.
-        records: one for each pair; labels and captions are not looked at.
-        sides: A and B; the same one twice where both lie side by side in one image.
-        identity: see `seisei.data.source.Source`, as for the three that follow.
-        faults: pairs that are there and not whole.
-        ignored: see `Source`.
-        notes: see `Source`.
+        layout: ``side-by-side``, ``folders``, ``columns`` or ``arrays``.
+        root: the location, as the user typed it.
+        records: one for each pair; labels and captions are ignored.
+        sides: A and B; the same one twice if both are side by side in one image.
+        identity: a hash of the files' state; None if unknown.
+        faults: incomplete pairs.
+        ignored: files that are not images, counted by suffix.
+        notes: messages about how the data were interpreted.
     """
 
     layout: str
@@ -68,12 +68,12 @@ class PairSource:
 
     @property
     def beside(self) -> bool:
-        """Whether an image holds both sides."""
+        """Whether each image holds both sides."""
         return self.layout == "side-by-side"
 
 
 def told(name: str) -> tuple[str | None, str | None]:
-    """The split and the side's word that a folder's name, or an array's key, tells.
+    """The split and the side in a folder's name or an array's key.
 
     Example:
         >>> told("trainA"), told("val"), told("Target"), told("b_test"), told("cats")
@@ -91,7 +91,7 @@ def told(name: str) -> tuple[str | None, str | None]:
 
 
 def titles_of(words: set[str]) -> tuple[str, str] | None:
-    """The two names of sides that these words are, None where they are not both of one pair of names.
+    """The pair of side names that these words form, or None.
 
     Example:
         >>> titles_of({"target", "source"}), titles_of({"a"}), titles_of({"a", "target"})
@@ -101,7 +101,7 @@ def titles_of(words: set[str]) -> tuple[str, str] | None:
 
 
 def beside(source: Source) -> PairSource:
-    """The pairs of images that each hold both sides, A on the left and B on the right."""
+    """The pairs in images that each hold both sides, A on the left and B on the right."""
     side = Side([record.name for record in source.records], source.read)
     return PairSource(
         "side-by-side", source.root, source.records, (side, side), source.identity, list(source.faults), source.ignored,
@@ -110,5 +110,5 @@ def beside(source: Source) -> PairSource:
 
 
 def no_pairs(where: object, found: str) -> UserError:
-    """What is said where no layout fits."""
-    return UserError("E-TRN-14", where, f"is not of pairs: {found}", LAYOUTS)
+    """The error if no layout matches."""
+    return UserError("E-TRN-14", where, f"holds no image pairs: {found}", LAYOUTS)

@@ -1,4 +1,4 @@
-"""Pairs that a table names: two columns of file names, or two columns of images in parquet files."""
+"""Image pairs in tables: two columns of file names, or two columns of images in parquet files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SUFFIXES = (".csv", ".jsonl")
 
 
 class _Table(NamedTuple):
-    """A table, its name below the root, and its rows with their lines."""
+    """A table: its name below the root, and its rows with line numbers."""
 
     name: str
     rows: list[tuple[int, dict[str, Any]]]
@@ -33,17 +33,17 @@ class _Table(NamedTuple):
 
     @property
     def of_images(self) -> list[str]:
-        """The columns that hold names of images in every cell that is not empty."""
+        """The columns whose nonempty cells are all image file names."""
         return [name for name in self.columns if _names_images([fields.get(name) for _, fields in self.rows])]
 
 
 def table_pairs(path: Path, typed: str, asked: Columns, *, follow_outside: bool = False) -> PairSource:
-    """The pairs that one ``.csv`` or ``.jsonl`` file names, relative to where it lies.
+    """The pairs named in one ``.csv`` or ``.jsonl`` file, relative to its folder.
 
     Arguments:
-        path: of the table.
-        typed: what the user called it.
-        asked: the columns of A and of B; by default the two that hold names of images, in their order.
+        path: the table.
+        typed: the name that the user gave.
+        asked: the columns of A and of B; by default the two that hold image file names, in order.
         follow_outside: read files outside the table's folder.
 
     Raises:
@@ -56,15 +56,15 @@ def table_pairs(path: Path, typed: str, asked: Columns, *, follow_outside: bool 
 def tables_in(
     path: Path, typed: str, names: list[str], asked: Columns, *, follow_outside: bool = False, must: bool = False
 ) -> PairSource | None:
-    """The pairs that tables in a folder name, None where no table has two columns of images.
+    """The pairs named in a folder's tables, or None if no table has two columns of images.
 
     Arguments:
         path: the folder.
-        typed: what the user called it.
-        names: of the tables, below it.
-        asked: see `table_pairs`.
-        follow_outside: see `table_pairs`.
-        must: refuse where there is no such table.
+        typed: the name that the user gave.
+        names: the tables' names below it.
+        asked: the columns of A and of B.
+        follow_outside: read files outside the folder.
+        must: raise an error if there is no such table.
 
     Raises:
         UserError: a table cannot be read, or several tables name images.
@@ -86,13 +86,13 @@ def tables_in(
 
 
 def loose_tables(path: Path) -> list[str]:
-    """The tables in a folder itself, those of metadata aside."""
+    """The tables directly in a folder, except metadata files."""
     found = [p.name for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.name.lower() not in METADATA]
     return sorted(name for name in found if not name.startswith("."))
 
 
 def parquet_pairs(path: Path, typed: str, asked: Columns, *, follow_outside: bool = False) -> PairSource:
-    """The pairs in two columns of parquet files; see `table_pairs`.
+    """The pairs in two image columns of parquet files; arguments as for `table_pairs`.
 
     Raises:
         UserError: the files do not have two columns of images, or are damaged.
@@ -111,19 +111,19 @@ def chosen_columns(typed: str, found: list[str], asked: Columns, known: list[str
     """The columns of A and of B.
 
     Arguments:
-        typed: what the user called the data.
+        typed: the data's name, as the user gave it.
         found: the columns that hold images.
-        asked: what the user named.
-        known: what may be named, by default what was found.
+        asked: the columns named by the user.
+        known: columns that may be named; by default those found.
 
     Raises:
-        UserError: a name that is not there, or more than two columns and no name.
+        UserError: a missing column, or more than two columns and none named.
     """
     known = known or found
     for name in asked:
         if name is not None and name not in known:
             remedy = did_you_mean(name, known)
-            raise UserError("E-CHK-04", typed, f"has no column of images {name!r}", remedy, found=known)
+            raise UserError("E-CHK-04", typed, f"has no image column {name!r}", remedy, found=known)
     first, second = asked
     if first is not None and first == second:
         raise UserError("E-CHK-04", typed, f"both sides are column {first!r}", "name two columns", found=first)
@@ -136,7 +136,7 @@ def chosen_columns(typed: str, found: list[str], asked: Columns, known: list[str
         return first or rest[0], second or rest[0]
     listed = ", ".join(found) or "none"
     if len(found) < 2:
-        raise no_pairs(typed, f"columns of images: {listed}")
+        raise no_pairs(typed, f"image columns: {listed}")
     remedy = "name two of them with --column-a and --column-b"
     raise UserError("E-CHK-04", typed, f"several columns hold images: {listed}", remedy, found=found)
 
@@ -179,7 +179,7 @@ def _named(root: Path, typed: str, tables: list[_Table], asked: Columns, follow_
     twice = Counter(pairs)
     notes = [f"{SIDES[0]} is in column {first!r}, {SIDES[1]} in {second!r} of {', '.join(t.name for t in tables)}"]
     notes.append(f"{len(pairs):,} pairs of {len(used):,} files")
-    # One A may be beside several B.
+    # One A may be paired with several B.
     names = [
         a if often[a] == 1 else f"{a} + {b}" if twice[a, b] == 1 else f"{a} + {b} ({i})"
         for i, (a, b) in enumerate(pairs)
@@ -195,20 +195,20 @@ def _files(root: Path, names: list[str]) -> Side:
 
 
 def _file(root: Path, table: str, line: int, fields: dict[str, Any], column: str, follow_outside: bool) -> str:
-    """The file that a cell names, below the root."""
+    """The file named in a cell, relative to the root."""
     where, cell = f"{table}:{line}", fields.get(column)
     if not isinstance(cell, str) or not cell.strip():
         raise UserError("E-CHK-18", where, f"names no image in {column}", "name it, or remove the row")
     folder = table.rpartition("/")[0]
-    # Accents may be written in two ways, and folders be apart by backslashes.
+    # Names may differ in Unicode normalization, and use backslashes.
     written = [cell.strip(), cell.strip().replace("\\", "/")]
     ways = [unicodedata.normalize(form, way) for way in written for form in ("NFC", "NFD")]
     names = [os.path.normpath(os.path.join(folder, way)) for way in (cell.strip(), *ways)]
     name = next((name for name in names if exists(root / name)), None)
     if name is None:
-        problem = f"names {cell.strip()}, which is not there"
+        problem = f"names {cell.strip()}, which does not exist"
         raise UserError("E-CHK-21", where, problem, "add the image or remove the row")
     if not follow_outside and not (root / name).resolve().is_relative_to(root.resolve()):
-        problem = f"names {cell.strip()}, which lies outside the data folder"
+        problem = f"names {cell.strip()}, which is outside the data folder"
         raise UserError("E-CHK-15", where, problem, "pass --follow-outside")
     return name

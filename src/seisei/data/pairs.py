@@ -1,4 +1,4 @@
-"""Pairs of images: two images of one thing, of which one is given and the other is made."""
+"""Image pairs: an input image and a target image, for image-to-image translation."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ def read_pairs(
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Read pairs (A, B) of images, from wherever they are, as deep as they are.
+    """Read pairs (A, B) of images from any supported source, at their native bit depth.
 
-    The data set's y is the side that is given, its x the side that is made. Both sides of a pair have one size in their
-    files, or where a size is asked for the same proportions; they may differ in channels and in depth, and within a
-    side all images are of one depth.
+    The data set's y is the input side, its x the target side. Both sides of a pair must have the same size, or, if a
+    size is requested, the same proportions; they may differ in channels and bit depth, but within a side all images
+    must have the same bit depth.
 
     Arguments:
         given: a folder with two folders a and b (input and target, source and target, ``trainA`` and ``trainB`` …) of
@@ -68,33 +68,32 @@ def read_pairs(
             the path of, a table that names images in two columns; a parquet file or a folder of such, or
             ``hub:owner/name``, with two columns of images; a ``.npz`` file, or in memory ``{"a": …, "b": …}``, also
             in parts as ``a_train``, or a tuple (A, B) of arrays.
-        layout: how they are laid out, ``found`` for whatever fits.
-        direction: which side is given.
-        column_a: the column of a table that is A, where more than two hold images; naming one of two swaps them.
-        column_b: likewise B.
-        label_map: each color of the side that is given stands for a class, see
-            `seisei.modalities.label_map.LabelMap`.
-        bits: 8 brings 16 bits, and floating point from 0 to 1, to 8 bits.
-        source: see `seisei.data.read.read_dataset`, as for all that follow.
-        column: of a parquet file whose images each hold both sides.
-        size: by default the pairs' own where all have one of at most 512; else the largest power of two, from 8 to 256,
-            that is not above the median of their shorter sides.
-        channels: of both sides; by default as they are, and gray where every image of a side is.
-        fit: how pairs of another size are made to fit, both sides in the same way.
-        validation: see `read_dataset`. Pairs with the same given image are in one part.
-        test: see `read_dataset`.
-        seed: see `read_dataset`.
-        skip_bad: how many faulty pairs are left out: one with a faulty side, and an image without a partner.
-        max_pixels: see `read_dataset`.
-        min_size: see `read_dataset`.
-        first_frame: see `read_dataset`.
-        follow_outside: see `read_dataset`.
-        memory_limit: see `read_dataset`; for both sides together.
-        cache: see `read_dataset`.
-        progress: see `read_dataset`.
+        layout: their layout; ``auto`` detects it.
+        direction: which side is the input.
+        column_a: the table column of A, if more than two hold images; naming the second of two swaps them.
+        column_b: the table column of B.
+        label_map: each color of the input side is a class, see `seisei.modalities.label_map.LabelMap`.
+        bits: 8 converts 16 bits, and floating point from 0 to 1, to 8 bits.
+        source: the type of data, instead of detecting it.
+        column: the column of a parquet file whose images each hold both sides.
+        size: by default the pairs' own if all have one of at most 512; else the largest power of two, from 8 to 256,
+            not above the median of their shorter sides.
+        channels: channels of both sides; by default their own, and gray if every image of a side is gray.
+        fit: how pairs of another size are fitted, both sides alike.
+        validation: fraction for validation. Pairs with the same input image are in one split.
+        test: fraction for testing.
+        seed: seed of the split.
+        skip_bad: how many faulty pairs may be skipped: with a faulty side, or without a partner.
+        max_pixels: refuse larger images.
+        min_size: refuse images with a shorter side.
+        first_frame: use the first frame of animations and multi-page files.
+        follow_outside: follow symbolic links and paths that lead outside the folder.
+        memory_limit: maximum size of both packed sides in memory, in bytes.
+        cache: the folder for packed images that do not fit in memory.
+        progress: called with the number of pairs done and the total.
 
     Raises:
-        UserError: what is wrong with the data, or that they are not pairs.
+        UserError: the data are faulty, or are not pairs.
 
     Example:
         >>> import numpy as np
@@ -108,25 +107,32 @@ def read_pairs(
         given, layout, source=source, column=column, columns=(column_a, column_b), bits=bits,
         follow_outside=follow_outside,
     )  # fmt: skip
-    told = 0 if direction == "a-to-b" else 1
+    given_side = 0 if direction == "a-to-b" else 1
     plain = PackOptions(size, channels, fit, skip_bad, max_pixels, min_size, first_frame)
-    wishes = PairWishes(plain, bits, told if label_map else None)
+    wishes = PairWishes(plain, bits, given_side if label_map else None)
     limit = store.memory() // 4 if memory_limit is None else memory_limit
     packed = pack_pairs(opened, wishes, limit, cache, progress)
     records = [opened.records[i] for i in packed.kept]
     names, given_parts = [record.name for record in records], [record.split for record in records]
     contents = [[digest(image.numpy().tobytes()) for image in side] for side in packed.sides]
     splits = split_indices(
-        names, contents[told], given_parts, validation=validation, test=test, seed=seed, where=opened.root, noun="pair"
+        names,
+        contents[given_side],
+        given_parts,
+        validation=validation,
+        test=test,
+        seed=seed,
+        where=opened.root,
+        noun="pair",
     )
     ends = [
         _spanned(end, side, splits["train"], opened.root, title)
         for end, side, title in zip(packed.ends, packed.sides, SIDES, strict=True)
     ]
-    schema = Schema(ends[1 - told], ends[told])
-    x, y = packed.sides[1 - told], packed.sides[told]
+    schema = Schema(ends[1 - given_side], ends[given_side])
+    x, y = packed.sides[1 - given_side], packed.sides[given_side]
     skipped = [fault["name"] for fault in packed.facts["skipped"]]
-    both = [made + given_ for made, given_ in zip(contents[1 - told], contents[told], strict=True)]
+    both = [target + input_ for target, input_ in zip(contents[1 - given_side], contents[given_side], strict=True)]
     mark = fingerprint(schema, names, None, skipped, splits, both)
     plain_schema = schema.to_json()
     report = {
@@ -146,7 +152,7 @@ def read_pairs(
         "splits": {part: len(indices) for part, indices in splits.items()},
         "splits_given": sorted({part for part in given_parts if part is not None}),
         "duplicates": duplicates(both, splits)["duplicates"],
-        "duplicates_across_splits": duplicates(contents[told], splits)["duplicates_across_splits"],
+        "duplicates_across_splits": duplicates(contents[given_side], splits)["duplicates_across_splits"],
         "bytes": sum(side.numel() * side.element_size() for side in packed.sides),
         "in_memory": packed.in_memory,
         "fingerprint": mark,
@@ -155,7 +161,7 @@ def read_pairs(
 
 
 def _spanned(end: End, side: Tensor, train: Tensor, where: str, title: str) -> End:
-    """What images of floating point are: between the smallest and the largest value of the training part."""
+    """Set the value range of floating-point images to the minimum and maximum of the training split."""
     if not isinstance(end, Image) or end.span is None:
         return end
     lows, highs = [], []
@@ -165,6 +171,6 @@ def _spanned(end: End, side: Tensor, train: Tensor, where: str, title: str) -> E
         highs.append(part.amax())
     low, high = float(torch.stack(lows).amin()), float(torch.stack(highs).amax())
     if low == high:
-        problem = f"every value of side {title} that is for training is {low:g}"
+        problem = f"every training value of side {title} is {low:g}"
         raise UserError("E-CHK-22", where, problem, "give images that differ", found=low)
     return replace(end, span=(low, high))

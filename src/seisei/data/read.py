@@ -1,4 +1,4 @@
-"""Reading a data set: decode once, keep what is compact, divide, and say what was found."""
+"""Reading a data set: decode once, pack, split and report."""
 
 from __future__ import annotations
 
@@ -71,49 +71,49 @@ def read_dataset(
     label_map: bool = False,
     bits: Literal[8] | None = None,
 ) -> Dataset:
-    """Read images, pairs of images, the rows of a table, or texts, from wherever they are.
+    """Read images, image pairs, table rows or texts from any supported source.
 
     Arguments:
-        given: see `seisei.data.detect.open_source`.
-        size: a side, or height and width. By default the images' own where all have one of at most 256; else the
-            largest power of two, from 8 to 64, that is not above the median of their shorter sides.
-        channels: 1 or 3; by default 1 where every image is gray.
-        fit: how images of another size are made to fit; by default cropped.
-        labels: whether y is wanted; None takes it where every image has a label and there are at least two kinds.
-        validation: the share for validation, where the source does not say.
-        test: likewise.
-        seed: of the division.
-        skip_bad: see `seisei.data.images.scan.scan`, as for the five that follow `column`.
-        source: see `open_source`.
-        column: see `open_source`.
-        max_pixels: see `scan`.
-        min_size: see `scan`.
-        first_frame: see `scan`.
-        follow_outside: see `open_source`.
-        memory_limit: the bytes that packed images may take before they are kept in a file; a quarter of the memory by
-            default.
+        given: the data, as for `seisei.data.detect.open_source`.
+        size: side length, or height and width. By default the images' own size if all have one of at most 256; else
+            the largest power of two, from 8 to 64, not above the median of their shorter sides.
+        channels: 1 or 3; by default 1 if every image is gray.
+        fit: how images of another size are fitted; by default cropped.
+        labels: whether to read labels as y; None reads them if every image has one and there are at least two classes.
+        validation: fraction for validation, if the source has no such split.
+        test: fraction for testing, likewise.
+        seed: seed of the split.
+        skip_bad: how many faulty images may be skipped, see `seisei.data.images.scan.scan`.
+        source: the type of data, instead of detecting it.
+        column: the column of a parquet file that holds the images.
+        max_pixels: refuse larger images.
+        min_size: refuse images with a shorter side.
+        first_frame: use the first frame of animations and multi-page files.
+        follow_outside: follow symbolic links and paths that lead outside the folder.
+        memory_limit: maximum size of packed images in memory, in bytes; by default a quarter of the memory. Larger
+            data are kept in a file.
         cache: the folder for such files, see `seisei.data.store.cache_folder`.
-        progress: see `scan`.
-        target: the column of a table that is y; the other columns are x. This and the three that follow are for tables.
-        ignore: columns that are left out.
-        categorical: columns of numbers that are names, such as codes.
-        missing: words that stand for an empty cell, besides `seisei.modalities.table.MISSING`.
-        unlabeled: a path adds the rows of another table, or the images of another folder, all for training;
-            ``own`` trains on a table's own rows without a target. Their y is -1.
-        conditions: columns, of a table or of a folder's metadata, that are y together, see
-            `seisei.modalities.conditions`; by default all of the vectors that come with arrays.
-        block_size: the bytes of running text that make an example, see `seisei.data.texts.read_texts`.
-        unseen: a category that only held-out rows have is taken for missing, which the report says, or refused.
-        pairs: how pairs of images are laid out, see `seisei.data.pairs.read_pairs`, as for the five that follow; None
-            where the data are no pairs.
-        direction: which side is given.
-        column_a: the column of a table that is A.
-        column_b: the column of a table that is B.
-        label_map: each color of the side that is given stands for a class.
-        bits: 8 brings deeper pairs to 8 bits; what is no pair has 8 bits anyway.
+        progress: called with the number of images done and the total.
+        target: tables: the column that is y; the other columns are x.
+        ignore: tables: columns to leave out.
+        categorical: tables: numeric columns to treat as categories, such as codes.
+        missing: tables: words for missing values, besides `seisei.modalities.table.MISSING`.
+        unlabeled: unlabeled training data: the path of another table or image folder; ``own`` uses a table's own rows
+            without a target. Their y is -1.
+        conditions: columns of a table or of a folder's metadata to condition on, together y, see
+            `seisei.modalities.conditions`; for arrays by default all vector labels.
+        block_size: bytes of running text per example, see `seisei.data.texts.read_texts`.
+        unseen: tables: whether categories that occur only in held-out rows count as missing (and are reported), or are
+            refused.
+        pairs: layout of image pairs, see `seisei.data.pairs.read_pairs`; None if the data are not pairs.
+        direction: pairs: which side is the input.
+        column_a: pairs: the table column of A.
+        column_b: pairs: the table column of B.
+        label_map: pairs: each color of the input side is a class.
+        bits: pairs: 8 converts to 8 bits; single images always have 8 bits.
 
     Raises:
-        UserError: what is wrong with the data, or too little of it.
+        UserError: the data are faulty, or too few.
 
     Example:
         >>> digits = read_dataset("digits", labels=True)
@@ -124,7 +124,7 @@ def read_dataset(
     if pairs is not None:
         of_tables = {"target": target, "ignore": ignore, "categorical": categorical, "missing": missing}
         others = {**of_tables, "unlabeled": unlabeled, "conditions": conditions, "block_size": block_size}
-        _refuse(others, "other data, and these are read as pairs of images")
+        _refuse(others, "other data, and these are read as image pairs")
         most = None if max_pixels == MAX_PIXELS else max_pixels
         _refuse_of_files(
             given, source, column=column, follow_outside=follow_outside, first_frame=first_frame, max_pixels=most
@@ -137,7 +137,7 @@ def read_dataset(
         )  # fmt: skip
     backwards = None if direction == "a-to-b" else direction
     remedy = "pass --pairs auto with it, or leave it out"
-    _refuse({**of_pairs, "direction": backwards}, "pairs of images", remedy)
+    _refuse({**of_pairs, "direction": backwards}, "image pairs", remedy)
     form = kind_of(given, source)
     table = Asked(target, ignore or (), categorical or (), missing or (), unlabeled, unseen, conditions or ())
     image = {
@@ -149,7 +149,7 @@ def read_dataset(
         "column": column,
     }
     if form != TEXT:
-        _refuse({"block_size": block_size}, "texts, and these data are none")
+        _refuse({"block_size": block_size}, "texts, and these data are not")
     if form in (TABLE, TEXT):
         limits: dict[str, Any] = {
             "max_pixels": max_pixels != MAX_PIXELS and max_pixels,
@@ -166,7 +166,7 @@ def read_dataset(
         remedy = f"name it with --conditions {quoted(target)}, or put each class in its own sub-folder"
         _refuse({"target": target}, "tables, and these data are images", remedy)
     tabular = {"target": target, "ignore": ignore, **({} if conditions else {"categorical": categorical})}
-    _refuse({**tabular, "missing": missing}, "tables, and these data are none")
+    _refuse({**tabular, "missing": missing}, "tables, and these data are not")
     if form == TEXT:
         of_others = {**image, "unlabeled": unlabeled, "conditions": conditions}
         _refuse(of_others, "images or tables, and these data are texts")
@@ -222,19 +222,19 @@ def read_dataset(
 def _y(
     source: Source, records: list[Record], labels: bool, asked: Asked, train: Tensor
 ) -> tuple[Modality | None, Tensor | None]:
-    """The label or the conditions of images, and their values."""
+    """The labels or conditions of images: modality and values."""
     vectors = not asked.conditions and source.classes is None and records[0].facts and isinstance(source, ArraySource)
     if not asked.conditions and not vectors:
         return _labels(source, records) if labels else (None, None)
     sheet = sheet_of(source.root, [record.name for record in records], [record.said for record in records])
     named = replace(asked, conditions=tuple(sheet.columns)) if vectors else asked
     if not sheet.columns:
-        remedy = "add a metadata.csv with the columns file_name and those that are to be given"
-        raise UserError("E-TRN-12", source.root, "no table says anything of these images", remedy)
+        remedy = "add a metadata.csv with a file_name column and the condition columns"
+        raise UserError("E-TRN-12", source.root, "no metadata for these images", remedy)
     return conditions_of(sheet, named, train)
 
 
-# What is read of images in files only, by the forms that hold such; there are forms that hold none, such as arrays.
+# Options that apply to image files only, by the source types that have files.
 OF_FILES = {
     "column": ("parquet", "hub"),
     "follow_outside": ("folder", "parquet", TABLE),

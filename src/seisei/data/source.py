@@ -1,4 +1,4 @@
-"""Where images come from: `Record`, what is known of one before it is read, and `Source`, which reads them."""
+"""Image sources: `Record`, an image's metadata, and `Source`, which reads images."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ SPLITS = {
 }
 
 
-# Names of columns that hold texts.
+# Names of caption columns.
 CAPTIONS = ("text", "caption")
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is known of an image before it is read.
+    """An image's metadata, known before it is read.
 
     Arguments:
-        name: unlike any other in the source; a file's path below the root, or where in a file the image is.
+        name: unique in the source; a file's path below the root, or the image's position in a file.
         label: its class.
-        split: ``train``, ``validation``, ``test``, or None where the source does not say.
+        split: ``train``, ``validation``, ``test``, or None if the source has no splits.
         caption: its description.
-        facts: what else a table says of it, by column, in words.
+        facts: other metadata, as pairs of column and text.
     """
 
     name: str
@@ -52,22 +52,22 @@ class Record:
 
     @property
     def said(self) -> dict[str, str]:
-        """All that is said of it in words, by column, its label among them."""
+        """All metadata by column, including the label."""
         return {**({} if self.label is None else {"label": self.label}), **dict(self.facts)}
 
 
 class Source(Protocol):
-    """Images in some form, with what was found while listing them.
+    """A listing of images, with what was found while listing them.
 
     Attributes:
-        kind: the form, in words for people.
-        root: the place, as the user typed it.
+        kind: the source type, in words.
+        root: the location, as the user typed it.
         records: one for each image.
-        classes: the names of the classes in their order, None where there are no labels.
-        identity: changes when the files change; None where that cannot be seen from outside.
-        faults: images that are there and cannot even be listed.
-        ignored: files that are no images, counted by suffix.
-        notes: what was decided here, and why.
+        classes: class names in order, None if there are no labels.
+        identity: a hash that changes when the files change; None if that cannot be detected.
+        faults: images that cannot be listed.
+        ignored: files that are not images, counted by suffix.
+        notes: messages about how the data were interpreted.
     """
 
     kind: str
@@ -80,23 +80,23 @@ class Source(Protocol):
     notes: list[str]
 
     def read(self, index: int) -> Any:
-        """What `seisei.modalities.image_io.read_image` takes: a path, the bytes of a file, or an array."""
+        """Input for `seisei.modalities.image_io.read_image`: a path, a file's bytes, or an array."""
         ...
 
 
 @dataclass
 class ArraySource:
-    """Images that lie in one array.
+    """Images in one array; a `Source`.
 
     Arguments:
-        kind: see `Source`.
-        root: see `Source`.
-        array: uint8 values 0 … levels - 1, (N, H, W, C), in memory or mapped.
-        levels: how many values a pixel takes.
-        records: see `Source`.
-        classes: see `Source`.
-        identity: see `Source`.
-        notes: see `Source`.
+        kind: the source type, in words.
+        root: the location, as the user typed it.
+        array: uint8 values 0 … levels - 1, (N, H, W, C), in memory or memory-mapped.
+        levels: number of values per channel.
+        records: one for each image.
+        classes: class names in order, None if there are no labels.
+        identity: a hash that changes when the data change, or None.
+        notes: messages about how the data were interpreted.
     """
 
     kind: str
@@ -114,7 +114,7 @@ class ArraySource:
         assert self.array.ndim == 4 and len(self.array) == len(self.records)
 
     def read(self, index: int) -> NDArray[np.uint8]:
-        """One image, its levels spread over 0 … 255, (H, W, C)."""
+        """One image, its levels scaled to 0 … 255, (H, W, C)."""
         image: NDArray[np.uint8] = self.array[index]
         if self.levels == 256:
             return image
@@ -123,7 +123,7 @@ class ArraySource:
 
 
 def natural(text: str) -> list[tuple[int, str]]:
-    """A key that sorts as people count: ``2`` before ``10``.
+    """A sort key for natural order: ``2`` before ``10``.
 
     Example:
         >>> sorted(["class 10", "class 2"], key=natural)
@@ -134,13 +134,13 @@ def natural(text: str) -> list[tuple[int, str]]:
 
 
 def _number(digits: str) -> tuple[int, str]:
-    """Sorts as the number does: by how many digits it has, then by these. `int` refuses thousands of them."""
+    """A numeric sort key: by number of digits, then by digits; `int` refuses thousands of them."""
     plain = "".join(str(unicodedata.decimal(c)) for c in digits).lstrip("0")
     return len(plain), plain
 
 
 def composed(name: str) -> str:
-    r"""A name as most systems write it: macOS writes é as e and an accent, which is another string.
+    r"""A name in Unicode NFC; macOS writes é as e and a combining accent (NFD).
 
     Example:
         >>> len("e\u0301"), len(composed("e\u0301"))
@@ -150,18 +150,18 @@ def composed(name: str) -> str:
 
 
 def classes_of(labels: Iterable[str | None]) -> tuple[str, ...] | None:
-    """The different labels in natural order, None where there are none."""
+    """The distinct labels in natural order, None if there are none."""
     names = {label for label in labels if label is not None}
     return tuple(sorted(names, key=natural)) if names else None
 
 
 def identity_of(*parts: object) -> str:
-    """A short name for a state of some files."""
+    """A hash of the parts."""
     return hashlib.blake2b(repr(parts).encode("utf-8", "backslashreplace"), digest_size=16).hexdigest()
 
 
 def split_of(words: str) -> str | None:
-    """The split that a file's or folder's name tells, if it tells one.
+    """The split in a file's or folder's name, if any.
 
     Example:
         >>> split_of("train-00000-of-00004"), split_of("x_val"), split_of("latest")

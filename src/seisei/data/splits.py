@@ -1,4 +1,4 @@
-"""Train, validation and test: a pure function of (seed, name), so that adding examples moves none of the others."""
+"""Train, validation and test splits: a pure function of (seed, name), so that adding examples moves no others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from seisei import seeds
 from seisei.errors import UserError
 
 PARTS = ("train", "validation", "test")
-# Of validation and of test, where nothing else is said.
+# Default fraction of validation and of test.
 SHARE = 0.1
 
 
@@ -27,26 +27,26 @@ def split_indices(
     noun: str = "image",
     train: int = 1,
 ) -> dict[str, torch.Tensor]:
-    """Which examples are in which part, in their order.
+    """The indices of each split's examples, in order.
 
-    A part that the source gives is kept; one that it does not give is drawn from train, each example by a hash of the
-    seed and its name. Those of the same content go to the same part, by the first of their names, so that what is
-    drawn never leaks. Where a part would stay empty, the example nearest to it is taken, so in very small data sets one
-    may move when others are added.
+    Splits given by the source are kept; others are sampled from train, each example by a hash of the seed and its name.
+    Examples of the same content go to the same split, by the first of their names, so that duplicates never leak. If a
+    split would be empty, the example nearest to it is moved there, so in very small data sets adding examples may move
+    one.
 
     Arguments:
         names: one for each example.
-        groups: the same for examples of the same content.
-        given: the part that the source gives each example, or None.
-        validation: the share to draw where none is given; 0 for none.
-        test: likewise.
-        seed: another seed draws another division.
-        where: what an error calls the data.
-        noun: what an error calls an example.
-        train: different examples that are needed to train on.
+        groups: equal for examples of the same content.
+        given: the split that the source gives each example, or None.
+        validation: fraction to sample if the source gives no validation split; 0 for none.
+        test: fraction of the test split, likewise.
+        seed: seed of the split.
+        where: the data's name in errors.
+        noun: an example's name in errors.
+        train: minimum number of distinct training examples.
 
     Raises:
-        UserError: a share out of range, too few images, or a part that stays empty.
+        UserError: a fraction out of range, too few examples, or an empty split.
 
     Example:
         >>> names = [f"{i}.png" for i in range(10)]
@@ -60,7 +60,7 @@ def split_indices(
     wanted = {"validation": validation, "test": test}
     for part, share in wanted.items():
         if part in parts and share not in (SHARE, 0):
-            problem = f"has no effect: the data have a {part} part of their own, {parts.count(part):,} {noun}s"
+            problem = f"has no effect: the data have their own {part} split of {parts.count(part):,} {noun}s"
             raise UserError("E-TRN-08", f"--{part}", problem, "leave it out", found=share)
     drawn = {part: share for part, share in wanted.items() if share > 0 and part not in parts}
     first: dict[bytes, str] = {}
@@ -82,7 +82,7 @@ def split_indices(
 
 
 def without(drawn: Iterable[str], count: int, train: int = 1) -> str:
-    """The options by which so few examples suffice: the first parts that must be given up; none where nothing helps.
+    """The options that make so few examples suffice, by dropping splits; empty if nothing helps.
 
     Example:
         >>> without(["validation", "test"], 2), without(["validation", "test"], 1), without(["test"], 1, train=2)
@@ -93,19 +93,21 @@ def without(drawn: Iterable[str], count: int, train: int = 1) -> str:
 
 
 def check_shares(validation: float, test: float) -> None:
-    """Refuse shares that leave nothing to learn from.
+    """Check that the fractions leave training examples.
 
     Raises:
-        UserError: one out of range.
+        UserError: one is out of range.
     """
     for option, share in (("validation", validation), ("test", test)):
         if not 0 <= share < 1 or validation + test >= 1:
             problem = f"validation {validation:g} and test {test:g}, wanted 0 or more and together below 1"
-            raise UserError("E-TRN-07", option, problem, "choose smaller shares", found=share, wanted="0 <= share < 1")
+            raise UserError(
+                "E-TRN-07", option, problem, "choose smaller fractions", found=share, wanted="0 <= share < 1"
+            )
 
 
 def _draw(first: dict[bytes, str], drawn: dict[str, float], seed: int, train: int) -> dict[bytes, str]:
-    """The part of each group: its number in [0, 1) falls into the part's interval."""
+    """The split of each group: the one whose interval contains the group's hash in [0, 1)."""
     number = {group: seeds.derive(seed, "split", _key(name)) / seeds.SEED_LIMIT for group, name in first.items()}
     place = dict.fromkeys(first, "train")
     start, middle = 0.0, {"train": 1.0}
@@ -117,7 +119,7 @@ def _draw(first: dict[bytes, str], drawn: dict[str, float], seed: int, train: in
         start += share
     needed = {"train": train, **dict.fromkeys(drawn, 1)}
     for part in needed:
-        # The nearest one that another part can spare, until every part has what it needs.
+        # Move the nearest group that another split can spare, until every split has enough.
         while (counts := Counter(place.values()))[part] < needed[part]:
             spare = [group for group in number if place[group] != part and counts[place[group]] > needed[place[group]]]
             nearest = min((abs(number[group] - middle[part]), first[group], group) for group in spare)
@@ -126,5 +128,5 @@ def _draw(first: dict[bytes, str], drawn: dict[str, float], seed: int, train: in
 
 
 def _key(name: str) -> str:
-    """What an example's part is derived from. Examples of an array were named otherwise once: their parts are kept."""
+    """The name that is hashed. Examples of arrays were once named differently; this keeps their splits."""
     return f"picture:{name.removeprefix('image:')}" if name.startswith("image:") else name

@@ -1,4 +1,4 @@
-"""Where packed images are kept: in memory, or in a file that is mapped into it where they are too many."""
+"""Storage of packed images: in memory, or in a memory-mapped file if they are too large."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from torch import Tensor
 
 from seisei.errors import ResourceError
 
-# The memory that a machine which does not tell is taken to have.
+# Assumed memory if the machine does not report it.
 UNKNOWN_MEMORY = 8 << 30
 _FACTS = "facts.json"
 _KINDS = ("uint8", "uint16", "float32")
 
 
 def memory() -> int:
-    """The bytes of memory of this machine."""
+    """This machine's memory in bytes."""
     if hasattr(os, "sysconf"):
         return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     kernel = getattr(getattr(ctypes, "windll", None), "kernel32", None)
@@ -45,13 +45,13 @@ def _file(kind: str) -> str:
 
 
 class Store:
-    """Room for at most `count` images of one shape, filled in order.
+    """A buffer for up to `count` images of one shape, filled in order.
 
     Arguments:
-        count: how many there may be.
-        shape: of one, (C, H, W).
-        folder: where to make the file; None keeps them in memory.
-        kind: of their values: ``uint8``, ``uint16`` or ``float32``.
+        count: capacity.
+        shape: shape of one image, (C, H, W).
+        folder: folder of the file; None for memory.
+        kind: dtype: ``uint8``, ``uint16`` or ``float32``.
     """
 
     def __init__(self, count: int, shape: tuple[int, int, int], folder: Path | None, kind: str = "uint8") -> None:
@@ -65,30 +65,35 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(folder).free
         if free < size + (64 << 20):
-            problem = f"needs {size / 1e9:.2f} GB for the packed images and has {free / 1e9:.2f} GB"
+            problem = f"needs {size / 1e9:.2f} GB for the packed images and has {free / 1e9:.2f} GB free"
             raise ResourceError(
-                "E-TRN-22", folder, problem, "free some, or set XDG_CACHE_HOME to another disk", found=free, wanted=size
+                "E-TRN-22",
+                folder,
+                problem,
+                "free some space, or set XDG_CACHE_HOME to another disk",
+                found=free,
+                wanted=size,
             )
         self.unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
         self.array = np.memmap(self.unfinished / _file(kind), self.kind, "w+", shape=(count, *shape))
 
     def put(self, place: int, image: Tensor) -> None:
-        """Enter the next image."""
+        """Add the next image."""
         assert place == self.filled
         self.array[place] = image.numpy()
         self.filled += 1
 
     def drop(self) -> None:
-        """Remove what was written."""
+        """Remove the unfinished file."""
         if self.unfinished is not None:
             shutil.rmtree(self.unfinished, ignore_errors=True)
 
     def finish(self, folder: Path | None, facts: dict[str, Any]) -> Tensor:
-        """The images, (N, C, H, W); a file gets its name only now, with the facts beside it.
+        """The images, (N, C, H, W); a file is renamed to its final name, with the facts next to it.
 
         Arguments:
-            folder: the file's folder, None for memory.
-            facts: what `load` shall give back.
+            folder: the final folder, None for memory.
+            facts: data that `load` returns.
         """
         if self.unfinished is None or folder is None:
             return torch.from_numpy(self.array if self.filled == len(self.array) else self.array[: self.filled].copy())
@@ -109,7 +114,7 @@ class Store:
 
 
 def load(folder: Path) -> tuple[Tensor, dict[str, Any]] | None:
-    """The images and facts that a `Store` left in a folder, None where they are absent or not whole."""
+    """The images and facts stored in a folder; None if they are absent or incomplete."""
     try:
         facts = json.loads((folder / _FACTS).read_text("utf-8"))
         shape, kind = tuple(int(n) for n in facts["shape"]), facts.get("kind", "uint8")
@@ -118,7 +123,7 @@ def load(folder: Path) -> tuple[Tensor, dict[str, Any]] | None:
         file, values = folder / _file(kind), np.dtype(kind)
         if file.stat().st_size != int(np.prod(shape)) * values.itemsize:
             return None
-        # "c": writable for torch's sake, and never written back.
+        # "c" (copy-on-write): torch requires a writable array; never written back.
         return torch.from_numpy(np.memmap(file, values, "c", shape=shape)), facts
     except (OSError, ValueError, KeyError, TypeError):
         return None

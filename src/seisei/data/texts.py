@@ -1,4 +1,4 @@
-"""Texts: every line of a file is an example, or running text is cut into windows."""
+"""Texts: one example per line, or running text cut into blocks."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from seisei.paths import Below, below, check_regular
 from seisei.schema import Schema
 
 SUFFIXES = (".txt", ".txt.gz")
-# The longest line that is an example, in bytes: each is a place of a Transformer.
+# Maximum bytes of a line: each byte is a Transformer position.
 MOST_BYTES = 1024
 SHOWN = 3
-# Windows that a byte of training is in: each shows it with more, or with less, before it.
+# Number of overlapping training blocks that contain each byte, with different amounts of preceding context.
 OVERLAP = 4
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A text of a source.
+    """One text.
 
     Arguments:
-        name: where it is.
+        name: its location.
         content: its bytes.
-        part: ``train``, ``validation`` or ``test``, where its file's name says so.
+        part: ``train``, ``validation`` or ``test``, if its file's name contains a split.
     """
 
     name: str
@@ -47,24 +47,24 @@ class Piece:
 
 
 def is_text(path: Path) -> bool:
-    """Whether a file's name says that it holds a text."""
+    """Whether a file holds text, by its name."""
     return path.name.lower().endswith(SUFFIXES)
 
 
 def read_texts(
     given: Any, *, block_size: int | None = None, validation: float = 0.1, test: float = 0.1, seed: int = 0
 ) -> Dataset:
-    """Texts, divided into parts: lines by their names and contents, windows in their order.
+    """Texts as a data set: lines are split by name and content, blocks of running text in order.
 
     Arguments:
-        given: a file of lines, plain or packed with gzip, a folder of such files, or a list of texts.
-        block_size: the bytes of running text that make an example; by default every line is one.
-        validation: the share for validation, where no file's name says it.
-        test: likewise.
-        seed: of the division.
+        given: a file of lines, plain or gzipped, a folder of such files, or a list of texts.
+        block_size: bytes of running text per example; by default every line is an example.
+        validation: fraction for validation, if no file's name contains a split.
+        test: fraction for testing, likewise.
+        seed: seed of the split.
 
     Raises:
-        UserError: no UTF-8, a line that is too long, or too little of it.
+        UserError: invalid UTF-8, a line that is too long, or too few texts.
     """
     root = _root(given)
     if block_size is not None and block_size < 2:
@@ -84,7 +84,7 @@ def read_texts(
     given_parts = [piece.part for piece in found]
     if block_size and not any(given_parts):
         splits = _in_order(len(found), validation, test, root)
-        notes.append("parts follow each other in the text: the first for training")
+        notes.append("splits are consecutive parts of the text, training first")
     else:
         splits = split_indices(
             names, contents, given_parts, validation=validation, test=test, seed=seed, where=root, noun="text"
@@ -94,9 +94,9 @@ def read_texts(
         splits["train"] = torch.cat([splits["train"], len(found) + torch.arange(len(more))])
         found, names = [*found, *more], [*names, *(piece.name for piece in more)]
         contents += [digest(piece.content) for piece in more]
-        notes.append(f"of those for training each begins {max(1, block_size // OVERLAP)} bytes after another")
+        notes.append(f"training blocks overlap: one starts every {max(1, block_size // OVERLAP)} bytes")
     if (size := 2 * length * len(found)) > memory() // 4:
-        problem = f"{len(found):,} texts with room for {length:,} bytes each take {size / 1e9:.1f} GB"
+        problem = f"{len(found):,} texts padded to {length:,} bytes take {size / 1e9:.1f} GB"
         raise UserError("E-CHK-09", root, problem, "give fewer, leave out the longest, or pass --block-size 256")
     x = stacked([piece.content for piece in found], length)
     kept = tuple(found[i].content.decode(errors="replace") for i in splits["train"][:SHOWN].tolist())
@@ -125,10 +125,10 @@ def read_texts(
 
 
 def texts_for(schema: Schema, given: Any) -> Dataset:
-    """New texts as a model takes them, all in the part ``test``: lines, or windows of its own length.
+    """New texts as model input, all in the ``test`` split: lines, or blocks of the model's length.
 
     Raises:
-        UserError: a text that is longer than any that the model knows.
+        UserError: a text is longer than the model's maximum length.
     """
     end = schema.x
     assert isinstance(end, Text)
@@ -137,7 +137,7 @@ def texts_for(schema: Schema, given: Any) -> Dataset:
         raise UserError("E-CHK-03", _root(given), "holds no text", "give a file with a text in each line")
     for piece in found:
         if len(piece.content) > end.length:
-            problem = f"a text of {len(piece.content):,} bytes, and this model knows {end.length:,} at most"
+            problem = f"a text of {len(piece.content):,} bytes, and this model takes at most {end.length:,}"
             raise UserError("E-*-20", piece.name, problem, "shorten it", found=len(piece.content), wanted=end.length)
     x = stacked([piece.content for piece in found], end.length)
     facts = {"root": _root(given), "kind": "text", "noun": end.noun, "total": len(found), "kept": len(found)}
@@ -146,7 +146,7 @@ def texts_for(schema: Schema, given: Any) -> Dataset:
 
 
 def stacked(contents: Sequence[bytes], length: int) -> Tensor:
-    """Bytes of texts as `Text.pack` makes them, in 16 bits, (N, length)."""
+    """Bytes of texts in the format of `Text.pack`, int16 (N, length)."""
     x = torch.full((len(contents), length), Text.end, dtype=torch.int16)
     for row, content in zip(x, contents, strict=True):
         row[: len(content)] = torch.frombuffer(bytearray(content), dtype=torch.uint8) if content else row[:0]
@@ -158,7 +158,7 @@ def _root(given: Any) -> str:
 
 
 def _pieces(given: Any, block_size: int | None) -> tuple[list[Piece], list[str]]:
-    """Lines that are not empty, or windows, of all files in their order; and what to tell of them."""
+    """The nonempty lines, or blocks, of all files in order, and notes."""
     if not isinstance(given, (str, os.PathLike)):
         return _of_list(list(given), block_size), []
     path, found, empty = Path(given), list[Piece](), 0
@@ -204,7 +204,7 @@ def _of_list(given: Sequence[Any], block_size: int | None) -> list[Piece]:
 
 
 def _content(file: Path, name: str) -> bytes:
-    """All of a file, known to be UTF-8, without a mark of the order of bytes."""
+    """A file's content, validated as UTF-8, without a byte order mark."""
     check_regular(file, name)
     try:
         with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as opened:
@@ -219,13 +219,13 @@ def _content(file: Path, name: str) -> bytes:
         content.decode()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        problem = f"holds what is not UTF-8 (0x{content[error.start]:02x})"
+        problem = f"is not valid UTF-8 (0x{content[error.start]:02x})"
         raise UserError("E-CHK-21", f"{name}:{line}", problem, "save the file as UTF-8") from None
     return content
 
 
 def _between(pieces: Sequence[Piece], block_size: int) -> list[Piece]:
-    """Windows that begin in one piece and end in the next, of the same file."""
+    """Blocks that begin in one piece and end in the next, of the same file."""
     found, step = [], max(1, block_size // OVERLAP)
     for one, other in itertools.pairwise(pieces):
         file, _, at = one.name.rpartition(":")
@@ -239,16 +239,16 @@ def _between(pieces: Sequence[Piece], block_size: int) -> list[Piece]:
 
 
 def _in_order(count: int, validation: float, test: float, where: str) -> dict[str, Tensor]:
-    """The first windows for training, those that follow for validation, the last for the test."""
+    """Consecutive splits: the first blocks for training, then validation, then test."""
     check_shares(validation, test)
     wanted = {"validation": validation, "test": test}
     sizes = {part: max(1, round(share * count)) if share else 0 for part, share in wanted.items()}
     if count <= sum(size > 0 for size in sizes.values()):
         drawn = [part for part, share in wanted.items() if share]
-        problem = f"{count} windows of text leave {' or '.join(drawn)} empty, wanted at least {len(drawn) + 1}"
+        problem = f"{count} blocks of text leave {' or '.join(drawn)} empty, wanted at least {len(drawn) + 1}"
         remedy = f"give more text or a smaller --block-size, or pass {without(drawn, count)}"
         raise UserError("E-TRN-11", where, problem, remedy, found=count, wanted=len(drawn) + 1)
-    while sum(sizes.values()) >= count:  # A large share of few leaves one to train on all the same.
+    while sum(sizes.values()) >= count:  # keep at least one for training
         sizes[max(sizes, key=lambda part: sizes[part])] -= 1
     sizes["train"] = count - sum(sizes.values())
     return dict(zip(PARTS, torch.split(torch.arange(count), [sizes[part] for part in PARTS]), strict=True))

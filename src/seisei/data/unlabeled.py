@@ -1,4 +1,4 @@
-"""Images without a label beside those that have one: all of them for training, their y −1."""
+"""Unlabeled images in addition to labeled ones: all for training, with y = −1."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from seisei.schema import Schema
 
 
 def with_images(data: Dataset, given: Any, **options: Any) -> Dataset:
-    """The data set with the images of another source added to its training part.
+    """The data set with another source's images added to its training split.
 
     Arguments:
-        data: with labels.
-        given: what `seisei.data.detect.open_source` reads; labels that are there are not looked at.
-        options: see `read_inputs`.
+        data: labeled data.
+        given: images, as for `seisei.data.detect.open_source`; their labels are ignored.
+        options: options of `read_inputs`.
 
     Raises:
-        UserError: the data have no labels, or are too large to be held in memory, or what is given cannot be read.
+        UserError: the data have no labels, or do not fit in memory, or the images cannot be read.
     """
     if data.y is None:
-        remedy = "put each kind in its own sub-folder, or leave it out"
-        raise UserError("E-TRN-12", "--unlabeled", f"{data.report['root']} has no labels itself", remedy)
+        remedy = "put each class in its own sub-folder, or leave it out"
+        raise UserError("E-TRN-12", "--unlabeled", f"{data.report['root']} has no labels", remedy)
     if not data.in_memory:
-        raise UserError("E-TRN-09", "--unlabeled", "the images with labels are kept in a file", "raise --memory")
+        raise UserError("E-TRN-09", "--unlabeled", "the labeled images do not fit in memory", "raise --memory")
     image = data.schema.x
     assert isinstance(image, Image)
-    # An image of another size is fitted here even where those with labels needed no fitting.
+    # Unlabeled images are fitted even if the labeled ones needed no fitting.
     more = read_inputs(Schema(replace(image, fit=image.fit or "crop")), given, convert=True, **options)
     x, y = torch.cat([data.x, more.x]), torch.cat([data.y, torch.full((len(more),), -1)])
     names = data.names + [str(Path(str(given)).name or given) + "/" + name for name in more.names]
@@ -50,7 +50,7 @@ def with_images(data: Dataset, given: Any, **options: Any) -> Dataset:
         "bytes": x.numel(),
         "notes": [
             *data.report["notes"],
-            f"{len(more):,} images without a label, from {given}, are for training only",
+            f"{len(more):,} unlabeled images, from {given}, are for training only",
         ],
         "fingerprint": mark,
     }

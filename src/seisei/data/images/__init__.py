@@ -1,1 +1,1 @@
-"""Images while they are read."""
+"""Scanning and packing images."""

@@ -1,7 +1,7 @@
-"""The two sides of pairs while they are read: each side's images, packed, or its label maps.
+"""Buffers for the two sides of image pairs while they are read: packed images, or label maps.
 
-What makes something of an image runs in threads, all else in one: `open` once the first pair was read, `put` for each
-in order, `check`, and `finish`, or `drop` where something went wrong.
+`make` runs in worker threads, all else in one: `open` once the first pair was read, `put` for each in order, `check`,
+and `finish`, or `drop` on an error.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _CHUNK = 1024
 
 
 class Frame(NamedTuple):
-    """What both sides are brought to."""
+    """The common size of both sides, and how images are fitted to it."""
 
     height: int
     width: int
@@ -38,13 +38,13 @@ class Frame(NamedTuple):
 
 @dataclass
 class Images:
-    """A side of images, all as deep as its first.
+    """One side's images, all with the bit depth of the first.
 
     Arguments:
         title: A or B.
-        frame: see `Frame`.
-        channels: wanted; None for what they have, where color becomes gray if all of it is.
-        levels: how many values a pixel takes, where that is known.
+        frame: the size to fit them to.
+        channels: requested number; None keeps theirs, and converts color to gray if all images are gray.
+        levels: number of values per channel, if known.
     """
 
     title: str
@@ -59,7 +59,7 @@ class Images:
     first: dict[str, str] = field(default_factory=dict)
 
     def make(self, decoded: DecodedImage, name: str) -> tuple[Image, Tensor, str]:
-        """The image packed, of which shape, and in words how deep."""
+        """The image's modality, the packed image, and its bit depth in words."""
         height, width, fit = self.frame
         found = decoded.pixels.shape[2] if decoded.pixels.ndim == 3 else 1
         channels = self.channels or (3 if found == 1 else found)
@@ -68,24 +68,24 @@ class Images:
         if kind == "16 bits":
             image = replace(image, levels=DEEP)
         elif kind == "floating point":
-            # The span is known when all were read; until then white, of which a frame would be, is not.
+            # The value range, and so white for padding, is known only after all images were read.
             if fit == "pad":
-                problem = f"{self.title} is floating point, whose white is not known before all of it is read"
+                problem = f"{self.title} is floating point, whose white level is unknown until all of it is read"
                 raise UserError("E-TRN-13", "--fit pad", problem, "pass --fit crop", found=name)
             image = replace(image, levels=0, span=(0.0, 1.0))
         kind += "" if channels in (1, 3) else f" in {channels} channels"
         return image, image.pack_image(decoded, name), kind
 
     def size(self, made: tuple[Image, Tensor, str]) -> int:
-        """The bytes that one of them takes."""
+        """The size of one packed example in bytes."""
         return made[1].numel() * made[1].element_size()
 
     def open(self, count: int, folder: Path | None) -> None:
-        """Begin with room for so many; see `Store`."""
+        """Allocate a `Store` for this many."""
         self.room = count, folder
 
     def put(self, made: tuple[Image, Tensor, str], name: str) -> None:
-        """Enter the next; one that is unlike the first is only counted."""
+        """Add the next image; one whose format differs from the first is only counted."""
         image, packed, kind = made
         self.kinds[kind] += 1
         self.first.setdefault(kind, name)
@@ -97,40 +97,40 @@ class Images:
             self.store.put(self.store.filled, packed)
 
     def check(self) -> None:
-        """Refuse what cannot be one side together.
+        """Check that all images have the same format.
 
         Raises:
-            UserError: images of several depths, or of several numbers of channels.
+            UserError: images of several bit depths, or numbers of channels.
         """
         if len(self.kinds) < 2:
             return
         rarest = min(reversed(self.kinds), key=lambda kind: self.kinds[kind])
         counts = ", ".join(f"{kind} ×{count:,}" for kind, count in self.kinds.most_common())
-        problem = f"is of {rarest}, and side {self.title} has {counts}"
+        problem = f"has {rarest}, and side {self.title} has {counts}"
         deep = len({kind.partition(" in ")[0] for kind in self.kinds}) > 1
-        remedy = "pass --bits 8 to bring all to 8 bits, or save them alike" if deep else "save them alike"
+        remedy = "pass --bits 8 to convert all to 8 bits, or save all alike" if deep else "save all alike"
         raise UserError("E-CHK-12", self.first[rarest], problem, remedy, found=dict(self.kinds), wanted=1)
 
     def finish(self, folder: Path | None, facts: dict[str, Any]) -> Tensor:
-        """All of them; see `Store.finish`."""
+        """All images; see `Store.finish`."""
         assert self.store is not None
         return self.store.finish(folder, facts)
 
     @property
     def end(self) -> Image:
-        """What the images are, once all were read."""
+        """The images' modality, once all were read."""
         assert self.image is not None
         return replace(self.image, channels=1) if self.channels is None and self.gray else self.image
 
     def drop(self) -> None:
-        """Remove what was written."""
+        """Remove the unfinished files."""
         if self.store is not None:
             self.store.drop()
 
 
 @dataclass
 class Maps:
-    """A side of label maps, whose colors are collected while they are read."""
+    """One side's label maps; their colors are collected while they are read."""
 
     title: str
     frame: Frame
@@ -140,36 +140,36 @@ class Maps:
     seen: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(1 << 24, np.bool_))
 
     def make(self, image: DecodedImage, name: str) -> tuple[Codes, NDArray[np.intp]]:
-        """The map's colors, and the place among them of each pixel."""
+        """The map's colors, and the index of each pixel's color."""
         height, width, fit = self.frame
         codes = nearest(color_codes(image.pixels, name), height, width, fit or "stretch", code_of(WHITE))
         found, places = np.unique(codes, return_inverse=True)
         return found, places.reshape(codes.shape)
 
     def size(self, made: tuple[Codes, NDArray[np.intp]]) -> int:
-        """The bytes that one of them takes."""
+        """The size of one packed example in bytes."""
         return made[1].size
 
     def open(self, count: int, folder: Path | None) -> None:
-        """Begin with room for so many; see `Store`."""
+        """Allocate a `Store` for this many."""
         self.store = Store(count, (1, self.frame.height, self.frame.width), folder)
 
     def put(self, made: tuple[Codes, NDArray[np.intp]], name: str) -> None:
-        """Enter the next; until all colors are known their numbers are in the order in which they come."""
+        """Add the next map; until all colors are known they are numbered in order of appearance."""
         assert self.store is not None
         found, places = made
         self.kinds["label map"] += 1
         self.seen[found] = True
-        if max(len(self.places), len(found)) > MOST_COLORS:  # the check refuses it, with their number
+        if max(len(self.places), len(found)) > MOST_COLORS:  # `check` raises the error, with their number
             return
         numbers = np.array([self.places.setdefault(int(code), len(self.places)) for code in found], np.uint8)
         self.store.put(self.store.filled, torch.from_numpy(numbers[places][None]))
 
     def check(self) -> None:
-        """Refuse what are no label maps.
+        """Check that these are label maps.
 
         Raises:
-            UserError: more colors than a label map has.
+            UserError: more colors than a label map may have.
         """
         count = int(self.seen.sum())
         if count > MOST_COLORS:
@@ -177,7 +177,7 @@ class Maps:
             raise UserError("E-TRN-13", "--label-map", problem, "leave it out", found=count, wanted=MOST_COLORS)
 
     def finish(self, folder: Path | None, facts: dict[str, Any]) -> Tensor:
-        """All of them, classes numbered by their colors; see `Store.finish`."""
+        """All maps, with classes numbered in order of their colors; see `Store.finish`."""
         assert self.store is not None
         order = np.flatnonzero(self.seen)
         final = np.zeros(len(self.places), np.uint8)
@@ -189,13 +189,13 @@ class Maps:
 
     @property
     def end(self) -> LabelMap:
-        """What the maps are, once all were read."""
+        """The maps' modality, once all were read."""
         height, width, fit = self.frame
         colors = tuple((code >> 16, code >> 8 & 255, code & 255) for code in np.flatnonzero(self.seen).tolist())
         return LabelMap(height, width, colors, fit)
 
     def drop(self) -> None:
-        """Remove what was written."""
+        """Remove the unfinished files."""
         if self.store is not None:
             self.store.drop()
 

@@ -1,4 +1,4 @@
-"""``metadata.csv`` and ``metadata.jsonl``: labels, captions and splits of images that are files."""
+"""``metadata.csv`` and ``metadata.jsonl``: labels, captions and splits of image files."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from seisei.errors import UserError, did_you_mean, half_character
 from seisei.modalities.table import word_of
 from seisei.paths import check_regular
 
-# In any case: Metadata.CSV is what some programs make of it.
+# Matched case-insensitively: some programs write Metadata.CSV.
 METADATA = ("metadata.csv", "metadata.jsonl")
 STYLEGAN = "dataset.json"
-# What tables end in that are none of these, and may be meant as such.
+# Suffixes of other tables that may be meant as metadata.
 TABLES = {".csv", ".tsv", ".jsonl", ".xlsx"}
 _SEPARATORS = (",", ";", "\t")
 LABELS = ("label", "class", "category")
@@ -26,7 +26,7 @@ LABELS = ("label", "class", "category")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Row:
-    """What a table says of one image: its label, caption and split where columns have these, and all else."""
+    """A metadata row of one image: its label, caption and split if there are such columns, and all other columns."""
 
     label: str | None = None
     caption: str | None = None
@@ -35,13 +35,13 @@ class Row:
 
 
 def read_metadata(root: Path, table: str, names: set[str], faults: list[UserError]) -> dict[str, Row]:
-    """The rows of one table by the name of their image, relative to the root.
+    """The rows of one table by image name, relative to the root.
 
     Arguments:
         root: the data folder.
-        table: the table's name below it; the file names in it are relative to where it lies.
-        names: the images that there are.
-        faults: rows that name no image, or one twice, are entered here.
+        table: the table's name below it; file names in it are relative to its own folder.
+        names: all images.
+        faults: receives an error for each row that names no image, or one twice.
 
     Raises:
         UserError: the table cannot be read at all.
@@ -57,7 +57,7 @@ def read_metadata(root: Path, table: str, names: set[str], faults: list[UserErro
             )
         name = find(file_name)
         if name is None:
-            problem = f"names {file_name}, which is not there"
+            problem = f"names {file_name}, which does not exist"
             faults.append(UserError("E-CHK-21", f"{table}:{line}", problem, "add the image or remove the row"))
         elif name in rows:
             faults.append(UserError("E-CHK-21", f"{table}:{line}", f"names {file_name} again", "keep one of the rows"))
@@ -70,15 +70,15 @@ def read_metadata(root: Path, table: str, names: set[str], faults: list[UserErro
 
 
 def read_stylegan(root: Path, table: str, names: set[str], faults: list[UserError]) -> dict[str, Row] | None:
-    """The labels in a ``dataset.json`` as StyleGAN's tools write it, None where it is something else.
+    """The labels in a ``dataset.json`` written by StyleGAN's tools; None if it is another file.
 
-    A label is a number, or a vector of them, which becomes the columns y0, y1, …; there may be none at all.
+    A label is a number, or a vector, which becomes the columns y0, y1, …; there may be none at all.
 
     Arguments:
-        root: see `read_metadata`, as for the others.
-        table: its name below the root.
-        names: the images that there are.
-        faults: entries that name no image are entered here.
+        root: the data folder.
+        table: the file's name below it.
+        names: all images.
+        faults: receives an error for each entry that names no image.
 
     Raises:
         UserError: the file cannot be read.
@@ -95,10 +95,10 @@ def read_stylegan(root: Path, table: str, names: set[str], faults: list[UserErro
     for place, entry in enumerate(entries if isinstance(entries, list) else [entries]):
         where = f"{table}: label {place}"
         if not (isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], str)):
-            raise UserError("E-CHK-21", where, "is no name with a label", 'write ["0/img.png", 3] for each image')
+            raise UserError("E-CHK-21", where, "is not a name with a label", 'write ["0/img.png", 3] for each image')
         name, label = find(entry[0]), entry[1]
         if name is None:
-            problem = f"names {entry[0]}, which is not there"
+            problem = f"names {entry[0]}, which does not exist"
             faults.append(UserError("E-CHK-21", where, problem, "add the image or remove the entry"))
         elif isinstance(label, list):
             rows[name] = Row(facts=tuple((f"y{i}", word_of(v, where)) for i, v in enumerate(label)))
@@ -108,9 +108,9 @@ def read_stylegan(root: Path, table: str, names: set[str], faults: list[UserErro
 
 
 def _finder(table: str, names: set[str]) -> Callable[[str], str | None]:
-    """What finds the image that a table names, relative to where it lies.
+    """Returns a function that finds the image named in a table, relative to the table's folder.
 
-    Accents may be written in two ways, folders be apart by backslashes, and the name begin with ``./``.
+    Names may differ in Unicode normalization, use backslashes, or begin with ``./``.
     """
     folder = table.rpartition("/")[0]
     known = {composed(name): name for name in names}
@@ -126,11 +126,11 @@ def _finder(table: str, names: set[str]) -> Callable[[str], str | None]:
 
 
 def rows_of(path: Path, table: str, needed: str | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of a ``.csv`` or ``.jsonl`` table, by column, each with its line.
+    """The rows of a ``.csv`` or ``.jsonl`` table as dictionaries, each with its line number.
 
     Arguments:
-        path: of the table.
-        table: what an error calls it.
+        path: the table.
+        table: its name in errors.
         needed: a column that the header of a ``.csv`` must have.
 
     Raises:
@@ -163,7 +163,7 @@ def _lines(path: Path, table: str) -> list[str]:
 
 
 def _separator(lines: list[str], needed: str | None) -> str:
-    """What the header is divided by: into the column that is needed, else into the most columns."""
+    """The separator that yields the needed column in the header, else the most columns."""
     headers = {}
     for separator in _SEPARATORS:
         try:
@@ -203,9 +203,9 @@ def _json_rows(path: Path, table: str) -> Iterator[tuple[int, dict[str, Any]]]:
             fields = json.loads(line)
             half = half_character(json.dumps(fields, ensure_ascii=False))
         except (ValueError, RecursionError) as error:
-            # Of a number of thousands of digits Python says how a programmer would go on.
-            said = str(error).partition(" for integer")[0]
-            raise UserError("E-CHK-21", f"{table}:{number}", f"is not JSON ({said})", "fix the line") from None
+            # For an integer of thousands of digits, drop Python's advice to programmers.
+            reason = str(error).partition(" for integer")[0]
+            raise UserError("E-CHK-21", f"{table}:{number}", f"is not JSON ({reason})", "fix the line") from None
         if half is not None:
             problem = f"holds {half}, half of a character"
             raise UserError("E-CHK-21", f"{table}:{number}", problem, "write the whole character, or remove it")

@@ -1,4 +1,4 @@
-"""Images one at a time, as deep and as large as they are: what is translated, however large it is."""
+"""Images one at a time at their native size and bit depth, as input for image-to-image translation."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from seisei.modalities.pixels import WHITE, Color
 
 @dataclass(frozen=True)
 class Originals:
-    """Images that are known by their names and read when they are asked for.
+    """A lazy sequence of images, read on access.
 
     Arguments:
-        names: of the images, in their order; paths below the folder that was given, or as a single one was typed.
-        open: the content of an image by its number, and its name.
+        names: image names in order; paths below the folder, or a single image's path as typed.
+        open: reads an image by its index and name.
     """
 
     names: list[str]
@@ -50,21 +50,20 @@ def originals(
     column: str | None = None,
     follow_outside: bool = False,
 ) -> Originals:
-    """The images of a source in its order, each with its name, read when it is asked for.
+    """The images of a source in order, with their names, read on access.
 
     Arguments:
-        given: an image's path, a folder, anything else that `seisei.data.detect.open_source` reads, or arrays as
-        deep as
-            they are: one image (H, W) or (H, W, 3), or many as (N, …), or a list of images.
-        max_pixels: see `read_image`.
-        first_frame: see `read_image`.
-        background: see `read_image`.
-        source: see `open_source`.
-        column: see `open_source`.
-        follow_outside: see `open_source`.
+        given: an image's path, a folder, anything else that `seisei.data.detect.open_source` reads, or arrays of any
+            bit depth: one image (H, W) or (H, W, 3), many as (N, …), or a list of images.
+        max_pixels: refuse larger images.
+        first_frame: use the first frame of animations and multi-page files.
+        background: color behind transparent pixels.
+        source: the type of data, instead of detecting it.
+        column: the column of a parquet file that holds the images.
+        follow_outside: follow symbolic links that lead outside the folder.
 
     Raises:
-        UserError: nothing to read; or, when it is its turn, an image that cannot be read.
+        UserError: nothing to read; or, on access, an image that cannot be read.
 
     Example:
         >>> [(name, image.pixels.shape) for name, image in originals(np.zeros((2, 8, 9), np.uint16))]
@@ -82,7 +81,7 @@ def originals(
 
 
 def _listed(given: Any, source: str | None, column: str | None, follow_outside: bool) -> tuple[list[str], Any]:
-    """The name of each image, and what reads one."""
+    """The name of each image, and a function that reads one by index."""
     if not isinstance(given, (str, os.PathLike)):
         images = _images(given)
         return [f"image:{i}" for i in range(len(images))], images.__getitem__
@@ -97,7 +96,7 @@ def _listed(given: Any, source: str | None, column: str | None, follow_outside: 
 
 
 def _images(given: Any) -> Any:
-    """One image, or many, in memory."""
+    """One or many images in memory, as a sequence."""
     if isinstance(given, (list, tuple)):
         if not given:
             raise UserError("E-CHK-03", "input", "0 images", "give at least one", found=0)

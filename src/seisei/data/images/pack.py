@@ -1,4 +1,4 @@
-"""Bringing every image of a source to one shape, in one pass of decoding."""
+"""Packing all images of a source into one shape, in a single decoding pass."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from seisei.errors import UserError
 from seisei.modalities.image import Image
 from seisei.modalities.pixels import Fit, with_channels
 
-# Images of one size are taken as they are up to the first; others are brought to at most the second, unless the user
-# says otherwise.
+# Images that all have one size keep it up to the first limit; otherwise they are resized to at most the second, unless
+# the user gives a size.
 LARGEST_KEPT, LARGEST_CHOSEN = 256, 64
 _CACHE_FORMAT = 2
 
 
 @dataclass(frozen=True)
 class PackOptions:
-    """What the caller asked for; see `seisei.data.read.read_dataset`."""
+    """Requested options; see `seisei.data.read.read_dataset`."""
 
     size: int | tuple[int, int] | None
     channels: Literal[1, 3] | None
@@ -37,7 +37,7 @@ class PackOptions:
     first_frame: bool
 
     def scanning(self) -> dict[str, Any]:
-        """What `scan` takes of it."""
+        """The options of `scan`."""
         return {n: getattr(self, n) for n in ("skip_bad", "max_pixels", "min_size", "first_frame")}
 
 
@@ -47,10 +47,10 @@ class Packed:
 
     Arguments:
         x: uint8 (N, C, H, W).
-        image: their shape.
-        kept: the place of each in the source.
-        facts: what was found, as plain data.
-        in_memory: whether x is.
+        image: their modality.
+        kept: each image's index in the source.
+        facts: the scan's findings, as JSON data.
+        in_memory: whether x is in memory.
     """
 
     x: Tensor
@@ -63,14 +63,14 @@ class Packed:
 def pack(
     source: Source, wishes: PackOptions, limit: int, cache: Path | None, progress: Progress | None = None
 ) -> Packed:
-    """Read and pack a source, or find it packed already.
+    """Read and pack a source, or load it from the cache.
 
     Arguments:
-        source: what to read.
-        wishes: how.
-        limit: the bytes above which the images are kept in a file.
+        source: the images.
+        wishes: requested options.
+        limit: size in bytes above which the images are kept in a file.
         cache: the folder for such files.
-        progress: see `scan`.
+        progress: called with the number of images done and the total.
     """
     if isinstance(source, ArraySource) and size_asked(wishes) in (None, source.array.shape[1:3]):
         return _pack_array(source, wishes)
@@ -108,18 +108,18 @@ def pack(
     except BaseException:
         room.drop()
         raise
-    # Where every image is gray the first channel is all; a view of it where it is mapped, as a copy would not fit.
+    # If every image is gray, keep the first channel; as a view if memory-mapped, since a copy might not fit.
     x = x[:, : image.channels]
     return Packed(x if in_file else x.contiguous(), image, found.kept, facts, in_file is None)
 
 
 def choose(source: Source, wishes: PackOptions) -> tuple[Image, str]:
-    """The shape that images shall have, and why; color is assumed until every image was seen to be gray."""
-    sizes = survey(source) or Counter({(8, 8): 1})  # where nothing can be read, the scan says why
+    """The target shape of the images, and the rule behind it; color until all images are known to be gray."""
+    sizes = survey(source) or Counter({(8, 8): 1})  # if nothing can be read, the scan reports why
     height, width, fit, rule = fitted(sizes, wishes, LARGEST_KEPT, LARGEST_CHOSEN)
     if isinstance(source, ArraySource):
         return Image(height, width, wishes.channels or source.array.shape[3], source.levels, fit=fit), rule
-    # Of another size they would have grays.
+    # Resizing would introduce grays.
     levels = 2 if fit is None and bilevel(source) else 256
     return Image(height, width, wishes.channels or 3, levels, fit=fit), rule
 
@@ -127,18 +127,18 @@ def choose(source: Source, wishes: PackOptions) -> tuple[Image, str]:
 def fitted(
     sizes: Counter[tuple[int, int]], wishes: PackOptions, kept: int, chosen: int
 ) -> tuple[int, int, Fit | None, str]:
-    """Height and width that images of these sizes shall have, how they are made to fit, and why so.
+    """Target height and width for images of these sizes, how to fit them, and the rule behind it.
 
     Arguments:
-        sizes: how many images have each (height, width).
-        wishes: what was asked for.
-        kept: a size that all have is taken as it is up to this.
-        chosen: otherwise the largest power of two that is taken.
+        sizes: number of images of each (height, width).
+        wishes: requested options.
+        kept: largest size that is kept if all images share it.
+        chosen: otherwise, the largest power of two to resize to.
     """
     only = next(iter(sizes)) if len(sizes) == 1 else None
     asked = size_asked(wishes)
     if asked is not None:
-        (height, width), rule = asked, "as asked"
+        (height, width), rule = asked, "as requested"
     elif only is not None and max(only) <= kept:
         (height, width), rule = only, "the size of every image"
     else:
@@ -152,10 +152,10 @@ def fitted(
 
 
 def size_asked(wishes: PackOptions) -> tuple[int, int] | None:
-    """Height and width that the caller asked for.
+    """The requested height and width.
 
     Raises:
-        UserError: one below 1.
+        UserError: one is below 1.
     """
     if wishes.size is None:
         return None
@@ -167,7 +167,7 @@ def size_asked(wishes: PackOptions) -> tuple[int, int] | None:
 
 
 def _pack_array(source: ArraySource, wishes: PackOptions) -> Packed:
-    """An array at its own size: a view where it is mapped from a file, else a copy."""
+    """An array at its own size: a view if memory-mapped, else a copy."""
     found = scan(source, **wishes.scanning())
     array, levels = source.array, source.levels
     _, height, width, channels = array.shape
@@ -182,17 +182,17 @@ def _pack_array(source: ArraySource, wishes: PackOptions) -> Packed:
     if wishes.channels is None and channels == 3 and all_gray(x):
         x, channels = x[:, :1], 1
     image = Image(height, width, channels, levels)
-    facts = {**found.to_json(), "size_rule": "as asked" if wishes.size else "the size of every image"}
+    facts = {**found.to_json(), "size_rule": "as requested" if wishes.size else "the size of every image"}
     return Packed(x if mapped else x.contiguous(), image, found.kept, facts, not mapped)
 
 
 def all_gray(x: Tensor) -> bool:
-    """Whether three channels, (N, 3, H, W), are alike everywhere."""
+    """Whether the three channels, (N, 3, H, W), are equal everywhere."""
     return bool((x[:, 0] == x[:, 1]).all()) and bool((x[:, 0] == x[:, 2]).all())
 
 
 def _cache_of(source: Source, wishes: PackOptions, cache: Path | None) -> Path | None:
-    """The folder in which the packed images of this source, in this shape, are looked for."""
+    """The cache folder of this source packed with these options."""
     if source.identity is None:
         return None
     key = identity_of(_CACHE_FORMAT, source.identity, sorted(asdict(wishes).items()))

@@ -1,4 +1,4 @@
-"""Reading everything once: what is there, what is wrong, and how much of that is tolerated."""
+"""Decoding every image once: sizes and modes, faulty images, and how many of them may be skipped."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _WINDOW = 256
 
 @dataclass
 class Scan:
-    """What was found.
+    """The result of a scan.
 
     Arguments:
-        total: how many images there are, faulty ones included.
-        kept: the places in the source of those that were read.
-        sizes: how many images have each (height, width).
-        modes: how many have each of Pillow's modes.
-        conversions: what was done to how many.
-        notes: what was wrong without effect in how many.
-        faults: what is wrong with the others, by name.
+        total: number of images, faulty ones included.
+        kept: source indices of those that were read.
+        sizes: number of images by (height, width).
+        modes: number of images by Pillow mode.
+        conversions: number of images by conversion.
+        notes: number of images by harmless problem.
+        faults: errors of the faulty images.
     """
 
     total: int
@@ -48,7 +48,7 @@ class Scan:
     faults: list[UserError] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """The facts as data; faults are the skip list."""
+        """The result as JSON data; faults become the list of skipped images."""
         return {
             "total": self.total,
             "kept": len(self.kept),
@@ -74,23 +74,23 @@ def scan(
     sink: Sink | None = None,
     progress: Progress | None = None,
 ) -> Scan:
-    """Decode every image of a source, once.
+    """Decode every image of a source once.
 
     Arguments:
-        source: see `seisei.data.detect.open_source`.
-        skip_bad: how many faulty images are left out: a number, or a share such as ``1%``; by default 0.1 % and at
+        source: the images.
+        skip_bad: how many faulty images may be skipped: a number, or a share such as ``1%``; by default 0.1 % and at
             most 10.
-        max_pixels: see `read_image`.
-        min_size: see `read_image`.
-        first_frame: see `read_image`.
-        background: see `read_image`.
-        at_least: see `read_image`.
-        make: what to make of an image, given its name; it runs in the threads that decode.
-        sink: receives the place among those kept, and what was made.
-        progress: is told how many are done, of how many.
+        max_pixels: refuse larger images.
+        min_size: refuse images with a shorter side.
+        first_frame: use the first frame of animations and multi-page files.
+        background: color behind transparent pixels.
+        at_least: height and width that suffice, to decode large JPEGs faster.
+        make: transforms an image, given its name; runs in the decoding threads.
+        sink: receives the index among those kept, and the output of `make`.
+        progress: called with the number of images done and the total.
 
     Raises:
-        UserError: the first fault, where there are more than `skip_bad` allows; the next four are its notes.
+        UserError: the first fault, if there are more than `skip_bad` allows; the next four are its notes.
     """
     total = len(source.records) + len(source.faults)
     found = Scan(total, faults=list(source.faults))
@@ -136,7 +136,7 @@ def scan(
 
 
 def tolerated(skip_bad: str | int | None, total: int) -> int:
-    """How many faulty images are left out.
+    """How many faulty images may be skipped.
 
     Example:
         >>> tolerated(None, 3000), tolerated(None, 10**6), tolerated("1%", 250), tolerated(7, 10)
@@ -151,17 +151,17 @@ def tolerated(skip_bad: str | int | None, total: int) -> int:
             raise ValueError
     except ValueError:
         remedy = "write a number such as 5 or a share such as 1%"
-        raise UserError("E-TRN-06", "--skip-bad", f"{text!r} is no number of images", remedy, found=text) from None
+        raise UserError("E-TRN-06", "--skip-bad", f"{text!r} is not a number of images", remedy, found=text) from None
     # Rounded first: 0.57 % of 10,000 is 56.999… in binary.
     return math.floor(round(total * value / 100, 9)) if text.endswith("%") else int(value)
 
 
 def first_of(faults: list[UserError], left: int = 0) -> UserError:
-    """The first fault, saying how many more there are; the next four are its notes.
+    """The first fault, with the number of others; the next four are its notes.
 
     Arguments:
-        faults: all there are.
-        left: how many examples are without fault; where there are any, so many faults may be skipped.
+        faults: all faults.
+        left: number of intact examples; if there are any, the remedy offers to skip the faulty ones.
     """
     first, more = faults[0], len(faults) - 1
     problem = first.problem + (f" (+{more} more)" if more else "")
@@ -181,29 +181,29 @@ def survey(source: Source, progress: Progress | None = None) -> Counter[tuple[in
     def size(index: int) -> tuple[int, int] | None:
         try:
             return measure(source.read(index))
-        except UserError:  # the scan will say so
+        except UserError:  # the scan will report it
             return None
 
     return Counter(s for s in in_threads(size, len(source.records), progress) if s is not None)
 
 
 def bilevel(source: Source) -> bool:
-    """Whether every image of a source is a file of one bit a pixel; those that cannot be read are not counted."""
+    """Whether every readable image of a source has one bit per pixel."""
     if isinstance(source, ArraySource):
         return False
     found = False
-    for index in range(len(source.records)):  # ends at the first that is not, which of most sources is the first
+    for index in range(len(source.records)):  # usually ends at the first image
         try:
             if not is_bilevel(source.read(index)):
                 return False
-        except UserError:  # the scan will say so
+        except UserError:  # the scan will report it
             continue
         found = True
     return found
 
 
 def in_threads(work: Callable[[int], T], count: int, progress: Progress | None = None) -> Iterator[T]:
-    """The results for 0 … count - 1 in order, with a bounded number under way."""
+    """The results for 0 … count - 1 in order, computed in threads with bounded look-ahead."""
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for start in range(0, count, _WINDOW):
             end = min(start + _WINDOW, count)

@@ -1,8 +1,7 @@
-"""Content images, and beside each a style image: x and y of what learns to paint the one in the style of the other.
+"""Content images, each paired with a style image, for learning style transfer.
 
-A style image is held once, however many contents it is beside: y of an example is its number. Which one it is depends
-on the seed and the example alone, each style coming as often as the others; held-out contents meet styles that training
-has not seen, where there are enough of them.
+Each style image is stored once: y of an example is its index. The pairing depends on the seed and the example only,
+with all styles equally frequent; held-out contents are paired with styles unseen in training, if there are enough.
 """
 
 from __future__ import annotations
@@ -23,22 +22,22 @@ from seisei.modalities.image import Image
 from seisei.modalities.image_io import MAX_PIXELS
 from seisei.schema import Schema
 
-# With fewer styles than this none is kept for held-out images.
+# With fewer styles than this, none is held out.
 FEWEST = 10
 
 
 @dataclass(frozen=True)
 class Styled(Dataset):
-    """A data set whose y are numbers of style images.
+    """A data set whose y are indices of style images.
 
     Arguments:
-        styles: the images, packed, (S, C, H, W).
+        styles: the packed style images, (S, C, H, W).
     """
 
     styles: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.uint8))
 
     def batch(self, indices: Tensor) -> Batch:
-        """Contents x and styles y, float32 (B, C, H, W) both."""
+        """Contents x and styles y, both float32 (B, C, H, W)."""
         assert self.y is not None and self.schema.y is not None
         x, y = self.x.index_select(0, indices), self.styles.index_select(0, self.y[indices])
         return Batch(self.schema.x.unpack(x), self.schema.y.unpack(y))
@@ -53,18 +52,18 @@ def with_styles(
     seed: int = 0,
     max_pixels: int = MAX_PIXELS,
 ) -> Styled:
-    """The data set with a style image beside each image; labels that it had are left aside.
+    """The data set with a style image for each image; its labels are ignored.
 
     Arguments:
-        data: the contents.
+        data: the content images.
         given: the styles: an image, a folder, or anything else that `seisei.data.detect.open_source` reads.
-        validation: the share of the styles that validation contents meet.
-        test: likewise.
-        seed: of the division, and of what goes with what.
-        max_pixels: a larger image is refused.
+        validation: fraction of the styles reserved for validation contents.
+        test: fraction reserved for test contents.
+        seed: seed of the split and the pairing.
+        max_pixels: refuse larger images.
 
     Raises:
-        UserError: the contents are no images, or a style cannot be read; none is left out.
+        UserError: the contents are not images, or a style cannot be read; none is skipped.
 
     Example:
         >>> from seisei.data.read import read_dataset
@@ -75,9 +74,9 @@ def with_styles(
     """
     image = data.schema.x
     if not isinstance(image, Image):
-        problem = f"is for images, and these data are {data.schema.x.noun}s"
+        problem = f"is for images; these data are {data.schema.x.noun}s"
         raise UserError("E-TRN-13", "--style", problem, "leave it out")
-    # A style image is fitted to the size, as it may be larger than the contents.
+    # Style images are fitted to the contents' size.
     end = replace(image, fit=image.fit or "crop")
     found = read_inputs(Schema(end), given, convert=True, max_pixels=max_pixels)
     contents = [digest(row.numpy().tobytes()) for row in found.x]

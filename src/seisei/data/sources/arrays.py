@@ -28,12 +28,12 @@ def arrays_source(given: Any, typed: str | None = None, *, max_bytes: int | None
 
     Arguments:
         given: a path, an array of images, a pair (images, labels), or a mapping with keys such as ``train``, ``x``,
-            ``y_test``. Labels are whole numbers or words; vectors of numbers are conditions named y0, y1, …
-        typed: what the user called it.
+            ``y_test``. Labels are integers or strings; vectors of numbers are conditions named y0, y1, …
+        typed: the name that the user gave.
         max_bytes: refuse files that declare more; half of the memory by default.
 
     Raises:
-        UserError: objects or lies in a file, or an array that cannot be images.
+        UserError: a file with Python objects or a false header, or an array that cannot be images.
     """
     where = typed or (Path(given).name if isinstance(given, (str, os.PathLike)) else "array")
     identity, kind = None, "arrays"
@@ -57,29 +57,31 @@ def arrays_source(given: Any, typed: str | None = None, *, max_bytes: int | None
                 "E-CHK-18", where, problem, "give one label for each image", found=len(labels), wanted=len(array)
             )
         for i in range(len(array)):
-            told = None if labels is None else labels[i]
-            vector = tuple((f"y{j}", str(v)) for j, v in enumerate(told)) if isinstance(told, list) else ()
-            records.append(Record(f"{name}:{i}", None if told is None or vector else str(told), split, facts=vector))
+            label = None if labels is None else labels[i]
+            vector = tuple((f"y{j}", str(v)) for j, v in enumerate(label)) if isinstance(label, list) else ()
+            records.append(Record(f"{name}:{i}", None if label is None or vector else str(label), split, facts=vector))
         arrays.append(array)
         levels.append(level)
         notes.append(f"{name}: {rule}")
     if len({a.shape[1:] for a in arrays}) != 1:
         shapes = ", ".join(str(a.shape[1:]) for a in arrays)
-        raise UserError("E-CHK-19", where, f"the parts have images of different shapes: {shapes}", "make them one size")
+        raise UserError(
+            "E-CHK-19", where, f"the splits have images of different shapes: {shapes}", "give them one size"
+        )
     for i, level in enumerate(levels):
-        if level != max(levels):  # a part of only black and white beside one of grays
+        if level != max(levels):  # a split of only black and white, with grays in another
             arrays[i] = arrays[i] * np.uint8(max(levels) - 1)
     array = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
     return ArraySource(kind, where, array, max(levels), records, classes_of(r.label for r in records), identity, notes)
 
 
 def as_images(values: NDArray[Any], where: str) -> tuple[NDArray[np.uint8], int, str]:
-    """Any array of images as uint8 (N, H, W, C), how many levels it has, and the rule by which it was read.
+    """An array of images as uint8 (N, H, W, C), its number of levels, and how it was interpreted.
 
-    The rule: (N, H, W); (N, H, W, C) where the last length is 1, 3 or 4, else (N, C, H, W) where the second is, else
-    the same where that length is at most 64 and the least of three; (N, P) where P is a square, or three times a square
-    with colors first. Values: bool; uint8; uint16, scaled; other whole numbers from 0 to 255; floating point from 0 to
-    1. Only 0 and 1 means two levels.
+    Shapes: (N, H, W); (N, H, W, C) if the last dimension is 1, 3 or 4, else (N, C, H, W) if the second is; else
+    likewise if that dimension is at most 64 and the smallest of the three; (N, P) if P is a square, or three times a
+    square with channels first. Values: bool; uint8; uint16, scaled; other integers from 0 to 255; floating point from 0
+    to 1. Only 0 and 1 means two levels.
 
     Raises:
         UserError: another shape, other values, or values that are not finite.
@@ -91,7 +93,7 @@ def as_images(values: NDArray[Any], where: str) -> tuple[NDArray[np.uint8], int,
         return _eight_bits(array), 2, rule + ", bool"
     if array.dtype.kind not in "uif":
         raise UserError(
-            "E-CHK-22", where, f"holds {array.dtype}", "give whole numbers or floating point", found=str(array.dtype)
+            "E-CHK-22", where, f"holds {array.dtype}", "give integers or floating point", found=str(array.dtype)
         )
     low, high = array.min(), array.max()
     limit = 1 if array.dtype.kind == "f" else 65535 if array.dtype == np.uint16 else 255
@@ -106,19 +108,19 @@ def as_images(values: NDArray[Any], where: str) -> tuple[NDArray[np.uint8], int,
         return _eight_bits(array), 2, rule + ", only 0 and 1"
     if array.dtype.kind == "f" or array.dtype == np.uint16:
         out = np.empty(array.shape, np.uint8)
-        for i in range(0, len(array), 1024):  # in parts, so that no copy in double precision of everything is made
+        for i in range(0, len(array), 1024):  # in chunks, to avoid a float64 copy of everything
             out[i : i + 1024] = np.rint(array[i : i + 1024].astype(np.float64) * (255 / limit))
         return out, 256, f"{rule}, {array.dtype} scaled to 8 bits"
     return _eight_bits(array), 256, f"{rule}, {array.dtype}"
 
 
 def _eight_bits(array: NDArray[Any]) -> NDArray[np.uint8]:
-    # A converted map would still call itself one, though it is in memory.
+    # A converted memmap would still be of type memmap, though it is in memory.
     return array if array.dtype == np.uint8 else np.asarray(array.astype(np.uint8))
 
 
 def as_nhwc(values: NDArray[Any], where: str) -> tuple[NDArray[Any], str]:
-    """Images as (N, H, W, C), their values as they are, and the rule by which the shape was read; see `as_images`.
+    """Images as (N, H, W, C), values unchanged, and how the shape was interpreted; see `as_images`.
 
     Raises:
         UserError: a shape that cannot be images.
@@ -146,7 +148,7 @@ def as_nhwc(values: NDArray[Any], where: str) -> tuple[NDArray[Any], str]:
 
 
 def _parts(given: Any, where: str) -> dict[str | None, tuple[NDArray[Any], list[Any] | None]]:
-    """The images and labels of each split, from whatever keys there are."""
+    """The images and labels of each split, by their keys."""
     if isinstance(given, (tuple, list)) and len(given) == 2 and all(hasattr(g, "shape") for g in given):
         given = {"x": given[0], "y": given[1]}
     if not isinstance(given, dict):
@@ -187,8 +189,8 @@ def _label_list(values: NDArray[Any], where: str) -> list[Any]:
         vectors: list[Any] = values.tolist()
         return vectors
     if values.ndim != 1 or values.dtype.kind not in "uibU":
-        problem = f"labels of shape {values.shape} and type {values.dtype}, wanted one whole number or text each"
-        raise UserError("E-TRN-12", where, problem, "give class numbers, names, or a vector of numbers each")
+        problem = f"labels of shape {values.shape} and type {values.dtype}, wanted one integer or string per image"
+        raise UserError("E-TRN-12", where, problem, "give class indices, names, or a vector of numbers per image")
     listed: list[Any] = values.tolist()
     for place, each in enumerate(listed):
         if isinstance(each, str) and (half := half_character(each)) is not None:
@@ -198,7 +200,7 @@ def _label_list(values: NDArray[Any], where: str) -> list[Any]:
 
 
 def as_numpy(value: Any, where: str) -> NDArray[Any]:
-    """An array or a tensor as an array of its own.
+    """A copy of an array or tensor as a NumPy array.
 
     Raises:
         UserError: something else, or an array of objects.
@@ -209,26 +211,26 @@ def as_numpy(value: Any, where: str) -> NDArray[Any]:
         raise UserError("E-CHK-04", where, f"is a {type(value).__name__}", "give an array, a tensor or a path")
     if value.dtype.hasobject:
         raise UserError("E-CHK-13", where, "holds Python objects", "make it an array of numbers")
-    # The user may go on writing in it.
+    # A copy: the user may modify the original.
     return value if isinstance(value, np.memmap) else np.array(value)
 
 
 def half_of_memory() -> int:
-    """What arrays may take when they are unpacked."""
+    """Maximum size of unpacked arrays: half of the memory, in bytes."""
     return memory() // 2
 
 
 def read_npy(path: Path, where: str) -> NDArray[Any]:
-    """The array of a .npy file, in place.
+    """The array of a .npy file, memory-mapped.
 
     Raises:
-        UserError: it is not one, or its header promises more than is there.
+        UserError: it is not a .npy file, or its header claims more than the file holds.
     """
     check_regular(path, where)
     with open(path, "rb") as file:
         _check_header(file, path.stat().st_size, where)
     try:
-        # "c": writable for torch's sake, and never written back.
+        # "c" (copy-on-write): torch requires a writable array; never written back.
         loaded: NDArray[Any] = np.load(path, mmap_mode="c", allow_pickle=False)
     except ValueError:  # a file without values cannot be mapped
         raise UserError("E-CHK-03", where, "0 images", "put at least one image in it", found=0) from None
@@ -251,7 +253,7 @@ def read_npz(path: Path, where: str, max_bytes: int) -> dict[str, NDArray[Any]]:
                 problem = (
                     f"declares {total / 1e9:.1f} GB in {path.stat().st_size / 1e6:.1f} MB > {max_bytes / 1e9:.1f} GB"
                 )
-                remedy = "save it as .npy files, which are read in place, only if you trust it"
+                remedy = "save it as .npy files, which are memory-mapped, only if you trust it"
                 raise UserError("E-CHK-09", where, problem, remedy, found=total, wanted=max_bytes)
             for member in members:
                 with archive.open(member) as file:
@@ -266,7 +268,7 @@ def read_npz(path: Path, where: str, max_bytes: int) -> dict[str, NDArray[Any]]:
 
 
 def _check_header(file: BinaryIO, size: int, where: str) -> None:
-    """Compare what a .npy header claims with the bytes there are, before anything is allocated."""
+    """Check a .npy header against the file's size, before anything is allocated."""
     head = file.read(10)
     if len(head) < 10 or not head.startswith(b"\x93NUMPY"):
         raise UserError(
@@ -288,5 +290,5 @@ def _check_header(file: BinaryIO, size: int, where: str) -> None:
         )
     present = size - 8 - extra - length
     if claimed != present or min(shape, default=0) < 0:
-        problem = f"its header claims {' x '.join(map(str, shape))} {kind} = {claimed} bytes and {present} are there"
+        problem = f"its header claims {' x '.join(map(str, shape))} {kind} = {claimed} bytes, the file has {present}"
         raise UserError("E-CHK-06", where, problem, "get the file again", found=present, wanted=claimed)

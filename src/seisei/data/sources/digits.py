@@ -1,4 +1,4 @@
-"""The 1,797 hand-written digits of 8 x 8 pixels that come with scikit-learn."""
+"""scikit-learn's 1,797 handwritten digits of 8 x 8 pixels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from seisei.data.source import ArraySource, Record
 
 
 def digits_source() -> ArraySource:
-    """The digits: 17 levels of gray, ten classes, nothing to download.
+    """The digits: 17 gray levels, ten classes, no download.
 
     Reference: *Optical Recognition of Handwritten Digits* (Alpaydin and Kaynak, 1998), UCI Machine Learning Repository.
     """

@@ -1,4 +1,4 @@
-"""A folder of images: flat, with sub-folders as classes, with train/ valid/ test/ above those, or with metadata."""
+"""A folder of images: flat, with sub-folders as classes, with train/ valid/ test/ above them, or with metadata."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ IMAGE = "image"
 
 @dataclass(slots=True)
 class Walk:
-    """What a walk through a folder found; names are relative to the root and joined by slashes."""
+    """The contents of a folder; names are relative to the root, with forward slashes."""
 
     follow_outside: bool
     root: Path
@@ -39,18 +39,18 @@ class Walk:
 
     @property
     def notes(self) -> list[str]:
-        """What was passed over and may be missed."""
+        """Messages about skipped files."""
         return passed_over(self.runs, self.clutter)
 
     @property
     def names(self) -> list[str]:
-        """Of the images, in natural order."""
+        """The images' names in natural order."""
         return sorted((name for name, _, _ in self.files), key=natural)
 
 
 @dataclass
 class FolderSource:
-    """Images that are files; see `Source`."""
+    """Image files in a folder; a `Source`."""
 
     root: str
     path: Path
@@ -70,19 +70,18 @@ class FolderSource:
 def folder_source(path: Path, typed: str | None = None, *, follow_outside: bool = False) -> FolderSource:
     """The images below a folder.
 
-    Where the first-level folders are named train, valid (or validation, val) and test, in any case, they are the
-    splits. Below that, an image's class is the first folder it is in. A ``metadata.csv`` or ``metadata.jsonl`` beside
-    them, with a column ``file_name``, may give ``label`` (or class, category), ``caption`` (or text) and ``split``, and
-    then says what the class is; so does the ``dataset.json`` that StyleGAN's tools write. Folders that are runs are not
-    read.
+    If the top-level folders are named train, valid (or validation, val) and test, in any case, they are the splits.
+    Below them, an image's class is its first folder. A ``metadata.csv`` or ``metadata.jsonl`` with a column
+    ``file_name`` may have columns ``label`` (or class, category), ``caption`` (or text) and ``split``, and then
+    determines the class; so does the ``dataset.json`` of StyleGAN's tools. Run folders are skipped.
 
     Arguments:
         path: the folder.
-        typed: what the user called it.
-        follow_outside: read what links outside the folder point at.
+        typed: the name that the user gave.
+        follow_outside: follow symbolic links that lead outside the folder.
 
     Raises:
-        UserError: nothing to read in the folder, or a faulty table of metadata.
+        UserError: the folder holds no images, or a faulty metadata table.
     """
     walk = walk_through(path, typed or str(path), follow_outside=follow_outside)
     names = walk.names
@@ -105,41 +104,41 @@ def folder_source(path: Path, typed: str | None = None, *, follow_outside: bool 
     if rows:
         notes.append(f"{len(rows)} rows of metadata for {len(names)} images")
     elif walk.loose and not described:
-        notes.append(f"{walk.loose[0]} is not read; name it metadata.csv, with the columns file_name and label, if it "
-                     "tells of these images")  # fmt: skip
+        notes.append(f"{walk.loose[0]} is not read; if it describes these images, name it metadata.csv, with the "
+                     "columns file_name and label")  # fmt: skip
     if split:
         notes.append("the folders " + ", ".join(sorted(tops)) + " are the splits")
     elif len({SPLITS[top.casefold()] for top in named}) > 1 and not labeled:
         others = sorted(tops - set(named)) or ["images outside of them"]
-        told = f"{', '.join(named)} are taken for classes, because of {', '.join(others[:3])}"
-        notes.append(f"{told}: give a folder of only the former, if they are splits")
+        why = f"{', '.join(named)} are read as classes, because of {', '.join(others[:3])}"
+        notes.append(f"{why}; if they are splits, give a folder of only these")
     stamp = identity_of(str(path.resolve()), sorted(walk.files), sorted(rows.items()), [str(f) for f in walk.faults])
     classes = classes_of(record.label for record in records)
     return FolderSource(typed or str(path), path, records, classes, stamp, walk.faults, walk.ignored, notes)
 
 
 def walk_through(path: Path, typed: str, *, follow_outside: bool = False) -> Walk:
-    """Every image below a folder, and what else is there; see `folder_source`.
+    """List every image below a folder, and its other files; see `folder_source`.
 
     Raises:
-        UserError: nothing to read in the folder.
+        UserError: the folder holds no images.
     """
     check_no_run(path, typed)
     walk = Walk(follow_outside, path.resolve())
-    # A list of what is still to be visited instead of recursion: folders may be nested deeper than Python's stack.
+    # A stack instead of recursion: folders may be nested deeper than Python's recursion limit.
     waiting: list[_Visit] = [(path, "", (path.resolve(),))]
     while waiting:
         waiting += reversed(_visit(walk, *waiting.pop()))
     if not walk.files and not walk.faults:
         raise _nothing(typed, walk)
     for name in walk.unread:
-        problem = f"is {os.path.splitext(name)[1]}, which is not read"
+        problem = f"is {os.path.splitext(name)[1]}, which is not supported"
         walk.faults.append(UserError("E-CHK-04", name, problem, "convert it to PNG or JPEG"))
     return walk
 
 
 def image_source(path: Path, typed: str) -> FolderSource:
-    """One image that is named itself."""
+    """A source of a single image file."""
     facts = path.stat()
     stamp = identity_of(str(path.resolve()), facts.st_size, facts.st_mtime_ns)
     return FolderSource(typed, Path(), [Record(typed)], None, stamp, [], Counter(), [], IMAGE)
@@ -159,23 +158,23 @@ def _record(name: str, split: bool, row: Row | None, labeled: bool) -> Record:
 def _nothing(typed: str, walk: Walk) -> UserError:
     if not walk.ignored and walk.runs:
         some = ", ".join(walk.runs[:3]) + (", …" if len(walk.runs) > 3 else "")
-        problem = f"holds runs of seisei only ({some}), which are not read as data"
+        problem = f"holds only seisei runs ({some}), which are not data"
         return UserError("E-CHK-03", typed, problem, "put at least one image in it", found=0)
     if not walk.ignored:
         return UserError("E-CHK-03", typed, "0 files", "put at least one image in it", found=0)
     counts = ", ".join(f"{suffix} ×{count}" for suffix, count in walk.ignored.most_common(5))
-    problem = f"no image that can be read; found {counts}"
+    problem = f"holds no supported images; found {counts}"
     return UserError(
         "E-CHK-04", typed, problem, "convert them to PNG or JPEG", found=dict(walk.ignored), wanted=sorted(READ)
     )
 
 
-# A folder, what the names of its files begin with, and the folders above it.
+# A folder, its files' name prefix, and its parent folders.
 _Visit = tuple[Path, str, tuple[Path, ...]]
 
 
 def _visit(walk: Walk, folder: Path, prefix: str, above: tuple[Path, ...]) -> list[_Visit]:
-    """Enter what a folder holds; the folders in it that are to be visited too."""
+    """Record a folder's files; returns the sub-folders to visit."""
     try:
         with os.scandir(folder) as found:
             entries = sorted(found, key=lambda entry: os.fsencode(entry.name))
@@ -196,10 +195,10 @@ def _visit(walk: Walk, folder: Path, prefix: str, above: tuple[Path, ...]) -> li
         except UnicodeEncodeError:
             walk.faults.append(UserError("E-CHK-16", shown, "its name is not UTF-8", "rename it"))
             continue
-        twin = seen.setdefault(unicodedata.normalize("NFC", entry.name).casefold(), name)
-        if twin != name:
-            problem = f"the same name as {twin} on many systems"
-            walk.faults.append(UserError("E-CHK-17", name, problem, "rename one", found=[twin, name]))
+        other = seen.setdefault(unicodedata.normalize("NFC", entry.name).casefold(), name)
+        if other != name:
+            problem = f"the same name as {other} on many systems"
+            walk.faults.append(UserError("E-CHK-17", name, problem, "rename one", found=[other, name]))
             continue
         try:
             visit = _enter(walk, entry, name, above)
@@ -214,15 +213,15 @@ def _visit(walk: Walk, folder: Path, prefix: str, above: tuple[Path, ...]) -> li
 
 
 def _enter(walk: Walk, entry: os.DirEntry[str], name: str, above: tuple[Path, ...]) -> _Visit | None:
-    """Enter a file; a folder is returned, to be visited."""
+    """Record a file, or return a folder to visit."""
     if entry.is_symlink():
         try:
             target = Path(entry.path).resolve(strict=True)
         except RuntimeError:  # a link to itself, before Python 3.13
             target = Path(entry.path)
         except FileNotFoundError:
-            remedy = "remove the link, or bring the file back"
-            walk.faults.append(UserError("E-CHK-05", name, "is a link to a file that is not there", remedy))
+            remedy = "remove the link, or restore the file"
+            walk.faults.append(UserError("E-CHK-05", name, "is a link to a file that does not exist", remedy))
             return None
         if target in above or target.is_symlink():
             walk.faults.append(UserError("E-CHK-14", name, f"is a link that leads back to {target}", "remove it"))

@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face Hub by name, read as the parquet files that the Hub makes of each."""
+"""Data sets of the Hugging Face Hub by name, read from the Hub's parquet conversion."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ from seisei.errors import UserError
 
 
 def hub_source(typed: str, *, column: str | None = None) -> ParquetSource:
-    """The images of ``hub:owner/name``, or of ``hub:owner/name:configuration`` where there are several; see
-    `hub_folder`.
-    """
+    """The images of ``hub:owner/name``, or ``hub:owner/name:configuration`` if there are several; see `hub_folder`."""
     return parquet_source(hub_folder(typed), typed, column=column)
 
 
 def hub_folder(typed: str) -> Path:
-    """The folder of parquet files that the Hub makes of a data set, once they are here.
+    """Download a data set's parquet files; returns their folder.
 
-    This is the only place that uses the network, and it does so only because the user wrote ``hub:``.
+    The only code that uses the network, and only if the user wrote ``hub:``.
 
     Raises:
         UserError: the package is missing, the Hub does not answer, or it has no such data set.
@@ -42,7 +40,7 @@ def hub_folder(typed: str) -> Path:
         problem = "the Hub has no such data set, or it needs a login"
         raise UserError("E-CHK-01", typed, problem, "check the name, or run hf auth login") from None
     except RevisionNotFoundError:
-        problem = "the Hub has not made parquet files of it"
+        problem = "the Hub has no parquet conversion of it"
         raise UserError("E-CHK-04", typed, problem, "download its files and give their folder") from None
     except Exception as error:  # its HTTP library's errors, and its own, share no class
         problem = f"the Hub cannot be reached ({type(error).__name__})"

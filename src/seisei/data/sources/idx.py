@@ -1,4 +1,6 @@
-"""MNIST's file format, idx: big-endian, a magic number, one length per dimension, then the values; gzipped or not."""
+"""MNIST's idx file format: big-endian; a magic number, one length per dimension, then the values; optionally
+gzipped.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +20,17 @@ from seisei.data.sources.arrays import as_images
 from seisei.errors import UserError
 from seisei.paths import below, check_regular
 
-# What the third byte says that values are.
+# Data types by the third byte.
 TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 _FORM = re.compile(r"[-._]idx(?P<dimensions>\d)[-._](ubyte|byte|short|int|float|double)$")
 _SUFFIXES = {"", ".bin", ".dat", ".ubyte", ".idx"}
 _PARTS = ("train", "validation", "test")
-# The most that deflate can gain; a header that claims more is lying.
+# Deflate's maximum compression ratio; a header that claims more is false.
 _RATIO = 1032
 
 
 def is_idx(path: Path) -> bool:
-    """Whether a file holds images in MNIST's format, by its name, or by what it begins with where names may be so."""
+    """Whether a file holds images in idx format, by its name, or by its header if the name is inconclusive."""
     form = _form(path.name)
     if form is not None and "images" in path.name.lower():
         return True
@@ -36,14 +38,14 @@ def is_idx(path: Path) -> bool:
 
 
 def idx_source(path: Path, typed: str | None = None) -> ArraySource:
-    """The images, and the labels beside them, of one file or of a folder of files.
+    """The images of one file or a folder of files, with the labels in matching files.
 
     Arguments:
         path: a file of images such as ``train-images-idx3-ubyte.gz``, or a folder of such files.
-        typed: what the user called it.
+        typed: the name that the user gave.
 
     Raises:
-        UserError: a length in a header that the file does not bear out, or labels that are not as many as the images.
+        UserError: a header that does not match the file, or different numbers of images and labels.
     """
     given = [path] if path.is_file() else below(path).files
     files = given if path.is_file() else sorted((f for f in given if is_idx(f)), key=_place)
@@ -69,7 +71,7 @@ def idx_source(path: Path, typed: str | None = None) -> ArraySource:
         stamps.append((str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns))
     for file in given:
         if _suits(file.name) and file not in used and _dimensions(file) in (1, 2):
-            notes.append(f"{file.name} is not read: labels are named as the images, with labels instead of images")
+            notes.append(f"{file.name} is not read: a label file is named like its image file, with labels for images")
     if len({(a.shape[1:], a.dtype) for a in arrays}) != 1:
         shapes = ", ".join(
             f"{f.name} {a.shape[2]}x{a.shape[1]} {a.dtype.name}" for f, a in zip(files, arrays, strict=True)
@@ -86,31 +88,31 @@ def idx_source(path: Path, typed: str | None = None) -> ArraySource:
 
 
 def _place(file: Path) -> tuple[int, str]:
-    """Train comes first, as people expect of an index."""
+    """Sort key: train first."""
     split = split_of(file.name)
     return _PARTS.index(split) if split in _PARTS else 0, str(file)
 
 
 def _form(name: str) -> re.Match[str] | None:
-    """The dimensions and the type that a name ends in."""
+    """The dimensions and type in a name's ending."""
     return _FORM.search(name.lower().removesuffix(".gz"))
 
 
 def _suits(name: str) -> bool:
-    """Whether a file of this name may be an idx file that was renamed."""
+    """Whether a file of this name may be a renamed idx file."""
     plain = name.lower().removesuffix(".gz")
     return _form(name) is not None or Path(plain).suffix in _SUFFIXES
 
 
 def _key(name: str) -> str:
-    """What the names of images and of their labels have in common."""
+    """The key that an image file's name shares with its label file's."""
     plain = name.lower().removesuffix(".gz")
     plain = _FORM.sub("", plain).removesuffix(".idx").removesuffix(".bin").removesuffix(".dat").removesuffix(".ubyte")
     return plain.replace("images", "labels").replace("image", "label")
 
 
 def _dimensions(path: Path) -> int | None:
-    """How many dimensions the header of an idx file tells, None of another file."""
+    """The number of dimensions in an idx header, None for other files."""
     if not path.is_file():
         return None
     try:
@@ -127,7 +129,7 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _labels_beside(file: Path) -> Path | None:
-    """The file of labels that belongs to one of images, bytes before other types and plain before packed."""
+    """The label file of an image file; bytes are preferred to other types, and plain to gzipped."""
     key = _key(file.name)
     found = [
         other for other in file.parent.iterdir()
@@ -138,7 +140,7 @@ def _labels_beside(file: Path) -> Path | None:
 
 
 def _labels(file: Path, notes: list[str]) -> list[str]:
-    """The labels in words; of several columns, as QMNIST has them, the first."""
+    """The labels as strings; the first of several columns, as in QMNIST."""
     values = read_idx(file, 1, 2)
     if values.ndim == 2:
         notes.append(f"labels are the first of {values.shape[1]} columns of {file.name}")
@@ -146,21 +148,21 @@ def _labels(file: Path, notes: list[str]) -> list[str]:
     if values.dtype.kind == "f":
         whole = np.isfinite(values) & (values == np.rint(values))
         if not whole.all():
-            problem = f"label {int(np.argmin(whole))} is {values[~whole][0]:g}, wanted whole numbers"
+            problem = f"label {int(np.argmin(whole))} is {values[~whole][0]:g}, wanted integers"
             raise UserError("E-TRN-12", file.name, problem, "remove the file, or give class numbers")
         values = values.astype(np.int64)
     return [str(label) for label in values.tolist()]
 
 
 def read_idx(path: Path, *dimensions: int) -> NDArray[Any]:
-    """The values of one idx file; nothing is allocated that the file does not hold.
+    """The values of one idx file; nothing beyond the file's size is allocated.
 
     Arguments:
-        path: of the file.
-        dimensions: numbers of dimensions that it may have.
+        path: the file.
+        dimensions: allowed numbers of dimensions.
 
     Raises:
-        UserError: another type or number of dimensions, or more claimed than there is.
+        UserError: another type or number of dimensions, or a header that claims more than the file holds.
     """
     check_regular(path, path.name)
     present = path.stat().st_size
@@ -197,7 +199,7 @@ def _values(file: BinaryIO, name: str, dimensions: tuple[int, ...], most: int) -
             if wanted > most
             else f"{'more than ' if len(values) > wanted else ''}{min(len(values), wanted)}"
         )
-        problem = f"its header claims {' x '.join(map(str, shape))} = {wanted} bytes and {found} are there"
+        problem = f"its header claims {' x '.join(map(str, shape))} = {wanted} bytes, the file has {found}"
         raise UserError("E-CHK-06", name, problem, "get the file again", found=len(values), wanted=wanted)
     found_values: NDArray[Any] = np.frombuffer(values, kind).reshape(shape)
     return found_values.astype(kind.newbyteorder("="), copy=False)

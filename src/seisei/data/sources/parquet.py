@@ -1,4 +1,4 @@
-"""Parquet files: with a column of images, as the Hugging Face Hub keeps data sets, or as plain tables."""
+"""Parquet files: with an image column, as on the Hugging Face Hub, or as plain tables."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LABELS = ("label", "labels", "class", "class_name", "category", "fine_label")
 
 @dataclass
 class ParquetSource:
-    """Images that are cells of parquet files; see `Source`."""
+    """Images in cells of parquet files; a `Source`."""
 
     root: str
     files: list[Path]
@@ -38,9 +38,9 @@ class ParquetSource:
     _groups: OrderedDict[tuple[int, int], Any] = field(default_factory=OrderedDict, repr=False)
 
     def read(self, index: int) -> bytes | Path:
-        """The bytes of the image's file; where a row has only its path, that, from where the parquet file lies."""
+        """The bytes of the image file, or its path relative to the parquet file if the row has no bytes."""
         file, group, row = self.places[index]
-        with self._lock:  # images are read about in order, so a few row groups suffice
+        with self._lock:  # images are read roughly in order, so caching a few row groups suffices
             if (file, group) not in self._groups:
                 self._groups[file, group] = self._load(file, group)
                 if len(self._groups) > 2:
@@ -56,14 +56,14 @@ class ParquetSource:
         return bytes(content)
 
     def _beside(self, index: int, folder: Path, written: str) -> Path:
-        """An image that is a file of its own."""
+        """The path of an image stored as a separate file."""
         name = self.records[index].name
         path = next((p for p in (folder / written, folder / written.replace("\\", "/")) if exists(p)), None)
         if path is None:
             remedy = "add the file, or write the bytes of each image into the table"
-            raise UserError("E-CHK-05", name, f"names {written}, which is not there, and has no bytes", remedy)
+            raise UserError("E-CHK-05", name, f"names {written}, which does not exist, and has no bytes", remedy)
         if not self.follow_outside and not path.resolve().is_relative_to(folder.resolve()):
-            problem = f"names {written}, which lies outside the folder of the table"
+            problem = f"names {written}, which is outside the folder of the table"
             raise UserError("E-CHK-15", name, problem, "pass --follow-outside")
         return path
 
@@ -81,16 +81,16 @@ class ParquetSource:
 def parquet_source(
     path: Path, typed: str | None = None, *, column: str | None = None, follow_outside: bool = False
 ) -> ParquetSource:
-    """The images of one file, or of a folder of files whose names, or whose folders' names, tell the split.
+    """The images of one file, or of a folder of files, whose names or folder names may contain the split.
 
     Arguments:
         path: a file or a folder.
-        typed: what the user called it.
-        column: which column holds the images, where several do.
-        follow_outside: read images that rows name by a path that leads outside the table's folder.
+        typed: the name that the user gave.
+        column: the column that holds the images, if several do.
+        follow_outside: read images whose paths lead outside the table's folder.
 
     Raises:
-        UserError: no column of images, several, or a damaged file.
+        UserError: no image column, several, or a damaged file.
     """
     typed = typed or str(path)
     files = parquet_files(path)
@@ -117,7 +117,7 @@ def parquet_source(
         raise UserError("E-CHK-03", typed, "0 rows", "put at least one image in it", found=0)
     notes.append(f"images in column {found!r}")
     assert found is not None
-    # Of images that are files of their own, this does not see when they change.
+    # Changes to separate image files are not detected.
     stamp = identity_of(stamps, found) if inside else None
     return ParquetSource(
         typed, files, found, records, places, classes, stamp, notes, follow_outside=follow_outside
@@ -125,7 +125,7 @@ def parquet_source(
 
 
 def parquet_files(path: Path) -> list[Path]:
-    """The file itself, or all below a folder in natural order.
+    """The file itself, or all parquet files below a folder in natural order.
 
     Raises:
         UserError: a named pipe or a device.
@@ -140,14 +140,14 @@ def parquet_files(path: Path) -> list[Path]:
 
 
 def _is_plain(kind: Any) -> bool:
-    """Whether a column's values are words, numbers or yes and no."""
+    """Whether a column holds strings, numbers or booleans."""
     import pyarrow.types as t
 
     return bool(t.is_string(kind) or t.is_integer(kind) or t.is_floating(kind) or t.is_boolean(kind))
 
 
 def holds_images(path: Path) -> bool:
-    """Whether a parquet file has a column that may be images; where it cannot be read, it may."""
+    """Whether a parquet file may have an image column; True if it cannot be read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -160,7 +160,7 @@ def holds_images(path: Path) -> bool:
 
 
 def image_columns(path: Path) -> list[str]:
-    """The columns that may hold images of a parquet file, or of the first in a folder.
+    """The columns that may hold images, in a parquet file or the first one in a folder.
 
     Raises:
         UserError: it is damaged.
@@ -177,10 +177,10 @@ def image_columns(path: Path) -> list[str]:
 
 
 def read_parquet(path: Path, typed: str) -> Any:
-    """The table in a parquet file, as pyarrow's.
+    """The table in a parquet file, as a pyarrow table.
 
     Raises:
-        UserError: it is damaged, or says that it holds more than fits.
+        UserError: it is damaged, or declares more than fits in memory.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -200,8 +200,8 @@ def read_parquet(path: Path, typed: str) -> Any:
 def _read_columns(
     file: Path, typed: str, column: str | None
 ) -> tuple[str, tuple[str, ...] | None, dict[str, list[Any]], list[int], bool]:
-    """The column of images, the classes' names, the small columns by role, the rows in each row group; and whether the
-    file says that every image's bytes are in it.
+    """The image column, class names, other columns by role, rows in each row group, and whether the file declares that
+    it holds every image's bytes.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -239,7 +239,7 @@ def _read_columns(
 
 
 def _holds_bytes(meta: Any, column: str) -> bool:
-    """Whether no row lacks its bytes, by the counts of each row group."""
+    """Whether every row has bytes, by the null counts of each row group."""
     for group in range(meta.num_row_groups):
         for place in range(meta.num_columns):
             part = meta.row_group(group).column(place)
@@ -251,7 +251,7 @@ def _holds_bytes(meta: Any, column: str) -> bool:
 
 
 def image_lists(path: Path) -> list[str]:
-    """The columns of a parquet file whose cells are lists of images."""
+    """The columns of a parquet file that hold lists of images."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -268,7 +268,7 @@ def _listed(table: Any, column: str, file: Path) -> list[Any]:
     try:
         values: list[Any] = table.column(column).to_pylist()
     except UnicodeDecodeError as error:
-        problem = f"{column!r} holds what is not UTF-8 (0x{error.object[error.start]:02x})"
+        problem = f"{column!r} is not valid UTF-8 (0x{error.object[error.start]:02x})"
         raise UserError("E-CHK-21", file.name, problem, "save it as text in UTF-8") from None
     return values
 
@@ -301,7 +301,7 @@ def _image_column(schema: Any, features: dict[str, Any], typed: str, column: str
     if column is not None:
         if column not in found:
             raise UserError(
-                "E-CHK-04", typed, f"has no column of images {column!r}", did_you_mean(column, found or schema.names)
+                "E-CHK-04", typed, f"has no image column {column!r}", did_you_mean(column, found or schema.names)
             )
         return column
     if not found:
@@ -316,7 +316,7 @@ def _image_column(schema: Any, features: dict[str, Any], typed: str, column: str
 
 
 def _class_names(columns: dict[str, list[Any]], feature: Any) -> tuple[str, ...] | None:
-    """The names of numbered classes: from the table's own description, else from ``class_name`` beside them."""
+    """The names of numbered classes: from the table's metadata, else from a ``class_name`` column."""
     names = feature.get("names") if isinstance(feature, dict) else None
     if isinstance(names, list) and all(isinstance(n, str) for n in names):
         return tuple(names)

@@ -1,4 +1,4 @@
-"""Which column of a table is what: the target, the parts, what is left out; and rows without a label."""
+"""The roles of a table's columns: target, split, ignored; and unlabeled rows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Asked:
-    """What the user said of the columns; see `seisei.data.read.read_dataset`."""
+    """Requested column roles; see `seisei.data.read.read_dataset`."""
 
     target: str | None = None
     ignore: Sequence[str] = ()
@@ -38,10 +38,10 @@ class Asked:
 
 
 def check_names(sheet: RawTable, asked: Asked) -> None:
-    """Refuse what cannot be meant.
+    """Check the requested columns.
 
     Raises:
-        UserError: a column that is not there, or that is wanted and ignored.
+        UserError: a column is missing, or has contradicting roles.
     """
     target = [asked.target] if asked.target is not None else []
     wanted = (("target", target), ("conditions", asked.conditions))
@@ -52,20 +52,20 @@ def check_names(sheet: RawTable, asked: Asked) -> None:
                 raise UserError("E-CHK-04", f"--{option}", f"{sheet.root} has no column {name!r}", remedy, found=name)
             if option != "ignore" and name in asked.ignore:
                 where = f"--{option} {name}"
-                raise UserError("E-TRN-07", where, "is ignored too", "leave one of the two out", found=name)
+                raise UserError("E-TRN-07", where, "is also in --ignore", "leave one of the two out", found=name)
     if asked.conditions and asked.target is not None:
         remedy = f"name it with --conditions {quoted(asked.target)} too, or leave one of the two out"
-        raise UserError("E-TRN-07", "--target", "and --conditions both say what is given", remedy)
+        raise UserError("E-TRN-07", "--target", "and --conditions both define what to condition on", remedy)
     if asked.unlabeled is not None and asked.target is None:
-        raise UserError("E-TRN-12", "--unlabeled", "no column has the labels", "name it with --target")
+        raise UserError("E-TRN-12", "--unlabeled", "no label column is named", "name it with --target")
 
 
 def with_unlabeled(sheet: RawTable, asked: Asked) -> RawTable:
-    """The rows of both tables; those of the second have no target."""
+    """The rows of both tables; those of the second are unlabeled."""
     assert asked.unlabeled is not None
     other = read_sheet(asked.unlabeled)
     path = Path(asked.unlabeled)
-    # Two files of one name are told apart by their folders, however they were typed.
+    # Two files of one name are distinguished by their folders.
     shown = path.name if path.name != Path(sheet.root).name else f"{path.absolute().parent.name}/{path.name}"
     apart = {asked.target, SPLIT, *asked.ignore}
     for mine, theirs, words in ((sheet, other, "has no column"), (other, sheet, "has the unknown column")):
@@ -78,22 +78,22 @@ def with_unlabeled(sheet: RawTable, asked: Asked) -> RawTable:
 
 
 def given_parts(sheet: RawTable, asked: Asked) -> list[str | None]:
-    """The part that a column named split tells of each row; empty where there is none that does."""
+    """Each row's split by a column named split; empty if there is no such column."""
     if SPLIT not in sheet.columns or SPLIT in (asked.target, *asked.ignore, *asked.categorical):
         return []
     cells = sheet.columns[SPLIT]
     parts = [SPLITS.get(word.lower()) for word in cells.words]
-    told = all(part or word in MISSING for part, word in zip(parts, cells.words, strict=True))
-    return [parts[place] for place in cells.places] if told and any(parts) else []
+    valid = all(part or word in MISSING for part, word in zip(parts, cells.words, strict=True))
+    return [parts[place] for place in cells.places] if valid and any(parts) else []
 
 
 def is_declared(name: str, sheet: RawTable, asked: Asked) -> bool:
-    """Whether the user, or the source, says that a column is of categories."""
+    """Whether the user or the source declares a column categorical."""
     return name in asked.categorical or name in sheet.declared
 
 
 def target_of(sheet: RawTable, asked: Asked, own: int) -> tuple[Label | None, NDArray[np.int64]]:
-    """The classes, and each row's class number, -1 where it has none; all zero where there is no target."""
+    """The classes, and each row's class index, -1 if unlabeled; all zero without a target."""
     name = asked.target
     if name is None:
         return None, np.zeros(len(sheet), np.int64)
@@ -118,12 +118,12 @@ def target_of(sheet: RawTable, asked: Asked, own: int) -> tuple[Label | None, ND
     elif found.kind == "number" and found.decimals == 0 and len(different) <= MOST_CLASSES:
         names, values = tuple(str(int(v)) for v in different), places_among(values, different)
     else:
-        problem = f"{len(different):,} different {found.kind}s, wanted words, or at most {MOST_CLASSES} whole numbers"
-        remedy = "name a column of classes, or make classes of it, such as low and high"
+        problem = f"{len(different):,} different {found.kind}s, wanted strings, or at most {MOST_CLASSES} integers"
+        remedy = "name a column of classes, or bin it into classes, such as low and high"
         raise UserError("E-TRN-12", option, problem, remedy, found=len(different), wanted=MOST_CLASSES)
     return Label(names, name), np.where(np.isnan(values), -1, values).astype(np.int64)
 
 
 def places_among(values: Floats, different: Floats) -> Floats:
-    """The place of each value among the different ones, NaN where nothing is."""
+    """The index of each value among the distinct ones, NaN for missing values."""
     return np.where(np.isnan(values), np.nan, np.searchsorted(different, values))

@@ -1,13 +1,13 @@
-"""Of what kind a column of a table is, by all its words.
+"""Detecting a table column's type from all its values.
 
 - *boolean*: two words, one of the pairs true/false, yes/no, t/f, y/n and 0/1, in any case.
-- *number*: every word is one. Whole numbers stay numbers however few differ, unless they are declared to be categories;
-  one with a leading zero is a code, and so a word.
-- *date*: every word has the same one of `FORMS`. Where a day may as well be a month in the whole column, it is refused.
-- *category*: all else.
+- *number*: every word is a number. Integers stay numbers however few are distinct, unless declared categorical; one
+  with a leading zero is a code, and so a category.
+- *date*: all words match one of `FORMS`. A column in which every day may also be a month is refused.
+- *category*: everything else.
 
-Where nearly every row has a number (or a date), the other words are faults, not categories; so are numbers and dates in
-a spelling that is not read (`seisei.data.tables.spelling`). What only tells rows apart, an id, is not modeled.
+If nearly all rows have numbers (or dates), other words are errors, not categories; so are numbers and dates in an
+unsupported notation (`seisei.data.tables.spelling`). Identifier columns are not modeled.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ FORMS = [
     for date in ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y")
     for time in ("", *(f"{t}%H:%M{s}" for t in " T" for s in ("", ":%S", ":%S.%f", ":%S%z", ":%S.%f%z")))
 ]
-# From this share of the rows on, what is no number (or date) among numbers is a fault.
+# From this fraction of numbers (or dates) on, other values are errors.
 NEARLY_ALL = 0.9
-# A category with more levels than this, in more than half of the rows, is an id.
+# A categorical column with more levels than this, and than half of the rows, is an identifier.
 MANY = 1000
-# So many different numbers among other words are a column of numbers.
+# With more distinct numbers than this, a mixed column counts as numeric.
 MOST_OTHERS = 10
-# Words that an error lists.
+# Maximum number of words listed in an error.
 MOST_SHOWN = 8
 _NAME_OF_ID = re.compile(r"(?:^|[^A-Za-z])(?i:id|index)$|[a-z](?:Id|ID)$|^Unnamed: \d+$")
 _LIKE_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?!\d)")
@@ -48,17 +48,17 @@ _LIKE_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?!\d)")
 
 @dataclass(frozen=True)
 class RecognizedColumn:
-    """A column whose kind is known.
+    """A column with its detected type.
 
     Arguments:
         name: its name.
-        kind: of its values.
-        values: numbers as they are, dates in days, categories as their place among the levels; NaN where nothing is.
-        levels: every category that occurs, in natural order; of a boolean the two words, false first.
-        decimals: digits that the numbers need after the point.
-        form: of the dates.
-        useless: why it is not modeled, where it is not.
-        note: what else the person may want to know.
+        kind: its type.
+        values: numbers unchanged, dates in days, categories as level indices; NaN for missing values.
+        levels: all categories in natural order; for a boolean the two words, false first.
+        decimals: digits needed after the decimal point.
+        form: format of the dates.
+        useless: why it is not modeled, if it is not.
+        note: a message for the user.
     """
 
     name: str
@@ -74,18 +74,18 @@ class RecognizedColumn:
 def recognize(
     name: str, cells: RawColumn, rows: Sequence[str], *, missing: Collection[str] = (), categorical: bool = False
 ) -> RecognizedColumn:
-    """The column with its kind.
+    """Detect a column's type.
 
     Arguments:
         name: its name.
         cells: its words.
         rows: the names of the rows, for errors.
-        missing: words that stand for nothing, besides the usual ones.
-        categorical: whether it is declared to be of categories, whatever its words.
+        missing: words for missing values, besides the usual ones.
+        categorical: whether it is declared categorical.
 
     Raises:
-        UserError: a value that is no number among numbers, or infinite; a date that may be two; an id declared to be
-            of categories.
+        UserError: a non-number among numbers, or an infinite one; an ambiguous date; an identifier declared
+            categorical.
     """
     counts = np.bincount(cells.places, minlength=len(cells.words))
     empty = _empty(cells.words, counts, missing)
@@ -117,7 +117,7 @@ def recognize(
         forms = _forms(words)
         if len(forms) > 1:
             remedy = f"write dates as 2024-12-31, or pass --ignore {quoted(name)}"
-            raise fault(0, f"in {words[0]!r} and every other row a day may be a month", remedy)
+            raise fault(0, f"{words[0]!r} and all other rows are ambiguous: the day may be the month", remedy)
         if forms:
             return column("date", lambda word: days(word, forms[0]) or 0.0, form=forms[0])
         _check_nearly(name, words, counts[present].tolist(), fault)
@@ -136,7 +136,7 @@ def recognize(
 
 
 def _empty(words: Sequence[str], counts: NDArray[np.int64], missing: Collection[str]) -> set[int]:
-    """The places of the words that stand for nothing; ``?`` does unless it is most of a column of words."""
+    """The indices of the words for missing values; ``?`` is one unless most of a text column has it."""
     nothing = MISSING.union(map(canonical, missing))
     empty = {place for place, word in enumerate(words) if canonical(word) in nothing}
     if "?" in words:
@@ -148,7 +148,7 @@ def _empty(words: Sequence[str], counts: NDArray[np.int64], missing: Collection[
 
 
 def _pair(words: list[str], rows: Sequence[int]) -> tuple[str, str] | None:
-    """The two words of a boolean in the spelling that most rows have; None where words say more or other than that."""
+    """The two words of a boolean in their most frequent spelling; None if it is not a boolean."""
     spellings: dict[str, Counter[str]] = {}
     for word, count in zip(words, rows, strict=True):
         spellings.setdefault(canonical(word).lower(), Counter())[canonical(word)] += count
@@ -163,12 +163,12 @@ def _commonest(spellings: Counter[str]) -> str:
 def _id_by_name(name: str, words: list[str], total: int) -> str:
     different = len(words)
     is_id = _NAME_OF_ID.search(name) and different * 2 > total and all(decimals(word) == 0 for word in words)
-    return f"it names the rows: {different:,} different values in {total:,}" if is_id else ""
+    return f"it is an identifier: {different:,} distinct values in {total:,}" if is_id else ""
 
 
 def _id_by_levels(different: int, total: int) -> str:
     if different > 1 and (different == total or (different > MANY and different * 2 > total)):
-        return f"it names the rows: {different:,} different values in {total:,}"
+        return f"it is an identifier: {different:,} distinct values in {total:,}"
     return ""
 
 
@@ -178,12 +178,12 @@ def _overflow(word: str) -> str | None:
         return f"{word} is not finite" if "inf" in word.lower() else f"{word} overflows"
     digits = word.lstrip("+-")
     if digits.isdigit() and int(digits) != int(abs(value)):
-        return f"{word} has more digits than a number keeps"
+        return f"{word} has more digits than float64 can represent"
     return None
 
 
 def _forms(words: list[str]) -> list[str]:
-    """The forms that every word has."""
+    """The date formats that every word matches."""
     if not words or not _LIKE_DATE.match(words[0]):
         return []
     forms = [form for form in FORMS if days(words[0], form) is not None]
@@ -197,9 +197,9 @@ def _forms(words: list[str]) -> list[str]:
 def _check_nearly(
     name: str, words: list[str], rows: Sequence[int], fault: Callable[[int, str, str], UserError]
 ) -> None:
-    """Refuse a column that is nearly one of numbers, or of dates; `rows` is how many have each word."""
+    """Refuse a column that is nearly all numbers or dates; `rows` counts each word."""
     total = sum(rows)
-    # As categories it may be an id, which is refused too.
+    # As categories it may be an identifier, which is refused too.
     instead = f"--{'ignore' if _id_by_levels(len(words), total) else 'categorical'} {quoted(name)}"
 
     def nearly(fits: Sequence[bool]) -> int:
@@ -218,10 +218,10 @@ def _check_nearly(
     for kind, fits in kinds:
         if have := nearly(fits):
             place = fits.index(False)
-            problem = f"{words[place]!r} is no {kind}, and {have:,} of {total:,} rows have one"
+            problem = f"{words[place]!r} is not a {kind}, and {have:,} of {total:,} rows have one"
             remedy = f"correct it, or pass --missing {quoted(words[place])}, or {instead}"
             raise fault(place, problem, remedy)
-    # Fewer numbers than that are still no categories where they are many and differ.
+    # Fewer numbers still do not make categories if they are many and distinct.
     have, others = sum(count for count, fit in zip(rows, numbers, strict=True) if fit), numbers.count(False)
     if sum(numbers) > max(MOST_OTHERS, others) and have * 2 > total:
         strange = [word for word, fit in zip(words, numbers, strict=True) if not fit]

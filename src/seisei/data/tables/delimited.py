@@ -1,6 +1,6 @@
-"""Tables in text files: ``.csv`` and ``.tsv``, as they are or compressed by gzip.
+"""Delimited text tables: ``.csv`` and ``.tsv``, plain or gzipped.
 
-Read by Python's own reader of CSV, strictly, because an error must name its line.
+Read with Python's csv module in strict mode, so that an error can name its line.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from seisei.paths import check_regular
 
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-# Excel's own line before the header.
+# Excel's separator line before the header.
 _SEP = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
-# What pandas calls a column without a name when it reads the table that it wrote with its index.
+# pandas' name for a saved index column.
 UNNAMED = "Unnamed: 0"
 LONGEST = 1 << 24
 _LOOKED_AT = 64
@@ -33,7 +33,7 @@ Read = tuple[list[str], list[list[str]], list["array[int]"], "array[int]", list[
 
 
 def is_delimited(path: Path) -> bool:
-    """Whether a file is a table in text, by its name.
+    """Whether a file is a delimited text table, by its name.
 
     Example:
         >>> is_delimited(Path("a.CSV")), is_delimited(Path("a.csv.gz")), is_delimited(Path("a.gz"))
@@ -43,7 +43,7 @@ def is_delimited(path: Path) -> bool:
 
 
 def read_delimited(path: Path, typed: str) -> Read:
-    """The header; each column's different words, and the place among them of each cell; the line of each row; notes.
+    """The header; each column's distinct words, and each cell's index among them; each row's line number; notes.
 
     Raises:
         UserError: the file cannot be read, or a row has more or fewer cells than the header.
@@ -63,7 +63,7 @@ def read_delimited(path: Path, typed: str) -> Read:
 
 
 def _lines(file: BinaryIO, name: str) -> Iterator[str]:
-    """The lines of a file. Each is decoded alone, so that a wrong byte's line is known."""
+    """The lines of a file, decoded one by one, so that an invalid byte's line is known."""
     read, most = 0, half_of_memory()
     for line in itertools.count(1):
         raw = file.readline(LONGEST)
@@ -79,22 +79,22 @@ def _lines(file: BinaryIO, name: str) -> Iterator[str]:
             problem = f"byte {error.start + 1} of the line is not UTF-8 (0x{raw[error.start]:02x})"
             raise UserError("E-CHK-21", f"{name}:{line}", problem, "save the file as UTF-8") from None
         if "\0" in text:
-            problem = "holds zero bytes, which no text in UTF-8 has (UTF-16 has)"
+            problem = "holds zero bytes, so it is not UTF-8 (perhaps UTF-16)"
             raise UserError("E-CHK-21", f"{name}:{line}", problem, "save the file as UTF-8")
         yield text
 
 
 def _read(lines: Iterator[str], name: str, typed: str) -> Read:
     head = list(itertools.islice(lines, _LOOKED_AT))
-    said, skipped = _SEP.fullmatch(head[0]) if head else None, 0
-    if said:
+    declared, skipped = _SEP.fullmatch(head[0]) if head else None, 0
+    if declared:
         head, skipped = head[1:], 1
-    separator = said[1] if said else _separator(head, name)
+    separator = declared[1] if declared else _separator(head, name)
     rows = _rows(itertools.chain(head, lines), separator, name, skipped)
     first, header = next(rows, (1, []))
     header = [cell.strip() for cell in header]
     _check_spaces(head, header, f"{name}:{first}")
-    # An index that was written without a name, and a comma at the end of every line.
+    # An unnamed index column, and a separator at the end of every line.
     index, trailing = len(header) > 1 and not header[0], len(header) > 2 and not header[-1]
     if index:
         header[0] = UNNAMED
@@ -125,7 +125,7 @@ def _read(lines: Iterator[str], name: str, typed: str) -> Read:
 
 
 def _rows(lines: Iterable[str], separator: str, name: str, skipped: int = 0) -> Iterator[tuple[int, list[str]]]:
-    """Each row and the line on which it begins, after so many that were skipped; empty lines are none."""
+    """Each row with its first line number; empty lines are skipped."""
     reader = csv.reader(lines, delimiter=separator, strict=True)
     line = skipped + 1
     try:
@@ -141,7 +141,7 @@ def _rows(lines: Iterable[str], separator: str, name: str, skipped: int = 0) -> 
 
 
 def _counts_rows(words: dict[str, int], places: Sequence[int]) -> bool:
-    """Whether a column is 0, 1, 2, … or 1, 2, 3, …"""
+    """Whether a column counts 0, 1, 2, … or 1, 2, 3, …"""
     column = list(words)
     return any(
         len(column) == len(places) and all(word == str(row + start) for row, word in enumerate(column))
@@ -150,7 +150,7 @@ def _counts_rows(words: dict[str, int], places: Sequence[int]) -> bool:
 
 
 def _check_spaces(head: list[str], header: list[str], where: str) -> None:
-    """Refuse lines that nothing but spaces divides, all into as many pieces."""
+    """Refuse lines that only spaces separate, all into the same number of pieces."""
     pieces = {len(line.split()) for line in head if line.strip()}
     if len(header) == 1 and len(pieces) == 1 and len(head) > 1 and (count := pieces.pop()) > 1:
         problem = f"the cells seem to be separated by spaces: {count} pieces in every line, and one cell"
@@ -158,18 +158,18 @@ def _check_spaces(head: list[str], header: list[str], where: str) -> None:
 
 
 def _separator(head: list[str], name: str) -> str:
-    """What separates the header into the most cells; a comma where nothing does."""
+    """The separator that splits the header into the most cells; a comma if none does."""
     counts: dict[str, int] = {}
     for separator in SEPARATORS:
         try:
             counts[separator] = len(next(_rows(head, separator, name), (1, []))[1])
-        except UserError:  # its quotes make no sense with this one
+        except UserError:  # its quotes are invalid with this separator
             counts[separator] = 0
     return max(counts, key=lambda separator: counts[separator])
 
 
 def check_header(names: Sequence[str], where: str) -> None:
-    """Refuse columns without a name, and two of one name.
+    """Refuse unnamed columns, and duplicate names.
 
     Raises:
         UserError: the first such column.
@@ -193,7 +193,7 @@ def _check_names(header: list[str], where: str, typed: str) -> None:
     if not header:
         raise UserError("E-CHK-03", typed, "0 rows", "put a header and at least one row in it", found=0)
     values = [cell for cell in header if number(cell) is not None]
-    # Years are names of columns, numbers with a point are not.
+    # Years can be column names, decimal numbers cannot.
     if len(values) == len(header) or any("." in cell for cell in values):
         problem = f"begins with {values[0]}, wanted the names of the columns"
         raise UserError("E-CHK-21", where, problem, "put a line with the names first", found=header[:10])

@@ -1,4 +1,4 @@
-"""New rows for a trained model: read by its columns' names, refused where they do not fit."""
+"""New rows for a trained model: read by column name and validated."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from seisei.schema import Schema
 Labels = Literal["ignore", "want", "need"]
 Policy = Literal["refuse", "ignore"]
 
-# Verbs that have numbers of their own for what can be wrong with rows; the others say E-*-20 and so on.
+# Commands with their own error codes for faulty rows; the others use E-*-20 and so on.
 CODES = {
     "encode": RowCodes("E-ENC-20", "E-ENC-20", "E-ENC-20", "E-ENC-20", "E-ENC-22", "E-ENC-25"),
     "predict": RowCodes("E-PRD-20", "E-PRD-20", "E-PRD-21", "E-PRD-20", "E-PRD-22", "E-PRD-25"),
@@ -39,28 +39,28 @@ def read_rows(
     extra: Policy = "refuse",
     holes: Policy = "ignore",
 ) -> Dataset:
-    """Rows as a model takes them, all in the part ``test``.
+    """Rows as model input, all in the ``test`` split.
 
-    Columns may come in any order. That of the labels, and those that training left out, may be there or not.
+    Columns may be in any order. The label column, and those dropped in training, are optional.
 
     Arguments:
-        schema: of the model; its x is a `Table`.
+        schema: the model's schema; its x is a `Table`.
         given: a file, or rows in memory, see `seisei.data.tables.raw_table.read_sheet`.
-        verb: which one reads them: errors have its numbers.
-        labels: whether y is read where the table has it, and whether it must; where it is read, -1 stands for none.
-        unseen: a category that no training row had is refused, or taken for missing.
-        extra: a column that the model does not know is refused, or ignored.
-        holes: an empty cell is refused, or stays one, as a model with a mask can take it.
+        verb: the command that reads them, for error codes.
+        labels: whether y is ignored, read if present, or required; -1 for unlabeled rows.
+        unseen: whether a category unseen in training is refused, or counts as missing.
+        extra: whether a column unknown to the model is refused or ignored.
+        holes: whether an empty cell is refused, or kept as missing for a model with a mask.
 
     Raises:
-        UserError: what does not fit, with the row and the column.
+        UserError: what does not match, with row and column.
     """
     table, label = schema.x, schema.y
     assert isinstance(table, Table)
     sheet, codes = read_sheet(given), CODES.get(verb, RowCodes())
     notes = list(sheet.notes)
     _check_columns(sheet, table, label, codes, extra, notes)
-    # What these verbs refuse they can also be told to pass over.
+    # These commands have an option to accept unseen categories.
     way_out = " or pass --unseen missing" if verb in ("predict", "score") else ""
     values = [_values(sheet, table, column, codes, unseen, holes, notes, way_out) for column in table.columns]
     y = _labels(sheet, table, label, codes, labels) if isinstance(label, Label) and labels != "ignore" else None
@@ -78,7 +78,7 @@ def _check_columns(sheet: RawTable, table: Table, label: Any, codes: RowCodes, e
         problem = f"has no column {', '.join(map(repr, absent[:5]))}" + (", …" if len(absent) > 5 else "")
         other_case = next((name for name in unknown if name.casefold() == absent[0].casefold()), None)
         close = other_case or nearest(absent[0], unknown)
-        remedy = f"rename {close!r} to {absent[0]!r}" if close else "add it, with empty cells where nothing is known"
+        remedy = f"rename {close!r} to {absent[0]!r}" if close else "add it, with empty cells for unknown values"
         raise UserError(codes.columns, sheet.root, problem, remedy, found=list(sheet.columns), wanted=list(table.names))
     if unknown and extra == "refuse":
         problem = f"column {unknown[0]!r} was not in training" + (f" (+{len(unknown) - 1} more)" * (len(unknown) > 1))
@@ -97,7 +97,7 @@ def _values(
     notes: list[str],
     way_out: str,
 ) -> NDArray[np.float64]:
-    """A column's values, each word parsed once."""
+    """A column's values; each distinct word is parsed once."""
     cells = sheet.columns[column.name]
     by_word, unknown = np.full(len(cells.words), np.nan), list[int]()
     for place, (word, row) in enumerate(zip(cells.words, cells.firsts(), strict=True)):
@@ -130,7 +130,7 @@ def _labels(sheet: RawTable, table: Table, label: Label, codes: RowCodes, wanted
     cells = sheet.columns.get(label.column)
     if cells is None:
         if wanted == "need":
-            problem = f"has no column {label.column!r}, which says the class"
+            problem = f"has no column {label.column!r}, the label"
             raise UserError(codes.label, sheet.root, problem, "add it", found=list(sheet.columns))
         return None
     by_word = np.full(len(cells.words), -1)
@@ -138,8 +138,8 @@ def _labels(sheet: RawTable, table: Table, label: Label, codes: RowCodes, wanted
         where = sheet.names[row]
         if word in MISSING or canonical(word) in table.missing:
             if wanted == "need":
-                problem = f"column {label.column!r} is empty, and this model is told the class"
-                raise UserError(codes.label, where, problem, "write the class into it")
+                problem = f"column {label.column!r} is empty, and this model is class-conditional"
+                raise UserError(codes.label, where, problem, "fill in the class")
             continue
         name = word if word in label.names else canonical(word)
         name = same_truth(name, label.names) or name

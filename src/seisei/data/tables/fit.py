@@ -1,4 +1,4 @@
-"""Tables as data sets: kinds of columns by every row; means, ranges and levels by the training rows alone."""
+"""Tables as data sets: column types from all rows; means, ranges and levels from the training rows only."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ from seisei.modalities.text import Text
 from seisei.schema import Modality, Schema
 from seisei.shell import quoted
 
-# Categories that a report lists by name, and rows of conditions that a schema keeps.
+# Maximum number of categories listed in a report, and of condition examples stored in a schema.
 MOST_NAMED, MOST_KEPT = 50, 64
-# Bytes of the longest text: each is a place of a Transformer, before those of codes.
+# Maximum bytes of a text condition: each is a Transformer position, before those of the codes.
 MOST_BYTES = 512
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A column as the training rows have it.
+    """A column fitted to the training rows.
 
     Arguments:
-        found: what it is by all rows.
-        column: what the model knows of it, None where it is not modeled.
-        values: of all rows.
-        why: it is not modeled.
-        note: what else was decided.
+        found: its type, by all rows.
+        column: the model's column, None if it is not modeled.
+        values: the values of all rows.
+        why: the reason it is not modeled.
+        note: a message for the user.
     """
 
     found: RecognizedColumn
@@ -61,23 +61,23 @@ class Fitted:
 
 
 def read_table(given: Any, asked: Asked, *, validation: float = 0.1, test: float = 0.1, seed: int = 0) -> Dataset:
-    """A table as a data set: every column that says something is x, the target is y.
+    """A table as a data set: informative columns are x, the target is y.
 
     Arguments:
         given: a file or a table in memory, see `seisei.data.tables.raw_table.read_sheet`.
-        asked: which column is what.
-        validation: the share for validation, where the table does not say.
-        test: likewise.
-        seed: of the division.
+        asked: column roles.
+        validation: fraction for validation, if the table has no such split.
+        test: fraction for testing, likewise.
+        seed: seed of the split.
 
     Raises:
-        UserError: what is wrong with the table, with the row and the column.
+        UserError: a fault in the table, with row and column.
     """
     return table_of(read_sheet(given), asked, validation=validation, test=test, seed=seed)
 
 
 def table_of(sheet: RawTable, asked: Asked, *, validation: float = 0.1, test: float = 0.1, seed: int = 0) -> Dataset:
-    """A table that was read as a data set; see `read_table`."""
+    """A `RawTable` as a data set; see `read_table`."""
     own = len(sheet)
     check_names(sheet, asked)
     if asked.unlabeled not in (None, OWN):
@@ -93,7 +93,7 @@ def table_of(sheet: RawTable, asked: Asked, *, validation: float = 0.1, test: fl
     ]
     notes = list(sheet.notes)
     useful = [one.values for one in found if not one.useless]
-    # Adding zero makes one of the two zeros.
+    # Adding zero turns -0.0 into 0.0.
     contents = [digest(row.tobytes()) for row in np.stack([np.zeros(len(sheet)), *useful], axis=1) + 0.0]
     splits = _divide(sheet, contents, parts, y, notes, validation=validation, test=test, seed=seed)
     fitted = {one.name: _fit(sheet, one, splits["train"].numpy(), asked) for one in found}
@@ -101,8 +101,8 @@ def table_of(sheet: RawTable, asked: Asked, *, validation: float = 0.1, test: fl
     notes += [f"column {name!r} is left out: {one.why}" for name, one in fitted.items() if one.why]
     notes += [note for name, cells in sheet.columns.items() if (note := formulas(name, cells.words))]
     notes += [note for one in fitted.values() for note in (one.found.note, one.note) if note]
-    told = {name: one for name, one in fitted.items() if name in asked.conditions}
-    modeled = {name: one for name, one in fitted.items() if one.column is not None and name not in told}
+    given = {name: one for name, one in fitted.items() if name in asked.conditions}
+    modeled = {name: one for name, one in fitted.items() if one.column is not None and name not in given}
     if not modeled:
         why = next((f" (column {name!r}: {one.why})" for name, one in fitted.items()), "")
         remedy = "add rows or columns, or name fewer with --ignore"
@@ -111,9 +111,9 @@ def table_of(sheet: RawTable, asked: Asked, *, validation: float = 0.1, test: fl
     x = torch.from_numpy(np.stack([one.values for one in modeled.values()], axis=1))
     end: Modality | None = label
     classes = None if label is None else torch.from_numpy(y)
-    if told:
-        end, classes = _given(sheet, told, splits["train"])
-        used |= dict.fromkeys(told, "given")
+    if given:
+        end, classes = _conditions(sheet, given, splits["train"])
+        used |= dict.fromkeys(given, "given")
     columns = tuple(one.column for one in modeled.values() if one.column is not None)
     schema = Schema(Table(columns, dropped, tuple(asked.missing)), end)
     mark = fingerprint(schema, sheet.names, classes, [], splits, contents)
@@ -141,47 +141,48 @@ def table_of(sheet: RawTable, asked: Asked, *, validation: float = 0.1, test: fl
 
 
 def conditions_of(sheet: RawTable, asked: Asked, train: Tensor) -> tuple[Conditions | Text, Tensor]:
-    """What the columns that are named as conditions say, of things that are no rows themselves, such as images.
+    """The condition columns of examples that are not rows themselves, such as images: modality and values.
 
-    One whose words are nearly all different, or that is named for texts, is a text rather than a category.
+    A column with nearly all distinct values, or with a caption's name, is a text rather than a category.
 
     Arguments:
         sheet: a row for each example.
-        asked: which columns.
-        train: the places of the training examples.
+        asked: column roles.
+        train: indices of the training examples.
 
     Raises:
-        UserError: no such column, one that says the same of all, or one with empty cells; a text beside others.
+        UserError: a missing or constant column, or one with empty cells; a text together with other conditions.
     """
     check_names(sheet, asked)
-    told = {}
+    fitted = {}
     for name in asked.conditions:
         declared = is_declared(name, sheet, asked)
         found = recognize(name, sheet.columns[name], sheet.names, missing=asked.missing, categorical=declared)
         if found.kind == "category" and not declared and (found.useless or name in CAPTIONS):
             if len(asked.conditions) > 1:
-                problem = f"is a text, and {len(asked.conditions) - 1} more conditions are named"
+                others = len(asked.conditions) - 1
+                problem = f"is a text, and cannot be combined with {others} other condition{'s' * (others != 1)}"
                 remedy = f"leave out the others, or declare it --categorical {quoted(name)}"
                 raise UserError("E-TRN-12", f"--conditions {quoted(name)}", problem, remedy)
             return _texts(sheet, found, train)
-        told[name] = _fit(sheet, found, train.numpy(), asked)
-    return _given(sheet, told, train)
+        fitted[name] = _fit(sheet, found, train.numpy(), asked)
+    return _conditions(sheet, fitted, train)
 
 
-def _given(sheet: RawTable, told: dict[str, Fitted], train: Tensor) -> tuple[Conditions, Tensor]:
-    """What the given columns say: every row must say it."""
-    for name, one in told.items():
+def _conditions(sheet: RawTable, fitted: dict[str, Fitted], train: Tensor) -> tuple[Conditions, Tensor]:
+    """The conditions and their values; no row may lack one."""
+    for name, one in fitted.items():
         if one.column is None:
             raise UserError("E-TRN-12", f"--conditions {quoted(name)}", one.why, "choose another column")
         _check_full(sheet, name, one.values)
-    y = torch.from_numpy(np.stack([one.values for one in told.values()], axis=1))
-    kept = _some(train)
-    columns = tuple(one.column for one in told.values() if one.column is not None)
-    return Conditions(columns, tuple(map(tuple, y[kept].tolist()))), y
+    y = torch.from_numpy(np.stack([one.values for one in fitted.values()], axis=1))
+    examples = _some(train)
+    columns = tuple(one.column for one in fitted.values() if one.column is not None)
+    return Conditions(columns, tuple(map(tuple, y[examples].tolist()))), y
 
 
 def _texts(sheet: RawTable, found: RecognizedColumn, train: Tensor) -> tuple[Text, Tensor]:
-    """A column's texts; there is room for the longest."""
+    """A column's texts, padded to the longest."""
     _check_full(sheet, found.name, found.values)
     sizes = [len(word.encode()) for word in found.levels]
     longest = max(sizes)
@@ -196,15 +197,15 @@ def _texts(sheet: RawTable, found: RecognizedColumn, train: Tensor) -> tuple[Tex
 
 
 def _check_full(sheet: RawTable, name: str, values: NDArray[np.float64]) -> None:
-    """Refuse a condition that is not said of every row."""
+    """Refuse a condition with empty cells."""
     if len(rows := np.flatnonzero(np.isnan(values))):
-        problem = f"column {name!r} says nothing in {len(rows):,} of {len(sheet):,} rows"
+        problem = f"column {name!r} is empty in {len(rows):,} of {len(sheet):,} rows"
         remedy = "fill these cells in, or remove the rows"
         raise UserError("E-TRN-12", sheet.names[rows[0]], problem, remedy, found=len(rows), wanted=0)
 
 
 def _some(train: Tensor) -> Tensor:
-    """A few of the training examples, evenly."""
+    """A few training examples, evenly spaced."""
     count = min(len(train), MOST_KEPT)
     return train[torch.arange(count) * len(train) // count]
 
@@ -212,19 +213,19 @@ def _some(train: Tensor) -> Tensor:
 def _divide(
     sheet: RawTable, contents: list[bytes], parts: list[str | None], y: NDArray[np.int64], notes: list[str], **how: Any
 ) -> dict[str, Tensor]:
-    """The parts. Rows of the same content stay together; rows without a label are all for training."""
+    """The splits. Duplicate rows stay together; unlabeled rows are all for training."""
     given, groups = parts or [None] * len(sheet), contents
     labeled, unlabeled = torch.from_numpy(np.flatnonzero(y >= 0)), torch.from_numpy(np.flatnonzero(y < 0))
     for i in unlabeled.tolist():
         if given[i] not in (None, "train"):
-            problem = f"has no label and is for {given[i]}"
-            raise UserError("E-TRN-12", sheet.names[i], problem, "give it one, or put it into train")
+            problem = f"has no label and is in the {given[i]} split"
+            raise UserError("E-TRN-12", sheet.names[i], problem, "label it, or move it to train")
     repeats = len(sheet) - len(set(contents))
     if repeats * 2 > len(sheet):
-        # Of rows of few values most repeat others by chance, and a part made of whole groups would look like no other.
+        # With few distinct values most rows repeat by chance, and splits of whole groups would differ in distribution.
         groups = [name.encode() for name in sheet.names]
-        notes.append(f"{repeats:,} of {len(sheet):,} rows repeat others, so that copies are not kept in one part")
-    # A single row to train on is constant in every column.
+        notes.append(f"{repeats:,} of {len(sheet):,} rows are duplicates, so duplicates may be in different splits")
+    # With a single training row every column would be constant.
     rows = labeled.tolist()
     drawn = split_indices(
         [sheet.names[i] for i in rows], [groups[i] for i in rows], [given[i] for i in rows],
@@ -250,11 +251,11 @@ def _fit(sheet: RawTable, one: RecognizedColumn, train: NDArray[np.int64], asked
 
 
 def _unseen(sheet: RawTable, one: RecognizedColumn, rows: NDArray[np.int64], asked: Asked) -> str:
-    """Of categories that no training row has a model can say nothing: they count as missing."""
+    """Refuse categories unseen in training, or note that they count as missing."""
     words = [repr(word) for word in dict.fromkeys(one.levels[int(place)] for place in one.values[rows])]
     if asked.unseen == "refuse":
         problem = f"column {one.name!r}: {words[0]} is in no training row"
-        remedy = f"stratify the parts by a column named {SPLIT}, or leave the cell empty"
+        remedy = f"stratify the splits with a column named {SPLIT}, or leave the cell empty"
         raise UserError("E-TRN-19", sheet.names[rows[0]], problem, remedy, found=words[:20])
     shown = ", ".join(words[:3]) + (", …" if len(words) > 3 else "")
     return f"column {one.name!r}: {shown} in no training row, counted as missing in {len(rows):,} others"
@@ -271,7 +272,7 @@ def _standard(sheet: RawTable, one: RecognizedColumn, there: NDArray[np.float64]
 
 
 def _fact(name: str, use: str, one: Fitted | None, rows: int) -> dict[str, Any]:
-    """What is known of a column, as plain data."""
+    """A column's summary for the report, as JSON data."""
     if one is None:
         return {"name": name, "used": use}
     there = one.found.values[~np.isnan(one.found.values)]

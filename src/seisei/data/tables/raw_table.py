@@ -1,7 +1,7 @@
-"""Tables before anything is made of them: `RawTable`, rows as words, from files and from memory.
+"""Raw tables: `RawTable`, cells as words, from files and from memory.
 
-A column is kept as its different words and the place among them of each cell, so that a long table of few words is
-small, and what a word means is found out once.
+A column is stored as its distinct words and each cell's index among them, so that a long table of few words is small,
+and each word is parsed once.
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ class RawColumn:
     """One column.
 
     Arguments:
-        words: the different ones.
-        places: of each cell's word among them, (N,).
+        words: its distinct words.
+        places: each cell's index among them, (N,).
     """
 
     words: list[str]
     places: NDArray[np.int32]
 
     def firsts(self) -> list[int]:
-        """The first row that has each word."""
+        """The first row of each word."""
         rows = np.zeros(len(self.words), np.int64)
-        rows[self.places[::-1]] = np.arange(len(self.places))[::-1]  # the last that is written stays
+        rows[self.places[::-1]] = np.arange(len(self.places))[::-1]  # the last write wins
         return rows.tolist()
 
 
 @dataclass(frozen=True)
 class RawTable:
-    """A table as it was read.
+    """A table of words.
 
     Arguments:
-        root: what the user called it.
-        names: of the rows: the file and the line, or the row's number where there are no lines.
-        columns: their cells, by name.
-        declared: columns that the source itself says are categories.
-        notes: what was decided on reading.
+        root: its name, as the user gave it.
+        names: row names: file and line, or the row number.
+        columns: the columns by name.
+        declared: columns that the source declares categorical.
+        notes: messages about how it was read.
     """
 
     root: str
@@ -63,7 +63,7 @@ class RawTable:
         return len(self.names)
 
     def followed_by(self, other: RawTable) -> RawTable:
-        """The rows of both; where only one has a column, the other's cells of it are empty."""
+        """The rows of both; cells of a column that only one has are empty in the other."""
         columns = {}
         for name in dict.fromkeys((*self.columns, *other.columns)):
             mine = self.columns.get(name) or RawColumn([""], np.zeros(len(self), np.int32))
@@ -75,7 +75,7 @@ class RawTable:
 
 
 def is_table(given: Any) -> bool:
-    """Whether something in memory is a table: a data frame, an arrow table, a mapping of columns, or a list of rows.
+    """Whether an object is a table: a data frame, an Arrow table, a mapping of columns, or a list of rows.
 
     Example:
         >>> is_table({"age": [1, 2], "pet": ["cat", "dog"]}), is_table({"x": np.zeros((5, 8, 8))})
@@ -89,7 +89,7 @@ def is_table(given: Any) -> bool:
 
 
 def read_sheet(given: Any) -> RawTable:
-    """The table in a file, ``.csv``, ``.tsv``, ``.csv.gz`` or ``.parquet``, or in memory; see `is_table`.
+    """Read a table from a file, ``.csv``, ``.tsv``, ``.csv.gz`` or ``.parquet``, or from memory; see `is_table`.
 
     Raises:
         UserError: it cannot be read, has no rows, or has rows of different lengths.
@@ -137,7 +137,7 @@ def _from_memory(given: Any, root: str, name: str) -> RawTable:
 
 def _columns(given: Any, root: str) -> Iterable[tuple[Any, Any]]:
     if isinstance(given, Mapping):
-        # A mapping of values, not of columns, is one row.
+        # A mapping of scalars is one row.
         one = all(isinstance(value, str) or not hasattr(value, "__len__") for value in given.values())
         return [(key, [value] if one else value) for key, value in given.items()]
     if isinstance(given, (list, tuple)):
@@ -147,17 +147,17 @@ def _columns(given: Any, root: str) -> Iterable[tuple[Any, Any]]:
         return zip(given.column_names, given.columns, strict=True)
     if _is_frame(given):
         return [(key, given[key]) for key in given.columns]
-    remedy = "give a data frame, an arrow table, a dictionary of columns, or a file"
-    raise UserError("E-CHK-04", root, f"a {type(given).__name__} is no table", remedy)
+    remedy = "give a data frame, an Arrow table, a dictionary of columns, or a file"
+    raise UserError("E-CHK-04", root, f"a {type(given).__name__} is not a table", remedy)
 
 
 def _is_declared(column: Any) -> bool:
-    """Whether a column is of pandas' categories or of arrow's dictionaries."""
+    """Whether a column has pandas' category type or Arrow's dictionary type."""
     return str(getattr(column, "dtype", "")) == "category" or str(getattr(column, "type", "")).startswith("dictionary")
 
 
 def _values(column: Any, where: str) -> list[Any]:
-    """What a column holds; NumPy's own scalars where it can, since those of single precision know their digits."""
+    """A column's values; as NumPy scalars if possible, since float32 scalars print with their own precision."""
     if hasattr(column, "detach"):
         column = column.detach().cpu().numpy()
     short = str(getattr(column, "type", "")) in ("float", "halffloat")
@@ -166,12 +166,12 @@ def _values(column: Any, where: str) -> list[Any]:
     try:
         return list(column.to_pylist() if hasattr(column, "to_pylist") else column)
     except UnicodeDecodeError as error:
-        problem = f"holds what is not UTF-8 (0x{error.object[error.start]:02x})"
+        problem = f"is not valid UTF-8 (0x{error.object[error.start]:02x})"
         raise UserError("E-CHK-21", where, problem, "save it as text in UTF-8") from None
 
 
 def sheet_of(root: str, names: list[str], rows: Sequence[Mapping[str, str]]) -> RawTable:
-    """Words by column, a row for each name; a cell that a row lacks is empty."""
+    """A table from rows of words; missing cells are empty."""
     keys = dict.fromkeys(key for row in rows for key in row)
     return RawTable(root, names, {key: _cells([row.get(key, "") for row in rows], root) for key in keys})
 
@@ -185,7 +185,7 @@ def _cells(values: list[Any], where: str) -> RawColumn:
             row = int(np.argmax(places == number))
             problem = f"row {row} holds {half}, half of a character"
             raise UserError("E-CHK-21", where, problem, "write the whole character, or remove it")
-    # Times have all their digits here; those that are zero in the whole column are not shown.
+    # Times have all their digits here; drop those that are zero in the whole column.
     for tail in (".000000", " 00:00:00"):
         if all(word.endswith(tail) or word in MISSING for word in words):
             words = [word.removesuffix(tail) for word in words]

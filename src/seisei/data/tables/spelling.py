@@ -1,6 +1,6 @@
-"""Numbers and dates as people write them and as they are not read: each is named with what to write instead.
+"""Unsupported notations of numbers and dates, each with what to write instead.
 
-Taken for categories they would be words like any other: a column of 60 prices, of 60 categories.
+Otherwise they would be read as categories: a column of 60 prices as 60 categories.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from seisei.modalities.table import days, number
 
 _NUMERAL = r"(?:\d+(?:[.,]\d+)*|[.]\d+)"
 _MONTH = r"(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
-# From this share of the rows on, a column is of dates (or times) in some spelling.
+# From this fraction of the rows on, a column holds dates (or times) in some notation.
 NEARLY_ALL = 0.9
-# A column of fewer different words than this may be one of categories, such as doses: 10 mg, 20 mg, 50 mg.
+# A column with fewer distinct words than this may be categorical, such as doses: 10 mg, 20 mg, 50 mg.
 MANY = 10
 
 
 @dataclass(frozen=True)
 class Spelling:
-    """One way to write a number that is not read.
+    """An unsupported number notation.
 
     Arguments:
-        pattern: that a whole word has.
-        name: what is found, after "has".
-        write: what to do instead.
-        sure: whether no category looks so, however few different ones there are.
+        pattern: matches a whole word.
+        name: the problem, after "has".
+        write: the remedy.
+        sure: whether categories never look like this, even if few are distinct.
     """
 
     pattern: re.Pattern[str]
@@ -36,19 +36,19 @@ class Spelling:
     sure: bool = True
 
     def fits(self, word: str) -> bool:
-        """Whether a word is written so."""
+        """Whether a word has this notation."""
         return self.pattern.fullmatch(word) is not None
 
     def is_meant(self, words: Sequence[str], rows: int) -> bool:
-        """Whether the words of a column of so many rows are numbers, and not the names of a few categories."""
+        """Whether a column's words are numbers rather than a few categories."""
         return self.sure or len(words) > MANY and len(words) * 2 > rows
 
     def problem(self, word: str) -> str:
-        """What is wrong."""
+        """The problem, for an error."""
         return f"{word!r} has {self.name}"
 
 
-# Those that are more particular come first: 30,665 has a thousands separator, 30,66 a decimal comma.
+# More specific notations come first: 30,665 has a thousands separator, 30,66 a decimal comma.
 SPELLINGS = (
     Spelling(re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?"), "a thousands separator", "write numbers without it"),
     Spelling(
@@ -65,16 +65,16 @@ SPELLINGS = (
     Spelling(
         re.compile(rf"[+-]?(?:[$€£¥₹]\s?[+-]?{_NUMERAL}|{_NUMERAL}\s?[$€£¥₹])"),
         "a currency sign",
-        "remove it, and say the currency in the column's name",
+        "remove it, and put the currency in the column's name",
         sure=False,
     ),
     Spelling(
-        re.compile(rf"[+-]?{_NUMERAL}\s?%"), "a percent sign", "remove it, and say so in the column's name", sure=False
+        re.compile(rf"[+-]?{_NUMERAL}\s?%"), "a percent sign", "remove it, and put it in the column's name", sure=False
     ),
     Spelling(
         re.compile(rf"[+-]?{_NUMERAL}\s?[A-Za-zµμ°²³/]{{1,8}}"),
         "a unit",
-        "remove it, and say the unit in the column's name",
+        "remove it, and put the unit in the column's name",
         sure=False,
     ),
 )
@@ -88,11 +88,11 @@ _WORD_DATE = re.compile(
 
 
 def date_fault(words: Sequence[str], rows: Sequence[int]) -> tuple[int, str, str] | None:
-    """The first word of a column of dates or times that is not read, what is wrong, and what to write instead.
+    """The first date or time in an unsupported notation: its index, the problem and the remedy.
 
     Arguments:
-        words: the different ones, which have no form of dates in common.
-        rows: how many have each.
+        words: distinct words, without a common date format.
+        rows: number of rows of each.
 
     Example:
         >>> words = [f"{day:02} Jan 2024" for day in range(1, 20)]
@@ -119,14 +119,14 @@ def date_fault(words: Sequence[str], rows: Sequence[int]) -> tuple[int, str, str
         one = fits.index(True)
         other = _differently(words, one, fits)
         if other is None:
-            return one, f"{words[one]!r} is no date that is read", "write dates as 2024-12-31"
-        problem = f"dates are written in several ways, such as {words[one]!r} and {words[other]!r}"
+            return one, f"{words[one]!r} is not a supported date format", "write dates as 2024-12-31"
+        problem = f"dates have several formats, such as {words[one]!r} and {words[other]!r}"
         return other, problem, "write all as 2024-12-31"
     return None
 
 
 def _differently(words: Sequence[str], one: int, fits: Sequence[bool]) -> int | None:
-    """The first date that is written in another way than that one: its digits, letters and marks come otherwise."""
+    """The first date with a different pattern of digits, letters and punctuation."""
     shape = _shape(words[one])
     return next((place for place, word in enumerate(words) if fits[place] and _shape(word) != shape), None)
 
@@ -136,7 +136,7 @@ def _shape(word: str) -> str:
 
 
 def compact_dates(name: str, words: Sequence[str]) -> str:
-    """A note where whole numbers may be dates without marks between year, month and day.
+    """A note if integers may be dates without separators.
 
     Example:
         >>> words = ["20240101", "20240229", "20241231"]
@@ -153,7 +153,7 @@ def compact_dates(name: str, words: Sequence[str]) -> str:
 
 
 def formulas(name: str, words: Sequence[str]) -> str:
-    """A note where cells begin as formulas of a spreadsheet do: what is written from them will, too.
+    """A note if cells look like spreadsheet formulas, which also end up in output files.
 
     Example:
         >>> formulas("kind", ["=1+1", "red"]), formulas("kind", ["-1.5", "+2", "red"])
