@@ -299,7 +299,7 @@ def test_check_of_a_table(here: Path, seisei: Callable[..., str], monkeypatch: p
         "classes 2: no (14), yes (26)",
         "parts train 35, validation 3, test 2",
         "duplicates none",
-        "notes column 'id' is left out: it names the rows: 40 different values in 40",
+        "notes column 'id' is left out: it is an identifier: 40 distinct values in 40",
         "",
         "what suits it",
         "seisei train generative t.csv --target paid",

@@ -165,7 +165,7 @@ FILES: dict[str, tuple[Build, str, str, str, str]] = {
     "folders linked in a circle": (mutual, "E-CHK-14", "a/to_b/to_a", "leads back", "remove"),
     "link outside": (outside, "E-CHK-15", "link.png", "outside the data folder", "--follow-outside"),
     "folder linked outside": (outside_folder, "E-CHK-15", "linked", "outside the data folder", "--follow-outside"),
-    "link to nothing": (link("gone.png", "nothing.png"), "E-CHK-05", "gone.png", "not there", "remove"),
+    "link to nothing": (link("gone.png", "nothing.png"), "E-CHK-05", "gone.png", "does not exist", "remove"),
     "pipe": (lambda root: os.mkfifo(root / "pipe.png"), "E-CHK-05", "pipe.png", "not a regular file", "remove"),
     "name not utf-8": (
         lambda root: Path(os.fsdecode(os.fsencode(root) + b"/caf\xe9.png")).write_bytes(PNG),
@@ -183,7 +183,7 @@ FILES: dict[str, tuple[Build, str, str, str, str]] = {
     ),
     "metadata above the root": (
         file("metadata.csv", b"file_name,label\n../../etc/x.png,a\n"),
-        "E-CHK-21", "metadata.csv:2", "not there", "remove the row",
+        "E-CHK-21", "metadata.csv:2", "does not exist", "remove the row",
     ),
     "metadata twice": (
         file("metadata.csv", b"file_name,label\n0.png,a\n0.png,b\n"),
@@ -345,7 +345,7 @@ def sounds(root: Path) -> None:
 SOURCES: dict[str, tuple[str, Build, str, str, str]] = {
     "absent": ("cats", lambda root: None, "E-CHK-01", "no such folder", "check the path"),
     "mistyped": ("catz", lambda root: (root / "cats").mkdir(), "E-CHK-01", "no such folder", "did you mean 'cats'?"),
-    "archive": ("cats.zip", file("cats.zip", b"PK"), "E-CHK-02", "is a file", "unpack it"),
+    "archive": ("cats.zip", file("cats.zip", b"PK"), "E-CHK-02", "is an archive", "unpack it"),
     "one image": ("cat.png", file("cat.png", PNG), "E-CHK-02", "one image", "give its folder"),
     "odd file": ("cat.xyz", file("cat.xyz", PNG), "E-CHK-02", "is a file", "give a folder"),
     "empty": (".", lambda root: None, "E-CHK-03", "0 files", "put at least one image"),
@@ -358,12 +358,12 @@ SOURCES: dict[str, tuple[str, Build, str, str, str]] = {
         "convert",
     ),
     "several arrays": (".", all_of(file("a.npy", b"x"), file("b.npy", b"x")), "E-CHK-04", "2 files", "name one"),
-    "sound": (".", sounds, "E-TRN-13", "sound; this build trains on images", "folder of images"),
+    "sound": (".", sounds, "E-TRN-13", "audio; this build trains on images", "folder of images"),
     "spreadsheet": ("t.xlsx", file("t.xlsx", b"PK"), "E-TRN-13", "a table in the format .xlsx", "save it as .csv"),
     "tables": (".", all_of(file("a.csv", b"a\n1"), file("b.csv", b"a\n1")), "E-CHK-04", "2 tables", "name one"),
-    "text": ("t.md", file("t.md", b"a"), "E-TRN-13", "a text in the format .md", ".txt file"),
+    "text": ("t.md", file("t.md", b"a"), "E-TRN-13", "text in the format .md", ".txt file"),
     "no gzip": ("t.txt.gz", file("t.txt.gz", b"a"), "E-CHK-06", "damaged", "again"),
-    "dangling": ("link", link("link", "nowhere"), "E-CHK-14", "leads nowhere", "remove the link"),
+    "dangling": ("link", link("link", "nowhere"), "E-CHK-14", "broken", "remove the link"),
     "only bad": (".", file("x.png", b""), "E-CHK-07", "0 bytes", "remove"),
 }
 
@@ -421,19 +421,19 @@ def idx(shape: tuple[int, ...], body: bytes, magic: bytes | None = None) -> byte
 X, Y = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 GOOD = idx((4, 8, 8), bytes(range(256)))
 IDX: dict[str, tuple[dict[str, bytes], str, str, str]] = {
-    "claims too much": ({X: idx((60000, 28, 28), bytes(99))}, "E-CHK-06", X, "47040000 bytes and at most"),
-    "claims petabytes": ({X: idx((2**32 - 1,) * 3, bytes(99))}, "E-CHK-06", X, "at most 115 are there"),
+    "claims too much": ({X: idx((60000, 28, 28), bytes(99))}, "E-CHK-06", X, "47040000 bytes, the file has at most"),
+    "claims petabytes": ({X: idx((2**32 - 1,) * 3, bytes(99))}, "E-CHK-06", X, "the file has at most 115"),
     "claims too much, zipped": (
         {X + ".gz": gzip.compress(idx((2**32 - 1,) * 3, bytes(99)))},
         "E-CHK-06",
         X,
-        "are there",
+        "the file has at most",
     ),
     "one byte short, zipped": (
         {X + ".gz": gzip.compress(idx((4, 8, 8), bytes(255)))},
         "E-CHK-06",
         X,
-        "= 256 bytes and 255 are",
+        "= 256 bytes, the file has 255",
     ),
     "bytes left over": ({X: GOOD + b"!"}, "E-CHK-06", X, "more than 256"),
     "short header": ({X: GOOD[:9]}, "E-CHK-06", X, "ends after 9 of 16"),
@@ -443,7 +443,7 @@ IDX: dict[str, tuple[dict[str, bytes], str, str, str]] = {
         {X: idx((4, 8, 8), bytes(256), b"\0\0\x0d\x03")},
         "E-CHK-06",
         X,
-        "= 1024 bytes and at most",
+        "= 1024 bytes, the file has at most",
     ),
     "empty": ({X: b""}, "E-CHK-07", X, "0 bytes"),
     "truncated gzip": ({X + ".gz": gzip.compress(GOOD)[:-9]}, "E-CHK-06", X, "is damaged"),

@@ -235,9 +235,9 @@ def test_a_run_whose_description_was_changed_is_refused(refused: Any, place: Pat
     for verb, code in (("predict", "E-PRD-04"), ("score", "E-SCO-04")):
         refused([verb, "changed", table()], code, f"changed/{name}", "SHA-256")
     refused(["sample", "changed"], "E-SMP-04", f"changed/{name}", "SHA-256")
-    refused(["evaluate", "changed"], "E-EVA-34", f"changed/{name}", "not as it was when step-", "put back")
-    refused(["resume", "changed", "--steps", "60"], "E-RES-05", f"changed/{name}", "not as it was")
-    refused(["compare", "changed", run(*DISCRIMINANT)], "E-CMP-04", f"changed/{name}", "not as it was")
+    refused(["evaluate", "changed"], "E-EVA-34", f"changed/{name}", "has changed since step-", "restore")
+    refused(["resume", "changed", "--steps", "60"], "E-RES-05", f"changed/{name}", "has changed since")
+    refused(["compare", "changed", run(*DISCRIMINANT)], "E-CMP-04", f"changed/{name}", "has changed since")
 
 
 def test_a_run_of_before_its_description_was_sealed_still_works(
@@ -284,7 +284,7 @@ def test_images_without_a_label_are_for_training_alone(place: Path, capsys: pyte
     for part in ("validation", "test"):
         assert both.splits[part].tolist() == labeled.splits[part].tolist()
     assert both.splits["train"].tolist() == [*labeled.splits["train"].tolist(), *range(40, 47)]
-    assert both.fingerprint != labeled.fingerprint and "7 images without a label" in both.report["notes"][-1]
+    assert both.fingerprint != labeled.fingerprint and "7 unlabeled images" in both.report["notes"][-1]
     words = ["--density", "naive", "--unlabeled", "more", "--iterations", "2", "-o", "run", "--no-report"]
     main(["train", "generative", "kinds", *words])
     main(["resume", "run", "--steps", "3"])

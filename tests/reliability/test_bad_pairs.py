@@ -173,7 +173,7 @@ CASES: dict[str, Case] = {
     ),
     "what cannot be listed takes its partner along": (
         with_(link("A/5.png", "nowhere.png")), {},
-        "E-CHK-05", "A/5.png", "is a link to a file that is not there;", "remove",
+        "E-CHK-05", "A/5.png", "is a link to a file that does not exist;", "remove",
     ),
     "mixed depth": (
         with_(*(image(f"A/{i}.png", DEEP) for i in (2, 6))), {},
@@ -199,7 +199,7 @@ CASES: dict[str, Case] = {
     ),
     "not finite": (
         with_(without("B/9.png"), image("B/9.tiff", np.full((16, 16), np.nan, np.float32))), {},
-        "E-CHK-12", "B/9.tiff", "no finite", "replace",
+        "E-CHK-12", "B/9.tiff", "not finite", "replace",
     ),
     "floating point in a frame": (
         with_(*(image(f"{s}/{i}.tiff", GRAY.astype(np.float32)) for i in range(4) for s in "AB"), base=print),
@@ -281,7 +281,7 @@ CASES: dict[str, Case] = {
     ),
     "a table as folders": (
         with_(content("t.csv", b"x,y\n1,2\n")), {"given": "t.csv", "pairs": "folders"},
-        "E-TRN-14", "{root}/t.csv", "read as folders", "two folders",
+        "E-TRN-14", "{root}/t.csv", "--pairs is folders", "two folders",
     ),
     "one column of parquet": (
         parquet(image=None, split=["train"] * 4), {"given": "p.parquet", "pairs": "columns"},
@@ -293,7 +293,7 @@ CASES: dict[str, Case] = {
     ),
     "no such column of parquet": (
         parquet(black=None, color=None), {"given": "p.parquet", "column_a": "blak"},
-        "E-CHK-04", "{root}/p.parquet", "no column of images 'blak'", "did you mean 'black'",
+        "E-CHK-04", "{root}/p.parquet", "no image column 'blak'", "did you mean 'black'",
     ),
     "parquet as folders": (
         parquet(black=None, color=None), {"given": "p.parquet", "pairs": "folders"},
@@ -331,16 +331,16 @@ CASES: dict[str, Case] = {
     ),
     "a text": (content("t.txt", b"a\nb\n"), {"given": "t.txt"}, "E-TRN-14", "{root}/t.txt", "texts", "two folders"),
     "columns named for another layout": (
-        pairs, {"pairs": "folders", "column_b": "x"}, "E-TRN-13", "--column-b", "read as folders", "leave it out",
+        pairs, {"pairs": "folders", "column_b": "x"}, "E-TRN-13", "--column-b", "--pairs is folders", "leave it out",
     ),
-    "options of tables": (pairs, {"target": "x"}, "E-TRN-13", "--target", "read as pairs", "leave it out"),
+    "options of tables": (pairs, {"target": "x"}, "E-TRN-13", "--target", "read as image pairs", "leave it out"),
     "options of pairs without pairs": (
         pairs, {"pairs": None, "label_map": True},
-        "E-TRN-13", "--label-map", "is for pairs of images", "pass --pairs auto",
+        "E-TRN-13", "--label-map", "is for image pairs", "pass --pairs auto",
     ),
     "a direction without pairs": (
         pairs, {"pairs": None, "direction": "b-to-a"},
-        "E-TRN-13", "--direction", "is for pairs of images", "pass --pairs auto",
+        "E-TRN-13", "--direction", "is for image pairs", "pass --pairs auto",
     ),
     "no layout": (pairs, {"pairs": "folder"}, "E-TRN-07", "--pairs", "folder", "folders"),
     "no direction": (pairs, {"direction": "a-b"}, "E-TRN-07", "--direction", "a-b", "a-to-b"),
@@ -350,7 +350,7 @@ CASES: dict[str, Case] = {
     ),
     "a deep label map": (
         with_(image("A/0.png", DEEP)), {"label_map": True, "bits": 8},
-        "E-CHK-12", "A/0.png", "uint16 in 1 channels, wanted colors of 8 bits", "8-bit PNG",
+        "E-CHK-12", "A/0.png", "uint16 in 1 channels, wanted 8-bit gray or color", "8-bit PNG",
     ),
     "too few pairs": (
         lambda root: pairs(root, 2), {},
@@ -422,7 +422,7 @@ ARRAYS: dict[str, tuple[Any, dict[str, Any], str, str, str]] = {
     ),
     "parts of two shapes": (
         {"a_train": GRAY[None], "a_test": GRAY[None, :8], "b_train": GRAY[None], "b_test": GRAY[None]}, {},
-        "E-CHK-19", "arrays A", "the parts have different shapes",
+        "E-CHK-19", "arrays A", "the splits have different shapes",
     ),
     "sides of two sizes": (
         (np.stack([GRAY] * 4), np.stack([GRAY[:8]] * 4)), {}, "E-CHK-19", "B pair:0", "16x8 pixels, and A pair:0 16x16",

@@ -392,7 +392,7 @@ def test_openmoji_asks_which_column(shared_data: Path) -> None:
     with pytest.raises(UserError, match="several columns hold images: black, color; pass --column black"):
         read_dataset(shared_data / "openmoji")
     assert open_source(shared_data / "openmoji", column="color").notes == ["images in column 'color'"]
-    with pytest.raises(UserError, match="no column of images 'colr'; did you mean 'color'"):
+    with pytest.raises(UserError, match="no image column 'colr'; did you mean 'color'"):
         read_dataset(shared_data / "openmoji", column="colr")
 
 

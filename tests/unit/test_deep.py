@@ -404,7 +404,7 @@ def test_numbers_that_are_not_finite_are_refused(bad: float) -> None:
     pixels = np.zeros((4, 5), np.float32)
     pixels[1, 2] = bad
     for raw in (tiff(pixels), file_of(PIL.Image.fromarray(pixels), "TIFF"), pixels):
-        refused("E-CHK-12", "holds 1 values that are no finite 32-bit numbers", raw)
+        refused("E-CHK-12", "holds 1 values that are not finite 32-bit numbers", raw)
     refused("E-CHK-12", "holds 20 values", np.full((4, 5), 1e300))
 
 

@@ -50,7 +50,7 @@ def facts(data: Dataset) -> dict[str, str]:
         (lambda v: f"{v % 24}:{v:02}", "'0:00' is a time of day"),
         (
             lambda v: f"{2000 + v}-01-02" if v % 2 else f"02.01.{2000 + v}",
-            "dates are written in several ways, such as '02.01.2000' and '2001-01-02'",
+            "dates have several formats, such as '02.01.2000' and '2001-01-02'",
         ),
     ],
 )

@@ -161,7 +161,7 @@ def test_numbers_are_held_as_they_are(value: float) -> None:
         ({"pet": "xyz"}, "E-*-21", "row: column 'pet': 'xyz' was in no training row; choose from: cat, dog, owl"),
         ({"day": "31.02.2024"}, "E-*-20",
          "row: column 'day': '31.02.2024' is not a date; write a date such as 01.01.1970, or leave it empty"),
-        ({"age": [1]}, "E-CHK-13", "row: holds a list; give numbers, words, dates or None"),
+        ({"age": [1]}, "E-CHK-13", "row: holds a list; give numbers, strings, dates or None"),
     ],
 )  # fmt: skip
 def test_a_value_that_does_not_fit(change: dict[str, Any], code: str, line: str) -> None:
@@ -292,7 +292,7 @@ def test_what_names_the_rows_is_no_feature(name: str, words: list[Any], useless:
     found = recognize(name, sheet.columns[name], sheet.names)
     assert bool(found.useless) == useless, found
     if useless:
-        assert found.useless == f"it names the rows: {len(set(words)):,} different values in {len(words):,}"
+        assert found.useless == f"it is an identifier: {len(set(words)):,} distinct values in {len(words):,}"
 
 
 TEN = [str(i) for i in range(9)]
@@ -302,12 +302,12 @@ FAULTS: list[tuple[list[str], str]] = [
     ([*TEN, "3,5"], "table:9: column 'c': '3,5' has a decimal comma; write numbers with a point, or pass --ignore c"),
     (["1", "inf"], "table:1: column 'c': inf is not finite; correct it, or pass --missing inf, or --ignore c"),
     (["1", "-1e999"], "table:1: column 'c': -1e999 overflows; correct it, or pass --missing -1e999, or --ignore c"),
-    (["1", "9007199254740993"], "table:1: column 'c': 9007199254740993 has more digits than a number keeps;"
+    (["1", "9007199254740993"], "table:1: column 'c': 9007199254740993 has more digits than float64 can represent;"
      " correct it, or pass --missing 9007199254740993, or --ignore c"),
     (["1", "1e300"], "table: column 'c': values from 1 to 1e+300 overflow; scale them, or pass --ignore c"),
     ([*ISO * 5, "2024-13-01"], "table:10: column 'c': '2024-13-01' is not a date, and 10 of 11 rows have one;"
      " correct it, or pass --missing 2024-13-01, or --categorical c"),
-    (["01/02/2024", "03/04/2024"], "table:0: column 'c': in '01/02/2024' and every other row a day may be a month;"
+    (["01/02/2024", "03/04/2024"], "table:0: column 'c': '01/02/2024' and all other rows are ambiguous: the day may be the month;"
      " write dates as 2024-12-31, or pass --ignore c"),
 ]  # fmt: skip
 
@@ -480,7 +480,7 @@ def test_nullable_columns_of_pandas() -> None:
             "E-CHK-21",
             "table: columns of different lengths: 'a' 2, 'b' 1; make them one length",
         ),
-        ({"a": [[1], [2]]}, "E-CHK-13", "table: column 'a': holds a list; give numbers, words, dates or None"),
+        ({"a": [[1], [2]]}, "E-CHK-13", "table: column 'a': holds a list; give numbers, strings, dates or None"),
         ({"a": []}, "E-CHK-03", "table: 0 rows; put at least one row in it"),
         ({"": [1]}, "E-CHK-21", "table: column 1 has no name; name it, or write the table without its index"),
     ],
@@ -510,7 +510,7 @@ def test_options_name_columns() -> None:
             f"--{option}: t.csv has no column 'clas'; did you mean 'class'? choose from: age, class, zip",
         )
     assert refused(read_dataset, path, target="class", ignore=["class"]) == (
-        "E-TRN-07", "--target class: is ignored too; leave one of the two out",
+        "E-TRN-07", "--target class: is also in --ignore; leave one of the two out",
     )  # fmt: skip
     assert refused(read_dataset, path, unlabeled="own")[0] == "E-TRN-12"
     assert refused(read_dataset, path, labels=True) == (
@@ -549,13 +549,13 @@ def test_classes(values: list[Any], names: tuple[str, ...]) -> None:
 
 TARGETS: list[tuple[list[Any], str, str]] = [
     ([i / 8 for i in range(N)], "E-TRN-12",
-     "--target class: 40 different numbers, wanted words, or at most 50 whole numbers;"
-     " name a column of classes, or make classes of it, such as low and high"),
+     "--target class: 40 different numbers, wanted strings, or at most 50 integers;"
+     " name a column of classes, or bin it into classes, such as low and high"),
     ([f"2024-01-{i % 20 + 1:02}" for i in range(N)], "E-TRN-12",
-     "--target class: 20 different dates, wanted words, or at most 50 whole numbers;"
-     " name a column of classes, or make classes of it, such as low and high"),
+     "--target class: 20 different dates, wanted strings, or at most 50 integers;"
+     " name a column of classes, or bin it into classes, such as low and high"),
     ([f"n{i}" for i in range(N)], "E-CHK-23",
-     "t.csv: column 'class': it names the rows: 40 different values in 40; choose another --target"),
+     "t.csv: column 'class': it is an identifier: 40 distinct values in 40; choose another --target"),
     (["a"] * N, "E-CHK-23", "t.csv: column 'class': every row has the same value; choose another --target"),
     ([""] * N, "E-TRN-12", "t.csv: column 'class' is empty in 40 of 40 rows: 2, 3, 4, 5, 6, …;"
      " fill them in, remove these rows, or pass --unlabeled own to learn from them too"),
@@ -590,7 +590,7 @@ def test_what_says_nothing_is_left_out_with_a_note() -> None:
         "column 'same' is left out: every training row has the same value",
         "column 'one' is left out: every training row has the same value",
         "column 'empty' is left out: no training row has a value",
-        "column 'id' is left out: it names the rows: 40 different values in 40",
+        "column 'id' is left out: it is an identifier: 40 distinct values in 40",
     ]
     assert data.schema.x.dropped == ("same", "one", "empty", "id") and data.schema.y is None and data.y is None
     code, line = refused(read_dataset, csv({"v": [1, 2]}))
@@ -622,7 +622,7 @@ def test_statistics_are_those_of_the_training_rows() -> None:
     assert refused(read_dataset, path, target="class", unseen="refuse") == (
         "E-TRN-19",
         "t.csv:6: column 'k': 'rare' is in no training row;"
-        " stratify the parts by a column named split, or leave the cell empty",
+        " stratify the splits with a column named split, or leave the cell empty",
     )
     x = data.batch(data.splits["train"])
     assert float(x.x[:, 0].mean()) == pytest.approx(0, abs=1e-6) and float(
@@ -651,7 +651,7 @@ def test_copies_stay_together_unless_most_rows_are_copies() -> None:
     assert all(parts[i] == parts[i + 1] for i in range(0, N, 2)) and len(set(parts.values())) == 3
     assert data.report["duplicates"] == 20 and data.report["duplicates_across_splits"] == 0
     few = read_dataset(csv({"v": [i % 2 for i in range(N)], "w": ["xy"[i % 2] for i in range(N)]}))
-    assert few.report["notes"] == ["38 of 40 rows repeat others, so that copies are not kept in one part"]
+    assert few.report["notes"] == ["38 of 40 rows are duplicates, so duplicates may be in different splits"]
 
 
 def test_more_rows_move_none_and_seeds_do() -> None:
@@ -680,7 +680,7 @@ def test_rows_without_a_class_are_for_training() -> None:
     split = ["test" if i == 3 else "train" for i in range(N)]
     path = csv({"v": NUMBERS, "class": values, "split": split})
     assert refused(read_dataset, path, target="class", unlabeled="own") == (
-        "E-TRN-12", "t.csv:5: has no label and is for test; give it one, or put it into train",
+        "E-TRN-12", "t.csv:5: has no label and is in the test split; label it, or move it to train",
     )  # fmt: skip
 
 
@@ -731,7 +731,7 @@ def test_new_rows_by_name() -> None:
 
 
 ROWS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
-    "columns": ({"age": ...}, {}, "table: has no column 'age'; add it, with empty cells where nothing is known"),
+    "columns": ({"age": ...}, {}, "table: has no column 'age'; add it, with empty cells for unknown values"),
     "value": ({"age": "old"}, {}, "table:0: column 'age': 'old' is not a number; write a number, or leave it empty"),
     "category": ({"pet": "dgo"}, {}, "table:0: column 'pet': 'dgo' was in no training row; did you mean 'dog'?"),
     "infinite": ({"age": "-inf"}, {}, "table:0: column 'age': -inf is not finite; correct it, or leave it empty"),
@@ -767,10 +767,10 @@ def test_columns_of_new_rows() -> None:
         "table: column 'new' was not in training (+1 more); remove it"
     )
     assert refused(read_rows, SCHEMA, ROW, labels="need") == (
-        "E-*-25", "table: has no column 'class', which says the class; add it",
+        "E-*-25", "table: has no column 'class', the label; add it",
     )  # fmt: skip
     assert refused(read_rows, SCHEMA, csv(NEW), labels="need") == (
-        "E-*-25", "t.csv:3: column 'class' is empty, and this model is told the class; write the class into it",
+        "E-*-25", "t.csv:3: column 'class' is empty, and this model is class-conditional; fill in the class",
     )  # fmt: skip
     Path("t.txt").touch()
     assert refused(read_inputs, SCHEMA, "digits")[0] == "E-TRN-13"

@@ -78,7 +78,7 @@ def test_texts_in_memory() -> None:
 @pytest.mark.parametrize(
     ("content", "code", "words"),
     [
-        (b"fine\nno\xff\n", "E-CHK-21", "bad.txt:2: holds what is not UTF-8 (0xff)"),
+        (b"fine\nno\xff\n", "E-CHK-21", "bad.txt:2: is not valid UTF-8 (0xff)"),
         (b"x" * 1025 + b"\n", "E-CHK-09", "--block-size"),
         (b"\n\n", "E-CHK-03", "no text"),
     ],

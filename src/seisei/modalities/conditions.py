@@ -1,4 +1,4 @@
-"""What is given of an example when it is drawn: several labels at once, kinds, numbers."""
+"""Named conditions for conditional generation: several labels, categories and numbers at once."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ from seisei.modalities.table import Column, RowCodes, Table, word_of
 from seisei.spec import listed
 
 CODES = RowCodes(*["E-SMP-13"] * 6)
-# Conditions in words, or by name.
+# Conditions as text, or by name.
 Said = str | Mapping[str, Any]
 
 
 @listed
 @dataclass(frozen=True)
 class Conditions:
-    """Named conditions. A model is told of a vector of them: a number for each number (standardized) and each label (1
-    where it holds), and one for each level of a category.
+    """Named conditions, encoded as one vector: a standardized value for each number, 0 or 1 for each boolean, and a
+    one-hot vector for each category.
 
     Arguments:
-        columns: what is given.
-        examples: some training examples' values, as stored, for what a person leaves open: it is then as in one of
-            them.
+        columns: the conditions.
+        examples: stored values of some training examples, used as defaults for conditions that are not specified.
 
     Example:
         >>> columns = (Column("age", "number", mean=40.0, scale=10.0), Column("glasses", "boolean", ("0", "1")))
@@ -57,15 +56,15 @@ class Conditions:
 
     @property
     def size(self) -> int:
-        """How many numbers a model is told."""
+        """Length of the condition vector."""
         return sum(_size(column) for column in self.columns)
 
     def pack(self, raw: Mapping[str, Any]) -> Tensor:
-        """A value for each condition, by name, float64 (D,)."""
+        """The stored values of one example, given by name, float64 (D,)."""
         return self.table.pack(raw, CODES)
 
     def unpack(self, stored: Tensor) -> Tensor:
-        """Stored values (..., D) as a model is told of them, float32 (..., K)."""
+        """Condition vectors of stored values (..., D), float32 (..., K)."""
         standard, parts = self.table.unpack(stored), list[Tensor]()
         for place, column in enumerate(self.columns):
             value = standard[..., place]
@@ -73,27 +72,27 @@ class Conditions:
         return torch.cat(parts, -1)
 
     def encode(self, raw: Mapping[str, Any]) -> Tensor:
-        """What a model is told of one example, (K,)."""
+        """The condition vector of one example, (K,)."""
         return self.unpack(self.pack(raw))
 
     def decode(self, x: Tensor) -> dict[str, Any]:
-        """The values by name of what a model is told, (K,)."""
+        """The values by name of a condition vector (K,)."""
         parts = torch.split(x.detach().cpu(), [_size(column) for column in self.columns])
         values = [float(part) if len(part) == 1 else int(part.argmax()) for part in parts]
         return {column.name: column.show(value) for column, value in zip(self.columns, values, strict=True)}
 
     def observed(self, stored: Tensor) -> None:
-        """All are."""
+        """None: nothing is missing."""
 
     def told(self, said: Said | Sequence[Said | None] | None, n: int) -> Tensor:
-        """Stored values of n examples, (n, D); what is left open is as in the kept examples, one after the other.
+        """Stored values of n examples, (n, D); unspecified conditions are taken from the stored examples in turn.
 
         Arguments:
-            said: such as ``age=50, glasses, no hat``, or values by name: for all, or for each.
-            n: how many.
+            said: text such as ``age=50, glasses, no hat``, or values by name: one for all, or one for each.
+            n: number of examples.
 
         Raises:
-            UserError: a condition or a value that is not known.
+            UserError: an unknown condition or value.
         """
         rows = torch.tensor([self.examples[i % len(self.examples)] for i in range(n)], dtype=torch.float64)
         every = [said] * n if isinstance(said, (str, Mapping)) or said is None else list(said)
@@ -107,7 +106,7 @@ class Conditions:
         return rows
 
     def said(self, stored: Tensor) -> str:
-        """Stored values (D,) in words that `told` takes."""
+        """Stored values (D,) as text that `told` parses."""
         return ", ".join(_words(column, value) for column, value in zip(self.columns, stored.tolist(), strict=True))
 
     def _parsed(self, part: str) -> tuple[int, float]:
@@ -133,19 +132,19 @@ class Conditions:
         return names.index(name)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain data."""
+        """As JSON data."""
         return {"columns": self.table.to_json()["columns"], "examples": [list(row) for row in self.examples]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], where: str) -> Conditions:
-        """What `to_json` wrote.
+        """Restore the output of `to_json`.
 
         Raises:
-            UserError: a value that no condition has; TypeError and AssertionError likewise.
+            UserError: an invalid value; TypeError and AssertionError likewise.
         """
         examples = data.get("examples")
         if not isinstance(examples, list) or not all(_numbers(row) for row in examples):
-            raise TypeError("examples are no list of lists of numbers")
+            raise TypeError("examples are not a list of lists of numbers")
         return cls(Table.from_json({"columns": data.get("columns")}, where).columns, tuple(map(tuple, examples)))
 
 
@@ -154,7 +153,7 @@ def _numbers(row: Any) -> bool:
 
 
 def _size(column: Column) -> int:
-    """A number for all but categories, each of whose levels has one."""
+    """Entries in the condition vector: one per level for categories, otherwise one."""
     return column.size if column.kind == "category" else 1
 
 

@@ -1,8 +1,8 @@
-"""Images: both ways between a file or an array and a tensor.
+"""Images: conversion between files or arrays and tensors.
 
-An image is held as uint8 values 0 … levels - 1, shape (C, H, W), and a model sees them divided by levels - 1; above
-256 levels they are uint16. One of floating point has no levels: it is held as float32 in its own units, and a model
-sees where it lies in a span.
+An image is stored as uint8 values 0 … levels - 1, shape (C, H, W), uint16 above 256 levels; model input is divided by
+levels - 1. A floating-point image has no levels: it is stored as float32 in its own units, and model input is its
+position in a value range (`span`).
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class Image:
         height: in pixels.
         width: in pixels.
         channels: 1 for gray, 3 for color; any number for arrays and TIFFs.
-        levels: how many values a pixel takes: 256, 2 for black and white, 65536 for 16 bits; 0 where there is a span.
-        background: what shows through where an image is transparent, and around it where it is padded.
-        fit: how an image of another size is made to fit; None refuses it.
-        span: of images of floating point, what a model sees as 0 and as 1; values may lie outside of it. Whole
-            numbers are taken as shares of it: black is its lower end, white its upper one.
+        levels: number of values per channel: 256, 2 for black and white, 65536 for 16 bits; 0 with a span.
+        background: color behind transparent pixels and of padding.
+        fit: how to fit images of another size; None refuses them.
+        span: for floating-point images, the values that map to 0 and 1 in model input; values may lie outside.
+            Integer images are scaled to it: black to its lower end, white to its upper end.
 
     Example:
         >>> image = Image(2, 2, 1)
@@ -78,26 +78,26 @@ class Image:
 
     @property
     def values(self) -> int:
-        """How many numbers an image holds."""
+        """Number of values per image."""
         return self.channels * self.height * self.width
 
     @property
     def deep(self) -> bool:
-        """Whether images have to be read as deep as their files; see `read_image`."""
+        """Whether images are read at their files' bit depth; see `read_image`."""
         return self.span is not None or self.levels > 256
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of what is stored: uint8, uint16 or float32."""
+        """The storage dtype: uint8, uint16 or float32."""
         return torch.float32 if self.span is not None else torch.uint16 if self.levels > 256 else torch.uint8
 
     def pack(self, raw: Any) -> Tensor:
-        """One image in compact form: values 0 … levels - 1, or in their own units; (C, H, W), see `dtype`.
+        """One image in storage format: values 0 … levels - 1, or in their own units; (C, H, W), see `dtype`.
 
         Arguments:
-            raw: a path, the bytes of a file, a PIL image or an array (H, W) or (H, W, C). Arrays of uint8 are
-                0 … 255, of uint16 0 … 65535, of bool or floating point 0 … 1; where `levels` is 2, uint8 arrays of only
-                0 and 1 are those. With a span, floating point is in its own units.
+            raw: a path, a file's bytes, a PIL image or an array (H, W) or (H, W, C). uint8 arrays are 0 … 255, uint16
+                0 … 65535, bool and floating point 0 … 1; with 2 levels, uint8 arrays of only 0 and 1 are binary. With a
+                span, floating point is in its own units.
 
         Raises:
             UserError: the image cannot be read, or has another size and `fit` is None.
@@ -110,7 +110,7 @@ class Image:
         return self.pack_image(image, where)
 
     def pack_image(self, image: DecodedImage, where: object) -> Tensor:
-        """The compact form of an image that was already read; see `pack`."""
+        """The storage format of a decoded image; see `pack`."""
         if image.size != (self.height, self.width) and self.fit is None:
             found, wanted = f"{image.size[1]}x{image.size[0]}", f"{self.width}x{self.height}"
             problem = f"is {found} pixels, wanted {wanted}"
@@ -120,11 +120,11 @@ class Image:
         fit = self.fit or "stretch"
         pixels = resized(image.pixels, self.height, self.width, fit, background=self.background, span=self.span)
         pixels = self._scaled(with_channels(pixels, self.channels, where))
-        # A copy: what Pillow or the user gave may be read-only, and is not to change with the tensor.
+        # A copy: the source may be read-only, and must not share memory with the tensor.
         return torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C"))
 
     def _scaled(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        """Pixels of any depth as they are stored."""
+        """Pixels of any bit depth in storage format."""
         floating = pixels.dtype.kind == "f"
         if self.span is not None:
             low, high = self.span
@@ -133,26 +133,26 @@ class Image:
         if top == limit:
             return pixels
         levels = np.rint(pixels.astype(np.float64) * (top / limit))
-        # Sharpening at edges goes beyond black and white.
+        # Resampling overshoots beyond black and white at edges.
         return levels.clip(0, top).astype(np.uint16 if self.deep else np.uint8)
 
     def unpack(self, stored: Tensor) -> Tensor:
-        """Compact images, one or a batch, as a model sees them: float32, in [0, 1] where there is no span."""
+        """Stored images, one or a batch, as model input: float32, in [0, 1] without a span."""
         if self.span is not None:
             low, high = self.span
             return (stored.to(torch.float32) - low) / (high - low)
         return stored.to(torch.float32) / (self.levels - 1)
 
     def encode(self, raw: Any) -> Tensor:
-        """One image as a model sees it, float32, (C, H, W); see `unpack`."""
+        """One image as model input, float32, (C, H, W); see `unpack`."""
         return self.unpack(self.pack(raw))
 
     def decode(self, x: Tensor) -> NDArray[Any]:
-        """The image of one model tensor (C, H, W): its nearest level, spread over 0 … 255 to be looked at.
+        """The image of one model tensor (C, H, W): rounded to the nearest level and scaled to 0 … 255.
 
         Returns:
-            uint8, uint16 of 0 … 65535 above 256 levels, or float32 in its own units; (H, W) where there is one channel,
-            else (H, W, C).
+            uint8, uint16 of 0 … 65535 above 256 levels, or float32 in its own units; (H, W) for one channel, else
+            (H, W, C).
         """
         x = x.detach().to("cpu")
         if self.span is not None:
@@ -168,4 +168,4 @@ class Image:
         return array[..., 0] if self.channels == 1 else array
 
     def observed(self, stored: Tensor) -> None:
-        """All pixels are."""
+        """None: nothing is missing."""

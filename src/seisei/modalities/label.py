@@ -1,4 +1,4 @@
-"""Labels: a class's name, and its number."""
+"""Class labels: names and indices."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from seisei.spec import listed
 @listed
 @dataclass(frozen=True)
 class Label:
-    """One of a closed list of names.
+    """A class label.
 
     Arguments:
-        names: the classes; a label's number is its name's place here.
-        column: of a table, where the labels are a column of one.
+        names: the class names; a label is an index into them.
+        column: the table column of the labels, if any.
 
     Example:
         >>> label = Label(("cat", "dog"))
@@ -38,11 +38,11 @@ class Label:
 
     @property
     def classes(self) -> int:
-        """How many there are."""
+        """Number of classes."""
         return len(self.names)
 
     def pack(self, raw: Any, code: str = "E-SMP-13") -> Tensor:
-        """The number of a name, an int64 scalar; whole numbers stand for their digits, as in a class named ``7``.
+        """The index of a class name, an int64 scalar; integers are converted to names, as for a class named ``7``.
 
         Raises:
             UserError: an unknown name, with the nearest known one.
@@ -55,20 +55,20 @@ class Label:
         return torch.tensor(self.names.index(name))
 
     def unpack(self, stored: Tensor) -> Tensor:
-        """The numbers as they are."""
+        """The indices unchanged."""
         return stored
 
     def encode(self, raw: Any) -> Tensor:
-        """The number of a name, an int64 scalar."""
+        """The index of a class name, an int64 scalar."""
         return self.pack(raw)
 
     def decode(self, x: Tensor) -> str:
-        """The name of a number."""
+        """The class name of an index."""
         return self.names[int(x)]
 
     def observed(self, stored: Tensor) -> None:
-        """All are."""
+        """None: nothing is missing."""
 
     def to_json(self) -> dict[str, Any]:
-        """As plain data; without a column, as before there were tables, since a data set's fingerprint holds it."""
+        """As JSON data; an empty column is omitted, to keep old fingerprints valid."""
         return {"names": list(self.names), **({"column": self.column} if self.column else {})}

@@ -1,8 +1,7 @@
-"""Label maps: images whose colors are names of classes, one for each pixel.
+"""Label maps (segmentation masks): images whose colors are per-pixel classes.
 
-A map is held as the number of each pixel's class, uint8 (1, H, W), and a model sees a channel for each class, 1 where a
-pixel is of it. Colors are never mixed: between two of them there is no third, so a map of another size is fitted by
-taking the nearest pixel.
+A map is stored as class indices, uint8 (1, H, W); model input is one-hot, one channel per class. Colors are never
+interpolated: maps are resized with nearest-neighbor sampling.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from seisei.modalities.pixels import WHITE, Color, Fit, with_channels
 from seisei.spec import listed
 
 Codes = NDArray[np.uint32]
-# More would be an image.
+# With more colors it is an image.
 MOST_COLORS = 64
 
 
@@ -35,9 +34,9 @@ class LabelMap:
     Arguments:
         height: in pixels.
         width: in pixels.
-        colors: red, green and blue of each class, 0 … 255; a class's number is its place here.
-        fit: how a map of another size is made to fit; None refuses it.
-        background: what shows through where a map is transparent, and around it where it is padded.
+        colors: red, green and blue of each class, 0 … 255, in order of class index.
+        fit: how to fit maps of another size; None refuses them.
+        background: color behind transparent pixels and of padding.
 
     Example:
         >>> maps = LabelMap(1, 2, ((0, 0, 0), (255, 0, 0)))
@@ -63,7 +62,7 @@ class LabelMap:
 
     @property
     def channels(self) -> int:
-        """How many classes there are."""
+        """Number of classes."""
         return len(self.colors)
 
     @property
@@ -77,19 +76,19 @@ class LabelMap:
         return all(red == green == blue for red, green, blue in self.colors)
 
     def pack(self, raw: Any) -> Tensor:
-        """The class numbers of one map, uint8 (1, H, W).
+        """The class indices of one map, uint8 (1, H, W).
 
         Arguments:
-            raw: a path, the bytes of a file, a PIL image or an array (H, W) or (H, W, 3) of uint8.
+            raw: a path, a file's bytes, a PIL image or a uint8 array (H, W) or (H, W, 3).
 
         Raises:
-            UserError: the map cannot be read, has another size and `fit` is None, or has a color of no class.
+            UserError: the map cannot be read, has another size and `fit` is None, or has an unknown color.
         """
         where = str(raw) if isinstance(raw, (str, os.PathLike)) else "image"
         return self.pack_image(read_image(raw, where=where, background=self.background, deep=True), where)
 
     def pack_image(self, image: DecodedImage, where: object) -> Tensor:
-        """The class numbers of a map that was already read; see `pack`."""
+        """The class indices of a decoded map; see `pack`."""
         if image.size != (self.height, self.width) and self.fit is None:
             found, wanted = f"{image.size[1]}x{image.size[0]}", f"{self.width}x{self.height}"
             problem = f"is {found} pixels, wanted {wanted}"
@@ -106,43 +105,43 @@ class LabelMap:
         if wrong.any():
             stranger = f"#{int(codes[wrong][0]):06x}"
             listed_ = ", ".join(f"#{code:06x}" for code in known[:8]) + (" …" if len(known) > 8 else "")
-            problem = f"has the color {stranger}, which no map in training had, among {int(wrong.sum())} such pixels"
-            remedy = f"paint them in the colors of classes: {listed_}"
+            problem = f"has the color {stranger}, which was not in training, among {int(wrong.sum())} such pixels"
+            remedy = f"use the colors of the classes: {listed_}"
             raise UserError("E-TRL-22", where, problem, remedy, found=stranger, wanted=known.tolist())
         return np.asarray(order[places], np.uint8)
 
     def unpack(self, stored: Tensor) -> Tensor:
-        """Class numbers (1, H, W) or (B, 1, H, W) as a model sees them, float32 (K, H, W) or (B, K, H, W)."""
+        """Class indices (1, H, W) or (B, 1, H, W) as one-hot model input, float32 (K, H, W) or (B, K, H, W)."""
         shape = (*stored.shape[:-3], self.channels, *stored.shape[-2:])
         return torch.zeros(shape, device=stored.device).scatter_(-3, stored.long(), 1.0)
 
     def encode(self, raw: Any) -> Tensor:
-        """One map as a model sees it, float32 (K, H, W)."""
+        """One map as one-hot model input, float32 (K, H, W)."""
         return self.unpack(self.pack(raw))
 
     def decode(self, x: Tensor) -> NDArray[np.uint8]:
-        """The map of one model tensor (K, H, W): of each pixel the color of its likeliest class.
+        """The map of one model tensor (K, H, W): the color of each pixel's most likely class.
 
         Returns:
-            uint8, (H, W) where all colors are grays, else (H, W, 3).
+            uint8, (H, W) if all colors are grays, else (H, W, 3).
         """
         pixels = np.array(self.colors, np.uint8)[x.detach().cpu().argmax(0).numpy()]
         return np.ascontiguousarray(pixels[..., 0]) if self.gray else pixels
 
     def observed(self, stored: Tensor) -> None:
-        """All pixels are."""
+        """None: nothing is missing."""
 
     def to_json(self) -> dict[str, Any]:
-        """As plain data."""
+        """As JSON data."""
         plain = {"height": self.height, "width": self.width, "fit": self.fit, "background": list(self.background)}
         return {**plain, "colors": [list(color) for color in self.colors]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], where: str) -> LabelMap:
-        """What `to_json` wrote.
+        """Restore the output of `to_json`.
 
         Raises:
-            TypeError: a value that no map has; AssertionError likewise.
+            TypeError: an invalid value; AssertionError likewise.
         """
         if set(data) != {"height", "width", "colors", "fit", "background"}:
             raise TypeError(f"{where} has {', '.join(data)} of a label map")
@@ -163,7 +162,7 @@ def _is_color(value: Any) -> bool:
 
 
 def code_of(color: Color) -> int:
-    """A color as one number.
+    """A color as one integer.
 
     Example:
         >>> hex(code_of((255, 128, 0)))
@@ -173,28 +172,28 @@ def code_of(color: Color) -> int:
 
 
 def color_codes(pixels: NDArray[Any], where: object) -> Codes:
-    """Each pixel's color as one number, (H, W).
+    """Each pixel's color as one integer, (H, W).
 
     Raises:
-        UserError: more than 8 bits, or channels that are no colors.
+        UserError: more than 8 bits, or neither gray nor color.
     """
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
     if pixels.dtype != np.uint8 or channels not in (1, 3):
-        problem = f"holds {pixels.dtype} in {channels} channels, wanted colors of 8 bits for a label map"
+        problem = f"holds {pixels.dtype} in {channels} channels, wanted 8-bit gray or color for a label map"
         raise UserError("E-CHK-12", where, problem, "save it as an 8-bit PNG", found=str(pixels.dtype), wanted="uint8")
     red, green, blue = np.moveaxis(with_channels(pixels, 3).astype(np.uint32), -1, 0)
     return np.asarray(red << 16 | green << 8 | blue, np.uint32)
 
 
 def nearest(codes: Codes, height: int, width: int, fit: Fit, background: int) -> Codes:
-    """The map at another size, each pixel that of the old map whose place is nearest; see `resized`.
+    """Resize a map with nearest-neighbor sampling; see `resized`.
 
     Arguments:
         codes: (H, W).
-        height: wanted.
-        width: wanted.
-        fit: as of images.
-        background: what surrounds a padded map.
+        height: target height.
+        width: target width.
+        fit: as for images.
+        background: color of padding.
 
     Example:
         >>> nearest(np.array([[1, 2, 3, 4]], np.uint32), 1, 2, "stretch", 0).tolist()
@@ -211,7 +210,7 @@ def nearest(codes: Codes, height: int, width: int, fit: Fit, background: int) ->
         inner = nearest(codes, inner_height, inner_width, "stretch", background)
         framed[top : top + inner_height, left : left + inner_width] = inner
         return framed
-    # As many old pixels as the new map shows, around the middle.
+    # Size of the centered region of the old map that the new map shows.
     shown_height, shown_width = float(old_height), float(old_width)
     if fit == "crop":
         scale = max(height / old_height, width / old_width)
@@ -222,6 +221,6 @@ def nearest(codes: Codes, height: int, width: int, fit: Fit, background: int) ->
 
 
 def _places(old: int, shown: float, new: int) -> NDArray[np.intp]:
-    """The old places whose middles are nearest to those of the new ones, along one side."""
+    """The old positions whose centers are nearest to the new ones', along one axis."""
     middles = (old - shown) / 2 + (np.arange(new) + 0.5) * (shown / new)
     return np.asarray(np.floor(middles).clip(0, old - 1), np.intp)

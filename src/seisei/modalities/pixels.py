@@ -1,6 +1,6 @@
-"""Arrays of pixels: their channels, their depth, and how they are looked at.
+"""Pixel arrays: channels, bit depth, and conversion for display.
 
-uint8 is 0 … 255, uint16 is 0 … 65535, float32 is in units of its own, of which a span says what lies between black and
+uint8 is 0 … 255, uint16 is 0 … 65535, float32 is in its own units, with a span that gives the values of black and
 white.
 """
 
@@ -25,15 +25,15 @@ WHITE: Color = (255, 255, 255)
 
 
 def largest(pixels: NDArray[Any]) -> int:
-    """What white is in whole numbers: 255 or 65535."""
+    """The white level of an integer image: 255 or 65535."""
     return int(np.iinfo(pixels.dtype).max)
 
 
 def with_channels(pixels: NDArray[Any], channels: int, where: object = "image") -> NDArray[Any]:
-    """The image with this many channels, (H, W, C): gray repeated, or color weighted as the eye does (ITU-R 601).
+    """The image with this many channels, (H, W, C): gray repeated, or color converted to luma (ITU-R 601).
 
     Raises:
-        UserError: neither gray nor color is wanted and the number differs.
+        UserError: the number of channels differs in another way.
     """
     pixels = pixels[..., None] if pixels.ndim == 2 else pixels
     found = pixels.shape[2]
@@ -45,7 +45,7 @@ def with_channels(pixels: NDArray[Any], channels: int, where: object = "image") 
         if pixels.dtype.kind == "f":
             weights = np.array([19595, 38470, 7471]) / 65536
             return (pixels @ weights).astype(pixels.dtype)[..., None]
-        # 65535 of each makes 65535 * 65536 + 32768, which just fits.
+        # The maximum, 65535 * 65536 + 32768, just fits in 32 bits.
         red, green, blue = (pixels[..., c].astype(np.uint32) for c in range(3))
         return ((red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16).astype(pixels.dtype)[..., None]
     problem = f"has {found} channels, wanted {channels}"
@@ -53,11 +53,11 @@ def with_channels(pixels: NDArray[Any], channels: int, where: object = "image") 
 
 
 def fractions(pixels: NDArray[Any], span: Span | None = None) -> NDArray[np.float64]:
-    """The image between 0, black, and 1, white.
+    """The image scaled to 0 for black and 1 for white.
 
     Arguments:
-        pixels: of any depth.
-        span: of floating point, (0, 1) by default; what lies outside of it is outside of 0 … 1.
+        pixels: an image of any bit depth.
+        span: values of black and white for floating point, (0, 1) by default; values outside map outside 0 … 1.
 
     Example:
         >>> fractions(np.array([[13107]], np.uint16)).tolist(), fractions(np.array([[3.0]]), (1, 5)).tolist()
@@ -70,11 +70,11 @@ def fractions(pixels: NDArray[Any], span: Span | None = None) -> NDArray[np.floa
 
 
 def eight_bits(pixels: NDArray[Any], span: Span | None = None) -> Pixels:
-    """The image as uint8, to be looked at.
+    """The image as uint8, for display.
 
     Arguments:
-        pixels: of any depth.
-        span: what is black and what is white in floating point; by default its smallest and its largest value.
+        pixels: an image of any bit depth.
+        span: values of black and white for floating point; by default its minimum and maximum.
 
     Example:
         >>> eight_bits(np.array([[0, 257, 65535]], np.uint16)).tolist()
@@ -98,11 +98,11 @@ def _found_span(images: Sequence[NDArray[Any]]) -> Span | None:
 
 
 def shown(pixels: NDArray[Any], span: Span | None = None) -> Pixels:
-    """What can be looked at of an image of any channels: of more than three the first three, of two the first.
+    """A displayable version of an image: the first three of more than three channels, the first of two.
 
     Arguments:
         pixels: (H, W) or (H, W, C).
-        span: see `eight_bits`.
+        span: values of black and white for floating point.
 
     Example:
         >>> shown(np.zeros((8, 6, 5), np.uint8)).shape, shown(np.zeros((8, 6, 2), np.uint8)).shape
@@ -118,14 +118,14 @@ def grid(
     enlarge: int | None = None,
     span: Span | None = None,
 ) -> Pixels:
-    """Images of one size side by side on white, each pixel repeated so that small images can be seen.
+    """A grid of equally sized images on white, enlarged by pixel repetition.
 
     Arguments:
         images: arrays (H, W) or (H, W, C), or a tensor (N, C, H, W) in [0, 1]; see `shown`.
-        columns: how many in a row; about a square by default.
+        columns: images per row; by default for a roughly square grid.
         gap: pixels between images.
-        enlarge: how often each pixel is repeated; by default until the shorter side has 64.
-        span: see `eight_bits`; by default of all the images together, so that they can be compared.
+        enlarge: enlargement factor; by default such that the shorter side has at least 64 pixels.
+        span: values of black and white for floating point; by default shared by all images, to keep them comparable.
 
     Example:
         >>> grid([np.zeros((1, 1), np.uint8)] * 2, columns=2, gap=1, enlarge=1).tolist()

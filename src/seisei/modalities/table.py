@@ -1,8 +1,8 @@
-"""Tables: both ways between a row and a tensor.
+"""Tables: conversion between rows and tensors.
 
-A row is held as float64, one value for each column: a number as it is, a date in days since 1970, a category as its
-place among the levels, NaN where nothing is. A model sees numbers and dates standardized, (v - mean) / scale, and zero
-where nothing is; `observed` says where.
+A row is stored as float64, one value per column: numbers unchanged, dates in days since 1970, categories as level
+indices, NaN for missing values. In model input numbers and dates are standardized, (v - mean) / scale, and missing
+values are zero; `observed` is the mask.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from seisei.spec import arguments_for, listed
 
 Kind = Literal["number", "category", "boolean", "date"]
 
-# What stands for nothing, besides what a person names; <NA> and NaT are how pandas writes it.
+# Default words for missing values; <NA> and NaT are written by pandas.
 MISSING = frozenset(("", "NA", "N/A", "NaN", "nan", "null", "None", "<NA>", "NaT"))
 PAIRS = (("false", "true"), ("no", "yes"), ("f", "t"), ("n", "y"), ("0", "1"))
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
-# A zero before another digit makes a code of it, such as a post code, and not a number.
+# With a leading zero it is a code, such as a postal code, not a number.
 _NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _WHOLE = re.compile(r"([+-]?[0-9]+)\.0*")
 _UNITS = (("%f", timedelta(microseconds=1)), ("%S", timedelta(seconds=1)), ("%M", timedelta(minutes=1)), ("", DAY))
@@ -38,7 +38,7 @@ _UNITS = (("%f", timedelta(microseconds=1)), ("%S", timedelta(seconds=1)), ("%M"
 
 @dataclass(frozen=True)
 class RowCodes:
-    """The codes of what can be wrong with a new row: each verb has numbers of its own for the same faults."""
+    """Error codes for faulty rows, which differ between commands."""
 
     columns: str = "E-*-20"
     value: str = "E-*-20"
@@ -53,18 +53,18 @@ CODES = RowCodes()
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table, as the training rows have it.
+    """One column of a table, with statistics of the training rows.
 
     Arguments:
-        name: in the header.
-        kind: what its values are.
-        levels: the names of the categories; of a boolean the two words as the data write them, false first.
-        mean: of numbers, and of dates in days.
-        scale: their standard deviation, above 0.
-        decimals: digits after the point that the numbers need; 0 for whole numbers.
-        form: how dates are written, as `datetime.strptime` takes it.
-        low: the smallest number or date.
-        high: the largest.
+        name: the column's name.
+        kind: the column's type.
+        levels: names of the categories; for a boolean the two words as in the data, false first.
+        mean: mean of numbers, or of dates in days.
+        scale: standard deviation, above 0.
+        decimals: digits after the decimal point; 0 for integers.
+        form: date format, as for `datetime.strptime`.
+        low: the minimum number or date.
+        high: the maximum number or date.
 
     Example:
         >>> age = Column("age", "number", mean=40.0, scale=10.0)
@@ -98,10 +98,10 @@ class Column:
         return len(self.levels)
 
     def parse(self, word: str, codes: RowCodes = CODES, where: object = "row") -> float:
-        """The value that a word stands for.
+        """The value of a word.
 
         Raises:
-            UserError: it stands for none in this column.
+            UserError: it is invalid in this column.
         """
         if self.levels:
             level = self.level(word)
@@ -112,16 +112,16 @@ class Column:
         value = days(word) if self.kind == "date" and value is None else value
         if value is None:
             wanted = f"a date such as {self.word(self.low)}" if self.kind == "date" else "a number"
-            problem = f"column {self.name!r}: {word!r} is no {self.kind}"
+            problem = f"column {self.name!r}: {word!r} is not a {self.kind}"
             raise UserError(codes.value, where, problem, f"write {wanted}, or leave it empty", found=word)
-        # A model sees single precision, which holds less than what is written.
+        # Model input is float32, with a smaller range than float64.
         if not abs((value - self.mean) / self.scale) < 1e30:
             problem = f"column {self.name!r}: {word} is not finite"
             raise UserError(codes.infinite, where, problem, "correct it, or leave it empty", found=word)
         return value
 
     def level(self, word: str) -> int | None:
-        """The place of a category among the levels, None where it is not one of them."""
+        """The index of a category, None if it is unknown."""
         forms = [word, canonical(word)]
         if self.kind == "boolean":
             forms += [self.levels[pair.index(word.lower())] for pair in PAIRS if word.lower() in pair]
@@ -134,29 +134,29 @@ class Column:
         return UserError(codes.category, where, problem, remedy, found=word, wanted=list(self.levels))
 
     def show(self, value: float) -> Any:
-        """What a person reads where a model says `value`."""
-        # Beyond these digits single precision knows nothing.
+        """The readable form of a standardized `value`."""
+        # Further digits are beyond float32 precision.
         return self.word(value * self.scale + self.mean, max(2, math.ceil(6 - math.log10(self.scale))))
 
     def word(self, value: float, most: int = 300) -> Any:
-        """What a person reads for a value in the data's own units, a number with at most so many decimals."""
+        """The readable form of a value in the data's own units; numbers with at most `most` decimals."""
         if self.levels:
             return self.levels[min(max(round(value), 0), len(self.levels) - 1)]
         if self.kind == "date":
             return written(value, self.form)
-        # Adding zero makes one of the two zeros.
+        # Adding zero turns -0.0 into 0.0.
         return round(value, min(self.decimals, most)) + 0.0 if self.decimals else round(value)
 
 
 @listed
 @dataclass(frozen=True)
 class Table:
-    """Rows of named columns, some of whose cells may be empty.
+    """Rows of named columns, possibly with missing values.
 
     Arguments:
-        columns: what is modeled.
-        dropped: names of other columns that the training data had; new rows may have them too.
-        missing: words that stand for an empty cell, besides `MISSING`.
+        columns: the modeled columns.
+        dropped: names of other columns of the training data, which new rows may have too.
+        missing: words for missing values, besides `MISSING`.
 
     Example:
         >>> table = Table((Column("age", "number", mean=40.0, scale=10.0), Column("pet", "category", ("cat", "dog"))))
@@ -181,67 +181,69 @@ class Table:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the columns."""
+        """The columns' names."""
         return tuple(column.name for column in self.columns)
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """How many levels each column has; 0 for a number or a date."""
+        """Number of levels of each column; 0 for numbers and dates."""
         return tuple(column.size for column in self.columns)
 
     @property
     def log_volume(self) -> float:
-        """What log p of the standardized row exceeds log p in the data's own units by."""
+        """log p of a standardized row minus log p of the row in the data's own units."""
         return sum(math.log(column.scale) for column in self.columns)
 
     def lacks(self, column: Column, word: str) -> bool:
-        """Whether a word says that the cell is empty."""
+        """Whether a word stands for a missing value."""
         return word in MISSING or canonical(word) in self.missing or (word == "?" and "?" not in column.levels)
 
     def pack(self, raw: Mapping[str, Any], codes: RowCodes = CODES) -> Tensor:
-        """One row, float64 (D,), NaN where nothing is.
+        """One row, float64 (D,), NaN for missing values.
 
         Arguments:
-            raw: a value for each column, by name; None, NaN and empty text are nothing.
-            codes: what errors are called.
+            raw: a value for each column, by name; None, NaN and empty text are missing values.
+            codes: error codes.
 
         Raises:
-            UserError: a column is absent, or a value is none of its column's.
+            UserError: a column is absent, or a value is invalid.
         """
         absent = [name for name in self.names if name not in raw]
         if absent:
             problem = f"has no column {', '.join(map(repr, absent[:5]))}"
-            raise UserError(codes.columns, "row", problem, "give every column, None where nothing is", found=list(raw))
+            raise UserError(
+                codes.columns, "row", problem, "give every column, None for missing values", found=list(raw)
+            )
         words = [(column, word_of(raw[column.name])) for column in self.columns]
         values = [math.nan if self.lacks(column, word) else column.parse(word, codes) for column, word in words]
         return torch.tensor(values, dtype=torch.float64)
 
     def unpack(self, stored: Tensor) -> Tensor:
-        """Rows as a model sees them, float32 (..., D): standardized, zero where nothing is."""
+        """Rows as model input, float32 (..., D): standardized, zero for missing values."""
         mean = stored.new_tensor([column.mean for column in self.columns])
         scale = stored.new_tensor([column.scale for column in self.columns])
         standard = (stored - mean) / scale
         return standard.masked_fill(stored.isnan(), 0.0).to(torch.float32)
 
     def observed(self, stored: Tensor) -> Tensor:
-        """True where a value is, (..., D)."""
+        """Mask, True where a value is present, (..., D)."""
         return ~stored.isnan()
 
     def encode(self, raw: Mapping[str, Any]) -> Tensor:
-        """One row as a model sees it, float32 (D,)."""
+        """One row as model input, float32 (D,)."""
         return self.unpack(self.pack(raw))
 
     def decode(self, x: Tensor, mask: Tensor | None = None) -> dict[str, Any]:
-        """The row of one model tensor (D,), with None where it is NaN, or the mask, if there is one, is False."""
+        """The row of one model tensor (D,), with None where it is NaN or the mask is False."""
         values = x.detach().to("cpu", torch.float64).tolist()
         there = [True] * len(values) if mask is None else mask.tolist()
         named = zip(self.columns, values, there, strict=True)
         return {column.name: column.show(value) if seen and value == value else None for column, value, seen in named}
 
     def within(self, x: Tensor) -> Tensor:
-        """Model tensors (..., D) with numbers and dates kept within what the training rows have.
+        """Model tensors (..., D) with numbers and dates clipped to the range of the training rows.
 
-        A density goes on beyond the data: it would draw incomes below nothing.
+        A density extends beyond the data, and would generate negative incomes.
         """
         free = [column.levels or column.low == column.high == 0.0 for column in self.columns]
         low, high = (
@@ -254,29 +256,29 @@ class Table:
         return torch.minimum(torch.maximum(x, x.new_tensor(low)), x.new_tensor(high))
 
     def to_json(self) -> dict[str, Any]:
-        """As plain data."""
+        """As JSON data."""
         columns = [{**asdict(column), "levels": list(column.levels)} for column in self.columns]
         return {"columns": columns, "dropped": list(self.dropped), "missing": list(self.missing)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], where: str) -> Table:
-        """What `to_json` wrote.
+        """Restore the output of `to_json`.
 
         Raises:
-            UserError: a value that no table has; TypeError and AssertionError likewise.
+            UserError: an invalid value; TypeError and AssertionError likewise.
         """
         given = data.get("columns")
         if not isinstance(given, list) or not all(isinstance(column, dict) for column in given):
-            raise TypeError("columns are no list of objects")
+            raise TypeError("columns are not a list of objects")
         columns = [Column(**arguments_for(Column, column, f"{where}: ", "E-*-07")) for column in given]
         return cls(**arguments_for(cls, {**data, "columns": columns}, f"{where}: ", "E-*-07"))
 
 
 def word_of(value: Any, where: object = "row") -> str:
-    """A value as a table writes it, empty for None.
+    """A value as a word in a table, empty for None.
 
     Raises:
-        UserError: it is neither a number nor a word nor a date.
+        UserError: it is not a number, string or date.
 
     Example:
         >>> word_of(None), word_of(" a "), word_of(np.float32(0.1)), word_of(date(2024, 2, 29))
@@ -294,14 +296,14 @@ def word_of(value: Any, where: object = "row") -> str:
     if isinstance(value, (str, Number, np.bool_)) or str(value) in MISSING:
         try:
             return str(value).strip()
-        except ValueError:  # a whole number of thousands of digits
-            problem = "holds a whole number of more digits than Python writes"
-            raise UserError("E-CHK-13", where, problem, "give it as a word") from None
-    raise UserError("E-CHK-13", where, f"holds a {type(value).__name__}", "give numbers, words, dates or None")
+        except ValueError:  # an integer of thousands of digits
+            problem = "holds an integer with more digits than Python converts to text"
+            raise UserError("E-CHK-13", where, problem, "give it as a string") from None
+    raise UserError("E-CHK-13", where, f"holds a {type(value).__name__}", "give numbers, strings, dates or None")
 
 
 def number(word: str) -> float | None:
-    """The number that a word stands for, which may be infinite; None where it stands for none.
+    """A word as a number, possibly infinite; None if it is not a number.
 
     Example:
         >>> number("-1.5e3"), number("1e999"), number("-inf"), number("007"), number("1,5")
@@ -312,7 +314,7 @@ def number(word: str) -> float | None:
 
 
 def decimals(word: str) -> int:
-    """The digits after the point that a number needs.
+    """The digits that a number needs after the decimal point.
 
     Example:
         >>> decimals("12"), decimals("12.50"), decimals("1e-3"), decimals("3.0")
@@ -323,7 +325,7 @@ def decimals(word: str) -> int:
 
 
 def canonical(word: str) -> str:
-    """A whole number without the point that a program gave it for want of a mark for nothing; others as they are.
+    """An integer without a trailing ".0", which programs add to columns with missing values; other words unchanged.
 
     Example:
         >>> canonical("3.0"), canonical("3.10"), canonical("v3.0")
@@ -334,7 +336,7 @@ def canonical(word: str) -> str:
 
 
 def same_truth(word: str, names: Sequence[str]) -> str | None:
-    """The one of two names, such as Yes and No, that a word is in another case; None where they are no such pair.
+    """The one of two boolean names, such as Yes and No, that a word equals ignoring case; None if they are not a pair.
 
     Example:
         >>> same_truth("YES", ("No", "Yes")), same_truth("YES", ("maybe", "Yes"))
@@ -345,7 +347,7 @@ def same_truth(word: str, names: Sequence[str]) -> str | None:
 
 
 def days(word: str, form: str = "") -> float | None:
-    """The days since 1970 that a date stands for, in a form, or without one in any of ISO 8601; None for no such date.
+    """A date in days since 1970, in a given format or ISO 8601; None if it is invalid.
 
     Example:
         >>> days("02.01.1970", "%d.%m.%Y"), days("1970-01-01 12:00"), days("1970-01-01", "%d.%m.%Y")
@@ -359,7 +361,7 @@ def days(word: str, form: str = "") -> float | None:
 
 
 def written(value: float, form: str) -> str:
-    """Days since 1970 in a form, to its last unit; what no calendar has becomes the nearest that it has.
+    """Days since 1970 as a date in a format, rounded to its smallest unit and clipped to valid dates.
 
     Example:
         >>> written(1.4, "%d.%m.%Y"), written(0.5, "%Y-%m-%dT%H:%M")
@@ -369,5 +371,5 @@ def written(value: float, form: str) -> str:
     first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
     value = min(max(value, (first - EPOCH) / DAY), (last - EPOCH) // DAY)
     moment = EPOCH + round(value * (DAY / unit)) * unit
-    # Not every system's strftime fills a year with zeros, as strptime wants it.
+    # Not every system's strftime zero-pads the year, as strptime requires.
     return moment.strftime(form.replace("%Y", f"{moment.year:04d}"))

@@ -1,4 +1,4 @@
-"""Texts, byte by byte."""
+"""Texts as sequences of bytes."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from torch import Tensor
 from seisei.errors import UserError
 from seisei.spec import listed
 
-# What stands after the last byte, and as often as it takes to fill the length; and how many symbols there are with it.
+# End-of-text symbol, also used for padding, and the number of symbols.
 END, SYMBOLS = 256, 257
-# What stands for a byte that is no UTF-8.
+# Surrogate escapes of invalid UTF-8 bytes.
 _ODD = re.compile("[\udc80-\udcff]")
 
 
 @listed
 @dataclass(frozen=True)
 class Text:
-    """A text as the bytes of its UTF-8, of which a model is told so many.
+    """A text as UTF-8 bytes, padded to a fixed length.
 
     Arguments:
-        length: of the longest, in bytes.
-        examples: some of training, for what a person leaves open.
-        column: where they come from.
-        running: whether each is a window of running text, which ends anywhere.
+        length: maximum length in bytes.
+        examples: some training texts, used as defaults when no text is given.
+        column: the column they come from.
+        running: whether each is a block of running text, which may end anywhere.
 
     Example:
         >>> text = Text(8, ("a cat",))
@@ -51,10 +51,10 @@ class Text:
         assert 1 <= self.length <= 1 << 20, "texts have a length"
 
     def pack(self, raw: str, code: str = "E-SMP-13") -> Tensor:
-        """A text's bytes, int64 (length,), filled up with `END`.
+        """A text's bytes, int64 (length,), padded with `END`.
 
         Raises:
-            UserError: a longer one than there is room for.
+            UserError: the text is too long.
         """
         content = str(raw).encode()
         if len(content) > self.length:
@@ -72,23 +72,23 @@ class Text:
         return self.pack(raw)
 
     def decode(self, x: Tensor) -> str:
-        """The text of symbols, up to the first `END`; each byte that is no UTF-8 is shown as ?, which is as long."""
+        """The text of symbols, up to the first `END`; each invalid UTF-8 byte is shown as ?, to keep the length."""
         symbols = x.tolist()
         end = symbols.index(END) if END in symbols else len(symbols)
         return _ODD.sub("?", bytes(symbols[:end]).decode(errors="surrogateescape"))
 
     def observed(self, stored: Tensor) -> None:
-        """All are."""
+        """None: nothing is missing."""
 
     def told(self, said: str | Sequence[str | None] | None, n: int) -> Tensor:
-        """Symbols of n texts, (n, length); what is left open is as in the kept examples, one after the other.
+        """Symbols of n texts, (n, length); None is replaced by the stored examples in turn.
 
         Raises:
             UserError: a text that is too long.
         """
         every = [said] * n if said is None or isinstance(said, str) else list(said)
-        kept = self.examples or ("",)
-        texts = [kept[i % len(kept)] if each is None else str(each) for i, each in enumerate(every)]
+        defaults = self.examples or ("",)
+        texts = [defaults[i % len(defaults)] if each is None else str(each) for i, each in enumerate(every)]
         return torch.stack([self.pack(each) for each in texts])
 
     def said(self, stored: Tensor) -> str:

@@ -1,4 +1,4 @@
-"""Image files: reading, fitting and writing them. The only place that knows Pillow."""
+"""Reading, resizing and writing image files. The only code that uses Pillow."""
 
 from seisei.modalities.image_io.metadata import Original
 from seisei.modalities.image_io.open import FORMATS, MAX_PIXELS

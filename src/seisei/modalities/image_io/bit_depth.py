@@ -1,4 +1,4 @@
-"""Images as deep as their files: 16 bits and floating point, which Pillow would bring down without a word."""
+"""Images at their files' bit depth: 16 bits and floating point, which Pillow would reduce silently."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def kept_whole(
     conversions: list[str],
     notes: list[str],
 ) -> NDArray[Any] | None:
-    """The pixels of an image that has more than 8 bits, None for every other one; see `to_eight_bits`."""
+    """The pixels of an image with more than 8 bits, None for others; see `to_eight_bits`."""
     if image.mode.startswith("I") or image.mode == "F":
         values = numbers(np.asarray(image), where, conversions)
         key = image.info.get("transparency")
@@ -39,10 +39,10 @@ def kept_whole(
 
 
 def numbers(values: NDArray[Any], where: object, conversions: list[str]) -> NDArray[Any]:
-    """Values as uint8, uint16 or float32, none of them changed; of (H, W, 1) only (H, W) is left.
+    """Values as uint8, uint16 or float32, without loss; (H, W, 1) becomes (H, W).
 
     Raises:
-        UserError: whole numbers that do not fit in 16 bits, numbers that are not finite, or too many channels.
+        UserError: integers that do not fit in 16 bits, non-finite numbers, or too many channels.
     """
     values = values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values
     if values.ndim == 3 and values.shape[2] > MOST_CHANNELS:
@@ -58,8 +58,8 @@ def numbers(values: NDArray[Any], where: object, conversions: list[str]) -> NDAr
         kept = np.ascontiguousarray(values, np.float32)
     wrong = int(kept.size - np.isfinite(kept).sum())
     if wrong:
-        problem = f"holds {wrong} values that are no finite 32-bit numbers (NaN, infinite or too large)"
-        raise UserError("E-CHK-12", where, problem, "replace them by numbers", found=wrong, wanted=0)
+        problem = f"holds {wrong} values that are not finite 32-bit numbers (NaN, infinite or too large)"
+        raise UserError("E-CHK-12", where, problem, "replace them with numbers", found=wrong, wanted=0)
     if values.dtype.itemsize > 4:
         conversions.append("64-bit floating point to 32")
     return kept
@@ -68,7 +68,7 @@ def numbers(values: NDArray[Any], where: object, conversions: list[str]) -> NDAr
 def composed(
     values: NDArray[Any], premultiplied: bool | None, background: Color, conversions: list[str]
 ) -> NDArray[Any]:
-    """The image without its transparency, the last channel; None says that it has none."""
+    """The image composited without its alpha channel, the last one; None means that it has none."""
     if premultiplied is None:
         return values
     return _shown_through(values[..., :-1], values[..., -1:], background, conversions, premultiplied)
@@ -77,7 +77,7 @@ def composed(
 def _shown_through(
     pixels: NDArray[Any], alpha: NDArray[Any], background: Color, conversions: list[str], premultiplied: bool = False
 ) -> NDArray[Any]:
-    """The image before the background; gray stays gray where the background is."""
+    """The image composited over the background; gray stays gray if the background is gray."""
     if alpha.dtype == bool:
         alpha = alpha.astype(pixels.dtype) * np.iinfo(pixels.dtype).max
     gray = pixels.shape[2] == 1 and len(set(background)) == 1
@@ -87,13 +87,13 @@ def _shown_through(
 
 
 def _deep_png(image: pillow.Image, file: BinaryIO, background: Color, conversions: list[str]) -> NDArray[Any]:
-    """Color of 16 bits, or gray with transparency.
+    """16-bit color, or 16-bit gray with alpha.
 
-    Pillow keeps the first byte of each value. Told that the bytes of a value lie the other way around, it keeps the
-    second; gray with transparency has four bytes a pixel, and passes as color of 8 bits.
+    Pillow keeps the high byte of each value; with the opposite byte order it keeps the low byte. Gray with alpha has
+    four bytes per pixel, and is read as 8-bit RGBA.
     """
     file.seek(25)
-    color = file.read(1)[0]  # PNG's number: 2 color, 4 gray with transparency, 6 color with it
+    color = file.read(1)[0]  # PNG color type: 2 color, 4 gray with alpha, 6 color with alpha
 
     def read(raw: str) -> NDArray[np.uint16]:
         file.seek(0)

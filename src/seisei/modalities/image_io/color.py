@@ -1,4 +1,4 @@
-"""What a file shows as 8-bit gray or sRGB: palettes, inks, profiles, transparency, and 16 bits brought down."""
+"""Conversion to 8-bit gray or sRGB: palettes, CMYK, color profiles, transparency, and reduction from 16 bits."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def to_eight_bits(
     """A decoded image as 8-bit gray or sRGB, (H, W) or (H, W, 3).
 
     Arguments:
-        image: decoded.
-        where: what an error calls it.
-        background: what shows through where it is transparent.
-        bits: per value in the file.
-        conversions: receives what is done.
-        notes: receives what was wrong without effect.
+        image: a decoded image.
+        where: its name in errors.
+        background: color behind transparent pixels.
+        bits: bits per value in the file.
+        conversions: receives the conversions applied.
+        notes: receives harmless problems.
     """
     mode = image.mode
     if mode.startswith("I") or mode == "F":
@@ -58,14 +58,14 @@ def to_eight_bits(
 def over(
     pixels: NDArray[Any], alpha: NDArray[Any], background: Color, conversions: list[str], premultiplied: bool = False
 ) -> NDArray[Any]:
-    """What is seen of an image before a background, rounded to the nearest.
+    """An image composited over a background, rounded to the nearest value.
 
     Arguments:
         pixels: (H, W, 3), uint8 or uint16.
-        alpha: (H, W, 1), of the same kind; its largest value hides the background.
-        background: in 0 … 255.
-        conversions: receives what is done.
-        premultiplied: whether the pixels were already multiplied by alpha.
+        alpha: (H, W, 1), of the same dtype; its maximum is opaque.
+        background: color in 0 … 255.
+        conversions: receives the conversions applied.
+        premultiplied: whether the pixels are premultiplied by alpha.
     """
     white = int(np.iinfo(pixels.dtype).max)
     if (alpha == white).all():
@@ -84,7 +84,7 @@ def over(
 
 
 def from_deep(values: NDArray[Any], where: object, conversions: list[str]) -> Pixels:
-    """Gray of 16 bits, or of floating point in [0, 1], in 8 bits: scaled, not clipped."""
+    """16-bit gray, or floating-point gray in [0, 1], as 8 bits: scaled, not clipped."""
     floating = values.dtype.kind == "f"
     limit = 1 if floating else 65535
     check_range(values, limit, where)
@@ -93,19 +93,19 @@ def from_deep(values: NDArray[Any], where: object, conversions: list[str]) -> Pi
 
 
 def check_range(values: NDArray[Any], limit: int, where: object, *, deep: bool = False) -> None:
-    """Refuse values outside of 0 … limit, or that are no numbers.
+    """Refuse values outside 0 … limit, and NaN.
 
     Arguments:
-        values: of an image.
-        limit: the largest that may be.
-        where: what an error calls the image.
-        deep: whether floating point is kept in its own units here, see `read_image`.
+        values: an image's values.
+        limit: the maximum.
+        where: the image's name in errors.
+        deep: whether floating point is kept in its own units, see `read_image`.
     """
     low, high = values.min(initial=0), values.max(initial=0)
     if low >= 0 and high <= limit:
         return
     if not (low > -np.inf and high < np.inf):
-        remedy = "replace what is not a number and save it as float32 again"
+        remedy = "replace NaN and infinite values and save it as float32 again"
     elif deep:
         remedy = "save it as float32, which is kept in its own units"
     else:
@@ -116,7 +116,7 @@ def check_range(values: NDArray[Any], limit: int, where: object, *, deep: bool =
 
 
 def _in_srgb(image: pillow.Image, profile: bytes | None, conversions: list[str], notes: list[str]) -> Pixels:
-    """An opaque color image in sRGB; its own profile is used where it has a readable one."""
+    """An opaque color image in sRGB, converted from its own color profile if readable."""
     if profile and image.mode in ("RGB", "CMYK"):
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -132,6 +132,6 @@ def _in_srgb(image: pillow.Image, profile: bytes | None, conversions: list[str],
 
 @functools.cache
 def srgb_profile() -> bytes:
-    """A profile that says sRGB; the same on every day, which it would state."""
+    """An sRGB profile with a fixed date, so that output is deterministic."""
     made = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     return made[:24] + bytes.fromhex("07d0 0001 0001 0000 0000 0000") + made[36:]

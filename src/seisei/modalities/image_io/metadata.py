@@ -1,4 +1,4 @@
-"""What a file says beside its pixels, for a result to be written in the same form."""
+"""Image metadata, to write results in the format of their input."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from seisei.modalities.image_io.color import CONVERTED, srgb_profile
 from seisei.modalities.image_io.orientation import ORIENTATION
 
 DESCRIPTION = 0x010E
-PARTS = (0x8769, 0x8825)  # directories within EXIF: of the camera, and of the place
+PARTS = (0x8769, 0x8825)  # EXIF sub-directories: Exif and GPS
 _WIDTH, _HEIGHT, _INTEROPERABILITY = 0xA002, 0xA003, 0xA005
-# What tells of the image rather than of how its file is laid out. Previews of the image that was are left out, and
-# so is XMP, which repeats the orientation.
-_TOLD = {
+# Tags that describe the image rather than the file's layout. Previews of the original image are dropped, and so is
+# XMP, which repeats the orientation.
+_KEPT_TAGS = {
     269, 270, 271, 272, 282, 283, 285, 296, 305, 306, 315, 316, 18246, 18249, 33432, 33723,
     33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113, *range(40091, 40096),
 }  # fmt: skip
-# The formats that are written, and what their files' names end in.
+# Supported output formats and their file suffixes.
 SUFFIXES = {
     "PNG": (".png",),
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
@@ -32,21 +32,21 @@ SUFFIXES = {
 }
 Packing = Literal["none", "lossless", "lossy"]
 _BAD = "bad EXIF not kept"
-_UNTOLD = ("XML:com.adobe.xmp", "Raw profile type")
+_DROPPED_TEXT = ("XML:com.adobe.xmp", "Raw profile type")
 
 
 @dataclass(frozen=True)
 class Original:
-    """The form in which an image was given.
+    """The file format and metadata of an input image.
 
     Arguments:
-        format: Pillow's name.
-        exif: EXIF, without orientation since pixels are turned upright, and without a preview.
-        profile: the color profile that the pixels are in, as they were read; None where none was said.
-        dpi: dots per inch, across and down.
-        suffix: what its name ends in.
-        text: what PNG says in words, and the comment of a JPEG, by name.
-        packing: whether the pixels lay as they are, compressed without loss, or with loss.
+        format: Pillow's format name.
+        exif: EXIF data, without orientation, since pixels are rotated upright, and without a preview.
+        profile: the color profile of the pixels as read, or None.
+        dpi: horizontal and vertical dots per inch.
+        suffix: file suffix.
+        text: PNG text chunks, or the JPEG comment, by name.
+        packing: compression: none, lossless or lossy.
     """
 
     format: str = "PNG"
@@ -66,14 +66,14 @@ def original_of(
     conversions: list[str],
     notes: list[str],
 ) -> Original:
-    """The form of an image that Pillow decoded.
+    """The format and metadata of an image decoded by Pillow.
 
     Arguments:
-        image: decoded.
-        file: where it came from.
-        name: of the file, where it has one.
+        image: the decoded image.
+        file: its open file.
+        name: its file name, if any.
         size: height and width, upright.
-        conversions: what was done to its pixels.
+        conversions: conversions applied to its pixels.
         notes: receives what cannot be kept.
     """
     if image.format == "TIFF" and file is not None:
@@ -99,13 +99,13 @@ def original_of(
 def original_of_tiff(
     file: BinaryIO, name: object, size: tuple[int, int], compressed: bool, notes: list[str]
 ) -> Original:
-    """The form of a TIFF, from its own words: Pillow forgets some when it turns the image.
+    """The format and metadata of a TIFF, read from its tags: Pillow drops some on rotation.
 
     Arguments:
-        file: open.
-        name: of the file, where it has one.
+        file: the open file.
+        name: its name, if any.
         size: height and width, upright.
-        compressed: whether its pixels are.
+        compressed: whether its pixels are compressed.
         notes: receives what cannot be kept.
     """
     tags, profile, exif = pillow.Exif(), None, b""
@@ -127,28 +127,28 @@ def original_of_tiff(
 
 
 def suffix_of(form: str, name: object = "") -> str:
-    """What the name of a file of a format ends in: as one that is given does, where that says this format.
+    """A format's file suffix: that of `name` if it matches the format, else the default.
 
     Example:
         >>> suffix_of("JPEG", "scans/A.JPEG"), suffix_of("JPEG", "a.png"), suffix_of("GIF")
         ('.JPEG', '.jpg', '.png')
     """
     known = SUFFIXES.get(form, SUFFIXES["PNG"])
-    said = os.path.splitext(str(name))[1]
-    return said if said.lower() in known else known[0]
+    suffix = os.path.splitext(str(name))[1]
+    return suffix if suffix.lower() in known else known[0]
 
 
 def kept(exif: pillow.Exif, size: tuple[int, int], description: str | None = None) -> bytes:
-    """What EXIF tells of the image itself, as bytes; empty where that is nothing.
+    """The EXIF data that describe the image itself, as bytes; may be empty.
 
     Arguments:
-        exif: what was read.
+        exif: EXIF data read from a file.
         size: height and width of the image, upright.
-        description: takes the place of the one there is.
+        description: replaces the existing one.
     """
     made = pillow.Exif()
     for tag in exif:
-        if tag in _TOLD:
+        if tag in _KEPT_TAGS:
             made[tag] = in_bytes(exif[tag])
     for part in PARTS:
         values = {tag: in_bytes(value) for tag, value in exif.get_ifd(part).items() if tag != _INTEROPERABILITY}
@@ -158,7 +158,7 @@ def kept(exif: pillow.Exif, size: tuple[int, int], description: str | None = Non
     if description is not None:
         made[DESCRIPTION] = description.encode()
     elif str(exif.get(DESCRIPTION, "")).startswith(("ImageJ=", "{", "<")):
-        del made[DESCRIPTION]  # programs that lay out a file of their own in words
+        del made[DESCRIPTION]  # written by programs to describe the file's layout
     if not len(made) and not any(made.get_ifd(part) for part in PARTS):
         return b""
     made[ORIENTATION] = 1
@@ -166,7 +166,7 @@ def kept(exif: pillow.Exif, size: tuple[int, int], description: str | None = Non
 
 
 def in_bytes(value: Any) -> Any:
-    """A value to be written as it was read: Pillow reads text as Latin letters, and writes only ASCII of it."""
+    """A value to write unchanged: Pillow reads text as Latin-1, but writes only ASCII."""
     return value.encode("latin-1", "replace") if isinstance(value, str) and not value.isascii() else value
 
 
@@ -181,7 +181,7 @@ def _resolution(across: Any, down: Any, unit: float = 1.0) -> tuple[float, float
 def _texts(image: pillow.Image) -> list[tuple[str, str]]:
     if image.format == "PNG":
         found = dict(getattr(image, "text", {}))
-        return [(key, str(value)) for key, value in found.items() if not key.startswith(_UNTOLD)]
+        return [(key, str(value)) for key, value in found.items() if not key.startswith(_DROPPED_TEXT)]
     comment = image.info.get("comment", b"")
     words = comment.decode("utf-8", "replace") if isinstance(comment, bytes) else str(comment)
     return [("Comment", words)] if words else []
@@ -194,7 +194,7 @@ def _packing(image: pillow.Image, file: BinaryIO | None) -> Packing:
 
 
 def _is_lossless_webp(file: BinaryIO | None) -> bool:
-    """Whether the first chunk with pixels is of the kind without loss."""
+    """Whether the first chunk with pixels is lossless."""
     place = 12
     while file is not None:
         file.seek(place)

@@ -1,4 +1,4 @@
-"""Opening image files: what a header says, and what is refused before anything is decoded."""
+"""Opening image files: headers, and checks before anything is decoded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from seisei.errors import UserError
 from seisei.paths import check_regular
 
 MAX_PIXELS = 64_000_000
-# Listed one by one: Pillow also opens EPS, by running an interpreter, and rare formats are seldom checked by anyone.
+# An explicit list: Pillow also opens EPS, by running an interpreter, and rare formats are less well tested.
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "PPM", "AVIF", "JPEG2000")
 
 _guard = threading.Lock()
@@ -30,7 +30,7 @@ _filters: warnings.catch_warnings[None] | None = None
 
 @contextmanager
 def without_pillow_warnings() -> Iterator[None]:
-    """What Pillow warns of is checked here, or harmless. Counted, since the filters belong to all threads at once."""
+    """Suppress Pillow's warnings, which are checked here or harmless. Reference-counted: filters are process-wide."""
     global _inside, _filters
     with _guard:
         _inside += 1
@@ -55,7 +55,7 @@ def _formats() -> tuple[str, ...]:
 
 @contextmanager
 def opened(raw: Any, where: object) -> Iterator[BinaryIO]:
-    """A file of what was given, a path or bytes."""
+    """Open a path or bytes as a file."""
     if isinstance(raw, (bytes, bytearray, memoryview)):
         yield io.BytesIO(raw)
         return
@@ -77,7 +77,7 @@ def opened(raw: Any, where: object) -> Iterator[BinaryIO]:
 
 
 def open_image(file: BinaryIO, where: object, max_pixels: int | None) -> pillow.Image:
-    """The image with its header read and nothing decoded."""
+    """The image with only its header read."""
     head = file.read(1024)
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
@@ -112,7 +112,7 @@ def _refuse_by_content(head: bytes, size: int, where: object) -> None:
     if kind:
         raise UserError("E-CHK-13", where, f"is {kind}, which is a program and not an image", "export it as PNG")
     if head[4:12] in (b"ftypheic", b"ftypheix", b"ftyphevc", b"ftypmif1"):
-        raise UserError("E-CHK-04", where, "is HEIC, which is not read", "convert it to PNG or JPEG")
+        raise UserError("E-CHK-04", where, "is HEIC, which is not supported", "convert it to PNG or JPEG")
 
 
 def _declared(head: bytes) -> tuple[int, int] | None:
@@ -129,7 +129,7 @@ def _declared(head: bytes) -> tuple[int, int] | None:
 
 
 def bomb(where: object, found: str, pixels: tuple[int, int] | None, max_pixels: int | None) -> UserError:
-    """What to raise of an image that declares too much."""
+    """The error for an image that declares too many pixels."""
     cap = max_pixels or MAX_PIXELS
     total = f" = {pixels[0] * pixels[1] / 1e6:.0f} MP" if pixels else ""
     problem = f"declares {found}{total} > {cap / 1e6:g} MP"
@@ -137,19 +137,19 @@ def bomb(where: object, found: str, pixels: tuple[int, int] | None, max_pixels: 
 
 
 def damaged(file: BinaryIO, where: object, size: int, reason: str) -> UserError:
-    """What to raise of a file that cannot be decoded: that it is too short, where it is."""
+    """The error for a file that cannot be decoded, with its size if it is truncated."""
     wanted = _wanted_bytes(file, size)
     if wanted is not None and wanted > size:
         problem = f"ends after {size} of ~{wanted} bytes"
     elif "truncated" in reason.lower() or reason == "header" or not reason:
-        problem = f"ends after {size} bytes, before the image does"
+        problem = f"ends after {size} bytes, before the end of the image"
     else:
         problem = f"is damaged ({reason.strip()}; {size} bytes)"
     return UserError("E-CHK-06", where, problem, "re-copy it or remove it", found=size, wanted=wanted)
 
 
 def _wanted_bytes(file: BinaryIO, size: int) -> int | None:
-    """How long the file says it is, where its format says so near the start."""
+    """The file's declared size in bytes, if its format states it near the start."""
     try:
         file.seek(0)
         head = file.read(12)

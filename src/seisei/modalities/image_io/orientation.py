@@ -1,4 +1,4 @@
-"""Which way up an image is."""
+"""EXIF orientation."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import numpy as np
 import PIL.Image as pillow
 from numpy.typing import NDArray
 
-ORIENTATION = 0x0112  # EXIF's and TIFF's tag
+ORIENTATION = 0x0112  # EXIF and TIFF tag
 
 
 def orientation_of(image: pillow.Image, notes: list[str]) -> int:
-    """The number, 1 to 8, that EXIF gives to the way the camera was held; 1 where it gives none.
+    """The EXIF orientation, 1 to 8; 1 if there is none.
 
     Arguments:
-        image: opened.
-        notes: receives what is wrong.
+        image: an opened image.
+        notes: receives problems.
     """
     try:
         exif = image.getexif()
@@ -30,12 +30,12 @@ def orientation_of(image: pillow.Image, notes: list[str]) -> int:
 
 
 def upright(size: tuple[int, int], orientation: int) -> tuple[int, int]:
-    """Height and width of an image when it is turned upright."""
+    """Height and width of an image after rotation."""
     return (size[1], size[0]) if orientation in range(5, 9) else size
 
 
 def turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """The image upright, by the number that EXIF gives to the way the camera was held.
+    """The image rotated upright by its EXIF orientation.
 
     Example:
         >>> turned(np.array([[1, 2, 3]]), 6).tolist()

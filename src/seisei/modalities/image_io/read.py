@@ -1,7 +1,6 @@
-"""Reading images: from a file, an array or Pillow's own, to pixels.
+"""Reading images from files, arrays or PIL images.
 
-What Pillow would do without a word (clip 16 bits, ignore the camera's orientation) is done here explicitly, and
-recorded.
+What Pillow would do silently (clip 16 bits, ignore EXIF orientation) is done here explicitly, and recorded.
 """
 
 from __future__ import annotations
@@ -25,22 +24,22 @@ from seisei.modalities.image_io.tiff import Layout, layout_of, read_values
 from seisei.modalities.pixels import WHITE, Color
 
 _TURNED = "turned upright (EXIF)"
-# An image of many channels counts as several: as many as hold its values four at a time.
+# For the pixel limit, an image of many channels counts once per four channels.
 _CHANNELS_OF_A_PIXEL = 4
 
 
 @dataclass(frozen=True)
 class DecodedImage:
-    """An image that was read, and what was found and done.
+    """A decoded image, with information about its file.
 
     Arguments:
-        pixels: 0 … 255, (H, W) or (H, W, 3); where it was read deep, see `read_image`.
-        mode: Pillow's name of the mode in the file, such as ``RGBA`` or ``I;16``.
+        pixels: 0 … 255, (H, W) or (H, W, 3); or as in the file if read deep, see `read_image`.
+        mode: Pillow's mode of the file, such as ``RGBA`` or ``I;16``.
         size: height and width in the file, upright.
         bits: bits per value in the file.
-        conversions: what was done to reach 8-bit gray or sRGB.
-        notes: what was wrong and had no effect, such as unreadable EXIF.
-        original: the form of the file, where it was read deep.
+        conversions: conversions applied to get 8-bit gray or sRGB.
+        notes: harmless problems, such as unreadable EXIF.
+        original: the file's format and metadata, if read deep.
     """
 
     pixels: NDArray[Any]
@@ -54,7 +53,7 @@ class DecodedImage:
 
 @dataclass(frozen=True)
 class _Asked:
-    """The arguments of `read_image`, and the name of the file, where it has one."""
+    """The arguments of `read_image`, and the file name, if any."""
 
     where: object
     name: object
@@ -77,27 +76,26 @@ def read_image(
     at_least: tuple[int, int] | None = None,
     deep: bool = False,
 ) -> DecodedImage:
-    """An image, wholly decoded, upright, 8-bit, gray or sRGB, without transparency.
+    """Decode an image as upright, 8-bit, gray or sRGB, without transparency.
 
-    16-bit gray is scaled (65535 becomes 255), 16-bit color arrives from Pillow as its high byte; both are recorded, as
-    is every other conversion. Nothing is guessed where a file is damaged.
+    16-bit gray is scaled (65535 becomes 255), 16-bit color is reduced to its high byte by Pillow; these and all other
+    conversions are recorded. A damaged file is an error.
 
-    A deep image is as deep as its file: uint8 as above, or uint16, or float32 in the file's own units, with 1 to 64
-    channels where an array or a TIFF has them. 16 bits keep the color profile they have.
+    A deep image keeps its file's bit depth: uint8 as above, uint16, or float32 in the file's own units, with 1 to 64
+    channels for arrays and TIFFs. 16-bit images keep their color profile.
 
     Arguments:
-        raw: a path, the bytes of a file, a PIL image, or an array.
-        where: what an error calls it.
+        raw: a path, a file's bytes, a PIL image, or an array.
+        where: the image's name in errors.
         max_pixels: refuse images that declare more, before decoding them.
         min_size: refuse images with a shorter side.
-        background: what shows through where the image is transparent.
-        first_frame: take the first frame of an animation or page of a file of several, instead of refusing it.
-        at_least: a height and width that suffice: a large JPEG is then decoded at a fraction of its size, which is
-            quicker.
-        deep: keep what the file has.
+        background: color behind transparent pixels.
+        first_frame: use the first frame of an animation or multi-page file, instead of refusing it.
+        at_least: height and width that suffice: a large JPEG is decoded at a reduced size, which is faster.
+        deep: keep the file's bit depth and channels.
 
     Raises:
-        UserError: what is wrong with the file, and what to do about it.
+        UserError: the file is faulty; with a remedy.
 
     Example:
         >>> read_image(np.array([[65535, 128]], np.uint16)).pixels.tolist()
@@ -123,9 +121,9 @@ def measure(raw: Any, *, where: object | None = None, deep: bool = False) -> tup
     """Height and width, upright, from the header alone.
 
     Arguments:
-        raw: see `read_image`, as for the others.
-        where: what an error calls it.
-        deep: whether it will be read deep, which reads some TIFFs more.
+        raw: as for `read_image`.
+        where: the image's name in errors.
+        deep: whether it will be read deep, which supports more TIFFs.
 
     Raises:
         UserError: the header cannot be read.
@@ -137,13 +135,13 @@ def measure(raw: Any, *, where: object | None = None, deep: bool = False) -> tup
         if layout is not None:
             return upright((layout.height, layout.width), layout.orientation)
         image = open_image(file, where or "image", None)
-        # Only where the header already holds it: asking a PNG for EXIF decodes the whole image.
+        # Only if already in the header: reading a PNG's EXIF decodes the whole image.
         turned = "exif" in image.info and image.format != "TIFF"
         return upright((image.height, image.width), orientation_of(image, []) if turned else 1)
 
 
 def is_bilevel(raw: Any, *, where: object | None = None) -> bool:
-    """Whether a file's header says that it has one bit a pixel: black and white.
+    """Whether a file is bilevel, with one bit per pixel, by its header.
 
     Raises:
         UserError: the header cannot be read.
@@ -165,7 +163,7 @@ def _checked_and_decoded(image: pillow.Image, asked: _Asked, file: BinaryIO | No
         if count == 1 or asked.first_frame:
             bits = 16 if mode.startswith("I") or _is_deep_png(image, file) else {"1": 1, "F": 32}.get(mode, 8)
             if at_least is not None and image.format == "JPEG":
-                # Twice the size wanted, so that the antialiased reduction still decides what is kept.
+                # Twice the target size, so that quality is determined by our antialiased resizing.
                 image.draft(None, (2 * max(at_least), 2 * max(at_least)))
             image.load()
     except (MemoryError, RecursionError):
@@ -189,7 +187,7 @@ def _checked_and_decoded(image: pillow.Image, asked: _Asked, file: BinaryIO | No
 
 
 def _from_tiff(file: BinaryIO, layout: Layout, asked: _Asked) -> DecodedImage:
-    """What Pillow would reduce or refuse."""
+    """Decode a TIFF that Pillow would reduce or refuse."""
     conversions, notes = list[str](), list[str]()
     _check_size(layout.height, layout.width, asked, layout.channels)
     _check_frames(layout.pages, asked, conversions, pages=True)
@@ -200,7 +198,7 @@ def _from_tiff(file: BinaryIO, layout: Layout, asked: _Asked) -> DecodedImage:
         raise bomb(asked.where, found, (layout.height, layout.width), asked.max_pixels) from None
     values = numbers(values, asked.where, conversions)
     if layout.photometric == 0 and values.dtype.kind == "u":
-        values = np.iinfo(values.dtype).max - values  # white is zero
+        values = np.iinfo(values.dtype).max - values  # WhiteIsZero
     values = composed(values, layout.premultiplied, asked.background, conversions)
     size = upright((layout.height, layout.width), layout.orientation)
     if layout.orientation in range(2, 9):

@@ -1,4 +1,4 @@
-"""Images at another size."""
+"""Resizing images."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def resized(
     filter: Literal["lanczos", "box"] = "lanczos",
     span: Span | None = None,
 ) -> NDArray[Any]:
-    """The image at another size, antialiased, as deep as it was.
+    """The resized image, antialiased, with its bit depth unchanged.
 
     Arguments:
         pixels: (H, W) or (H, W, C), uint8, uint16 or float32.
-        height: wanted.
-        width: wanted.
-        fit: ``crop`` fills the frame and cuts what is outside, ``pad`` shows all and fills with the background,
-            ``stretch`` does not keep the proportions.
-        background: the color around a padded image, in 0 … 255.
-        filter: ``lanczos`` is sharper, ``box`` makes no ripples.
-        span: what black and white of the background are in floating point, (0, 1) by default.
+        height: target height.
+        width: target width.
+        fit: ``crop`` fills the frame and crops the rest, ``pad`` shows the whole image with padding, ``stretch``
+            ignores the aspect ratio.
+        background: color of padding, in 0 … 255.
+        filter: ``lanczos`` is sharper, ``box`` has no ringing.
+        span: the background's values of black and white for floating point, (0, 1) by default.
 
     Example:
         >>> resized(np.array([[0, 0, 100, 100]], np.uint8), 1, 2, "stretch", filter="box").tolist()
@@ -68,7 +68,7 @@ def resized(
 def _resampled(
     pixels: NDArray[Any], size: tuple[int, int], method: pillow.Resampling, box: tuple[float, float, float, float]
 ) -> NDArray[Any]:
-    # Pillow does not weigh the neighbors of 16-bit pixels well; as floating point it does.
+    # Pillow resamples 16-bit pixels inaccurately, floating point accurately.
     whole = pixels.dtype == np.uint16
     image = pillow.fromarray(np.ascontiguousarray(pixels, np.float32 if whole else None))
     made = np.asarray(image.resize(size, method, box=box))

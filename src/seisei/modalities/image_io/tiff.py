@@ -1,10 +1,9 @@
-"""TIFF files that Pillow would reduce or refuse: deep color, floating point, many channels.
+"""TIFF files that Pillow would reduce or refuse: high bit depth, floating point, many channels.
 
-Pillow decodes their strips and tiles all the same: as gray bytes, in a file of our own that says nothing of what the
-bytes mean. Whatever undoes the compression is then what reads every other image, and the rest is done here: numbers
-of several bytes, the two predictors, channels, planes.
+Pillow still decompresses their strips and tiles, wrapped in an in-memory TIFF that declares them as 8-bit gray. The
+rest is done here: multi-byte values, the two predictors, channels, planes.
 
-*TIFF Revision 6.0 (Aldus, 1992)*; the predictor of floating point is of *TIFF Technical Note 3 (Adobe, 2005)*.
+*TIFF Revision 6.0 (Aldus, 1992)*; the floating-point predictor is from *TIFF Technical Note 3 (Adobe, 2005)*.
 """
 
 from __future__ import annotations
@@ -25,30 +24,30 @@ _KINDS = {
     (1, 8): "u1", (1, 16): "u2", (1, 32): "u4", (2, 16): "i2", (2, 32): "i4",
     (3, 16): "f2", (3, 32): "f4", (3, 64): "f8", (4, 8): "u1", (4, 16): "u2",
 }  # fmt: skip
-# How many bytes a byte can stand for at most, which tells a declaration that the file cannot hold; None where any.
+# Maximum compression ratio of each method, to detect false declarations; None for unbounded.
 _RATIOS: dict[int, int | None] = {1: 1, 5: 3000, 8: 1032, 32773: 64, 32946: 1032, 34925: None, 50000: None}
 _MOST_PAGES = 100_000
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What the header of a TIFF says.
+    """The contents of a TIFF header.
 
     Arguments:
-        height: stored, before it is turned upright.
-        width: likewise.
-        channels: what is not color among them too.
-        kind: of a value, with the order of its bytes.
-        photometric: 0 where white is zero, 1 gray, 2 color.
-        extra: what each channel beyond gray or color is: 0 unknown, 1 and 2 transparency.
-        planes: whether each channel lies by itself.
-        compression: the number of TIFF.
-        predictor: the number of TIFF, 1 where values lie as they are.
-        tile: height and width of what is stored in one piece; a strip is as wide as the image.
-        tiled: whether these are tiles.
-        places: where each piece lies, and its bytes.
+        height: stored height, before rotation.
+        width: stored width, before rotation.
+        channels: number of channels, including non-color ones.
+        kind: dtype of a value, with byte order.
+        photometric: 0 for white is zero, 1 gray, 2 color.
+        extra: type of each channel beyond gray or color: 0 unknown, 1 and 2 alpha.
+        planes: whether each channel is stored separately.
+        compression: TIFF compression number.
+        predictor: TIFF predictor number, 1 for none.
+        tile: height and width of a tile or strip; a strip is as wide as the image.
+        tiled: whether it is stored in tiles.
+        places: offset and byte count of each tile or strip.
         orientation: as in EXIF.
-        pages: how many images there are.
+        pages: number of images.
     """
 
     height: int
@@ -68,7 +67,7 @@ class Layout:
 
     @property
     def premultiplied(self) -> bool | None:
-        """Whether color was already multiplied by the transparency; None where the image has none."""
+        """Whether color is premultiplied by alpha; None without alpha."""
         if self.kind.kind == "f" or self.channels not in (2, 4):
             return None
         if self.channels == 4 and self.photometric == 2 and not self.extra:
@@ -77,9 +76,9 @@ class Layout:
 
 
 def layout_of(file: BinaryIO) -> Layout | None:
-    """What the header says, where the file is a TIFF that Pillow does not keep whole; None where Pillow shall read it.
+    """The header of a TIFF that Pillow would reduce; None for files that Pillow should read.
 
-    What cannot be read is left to Pillow too, which says why.
+    Unreadable files are also left to Pillow, which reports why.
     """
     file.seek(0)
     head = file.read(8)
@@ -130,7 +129,7 @@ def _several(value: Any) -> list[int]:
 
 
 def _pages(file: BinaryIO, head: bytes, first: ImageFileDirectory_v2) -> int:
-    """How many directories follow each other, the first one included; a ring is as many as were seen."""
+    """Number of chained directories, including the first; cycles are cut."""
     seen, place = 1, first.next
     before = set[int]()
     while place and place not in before and seen < _MOST_PAGES:
@@ -143,10 +142,10 @@ def _pages(file: BinaryIO, head: bytes, first: ImageFileDirectory_v2) -> int:
 
 
 def read_values(file: BinaryIO, layout: Layout, where: object) -> NDArray[Any]:
-    """The values as they are stored, (H, W, C), in the machine's own order of bytes.
+    """The stored values, (H, W, C), in native byte order.
 
     Raises:
-        UserError: the file does not hold what its header says, or is compressed in a way that is not read.
+        UserError: the file does not match its header, or has an unsupported compression.
     """
     _check(layout, file.seek(0, os.SEEK_END), where)
     count = layout.channels if layout.planes else 1
@@ -162,13 +161,13 @@ def read_values(file: BinaryIO, layout: Layout, where: object) -> NDArray[Any]:
 
 
 def _check(layout: Layout, size: int, where: object) -> None:
-    """Before anything is set aside for the pixels."""
+    """Check the header before memory is allocated for the pixels."""
     if layout.compression not in _RATIOS:
-        problem = f"is compressed in a way that is not read for deep images (TIFF compression {layout.compression})"
+        problem = f"has a compression that is not supported at this bit depth (TIFF compression {layout.compression})"
         remedy = "save it uncompressed, or with LZW or Deflate"
         raise UserError("E-CHK-12", where, problem, remedy, found=layout.compression, wanted=sorted(_RATIOS))
     if layout.predictor not in (1, 2, 3) or (layout.predictor == 3 and layout.kind.kind != "f"):
-        problem = f"has the TIFF predictor {layout.predictor}, which is not read"
+        problem = f"has the TIFF predictor {layout.predictor}, which is not supported"
         raise UserError("E-CHK-12", where, problem, "save it uncompressed", found=layout.predictor, wanted=[1, 2, 3])
     end = max((offset + count for offset, count in layout.places), default=0)
     if end > size:
@@ -185,7 +184,7 @@ def _check(layout: Layout, size: int, where: object) -> None:
 
 
 def _plane(file: BinaryIO, layout: Layout, places: tuple[tuple[int, int], ...]) -> NDArray[Any]:
-    """The channels that lie together, (H, W, C)."""
+    """The channels of one plane, (H, W, C)."""
     channels = 1 if layout.planes else layout.channels
     (rows, columns), size = layout.tile, layout.kind.itemsize
     across = -(-layout.width // columns)
@@ -198,7 +197,7 @@ def _plane(file: BinaryIO, layout: Layout, places: tuple[tuple[int, int], ...]) 
 def _stored(
     file: BinaryIO, layout: Layout, places: tuple[tuple[int, int], ...], shape: tuple[int, int]
 ) -> NDArray[np.uint8]:
-    """The bytes of every row, decompressed: they are read as a gray image."""
+    """The decompressed bytes of every row, read as a gray image."""
     body, offsets, counts = io.BytesIO(), list[int](), list[int]()
     body.write(bytes(8))
     for offset, count in places:
@@ -225,17 +224,17 @@ def _stored(
     body.seek(0)
     body.write(b"II*\0" + struct.pack("<I", start))
     body.seek(0)
-    # Not by Image.open, which counts these bytes as pixels and refuses what `_check` and the caller allowed.
+    # Not with Image.open, whose pixel limit would count these bytes and refuse what `_check` allowed.
     return np.asarray(TiffImageFile(body))
 
 
 def _undone(pieces: NDArray[np.uint8], layout: Layout, channels: int) -> NDArray[Any]:
-    """The values of bytes (H, pieces across, W of a piece, C · bytes of a value), without the predictor."""
+    """The values of bytes (H, tiles across, tile width, C · bytes per value), with the predictor undone."""
     height, across, columns, _ = pieces.shape
     size = layout.kind.itemsize
     if layout.predictor == 3:
         summed = np.cumsum(pieces.reshape(height, across, columns * size, channels), axis=2, dtype=np.uint8)
-        # All first bytes of a row lie before all second ones, the highest first.
+        # A row's bytes are grouped by significance, the most significant first.
         apart = summed.reshape(height, across, size, columns * channels).swapaxes(2, 3)
         values = np.ascontiguousarray(apart).view(layout.kind.newbyteorder(">"))
     else:

@@ -1,4 +1,4 @@
-"""Writing TIFF: any number of channels, 8 and 16 bits and floating point, which Pillow writes only some of."""
+"""Writing TIFFs with any number of channels, 8 or 16 bits or floating point, which Pillow supports only in part."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def tiff_bytes(
     """The image as a TIFF file, in strips.
 
     Arguments:
-        pixels: uint8, uint16 or float32, (H, W) or (H, W, C): three channels are color, others are channels.
-        compressed: by Deflate, without loss.
-        exif: what to say of it.
-        profile: its color profile.
-        dpi: dots per inch, across and down.
+        pixels: uint8, uint16 or float32, (H, W) or (H, W, C); three channels are color.
+        compressed: whether to compress losslessly with Deflate.
+        exif: EXIF data.
+        profile: color profile.
+        dpi: horizontal and vertical dots per inch.
     """
     height, width = pixels.shape[:2]
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
@@ -36,10 +36,10 @@ def tiff_bytes(
     strips = [_strip(values[top : top + rows], compressed, whole) for top in range(0, height, rows)]
     tags = ImageFileDirectory_v2(b"II*\0\x08\0\0\0")
     if exif:
-        _tell(tags, exif)
+        _add_exif(tags, exif)
     tags[256], tags[257], tags[258] = width, height, (8 * size,) * channels
     tags[259], tags[262], tags[277] = 8 if compressed else 1, 2 if channels == 3 else 1, channels
-    # Pillow moves these behind the directory.
+    # Pillow adds the directory's size to these offsets.
     tags[273] = tuple(int(n) for n in np.cumsum([0, *map(len, strips[:-1])]))
     tags[278], tags[279] = rows, tuple(map(len, strips))
     tags[284], tags[339] = 1, (1 if whole else 3,) * channels
@@ -55,14 +55,14 @@ def tiff_bytes(
 
 
 def _strip(values: NDArray[Any], compressed: bool, whole: bool) -> bytes:
-    if compressed and whole:  # differences to the left: the predictor of TIFF
+    if compressed and whole:  # TIFF's horizontal differencing predictor
         values = np.concatenate([values[:, :1], values[:, 1:] - values[:, :-1]], axis=1, dtype=values.dtype)
     return zlib.compress(values.tobytes(), 3) if compressed else values.tobytes()
 
 
-def _tell(tags: ImageFileDirectory_v2, exif: bytes) -> None:
-    told = pillow.Exif()
-    told.load(exif)
-    for tag in told:
-        part = told.get_ifd(tag) if tag in PARTS else {}
-        tags[tag] = {name: in_bytes(value) for name, value in part.items()} if tag in PARTS else in_bytes(told[tag])
+def _add_exif(tags: ImageFileDirectory_v2, exif: bytes) -> None:
+    read = pillow.Exif()
+    read.load(exif)
+    for tag in read:
+        part = read.get_ifd(tag) if tag in PARTS else {}
+        tags[tag] = {name: in_bytes(value) for name, value in part.items()} if tag in PARTS else in_bytes(read[tag])

@@ -1,4 +1,4 @@
-"""Writing images: as PNG to be looked at, or in the form in which another one was given."""
+"""Writing images: as PNG for display, or in the format of an input image."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Encoded(NamedTuple):
     """An image as a file.
 
     Arguments:
-        content: of the file.
-        suffix: what its name should end in: as that of the original, unless the format had to change.
+        content: the file's bytes.
+        suffix: its file suffix: the original's, unless the format had to change.
     """
 
     content: bytes
@@ -38,15 +38,15 @@ class Encoded(NamedTuple):
 def encoded(
     pixels: NDArray[Any], original: Original | None = None, metadata: Mapping[str, str] | None = None
 ) -> Encoded:
-    """An image as a file of the form of another one, every value kept where that form loses none.
+    """Encode an image in the format of another one, losslessly if that format is lossless.
 
-    PNG keeps 8 and 16 bits, JPEG, WebP and BMP 8; gray and color. What a format cannot hold, and what came in a format
-    that is not written, becomes a PNG; floating point, and any other number of channels, a TIFF.
+    PNG supports 8 and 16 bits, JPEG, WebP and BMP 8; gray and color. Images that the format does not support, and
+    formats that cannot be written, become PNG; floating point, and any other number of channels, TIFF.
 
     Arguments:
         pixels: uint8, uint16 or float32, (H, W) or (H, W, C), upright.
-        original: the form; PNG where none is given.
-        metadata: texts to keep inside, by names of Latin letters, where the format has room.
+        original: the format; PNG by default.
+        metadata: text to embed, with Latin-1 keys, if the format supports it.
 
     Example:
         >>> jpeg = Original("JPEG", suffix=".jpeg")
@@ -81,7 +81,7 @@ def _format(pixels: NDArray[Any], asked: str) -> str:
 
 
 def _suits(profile: bytes | None, pixels: NDArray[Any]) -> bool:
-    """Whether a profile speaks of what is written: a gray one says nothing of color."""
+    """Whether a profile applies to these pixels: a gray one does not apply to color."""
     return profile is not None and profile[16:20] == (b"GRAY" if pixels.ndim == 2 else b"RGB ")
 
 
@@ -101,7 +101,7 @@ def _by_pillow(
 
 
 def _described(exif: bytes, text: Mapping[str, str], pixels: NDArray[Any]) -> bytes:
-    """EXIF with these texts after the description that it has."""
+    """EXIF data with these texts appended to its description."""
     if not text:
         return exif
     read = pillow.Exif()
@@ -116,12 +116,12 @@ def _lines(text: Mapping[str, str]) -> str:
 
 
 def png_bytes(pixels: NDArray[Any], metadata: Mapping[str, str] | None = None, span: Span | None = None) -> bytes:
-    """The image, (H, W), (H, W, 3) or (H, W, 4), as a PNG file of 8 bits, to be looked at.
+    """The image, (H, W), (H, W, 3) or (H, W, 4), as an 8-bit PNG file for display.
 
     Arguments:
-        pixels: of any depth.
-        metadata: texts to keep inside; PNG wants their names in Latin letters.
-        span: see `eight_bits`.
+        pixels: an image of any bit depth.
+        metadata: text to embed, with Latin-1 keys.
+        span: values of black and white for floating point.
 
     Example:
         >>> from seisei.modalities.image_io.read import read_image
@@ -133,7 +133,7 @@ def png_bytes(pixels: NDArray[Any], metadata: Mapping[str, str] | None = None, s
 
 
 def save_png(path: str | os.PathLike[str], pixels: NDArray[Any], metadata: Mapping[str, str] | None = None) -> None:
-    """Write a PNG with text inside it; the name appears when the file is whole."""
+    """Write a PNG with embedded text, atomically."""
     path = Path(path)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
@@ -148,7 +148,7 @@ def _png(pixels: NDArray[Any], text: Mapping[str, str], options: dict[str, Any])
     for key, value in text.items():
         words.add_itxt(key, value)
     deep = pixels.dtype == np.uint16 and pixels.ndim == 3
-    # Pillow writes no color of 16 bits: it writes all that lies around it.
+    # Pillow cannot write 16-bit color: it writes the surrounding chunks only.
     shown = np.zeros((1, 1, 3), np.uint8) if deep else np.ascontiguousarray(pixels)
     file = io.BytesIO()
     pillow.fromarray(shown).save(file, "PNG", pnginfo=words, **options)
@@ -156,7 +156,7 @@ def _png(pixels: NDArray[Any], text: Mapping[str, str], options: dict[str, Any])
 
 
 def _with_deep_color(png: bytes, pixels: NDArray[Any]) -> bytes:
-    """A PNG with other pixels: what lies around them is as it was."""
+    """A PNG with its pixels replaced and other chunks unchanged."""
     height, width = pixels.shape[:2]
     made, place = [png[:8]], 8
     while place < len(png):
@@ -173,7 +173,7 @@ def _with_deep_color(png: bytes, pixels: NDArray[Any]) -> bytes:
 
 
 def _rows(pixels: NDArray[Any]) -> bytes:
-    """The bytes of every row as the difference to what is left of them: PNG's first filter."""
+    """The bytes of every row with PNG's Sub filter: differences to the pixel on the left."""
     stored = np.ascontiguousarray(pixels, ">u2").view(np.uint8).reshape(len(pixels), -1)
     rows = np.empty((len(pixels), stored.shape[1] + 1), np.uint8)
     rows[:, 0] = 1
