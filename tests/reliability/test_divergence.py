@@ -156,9 +156,7 @@ def test_a_bad_moment_of_adam_is_undone_by_going_back(
 
 def test_ten_in_a_row_go_back_and_three_times_stop(tmp_path: Path, monkeypatch: Patch, now: list[int]) -> None:
     in_data(math.nan, lambda step: step >= 20, monkeypatch, now)
-    with pytest.raises(
-        DivergenceError, match="not finite at step 30, after 3 rollbacks to a checkpoint"
-    ) as caught:
+    with pytest.raises(DivergenceError, match="not finite at step 30, after 3 rollbacks to a checkpoint") as caught:
         train(tmp_path / "run")
     assert caught.value.exit_code == 4 and "\n" not in str(caught.value)
     run = RunFolder.open(tmp_path / "run")

@@ -132,9 +132,7 @@ def test_a_folder_that_is_gone_ends_the_training(how: str, step: int, tmp_path: 
     with pytest.raises(ResourceError) as caught:
         train(run, listeners=[gone(step, work)])
     assert caught.value.exit_code == 3 and caught.value.code == "E-TRN-28"
-    assert (
-        str(caught.value) == f"{run}: was moved, removed or replaced while it was in use; restore it, then resume"
-    )
+    assert str(caught.value) == f"{run}: was moved, removed or replaced while it was in use; restore it, then resume"
     assert [p.name for p in run.iterdir()] == [".lock"] if how == "replaced" else not run.exists()
     if how == "moved":
         other.rename(run)

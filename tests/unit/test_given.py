@@ -143,7 +143,9 @@ def test_texts_that_cannot_be_given_are_refused(tmp_path: Path) -> None:
         return refused(read_dataset, tmp_path, conditions=names, labels=None)
 
     error = read(["dark", "light"] * 20, "text", "place")
-    assert error.code == "E-TRN-12" and "--conditions text: is a text, and cannot be combined with 1 other" in str(error)
+    assert error.code == "E-TRN-12" and "--conditions text: is a text, and cannot be combined with 1 other" in str(
+        error
+    )
     assert "is empty in 1 of 40 rows" in str(read([*["dark", "light"] * 19, "dark", ""], "text"))
     error = read([*["dark", "light"] * 19, "dark", "x" * 600], "text")
     assert "39.png: column 'text' has 600 bytes, wanted at most 512; shorten it" in str(error)
