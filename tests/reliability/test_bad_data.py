@@ -357,7 +357,7 @@ SOURCES: dict[str, tuple[str, Build, str, str, str]] = {
         ".heic ×4, .psd ×1",
         "convert",
     ),
-    "several arrays": (".", all_of(file("a.npy", b"x"), file("b.npy", b"x")), "E-CHK-04", "2 files", "name one"),
+    "several arrays": (".", all_of(file("a.npy", b"x"), file("b.npy", b"x")), "E-CHK-04", "2 array files", "name one"),
     "sound": (".", sounds, "E-TRN-13", "audio; this build trains on images", "folder of images"),
     "spreadsheet": ("t.xlsx", file("t.xlsx", b"PK"), "E-TRN-13", "a table in the format .xlsx", "save it as .csv"),
     "tables": (".", all_of(file("a.csv", b"a\n1"), file("b.csv", b"a\n1")), "E-CHK-04", "2 tables", "name one"),

@@ -515,7 +515,7 @@ def test_weights_are_taken_by_name_and_what_does_not_fit_is_refused(vgg: Path, t
     assert plan.given == {"model.features": str(vgg)} and plan.objective.build().model.features.outputs[-1] == 512
     holed = {**wanted, "features.5.bias": torch.full((128,), math.nan)}
     short = {**wanted, "features.0.weight": torch.zeros(64, 1, 3, 3)}
-    for state, told in (({}, "lacks features.0.weight"), (holed, "numbers that no training"), (short, "64×1×3×3")):
+    for state, told in (({}, "lacks features.0.weight"), (holed, "values that are not finite"), (short, "64×1×3×3")):
         (tmp_path / "wrong.safetensors").write_bytes(to_bytes(state))
         with pytest.raises(UserError, match=told) as caught:
             weights_of(tmp_path / "wrong.safetensors", wanted, "VGG-19")

@@ -307,7 +307,8 @@ FAULTS: list[tuple[list[str], str]] = [
     (["1", "1e300"], "table: column 'c': values from 1 to 1e+300 overflow; scale them, or pass --ignore c"),
     ([*ISO * 5, "2024-13-01"], "table:10: column 'c': '2024-13-01' is not a date, and 10 of 11 rows have one;"
      " correct it, or pass --missing 2024-13-01, or --categorical c"),
-    (["01/02/2024", "03/04/2024"], "table:0: column 'c': '01/02/2024' and all other rows are ambiguous: the day may be the month;"
+    (["01/02/2024", "03/04/2024"],
+     "table:0: column 'c': '01/02/2024' and all other rows are ambiguous: the day may be the month;"
      " write dates as 2024-12-31, or pass --ignore c"),
 ]  # fmt: skip
 
