@@ -68,6 +68,18 @@ def icnr(layer: nn.Conv2d, patch: int) -> None:
         values.copy_(values[:: patch**2].repeat_interleave(patch**2, 0))
 
 
+def box_filter(x: Tensor, side: int) -> Tensor:
+    """Each pixel becomes the mean of the square of this side around it; pixels at the border are repeated outwards.
+
+    Example:
+        >>> stripes = torch.arange(8.0).remainder(2).expand(1, 1, 8, 8)
+        >>> box_filter(stripes, 2)[..., 1:].unique().tolist()
+        [0.5]
+    """
+    before, after = side // 2, side - 1 - side // 2
+    return F.avg_pool2d(F.pad(x, (before, after, before, after), mode="replicate"), side, 1)
+
+
 class ResidualBlock(nn.Module):
     """x + W₂ φ(W₁ φ(x)) with 3×3 convolutions; W₂ is zero-initialized, so that the block starts as the identity."""
 
@@ -153,6 +165,9 @@ class ConvDecoder(nn.Module):
         even: ICNR initialization: the pixels of a patch start with equal weights. Random ones cause checkerboard
             artifacts in every image, which take long to unlearn (*Checkerboard artifact free sub-pixel convolution
             (Aitken et al., 2017)*).
+        smooth: average the output over squares as large as a patch, which removes every pattern that repeats from
+            patch to patch (*Super-Resolution using Convolutional Neural Networks without Any Checkerboard Artifacts
+            (Sugawara, Shiota, Kiya, 2018)*). Details finer than a patch are lost.
     """
 
     def __init__(
@@ -167,9 +182,11 @@ class ConvDecoder(nn.Module):
         detail: Detail = 0,
         enlarging: Literal["nearest", "bilinear"] = "nearest",
         even: bool = False,
+        smooth: bool = False,
     ) -> None:
         super().__init__()
         channels, self.height, self.wide = shape
+        self.smooth = smooth
         self.sizes = sizes_of(self.height, self.wide, patch)[::-1]
         widths = widths_of(width, len(self.sizes))[::-1]
         self.classes, self.patch, self.enlarging = classes, patch, enlarging
@@ -194,6 +211,8 @@ class ConvDecoder(nn.Module):
         for narrow, stage, size in zip(self.narrow, self.stages[1:], self.sizes[1:], strict=True):
             hidden = stage(F.interpolate(narrow(hidden), size=size, mode=self.enlarging))
         image = F.pixel_shuffle(self.out(F.silu(hidden)), self.patch)
+        if self.smooth:
+            image = box_filter(image, self.patch)
         image = image[..., : self.height, : self.wide]
         if self.fine is None or self.last is None:
             return image

@@ -141,18 +141,22 @@ def ends(
     likelihood = Spec(HEADS[head], levels=image.levels)
     per_value = likelihood.build().parameters_per_value
     encode, decode, defaults = NETWORKS[kind]
-    dims = {
+    dims: dict[str, Any] = {
         "width": network.width or defaults["width"],
         "depth": defaults["depth"] if network.depth is None else network.depth,
         "classes": classes,
     }
+    side = max(image.height, image.width)
     if kind == "conv":
-        # Beyond this, maps at half the image's size cost most of the time and show in no sample.
-        dims["patch"] = 2 if max(image.height, image.width) <= 32 else 4
+        # Beyond this, maps at half the image's size cost most of the encoder's time.
+        dims["patch"] = 2 if side <= 32 else 4
     channels, *plane = image.shape
     encoder = Spec(encode, shape=[channels, *plane], outputs=outputs, **dims)
     if kind == "conv":
         dims["even"] = True
+        if side > 32:
+            # Otherwise larger samples show a lattice of patches and of the upsampling, which long training leaves.
+            dims |= {"patch": 2 if side <= 64 else 4, "enlarging": "bilinear", "smooth": True}
     decoder = Spec(decode, shape=[channels * per_value, *plane], latent=latent, **dims)
     return encoder, decoder, likelihood, format
 
