@@ -99,7 +99,8 @@ def play_points(kind: str, seed: int, steps: int) -> tuple[int, float, float, fl
             steps=steps, **POINTS,
         )  # fmt: skip
         seconds = time.perf_counter() - begun
-        drawn = np.array([[row["x"], row["y"]] for row in run.sample(DRAWN, seed=seed)], dtype=np.float64)
+        rows: Any = run.sample(DRAWN, seed=seed)
+        drawn = np.array([[row["x"], row["y"]] for row in rows], dtype=np.float64)
     found = on_mixture(drawn, centers, deviation)
     return found.modes.hit, found.quality.value, found.modes.divergence.value, seconds
 

@@ -23,11 +23,11 @@ from cli_runs import STEPS, TINY, copy, images, trained, tree
 from seisei.cli import options, progress
 from seisei.cli.main import BROKEN_PIPE, VERBS, build, main
 from seisei.cli.progress import Display, losses, span
-from seisei.cli.runs import find_run
 from seisei.errors import VERB_CODES, DivergenceError, ResourceError, Stopped, UserError
 from seisei.modalities.image_io import read_image
 from seisei.recipes import RECIPES, recipe
 from seisei.spec import parameters
+from seisei.verbs.run import find_run
 from seisei.workflows import train as workflow
 
 SOURCE = Path(__file__).parents[1] / "src" / "seisei"

@@ -12,7 +12,8 @@ import pytest
 
 from seisei.cli import progress
 from seisei.cli.main import main
-from seisei.cli.terminal import echo, echo_json, shown
+from seisei.cli.terminal import echo, echo_json
+from seisei.shell import printable
 from seisei.errors import UserError
 from seisei.modalities.image_io import save_png
 
@@ -52,11 +53,11 @@ def said(words: list[Any], capsys: pytest.CaptureFixture[str], code: int = 0) ->
     return both
 
 
-def test_shown_keeps_what_people_write() -> None:
+def test_printable_keeps_what_people_write() -> None:
     kept = "生成　été naïve 👩‍👩‍👧 عربي हिन्दी\u200c \u00a0–×"
-    assert shown(kept) == kept
-    assert not OBEYED.search(shown(EVIL)) and "\n" not in shown(EVIL)
-    assert shown("\ud800") == "\\ud800"
+    assert printable(kept) == kept
+    assert not OBEYED.search(printable(EVIL)) and "\n" not in printable(EVIL)
+    assert printable("\ud800") == "\\ud800"
 
 
 def test_json_keeps_the_names(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,10 +16,10 @@ import pytest
 import seisei
 from seisei.capabilities import VERBS
 from seisei.cli.main import main
-from seisei.cli.train import score_lines
 from seisei.errors import UserError
 from seisei.recipes import RECIPES, recipe
 from seisei.spec import parameters
+from seisei.verbs.evaluate import score_lines
 from seisei.workflows import train as workflow
 from seisei.workflows.compare import compare
 from seisei.workflows.train import DataOptions

@@ -7,44 +7,36 @@ run.sample(64, seed=1)
 
 from __future__ import annotations
 
-import functools
-import os
 from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal
+from typing import Any
 
-import torch
-from torch import Tensor
-
-from seisei.data.images.native_images import originals
-from seisei.data.inputs import Resize, read_inputs
-from seisei.data.read import Dataset
-from seisei.errors import UserError, did_you_mean
-from seisei.evaluation import style_transfer
-from seisei.evaluation.evaluate import evaluate, finish, held_out, judge_of, only_draws
-from seisei.metrics.classification import Predictions
-from seisei.metrics.likelihood import Likelihood
-from seisei.modalities.image import Image
-from seisei.modalities.image_io import MAX_PIXELS, png_bytes, read_image
-from seisei.modalities.label import Label
-from seisei.modalities.pixels import grid
-from seisei.modalities.table import Table
-from seisei.nn.transformer.sampling import SamplingOptions
-from seisei.pipeline import Asked, Latents, Pipeline, Pixels
+from seisei.errors import UserError
 from seisei.training.engine import Execution
 from seisei.training.run import Listener, RunFolder
+from seisei.verbs.decode import decode
+from seisei.verbs.encode import encode
+from seisei.verbs.evaluate import evaluate
+from seisei.verbs.impute import impute
+from seisei.verbs.interpolate import interpolate
+from seisei.verbs.predict import predict
+from seisei.verbs.reconstruct import reconstruct
+from seisei.verbs.run import TrainedRun
+from seisei.verbs.sample import sample
+from seisei.verbs.score import score
+from seisei.verbs.stylize import Stylized, stylize
+from seisei.verbs.translate import translate
 from seisei.workflows import train as workflow
-from seisei.workflows.train import DataOptions, Request, data_path
-
-# Importance samples behind each likelihood, where nothing else is said.
-SAMPLES = 100
+from seisei.workflows.train import DataOptions, Request
 
 
-class Run:
-    """A trained model in its folder. Verbs load the newest whole checkpoint when they are first used.
+class Run(TrainedRun):
+    """A trained model in its folder, with the verbs; see `TrainedRun` for what else it has.
+
+    Verbs load the newest whole checkpoint when they are first used.
 
     Arguments:
         path: the run's folder.
@@ -53,351 +45,23 @@ class Run:
         UserError: there is no such run.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.folder = RunFolder.open(path)
+    sample = sample
+    reconstruct = reconstruct
+    impute = impute
+    interpolate = interpolate
+    encode = encode
+    decode = decode
+    predict = predict
+    score = score
+    evaluate = evaluate
 
-    def __repr__(self) -> str:
-        return f"Run({str(self.path)!r})"
+    def translate(self, input: Any, n: int = 1, **options: Any) -> list[Any]:
+        """The outputs for images of any size: an array for each, or with n > 1 a list of n; see `verbs.translate`."""
+        return translate(self, input, n, **options).pixels()
 
-    @property
-    def path(self) -> Path:
-        """The run's folder."""
-        return self.folder.path
-
-    @functools.cached_property
-    def pipeline(self) -> Pipeline:
-        """The model with both its ends."""
-        return Pipeline.load(self.path)
-
-    @functools.cached_property
-    def recipe(self) -> dict[str, Any]:
-        """What was trained, with every default resolved."""
-        found: dict[str, Any] = self.folder.read("recipe.json")
-        return found
-
-    @property
-    def verbs(self) -> list[str]:
-        """What the model can do."""
-        return self.pipeline.verbs
-
-    @property
-    def scores(self) -> dict[str, float]:
-        """The scores of the last evaluation, by name; empty before one."""
-        if not (self.path / "scores.json").is_file():
-            return {}
-        return {entry["name"]: entry["value"] for entry in self.folder.read("scores.json")["scores"]}
-
-    @property
-    def findings(self) -> list[dict[str, Any]]:
-        """What the watch noticed; ``resolved`` is the step at which it was no longer so, None while it is."""
-        found: list[dict[str, Any]] = []
-        for event in self.folder.events():
-            if event.get("event") == "watch":
-                found.append({**event, "resolved": None})
-            elif event.get("event") == "withdrawn":
-                for finding in found:
-                    if finding["rule"] == event["rule"] and finding["resolved"] is None:
-                        finding["resolved"] = event["step"]
-        return found
-
-    @property
-    def report(self) -> Path:
-        """The report, one self-contained page."""
-        return self.path / "report.html"
-
-    def read(self, given: Any, *, fit: Resize | None = None, verb: str = "", **options: Any) -> Dataset:
-        """Examples as this model takes them: a file, a folder, any source that `train` reads, or arrays.
-
-        Arguments:
-            given: where they are, or what they are.
-            fit: how to fit images of another size.
-            verb: what they are for: errors are numbered by it.
-            options: see `seisei.data.inputs.read_inputs`.
-        """
-        image, table = isinstance(self.pipeline.schema.x, Image), isinstance(self.pipeline.schema.x, Table)
-        of_images = {"fit": fit, "convert": options.get("convert")}
-        limit = options.get("max_pixels", MAX_PIXELS)
-        of_images["max_pixels"] = None if limit == MAX_PIXELS else limit
-        of_tables = {"unseen": None if options.get("unseen") == "refuse" else options.get("unseen")}
-        for given_options, fits, what in ((of_images, image, "images"), (of_tables, table, "rows of a table")):
-            for name, value in given_options.items():
-                if value and not fits:
-                    problem = f"is for {what}, and this model is of {self.pipeline.schema.x.noun}s"
-                    raise _unread(name, problem, found=value)
-        labels = "need" if self.pipeline.conditional else "want" if self.pipeline.classes else "ignore"
-        return read_inputs(self.pipeline.schema, given, fit=fit, verb=verb, **{"labels": labels, **options})
-
-    def sample(
-        self,
-        n: int = 64,
-        *,
-        seed: int = 0,
-        label: Asked = None,
-        temperature: float = 1.0,
-        truncation: float | None = None,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        min_p: float | None = None,
-        guidance: float | None = None,
-    ) -> list[Any]:
-        """New images, uint8 (H, W) or (H, W, 3), or new rows as dictionaries.
-
-        See `Pipeline.sample`, and of the last four arguments `seisei.nn.transformer.sampling.SamplingOptions`.
-        """
-        return self.pipeline.sample(
-            n,
-            seed=seed,
-            label=label,
-            temperature=temperature,
-            truncation=truncation,
-            steering=_steering(top_k, top_p, min_p, guidance),
-        )
-
-    def reconstruct(self, given: Any, *, fit: Resize | None = None) -> list[Pixels]:
-        """Every image, through the model and back."""
-        self.pipeline.need("reconstruct")
-        return self.pipeline.reconstruct(self.read(given, fit=fit, verb="reconstruct"))
-
-    def encode(self, given: Any, *, fit: Resize | None = None) -> Latents:
-        """The latent of every image, (N, L), or its codes, (N, T) whole numbers."""
-        self.pipeline.need("encode")
-        return self.pipeline.encode(self.read(given, fit=fit, verb="encode"))
-
-    def decode(self, latents: Latents, *, label: Asked = None) -> list[Pixels]:
-        """The image of every latent, or of every row of codes."""
-        return self.pipeline.decode(latents, label=label)
-
-    def impute(
-        self,
-        given: Any,
-        holes: Any,
-        n: int = 1,
-        *,
-        seed: int = 0,
-        label: Asked = None,
-        temperature: float = 1.0,
-        particles: int = 8,
-        fit: Resize | None = None,
-        convert: bool = False,
-        max_pixels: int = MAX_PIXELS,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        min_p: float | None = None,
-        guidance: float | None = None,
-    ) -> list[list[Pixels]]:
-        """n completions of each image, whose holes are white in a mask: one for all, or one for each.
-
-        See `Pipeline.impute`; of the last four arguments `seisei.nn.transformer.sampling.SamplingOptions`.
-        """
-        self.pipeline.need("impute")
-        labels = "want" if self.pipeline.classes else "ignore"
-        data = self.read(given, fit=fit, convert=convert, max_pixels=max_pixels, verb="impute", labels=labels)
-        white = self.holes(holes, len(data), fit=fit)
-        return self.pipeline.impute(
-            data,
-            white,
-            n,
-            seed=seed,
-            label=label,
-            temperature=temperature,
-            particles=particles,
-            steering=_steering(top_k, top_p, min_p, guidance),
-        )
-
-    def translate(
-        self,
-        given: Any,
-        n: int = 1,
-        *,
-        seed: int = 0,
-        convert: bool = False,
-        max_pixels: int = MAX_PIXELS,
-        tile: int | None = None,
-        overlap: int | None = None,
-    ) -> list[Any]:
-        """What the model makes of images of any size: an array for each, or with n > 1 a list of n.
-
-        See `Pipeline.translate`; `given` is an image's path, a folder, anything else with images, or an array.
-        """
-        self.pipeline.need("translate")
-        if seed > 0 and not self.pipeline.model.noise:
-            raise _unread("seed", "has no effect: this model was trained without --noise", found=seed)
-        found = []
-        for name, image in originals(given, max_pixels=max_pixels):
-            options: dict[str, Any] = {"seed": seed, "convert": convert, "tile": tile, "overlap": overlap}
-            made = [self.pipeline.translate(image, name, number=i, **options).pixels for i in range(n)]
-            found.append(made[0] if n == 1 else made)
-        return found
-
-    def stylize(
-        self,
-        content: Any,
-        like: Any,
-        *,
-        strength: float = 1.0,
-        keep_color: bool = False,
-        max_pixels: int = MAX_PIXELS,
-    ) -> Pixels:
-        """The content image in the style of another one, at its own size.
-
-        Arguments:
-            content: a path, the bytes of a file, or an array.
-            like: the image whose style it shall have, likewise.
-            strength: how much of the style, from 0 to 1.
-            keep_color: the content's colors stay.
-            max_pixels: a larger image is refused.
-        """
-        self.pipeline.need("stylize")
-        x, y = (read_image(raw, max_pixels=max_pixels).pixels for raw in (content, like))
-        return style_transfer.feedforward(self.pipeline, x, y, strength=strength, keep_color=keep_color).pixels
-
-    def holes(self, given: Any, count: int, *, fit: Resize | None = None) -> Tensor:
-        """What is white in masks, for so many images, (1 or count, 1, H, W)."""
-        mask = self.read(given, fit=fit, verb="impute", labels="ignore", convert=True)
-        if len(mask) not in (1, count):
-            problem = f"{len(mask)} masks for {count} images"
-            raise UserError("E-IMP-24", "--mask", problem, "give one mask, or one for each image")
-        return torch.cat([batch.x for batch in self.pipeline.batches(mask)]).amax(1, keepdim=True) > 0.5
-
-    def interpolate(
-        self,
-        ends: Any,
-        *,
-        steps: int = 8,
-        path: Literal["linear", "spherical"] = "linear",
-        label: Asked = None,
-        fit: Resize | None = None,
-    ) -> list[list[Pixels]]:
-        """Images on the way between seeds (whole numbers), or between images (anything `read` takes)."""
-        self.pipeline.need("interpolate")
-        if isinstance(ends, (list, tuple)) and all(isinstance(e, int) for e in ends):
-            if fit is not None:
-                raise _unread("fit", "is for images as ends, and these are seeds", found=fit)
-            z: Tensor | Latents = self.pipeline.prior_latents(ends)
-        else:
-            z = self.pipeline.encode(self.read(ends, fit=fit))
-        return self.pipeline.interpolate(z, steps=steps, path=path, label=label)
-
-    def score(
-        self, given: Any, *, importance_samples: int = SAMPLES, seed: int = 0, fit: Resize | None = None
-    ) -> Likelihood:
-        """The log-likelihood of every image, or a bound on it."""
-        self.pipeline.need("score")
-        self.check_samples(importance_samples)
-        return self.pipeline.score(self.read(given, fit=fit, verb="score"), samples=importance_samples, seed=seed)
-
-    def predict(self, given: Any, *, seed: int = 0, **options: Any) -> Predictions:
-        """The class of every example, with the probabilities of all classes where the model gives them."""
-        self.pipeline.need("predict")
-        return self.pipeline.predict(self.read(given, verb="predict", **options), seed=seed)
-
-    def evaluate(
-        self,
-        data: Any = None,
-        *,
-        split: str | None = None,
-        importance_samples: int = SAMPLES,
-        limit: int = 10_000,
-        seed: int = 0,
-        cas: bool = False,
-        inception: str | Path | None = None,
-    ) -> dict[str, Any]:
-        """The scores on a part of the run's own data, or of other data; nothing is written.
-
-        Arguments:
-            data: other data than the run's own.
-            split: the part of them; by default test, or validation where test is empty, or all of other data where both
-                are.
-            importance_samples: importance samples behind each likelihood.
-            limit: examples looked at, at most.
-            seed: of the noise.
-            cas: train classifiers on what is drawn and on real examples too, and compare these.
-            inception: the weights of Inception-v3, a .safetensors file, to compare drawn images in its features.
-
-        Raises:
-            UserError: an unknown part, data that are gone, or weights that are not those of Inception-v3.
-        """
-        dataset = self.data(data)
-        there = [name for name, part in dataset.splits.items() if len(part)]
-        split = split or held_out(dataset) or ("train" if data is not None else None)
-        if split is None:
-            problem, remedy = "nothing was held out of these data", "name other data with --data, or pass --split train"
-            raise UserError("E-EVA-10", "--split", problem, remedy, wanted=there)
-        if split not in there:
-            raise UserError("E-EVA-10", "--split", f"{split!r} is not there", did_you_mean(split, there), wanted=there)
-        if importance_samples < 1 or limit < 1:
-            raise UserError(
-                "E-EVA-20",
-                "--importance-samples",
-                f"{min(importance_samples, limit)} is out of range, wanted >= 1",
-                "choose a larger number",
-            )
-        self.check_samples(importance_samples)
-        known = isinstance(dataset.schema.y, Label)
-        if cas and not (only_draws(self.pipeline) and self.pipeline.conditional and known):
-            problem = "is for models that draw examples of a class and give no likelihood, such as those of cgan"
-            raise _unread("cas", problem, found=cas)
-        return evaluate(
-            self.pipeline, dataset, split=split, samples=importance_samples, limit=limit, seed=seed, cas=cas,
-            inception=inception, judge=None if data is not None else judge_of(self.folder, self.pipeline, dataset),
-        )  # fmt: skip
-
-    def check_samples(self, importance_samples: int) -> None:
-        """Refuse a number of importance samples for a model that draws none.
-
-        Raises:
-            UserError: it is not the usual one.
-        """
-        model: Any = self.pipeline.model
-        drawn = bool(getattr(model, "log_prob_is_bound", False)) and not getattr(model, "by_codes", False)
-        if importance_samples != SAMPLES and not drawn:
-            raise _unread(
-                "importance_samples",
-                "has no effect: nothing is drawn for the scores of this model",
-                found=importance_samples,
-            )
-
-    def data(self, given: Any = None) -> Dataset:
-        """The run's data set, read as in training.
-
-        Raises:
-            UserError: it is gone.
-        """
-        if given is not None and self.pipeline.schema.x.noun == "row":
-            # Rows are read by the columns of the model, not by what other data would make of them.
-            return self.read(given, verb="evaluate", unseen="missing")
-        where = self.recipe["data"]["path"] if given is None else given
-        if where is None:
-            raise UserError(
-                "E-EVA-01",
-                self.path,
-                "was trained on arrays, which are not kept",
-                "give them again: run.evaluate(data=…), or --data on the command line",
-            )
-        return DataOptions(**self.recipe["options"]).read(where, int(self.recipe["seed"]))
-
-    def learned_from(self, given: Any) -> bool:
-        """Whether a path or a name is that of the data that this model was trained on."""
-        return isinstance(given, (str, os.PathLike)) and data_path(str(given)) == self.recipe["data"]["path"]
-
-    def write_report(self, data: Any = None) -> Path:
-        """Evaluate, draw the figures and write the report anew."""
-        finish(self.folder, self.data(data))
-        return self.report
-
-
-def _unread(name: str, problem: str, found: object) -> UserError:
-    """An option that changes nothing."""
-    return UserError("E-GEN-07", f"--{name.replace('_', '-')}", problem, "leave it out", found=found)
-
-
-def _steering(
-    top_k: int | None, top_p: float | None, min_p: float | None, guidance: float | None
-) -> SamplingOptions | None:
-    """What a person turned; None where nothing was."""
-    if all(knob is None for knob in (top_k, top_p, min_p, guidance)):
-        return None
-    return SamplingOptions(top_k, top_p, min_p, 1.0 if guidance is None else guidance)
+    def stylize(self, content: Any, style: Any, **options: Any) -> Stylized:
+        """The content image in the style of another one, at its own size; see `verbs.stylize`."""
+        return stylize(content, style, run=self, **options)
 
 
 def train(
@@ -536,9 +200,9 @@ def _scores(folder: RunFolder) -> tuple[dict[str, float | None], str | None]:
     if not isinstance(listed, list):
         return {}, f"{folder.path / 'scores.json'} holds no list of scores"
     kept, wrong = dict[str, float | None](), list[str]()
-    for place, score in enumerate(listed):
-        name = score.get("name") if isinstance(score, dict) else None
-        value: Any = score.get("value") if isinstance(score, dict) else ""
+    for place, entry in enumerate(listed):
+        name = entry.get("name") if isinstance(entry, dict) else None
+        value: Any = entry.get("value") if isinstance(entry, dict) else ""
         if isinstance(name, str) and (value is None or type(value) in (int, float)):
             kept[name] = value
         else:
@@ -565,8 +229,3 @@ def _members(protocol: type) -> set[str]:
     return {name for name in protocol.__dict__ if not name.startswith("_")} | set(
         getattr(protocol, "__annotations__", {})
     )
-
-
-def sheet(images: Sequence[Pixels], columns: int | None = None) -> bytes:
-    """Images side by side, as PNG."""
-    return png_bytes(grid(list(images), columns))

@@ -1,10 +1,11 @@
-"""Words of a command line, quoted for the shell of this system, so that every command that is printed can be pasted."""
+"""Text for a terminal: words quoted for this system's shell, so that a command can be pasted, and harmless names."""
 
 from __future__ import annotations
 
 import os
 import re
 import shlex
+import unicodedata
 from collections.abc import Iterable
 
 WINDOWS = os.name == "nt"
@@ -39,3 +40,22 @@ def joined(words: Iterable[object], *, windows: bool = WINDOWS) -> str:
         "seisei check 'my photos'"
     """
     return " ".join(quoted(word, windows=windows) for word in words)
+
+
+# Invisible characters within words that change nothing else: joiners of letters and of emoji.
+_HARMLESS = "\u200c\u200d"
+
+
+def printable(text: str) -> str:
+    r"""A line in which characters that a terminal obeys are escaped.
+
+    Example:
+        >>> printable("a\x1b[31m\u202eb\nc"), printable("生成 été")
+        ('a\\x1b[31m\\u202eb\\nc', '生成 été')
+    """
+    return "".join(c.encode("unicode_escape", "surrogatepass").decode("ascii") if obeyed(c) else c for c in text)
+
+
+def obeyed(c: str) -> bool:
+    """Whether a terminal obeys a character instead of showing it: escape, bell, end of line, direction of writing."""
+    return unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") and c not in _HARMLESS

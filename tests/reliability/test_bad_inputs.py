@@ -179,7 +179,7 @@ def test_13_input_over_the_caps(refused: Any, place: Path, verb: str) -> None:
 
 
 def test_13_codes_over_the_caps(refused: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seisei.cli.codes.LARGEST", 100)
+    monkeypatch.setattr("seisei.verbs.code_files.LARGEST", 100)
     refused(words("decode", trained()), "E-DEC-13", "codes.npz")
 
 
@@ -210,7 +210,7 @@ def test_15_output_folder_absent(refused: Any, verb: str) -> None:
 @pytest.fixture
 def locked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing can be written, root or not."""
-    monkeypatch.setattr("seisei.cli.output.os.access", lambda *_: False)
+    monkeypatch.setattr("seisei.verbs.output.os.access", lambda *_: False)
 
 
 @pytest.mark.parametrize("verb", [*WRITERS, "score", "sample"])

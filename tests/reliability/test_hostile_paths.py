@@ -231,9 +231,9 @@ def test_what_is_no_file_as_configuration_weights_codes_or_run(
     run.mkdir()
     os.mkfifo(run / "recipe.json")
     (run / "schema.json").write_text("{}")
-    from seisei.cli.codes import read_codes
     from seisei.evaluation.sample_quality import _weights
     from seisei.training.pretrained import weights_of
+    from seisei.verbs.code_files import read_codes
 
     for work in (
         lambda: weights_of(tmp_path / "w.safetensors", {}, "VGG-19"), lambda: _weights(tmp_path / "w.safetensors"),
@@ -266,7 +266,7 @@ def test_output_names_that_no_file_can_have(
         main(["train", "vae", "digits", "--steps", "5", "--output", name, "--json"])
     said = json.loads(capsys.readouterr().err)["error"]
     assert ended.value.code == 2 and said["code"] == "E-TRN-21"
-    from seisei.cli.output import target
+    from seisei.verbs.output import target
 
     with pytest.raises(UserError) as error:
         target(Path(name + ".png"), Path("x.png"), suffixes=(".png",), overwrite=False)

@@ -11,11 +11,11 @@ from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 import seisei
-from seisei.cli.train import score_lines
 from seisei.metrics.classification import Predictions
 from seisei.metrics.estimates import mean_of_shares, share_of
 from seisei.metrics.significance import wilson
 from seisei.report.run_report import write_report
+from seisei.verbs.evaluate import score_lines
 
 
 @pytest.mark.parametrize(("right", "n"), [(0, 1), (1, 1), (0, 8), (8, 8), (3, 7), (50, 100), (999, 1000)])

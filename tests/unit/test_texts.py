@@ -210,7 +210,7 @@ def test_a_file_of_lines_is_learned_drawn_and_scored(tmp_path: Path, capsys: pyt
     for words in (["--separate"], ["--columns", "2"]):
         with pytest.raises(SystemExit):
             main(["sample", str(run.path), *words])
-        assert f"{words[0]}: is for images, and this model draws texts" in capsys.readouterr().err
+        assert f"{words[0]}: is for images, and this model generates texts" in capsys.readouterr().err
     page = run.report.read_text()
     assert "bits per byte" in page.lower() and run.sample(1)[0] in page
 

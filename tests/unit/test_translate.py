@@ -244,7 +244,7 @@ def test_truths_are_compared_and_a_missing_one_is_named(
     with pytest.raises(SystemExit) as ended:
         called(capsys, *words, "-o", tmp_path / "other", "--compare", few)
     line = capsys.readouterr().err
-    assert ended.value.code == 2 and "01.png: has no truth of its name" in line and not (tmp_path / "other").exists()
+    assert ended.value.code == 2 and "01.png: has no target of its name" in line and not (tmp_path / "other").exists()
 
 
 def test_one_image_becomes_the_file_that_was_named(
@@ -255,7 +255,7 @@ def test_one_image_becomes_the_file_that_was_named(
     assert read_image(tmp_path / "one.png").pixels.shape == (16, 16, 3)
     with pytest.raises(SystemExit):
         called(capsys, "translate", folder / "run", one, "-o", tmp_path / "one.jpg")
-    assert "is not the format of the answer, wanted .png; name it one.png" in capsys.readouterr().err
+    assert "is not the format of the output, wanted .png; name it one.png" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         called(capsys, "translate", folder / "run", one, "-n", 3)
     assert "3 answers of a model that has one; train with --noise latent" in capsys.readouterr().err

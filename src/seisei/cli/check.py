@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from seisei.cli.progress import Display
 from seisei.cli.streams import console
-from seisei.cli.terminal import echo_json, shown
+from seisei.cli.terminal import echo_json
+from seisei.shell import printable
 
 
 def check(path: str, *, seed: int = 0, json: bool = False, **options: Any) -> None:
@@ -41,12 +42,12 @@ def _print_check(found: dict[str, Any]) -> None:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in check_rows(found):
-        table.add_row(Text(shown(name)), Text("\n".join(map(shown, value))))
+        table.add_row(Text(printable(name)), Text("\n".join(map(printable, value))))
     out.print(table)
     out.print(Text("\nwhat suits it", "bold"))
     for entry in found["advice"]:
-        out.print(Text(shown(f"  {entry['command']}"), "cyan"), soft_wrap=True)
-        out.print(Text(shown(f"      {entry['why']}")), soft_wrap=True)
+        out.print(Text(printable(f"  {entry['command']}"), "cyan"), soft_wrap=True)
+        out.print(Text(printable(f"      {entry['why']}")), soft_wrap=True)
 
 
 def check_rows(found: dict[str, Any]) -> list[tuple[str, list[str]]]:

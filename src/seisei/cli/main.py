@@ -19,7 +19,7 @@ from cyclopts.config import Dict
 from cyclopts.exceptions import CycloptsError
 
 import seisei
-from seisei.cli import check, label, measure, pairs, runs, stylize, train, use
+from seisei.cli import check, compare, runs, train, verbs
 from seisei.cli.config import Settings, read_config
 from seisei.cli.errors import error_json, error_line, only_offered, translate, unknown
 from seisei.cli.options import data_options, everywhere, execution_options, run_options
@@ -30,6 +30,7 @@ from seisei.errors import ResourceError, SeiseiError, Stopped, UserError, did_yo
 from seisei.paths import shortened
 from seisei.recipes import RECIPES, recipe
 from seisei.spec import argument_help, parameters
+from seisei.verbs import VERBS as MODEL_VERBS
 
 ABOUT = """Train a generative model on your own data, and put it to use.
 
@@ -37,16 +38,13 @@ ABOUT = """Train a generative model on your own data, and put it to use.
   seisei train vae photos/ --latent 64  train: a run with samples, scores, a report
   seisei sample RUN -n 64 --seed 1      a grid of new images
 """
-GROUPS: dict[str, dict[str, Callable[..., None]]] = {
+# Verbs by group; those of `seisei.verbs` have no function here.
+GROUPS: dict[str, dict[str, Callable[..., None] | None]] = {
     "Train": {"check": check.check, "train": train.train, "resume": train.resume},
-    "Use a trained model": {
-        "sample": use.sample, "reconstruct": use.reconstruct, "impute": use.impute, "interpolate": use.interpolate,
-        "translate": pairs.translate, "stylize": stylize.stylize, "encode": measure.encode, "decode": use.decode,
-        "predict": label.predict, "compare": label.compare, "score": measure.score, "evaluate": measure.evaluate,
-    },
+    "Use a trained model": {**dict.fromkeys(MODEL_VERBS), "compare": compare.compare},
     "Runs": {"list": runs.list_, "report": runs.report},
-}  # fmt: skip
-VERBS = [verb for verbs in GROUPS.values() for verb in verbs]
+}
+VERBS = [verb for group in GROUPS.values() for verb in group]
 INTERRUPTED, BROKEN_PIPE, OURS = 130, 141, 1
 # A full or broken disk, or a terminal that is gone, under the redirected output.
 OUTPUT_LOST = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
@@ -151,15 +149,20 @@ def build() -> tuple[App, dict[str, Command]]:
     app = App(name="seisei", console=console(), help=ABOUT, help_format="plaintext", version=seisei.__version__)
     app["--help"].group = app["--version"].group = Group("Everywhere", sort_key=9)
     commands = {}
-    for number, (title, verbs) in enumerate(GROUPS.items()):
+    parts: list[tuple[str, Callable[..., Any]]]
+    for number, (title, group_verbs) in enumerate(GROUPS.items()):
         group = Group(title, sort_key=number + 1)
-        for place, (name, function) in enumerate(verbs.items()):
+        for place, (name, function) in enumerate(group_verbs.items()):
+            if function is None:
+                options, text = verbs.declared(name)
+                parts = [("Options", options), ("Everywhere", everywhere)]
+                commands[name] = command(
+                    app, name, partial(verbs.run_verb, name), parts, text=text, group=group, place=place
+                )
+                continue
             run: Callable[[dict[str, Any]], None] = partial(_call, function)
             text = description(function)
-            parts: list[tuple[str, Callable[..., Any]]] = [
-                ("Options", _without(function, "json")),
-                ("Everywhere", everywhere),
-            ]
+            parts = [("Options", _without(function, "json")), ("Everywhere", everywhere)]
             if name == "train":
                 run, text = _list_recipes, f"{description(_recipe_argument)}\n\n{_recipe_list()}"
                 parts = [("Options", _recipe_argument), *_TRAIN_PARTS]

@@ -16,8 +16,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from seisei.cli.streams import console, switch_off
-from seisei.cli.terminal import shown
 from seisei.progress import listening, part
+from seisei.shell import printable
 
 Event = dict[str, Any]
 # Seconds without a line, at most; and how long a training has to run before what it will take can be estimated.
@@ -27,7 +27,7 @@ LINE_EVERY, ESTIMATE_AFTER = 30.0, 2.0
 class Display:
     """Shows the events of a training; a listener, and a context that leaves the terminal as it was.
 
-    Where standard error is lost nothing is shown from then on, and the training goes on.
+    Where standard error is lost nothing is printable from then on, and the training goes on.
     """
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ class Display:
     def say(self, text: str, style: str = "") -> None:
         """A line that stays."""
         self.said = time.monotonic()
-        self.bar.console.print(Text(shown(text), style), soft_wrap=True)
+        self.bar.console.print(Text(printable(text), style), soft_wrap=True)
 
     # ---- one method for each kind of event ----
 
@@ -191,7 +191,7 @@ class Display:
     def _show(self, text: str, done: float, total: float, facts: str) -> None:
         if not self.live:
             return
-        text, facts = shown(text), shown(facts)
+        text, facts = printable(text), printable(facts)
         if self.task is None:
             self.task = self.bar.add_task(text, facts="")
         self.bar.update(self.task, description=text, completed=done, total=max(1, total), facts=facts)

@@ -9,24 +9,11 @@ from __future__ import annotations
 
 import json
 import sys
-import unicodedata
 from collections.abc import Iterable
 from typing import Any, TextIO
 
 from seisei.cli.streams import write
-
-# Invisible characters within words that change nothing else: joiners of letters and of emoji.
-_HARMLESS = "\u200c\u200d"
-
-
-def shown(text: str) -> str:
-    r"""A line without what a terminal obeys.
-
-    Example:
-        >>> shown("a\x1b[31m\u202eb\nc"), shown("生成 été")
-        ('a\\x1b[31m\\u202eb\\nc', '生成 été')
-    """
-    return "".join(_escaped(c) if _obeyed(c) else c for c in text)
+from seisei.shell import obeyed, printable
 
 
 def echo(*lines: object) -> None:
@@ -42,22 +29,14 @@ def tell(*lines: object) -> None:
 def echo_json(content: Any, *, indent: int | None = None, to: TextIO | None = None) -> None:
     """Print JSON, in which every name is what it is: what a terminal obeys is escaped by JSON's own rules."""
     text = json.dumps(content, ensure_ascii=False, indent=indent, default=str)
-    said = "".join(json.dumps(c)[1:-1] if c != "\n" and _obeyed(c) else c for c in text)
+    said = "".join(json.dumps(c)[1:-1] if c != "\n" and obeyed(c) else c for c in text)
     write(said) if to is sys.stderr else print(said)
 
 
 def redraw(text: str) -> None:
     """Write a line on standard error over the one that is there; none is left where there is no text."""
-    write(f"\r{shown(text)}" if text else "\r\x1b[K", end="")
+    write(f"\r{printable(text)}" if text else "\r\x1b[K", end="")
 
 
 def _lines(lines: Iterable[object]) -> str:
-    return "\n".join(shown(str(line)) for line in lines)
-
-
-def _obeyed(c: str) -> bool:
-    return unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") and c not in _HARMLESS
-
-
-def _escaped(c: str) -> str:
-    return c.encode("unicode_escape", "surrogatepass").decode("ascii")
+    return "\n".join(printable(str(line)) for line in lines)

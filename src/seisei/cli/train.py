@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from seisei.cli.options import data_options, execution_options, run_options
 from seisei.cli.progress import Display
-from seisei.cli.runs import find_run, newest_run, short
 from seisei.cli.terminal import echo, echo_json
 from seisei.errors import UserError
 from seisei.shell import quoted
 from seisei.spec import parameters
+from seisei.verbs.evaluate import score_lines
+from seisei.verbs.run import find_run, newest_run
 
 if TYPE_CHECKING:
     from seisei.api import Run
@@ -152,30 +153,6 @@ def summary(run: Run) -> list[str]:
     if run.report.is_file():
         lines.append(f"  open {quoted(run.report)}")
     return lines
-
-
-def score_lines(found: dict[str, Any]) -> list[str]:
-    """Scores as lines of a table."""
-    rows = []
-    for score in found["scores"]:
-        error = "" if score.get("error") is None else f" ± {score['error']:.2g}"
-        if score.get("low") is not None:
-            error = f" ({score['low']:.4g} to {score['high']:.4g})"
-        rows.append(
-            (
-                short(score["name"]),
-                f"{score['value']:.4g}{error} {score['unit'].partition(',')[0]}",
-                f"{score['better']} is better" if score["better"] else "",
-            )
-        )
-    widths = [max(len(row[i]) for row in rows) for i in range(2)] if rows else []
-    noun = found.get("noun", "image") + "s" * (found["examples"] != 1)
-    lines = [f"{found['examples']:,} {noun} of {found['split']}, step {found['step']:,}:"] if found["split"] else []
-    lines += [f"  {name.ljust(widths[0])}  {value.ljust(widths[1])}  {better}" for name, value, better in rows]
-    if any(score.get("low") is not None for score in found["scores"]):
-        lines.append("  (from … to …) is a 95 % interval, ± one standard error")
-    lines += [f"  {score['note']}" for score in found["scores"][:1] if score.get("note")]
-    return lines + [f"  left out: {left['scores']}: {left['why']}" for left in found.get("left_out", [])]
 
 
 def _dry_run(request: Request) -> None:
