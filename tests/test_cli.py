@@ -23,6 +23,7 @@ from cli_runs import STEPS, TINY, copy, images, trained, tree
 from seisei.cli import options, progress
 from seisei.cli.main import BROKEN_PIPE, VERBS, build, main
 from seisei.cli.progress import Display, losses, span
+from seisei.data.options import DataOptions, data_options
 from seisei.errors import VERB_CODES, DivergenceError, ResourceError, Stopped, UserError
 from seisei.modalities.image_io import read_image
 from seisei.recipes import RECIPES, recipe
@@ -99,13 +100,13 @@ def test_help_of_a_recipe_is_its_signature(seisei: Callable[..., str], name: str
         if dial != "schema":
             assert f"--{dial.replace('_', '-')}" in text
             assert parameter.default in (None, False) or f"[default: {parameter.default}]" in flat
-    for common in (options.data_options, options.execution_options, options.run_options, options.everywhere):
+    for common in (data_options, options.execution_options, options.run_options, options.everywhere):
         assert all(f"--{option.replace('_', '-')}" in text for option in parameters(common))
     assert "Paper:" in text and text.index("Hyperparameters of") < text.index("--source")
 
 
 def test_common_options_are_the_fields_they_stand_for() -> None:
-    pairs = [(options.data_options, workflow.DataOptions), (options.execution_options, workflow.Execution)]
+    pairs = [(data_options, DataOptions), (options.execution_options, workflow.Execution)]
     for function, record in pairs:
         known = parameters(function)
         assert {n: p.default for n, p in known.items()} == {f.name: f.default for f in fields(record)}

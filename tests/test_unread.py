@@ -17,6 +17,8 @@ from test_recipes import SCHEMAS, codec
 import seisei
 from seisei import catalog
 from seisei.cli.main import main
+from seisei.data.options import DataOptions
+from seisei.data.types import read_for_training
 from seisei.errors import UserError
 from seisei.estimators import DiscriminantClassifier, DiscriminativeClassifier, GenerativeClassifier
 from seisei.modalities.image import Image
@@ -27,7 +29,7 @@ from seisei.schema import Schema
 from seisei.shell import joined, quoted
 from seisei.spec import arguments_for, parameters
 from seisei.training.engine import Execution
-from seisei.workflows.train import DataOptions, Request, plan_for
+from seisei.workflows.train import Request, plan_for
 
 catalog.fill()
 DATA = {
@@ -277,7 +279,7 @@ def test_options_of_another_sort_of_data(here: Path, data: str, options: dict[st
     (here / "t.txt").write_text("".join(f"line {i}\n" for i in range(40)))
     images(here / "shapes")
     with pytest.raises(UserError, match="is for") as caught:
-        DataOptions(**options).read(data, 0)
+        read_for_training(data, DataOptions(**options), seed=0)
     assert caught.value.where == f"--{next(iter(options)).replace('_', '-')}"
 
 
@@ -285,8 +287,8 @@ def test_shares_of_parts_that_the_data_have(here: Path) -> None:
     for part in ("train", "test"):
         images(here / "data" / part, 20, seed=len(part))
     with pytest.raises(UserError, match="--test: has no effect: the data have their own test split of 20 images"):
-        DataOptions(test=0.3).read("data", 0)
-    assert len(DataOptions(validation=0.3).read("data", 0).splits["validation"]) > 2
+        read_for_training("data", DataOptions(test=0.3), seed=0)
+    assert len(read_for_training("data", DataOptions(validation=0.3), seed=0).splits["validation"]) > 2
 
 
 # ---- the loop ----

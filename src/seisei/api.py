@@ -14,6 +14,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
+from seisei.data.options import DataOptions
 from seisei.errors import UserError
 from seisei.training.engine import Execution
 from seisei.training.run import Listener, RunFolder
@@ -30,7 +31,7 @@ from seisei.verbs.score import score
 from seisei.verbs.stylize import Stylized, stylize
 from seisei.verbs.translate import translate
 from seisei.workflows import train as workflow
-from seisei.workflows.train import DataOptions, Request
+from seisei.workflows.train import Request
 
 
 class Run(TrainedRun):

@@ -13,11 +13,15 @@ import pytest
 import torch
 
 from seisei.data.images.native_images import originals
-from seisei.data.pairs import read_pairs
-from seisei.data.read import read_dataset
+from seisei.data.types import read_dataset
 from seisei.errors import UserError
 from seisei.modalities.image_io import encoded
 from seisei.modalities.label_map import LabelMap
+
+
+def read_pairs(given: Any, *, layout: Any = "auto", **options: Any) -> Any:
+    return read_dataset(given, pairs=layout, **options)
+
 
 RANDOM = np.random.default_rng(5)
 GRAY = RANDOM.integers(0, 256, (16, 16), np.uint8)

@@ -12,8 +12,7 @@ import torch
 from PIL import Image as Pillow
 
 import seisei
-from seisei.data.inputs import read_inputs
-from seisei.data.read import read_dataset
+from seisei.data.types import read_dataset, read_inputs
 from seisei.errors import UserError
 from seisei.modalities.conditions import Conditions
 from seisei.modalities.image_io import png_bytes

@@ -15,7 +15,7 @@ import seisei
 from seisei import seeds
 from seisei.batch import Batch
 from seisei.cli.main import main
-from seisei.data.read import read_dataset
+from seisei.data.types import read_dataset
 from seisei.errors import UserError
 from seisei.evaluation.translation import Judge, compared, pieces, ratio, scores
 from seisei.metrics.corruptions import KINDS, damaged

@@ -22,10 +22,11 @@ import seisei
 from seisei.cli import check, compare, runs, train, verbs
 from seisei.cli.config import Settings, read_config
 from seisei.cli.errors import error_json, error_line, only_offered, translate, unknown
-from seisei.cli.options import data_options, everywhere, execution_options, run_options
+from seisei.cli.options import everywhere, execution_options, run_options
 from seisei.cli.signature import Command, command, description
 from seisei.cli.streams import console, secure, switch_off, write
 from seisei.cli.terminal import echo, echo_json, tell
+from seisei.data.options import data_options
 from seisei.errors import ResourceError, SeiseiError, Stopped, UserError, did_you_mean
 from seisei.paths import shortened
 from seisei.recipes import RECIPES, recipe

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from seisei.data.dataset import Dataset
 from seisei.data.images.styles import Styled
-from seisei.data.read import Dataset
 from seisei.data.tables.column_roles import MOST_CLASSES
 from seisei.modalities.conditions import Conditions
 from seisei.modalities.image import Image

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seisei.data.dataset import Dataset, digest, duplicates, fingerprint
+from seisei.data.options import OWN
 from seisei.data.source import CAPTIONS
 from seisei.data.splits import split_indices
 from seisei.data.tables.column_roles import (
-    OWN,
     SPLIT,
     Asked,
     check_names,
