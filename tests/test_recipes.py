@@ -1266,7 +1266,7 @@ def trained_steps(name: str) -> int:
 def samples_of(run: seisei.Run) -> dict[str, int]:
     """A few importance samples, where the model takes some."""
     try:
-        run.check_samples(3)
+        run.check_importance_samples(3)
     except UserError:
         return {}
     return {"importance_samples": 3}

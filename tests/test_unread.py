@@ -233,11 +233,11 @@ def test_options_of_a_recipe_are_refused_by_both_ways(here: Path, capsys: pytest
 def test_what_is_given_of_images_needs_a_recipe_that_heeds_it(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = images(here / "shapes", kinds=2)
     said = both(capsys, "vae", folder, "E-TRN-08", conditions="label")
-    assert said.startswith("--conditions: has no effect with vae: only cgan, and prior and vqvae+prior")
+    assert said.startswith("--condition: has no effect with vae: only cgan, and prior and vqvae+prior")
     assert "--style: has no effect with vae" in both(capsys, "vae", folder, "E-TRN-08", style=str(folder))
     assert "--style" in both(capsys, "colorize", pairs_of(here / "pairs"), "E-TRN-08", style=str(folder), channels=3)
     assert "--pairs: has no effect with vae" in both(capsys, "vae", here / "pairs", "E-TRN-08", pairs="folders")
-    assert "--conditions: has no effect with prior" in both(capsys, "prior", folder, "E-TRN-08", conditions="label")
+    assert "--condition: has no effect with prior" in both(capsys, "prior", folder, "E-TRN-08", conditions="label")
     said = both(capsys, "discriminative", folder, "E-TRN-08", unlabeled=str(folder), batch=8)
     assert "--unlabeled" in said and "train generative" in said
 
@@ -249,11 +249,11 @@ def test_a_target_is_for_what_learns_labels(here: Path, capsys: pytest.CaptureFi
     folder = images(here / "shapes", kinds=2)
     said = both(capsys, "cgan", folder, "E-TRN-13", target="place")
     assert said == (
-        "--target: is for tables, and these data are images; name it with --conditions place, or put each class in its "
+        "--target: is for tables, and these data are images; name it with --condition place, or put each class in its "
         "own sub-folder"
     )
     plain = images(here / "plain")
-    for name, remedy in (("cgan", "--conditions"), ("generative", "metadata.csv"), ("discriminant", "metadata.csv")):
+    for name, remedy in (("cgan", "--condition"), ("generative", "metadata.csv"), ("discriminant", "metadata.csv")):
         with pytest.raises(UserError) as caught:
             seisei.train(name, plain, output="run")
         assert "--target" not in str(caught.value) and remedy in str(caught.value)
@@ -488,7 +488,7 @@ def fixture(folder: Path, what: str) -> list[str]:
         images(folder, 48)
         lines = [f"{i:02d}.png,a square of {'abcd'[i % 4]},{i % 2}" for i in range(48)]
         (folder / "metadata.csv").write_text("\n".join(["file_name,caption,place", *lines, ""]))
-        return [where, "--conditions", "caption" if what == "captions" else "place"]
+        return [where, "--condition", "caption" if what == "captions" else "place"]
     elif what in ("target", "table"):
         table(folder / "t.csv")
         return [f"{where}/t.csv", *(["--target", "paid"] if what == "target" else [])]

@@ -97,7 +97,9 @@ def train(
     Raises:
         UserError: anything wrong with the request or the data, before anything is written.
     """
-    options = {f.name: settings.pop(f.name) for f in fields(DataOptions) if f.name in settings}
+    options = {
+        f.name: settings.pop(f.name) for f in fields(DataOptions) if f.name in settings and f.name != "conditions"
+    }
     execution = {f.name: settings.pop(f.name) for f in fields(Execution) if f.name in settings}
     request = Request(
         recipe=recipe, data=data, dials=settings, overrides=overrides or {}, options=DataOptions(**options),

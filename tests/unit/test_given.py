@@ -97,7 +97,7 @@ def test_columns_of_metadata_are_conditions(tmp_path: Path) -> None:
     # A condition that changes makes other data of them, and so does which columns are given.
     assert read_dataset(tmp_path, conditions=["place"], labels=None).fingerprint != data.fingerprint
     told = [entry["command"] for entry in advice(data, {"conditions": ["place"]})]
-    assert any("train cgan" in command and command.endswith("--conditions place") for command in told)
+    assert any("train cgan" in command and command.endswith("--condition place") for command in told)
     error = refused(read_dataset, tmp_path, conditions=["brightnes"], labels=None)
     assert error.code == "E-CHK-04" and "did you mean 'brightness'" in str(error)
     (tmp_path / "metadata.csv").write_text("file_name,place\n" + "".join(f"{i}.png,{i % 2}\n" for i in range(4)))
@@ -142,9 +142,7 @@ def test_texts_that_cannot_be_given_are_refused(tmp_path: Path) -> None:
         return refused(read_dataset, tmp_path, conditions=names, labels=None)
 
     error = read(["dark", "light"] * 20, "text", "place")
-    assert error.code == "E-TRN-12" and "--conditions text: is a text, and cannot be combined with 1 other" in str(
-        error
-    )
+    assert error.code == "E-TRN-12" and "--condition text: is a text, and cannot be combined with 1 other" in str(error)
     assert "is empty in 1 of 40 rows" in str(read([*["dark", "light"] * 19, "dark", ""], "text"))
     error = read([*["dark", "light"] * 19, "dark", "x" * 600], "text")
     assert "39.png: column 'text' has 600 bytes, wanted at most 512; shorten it" in str(error)

@@ -25,6 +25,9 @@ def check(path: str, *, seed: int = 0, json: bool = False, **options: Any) -> No
     """
     import seisei
 
+    # The class is read anyway, where there is one.
+    names = [name for name in options.pop("condition", None) or [] if name != "label"]
+    options |= {"conditions": names} if names else {}
     with Display() as display:
         found = seisei.check(path, seed=seed, listeners=[display], **options)
     if json:

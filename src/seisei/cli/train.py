@@ -55,7 +55,7 @@ def train(recipe: str, values: dict[str, Any], overrides: dict[str, Any], typed:
     request = workflow.Request(
         recipe=recipe,
         data=rest.pop("data"),
-        options=DataOptions(**_take(rest, parameters(data_options))),
+        options=DataOptions(**_take(rest, [n for n in parameters(data_options) if n != "condition"])),
         execution=Execution(**_take(rest, parameters(execution_options))),
         overrides={**overrides, **dict(map(_assignment, written))},
         command=["seisei", *typed],

@@ -97,7 +97,8 @@ class ConditionOptions:
     """Options of conditional models.
 
     Arguments:
-        conditions: Column of a table, or of a folder's metadata.csv, to condition cgan or a prior on. Repeatable.
+        conditions: Condition the model on this: `label`, the class; or a column of a table or of a folder's
+            metadata.csv, such as `caption`. Repeatable.
     """
 
     conditions: list[str] | None = None
@@ -169,6 +170,8 @@ GROUPS: dict[str, type] = {
     "pairs": PairOptions,
     "styles": StyleOptions,
 }
+# Options whose name on the command line is another.
+SPELLED = {"conditions": "condition"}
 # What the options of a group are for, in words.
 WHAT = {
     "common": "data", "images": "images", "tables": "tables", "labels": "labeled images or tables",
@@ -178,6 +181,16 @@ WHAT = {
 RARE = frozenset(
     "source column skip_bad max_pixels first_frame min_size follow_outside memory missing column_a column_b".split()
 )
+
+
+def option_name(name: str) -> str:
+    """An option as it is typed.
+
+    Example:
+        >>> option_name("skip_bad"), option_name("conditions")
+        ('--skip-bad', '--condition')
+    """
+    return "--" + SPELLED.get(name, name).replace("_", "-")
 
 
 def kept(options: DataOptions) -> dict[str, Any]:
@@ -201,7 +214,7 @@ def options_in(groups: Iterable[str]) -> list[str]:
         >>> options_in(["texts", "styles"])
         ['block_size', 'style']
     """
-    return [f.name for group in groups for f in dataclasses.fields(GROUPS[group])]
+    return [SPELLED.get(f.name, f.name) for group in groups for f in dataclasses.fields(GROUPS[group])]
 
 
 def data_options() -> None:
@@ -211,11 +224,13 @@ def data_options() -> None:
 def _declare() -> None:
     """All options as keyword parameters of `data_options`, in the order of their groups."""
     known = {name: option for group in GROUPS.values() for name, option in parameters(group).items()}
-    helps = {name: text for group in GROUPS.values() for name, text in argument_help(group).items()}
-    keyword = [p.replace(kind=p.KEYWORD_ONLY) for p in known.values()]
+    helps = {SPELLED.get(n, n): text for group in GROUPS.values() for n, text in argument_help(group).items()}
+    keyword = [p.replace(kind=p.KEYWORD_ONLY, name=SPELLED.get(n, n)) for n, p in known.items()]
     data_options.__signature__ = inspect.Signature(keyword)  # type: ignore[attr-defined]
     data_options.__annotations__ = {p.name: p.annotation for p in keyword}
-    data_options.__doc__ = "How data are read.\n\nArguments:\n" + "\n".join(f"    {n}: {helps[n]}" for n in known)
+    data_options.__doc__ = "How data are read.\n\nArguments:\n" + "\n".join(
+        f"    {p.name}: {helps[p.name]}" for p in keyword
+    )
 
 
 _declare()

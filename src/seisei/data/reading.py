@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from seisei.data import store
-from seisei.data.options import DataOptions
+from seisei.data.options import DataOptions, option_name
 from seisei.errors import UserError
 
 Progress = Callable[[int, int], None]
@@ -45,6 +45,4 @@ class Reading:
 
 def refuse(name: str, options: DataOptions, reason: str, remedy: str = "leave it out") -> UserError:
     """The error about an option that these data do not have."""
-    return UserError(
-        "E-TRN-13", f"--{name.replace('_', '-')}", f"is for {reason}", remedy, found=getattr(options, name)
-    )
+    return UserError("E-TRN-13", option_name(name), f"is for {reason}", remedy, found=getattr(options, name))

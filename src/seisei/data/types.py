@@ -68,7 +68,7 @@ def _remedy(name: str, of: DataType, options: DataOptions) -> str:
     if name in GROUPS["pairs"].__annotations__:
         return "pass --pairs auto with it, or leave it out"
     if name == "target" and "images" in of.groups and options.source is None:
-        return f"name it with --conditions {quoted(options.target)}, or put each class in its own sub-folder"
+        return f"name it with --condition {quoted(options.target)}, or put each class in its own sub-folder"
     return "leave it out"
 
 

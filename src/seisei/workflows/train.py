@@ -31,7 +31,7 @@ from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.objectives.base import Objective
 from seisei.progress import listening, part
-from seisei.recipes import READS, RECIPES
+from seisei.recipes import CONDITIONAL, READS, RECIPES
 from seisei.recipes import recipe as find_recipe
 from seisei.recipes.advice import advice
 from seisei.recipes.effect import has_effect, refuse_unread
@@ -39,7 +39,7 @@ from seisei.recipes.priors import codec_run
 from seisei.recipes.unread import refuse_unread_data, refuse_unread_execution, refuse_unread_loop
 from seisei.schema import Schema
 from seisei.shell import joined, quoted
-from seisei.spec import arguments_for
+from seisei.spec import arguments_for, parameters
 from seisei.training.checkpoint import Checkpoint, room_for
 from seisei.training.engine import Device, Engine, Execution
 from seisei.training.hooks import (
@@ -160,6 +160,29 @@ def plan_for(request: Request, schema: Schema) -> tuple[Plan, dict[str, Any]]:
     return plan, full
 
 
+def conditioned(request: Request) -> Request:
+    """The request with what `condition` names: `label` is a choice of the recipe, columns are read with the data.
+
+    Raises:
+        UserError: a recipe that has no condition.
+    """
+    names = request.dials.get("condition")
+    if names is None:
+        return request
+    names = [names] if isinstance(names, str) else list(names)
+    if names and request.recipe not in CONDITIONAL:
+        problem = f"has no effect with {request.recipe}, which is unconditional"
+        remedy = f"train {', '.join(CONDITIONAL[:-1])} or {CONDITIONAL[-1]}, or leave it out"
+        raise UserError("E-TRN-08", "--condition", problem, remedy, found=names)
+    dials = {name: value for name, value in request.dials.items() if name != "condition"}
+    if names and "condition" in parameters(find_recipe(request.recipe)):
+        dials["condition"] = "label"
+    if names in ([], ["label"], ["none"]):
+        # The class is read anyway, where there is one.
+        return replace(request, dials=dials if names != ["none"] else {**dials, "condition": "none"})
+    return replace(request, dials=dials, options=replace(request.options, conditions=names))
+
+
 def start(request: Request, listeners: Sequence[Listener] = ()) -> RunFolder:
     """Train from the beginning.
 
@@ -168,7 +191,7 @@ def start(request: Request, listeners: Sequence[Listener] = ()) -> RunFolder:
         Stopped: a signal asked to stop; the checkpoint is good.
         DivergenceError: losses stayed non-finite.
     """
-    check(request)
+    request = check(request)
     with Engine(request.execution) as engine:
         told = listeners if engine.is_main else ()
         request, data, plan, dials, notes = prepare(request, engine, told)
@@ -202,8 +225,8 @@ def start(request: Request, listeners: Sequence[Listener] = ()) -> RunFolder:
         return _staged(run, described, plan, data, engine, told, None, notes)
 
 
-def check(request: Request) -> None:
-    """Refuse what cannot be meant, before any data are read.
+def check(request: Request) -> Request:
+    """Refuse what cannot be meant, before any data are read; what is left is the request as the recipe takes it.
 
     Raises:
         UserError: a seed that is none, an unknown recipe, too few checkpoints.
@@ -214,6 +237,7 @@ def check(request: Request) -> None:
         raise UserError(
             "E-TRN-07", "--keep", f"{request.keep} is out of range, wanted >= 2", "keep at least 2 checkpoints"
         )
+    return conditioned(request)
 
 
 def prepare(
@@ -243,7 +267,7 @@ def dry_run(request: Request, listeners: Sequence[Listener] = ()) -> dict[str, A
     Raises:
         UserError: whatever `start` would refuse.
     """
-    check(request)
+    request = check(request)
     with Engine(request.execution) as engine:
         told = listeners if engine.is_main else ()
         request, data, plan, dials, notes = prepare(request, engine, told)

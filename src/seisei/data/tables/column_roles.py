@@ -62,8 +62,8 @@ def check_names(sheet: RawTable, asked: Asked) -> None:
                 where = f"--{option} {name}"
                 raise UserError("E-TRN-07", where, "is also in --ignore", "leave one of the two out", found=name)
     if asked.conditions and asked.target is not None:
-        remedy = f"name it with --conditions {quoted(asked.target)} too, or leave one of the two out"
-        raise UserError("E-TRN-07", "--target", "and --conditions both define what to condition on", remedy)
+        remedy = f"name it with --condition {quoted(asked.target)} too, or leave one of the two out"
+        raise UserError("E-TRN-07", "--target", "and --condition both define what to condition on", remedy)
     if asked.unlabeled is not None and asked.target is None:
         raise UserError("E-TRN-12", "--unlabeled", "no label column is named", "name it with --target")
 
