@@ -217,7 +217,7 @@ def both(capsys: pytest.CaptureFixture[str], name: str, data: Any, code: str, **
     with pytest.raises(SystemExit) as ended:
         main(["train", name, str(data), *words, "-o", "run"])
     line = capsys.readouterr().err.strip()
-    plural = {k: [v] if k == "conditions" else v for k, v in options.items()}
+    plural = {k: [v] if k == "condition" else v for k, v in options.items()}
     with pytest.raises(UserError) as caught:
         seisei.train(name, data, output="run", **plural)
     assert ended.value.code == 2 and caught.value.code == code and not Path("run").exists()
@@ -232,12 +232,15 @@ def test_options_of_a_recipe_are_refused_by_both_ways(here: Path, capsys: pytest
 
 def test_what_is_given_of_images_needs_a_recipe_that_heeds_it(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = images(here / "shapes", kinds=2)
-    said = both(capsys, "vae", folder, "E-TRN-08", conditions="label")
-    assert said.startswith("--condition: has no effect with vae: only cgan, and prior and vqvae+prior")
+    said = both(capsys, "gan", folder, "E-TRN-08", condition="label")
+    assert said.startswith("--condition: has no effect with gan, which is unconditional; train cgan, prior, vae or")
+    files = "\n".join(f"kind{i % 2}/{i:02d}.png,{i}" for i in range(40))
+    (folder / "metadata.csv").write_text(f"file_name,place\n{files}\n")
+    said = both(capsys, "vae", folder, "E-TRN-12", condition="place")
+    assert said.startswith("--condition: vae is conditioned on classes only; write --condition label")
     assert "--style: has no effect with vae" in both(capsys, "vae", folder, "E-TRN-08", style=str(folder))
     assert "--style" in both(capsys, "colorize", pairs_of(here / "pairs"), "E-TRN-08", style=str(folder), channels=3)
     assert "--pairs: has no effect with vae" in both(capsys, "vae", here / "pairs", "E-TRN-08", pairs="folders")
-    assert "--condition: has no effect with prior" in both(capsys, "prior", folder, "E-TRN-08", conditions="label")
     said = both(capsys, "discriminative", folder, "E-TRN-08", unlabeled=str(folder), batch=8)
     assert "--unlabeled" in said and "train generative" in said
 

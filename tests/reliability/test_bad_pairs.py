@@ -337,7 +337,7 @@ CASES: dict[str, Case] = {
     "columns named for another layout": (
         pairs, {"pairs": "folders", "column_b": "x"}, "E-TRN-13", "--column-b", "--pairs is folders", "leave it out",
     ),
-    "options of tables": (pairs, {"target": "x"}, "E-TRN-13", "--target", "read as image pairs", "leave it out"),
+    "options of tables": (pairs, {"target": "x"}, "E-TRN-13", "--target", "these data are image pairs", "leave it out"),
     "options of pairs without pairs": (
         pairs, {"pairs": None, "label_map": True},
         "E-TRN-13", "--label-map", "is for image pairs", "pass --pairs auto",

@@ -119,8 +119,8 @@ def test_a_column_of_texts_is_a_text(tmp_path: Path) -> None:
     said = {name: data.schema.y.said(row) for name, row in zip(data.names, data.y, strict=True)}
     assert said == {f"{i}.png": texts[i] for i in range(40)}
     assert all(example in texts for example in data.schema.y.examples)
-    told = [entry["command"] for entry in advice(data)]
-    assert any("vqvae+prior" in c and "--condition label" in c for c in told) and not any("cgan" in c for c in told)
+    told = [entry["command"] for entry in advice(data, {"conditions": ["caption"]})]
+    assert any("vqvae+prior" in c and "--condition caption" in c for c in told) and not any("cgan" in c for c in told)
     # New images with theirs, and without.
     again = read_inputs(data.schema, tmp_path, labels="need")
     assert again.y is not None and again.y.tolist() == [data.y[data.names.index(n)].tolist() for n in again.names]
@@ -192,7 +192,7 @@ def test_a_game_learns_what_is_given(tmp_path: Path) -> None:
     folder.mkdir()
     run = seisei.train(
         "cgan", squares(folder, 400, label=False), output=tmp_path / "run",
-        conditions=["brightness", "place", "filled"],
+        condition=["brightness", "place", "filled"],
         width=64, steps=700, learning_rate=1e-3, latent=4, r1_gamma=0.1, report=False, ema_decay=0.99,
     )  # fmt: skip
     left = np.stack(run.sample(40, label="place=left, filled"))[..., :]
@@ -224,7 +224,7 @@ def test_conditions_may_be_negative(tmp_path: Path) -> None:
     run = seisei.train("cgan", arrays, output=tmp_path / "images", steps=2, batch=8, width=8, report=False)
     assert run.sample(2, label="y0=-1.5, y2=0.25")[0].shape == (8, 8)
     table = {"t": (random.normal(size=60) * 20).round(1).tolist(), "x": list(range(60))}
-    run = seisei.train("cgan", table, conditions=["t"], output=tmp_path / "rows", steps=2, batch=8, width=8)
+    run = seisei.train("cgan", table, condition="t", output=tmp_path / "rows", steps=2, batch=8, width=8)
     assert run.sample(2, label="t=-12.5")[1]["t"] == -12.5 and run.report.exists()
 
 

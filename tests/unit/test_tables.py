@@ -521,7 +521,7 @@ def test_options_name_columns() -> None:
         "E-TRN-13", "--size: is for images, and these data are a table; leave it out",
     )  # fmt: skip
     assert refused(read_dataset, "digits", target="class") == (
-        "E-TRN-13", "--target: is for tables, and these data are not; leave it out",
+        "E-TRN-13", "--target: is for tables, and these data are images; leave it out",
     )  # fmt: skip
     assert refused(open_source, path) == ("E-TRN-13", "t.csv: is a table, wanted images; give a folder of images")
     data = read_dataset(path, target="class", ignore=["age"], categorical=["zip"])

@@ -50,7 +50,7 @@ class DataType:
     recognize: Callable[[Form, DataOptions], bool]
     read: Callable[[Any, DataOptions, Reading], Dataset]
 
-    def check(self, options: DataOptions) -> None:
+    def check(self, options: DataOptions, form: Form) -> None:
         """Refuse options that data of this type do not have.
 
         Raises:
@@ -61,13 +61,13 @@ class DataType:
             of_metadata = name == "categorical" and options.conditions and "images" in self.groups
             if group not in self.groups and not of_metadata:
                 what = f"{WHAT[group]}, and these data are {self.name}"
-                raise refuse(name, options, what, _remedy(name, self, options))
+                raise refuse(name, options, what, _remedy(name, form, options))
 
 
-def _remedy(name: str, of: DataType, options: DataOptions) -> str:
+def _remedy(name: str, form: Form, options: DataOptions) -> str:
     if name in GROUPS["pairs"].__annotations__:
         return "pass --pairs auto with it, or leave it out"
-    if name == "target" and "images" in of.groups and options.source is None:
+    if name == "target" and form in ("folder", "parquet", "hub"):
         return f"name it with --condition {quoted(options.target)}, or put each class in its own sub-folder"
     return "leave it out"
 
@@ -107,15 +107,15 @@ IMAGES = DataType("images", ("common", "images", "labels", "conditions"), lambda
 TYPES = (PAIRS, TABLES, TEXTS, STYLED, IMAGES)
 
 
-def type_of(given: Any, options: DataOptions) -> DataType:
-    """The type of some data.
+def type_of(given: Any, options: DataOptions) -> tuple[DataType, Form]:
+    """The type of some data, and their form.
 
     Raises:
         UserError: the data do not exist, or are of no supported type.
     """
     # What is given as pairs may be of a form that is nothing else.
     form = "" if options.pairs is not None else kind_of(given, options.source)
-    return next(each for each in TYPES if each.recognize(form, options))
+    return next(each for each in TYPES if each.recognize(form, options)), form
 
 
 # ---- new inputs for a trained model, and descriptions: by what an example of the model is called ----
@@ -203,8 +203,8 @@ def read_dataset(
     of_data = {name: changes.pop(name) for name in known if name in changes}
     assert not (options and of_data) and not (reading and changes), "an object, or its fields"
     options, reading = options or DataOptions(**of_data), reading or Reading(**changes)
-    found = type_of(given, options)
-    found.check(options)
+    found, form = type_of(given, options)
+    found.check(options, form)
     return found.read(given, options, reading)
 
 
