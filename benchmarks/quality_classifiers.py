@@ -32,8 +32,8 @@ from sklearn.datasets import load_digits, load_iris, load_wine
 import seisei
 from seisei import catalog
 from seisei.batch import Batch
-from seisei.data.read import read_dataset
 from seisei.data.sources.idx import idx_source
+from seisei.data.types import read_dataset
 from seisei.metrics.significance import stretches
 from seisei.models.classifier import GenerativeClassifier
 from seisei.models.kde import KernelDensity

@@ -43,8 +43,9 @@ from torch import Tensor
 import seisei
 from seisei import catalog, seeds
 from seisei.batch import Batch
+from seisei.data.dataset import Dataset
 from seisei.data.loader import Loader, Order
-from seisei.data.read import Dataset, read_dataset
+from seisei.data.types import read_dataset
 from seisei.evaluation.sample_quality import classification_accuracy
 from seisei.metrics.mode_coverage import modes, on_mixture
 from seisei.modalities.label import Label

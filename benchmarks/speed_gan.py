@@ -51,7 +51,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from seisei import catalog, seeds
 from seisei.batch import Batch
 from seisei.data.loader import Loader, Order
-from seisei.data.read import read_dataset
+from seisei.data.types import read_dataset
 from seisei.models.gan import Generator
 from seisei.nn.distributions import precise
 from seisei.nn.priors import StandardNormal

@@ -34,7 +34,7 @@ from torch import Tensor, nn
 
 from seisei import catalog
 from seisei.data.loader import Loader, Order
-from seisei.data.read import read_dataset
+from seisei.data.types import read_dataset
 from seisei.recipes.vaes import vae
 from seisei.training.backend import keep_pages, route_float32
 from seisei.training.engine import Engine, Execution

@@ -25,11 +25,12 @@ import torch  # noqa: E402
 from toy import plan_for_two  # noqa: E402
 
 from seisei import recipes  # noqa: E402
+from seisei.data.options import DataOptions  # noqa: E402
 from seisei.errors import SeiseiError, Stopped, UserError  # noqa: E402
 from seisei.spec import parameters  # noqa: E402
 from seisei.training.engine import Engine  # noqa: E402
 from seisei.workflows import train as workflow  # noqa: E402
-from seisei.workflows.train import DataOptions, Execution, Request  # noqa: E402
+from seisei.workflows.train import Execution, Request  # noqa: E402
 
 DIALS = {"network": "mlp", "width": 16, "latent": 4, "batch": 32}
 

@@ -23,9 +23,10 @@ from cli_runs import STEPS, TINY, copy, images, trained, tree
 from seisei.cli import options, progress
 from seisei.cli.main import BROKEN_PIPE, VERBS, build, main
 from seisei.cli.progress import Display, losses, span
+from seisei.data.options import RARE, SPELLED, DataOptions, data_options, options_in
 from seisei.errors import VERB_CODES, DivergenceError, ResourceError, Stopped, UserError
 from seisei.modalities.image_io import read_image
-from seisei.recipes import RECIPES, recipe
+from seisei.recipes import DATA, RECIPES, recipe
 from seisei.spec import parameters
 from seisei.verbs.run import find_run
 from seisei.workflows import train as workflow
@@ -93,22 +94,32 @@ def test_help_of_a_verb_names_every_option(seisei: Callable[..., str], verb: str
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_help_of_a_recipe_is_its_signature(seisei: Callable[..., str], name: str) -> None:
-    text = seisei("train", name, "--help")
+    text = seisei("train", name, "--help-all")
     flat = " ".join(re.sub(r"[│╭╮╰╯─]", " ", text).split())
     for dial, parameter in parameters(recipe(name)).items():
-        if dial != "schema":
+        if dial not in ("schema", "condition"):
             assert f"--{dial.replace('_', '-')}" in text
             assert parameter.default in (None, False) or f"[default: {parameter.default}]" in flat
-    for common in (options.data_options, options.execution_options, options.run_options, options.everywhere):
+    for common in (data_options, options.execution_options, options.run_options, options.everywhere):
         assert all(f"--{option.replace('_', '-')}" in text for option in parameters(common))
     assert "Paper:" in text and text.index("Hyperparameters of") < text.index("--source")
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_short_help_of_a_recipe_lists_what_it_reads(seisei: Callable[..., str], name: str) -> None:
+    text = seisei("train", name, "--help")
+    found = set(re.findall(r"--[a-z0-9-]+", text))
+    shown = {option for option in parameters(data_options) if f"--{option.replace('_', '-')}" in found}
+    assert shown == {*options_in(DATA[name])} - RARE
+    assert "--sharded" not in found and f"seisei train {name} --help-all" in text
+    assert len(found) <= 48
+
+
 def test_common_options_are_the_fields_they_stand_for() -> None:
-    pairs = [(options.data_options, workflow.DataOptions), (options.execution_options, workflow.Execution)]
+    pairs = [(data_options, DataOptions), (options.execution_options, workflow.Execution)]
     for function, record in pairs:
-        known = parameters(function)
-        assert {n: p.default for n, p in known.items()} == {f.name: f.default for f in fields(record)}
+        known = {n: p.default for n, p in parameters(function).items()}
+        assert known == {SPELLED.get(f.name, f.name): f.default for f in fields(record)}
     asked = {f.name: f.default for f in fields(workflow.Request)}
     for name, parameter in parameters(options.run_options).items():
         if name not in ("set", "config", "dry_run"):
@@ -263,7 +274,7 @@ def test_resume_goes_on_with_the_newest_run(here: Path, capsys: pytest.CaptureFi
 def test_check(here: Path, seisei: Callable[..., str]) -> None:
     before = tree(here, images())
     text = seisei("check", images())
-    assert "folder of images" in text and "8×8 (40)" in text and "what suits it" in text
+    assert "folder of images" in text and "8×8 (40)" in text and "suggested commands" in text
     found = json.loads(seisei("check", "digits", "--json"))
     assert found["kept"] == 1797 and found["advice"][0]["command"].startswith("seisei train vae digits")
     assert tree(here, images()) == before
@@ -297,11 +308,11 @@ def test_check_of_a_table(here: Path, seisei: Callable[..., str], monkeypatch: p
         "kind category 2 levels, 5 missing",
         "paid target 2 classes",
         "classes 2: no (14), yes (26)",
-        "parts train 35, validation 3, test 2",
+        "splits train 35, validation 3, test 2",
         "duplicates none",
         "notes column 'id' is left out: it is an identifier: 40 distinct values in 40",
         "",
-        "what suits it",
+        "suggested commands",
         "seisei train generative t.csv --target paid",
         "35 training rows of 2 columns, 2 classes: labels with their probabilities, empty cells allowed, likelihoods,"
         " new rows",

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from seisei.verbs import VERBS
+
 SRC = Path(__file__).parents[1] / "src"
 # From the bottom. Names on one line do not know each other; the longest name that fits decides.
 FLOORS = [
@@ -118,7 +120,7 @@ def test_an_import_that_goes_up_is_found(name: str, source: str) -> None:
 
 
 def test_tables_of_modules_name_ours_and_only_lower_ones() -> None:
-    """What is imported by name comes from two literal tables; both obey the floors."""
+    """What is imported by name comes from literal tables, which obey the floors."""
     from seisei.catalog import MODULES
     from seisei.recipes import RECIPES
 
@@ -127,9 +129,10 @@ def test_tables_of_modules_name_ours_and_only_lower_ones() -> None:
         assert name in known and HEIGHT[home(name) or ""] < HEIGHT["seisei.catalog"], name
     for place, _ in RECIPES.values():
         assert place.partition(":")[0] in known and within(place, "seisei.recipes")
+    assert all(place in known and within(place, "seisei.verbs") for place in VERBS.values())
 
 
-@pytest.mark.parametrize("module", ["seisei", "seisei.cli.main", "seisei.recipes"])
+@pytest.mark.parametrize("module", ["seisei", "seisei.cli.main", "seisei.recipes", *VERBS.values()])
 def test_nothing_heavy_is_imported_before_it_is_needed(module: str) -> None:
     heavy = {"torch", "PIL", "sklearn", "pyarrow", "huggingface_hub"}
     code = f"import sys, {module}; print(*sorted({heavy} & sys.modules.keys()))"

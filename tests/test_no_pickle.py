@@ -31,7 +31,7 @@ ARRAYS = ("load", "read_array", "open_memmap")
 #   __init__.py          public names of the package, loaded when first used, from _PLACES
 #   catalog.py           the modules that list classes, from MODULES
 #   recipes/__init__.py  a recipe's module, from RECIPES
-BY_TABLE = {"__init__.py", "catalog.py", "recipes/__init__.py"}
+BY_TABLE = {"__init__.py", "catalog.py", "recipes/__init__.py", "verbs/__init__.py"}
 
 
 def dotted(node: ast.AST) -> str:

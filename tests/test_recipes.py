@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 import seisei
-import seisei.data.read
+import seisei.data.types
 from seisei import capabilities, catalog, seeds
 from seisei.batch import Batch
 from seisei.capabilities import (
@@ -46,8 +46,8 @@ from seisei.capabilities import (
     Translates,
     offers,
 )
+from seisei.data.dataset import Dataset
 from seisei.data.loader import Loader, Order
-from seisei.data.read import Dataset
 from seisei.errors import UserError
 from seisei.modalities.conditions import Conditions
 from seisei.modalities.image import Image
@@ -1227,7 +1227,7 @@ def data_for(name: str, folder: Path) -> str:
     """Digits; in color, or in pairs with their negatives, where a recipe wants these."""
     if name not in ("pix2pix", "colorize"):
         return "digits"
-    digits = np.rint(seisei.data.read.read_dataset("digits").x.numpy()[:300, 0] * (255 / 16)).astype(np.uint8)
+    digits = np.rint(seisei.data.types.read_dataset("digits").x.numpy()[:300, 0] * (255 / 16)).astype(np.uint8)
     colors = np.stack([digits, digits // 2, 255 - digits], -1)
     # Images to be colored may have labels, of which nothing is made.
     kinds = np.arange(len(digits)) % 3
@@ -1266,7 +1266,7 @@ def trained_steps(name: str) -> int:
 def samples_of(run: seisei.Run) -> dict[str, int]:
     """A few importance samples, where the model takes some."""
     try:
-        run.check_samples(3)
+        run.check_importance_samples(3)
     except UserError:
         return {}
     return {"importance_samples": 3}

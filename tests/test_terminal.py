@@ -13,9 +13,9 @@ import pytest
 from seisei.cli import progress
 from seisei.cli.main import main
 from seisei.cli.terminal import echo, echo_json
-from seisei.shell import printable
 from seisei.errors import UserError
 from seisei.modalities.image_io import save_png
+from seisei.shell import printable
 
 # The title of the window, red, the bell, C1's own escape, turned writing, the end of a line, a line of Unicode's own.
 EVIL = "a\x1b]0;PWNED\x07\x1b[31m\x9b32m\u202eb\nc\u2028d\x7f"

@@ -16,13 +16,14 @@ import pytest
 import seisei
 from seisei.capabilities import VERBS
 from seisei.cli.main import main
+from seisei.data.options import DataOptions
+from seisei.data.types import read_for_training
 from seisei.errors import UserError
 from seisei.recipes import RECIPES, recipe
 from seisei.spec import parameters
 from seisei.verbs.evaluate import score_lines
 from seisei.workflows import train as workflow
 from seisei.workflows.compare import compare
-from seisei.workflows.train import DataOptions
 
 SMALL: dict[str, Any] = {
     "latent": 2, "width": 16, "depth": 1, "steps": 2, "codec_steps": 2, "downsample": 2, "layers": 1, "heads": 2,
@@ -234,7 +235,7 @@ def test_a_batch_that_fits_is_left_alone_and_a_dry_run_says_what_will_be(
 
 
 def test_a_batch_is_cut_into_equal_parts_for_processes_and_micro_batches(tmp_path: Path) -> None:
-    data = DataOptions(validation=0, test=0).read(data_for("vae", tmp_path, 11), 0)
+    data = read_for_training(data_for("vae", tmp_path, 11), DataOptions(validation=0, test=0))
     plan = recipe("vae")(data.schema, batch=64).override("micro", 2)
     assert workflow.fitted(plan, data, 2)[0].batch == 8 and workflow.fitted(plan, data, 5)[0].batch == 10
     with pytest.raises(UserError, match="11 training images are fewer than 6 processes of 2 parts") as caught:
@@ -365,7 +366,7 @@ def test_training_rows_of_one_class_are_refused_and_the_advice_works(
     lines = [f"{i * 7 % 13},{i * 5 % 11},{'q' if i == 5 else 'p'}" for i in range(9)]
     (tmp_path / "drawn.csv").write_text("\n".join(["a,b,y", *lines]) + "\n")
     for seed in range(100):
-        parts = DataOptions(target="y").read(tmp_path / "drawn.csv", seed)
+        parts = read_for_training(tmp_path / "drawn.csv", DataOptions(target="y"), seed=seed)
         if len(set(parts.y[parts.splits["train"]].tolist())) == 1:  # type: ignore[index]
             break
     drawn = ["train", name, str(tmp_path / "drawn.csv"), "--seed", str(seed)]

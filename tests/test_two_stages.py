@@ -257,7 +257,7 @@ def test_what_is_said_is_what_is_drawn(tmp_path: Path) -> None:
         lines.append(f"{i}.png,a {'light' if light else 'dark'} bar that is {'level' if level else 'upright'}")
     (images / "metadata.csv").write_text("\n".join(lines))
     run = seisei.train(
-        "prior", images, output=tmp_path / "run", report=False, conditions=["caption"], condition="label", width=32,
+        "prior", images, output=tmp_path / "run", report=False, condition="caption", width=32,
         layers=2, heads=4, batch=32, steps=400,
     )  # fmt: skip
     told = {

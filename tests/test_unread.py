@@ -17,6 +17,8 @@ from test_recipes import SCHEMAS, codec
 import seisei
 from seisei import catalog
 from seisei.cli.main import main
+from seisei.data.options import DataOptions
+from seisei.data.types import read_for_training
 from seisei.errors import UserError
 from seisei.estimators import DiscriminantClassifier, DiscriminativeClassifier, GenerativeClassifier
 from seisei.modalities.image import Image
@@ -27,7 +29,7 @@ from seisei.schema import Schema
 from seisei.shell import joined, quoted
 from seisei.spec import arguments_for, parameters
 from seisei.training.engine import Execution
-from seisei.workflows.train import DataOptions, Request, plan_for
+from seisei.workflows.train import Request, plan_for
 
 catalog.fill()
 DATA = {
@@ -215,7 +217,7 @@ def both(capsys: pytest.CaptureFixture[str], name: str, data: Any, code: str, **
     with pytest.raises(SystemExit) as ended:
         main(["train", name, str(data), *words, "-o", "run"])
     line = capsys.readouterr().err.strip()
-    plural = {k: [v] if k == "conditions" else v for k, v in options.items()}
+    plural = {k: [v] if k == "condition" else v for k, v in options.items()}
     with pytest.raises(UserError) as caught:
         seisei.train(name, data, output="run", **plural)
     assert ended.value.code == 2 and caught.value.code == code and not Path("run").exists()
@@ -230,12 +232,15 @@ def test_options_of_a_recipe_are_refused_by_both_ways(here: Path, capsys: pytest
 
 def test_what_is_given_of_images_needs_a_recipe_that_heeds_it(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = images(here / "shapes", kinds=2)
-    said = both(capsys, "vae", folder, "E-TRN-08", conditions="label")
-    assert said.startswith("--conditions: has no effect with vae: only cgan, and prior and vqvae+prior")
+    said = both(capsys, "gan", folder, "E-TRN-08", condition="label")
+    assert said.startswith("--condition: has no effect with gan, which is unconditional; train cgan, prior, vae or")
+    files = "\n".join(f"kind{i % 2}/{i:02d}.png,{i}" for i in range(40))
+    (folder / "metadata.csv").write_text(f"file_name,place\n{files}\n")
+    said = both(capsys, "vae", folder, "E-TRN-12", condition="place")
+    assert said.startswith("--condition: vae is conditioned on classes only; write --condition label")
     assert "--style: has no effect with vae" in both(capsys, "vae", folder, "E-TRN-08", style=str(folder))
     assert "--style" in both(capsys, "colorize", pairs_of(here / "pairs"), "E-TRN-08", style=str(folder), channels=3)
     assert "--pairs: has no effect with vae" in both(capsys, "vae", here / "pairs", "E-TRN-08", pairs="folders")
-    assert "--conditions: has no effect with prior" in both(capsys, "prior", folder, "E-TRN-08", conditions="label")
     said = both(capsys, "discriminative", folder, "E-TRN-08", unlabeled=str(folder), batch=8)
     assert "--unlabeled" in said and "train generative" in said
 
@@ -247,11 +252,11 @@ def test_a_target_is_for_what_learns_labels(here: Path, capsys: pytest.CaptureFi
     folder = images(here / "shapes", kinds=2)
     said = both(capsys, "cgan", folder, "E-TRN-13", target="place")
     assert said == (
-        "--target: is for tables, and these data are images; name it with --conditions place, or put each class in its "
+        "--target: is for tables, and these data are images; name it with --condition place, or put each class in its "
         "own sub-folder"
     )
     plain = images(here / "plain")
-    for name, remedy in (("cgan", "--conditions"), ("generative", "metadata.csv"), ("discriminant", "metadata.csv")):
+    for name, remedy in (("cgan", "--condition"), ("generative", "metadata.csv"), ("discriminant", "metadata.csv")):
         with pytest.raises(UserError) as caught:
             seisei.train(name, plain, output="run")
         assert "--target" not in str(caught.value) and remedy in str(caught.value)
@@ -277,7 +282,7 @@ def test_options_of_another_sort_of_data(here: Path, data: str, options: dict[st
     (here / "t.txt").write_text("".join(f"line {i}\n" for i in range(40)))
     images(here / "shapes")
     with pytest.raises(UserError, match="is for") as caught:
-        DataOptions(**options).read(data, 0)
+        read_for_training(data, DataOptions(**options), seed=0)
     assert caught.value.where == f"--{next(iter(options)).replace('_', '-')}"
 
 
@@ -285,8 +290,8 @@ def test_shares_of_parts_that_the_data_have(here: Path) -> None:
     for part in ("train", "test"):
         images(here / "data" / part, 20, seed=len(part))
     with pytest.raises(UserError, match="--test: has no effect: the data have their own test split of 20 images"):
-        DataOptions(test=0.3).read("data", 0)
-    assert len(DataOptions(validation=0.3).read("data", 0).splits["validation"]) > 2
+        read_for_training("data", DataOptions(test=0.3), seed=0)
+    assert len(read_for_training("data", DataOptions(validation=0.3), seed=0).splits["validation"]) > 2
 
 
 # ---- the loop ----
@@ -486,7 +491,7 @@ def fixture(folder: Path, what: str) -> list[str]:
         images(folder, 48)
         lines = [f"{i:02d}.png,a square of {'abcd'[i % 4]},{i % 2}" for i in range(48)]
         (folder / "metadata.csv").write_text("\n".join(["file_name,caption,place", *lines, ""]))
-        return [where, "--conditions", "caption" if what == "captions" else "place"]
+        return [where, "--condition", "caption" if what == "captions" else "place"]
     elif what in ("target", "table"):
         table(folder / "t.csv")
         return [f"{where}/t.csv", *(["--target", "paid"] if what == "target" else [])]

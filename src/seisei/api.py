@@ -14,6 +14,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
+from seisei.data.options import DataOptions
 from seisei.errors import UserError
 from seisei.training.engine import Execution
 from seisei.training.run import Listener, RunFolder
@@ -30,7 +31,7 @@ from seisei.verbs.score import score
 from seisei.verbs.stylize import Stylized, stylize
 from seisei.verbs.translate import translate
 from seisei.workflows import train as workflow
-from seisei.workflows.train import DataOptions, Request
+from seisei.workflows.train import Request
 
 
 class Run(TrainedRun):
@@ -96,7 +97,9 @@ def train(
     Raises:
         UserError: anything wrong with the request or the data, before anything is written.
     """
-    options = {f.name: settings.pop(f.name) for f in fields(DataOptions) if f.name in settings}
+    options = {
+        f.name: settings.pop(f.name) for f in fields(DataOptions) if f.name in settings and f.name != "conditions"
+    }
     execution = {f.name: settings.pop(f.name) for f in fields(Execution) if f.name in settings}
     request = Request(
         recipe=recipe, data=data, dials=settings, overrides=overrides or {}, options=DataOptions(**options),

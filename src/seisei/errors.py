@@ -147,6 +147,7 @@ RENAMED = {
     "unlabelled": "unlabeled",
     "tuned": "backend_tuning",
     "resize": "fit",
+    "conditions": "condition",
     "most": "limit",
     "thorough": "cas",
     "reject": "min_confidence",

@@ -17,8 +17,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from seisei.data.read import read_dataset
 from seisei.data.sources.arrays import arrays_source
+from seisei.data.types import read_dataset
 from seisei.errors import UserError
 from seisei.modalities.image_io import save_png
 

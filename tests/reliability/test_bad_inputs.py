@@ -594,7 +594,7 @@ OWN: list[tuple[str, list[Any], tuple[str, ...]]] = [
     ("E-INT-20", ["interpolate", "VAE", "--from", "3", "--to", "7", "--steps", "5000"], ("--steps", "5000")),
     ("E-INT-21", ["interpolate", "VAE", "--from", "3", "--to", "here.png"], ("--from and --to", "3", "here.png")),
     ("E-INT-21", ["interpolate", "VAE", "--from", "IMAGES", "--to", "IMAGES"], ("40 images",)),
-    ("E-INT-23", ["interpolate", "VAE", "--from", "3", "--to", "7", "--path", "scenic"], ("--path", "spherical")),
+    ("E-GEN-07", ["interpolate", "VAE", "--from", "3", "--to", "7", "--path", "scenic"], ("--path", "spherical")),
     ("E-INT-24", ["interpolate", "CONDITIONAL", "--from", "3", "--to", "7", "--label", "x"], ("x", "choose from")),
     ("E-INT-25", ["interpolate", "VAE", "--from", "3", "--to", "-7"], ("--seed", "-7")),
     ("E-SCO-20", ["score", "VAE", "IMAGES", "--importance-samples", "0"], ("--importance-samples", "1 to 1000000")),

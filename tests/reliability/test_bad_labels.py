@@ -13,7 +13,7 @@ import pytest
 from cli_runs import copy, edit_json, newest, trained, unsealed
 
 from seisei.cli.main import main
-from seisei.data.read import read_dataset
+from seisei.data.types import read_dataset
 from seisei.modalities.image_io import save_png
 
 HEAD = "age,income,pet,churned"

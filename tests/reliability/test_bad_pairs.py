@@ -13,11 +13,15 @@ import pytest
 import torch
 
 from seisei.data.images.native_images import originals
-from seisei.data.pairs import read_pairs
-from seisei.data.read import read_dataset
+from seisei.data.types import read_dataset
 from seisei.errors import UserError
 from seisei.modalities.image_io import encoded
 from seisei.modalities.label_map import LabelMap
+
+
+def read_pairs(given: Any, *, layout: Any = "auto", **options: Any) -> Any:
+    return read_dataset(given, pairs=layout, **options)
+
 
 RANDOM = np.random.default_rng(5)
 GRAY = RANDOM.integers(0, 256, (16, 16), np.uint8)
@@ -333,7 +337,7 @@ CASES: dict[str, Case] = {
     "columns named for another layout": (
         pairs, {"pairs": "folders", "column_b": "x"}, "E-TRN-13", "--column-b", "--pairs is folders", "leave it out",
     ),
-    "options of tables": (pairs, {"target": "x"}, "E-TRN-13", "--target", "read as image pairs", "leave it out"),
+    "options of tables": (pairs, {"target": "x"}, "E-TRN-13", "--target", "these data are image pairs", "leave it out"),
     "options of pairs without pairs": (
         pairs, {"pairs": None, "label_map": True},
         "E-TRN-13", "--label-map", "is for image pairs", "pass --pairs auto",

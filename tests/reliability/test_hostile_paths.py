@@ -22,7 +22,7 @@ import torch
 from seisei import api
 from seisei.cli.main import main
 from seisei.data.images.native_images import originals
-from seisei.data.read import read_dataset
+from seisei.data.types import read_dataset
 from seisei.errors import UserError
 from seisei.modalities.image_io import png_bytes, save_png
 from seisei.training.run import RunFolder

@@ -16,12 +16,13 @@ import pytest
 import torch
 
 from seisei.data import store
+from seisei.data.dataset import Dataset
 from seisei.data.detect import open_source
 from seisei.data.images.scan import scan, tolerated
-from seisei.data.read import Dataset, read_dataset
 from seisei.data.source import natural, split_of
 from seisei.data.sources.arrays import as_images
 from seisei.data.splits import split_indices
+from seisei.data.types import read_dataset
 from seisei.errors import ResourceError, UserError
 from seisei.modalities.image import Image
 from seisei.modalities.image_io import save_png

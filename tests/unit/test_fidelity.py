@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from seisei import seeds
-from seisei.data.read import Dataset, read_dataset
+from seisei.data.dataset import Dataset
+from seisei.data.types import read_dataset
 from seisei.errors import UserError
 from seisei.evaluation import sample_quality as module
 from seisei.evaluation.evaluate import evaluate, only_draws

@@ -17,7 +17,8 @@ from pages import Page
 from tiny import finished, told
 
 import seisei
-from seisei.data.read import read_dataset
+from seisei.data.options import DataOptions
+from seisei.data.types import read_dataset
 from seisei.errors import Stopped
 from seisei.evaluation.evaluate import evaluate, predictions, sample_sheet
 from seisei.modalities.image_io import read_image
@@ -26,7 +27,7 @@ from seisei.pipeline import Pipeline
 from seisei.training.loop import Training
 from seisei.training.run import RunFolder
 from seisei.workflows import train as workflow
-from seisei.workflows.train import DataOptions, Request
+from seisei.workflows.train import Request
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -12,8 +12,7 @@ import torch
 from PIL import Image as Pillow
 
 import seisei
-from seisei.data.inputs import read_inputs
-from seisei.data.read import read_dataset
+from seisei.data.types import read_dataset, read_inputs
 from seisei.errors import UserError
 from seisei.modalities.conditions import Conditions
 from seisei.modalities.image_io import png_bytes
@@ -98,7 +97,7 @@ def test_columns_of_metadata_are_conditions(tmp_path: Path) -> None:
     # A condition that changes makes other data of them, and so does which columns are given.
     assert read_dataset(tmp_path, conditions=["place"], labels=None).fingerprint != data.fingerprint
     told = [entry["command"] for entry in advice(data, {"conditions": ["place"]})]
-    assert any("train cgan" in command and command.endswith("--conditions place") for command in told)
+    assert any("train cgan" in command and command.endswith("--condition place") for command in told)
     error = refused(read_dataset, tmp_path, conditions=["brightnes"], labels=None)
     assert error.code == "E-CHK-04" and "did you mean 'brightness'" in str(error)
     (tmp_path / "metadata.csv").write_text("file_name,place\n" + "".join(f"{i}.png,{i % 2}\n" for i in range(4)))
@@ -120,8 +119,8 @@ def test_a_column_of_texts_is_a_text(tmp_path: Path) -> None:
     said = {name: data.schema.y.said(row) for name, row in zip(data.names, data.y, strict=True)}
     assert said == {f"{i}.png": texts[i] for i in range(40)}
     assert all(example in texts for example in data.schema.y.examples)
-    told = [entry["command"] for entry in advice(data)]
-    assert any("vqvae+prior" in c and "--condition label" in c for c in told) and not any("cgan" in c for c in told)
+    told = [entry["command"] for entry in advice(data, {"conditions": ["caption"]})]
+    assert any("vqvae+prior" in c and "--condition caption" in c for c in told) and not any("cgan" in c for c in told)
     # New images with theirs, and without.
     again = read_inputs(data.schema, tmp_path, labels="need")
     assert again.y is not None and again.y.tolist() == [data.y[data.names.index(n)].tolist() for n in again.names]
@@ -143,9 +142,7 @@ def test_texts_that_cannot_be_given_are_refused(tmp_path: Path) -> None:
         return refused(read_dataset, tmp_path, conditions=names, labels=None)
 
     error = read(["dark", "light"] * 20, "text", "place")
-    assert error.code == "E-TRN-12" and "--conditions text: is a text, and cannot be combined with 1 other" in str(
-        error
-    )
+    assert error.code == "E-TRN-12" and "--condition text: is a text, and cannot be combined with 1 other" in str(error)
     assert "is empty in 1 of 40 rows" in str(read([*["dark", "light"] * 19, "dark", ""], "text"))
     error = read([*["dark", "light"] * 19, "dark", "x" * 600], "text")
     assert "39.png: column 'text' has 600 bytes, wanted at most 512; shorten it" in str(error)
@@ -195,7 +192,7 @@ def test_a_game_learns_what_is_given(tmp_path: Path) -> None:
     folder.mkdir()
     run = seisei.train(
         "cgan", squares(folder, 400, label=False), output=tmp_path / "run",
-        conditions=["brightness", "place", "filled"],
+        condition=["brightness", "place", "filled"],
         width=64, steps=700, learning_rate=1e-3, latent=4, r1_gamma=0.1, report=False, ema_decay=0.99,
     )  # fmt: skip
     left = np.stack(run.sample(40, label="place=left, filled"))[..., :]
@@ -227,7 +224,7 @@ def test_conditions_may_be_negative(tmp_path: Path) -> None:
     run = seisei.train("cgan", arrays, output=tmp_path / "images", steps=2, batch=8, width=8, report=False)
     assert run.sample(2, label="y0=-1.5, y2=0.25")[0].shape == (8, 8)
     table = {"t": (random.normal(size=60) * 20).round(1).tolist(), "x": list(range(60))}
-    run = seisei.train("cgan", table, conditions=["t"], output=tmp_path / "rows", steps=2, batch=8, width=8)
+    run = seisei.train("cgan", table, condition="t", output=tmp_path / "rows", steps=2, batch=8, width=8)
     assert run.sample(2, label="t=-12.5")[1]["t"] == -12.5 and run.report.exists()
 
 

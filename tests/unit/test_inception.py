@@ -15,7 +15,8 @@ from cli_runs import trained
 from torch import Tensor, nn
 
 from seisei.cli.main import main
-from seisei.data.read import Dataset, read_dataset
+from seisei.data.dataset import Dataset
+from seisei.data.types import read_dataset
 from seisei.errors import UserError
 from seisei.evaluation import sample_quality as fidelities
 from seisei.evaluation.evaluate import evaluate

@@ -14,7 +14,7 @@ import seisei
 from seisei import seeds
 from seisei.batch import Batch
 from seisei.cli.main import main
-from seisei.data.read import Dataset
+from seisei.data.dataset import Dataset
 from seisei.metrics.likelihood import own_noise
 
 

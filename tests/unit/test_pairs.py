@@ -12,16 +12,22 @@ import PIL.Image
 import pytest
 import torch
 
-from seisei.data import pair_open, store
+from seisei.data import store
+from seisei.data.dataset import Dataset
 from seisei.data.images.native_images import originals
-from seisei.data.pair_source import told
-from seisei.data.pairs import read_pairs
-from seisei.data.read import Dataset, read_dataset
+from seisei.data.pairs import open as pair_open
+from seisei.data.pairs.source import told
+from seisei.data.types import read_dataset
 from seisei.errors import UserError
 from seisei.modalities.image import Image
 from seisei.modalities.image_io import png_bytes, read_image, save_png
 from seisei.modalities.label_map import LabelMap, nearest
 from seisei.schema import Schema
+
+
+def read_pairs(given: Any, *, layout: Any = "auto", **options: Any) -> Any:
+    return read_dataset(given, pairs=layout, **options)
+
 
 RANDOM = np.random.default_rng(11)
 COUNT = 12
@@ -413,7 +419,7 @@ def test_sides_in_files_are_those_in_memory(tmp_path: Path, monkeypatch: pytest.
     assert held.y is not None and mapped.y is not None
     assert torch.equal(held.x, mapped.x) and torch.equal(held.y.int(), mapped.y.int())
     assert held.fingerprint == mapped.fingerprint and held.schema == mapped.schema
-    monkeypatch.setattr("seisei.data.pair_read.read_image", None)  # nothing is read again, in either direction
+    monkeypatch.setattr("seisei.data.pairs.decode.read_image", None)  # nothing is read again, in either direction
     again = read_pairs(tmp_path / "data", **options)
     assert again.fingerprint == held.fingerprint and again.report == mapped.report
     assert read_pairs(tmp_path / "data", direction="b-to-a", **options).schema.x == held.schema.y

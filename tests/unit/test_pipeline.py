@@ -14,7 +14,7 @@ from cli_runs import unsealed
 
 from seisei import catalog, seeds
 from seisei.capabilities import VERBS, offers
-from seisei.data.inputs import read_inputs
+from seisei.data.types import read_inputs
 from seisei.errors import UserError
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label

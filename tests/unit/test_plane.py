@@ -12,7 +12,7 @@ import torch
 
 from seisei.batch import Batch
 from seisei.data.dataset import Dataset
-from seisei.data.read import read_dataset
+from seisei.data.types import read_dataset
 from seisei.errors import UserError
 from seisei.evaluation.decision_surface import SIDE, Plane, plane_of, surfaces
 from seisei.modalities.image_io import read_image

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from seisei.data.read import read_dataset
+from seisei.data.types import read_dataset
 from seisei.evaluation.evaluate import spectral
 from seisei.metrics.image_similarity import LEVEL
 from seisei.metrics.spectrum import UNSEEN, energy_ratios, high_frequency_energy, high_frequency_ratio

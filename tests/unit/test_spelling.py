@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seisei.data.inputs import read_inputs
-from seisei.data.read import Dataset, read_dataset
+from seisei.data.dataset import Dataset
+from seisei.data.types import read_dataset, read_inputs
 from seisei.errors import UserError
 from seisei.modalities.table import Table
 

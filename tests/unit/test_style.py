@@ -21,7 +21,7 @@ from seisei import catalog, seeds
 from seisei.batch import Batch
 from seisei.cli.main import main
 from seisei.data.images.styles import with_styles
-from seisei.data.read import read_dataset
+from seisei.data.types import read_dataset
 from seisei.errors import UserError
 from seisei.evaluation import style_transfer
 from seisei.modalities.image import Image

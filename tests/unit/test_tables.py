@@ -16,12 +16,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seisei.data.dataset import Dataset
 from seisei.data.detect import open_source
-from seisei.data.inputs import read_inputs
-from seisei.data.read import Dataset, read_dataset
 from seisei.data.tables.column_types import recognize
 from seisei.data.tables.encode_rows import CODES, read_rows
 from seisei.data.tables.raw_table import read_sheet
+from seisei.data.types import read_dataset, read_inputs
 from seisei.errors import UserError
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
@@ -521,7 +521,7 @@ def test_options_name_columns() -> None:
         "E-TRN-13", "--size: is for images, and these data are a table; leave it out",
     )  # fmt: skip
     assert refused(read_dataset, "digits", target="class") == (
-        "E-TRN-13", "--target: is for tables, and these data are not; leave it out",
+        "E-TRN-13", "--target: is for tables, and these data are images; leave it out",
     )  # fmt: skip
     assert refused(open_source, path) == ("E-TRN-13", "t.csv: is a table, wanted images; give a folder of images")
     data = read_dataset(path, target="class", ignore=["age"], categorical=["zip"])

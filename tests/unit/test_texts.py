@@ -14,8 +14,8 @@ import seisei
 from seisei import seeds
 from seisei.batch import Batch
 from seisei.cli.main import main
-from seisei.data.inputs import read_inputs
-from seisei.data.read import Dataset, read_dataset
+from seisei.data.dataset import Dataset
+from seisei.data.types import read_dataset, read_inputs
 from seisei.errors import UserError
 from seisei.modalities.text import END, Text
 from seisei.models.autoregressive import Autoregressive
@@ -98,7 +98,7 @@ def test_a_packed_file_that_is_cut_short_is_refused(tmp_path: Path) -> None:
 
 
 def test_texts_that_do_not_fit_into_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seisei.data.texts.memory", lambda: 1000)
+    monkeypatch.setattr("seisei.data.texts.read.memory", lambda: 1000)
     with pytest.raises(UserError) as caught:
         read_dataset(["a" * 100, "b", "c"])
     assert caught.value.code == "E-CHK-09" and "--block-size" in str(caught.value)

@@ -15,7 +15,7 @@ import seisei
 from seisei import seeds
 from seisei.batch import Batch
 from seisei.cli.main import main
-from seisei.data.read import read_dataset
+from seisei.data.types import read_dataset
 from seisei.errors import UserError
 from seisei.evaluation.translation import Judge, compared, pieces, ratio, scores
 from seisei.metrics.corruptions import KINDS, damaged
@@ -258,7 +258,10 @@ def test_one_image_becomes_the_file_that_was_named(
     assert "is not the format of the output, wanted .png; name it one.png" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         called(capsys, "translate", folder / "run", one, "-n", 3)
-    assert "3 answers of a model that has one; train with --noise latent" in capsys.readouterr().err
+    assert (
+        "3 is out of range, wanted 1: this model has one output per image; train with --noise latent"
+        in capsys.readouterr().err
+    )
 
 
 def test_arrays_are_translated_in_python(folder: Path) -> None:

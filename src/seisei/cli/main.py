@@ -22,13 +22,15 @@ import seisei
 from seisei.cli import check, compare, runs, train, verbs
 from seisei.cli.config import Settings, read_config
 from seisei.cli.errors import error_json, error_line, only_offered, translate, unknown
-from seisei.cli.options import data_options, everywhere, execution_options, run_options
+from seisei.cli.options import everywhere, execution_options, run_options
 from seisei.cli.signature import Command, command, description
 from seisei.cli.streams import console, secure, switch_off, write
 from seisei.cli.terminal import echo, echo_json, tell
+from seisei.data.options import GROUPS as GROUPS_OF_DATA
+from seisei.data.options import RARE, data_options, options_in
 from seisei.errors import ResourceError, SeiseiError, Stopped, UserError, did_you_mean
 from seisei.paths import shortened
-from seisei.recipes import RECIPES, recipe
+from seisei.recipes import DATA, RECIPES, recipe
 from seisei.spec import argument_help, parameters
 from seisei.verbs import VERBS as MODEL_VERBS
 
@@ -45,6 +47,9 @@ GROUPS: dict[str, dict[str, Callable[..., None] | None]] = {
     "Runs": {"list": runs.list_, "report": runs.report},
 }
 VERBS = [verb for group in GROUPS.values() for verb in group]
+# Help of a recipe with all options; without it these are left out, and options of data that it does not read.
+ALL = "--help-all"
+RARE_OF_RUNS = frozenset({"keep", "on_disk_full", "auto_remedy", "backend_tuning", "compile", "sharded"})
 INTERRUPTED, BROKEN_PIPE, OURS = 130, 141, 1
 # A full or broken disk, or a terminal that is gone, under the redirected output.
 OUTPUT_LOST = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
@@ -134,7 +139,8 @@ def _dispatch(verb: str, words: list[str]) -> None:
         app, commands = build()
         known = commands.get(verb, Command("", {}))
     try:
-        function, bound, _ = app.parse_args(words or ["--help"], exit_on_error=False, print_error=False)
+        asked = ["--help" if word == ALL else word for word in words]
+        function, bound, _ = app.parse_args(asked or ["--help"], exit_on_error=False, print_error=False)
     except CycloptsError as error:
         raise translate(error, known) from error
     try:
@@ -162,7 +168,7 @@ def build() -> tuple[App, dict[str, Command]]:
                 continue
             run: Callable[[dict[str, Any]], None] = partial(_call, function)
             text = description(function)
-            parts = [("Options", _without(function, "json")), ("Everywhere", everywhere)]
+            parts = [("Options", without(function, "json")), ("Everywhere", everywhere)]
             if name == "train":
                 run, text = _list_recipes, f"{description(_recipe_argument)}\n\n{_recipe_list()}"
                 parts = [("Options", _recipe_argument), *_TRAIN_PARTS]
@@ -234,10 +240,15 @@ def _train_app(words: list[str]) -> tuple[App, Command]:
 
     parts: list[tuple[str, Callable[..., Any]]] = [
         ("", train.data_argument),
-        (f"Hyperparameters of {name}", function),
+        (f"Hyperparameters of {name}", without(function, "condition")),
         *_TRAIN_PARTS,
     ]
-    known = command(inner, name, carry_out, parts, text=description(function))
+    hidden, text = set[str](), description(function)
+    if ALL not in words:
+        read = {*options_in(DATA[name])} - RARE
+        hidden = ({*options_in(GROUPS_OF_DATA)} - read) | RARE_OF_RUNS
+        text += f"\n\nLess common options: seisei train {name} {ALL}"
+    known = command(inner, name, carry_out, parts, text=text, hidden=hidden)
     file = _config_of(words)
     if file is not None:
         settings = read_config(file, known)
@@ -261,12 +272,12 @@ def _call(function: Callable[..., None], values: dict[str, Any]) -> None:
     function(**{k: v for k, v in values.items() if k != "debug" and (k in known or takes_all)})
 
 
-def _without(function: Callable[..., None], *names: str) -> Callable[..., None]:
+def without(function: Callable[..., Any], *names: str) -> Callable[..., None]:
     """The same signature and help, less some options that are declared elsewhere."""
     return _only(function, {n for n in parameters(function) if n not in names})
 
 
-def _only(function: Callable[..., None], names: set[str]) -> Callable[..., None]:
+def _only(function: Callable[..., Any], names: set[str]) -> Callable[..., None]:
     import inspect
 
     kept = {n: p for n, p in parameters(function).items() if n in names}

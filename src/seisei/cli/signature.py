@@ -6,7 +6,7 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -50,6 +50,7 @@ def command(
     text: str | None = None,
     group: Group | None = None,
     place: int = 0,
+    hidden: Collection[str] = (),
 ) -> Command:
     """Add a command to an app.
 
@@ -61,6 +62,7 @@ def command(
         text: its help; by default the docstring of the first function, without its list of arguments.
         group: under which it is listed.
         place: in that list.
+        hidden: options that its help leaves out.
     """
     merged: list[inspect.Parameter] = []
     annotations: dict[str, Any] = {}
@@ -75,7 +77,9 @@ def command(
             positional = parameter.kind is parameter.POSITIONAL_OR_KEYWORD
             if parameter.default is parameter.empty:
                 required.append(parameter.name)
-            shown = _shown(parameter, None if positional else section, helps.get(parameter.name, ""))
+            shown = _shown(
+                parameter, None if positional else section, helps.get(parameter.name, ""), parameter.name in hidden
+            )
             merged.append(parameter.replace(annotation=shown))
     merged.sort(key=lambda p: p.kind)  # stable: positions first
     signature = inspect.Signature(merged)
@@ -93,10 +97,12 @@ def command(
     return Command(name, annotations, tuple(required), inner)
 
 
-def _shown(parameter: inspect.Parameter, group: Group | None, help: str) -> Any:
+def _shown(parameter: inspect.Parameter, group: Group | None, help: str, hidden: bool) -> Any:
     """The annotation as the parser takes it: the range as a validator, the help beside it."""
     plain, limits = _without_range(parameter.annotation)
     settings: dict[str, Any] = {"help": help, "negative": None if parameter.name in SWITCHES else ()}
+    if hidden:
+        settings["show"] = False
     if _is_whole(plain):
         settings["converter"] = _whole
     if limits is not None:

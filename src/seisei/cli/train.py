@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Literal
 
-from seisei.cli.options import data_options, execution_options, run_options
+from seisei.cli.options import execution_options, run_options
 from seisei.cli.progress import Display
 from seisei.cli.terminal import echo, echo_json
+from seisei.data.options import DataOptions, data_options
 from seisei.errors import UserError
 from seisei.shell import quoted
 from seisei.spec import parameters
@@ -54,7 +55,7 @@ def train(recipe: str, values: dict[str, Any], overrides: dict[str, Any], typed:
     request = workflow.Request(
         recipe=recipe,
         data=rest.pop("data"),
-        options=workflow.DataOptions(**_take(rest, parameters(data_options))),
+        options=DataOptions(**_take(rest, [n for n in parameters(data_options) if n != "condition"])),
         execution=Execution(**_take(rest, parameters(execution_options))),
         overrides={**overrides, **dict(map(_assignment, written))},
         command=["seisei", *typed],

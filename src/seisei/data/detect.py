@@ -17,7 +17,7 @@ from seisei.data.sources.idx import idx_source, is_idx
 from seisei.data.sources.parquet import holds_images, image_lists, parquet_source
 from seisei.data.tables.delimited import is_delimited
 from seisei.data.tables.raw_table import is_table
-from seisei.data.texts import is_text
+from seisei.data.texts.read import is_text
 from seisei.errors import UserError, did_you_mean, half_character
 from seisei.paths import below, check_no_run, check_regular, exists
 

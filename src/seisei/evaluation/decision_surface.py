@@ -19,7 +19,7 @@ from torch import Tensor
 
 from seisei.batch import Batch
 from seisei.capabilities import HasJoint, HasPosterior
-from seisei.data.read import Dataset
+from seisei.data.dataset import Dataset
 from seisei.errors import UserError, did_you_mean
 from seisei.modalities.image_io import png_bytes
 from seisei.modalities.label import Label

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from seisei import seeds
 from seisei.batch import Batch
 from seisei.capabilities import ClassConditional, Encodes, Samples, Stylizes, Translates
-from seisei.data.read import Dataset
+from seisei.data.dataset import Dataset
 from seisei.errors import UserError
 from seisei.evaluation import style_transfer
 from seisei.evaluation.sample_quality import FEWEST, Fidelity, classification_accuracy, fidelity

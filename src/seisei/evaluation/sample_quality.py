@@ -20,7 +20,7 @@ from torch import Tensor
 
 from seisei import seeds
 from seisei.batch import Batch
-from seisei.data.read import Dataset
+from seisei.data.dataset import Dataset
 from seisei.errors import UserError
 from seisei.metrics.estimates import Estimate, mean_of_shares, share_of
 from seisei.metrics.frechet import frechet_distance, kernel_distance

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from seisei import seeds
 from seisei.batch import Batch
-from seisei.data.read import Dataset
+from seisei.data.dataset import Dataset
 from seisei.metrics.likelihood import mean_and_error
 from seisei.modalities.image_io import png_bytes, resized
 from seisei.modalities.pixels import grid

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from seisei import seeds
 from seisei.batch import Batch
-from seisei.data.read import Dataset
+from seisei.data.dataset import Dataset
 from seisei.errors import ResourceError, UserError
 from seisei.metrics.corruptions import KINDS, damaged
 from seisei.metrics.estimates import Estimate

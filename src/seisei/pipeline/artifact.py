@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from seisei import catalog
 from seisei.batch import Batch
 from seisei.capabilities import Classifies, HasJoint, HasPosterior, offers
-from seisei.data.read import Dataset
+from seisei.data.dataset import Dataset
 from seisei.errors import UserError
 from seisei.modalities.conditions import Said
 from seisei.modalities.image import Image

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seisei.capabilities import Quantizes
-from seisei.data.read import Dataset
+from seisei.data.dataset import Dataset
 from seisei.errors import UserError
 from seisei.pipeline.artifact import BATCH, Artifact, Asked, Latents, Pixels
 

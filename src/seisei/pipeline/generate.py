@@ -12,7 +12,7 @@ from torch import Tensor
 from seisei import seeds
 from seisei.batch import Batch
 from seisei.capabilities import Decodes, HasJoint
-from seisei.data.read import Dataset
+from seisei.data.dataset import Dataset
 from seisei.errors import UserError
 from seisei.modalities.conditions import Conditions
 from seisei.modalities.label import Label

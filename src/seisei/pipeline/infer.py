@@ -8,7 +8,7 @@ from torch import Tensor
 from seisei import seeds
 from seisei.batch import Batch
 from seisei.capabilities import HasJoint, HasPosterior
-from seisei.data.read import Dataset
+from seisei.data.dataset import Dataset
 from seisei.errors import UserError
 from seisei.metrics.classification import Predictions
 from seisei.metrics.likelihood import Likelihood, bits_per_dimension, likelihoods, own_noise

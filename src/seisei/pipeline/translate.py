@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from seisei import seeds
-from seisei.data.inputs import is_gray
+from seisei.data.images.inputs import is_gray
 from seisei.errors import UserError
 from seisei.modalities.image import DEEP, Image
 from seisei.modalities.image_io import DecodedImage

@@ -53,6 +53,26 @@ RECIPES: dict[str, tuple[str, str]] = {
     "vqvae2": ("seisei.recipes.vq:vqvae2", "Hierarchical VQ-VAE: several levels of codes, coarse to fine."),
 }
 
+# The data that a recipe reads: groups of `seisei.data.options.GROUPS`, whose options its help lists.
+_IMAGES = ("common", "images")
+DATA: dict[str, tuple[str, ...]] = {
+    "autoencoder": _IMAGES,
+    "cgan": (*_IMAGES, "tables", "conditions"),
+    "colorize": _IMAGES,
+    "discriminant": (*_IMAGES, "tables"),
+    "discriminative": (*_IMAGES, "tables"),
+    "gan": (*_IMAGES, "tables"),
+    "generative": (*_IMAGES, "tables", "labels"),
+    "pix2pix": (*_IMAGES, "pairs"),
+    "prior": (*_IMAGES, "texts", "conditions"),
+    "stylize": (*_IMAGES, "styles"),
+    "vae": (*_IMAGES, "conditions"),
+    "vqvae": _IMAGES,
+    "vqvae+prior": (*_IMAGES, "conditions"),
+    "vqvae2": _IMAGES,
+}
+# Recipes that are conditioned on what a person chooses; cgan always is on something.
+CONDITIONAL = ("cgan", "prior", "vae", "vqvae+prior")
 # How data are read for a recipe, where a person leaves it open.
 READS: dict[str, dict[str, Any]] = {"colorize": {"channels": 3}, "pix2pix": {"pairs": "auto"}}
 

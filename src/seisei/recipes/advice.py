@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from seisei.data.dataset import Dataset
 from seisei.data.images.styles import Styled
-from seisei.data.read import Dataset
+from seisei.data.options import option_name
 from seisei.data.tables.column_roles import MOST_CLASSES
 from seisei.modalities.conditions import Conditions
 from seisei.modalities.image import Image
@@ -90,7 +91,7 @@ def _repeated(recipe: str, said: Mapping[str, Any]) -> list[str]:
         if name == "target" or (name in HEEDED and recipe not in HEEDED[name] and not of_table):
             continue
         for each in value if isinstance(value, list) else [value]:
-            words += [f"--{name.replace('_', '-')}"] + ([] if each is True else [str(each)])
+            words += [option_name(name)] + ([] if each is True else [str(each)])
     return words
 
 
@@ -173,7 +174,8 @@ def _codes(data: Dataset, steps: int, count: int) -> Suggestion:
     """Codes, and a Transformer over them."""
     end, told, chosen = data.schema.y, [], ""
     if end is not None:
-        told = ["--condition", "label"]
+        # Columns that are named are repeated with the other options.
+        told = ["--condition", "label"] if isinstance(end, Label) else []
         kind = "text" if isinstance(end, Text) else "kind" if isinstance(end, Label) else "values"
         chosen = f", of the {kind} that you choose"
     why = f"an image as a few whole numbers, new images from them{chosen}, holes filled, a likelihood"

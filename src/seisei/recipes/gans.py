@@ -105,13 +105,13 @@ def cgan(
     """
     if isinstance(schema.y, Conditions):
         if class_balance is not None:
-            problem = "balances classes, and --conditions names values"
+            problem = "balances classes, and --condition names values"
             raise UserError("E-TRN-08", "--class-balance", problem, "leave it out")
         classes = schema.y.size
     elif isinstance(schema.y, Label) and schema.y.classes > 1:
         classes = schema.y.classes
     else:
-        given = "" if isinstance(schema.x, Table) else ", or name one of its columns with --conditions"
+        given = "" if isinstance(schema.x, Table) else ", or name one of its columns with --condition"
         remedy = f"{naming_classes(schema)}{given}, or train gan"
         raise UserError("E-TRN-12", "data", "no classes to choose from, wanted at least 2", remedy)
     return _plan(schema, classes, latent, network, adversary, _balance(schema, class_balance), training)

@@ -160,7 +160,7 @@ class Guided:
     """What an autoregressive model is conditioned on.
 
     Arguments:
-        condition: label conditions on each image's label, or on the columns named with --conditions.
+        condition: label conditions on the class, or on the columns that are named.
         cond_dropout: Condition dropout (for classifier-free guidance): how often the condition is left out in training.
     """
 

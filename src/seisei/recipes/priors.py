@@ -199,7 +199,7 @@ def _conditions(schema: Schema) -> tuple[int, int]:
         return schema.y.classes, 0
     problem, remedy = "no classes to choose from, wanted at least 2", naming_classes(schema)
     if isinstance(schema.x, Image):
-        remedy += ", or name one of its columns with --conditions"
+        remedy += ", or name one of its columns with --condition"
     elif isinstance(schema.x, Text):
         remedy = "leave it out: lines of text have no labels"
     raise UserError("E-TRN-12", "--condition label", problem, remedy)

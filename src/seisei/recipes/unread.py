@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from seisei.capabilities import Classifies, HasJoint
+from seisei.data.options import option_name
 from seisei.errors import UserError
 from seisei.modalities.label import Label
 from seisei.nn.transformer.blocks import Matrix
@@ -25,7 +26,7 @@ OF_LABELS = {
     "style": ("stylize learns from style images", "train stylize, or leave it out"),
     "pairs": ("pix2pix learns from pairs", "train pix2pix, or leave it out"),
     "conditions": (
-        "only cgan, and prior and vqvae+prior with --condition label, are told conditions",
+        "only cgan, prior and vqvae+prior are conditioned on columns",
         "choose one of these, or leave it out",
     ),
     "target": (
@@ -56,7 +57,7 @@ def refuse_unread_data(
     if asked and not heeds_labels(build, full):
         why, remedy = OF_LABELS[asked[0]]
         problem = f"has no effect with {recipe}: {why}"
-        raise UserError("E-TRN-08", f"--{asked[0]}", problem, remedy, found=said[asked[0]])
+        raise UserError("E-TRN-08", option_name(asked[0]), problem, remedy, found=said[asked[0]])
     model = outline(plan.objective).model if "unlabeled" in said else None
     if isinstance(model, Classifies) and not isinstance(model, HasJoint):
         problem = f"has no effect with {recipe}, which learns from labeled examples alone"

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from seisei.errors import UserError
+from seisei.modalities.conditions import Conditions
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.modalities.table import Table
+from seisei.modalities.text import Text
 from seisei.models.vae import VAE, Autoencoder
 from seisei.nn.conv import ConvDecoder, ConvEncoder
 from seisei.nn.heads import BernoulliHead, GaussianHead, LogisticMixtureHead
@@ -123,6 +125,9 @@ def naming_classes(schema: Schema) -> str:
 
 
 def _classes(schema: Schema) -> int:
+    if isinstance(schema.y, (Conditions, Text)):
+        problem = "vae is conditioned on classes only"
+        raise UserError("E-TRN-12", "--condition", problem, "write --condition label, or train cgan or vqvae+prior")
     if not isinstance(schema.y, Label):
         raise UserError("E-TRN-12", "--condition label", "the images have no labels", naming_classes(schema))
     if schema.y.classes < 2:

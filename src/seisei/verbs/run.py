@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from seisei.errors import UserError, nearest
 
 if TYPE_CHECKING:
-    from seisei.data.read import Dataset
+    from seisei.data.dataset import Dataset
     from seisei.pipeline import Pipeline
     from seisei.training.run import RunFolder
 
@@ -98,12 +98,12 @@ class TrainedRun:
         Arguments:
             data: where they are, or what they are.
             verb: what they are read for; error codes depend on it.
-            options: see `seisei.data.inputs.read_inputs`; None stands for the default.
+            options: see `seisei.data.types.read_inputs`; None stands for the default.
 
         Raises:
             UserError: they cannot be read, or an option has no effect for data of this type.
         """
-        from seisei.data.inputs import read_inputs
+        from seisei.data.types import read_inputs
 
         schema = self.pipeline.schema
         options = {name: value for name, value in options.items() if value is not None}
@@ -125,7 +125,8 @@ class TrainedRun:
         Raises:
             UserError: it is gone.
         """
-        from seisei.workflows.train import DataOptions
+        from seisei.data.options import DataOptions
+        from seisei.data.types import read_for_training
 
         if data is not None and self.pipeline.schema.x.noun == "row":
             # Rows are read by the columns of the model, not by what other data would make of them.
@@ -138,11 +139,11 @@ class TrainedRun:
                 "was trained on arrays, which are not kept",
                 "give them again: run.evaluate(data=…), or --data on the command line",
             )
-        return DataOptions(**self.recipe["options"]).read(where, int(self.recipe["seed"]))
+        return read_for_training(where, DataOptions(**self.recipe["options"]), seed=int(self.recipe["seed"]))
 
     def learned_from(self, data: Any) -> bool:
         """Whether a path or a name is that of the data that this model was trained on."""
-        from seisei.workflows.train import data_path
+        from seisei.data.options import data_path
 
         return isinstance(data, (str, os.PathLike)) and data_path(str(data)) == self.recipe["data"]["path"]
 

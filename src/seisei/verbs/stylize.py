@@ -48,6 +48,11 @@ class Stylized:
     metadata: dict[str, str]
     notes: list[str]
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        import numpy as np
+
+        return np.array(self.pixels, dtype, copy=copy)
+
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write a .png, .jpg, .webp or .tif file.
 

@@ -93,18 +93,19 @@ def translate(
     Raises:
         UserError: the model does not translate, an argument is out of range, or an image cannot be read.
     """
+    from seisei import seeds
     from seisei.data.images.native_images import originals
 
     run.pipeline.need("translate")
     noisy = bool(run.pipeline.model.noise)
-    if not 1 <= n <= 1000 or (n > 1 and not noisy):
-        problem = (
-            f"{n} is out of range, wanted 1 to 1000" if noisy else f"{n} outputs of a model that has one per image"
-        )
+    if not 1 <= n <= (1000 if noisy else 1):
+        problem = f"{n} is out of range, wanted " + ("1 to 1000" if noisy else "1: this model has one output per image")
         remedy = "choose a number in the range" if noisy else "train with --noise latent for several"
         raise UserError("E-TRL-19", "-n", problem, remedy, found=n)
-    if seed is not None and not noisy:
-        raise without_effect("seed", "has no effect: this model was trained without --noise", seed)
+    if seed is not None:
+        seeds.check(seed, "E-TRL-25")
+        if not noisy:
+            raise without_effect("seed", "has no effect: this model was trained without --noise", seed)
     options = {"tile": tile, "overlap": overlap, "convert": convert}
     return Translations(run, originals(input, max_pixels=max_pixels), n, seed or 0, options)
 

@@ -16,8 +16,9 @@ import torch
 import seisei
 from seisei import catalog, seeds
 from seisei.capabilities import HasJoint, HasPosterior
-from seisei.data.inputs import read_inputs
-from seisei.data.read import Dataset
+from seisei.data.dataset import Dataset
+from seisei.data.options import DataOptions
+from seisei.data.types import read_for_training, read_inputs
 from seisei.errors import Stopped, UserError
 from seisei.evaluation.decision_surface import Plane, plane_of, surfaces
 from seisei.evaluation.evaluate import evaluate, held_out
@@ -35,7 +36,6 @@ from seisei.training.plan import Plan
 from seisei.training.quick_fit import trained
 from seisei.training.run import RunFolder
 from seisei.training.signals import Asked, Stopping
-from seisei.workflows.train import DataOptions
 
 HIDDEN = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
 # A learning curve trains again and again: where one training took longer than this, it is left out unless asked for.
@@ -183,7 +183,7 @@ def _own(path: str | Path, *, needed: bool) -> Dataset | None:
     if given is None:
         return None
     try:
-        return DataOptions(**recipe["options"]).read(given, int(recipe["seed"]))
+        return read_for_training(given, DataOptions(**recipe["options"]), seed=int(recipe["seed"]))
     except UserError:
         if needed:
             raise

@@ -7,7 +7,7 @@ import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -18,12 +18,12 @@ import seisei
 from seisei import catalog, seeds
 from seisei.batch import Batch
 from seisei.capabilities import ClassConditional, Classifies, Translates, offers
-from seisei.data.images.styles import with_styles
+from seisei.data.dataset import Dataset
 from seisei.data.loader import Loader, Order
-from seisei.data.pair_open import layout_of
-from seisei.data.read import Dataset, read_dataset
+from seisei.data.options import DataOptions, data_path, kept
+from seisei.data.pairs.open import layout_of
 from seisei.data.store import memory
-from seisei.data.tables.column_roles import OWN
+from seisei.data.types import read_for_training
 from seisei.errors import Stopped, UserError
 from seisei.evaluation.evaluate import Sheets, finish, listed, unlearned
 from seisei.evaluation.translation import READERS, Judge, answered
@@ -31,7 +31,7 @@ from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.objectives.base import Objective
 from seisei.progress import listening, part
-from seisei.recipes import READS, RECIPES
+from seisei.recipes import CONDITIONAL, READS, RECIPES
 from seisei.recipes import recipe as find_recipe
 from seisei.recipes.advice import advice
 from seisei.recipes.effect import has_effect, refuse_unread
@@ -39,7 +39,7 @@ from seisei.recipes.priors import codec_run
 from seisei.recipes.unread import refuse_unread_data, refuse_unread_execution, refuse_unread_loop
 from seisei.schema import Schema
 from seisei.shell import joined, quoted
-from seisei.spec import arguments_for
+from seisei.spec import arguments_for, parameters
 from seisei.training.checkpoint import Checkpoint, room_for
 from seisei.training.engine import Device, Engine, Execution
 from seisei.training.hooks import (
@@ -67,60 +67,6 @@ from seisei.training.watch.rules import RULES, Watch
 DESCRIBED = ("root", "kind", "kept", "image", "given", "columns", "classes", "splits", "fingerprint")
 # Held-out examples that a validation looks at, at most, and values of them at a time.
 VALIDATED, SEEN = 2048, 1 << 23
-
-
-@dataclass(frozen=True)
-class DataOptions:
-    """How data are read; see `read_dataset`. Kept with the run, so that resuming reads them in the same way."""
-
-    source: str | None = None
-    column: str | None = None
-    size: int | None = None
-    channels: Literal[1, 3] | None = None
-    fit: Literal["crop", "pad", "stretch"] | None = None
-    validation: float = 0.1
-    test: float = 0.1
-    skip_bad: str | None = None
-    max_pixels: int = 64_000_000
-    first_frame: bool = False
-    min_size: int = 8
-    follow_outside: bool = False
-    memory: int | None = None
-    target: str | None = None
-    ignore: list[str] | None = None
-    categorical: list[str] | None = None
-    missing: list[str] | None = None
-    unlabeled: str | None = None
-    conditions: list[str] | None = None
-    block_size: int | None = None
-    pairs: Literal["auto", "side-by-side", "folders", "columns"] | None = None
-    direction: Literal["a-to-b", "b-to-a"] = "a-to-b"
-    column_a: str | None = None
-    column_b: str | None = None
-    bits: Literal[8] | None = None
-    label_map: bool = False
-    style: str | None = None
-
-    @property
-    def said(self) -> dict[str, Any]:
-        """What is not as it is by default."""
-        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) != f.default}
-
-    def kept(self) -> dict[str, Any]:
-        """As plain data; what is a path leads there from any folder."""
-        path = self.unlabeled if self.unlabeled in (None, OWN) else data_path(self.unlabeled)
-        style = None if self.style is None else data_path(self.style)
-        return {**asdict(self), "unlabeled": path, "style": style}
-
-    def read(self, given: Any, seed: int, progress: Callable[[int, int], None] | None = None) -> Dataset:
-        """The data set, labels and all where every image has one, or where a column of a table is named for it."""
-        limit = None if self.memory is None else self.memory * 1_000_000
-        options = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("memory", "style")}
-        found = read_dataset(given, labels=None, seed=seed, memory_limit=limit, progress=progress, **options)
-        if self.style is None:
-            return found
-        shares = {"validation": self.validation, "test": self.test}
-        return with_styles(found, self.style, seed=seed, max_pixels=self.max_pixels, **shares)
 
 
 @dataclass(frozen=True)
@@ -181,11 +127,11 @@ def look(data: Any, options: DataOptions, seed: int = 0, listeners: Sequence[Lis
     Raises:
         UserError: more is broken than `skip_bad` allows.
     """
-    layout = None if options.said.keys() & set(TOLD) else layout_of(data)
+    layout = None if options.changed.keys() & set(TOLD) else layout_of(data)
     if layout in ("folders", "columns", "arrays"):
         options = replace(options, pairs="auto" if layout == "arrays" else layout)  # type: ignore[arg-type]
-    found = options.read(data, seed, _scan_progress(listeners))
-    advised = advice(found, options.said, in_memory=data_path(data) is None)
+    found = read_for_training(data, options, seed=seed, progress=_scan_progress(listeners))
+    advised = advice(found, options.changed, in_memory=data_path(data) is None)
     if error := single_class(found):
         # Suggestions that would be refused are none.
         found.report["notes"] = [*found.report.get("notes", []), f"{error.problem}; {error.remedy}"]
@@ -214,6 +160,29 @@ def plan_for(request: Request, schema: Schema) -> tuple[Plan, dict[str, Any]]:
     return plan, full
 
 
+def conditioned(request: Request) -> Request:
+    """The request with what `condition` names: `label` is a choice of the recipe, columns are read with the data.
+
+    Raises:
+        UserError: a recipe that has no condition.
+    """
+    names = request.dials.get("condition")
+    if names is None:
+        return request
+    names = [names] if isinstance(names, str) else list(names)
+    if names and request.recipe not in CONDITIONAL:
+        problem = f"has no effect with {request.recipe}, which is unconditional"
+        remedy = f"train {', '.join(CONDITIONAL[:-1])} or {CONDITIONAL[-1]}, or leave it out"
+        raise UserError("E-TRN-08", "--condition", problem, remedy, found=names)
+    dials = {name: value for name, value in request.dials.items() if name != "condition"}
+    if names and "condition" in parameters(find_recipe(request.recipe)):
+        dials["condition"] = "label"
+    if names in ([], ["label"], ["none"]):
+        # The class is read anyway, where there is one.
+        return replace(request, dials=dials if names != ["none"] else {**dials, "condition": "none"})
+    return replace(request, dials=dials, options=replace(request.options, conditions=names))
+
+
 def start(request: Request, listeners: Sequence[Listener] = ()) -> RunFolder:
     """Train from the beginning.
 
@@ -222,7 +191,7 @@ def start(request: Request, listeners: Sequence[Listener] = ()) -> RunFolder:
         Stopped: a signal asked to stop; the checkpoint is good.
         DivergenceError: losses stayed non-finite.
     """
-    check(request)
+    request = check(request)
     with Engine(request.execution) as engine:
         told = listeners if engine.is_main else ()
         request, data, plan, dials, notes = prepare(request, engine, told)
@@ -240,7 +209,7 @@ def start(request: Request, listeners: Sequence[Listener] = ()) -> RunFolder:
             "overrides": dict(request.overrides),
             "plan": plan.to_json(),
             "data": {"path": data_path(request.data), "fingerprint": data.fingerprint, "report": data.report},
-            "options": request.options.kept(),
+            "options": kept(request.options),
             "execution": asdict(request.execution),
             "levers": engine.levers,
             "seed": request.seed,
@@ -256,8 +225,8 @@ def start(request: Request, listeners: Sequence[Listener] = ()) -> RunFolder:
         return _staged(run, described, plan, data, engine, told, None, notes)
 
 
-def check(request: Request) -> None:
-    """Refuse what cannot be meant, before any data are read.
+def check(request: Request) -> Request:
+    """Refuse what cannot be meant, before any data are read; what is left is the request as the recipe takes it.
 
     Raises:
         UserError: a seed that is none, an unknown recipe, too few checkpoints.
@@ -268,6 +237,7 @@ def check(request: Request) -> None:
         raise UserError(
             "E-TRN-07", "--keep", f"{request.keep} is out of range, wanted >= 2", "keep at least 2 checkpoints"
         )
+    return conditioned(request)
 
 
 def prepare(
@@ -279,9 +249,9 @@ def prepare(
         UserError: anything wrong with the request or the data.
     """
     catalog.fill()
-    said = request.options.said
+    said = request.options.changed
     request = replace(request, options=_as_given(request))
-    data = request.options.read(request.data, request.seed, _scan_progress(listeners))
+    data = read_for_training(request.data, request.options, seed=request.seed, progress=_scan_progress(listeners))
     plan, dials = plan_for(request, data.schema)
     build, full = find_recipe(request.recipe), {**dials, "schema": data.schema}
     refuse_unread_data(request.recipe, build, full, plan, said)
@@ -297,7 +267,7 @@ def dry_run(request: Request, listeners: Sequence[Listener] = ()) -> dict[str, A
     Raises:
         UserError: whatever `start` would refuse.
     """
-    check(request)
+    request = check(request)
     with Engine(request.execution) as engine:
         told = listeners if engine.is_main else ()
         request, data, plan, dials, notes = prepare(request, engine, told)
@@ -413,7 +383,7 @@ def _data_again(
             "E-RES-16", path, "was trained on arrays, which are not kept", "give them again: resume(run, data=…)"
         )
     try:
-        dataset = options.read(given, seed, progress)
+        dataset = read_for_training(given, options, seed=seed, progress=progress)
     except UserError as error:
         if error.code in ("E-CHK-01", "E-CHK-03"):
             raise UserError("E-RES-16", given, error.problem, "give its new place with --data") from error
@@ -858,14 +828,6 @@ def _scan_progress(listeners: Sequence[Listener]) -> Callable[[int, int], None] 
     if not listeners:
         return None
     return lambda done, total: _tell(listeners, {"event": "reading", "done": done, "total": total})
-
-
-def data_path(data: Any) -> str | None:
-    """The path or the name of data, the same from any folder; None for what is in memory."""
-    if not isinstance(data, (str, os.PathLike)):
-        return None
-    text = os.fspath(data)
-    return str(Path(text).absolute()) if Path(text).exists() else text
 
 
 def _data_name(data: Any) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from seisei.data import store
 from seisei.data.images.scan import Progress, bilevel, scan, survey
+from seisei.data.options import DataOptions
 from seisei.data.source import ArraySource, Source, identity_of
 from seisei.errors import UserError
 from seisei.modalities.image import Image
@@ -26,7 +27,7 @@ _CACHE_FORMAT = 2
 
 @dataclass(frozen=True)
 class PackOptions:
-    """Requested options; see `seisei.data.read.read_dataset`."""
+    """The options that decide what packed images are; see `seisei.data.options.ImageOptions`."""
 
     size: int | tuple[int, int] | None
     channels: Literal[1, 3] | None
@@ -35,6 +36,11 @@ class PackOptions:
     max_pixels: int
     min_size: int
     first_frame: bool
+
+    @classmethod
+    def of(cls, options: DataOptions) -> Self:
+        """Those of all options of reading."""
+        return cls(**{f.name: getattr(options, f.name) for f in fields(cls)})
 
     def scanning(self) -> dict[str, Any]:
         """The options of `scan`."""

@@ -15,7 +15,7 @@ from torch import Tensor
 from seisei import seeds
 from seisei.batch import Batch
 from seisei.data.dataset import Dataset, digest, fingerprint
-from seisei.data.inputs import read_inputs
+from seisei.data.images.inputs import read_image_inputs
 from seisei.data.splits import PARTS, split_indices
 from seisei.errors import UserError
 from seisei.modalities.image import Image
@@ -66,7 +66,7 @@ def with_styles(
         UserError: the contents are not images, or a style cannot be read; none is skipped.
 
     Example:
-        >>> from seisei.data.read import read_dataset
+        >>> from seisei.data.types import read_dataset
         >>> styled = with_styles(read_dataset("digits"), "digits")
         >>> batch = styled.batch(torch.arange(3))
         >>> batch.x.shape == batch.y.shape == (3, 1, 8, 8), styled.y.dtype
@@ -78,7 +78,7 @@ def with_styles(
         raise UserError("E-TRN-13", "--style", problem, "leave it out")
     # Style images are fitted to the contents' size.
     end = replace(image, fit=image.fit or "crop")
-    found = read_inputs(Schema(end), given, convert=True, max_pixels=max_pixels)
+    found = read_image_inputs(Schema(end), given, convert=True, max_pixels=max_pixels)
     contents = [digest(row.numpy().tobytes()) for row in found.x]
     enough = len(set(contents)) >= FEWEST
     parts = split_indices(

@@ -10,6 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from seisei.data.options import OWN, DataOptions
+from seisei.data.reading import Reading
 from seisei.data.source import SPLITS
 from seisei.data.tables.column_types import recognize
 from seisei.data.tables.raw_table import RawTable, read_sheet
@@ -18,7 +20,7 @@ from seisei.modalities.label import Label
 from seisei.modalities.table import MISSING
 from seisei.shell import quoted
 
-SPLIT, OWN = "split", "own"
+SPLIT = "split"
 MOST_CLASSES = 50
 Unseen = Literal["refuse", "missing"]
 Floats = NDArray[np.float64]
@@ -26,7 +28,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Asked:
-    """Requested column roles; see `seisei.data.read.read_dataset`."""
+    """Requested column roles; see `seisei.data.options.TableOptions`."""
 
     target: str | None = None
     ignore: Sequence[str] = ()
@@ -35,6 +37,12 @@ class Asked:
     unlabeled: str | None = None
     unseen: Unseen = "missing"
     conditions: Sequence[str] = ()
+
+
+def asked_of(options: DataOptions, reading: Reading) -> Asked:
+    """The column roles that options of reading ask for."""
+    lists = (options.ignore or (), options.categorical or (), options.missing or ())
+    return Asked(options.target, *lists, options.unlabeled, reading.unseen, options.conditions or ())
 
 
 def check_names(sheet: RawTable, asked: Asked) -> None:
@@ -54,8 +62,8 @@ def check_names(sheet: RawTable, asked: Asked) -> None:
                 where = f"--{option} {name}"
                 raise UserError("E-TRN-07", where, "is also in --ignore", "leave one of the two out", found=name)
     if asked.conditions and asked.target is not None:
-        remedy = f"name it with --conditions {quoted(asked.target)} too, or leave one of the two out"
-        raise UserError("E-TRN-07", "--target", "and --conditions both define what to condition on", remedy)
+        remedy = f"name it with --condition {quoted(asked.target)} too, or leave one of the two out"
+        raise UserError("E-TRN-07", "--target", "and --condition both define what to condition on", remedy)
     if asked.unlabeled is not None and asked.target is None:
         raise UserError("E-TRN-12", "--unlabeled", "no label column is named", "name it with --target")
 

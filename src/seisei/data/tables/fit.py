@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seisei.data.dataset import Dataset, digest, duplicates, fingerprint
+from seisei.data.options import OWN
 from seisei.data.source import CAPTIONS
 from seisei.data.splits import split_indices
 from seisei.data.tables.column_roles import (
-    OWN,
     SPLIT,
     Asked,
     check_names,
@@ -163,7 +163,7 @@ def conditions_of(sheet: RawTable, asked: Asked, train: Tensor) -> tuple[Conditi
                 others = len(asked.conditions) - 1
                 problem = f"is a text, and cannot be combined with {others} other condition{'s' * (others != 1)}"
                 remedy = f"leave out the others, or declare it --categorical {quoted(name)}"
-                raise UserError("E-TRN-12", f"--conditions {quoted(name)}", problem, remedy)
+                raise UserError("E-TRN-12", f"--condition {quoted(name)}", problem, remedy)
             return _texts(sheet, found, train)
         fitted[name] = _fit(sheet, found, train.numpy(), asked)
     return _conditions(sheet, fitted, train)
@@ -173,7 +173,7 @@ def _conditions(sheet: RawTable, fitted: dict[str, Fitted], train: Tensor) -> tu
     """The conditions and their values; no row may lack one."""
     for name, one in fitted.items():
         if one.column is None:
-            raise UserError("E-TRN-12", f"--conditions {quoted(name)}", one.why, "choose another column")
+            raise UserError("E-TRN-12", f"--condition {quoted(name)}", one.why, "choose another column")
         _check_full(sheet, name, one.values)
     y = torch.from_numpy(np.stack([one.values for one in fitted.values()], axis=1))
     examples = _some(train)

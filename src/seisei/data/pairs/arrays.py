@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seisei.data.pair_source import SIDES, PairSource, Side, no_pairs, titles_of, told
+from seisei.data.pairs.source import SIDES, PairSource, Side, no_pairs, titles_of, told
 from seisei.data.source import Record, identity_of
 from seisei.data.sources.arrays import as_images, as_nhwc, as_numpy, half_of_memory, read_npz
 from seisei.errors import UserError

@@ -1,8 +1,7 @@
-"""New inputs for a trained model: read and validated against its schema."""
+"""New images for a trained model: read and validated against its schema."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -10,25 +9,22 @@ from typing import Any, Literal
 import torch
 
 from seisei.data.dataset import Dataset
-from seisei.data.detect import TABLE, TEXT, kind_of, open_source
+from seisei.data.detect import open_source
 from seisei.data.images.scan import scan
 from seisei.data.source import Record
-from seisei.data.tables.column_roles import Unseen
-from seisei.data.tables.encode_rows import Labels, Policy, read_rows
-from seisei.data.texts import texts_for
+from seisei.data.tables.encode_rows import Labels
 from seisei.errors import UserError
 from seisei.modalities.conditions import Conditions
 from seisei.modalities.image import Image
 from seisei.modalities.image_io import MAX_PIXELS, DecodedImage
 from seisei.modalities.label import Label
-from seisei.modalities.table import Table
 from seisei.modalities.text import Text
 from seisei.schema import Modality, Schema
 
 Resize = Literal["crop", "pad", "stretch"]
 
 
-def read_inputs(
+def read_image_inputs(
     schema: Schema,
     given: Any,
     *,
@@ -39,15 +35,12 @@ def read_inputs(
     source: str | None = None,
     column: str | None = None,
     verb: str = "",
-    unseen: Unseen = "refuse",
-    extra: Policy = "refuse",
-    holes: Policy = "ignore",
 ) -> Dataset:
-    """Images, table rows or texts as input for a model.
+    """Images as input for a model.
 
     Arguments:
         schema: the model's schema.
-        given: an image's path, a folder, or anything else that `open_source` reads; for rows see `read_rows`.
+        given: an image's path, a folder, or anything else that `open_source` reads.
         fit: how to fit images of another size; by default as in training, which refuses them if all training images
             had one size.
         convert: convert color to gray for a gray model.
@@ -55,23 +48,12 @@ def read_inputs(
         max_pixels: refuse larger images.
         source: the type of data, instead of detecting it.
         column: the column of a parquet file that holds the images.
-        verb: the command that reads them, for error codes.
-        unseen: whether unseen categories are refused, or count as missing.
-        extra: whether unknown columns are refused or ignored.
-        holes: whether empty cells are refused.
+        verb: unused: error codes of images do not depend on it.
 
     Raises:
         UserError: the input cannot be read or does not match; nothing is skipped.
     """
     wanted: Labels = labels if isinstance(labels, str) else "need" if labels else "ignore"
-    if isinstance(schema.x, Table):
-        _check_table(given, source)
-        return read_rows(schema, given, verb=verb, labels=wanted, unseen=unseen, extra=extra, holes=holes)
-    if isinstance(schema.x, Text):
-        if kind_of(given, source) != TEXT:
-            where = os.fspath(given) if isinstance(given, (str, os.PathLike)) else "input"
-            raise UserError("E-*-20", where, "holds no text", "give a .txt file, or a list of texts")
-        return texts_for(schema, given)
     image = schema.x
     assert isinstance(image, Image)
     if fit is not None:
@@ -130,13 +112,6 @@ def _labels(records: Sequence[Record], label: Label, wanted: Labels) -> torch.Te
         return None
     code, none = "E-*-24" if wanted == "need" else "E-*-25", torch.tensor(-1)
     return torch.stack([none if record.label is None else label.pack(record.label, code) for record in records])
-
-
-def _check_table(given: Any, source: str | None) -> None:
-    form = kind_of(given, source)
-    if form != TABLE:
-        where = given if isinstance(given, (str, os.PathLike)) else "input"
-        raise UserError("E-TRN-13", where, f"holds {form} data, wanted a table", "give a .csv or .parquet table")
 
 
 def is_gray(image: DecodedImage) -> bool:

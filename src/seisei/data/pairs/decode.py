@@ -10,7 +10,7 @@ import numpy as np
 
 from seisei.data.images.buffers import Frame, Room
 from seisei.data.images.pack import PackOptions
-from seisei.data.pair_source import PairSource
+from seisei.data.pairs.source import PairSource
 from seisei.errors import UserError
 from seisei.modalities.image_io import DecodedImage, read_image
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from seisei.data.images.metadata import METADATA, rows_of
-from seisei.data.pair_source import SIDES, PairSource, Side, no_pairs
+from seisei.data.pairs.source import SIDES, PairSource, Side, no_pairs
 from seisei.data.source import SPLITS, Record, identity_of
 from seisei.data.sources.folder import READ
 from seisei.data.sources.parquet import ParquetSource, image_columns, parquet_source

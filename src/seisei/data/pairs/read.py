@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from seisei.data import store
 from seisei.data.dataset import Dataset, digest, duplicates, fingerprint
 from seisei.data.images.buffers import End
 from seisei.data.images.pack import PackOptions
-from seisei.data.images.scan import MIN_SIZE, Progress
-from seisei.data.pair_open import open_pairs
-from seisei.data.pair_read import PairWishes
-from seisei.data.pair_scan import pack_pairs
-from seisei.data.pair_source import SIDES, Layout
+from seisei.data.options import DataOptions
+from seisei.data.pairs.decode import PairWishes
+from seisei.data.pairs.open import open_pairs
+from seisei.data.pairs.scan import pack_pairs
+from seisei.data.pairs.source import SIDES, Layout
+from seisei.data.reading import Reading
 from seisei.data.splits import split_indices
 from seisei.errors import UserError
 from seisei.modalities.image import Image
-from seisei.modalities.image_io.open import MAX_PIXELS
-from seisei.modalities.pixels import Fit
 from seisei.schema import Schema
 from seisei.spec import checked
 
@@ -30,32 +27,7 @@ Direction = Literal["a-to-b", "b-to-a"]
 _CHUNK = 256
 
 
-def read_pairs(
-    given: Any,
-    *,
-    layout: Layout = "auto",
-    direction: Direction = "a-to-b",
-    column_a: str | None = None,
-    column_b: str | None = None,
-    label_map: bool = False,
-    bits: Literal[8] | None = None,
-    source: str | None = None,
-    column: str | None = None,
-    size: int | tuple[int, int] | None = None,
-    channels: Literal[1, 3] | None = None,
-    fit: Fit | None = None,
-    validation: float = 0.1,
-    test: float = 0.1,
-    seed: int = 0,
-    skip_bad: str | int | None = None,
-    max_pixels: int = MAX_PIXELS,
-    min_size: int = MIN_SIZE,
-    first_frame: bool = False,
-    follow_outside: bool = False,
-    memory_limit: int | None = None,
-    cache: Path | None = None,
-    progress: Progress | None = None,
-) -> Dataset:
+def read_pairs(given: Any, options: DataOptions, reading: Reading) -> Dataset:
     """Read pairs (A, B) of images from any supported source, at their native bit depth.
 
     The data set's y is the input side, its x the target side. Both sides of a pair must have the same size, or, if a
@@ -68,29 +40,11 @@ def read_pairs(
             the path of, a table that names images in two columns; a parquet file or a folder of such, or
             ``hub:owner/name``, with two columns of images; a ``.npz`` file, or in memory ``{"a": …, "b": …}``, also
             in parts as ``a_train``, or a tuple (A, B) of arrays.
-        layout: their layout; ``auto`` detects it.
-        direction: which side is the input.
-        column_a: the table column of A, if more than two hold images; naming the second of two swaps them.
-        column_b: the table column of B.
-        label_map: each color of the input side is a class, see `seisei.modalities.label_map.LabelMap`.
-        bits: 8 converts 16 bits, and floating point from 0 to 1, to 8 bits.
-        source: the type of data, instead of detecting it.
-        column: the column of a parquet file whose images each hold both sides.
-        size: by default the pairs' own if all have one of at most 512; else the largest power of two, from 8 to 256,
-            not above the median of their shorter sides.
-        channels: channels of both sides; by default their own, and gray if every image of a side is gray.
-        fit: how pairs of another size are fitted, both sides alike.
-        validation: fraction for validation. Pairs with the same input image are in one split.
-        test: fraction for testing.
-        seed: seed of the split.
-        skip_bad: how many faulty pairs may be skipped: with a faulty side, or without a partner.
-        max_pixels: refuse larger images.
-        min_size: refuse images with a shorter side.
-        first_frame: use the first frame of animations and multi-page files.
-        follow_outside: follow symbolic links and paths that lead outside the folder.
-        memory_limit: maximum size of both packed sides in memory, in bytes.
-        cache: the folder for packed images that do not fit in memory.
-        progress: called with the number of pairs done and the total.
+        options: how they are read; by default pairs keep their own size if all have one of at most 512, else the size
+            is the largest power of two, from 8 to 256, not above the median of their shorter sides; they keep their
+            own channels, and are gray if every image of a side is gray. Pairs with the same input image are in one
+            split. `skip_bad` counts pairs with a faulty side, or without a partner.
+        reading: see `Reading`.
 
     Raises:
         UserError: the data are faulty, or are not pairs.
@@ -98,20 +52,19 @@ def read_pairs(
     Example:
         >>> import numpy as np
         >>> gray = np.arange(20 * 64, dtype=np.uint16).reshape(20, 8, 8)
-        >>> pairs = read_pairs((gray, np.stack([gray % 256] * 3, -1).astype(np.uint8)))
+        >>> colors = np.stack([gray % 256] * 3, -1).astype(np.uint8)
+        >>> pairs = read_pairs((gray, colors), DataOptions(pairs="auto"), Reading())
         >>> pairs.schema.y.shape, pairs.schema.y.levels, pairs.schema.x.levels, pairs.report["kind"]
         ((1, 8, 8), 65536, 256, 'pairs (arrays)')
     """
-    layout, direction = checked("--pairs", layout, Layout), checked("--direction", direction, Direction)
+    layout, direction = checked("--pairs", options.pairs, Layout), checked("--direction", options.direction, Direction)
     opened = open_pairs(
-        given, layout, source=source, column=column, columns=(column_a, column_b), bits=bits,
-        follow_outside=follow_outside,
+        given, layout, source=options.source, column=options.column, columns=(options.column_a, options.column_b),
+        bits=options.bits, follow_outside=options.follow_outside,
     )  # fmt: skip
     given_side = 0 if direction == "a-to-b" else 1
-    plain = PackOptions(size, channels, fit, skip_bad, max_pixels, min_size, first_frame)
-    wishes = PairWishes(plain, bits, given_side if label_map else None)
-    limit = store.memory() // 4 if memory_limit is None else memory_limit
-    packed = pack_pairs(opened, wishes, limit, cache, progress)
+    wishes = PairWishes(PackOptions.of(options), options.bits, given_side if options.label_map else None)
+    packed = pack_pairs(opened, wishes, reading.limit(options), reading.cache, reading.progress)
     records = [opened.records[i] for i in packed.kept]
     names, given_parts = [record.name for record in records], [record.split for record in records]
     contents = [[digest(image.numpy().tobytes()) for image in side] for side in packed.sides]
@@ -119,9 +72,9 @@ def read_pairs(
         names,
         contents[given_side],
         given_parts,
-        validation=validation,
-        test=test,
-        seed=seed,
+        validation=options.validation,
+        test=options.test,
+        seed=reading.seed,
         where=opened.root,
         noun="pair",
     )

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from seisei.data.dataset import Dataset, digest, fingerprint
-from seisei.data.inputs import read_inputs
+from seisei.data.images.inputs import read_image_inputs
 from seisei.errors import UserError
 from seisei.modalities.image import Image
 from seisei.schema import Schema
@@ -21,7 +21,7 @@ def with_images(data: Dataset, given: Any, **options: Any) -> Dataset:
     Arguments:
         data: labeled data.
         given: images, as for `seisei.data.detect.open_source`; their labels are ignored.
-        options: options of `read_inputs`.
+        options: options of `read_image_inputs`.
 
     Raises:
         UserError: the data have no labels, or do not fit in memory, or the images cannot be read.
@@ -34,7 +34,7 @@ def with_images(data: Dataset, given: Any, **options: Any) -> Dataset:
     image = data.schema.x
     assert isinstance(image, Image)
     # Unlabeled images are fitted even if the labeled ones needed no fitting.
-    more = read_inputs(Schema(replace(image, fit=image.fit or "crop")), given, convert=True, **options)
+    more = read_image_inputs(Schema(replace(image, fit=image.fit or "crop")), given, convert=True, **options)
     x, y = torch.cat([data.x, more.x]), torch.cat([data.y, torch.full((len(more),), -1)])
     names = data.names + [str(Path(str(given)).name or given) + "/" + name for name in more.names]
     train = torch.cat([data.splits["train"], torch.arange(len(data), len(x))])

@@ -9,10 +9,10 @@ from typing import Any
 
 from seisei.data.detect import kind_of, only_array
 from seisei.data.images.scan import first_of, survey
-from seisei.data.pair_arrays import array_pairs
-from seisei.data.pair_folders import folder_pairs
-from seisei.data.pair_source import Layout, PairSource, beside, no_pairs
-from seisei.data.pair_tables import SUFFIXES, Columns, loose_tables, parquet_pairs, table_pairs, tables_in
+from seisei.data.pairs.arrays import array_pairs
+from seisei.data.pairs.folders import folder_pairs
+from seisei.data.pairs.source import Layout, PairSource, beside, no_pairs
+from seisei.data.pairs.tables import SUFFIXES, Columns, loose_tables, parquet_pairs, table_pairs, tables_in
 from seisei.data.source import Source
 from seisei.data.sources.folder import Walk, folder_source, walk_through
 from seisei.data.sources.hub import hub_folder
@@ -40,7 +40,7 @@ def open_pairs(
     another such table, then images that are all wide enough to be two side by side.
 
     Arguments:
-        given: as for `seisei.data.pairs.read_pairs`.
+        given: as for `seisei.data.pairs.read.read_pairs`.
         layout: one of the layouts, or ``auto``.
         source: the type of data, instead of detecting it.
         column: the column of a parquet file whose images hold both sides.

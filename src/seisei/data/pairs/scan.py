@@ -14,8 +14,8 @@ from seisei.data import store
 from seisei.data.images.buffers import End, Frame, Images, Maps, Room
 from seisei.data.images.pack import fitted
 from seisei.data.images.scan import Progress, Scan, first_of, in_threads, tolerated
-from seisei.data.pair_read import Made, PairWishes, Sizes, reader
-from seisei.data.pair_source import SIDES, PairSource
+from seisei.data.pairs.decode import Made, PairWishes, Sizes, reader
+from seisei.data.pairs.source import SIDES, PairSource
 from seisei.data.source import identity_of
 from seisei.errors import UserError
 from seisei.modalities.image import Image

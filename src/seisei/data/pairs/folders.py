@@ -7,7 +7,7 @@ import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 
-from seisei.data.pair_source import SIDES, PairSource, Side, no_pairs, titles_of, told
+from seisei.data.pairs.source import SIDES, PairSource, Side, no_pairs, titles_of, told
 from seisei.data.source import SPLITS, Record, identity_of, natural
 from seisei.data.sources.folder import Walk
 from seisei.errors import UserError

@@ -1,0 +1,1 @@
+"""Image pairs: layouts, reading both sides, native bit depth."""

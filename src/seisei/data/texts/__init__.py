@@ -1,0 +1,1 @@
+"""Texts: lines, or blocks of running text."""
