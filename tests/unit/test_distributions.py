@@ -218,7 +218,6 @@ def test_discretized_normal_is_a_difference_of_two_phis_with_the_tails_at_the_ed
     assert abs(cut.sum() - 1) > 1e-2
 
 
-@pytest.mark.parametrize("levels", LEVELS)
 @pytest.mark.parametrize("log_std", [-5.0, -3.5, -2.3, -1.0, 0.5])
 @pytest.mark.parametrize("levels", [2, 17, 256, 65536])
 def test_discretized_normal_in_float32_is_that_of_float64(levels: int, log_std: float) -> None:
@@ -251,6 +250,7 @@ def test_discretized_normal_in_float32_is_that_of_float64(levels: int, log_std: 
         assert float(((ours - exact).abs() / (1 + exact.abs())).max()) < 2e-4
 
 
+@pytest.mark.parametrize("levels", LEVELS)
 def test_discretized_logistic_mixture_is_a_sum_of_differences(levels: int) -> None:
     x, half = levels_of(levels).numpy(), 0.5 / (levels - 1)
     weights = np.exp([0.3, -1.0, 2.0]) / np.exp([0.3, -1.0, 2.0]).sum()
