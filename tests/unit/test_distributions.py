@@ -240,7 +240,7 @@ def test_discretized_normal_in_float32_is_that_of_float64(levels: int, log_std: 
         (lambda mu, s: DiscretizedNormal(mu, s, levels).log_prob(x.to(mu)), torch.float32),
         (reference, torch.float64),
     ):
-        mu = location.to(dtype).requires_grad_()
+        mu = location.detach().to(dtype).clone().requires_grad_()
         s = torch.tensor([log_std], dtype=dtype, requires_grad=True)
         value = log_prob(mu, s)
         value.sum().backward()
