@@ -62,7 +62,7 @@ def test_what_cannot_be_meant_is_refused() -> None:
     cases = [("agee=3", "did you mean 'age'"), ("hat", "no condition 'hat'"), ("age", "such as age=30")]
     cases += [("pet=bea", "did you mean 'bee'"), ("age=old", "old"), ("no age", "such as age=30")]
     for words, told in cases:
-        error = refused(GIVEN.told, words, 1)
+        error = refused(GIVEN.parse, words, 1)
         assert error.code == "E-SMP-13" and told in str(error), str(error)
     with pytest.raises(UserError):
         Schema.from_json({"x": {"modality": "Given", "columns": [], "examples": [["a"]]}})

@@ -33,7 +33,7 @@ from seisei.modalities.pixels import grid, shown
 from seisei.pipeline import Pipeline
 from seisei.progress import part as work
 from seisei.report.run_report import write_report
-from seisei.schema import Describable, Schema
+from seisei.schema import Schema
 from seisei.training.run import RunFolder
 
 SHEET, SHEET_ROWS, WALKS = 64, 8, 3
@@ -383,9 +383,9 @@ def samples(pipeline: Pipeline, run: RunFolder, seed: int = 0) -> None:
     """Examples that the model draws: a grid of images, or some rows or texts; of each class in turn where it knows
     them.
     """
-    label = pipeline.schema.y
-    names: Sequence[str] = label.names if pipeline.classes and isinstance(label, Label) else ()
-    if pipeline.classes and isinstance(label, Describable):
+    label: Any = pipeline.schema.y
+    names: Sequence[str] = pipeline.schema.classes if pipeline.classes else ()
+    if pipeline.classes and not names:
         names = [label.format(row) for row in label.parse(None, min(SHEET_ROWS, len(label.examples)))]
     if not isinstance(pipeline.schema.x, Image):
         kinds = [name for name in names[:ROWS] for _ in range(ROWS // min(ROWS, len(names)))]
