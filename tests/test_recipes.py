@@ -311,7 +311,7 @@ def stored(schema: str, count: int = 8) -> Tensor:
     """Images with something to learn: blobs, on the schema's levels; or rows, or texts."""
     image = SCHEMAS[schema].x
     if isinstance(image, Text):
-        return image.told(["a cat", "an ox", "é", ""] * (count // 4 + 1), count // 4 * 4 + 4)[:count].to(torch.int16)
+        return image.parse(["a cat", "an ox", "é", ""] * (count // 4 + 1), count // 4 * 4 + 4)[:count].to(torch.int16)
     if isinstance(image, Table):
         return mixed_rows(count)[:, [2, 3] if len(image.columns) == 2 else [0, 1, 2, 3, 4]]
     assert isinstance(image, Image)
@@ -331,7 +331,7 @@ def packed_y(case: Case, count: int) -> Tensor | None:
     if y is None or isinstance(y, Label):
         return None if y is None else torch.arange(count) % 3
     if isinstance(y, Describable):
-        return y.told(None, count)
+        return y.parse(None, count)
     seen = stored(case.schema, max(8, count))[:count].amax(1, keepdim=True)
     return (seen > 80).to(torch.uint8) + (seen > 160).to(torch.uint8) if isinstance(y, LabelMap) else seen
 
@@ -361,7 +361,7 @@ def fitted(case: Case, count: int = 60) -> nn.Module:
 
 def condition(model: nn.Module, n: int) -> Tensor | None:
     if text := getattr(model, "text", 0):
-        return Text(text, ("a cat", "an ox", "é")).told(None, n)
+        return Text(text, ("a cat", "an ox", "é")).parse(None, n)
     return torch.arange(n) % model.classes if isinstance(model, ClassConditional) and model.classes else None
 
 

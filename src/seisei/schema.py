@@ -44,17 +44,25 @@ class Modality(Protocol):
 
 @runtime_checkable
 class Describable(Modality, Protocol):
-    """A modality for conditions parsed from user input, such as attributes or a caption, rather than classes."""
+    """A modality that a model can be conditioned on in words: a class, several attributes, a caption."""
 
     examples: tuple[Any, ...]
 
-    def told(self, said: Any, n: int) -> Tensor:
+    def parse(self, words: Any, n: int) -> Tensor:
         """Parse a condition for n examples, as data sets store it; what is left open comes from training examples."""
         ...
 
-    def said(self, stored: Tensor) -> str:
-        """Format stored values as text that `told` parses."""
+    def format(self, stored: Tensor) -> str:
+        """Format stored values as text that `parse` parses."""
         ...
+
+
+@runtime_checkable
+class Categorical(Modality, Protocol):
+    """A modality of class labels: a value is an index into the names."""
+
+    names: tuple[str, ...]
+    classes: int
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,11 @@ class Schema:
 
     x: Modality
     y: Modality | None = None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class names of y; empty where y is no class label."""
+        return self.y.names if isinstance(self.y, Categorical) else ()
 
     def to_json(self) -> dict[str, Any]:
         """The schema as JSON-compatible data."""

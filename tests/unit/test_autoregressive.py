@@ -158,7 +158,7 @@ def test_several_segments_sum_to_one_too_and_are_drawn_as_often(priors: Any, tex
     stirred(model.network)
     assert len(model.network.parts) == (1 if priors == "one" else 2)
     codes = torch.cartesian_prod(*[torch.arange(k) for k in (3, 3, 2, 2)])
-    y = Text(3).told("ab", 20_000) if text else None
+    y = Text(3).parse("ab", 20_000) if text else None
     with torch.no_grad(), seeds.seeded("segments"):
         log_p = model.log_codes(codes, None if y is None else y[:36])
         assert float(log_p.sum(1).exp().double().sum()) == pytest.approx(1, abs=1e-5)
@@ -378,7 +378,7 @@ def test_codes_beside_a_hole_are_not_known() -> None:
 
 def test_a_text_is_read_in_its_order_and_probabilities_given_it_sum_to_one() -> None:
     model, found = reading(), []
-    for row in TEXTS.told(None, 5):
+    for row in TEXTS.parse(None, 5):
         log_p = model.log_prob(Batch(EVERY, row.expand(64, -1)))
         assert float(log_p.double().logsumexp(0)) == pytest.approx(0.0, abs=1e-5)
         found.append(log_p)
@@ -389,7 +389,7 @@ def test_a_text_is_read_in_its_order_and_probabilities_given_it_sum_to_one() -> 
 
 def test_a_text_that_is_kept_from_an_example_changes_nothing_of_it() -> None:
     model = reading()
-    codes, y = model.codes(EVERY[:4]), TEXTS.told(["cat", "tac", "cat", "a"], 4)
+    codes, y = model.codes(EVERY[:4]), TEXTS.parse(["cat", "tac", "cat", "a"], 4)
     told = torch.tensor([True, False, False, True])
     mixed = model.log_codes(codes, y, told)
     assert torch.allclose(mixed[told], model.log_codes(codes[told], y[told]), atol=1e-6)
@@ -398,7 +398,7 @@ def test_a_text_that_is_kept_from_an_example_changes_nothing_of_it() -> None:
 
 def test_what_is_drawn_of_a_text_is_as_likely_as_it_says() -> None:
     model = reading()
-    y = TEXTS.told("cat", 20_000)
+    y = TEXTS.parse("cat", 20_000)
     with seeds.seeded("text"):
         drawn = model.sample(20_000, y).flatten(1)
     exact = model.log_prob(Batch(EVERY, y[:64])).exp()
@@ -409,9 +409,9 @@ def test_what_is_drawn_of_a_text_is_as_likely_as_it_says() -> None:
 def test_guidance_weighs_a_text_against_none() -> None:
     model = reading()
     with seeds.seeded("guided"):
-        one = model.draw(50, TEXTS.told("cat", 50), steering=SamplingOptions(guidance=1.0))
+        one = model.draw(50, TEXTS.parse("cat", 50), steering=SamplingOptions(guidance=1.0))
     with seeds.seeded("guided"):
-        none = model.draw(50, TEXTS.told("cat", 50), steering=SamplingOptions(guidance=0.0))
+        none = model.draw(50, TEXTS.parse("cat", 50), steering=SamplingOptions(guidance=0.0))
     with seeds.seeded("guided"):
         assert torch.equal(none, model.draw(50)) and not torch.equal(none, one)
 

@@ -218,6 +218,38 @@ def test_discretized_normal_is_a_difference_of_two_phis_with_the_tails_at_the_ed
     assert abs(cut.sum() - 1) > 1e-2
 
 
+@pytest.mark.parametrize("log_std", [-5.0, -3.5, -2.3, -1.0, 0.5])
+@pytest.mark.parametrize("levels", [2, 17, 256, 65536])
+def test_discretized_normal_in_float32_is_that_of_float64(levels: int, log_std: float) -> None:
+    """Values and derivatives of narrow and wide bins, of edges and tails, against log Φ in double precision."""
+    torch.manual_seed(0)
+    x = (torch.rand(16, 300) * (levels - 1)).round() / (levels - 1)
+    x[:, :100], x[:, 100:150] = 0, 1
+    location = x + 0.15 * torch.randn_like(x)
+
+    def reference(mu: Tensor, s: Tensor) -> Tensor:
+        y, half = x.double(), 0.5 / (levels - 1)
+        low = torch.where(y < half, -torch.inf, (y - half - mu) * torch.exp(-s))
+        high = torch.where(y > 1 - half, torch.inf, (y + half - mu) * torch.exp(-s))
+        low, high = torch.where(y > mu, -high, low), torch.where(y > mu, -low, high)
+        log_low, log_high = torch.special.log_ndtr(low.clamp_min(-1e9)), torch.special.log_ndtr(high.clamp_max(1e9))
+        return log_high + torch.log1p(-torch.exp(log_low - log_high))
+
+    found = []
+    for log_prob, dtype in (
+        (lambda mu, s: DiscretizedNormal(mu, s, levels).log_prob(x.to(mu)), torch.float32),
+        (reference, torch.float64),
+    ):
+        mu = location.detach().to(dtype).clone().requires_grad_()
+        s = torch.tensor([log_std], dtype=dtype, requires_grad=True)
+        value = log_prob(mu, s)
+        value.sum().backward()
+        assert mu.grad is not None and s.grad is not None
+        found.append((value.detach().double(), mu.grad.double(), s.grad.double()))
+    for ours, exact in zip(*found, strict=True):
+        assert float(((ours - exact).abs() / (1 + exact.abs())).max()) < 2e-4
+
+
 @pytest.mark.parametrize("levels", LEVELS)
 def test_discretized_logistic_mixture_is_a_sum_of_differences(levels: int) -> None:
     x, half = levels_of(levels).numpy(), 0.5 / (levels - 1)

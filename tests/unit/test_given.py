@@ -37,15 +37,15 @@ def refused(act: Any, *arguments: Any, **options: Any) -> UserError:
 
 def test_what_is_left_open_is_as_in_an_example() -> None:
     assert GIVEN.size == 5
-    assert GIVEN.told(None, 3).tolist() == [[30, 0, 1], [60, 2, 0], [30, 0, 1]]
-    assert GIVEN.told("age=50, no glasses", 2).tolist() == [[50, 0, 0], [50, 2, 0]]
-    assert GIVEN.told(["glasses=no,pet = bee", {"age": 20, "pet": "cow"}, None], 3).tolist() == [
+    assert GIVEN.parse(None, 3).tolist() == [[30, 0, 1], [60, 2, 0], [30, 0, 1]]
+    assert GIVEN.parse("age=50, no glasses", 2).tolist() == [[50, 0, 0], [50, 2, 0]]
+    assert GIVEN.parse(["glasses=no,pet = bee", {"age": 20, "pet": "cow"}, None], 3).tolist() == [
         [30, 1, 0], [20, 2, 0], [30, 0, 1],
     ]  # fmt: skip
 
 
 def test_a_model_is_told_a_number_for_each_number_label_and_level() -> None:
-    told = GIVEN.unpack(GIVEN.told("age=50, pet=cow", 1))
+    told = GIVEN.unpack(GIVEN.parse("age=50, pet=cow", 1))
     assert told.dtype == torch.float32 and told.tolist() == [[1.0, 0.0, 0.0, 1.0, 1.0]]
     assert torch.equal(GIVEN.encode({"age": 50, "pet": "cow", "glasses": "yes"}), told[0])
     assert GIVEN.decode(told[0]) == {"age": 50, "pet": "cow", "glasses": "yes"}
@@ -53,8 +53,8 @@ def test_a_model_is_told_a_number_for_each_number_label_and_level() -> None:
 
 def test_what_was_said_can_be_said_again() -> None:
     for words in ("age=50, pet=bee, glasses", "age=-3, pet=ant, no glasses"):
-        stored = GIVEN.told(words, 1)[0]
-        assert GIVEN.said(stored) == words
+        stored = GIVEN.parse(words, 1)[0]
+        assert GIVEN.format(stored) == words
     assert Schema.from_json(json.loads(json.dumps(Schema(GIVEN, GIVEN).to_json()))) == Schema(GIVEN, GIVEN)
 
 
@@ -62,7 +62,7 @@ def test_what_cannot_be_meant_is_refused() -> None:
     cases = [("agee=3", "did you mean 'age'"), ("hat", "no condition 'hat'"), ("age", "such as age=30")]
     cases += [("pet=bea", "did you mean 'bee'"), ("age=old", "old"), ("no age", "such as age=30")]
     for words, told in cases:
-        error = refused(GIVEN.told, words, 1)
+        error = refused(GIVEN.parse, words, 1)
         assert error.code == "E-SMP-13" and told in str(error), str(error)
     with pytest.raises(UserError):
         Schema.from_json({"x": {"modality": "Given", "columns": [], "examples": [["a"]]}})
@@ -116,7 +116,7 @@ def test_a_column_of_texts_is_a_text(tmp_path: Path) -> None:
     data = read_dataset(tmp_path, conditions=["caption"], labels=None)
     assert isinstance(data.schema.y, Text) and data.schema.y.length == len(texts[-1].encode())
     assert data.y is not None
-    said = {name: data.schema.y.said(row) for name, row in zip(data.names, data.y, strict=True)}
+    said = {name: data.schema.y.format(row) for name, row in zip(data.names, data.y, strict=True)}
     assert said == {f"{i}.png": texts[i] for i in range(40)}
     assert all(example in texts for example in data.schema.y.examples)
     told = [entry["command"] for entry in advice(data, {"conditions": ["caption"]})]
@@ -161,7 +161,7 @@ def test_any_column_of_a_parquet_file_may_be_given(tmp_path: Path) -> None:
     )
     data = read_dataset(tmp_path / "d.parquet", conditions=["text"], labels=None)
     assert isinstance(data.schema.y, Text) and data.y is not None
-    assert sorted(data.schema.y.said(row) for row in data.y) == sorted(f"number {i}" for i in range(40))
+    assert sorted(data.schema.y.format(row) for row in data.y) == sorted(f"number {i}" for i in range(40))
 
 
 def test_columns_of_a_table_are_conditions(tmp_path: Path) -> None:

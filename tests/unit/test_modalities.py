@@ -420,19 +420,19 @@ def test_an_unknown_label_names_the_nearest() -> None:
 def test_a_text_comes_back_from_its_bytes(words: str) -> None:
     text = Text(32)
     assert text.decode(text.encode(words)) == words and text.encode(words).shape == (32,)
-    assert text.said(text.told(words, 2)[1]) == words
+    assert text.format(text.parse(words, 2)[1]) == words
 
 
 def test_texts_that_are_left_open_are_those_of_training() -> None:
     text = Text(8, ("one", "two"), "caption")
-    assert [text.said(row) for row in text.told(None, 3)] == ["one", "two", "one"]
-    assert [text.said(row) for row in text.told(["six", None], 2)] == ["six", "two"]
+    assert [text.format(row) for row in text.parse(None, 3)] == ["one", "two", "one"]
+    assert [text.format(row) for row in text.parse(["six", None], 2)] == ["six", "two"]
     assert Schema.from_json(Schema(text, text).to_json()) == Schema(text, text)
     assert text.encode("one").tolist()[3:] == [END] * 5
 
 
 def test_a_text_that_is_too_long_is_refused_and_a_half_letter_is_shown() -> None:
     with pytest.raises(UserError, match="a text of 9 bytes, wanted at most 8") as caught:
-        Text(8).told("生成生", 1)
+        Text(8).parse("生成生", 1)
     assert caught.value.code == "E-SMP-13"
     assert Text(8).decode(torch.tensor([97, 0xE7, *[END] * 6])) == "a?"

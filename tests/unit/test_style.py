@@ -460,14 +460,14 @@ def test_each_content_has_a_style_of_its_part(tmp_path: Path) -> None:
     photos, paintings = folders(tmp_path)
     data = read_dataset(photos)
     styled = with_styles(data, paintings, seed=3)
-    assert styled.schema == Schema(data.schema.x, replace(data.schema.x, fit="crop")) and len(styled.styles) == 12
+    assert styled.schema == Schema(data.schema.x, replace(data.schema.x, fit="crop")) and len(styled.y_table) == 12
     assert torch.equal(styled.x, data.x) and styled.y is not None and styled.fingerprint != data.fingerprint
     met = {part: set(styled.y[places].tolist()) for part, places in styled.splits.items()}
     assert not met["train"] & met["test"] and not met["train"] & met["validation"]
     counts = torch.bincount(styled.y[styled.splits["train"]])
     assert int(counts[counts > 0].max() - counts[counts > 0].min()) <= 1
     batch = styled.batch(torch.tensor([4, 7]))
-    assert batch.y is not None and torch.equal(batch.y[1], styled.styles[styled.y[7]] / 255)
+    assert batch.y is not None and torch.equal(batch.y[1], styled.y_table[styled.y[7]] / 255)
     again, other = with_styles(data, paintings, seed=3), with_styles(data, paintings, seed=4)
     assert torch.equal(again.y, styled.y) and again.fingerprint == styled.fingerprint != other.fingerprint  # type: ignore[arg-type]
     part = styled.subset(styled.splits["test"])

@@ -30,6 +30,7 @@ class Dataset:
         fingerprint: a hash of all of the above and of what was skipped.
         report: what was read and how, as JSON data.
         in_memory: whether x and y are in memory; otherwise batches are read from a file.
+        y_table: what y are indices into, where several examples share a y, such as a style image.
     """
 
     schema: Schema
@@ -40,6 +41,7 @@ class Dataset:
     fingerprint: str
     report: dict[str, Any]
     in_memory: bool = True
+    y_table: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -55,13 +57,14 @@ class Dataset:
         Images are (B, C, H, W), rows (B, D). The mask is None if nothing is missing.
         """
         # `index_select` copies whole rows; indexing would copy value by value.
-        stored = self.x.index_select(0, indices)
-        mask = self.schema.x.observed(stored)
+        x = self.x.index_select(0, indices)
+        mask = self.schema.x.observed(x)
         mask = None if mask is None or bool(mask.all()) else mask
         y = None
         if self.y is not None and self.schema.y is not None:
-            y = self.schema.y.unpack(self.y.index_select(0, indices))
-        return Batch(self.schema.x.unpack(stored), y, mask)
+            stored = self.y.index_select(0, indices)
+            y = self.schema.y.unpack(stored if self.y_table is None else self.y_table[stored])
+        return Batch(self.schema.x.unpack(x), y, mask)
 
 
 def digest(content: bytes) -> bytes:

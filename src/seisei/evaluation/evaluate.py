@@ -33,7 +33,7 @@ from seisei.modalities.pixels import grid, shown
 from seisei.pipeline import Pipeline
 from seisei.progress import part as work
 from seisei.report.run_report import write_report
-from seisei.schema import Describable, Schema
+from seisei.schema import Schema
 from seisei.training.run import RunFolder
 
 SHEET, SHEET_ROWS, WALKS = 64, 8, 3
@@ -86,9 +86,8 @@ def conditions_for(model: nn.Module, schema: Schema, n: int) -> Tensor | None:
     """Each kind in turn, for a conditional model, or what is given in some training examples."""
     if not isinstance(model, ClassConditional) or not model.classes:
         return None
-    if isinstance(schema.y, Describable):
-        return schema.y.unpack(schema.y.told(None, n))
-    return torch.arange(n) % schema.y.classes if isinstance(schema.y, Label) else None
+    end: Any = schema.y
+    return None if end is None else end.unpack(end.parse(None, n))  # type: ignore[no-any-return]
 
 
 def sheet_samples(model: nn.Module, schema: Schema) -> tuple[Tensor, int | None] | None:
@@ -384,10 +383,10 @@ def samples(pipeline: Pipeline, run: RunFolder, seed: int = 0) -> None:
     """Examples that the model draws: a grid of images, or some rows or texts; of each class in turn where it knows
     them.
     """
-    label = pipeline.schema.y
-    names: Sequence[str] = label.names if pipeline.classes and isinstance(label, Label) else ()
-    if pipeline.classes and isinstance(label, Describable):
-        names = [label.said(row) for row in label.told(None, min(SHEET_ROWS, len(label.examples)))]
+    label: Any = pipeline.schema.y
+    names: Sequence[str] = pipeline.schema.classes if pipeline.classes else ()
+    if pipeline.classes and not names:
+        names = [label.format(row) for row in label.parse(None, min(SHEET_ROWS, len(label.examples)))]
     if not isinstance(pipeline.schema.x, Image):
         kinds = [name for name in names[:ROWS] for _ in range(ROWS // min(ROWS, len(names)))]
         drawn = pipeline.sample(len(kinds) or ROWS, seed=seed, label=kinds or None)

@@ -32,9 +32,9 @@ class Conditions:
     Example:
         >>> columns = (Column("age", "number", mean=40.0, scale=10.0), Column("glasses", "boolean", ("0", "1")))
         >>> given = Conditions(columns, ((35.0, 0.0), (60.0, 1.0)))
-        >>> given.unpack(given.told("glasses", 2)).tolist()
+        >>> given.unpack(given.parse("glasses", 2)).tolist()
         [[-0.5, 1.0], [2.0, 1.0]]
-        >>> given.said(given.told("age=50, no glasses", 1)[0])
+        >>> given.format(given.parse("age=50, no glasses", 1)[0])
         'age=50, no glasses'
     """
 
@@ -81,10 +81,14 @@ class Conditions:
         values = [float(part) if len(part) == 1 else int(part.argmax()) for part in parts]
         return {column.name: column.show(value) for column, value in zip(self.columns, values, strict=True)}
 
+    def cells(self, x: Tensor) -> dict[str, Any]:
+        """A condition vector as cells of a row."""
+        return self.decode(x)
+
     def observed(self, stored: Tensor) -> None:
         """None: nothing is missing."""
 
-    def told(self, said: Said | Sequence[Said | None] | None, n: int) -> Tensor:
+    def parse(self, said: Said | Sequence[Said | None] | None, n: int) -> Tensor:
         """Stored values of n examples, (n, D); unspecified conditions are taken from the stored examples in turn.
 
         Arguments:
@@ -105,8 +109,8 @@ class Conditions:
                 row[place] = value
         return rows
 
-    def said(self, stored: Tensor) -> str:
-        """Stored values (D,) as text that `told` parses."""
+    def format(self, stored: Tensor) -> str:
+        """Stored values (D,) as text that `parse` parses."""
         return ", ".join(_words(column, value) for column, value in zip(self.columns, stored.tolist(), strict=True))
 
     def _parsed(self, part: str) -> tuple[int, float]:

@@ -21,6 +21,7 @@ from seisei.errors import UserError
 from seisei.modalities.image_io.color import check_range
 from seisei.modalities.image_io.read import DecodedImage, read_image
 from seisei.modalities.image_io.resize import resized
+from seisei.modalities.measure import Measure
 from seisei.modalities.pixels import WHITE, Fit, fractions, largest, with_channels
 from seisei.spec import listed
 
@@ -166,6 +167,14 @@ class Image:
                 pixels = (level * (255 / (self.levels - 1))).round().to(torch.uint8)
         array: NDArray[Any] = pixels.permute(1, 2, 0).contiguous().numpy()
         return array[..., 0] if self.channels == 1 else array
+
+    def measure(self, stored: Tensor) -> Measure:
+        """Bits are per stored value."""
+        return Measure(torch.full((len(stored),), self.values))
+
+    def within(self, x: Tensor) -> Tensor:
+        """Generated examples as they are: every value of model input is one of the data's."""
+        return x
 
     def observed(self, stored: Tensor) -> None:
         """None: nothing is missing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -65,6 +66,32 @@ class Label:
     def decode(self, x: Tensor) -> str:
         """The class name of an index."""
         return self.names[int(x)]
+
+    @property
+    def examples(self) -> tuple[str, ...]:
+        """The class names."""
+        return self.names
+
+    def parse(self, words: str | Sequence[str | None] | None, n: int) -> Tensor:
+        """Indices of n class names, (n,); None is replaced by the classes in turn.
+
+        Arguments:
+            words: one name for all, or one for each.
+            n: number of examples.
+
+        Raises:
+            UserError: an unknown name.
+        """
+        every = [words] * n if words is None or isinstance(words, str) else list(words)
+        return torch.stack([self.pack(self.names[i % self.classes] if w is None else w) for i, w in enumerate(every)])
+
+    def format(self, stored: Tensor) -> str:
+        """The class name of an index."""
+        return self.decode(stored)
+
+    def cells(self, x: Tensor) -> dict[str, Any]:
+        """A label as the cell of a row."""
+        return {self.column or "label": self.decode(x)}
 
     def observed(self, stored: Tensor) -> None:
         """None: nothing is missing."""

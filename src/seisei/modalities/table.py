@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from seisei.errors import UserError, nearest
+from seisei.modalities.measure import Measure
 from seisei.spec import arguments_for, listed
 
 Kind = Literal["number", "category", "boolean", "date"]
@@ -224,6 +225,12 @@ class Table:
         scale = stored.new_tensor([column.scale for column in self.columns])
         standard = (stored - mean) / scale
         return standard.masked_fill(stored.isnan(), 0.0).to(torch.float32)
+
+    def measure(self, stored: Tensor) -> Measure:
+        """A density in the table's own units: the model sees standardized numbers and dates."""
+        scales = [c.scale if c.kind in ("number", "date") else 1.0 for c in self.columns]
+        log_scales = torch.tensor(scales, dtype=torch.float64).log()
+        return Measure(None, self.observed(stored).double() @ log_scales, units="the data's own units")
 
     def observed(self, stored: Tensor) -> Tensor:
         """Mask, True where a value is present, (..., D)."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from seisei.errors import UserError
+from seisei.modalities.measure import Measure
 from seisei.spec import listed
 
 # End-of-text symbol, also used for padding, and the number of symbols.
@@ -77,10 +78,18 @@ class Text:
         end = symbols.index(END) if END in symbols else len(symbols)
         return _ODD.sub("?", bytes(symbols[:end]).decode(errors="surrogateescape"))
 
+    def measure(self, stored: Tensor) -> Measure:
+        """Bits are per byte; the end of a text counts as one, where it has one, and otherwise the text goes on."""
+        return Measure((stored != END).sum(1) + (stored == END).any(1), per="byte")
+
+    def within(self, x: Tensor) -> Tensor:
+        """Generated examples as they are: every value of model input is one of the data's."""
+        return x
+
     def observed(self, stored: Tensor) -> None:
         """None: nothing is missing."""
 
-    def told(self, said: str | Sequence[str | None] | None, n: int) -> Tensor:
+    def parse(self, said: str | Sequence[str | None] | None, n: int) -> Tensor:
         """Symbols of n texts, (n, length); None is replaced by the stored examples in turn.
 
         Raises:
@@ -91,6 +100,6 @@ class Text:
         texts = [defaults[i % len(defaults)] if each is None else str(each) for i, each in enumerate(every)]
         return torch.stack([self.pack(each) for each in texts])
 
-    def said(self, stored: Tensor) -> str:
+    def format(self, stored: Tensor) -> str:
         """The text of stored symbols."""
         return self.decode(stored)

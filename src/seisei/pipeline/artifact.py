@@ -20,9 +20,8 @@ from seisei.data.dataset import Dataset
 from seisei.errors import UserError
 from seisei.modalities.conditions import Said
 from seisei.modalities.image import Image
-from seisei.modalities.label import Label
 from seisei.progress import tick
-from seisei.schema import Describable, Schema
+from seisei.schema import Schema
 from seisei.spec import Spec
 from seisei.training.loop import load_weights
 from seisei.training.memory import check_weights, outline
@@ -87,7 +86,7 @@ class Artifact:
         # The sizes in recipe.json are believed only when the weights have them: they are as large as they are.
         check_weights(outline(spec).state_dict(), checkpoint.tensors[name], where)
         model = spec.build()
-        if isinstance(model, Classifies) and not isinstance(schema.y, Label):
+        if isinstance(model, Classifies) and not schema.classes:
             problem = f"lacks 'y', the classes of a {type(model).__name__}"
             raise UserError("E-*-02", f"{path}/schema.json", problem, "put back the file of this run, or train again")
         load_weights(model, checkpoint.tensors[name], where)
@@ -114,8 +113,8 @@ class Artifact:
     @property
     def classes(self) -> int:
         """How many kinds the model was told apart in training, 0 where it was told of none."""
-        if isinstance(self.model, Classifies) and isinstance(self.schema.y, Label):
-            return self.schema.y.classes
+        if isinstance(self.model, Classifies):
+            return len(self.schema.classes)
         return int(getattr(self.model, "classes", 0))
 
     @property
@@ -126,7 +125,7 @@ class Artifact:
     @property
     def verbs(self) -> list[str]:
         """What this model can do."""
-        return offers(self.model, images=isinstance(self.schema.x, Image))
+        return offers(self.model, images=self.schema.x.noun == "image")
 
     @property
     def knows(self) -> set[str]:
@@ -167,20 +166,16 @@ class Artifact:
                     "E-SMP-13", "--label", "this model was trained without labels", "train with --condition label"
                 )
             return None
-        end = self.schema.y
-        if label is None and not isinstance(end, Describable):
-            return None if isinstance(self.model, HasJoint) else torch.arange(n) % self.classes
+        if label is None and isinstance(self.model, HasJoint):
+            return None
         names = [label] if isinstance(label, (str, Mapping)) or label is None else list(label)
         if len(names) not in (1, n):
             problem = f"{len(names)} labels for {n} images"
             raise UserError(
                 "E-SMP-14", "--label", problem, "give one label, or one for each image", found=len(names), wanted=n
             )
-        if isinstance(end, Describable):
-            return end.unpack(end.told([*names] * n if len(names) == 1 else [*names], n))
-        assert isinstance(end, Label)
-        numbers = torch.stack([end.pack(name) for name in names])
-        return numbers.expand(n) if len(names) == 1 else numbers
+        end: Any = self.schema.y
+        return end.unpack(end.parse([*names] * n if len(names) == 1 else [*names], n))  # type: ignore[no-any-return]
 
     def _told(self, data: Dataset) -> Tensor | None:
         """What a model is told of examples: of all of them, or nothing."""

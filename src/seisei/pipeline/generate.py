@@ -14,9 +14,6 @@ from seisei.batch import Batch
 from seisei.capabilities import Decodes, HasJoint
 from seisei.data.dataset import Dataset
 from seisei.errors import UserError
-from seisei.modalities.conditions import Conditions
-from seisei.modalities.label import Label
-from seisei.modalities.table import Table
 from seisei.nn.latents import spherical, truncated
 from seisei.nn.priors import StandardNormal
 from seisei.nn.transformer.sampling import SamplingOptions
@@ -129,16 +126,13 @@ class Drawing(Coding):
 
     def _raw(self, x: Tensor, y: Tensor | None) -> list[Any]:
         """Examples as a person knows them; a row has its label in the column that it came from."""
-        end = self.schema.y
-        x = self.schema.x.within(x) if isinstance(self.schema.x, Table) else x
-        raw = [self.schema.x.decode(each) for each in x]
-        if y is None or not isinstance(self.schema.x, Table):
+        end: Any = self.schema.x
+        raw = [end.decode(each) for each in end.within(x)]
+        if y is None or end.noun != "row":
             return raw
-        if isinstance(end, Conditions):
-            return [{**row, **end.decode(told)} for row, told in zip(raw, y, strict=True)]
-        if isinstance(end, Label):
-            return [{**row, (end.column or "label"): end.decode(kind)} for row, kind in zip(raw, y, strict=True)]
-        return raw
+        # A row has its label, or what it was conditioned on, in the columns that these came from.
+        condition: Any = self.schema.y
+        return [{**row, **condition.cells(each)} for row, each in zip(raw, y, strict=True)]
 
     @torch.no_grad()
     def prior_latents(self, chosen: Sequence[int]) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -12,10 +14,6 @@ from seisei.data.dataset import Dataset
 from seisei.errors import UserError
 from seisei.metrics.classification import Predictions
 from seisei.metrics.likelihood import Likelihood, bits_per_dimension, likelihoods, own_noise
-from seisei.modalities.image import Image
-from seisei.modalities.label import Label
-from seisei.modalities.table import Table
-from seisei.modalities.text import Text
 from seisei.models.classifier import likeliest
 from seisei.pipeline.artifact import BATCH, Artifact
 
@@ -36,7 +34,6 @@ class Telling(Artifact):
             UserError: the model tells no classes.
         """
         model = self.need("predict")
-        assert isinstance(self.schema.y, Label)
         believes = isinstance(model, HasPosterior)
         labels, posterior = [], []
         for number, batch in enumerate(self.batches(data)):
@@ -50,7 +47,7 @@ class Telling(Artifact):
                 else:
                     labels.append(model.decide(batch))
         return Predictions(
-            self.schema.y.names,
+            self.schema.classes,
             torch.cat(labels).numpy(),
             torch.cat(posterior).numpy() if believes else None,
             None if data.y is None else data.y.numpy(),
@@ -79,11 +76,10 @@ class Telling(Artifact):
             return self._joint(model, data, samples, seed, bound)
         batches = (Batch(b.x, self._condition(b), b.mask) for b in self.batches(data, 64))
         values = likelihoods(model, batches, samples=samples, seed=seed)
-        if isinstance(self.schema.x, Text):
-            # What ends a text is told like its bytes; where none does, the text goes on.
-            told = (data.x != self.schema.x.end).sum(1) + (data.x == self.schema.x.end).any(1)
-            return Likelihood(values, bits_per_dimension(values, told.numpy()), samples, bound, per="byte")
-        return Likelihood(values, bits_per_dimension(values, self.image.values), samples, bound)
+        end: Any = self.schema.x
+        measure = end.measure(data.x)
+        bits = bits_per_dimension(values, measure.counts.numpy())
+        return Likelihood(values, bits, samples, bound, per=measure.per)
 
     def _joint(self, model: HasJoint, data: Dataset, samples: int, seed: int, bound: bool) -> Likelihood:
         """log p(x), and log p(x, y) of the examples' own labels."""
@@ -97,16 +93,10 @@ class Telling(Artifact):
             own = each.gather(1, data.y.clamp_min(0).unsqueeze(1)).squeeze(1)
             joint = torch.where(data.y >= 0, own, torch.nan)
         nats = torch.logsumexp(each, 1)
-        if isinstance(self.schema.x, Table):
-            # The model sees standardized numbers: a density in the data's own units is smaller by their scales.
-            nats, joint = nats - self._volumes(data), None if joint is None else joint - self._volumes(data)
-        stored = (bound or getattr(model, "of_levels", False)) and isinstance(self.schema.x, Image)
-        bits = bits_per_dimension(nats.numpy(), self.image.values) if stored else None
-        units = "the data's own units" if isinstance(self.schema.x, Table) else "values from 0 to 1"
-        return Likelihood(nats.numpy(), bits, samples, bound, None if joint is None else joint.numpy(), units)
-
-    def _volumes(self, data: Dataset) -> Tensor:
-        """Of every row, the sum of the log scales of its numbers that are there, (N,)."""
-        assert isinstance(self.schema.x, Table)
-        scales = [c.scale if c.kind in ("number", "date") else 1.0 for c in self.schema.x.columns]
-        return self.schema.x.observed(data.x).double() @ torch.tensor(scales, dtype=torch.float64).log()
+        end: Any = self.schema.x
+        measure = end.measure(data.x)
+        if measure.log_volume is not None:
+            nats, joint = nats - measure.log_volume, None if joint is None else joint - measure.log_volume
+        levels = measure.counts is not None and (bound or getattr(model, "of_levels", False))
+        bits = bits_per_dimension(nats.numpy(), measure.counts.numpy()) if levels else None
+        return Likelihood(nats.numpy(), bits, samples, bound, None if joint is None else joint.numpy(), measure.units)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from seisei.data.dataset import Dataset
-from seisei.data.images.styles import Styled
 from seisei.data.options import option_name
 from seisei.data.tables.column_roles import MOST_CLASSES
 from seisei.modalities.conditions import Conditions
@@ -49,7 +48,7 @@ def advice(data: Dataset, said: Mapping[str, Any] | None = None, *, in_memory: b
     Returns:
         Dictionaries with ``command`` and ``why``.
     """
-    styled = isinstance(data, Styled)
+    styled = "styles" in data.report
     paired = getattr(data.schema.y, "noun", None) == "image"
     adviser = _for_styles if styled else _for_pairs if paired else ADVISERS[type(data.schema.x)]
     where, found = str(data.report["root"]), []

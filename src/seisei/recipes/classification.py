@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 
 from seisei.errors import UserError
 from seisei.modalities.image import Image
-from seisei.modalities.label import Label
 from seisei.modalities.table import Table
 from seisei.models.classifier import DiscriminantClassifier, DiscriminativeClassifier, GenerativeClassifier
 from seisei.models.classifier import Network as Trunk
@@ -219,10 +218,14 @@ def generative(
 
 def _bayes(schema: Schema, density: Spec, prior: str, max_shift: int) -> Spec:
     """Bayes' rule over a density of flat rows."""
-    assert isinstance(schema.y, Label)
     shape = list(schema.x.shape) if isinstance(schema.x, Image) else None
     return Spec(
-        GenerativeClassifier, density=density, classes=schema.y.classes, prior=prior, shape=shape, max_shift=max_shift
+        GenerativeClassifier,
+        density=density,
+        classes=len(schema.classes),
+        prior=prior,
+        shape=shape,
+        max_shift=max_shift,
     )
 
 
@@ -265,9 +268,9 @@ def _reading(schema: Schema) -> tuple[int, Sizes, Spec]:
     Raises:
         UserError: x is neither an image nor a row, or there are no classes.
     """
-    if not isinstance(schema.y, Label) or schema.y.classes < 2:
+    if len(schema.classes) < 2:
         raise UserError("E-TRN-12", "data", "no classes to tell apart, wanted at least 2", naming_classes(schema))
     if isinstance(schema.x, Table):
         sizes: Sizes = list(schema.x.sizes)
-        return schema.y.classes, sizes, Spec(RowFeatures, sizes=sizes, missing=True)
-    return schema.y.classes, image_of(schema).values, Spec(RowFeatures, sizes=image_of(schema).values)
+        return len(schema.classes), sizes, Spec(RowFeatures, sizes=sizes, missing=True)
+    return len(schema.classes), image_of(schema).values, Spec(RowFeatures, sizes=image_of(schema).values)

@@ -8,7 +8,6 @@ from typing import Any
 from seisei.errors import UserError
 from seisei.modalities.conditions import Conditions
 from seisei.modalities.image import Image
-from seisei.modalities.label import Label
 from seisei.modalities.table import Table
 from seisei.models.gan import Generator
 from seisei.nn.conv import ConvDecoder, ConvEncoder
@@ -108,8 +107,8 @@ def cgan(
             problem = "balances classes, and --condition names values"
             raise UserError("E-TRN-08", "--class-balance", problem, "leave it out")
         classes = schema.y.size
-    elif isinstance(schema.y, Label) and schema.y.classes > 1:
-        classes = schema.y.classes
+    elif len(schema.classes) > 1:
+        classes = len(schema.classes)
     else:
         given = "" if isinstance(schema.x, Table) else ", or name one of its columns with --condition"
         remedy = f"{naming_classes(schema)}{given}, or train gan"

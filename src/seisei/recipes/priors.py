@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 from seisei.errors import UserError
 from seisei.modalities.conditions import Conditions
 from seisei.modalities.image import Image
-from seisei.modalities.label import Label
 from seisei.modalities.text import SYMBOLS, Text
 from seisei.models.autoregressive import Autoregressive, AutoregressiveClassifier
 from seisei.nn.codecs.byte import ByteCodec
@@ -143,7 +142,7 @@ def _plan(
         text=text,
         priors="each" if per_level_priors else "one",
     )
-    labeled = classes and isinstance(schema.y, Label)
+    labeled = classes and schema.classes
     if labeled:
         # A class can be predicted from the example by Bayes' rule, conditions of other sorts cannot.
         model = Spec(AutoregressiveClassifier, density=model, classes=classes)
@@ -195,8 +194,8 @@ def _conditions(schema: Schema) -> tuple[int, int]:
         return 0, schema.y.length
     if isinstance(schema.y, Conditions):
         return schema.y.size, 0
-    if isinstance(schema.y, Label) and schema.y.classes > 1:
-        return schema.y.classes, 0
+    if len(schema.classes) > 1:
+        return len(schema.classes), 0
     problem, remedy = "no classes to choose from, wanted at least 2", naming_classes(schema)
     if isinstance(schema.x, Image):
         remedy += ", or name one of its columns with --condition"

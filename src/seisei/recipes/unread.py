@@ -12,7 +12,6 @@ from typing import Any
 from seisei.capabilities import Classifies, HasJoint
 from seisei.data.options import option_name
 from seisei.errors import UserError
-from seisei.modalities.label import Label
 from seisei.nn.transformer.blocks import Matrix
 from seisei.objectives.base import Objective
 from seisei.recipes.effect import heeds_labels
@@ -94,7 +93,7 @@ def _unread(path: str, plan: Plan, changed: Plan, schema: Schema) -> str | None:
         return "no score of a validation decides for this objective which weights are the best"
     if name == "schedule_steps" and changed.span == changed.steps:
         return "the schedules span all steps anyway"
-    if name == "class_balance" and not isinstance(schema.y, Label):
+    if name == "class_balance" and not schema.classes:
         return "these data have no classes"
     if (name, rest) == ("optim", "matrices") and not any(isinstance(part, Matrix) for part in objective.modules()):
         return "only the matrices of a Transformer move otherwise"

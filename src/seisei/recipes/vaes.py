@@ -5,11 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from seisei.errors import UserError
-from seisei.modalities.conditions import Conditions
 from seisei.modalities.image import Image
-from seisei.modalities.label import Label
 from seisei.modalities.table import Table
-from seisei.modalities.text import Text
 from seisei.models.vae import VAE, Autoencoder
 from seisei.nn.conv import ConvDecoder, ConvEncoder
 from seisei.nn.heads import BernoulliHead, GaussianHead, LogisticMixtureHead
@@ -125,14 +122,14 @@ def naming_classes(schema: Schema) -> str:
 
 
 def _classes(schema: Schema) -> int:
-    if isinstance(schema.y, (Conditions, Text)):
+    if schema.y is not None and not schema.classes:
         problem = "vae is conditioned on classes only"
         raise UserError("E-TRN-12", "--condition", problem, "write --condition label, or train cgan or vqvae+prior")
-    if not isinstance(schema.y, Label):
+    if not schema.classes:
         raise UserError("E-TRN-12", "--condition label", "the images have no labels", naming_classes(schema))
-    if schema.y.classes < 2:
+    if len(schema.classes) < 2:
         raise UserError("E-TRN-12", "--condition label", "1 class found, wanted at least 2", "leave out --condition")
-    return schema.y.classes
+    return len(schema.classes)
 
 
 def ends(

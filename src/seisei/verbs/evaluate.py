@@ -44,7 +44,6 @@ def evaluate(
         UserError: an unknown split, data that are gone, or weights that are not those of Inception-v3.
     """
     from seisei.evaluation import evaluate as evaluation
-    from seisei.modalities.label import Label
 
     dataset = run.data(data)
     splits = [name for name, part in dataset.splits.items() if len(part)]
@@ -60,8 +59,7 @@ def evaluate(
             raise UserError("E-EVA-20", option, problem, "choose a larger number", found=value)
     run.check_importance_samples(importance_samples)
     pipeline = run.pipeline
-    labeled = isinstance(dataset.schema.y, Label)
-    if cas and not (evaluation.only_draws(pipeline) and pipeline.conditional and labeled):
+    if cas and not (evaluation.only_draws(pipeline) and pipeline.conditional and dataset.schema.classes):
         problem = "is for models that generate examples of a class and give no likelihood, such as those of cgan"
         raise without_effect("cas", problem, cas)
     judge = None if data is not None else evaluation.judge_of(run.folder, pipeline, dataset)

@@ -26,7 +26,6 @@ from seisei.metrics.classification import calibration
 from seisei.metrics.estimates import share_of
 from seisei.modalities.image import Image
 from seisei.modalities.image_io import png_bytes
-from seisei.modalities.label import Label
 from seisei.modalities.pixels import grid
 from seisei.pipeline import Pipeline
 from seisei.progress import part as work
@@ -98,8 +97,6 @@ def compare(
     part = _held_out(own, split) if data is None and own is not None else _other(pipelines[0], data)
     part = part.subset(torch.arange(min(limit, len(part))))
     dataset = part if own is None else own
-    label = part.schema.y
-    assert isinstance(label, Label)
     flat = _can_be_drawn(dataset, axes)
     plane = plane_of(dataset, axes) if flat else None
     runs = [_Of(pipeline, Path(path), part, seed) for path, pipeline in zip(paths, pipelines, strict=True)]
@@ -137,7 +134,7 @@ def compare(
         "path": where[0],
         "split": where[1],
         "examples": len(part),
-        "classes": list(label.names),
+        "classes": list(part.schema.classes),
         "noun": part.schema.x.noun,
     }
     words = joined(command or ["seisei", "compare", *map(str, paths)])
@@ -332,12 +329,11 @@ class _Of:
         """Samples: a column for each class of images, some rows of a table."""
         if "sample" not in self.pipeline.verbs:
             return _Found()
-        label = self.pipeline.schema.y
-        assert isinstance(label, Label)
+        classes = self.pipeline.schema.classes
         if not isinstance(self.pipeline.schema.x, Image):
             return _Found({"samples": {"rows": self.pipeline.sample(8, seed=self.seed)}})
-        columns = min(10, label.classes)
-        kinds = [label.names[i % columns] for i in range(4 * columns)]
+        columns = min(10, len(classes))
+        kinds = [classes[i % columns] for i in range(4 * columns)]
         name = f"{place}/samples.png"
         content = png_bytes(grid(self.pipeline.sample(len(kinds), seed=self.seed, label=kinds), columns))
         return _Found({"samples": {"image": name}}, {name: content})

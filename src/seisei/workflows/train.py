@@ -27,8 +27,6 @@ from seisei.data.types import read_for_training
 from seisei.errors import Stopped, UserError
 from seisei.evaluation.evaluate import Sheets, finish, listed, unlearned
 from seisei.evaluation.translation import READERS, Judge, answered
-from seisei.modalities.image import Image
-from seisei.modalities.label import Label
 from seisei.objectives.base import Objective
 from seisei.progress import listening, part
 from seisei.recipes import CONDITIONAL, READS, RECIPES
@@ -527,7 +525,7 @@ def _train(
     labeled = None if kinds is None or bool((kinds >= 0).all()) else train[kinds[train] >= 0]
     order = Order(train, batch=plan.batch, seed=seed, rare=labeled, weights=_weights(data, plan.class_balance))
     every = Every.of(plan.steps)
-    names = data.schema.y.names if isinstance(data.schema.y, Label) else ()
+    names = data.schema.classes
     several = engine.world > 1
     try:
         with Loader(data, order, rank=engine.rank, world=engine.world) as loader, Signals(several=several) as signals:
@@ -710,7 +708,7 @@ def _write_head(
         # What a model that is fitted by sweeps learns is no parameter of a gradient, but is learned all the same.
         learned = training.objective.model.state_dict().values()
         recipe = {**recipe, "parameters": sum(v.numel() for v in learned if v.is_floating_point())}
-        recipe["verbs"] = offers(training.objective.model, images=isinstance(data.schema.x, Image))
+        recipe["verbs"] = offers(training.objective.model, images=data.schema.x.noun == "image")
         recipe["swept"] = all(move.turn.sweep is not None for move in training.moves)
     else:
         run.checkpoints.tidy()
@@ -732,7 +730,7 @@ def _some(data: Dataset, split: str) -> list[Batch]:
 
 def _kinds(data: Dataset) -> Tensor | None:
     """Class numbers, -1 where there is none; None of data that have no classes, whatever else is given of them."""
-    return data.y if isinstance(data.schema.y, Label) else None
+    return data.y if data.schema.classes else None
 
 
 def _weights(data: Dataset, balance: float) -> Tensor | None:

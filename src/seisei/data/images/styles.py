@@ -6,14 +6,12 @@ with all styles equally frequent; held-out contents are paired with styles unsee
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from seisei import seeds
-from seisei.batch import Batch
 from seisei.data.dataset import Dataset, digest, fingerprint
 from seisei.data.images.inputs import read_image_inputs
 from seisei.data.splits import PARTS, split_indices
@@ -26,23 +24,6 @@ from seisei.schema import Schema
 FEWEST = 10
 
 
-@dataclass(frozen=True)
-class Styled(Dataset):
-    """A data set whose y are indices of style images.
-
-    Arguments:
-        styles: the packed style images, (S, C, H, W).
-    """
-
-    styles: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.uint8))
-
-    def batch(self, indices: Tensor) -> Batch:
-        """Contents x and styles y, both float32 (B, C, H, W)."""
-        assert self.y is not None and self.schema.y is not None
-        x, y = self.x.index_select(0, indices), self.styles.index_select(0, self.y[indices])
-        return Batch(self.schema.x.unpack(x), self.schema.y.unpack(y))
-
-
 def with_styles(
     data: Dataset,
     given: Any,
@@ -51,7 +32,7 @@ def with_styles(
     test: float = 0.1,
     seed: int = 0,
     max_pixels: int = MAX_PIXELS,
-) -> Styled:
+) -> Dataset:
     """The data set with a style image for each image; its labels are ignored.
 
     Arguments:
@@ -100,4 +81,4 @@ def with_styles(
         "notes": [*data.report["notes"], note],
         "fingerprint": mark,
     }
-    return Styled(schema, data.x, y, data.names, data.splits, mark, report, data.in_memory, styles=found.x)
+    return Dataset(schema, data.x, y, data.names, data.splits, mark, report, data.in_memory, found.x)
