@@ -40,6 +40,7 @@ MODULES = (
     "seisei.nn.gan.views",
     "seisei.models.autoregressive",
     "seisei.models.classifier",
+    "seisei.models.density",
     "seisei.models.gan",
     "seisei.models.kde",
     "seisei.models.linear",

@@ -133,18 +133,18 @@ def summary(run: Run) -> list[str]:
     if (run.path / "scores.json").is_file():
         found = run.folder.read("scores.json")
         lines += ["", *score_lines(found)]
-    here = quoted(run.path)
+    here, given = quoted(run.path), quoted(run.recipe["data"]["path"] or "INPUT")
+    # Held-out rows may have categories that training had none of, and these verbs refuse them where nobody says more.
+    notes = run.recipe["data"].get("report", {}).get("notes", [])
+    more = " --unseen missing" if any("in no training row" in note for note in notes) else ""
     commands = {
         "sample": f"seisei sample {here} -n 64 --seed 1",
         "interpolate": f"seisei interpolate {here} --from 3 --to 7",
+        "score": f"seisei score {here} {given}{more}",
         "translate": f"seisei translate {here} IMAGES",
         "stylize": f"seisei stylize CONTENT STYLE --run {here}",
     }
-    given = quoted(run.recipe["data"]["path"] or "INPUT")
     if "predict" in run.verbs:
-        # Held-out rows may have categories that training had none of, and predict refuses those where nobody says more.
-        notes = run.recipe["data"].get("report", {}).get("notes", [])
-        more = " --unseen missing" if any("in no training row" in note for note in notes) else ""
         commands = {"predict": f"seisei predict {here} {given}{more}", "sample": commands["sample"]}
     elif "translate" in run.verbs or "stylize" in run.verbs:
         commands = {verb: commands[verb] for verb in ("translate", "stylize")}

@@ -222,6 +222,7 @@ def evaluate(
     part = data.subset(data.splits[split][:limit])
     scores: list[dict[str, Any]] = []
     left: list[dict[str, str]] = []
+    percentiles: list[float] | None = None
     noun, count = pipeline.schema.x.noun, f"{len(part):,} {split} {pipeline.schema.x.noun}{'s' * (len(part) != 1)}"
 
     def add(name: str, values: Any, unit: str, better: str, note: str = "") -> None:
@@ -265,11 +266,12 @@ def evaluate(
             found = pipeline.score(part, samples=samples, seed=seed)
         name = "log-likelihood bound" if found.bound else "log-likelihood" if found.bits is not None else "log-density"
         add(name, found.nats, "nats", "higher", found.meaning)
+        percentiles = np.percentile(found.nats, np.arange(101)).tolist()
         of = "pixel value" if found.per == "dimension" else found.per
         note = f"an upper bound on the bits that a {of} costs" if found.bound else f"bits that a {of} costs"
         if found.bits is not None:
             add(f"bits per {found.per}", found.bits, "bits", "lower", note)
-    if isinstance(pipeline.model, Encodes):
+    if "reconstruct" in pipeline.verbs:
         with work("reconstructions"):
             back = torch.stack([pipeline.image.encode(p) for p in pipeline.reconstruct(part)])
             there = torch.cat([b.x for b in pipeline.batches(part)])
@@ -311,6 +313,8 @@ def evaluate(
         "step": pipeline.card["step"],
         "scores": [score for score in scores if score["name"] not in lost],
         "left_out": left,
+        # Of the log-likelihoods, which new examples are compared with.
+        **({} if percentiles is None else {"percentiles": percentiles}),
     }
 
 
@@ -411,7 +415,7 @@ def figures(pipeline: Pipeline, run: RunFolder, data: Dataset, seed: int = 0) ->
         run.write("figures/styles.png", style_transfer.sheet(pipeline.model, data.batch(few)))
     if "sample" in pipeline.verbs:
         samples(pipeline, run, seed)
-    if isinstance(pipeline.model, Encodes):
+    if "reconstruct" in pipeline.verbs:
         through_codes(pipeline, run, data)
     elif "interpolate" in pipeline.verbs:
         ends = pipeline.prior_latents(range(seed, seed + WALKS + 1))

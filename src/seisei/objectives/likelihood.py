@@ -64,7 +64,9 @@ class Fitting(Objective):
     """
 
     def loss(self, batch: Batch, t: float) -> Loss:
-        """The loss of a batch, for reporting only."""
+        """The loss of a batch, for reporting only; −log p(x) of a model that knows no classes."""
+        if not hasattr(self.model, "decide"):
+            return Loss(-self.model.log_prob(batch).mean(), {})
         return label_loss(self.model, batch)
 
     def turns(self) -> list[Turn]:

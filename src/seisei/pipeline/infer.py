@@ -78,8 +78,11 @@ class Telling(Artifact):
         values = likelihoods(model, batches, samples=samples, seed=seed)
         end: Any = self.schema.x
         measure = end.measure(data.x)
-        bits = bits_per_dimension(values, measure.counts.numpy())
-        return Likelihood(values, bits, samples, bound, per=measure.per)
+        if measure.log_volume is not None:
+            values = values - measure.log_volume.numpy()
+        levels = measure.counts is not None and (bound or getattr(model, "of_levels", False))
+        bits = bits_per_dimension(values, measure.counts.numpy()) if levels else None
+        return Likelihood(values, bits, samples, bound, units=measure.units, per=measure.per)
 
     def _joint(self, model: HasJoint, data: Dataset, samples: int, seed: int, bound: bool) -> Likelihood:
         """log p(x), and log p(x, y) of the examples' own labels."""

@@ -19,6 +19,10 @@ RECIPES: dict[str, tuple[str, str]] = {
     ),
     "cgan": ("seisei.recipes.gans:cgan", "Conditional GAN: generate new examples of a class that you choose."),
     "colorize": ("seisei.recipes.pairs:colorize", "Colorize grayscale images, learned from color images."),
+    "density": (
+        "seisei.recipes.densities:density",
+        "Density of table rows or images without labels: score, find outliers, sample.",
+    ),
     "discriminant": (
         "seisei.recipes.classification:discriminant",
         "Discriminant function: predicts a class, without probabilities.",
@@ -59,6 +63,7 @@ DATA: dict[str, tuple[str, ...]] = {
     "autoencoder": _IMAGES,
     "cgan": (*_IMAGES, "tables", "conditions"),
     "colorize": _IMAGES,
+    "density": (*_IMAGES, "tables"),
     "discriminant": (*_IMAGES, "tables"),
     "discriminative": (*_IMAGES, "tables"),
     "gan": (*_IMAGES, "tables"),

@@ -84,7 +84,7 @@ def discriminant(
         surface = Spec(Planes, features=features, inputs=inputs, classes=classes, method="perceptron")
     else:
         surface = Spec(Planes, features=features, inputs=inputs, classes=classes, method="margin", strength=l2)
-    return _fitted(Spec(DiscriminantClassifier, surface=surface), 1)
+    return fitted(Spec(DiscriminantClassifier, surface=surface), 1)
 
 
 @with_groups
@@ -125,7 +125,7 @@ def discriminative(
     inputs = features.build().outputs
     if network == "linear":
         planes = Spec(Planes, features=features, inputs=inputs, classes=classes, method="logistic", strength=l2)
-        return _fitted(Spec(DiscriminativeClassifier, trunk=planes), 1)
+        return fitted(Spec(DiscriminativeClassifier, trunk=planes), 1)
     if network == "conv":
         shape = list(image_of(schema).shape)
         layers = Spec(ConvEncoder, shape=shape, outputs=classes, width=width or 32, depth=1 if depth is None else depth)
@@ -198,7 +198,7 @@ def generative(
         density = "gaussian" if isinstance(schema.x, Table) else "ppca-mixture"
     if density == "vae":
         head = "bernoulli" if head == "auto" else head
-        inner, format = _vae(schema, latent, Network("auto", width, depth), head, classes, masked=mask_prob > 0)
+        inner, format = vae_of(schema, latent, Network("auto", width, depth), head, classes, masked=mask_prob > 0)
         model = Spec(GenerativeClassifier, density=inner, classes=classes, prior=prior, max_shift=max_shift)
         optim = Optim(learning_rate=training.learning_rate, clip=1000.0)
         objective = Spec(JointBound, model=model, warmup=0.1, mask_prob=mask_prob)
@@ -206,14 +206,14 @@ def generative(
     if density == "kde":
         inner = Spec(KernelDensity, classes=classes, sizes=sizes, rows=max_points, bandwidth=bandwidth)
         # Its EM iterations, where rows lack a label, are its own.
-        return _fitted(_bayes(schema, inner, prior, max_shift), 1)
+        return fitted(_bayes(schema, inner, prior, max_shift), 1)
     k, most = DEFAULTS[density]
     k = components or k
-    numbers = _gaussians(density, classes * k, len(Columns(sizes).numbers), rank, pseudo_count)
+    numbers = gaussians(density, classes * k, len(Columns(sizes).numbers), rank, pseudo_count)
     inner = Spec(Mixture, classes=classes, components=k, sizes=sizes, numbers=numbers)
     # One Gaussian per class of complete rows with labels takes one iteration; missing values take more.
     most = ITERATIONS if most == 1 else most
-    return _fitted(_bayes(schema, inner, prior, max_shift), iterations or most)
+    return fitted(_bayes(schema, inner, prior, max_shift), iterations or most)
 
 
 def _bayes(schema: Schema, density: Spec, prior: str, max_shift: int) -> Spec:
@@ -229,7 +229,7 @@ def _bayes(schema: Schema, density: Spec, prior: str, max_shift: int) -> Spec:
     )
 
 
-def _vae(schema: Schema, latent: int, network: Network, head: str, classes: int, masked: bool) -> tuple[Spec, Any]:
+def vae_of(schema: Schema, latent: int, network: Network, head: str, classes: int, masked: bool) -> tuple[Spec, Any]:
     """A class-conditional VAE of images or rows, and its memory format."""
     prior = Spec(StandardNormal, latent=latent)
     if not isinstance(schema.x, Table):
@@ -247,7 +247,8 @@ def _vae(schema: Schema, latent: int, network: Network, head: str, classes: int,
     return Spec(VAE, encoder=encoder, decoder=decoder, head=cells, prior=prior, reader=reader), "contiguous"
 
 
-def _gaussians(density: str, count: int, dim: int, rank: int, pseudo_count: float) -> Spec:
+def gaussians(density: str, count: int, dim: int, rank: int, pseudo_count: float) -> Spec:
+    """The Gaussian components of a density."""
     precision = "single" if dim >= LARGE else "double"
     shared = {"count": count, "dim": dim, "shrinkage": 1e-6, "pseudo_count": pseudo_count, "precision": precision}
     if density == "naive":
@@ -257,7 +258,7 @@ def _gaussians(density: str, count: int, dim: int, rank: int, pseudo_count: floa
     return Spec(Tied if density == "linear" else Full, **shared)
 
 
-def _fitted(model: Spec, iterations: int) -> Plan:
+def fitted(model: Spec, iterations: int) -> Plan:
     """A plan of EM steps: each sees all examples, so there is no batch to choose, and nothing to average."""
     return Plan(Spec(Fitting, model=model), iterations, 1, ema_decay=0.0)
 
