@@ -17,7 +17,7 @@ import pytest
 from pages import EVIL, Page, png
 
 from seisei.errors import UserError
-from seisei.metrics.significance import Score, ahead, best, confused, stretches
+from seisei.metrics.significance import Score, ahead, best, confusions, stretches
 from seisei.report.charts import class_colors, line_chart
 from seisei.report.comparison import SECTIONS, write_comparison
 from seisei.report.diagrams import framed, reliability, shades
@@ -373,8 +373,8 @@ def test_short_leads_within_the_spread_are_not_told(folder: Path, facts: dict[st
 
 
 def test_confused() -> None:
-    assert confused([[5, 3, 0], [0, 9, 1], [3, 0, 0]]) == [(2, 0, 3, 1.0), (0, 1, 3, 0.375), (1, 2, 1, 0.1)]
-    assert confused([]) == [] == confused([[0, 0], [0, 3]])
+    assert confusions([[5, 3, 0], [0, 9, 1], [3, 0, 0]]) == [(2, 0, 3, 1.0), (0, 1, 3, 0.375), (1, 2, 1, 0.1)]
+    assert confusions([]) == [] == confusions([[0, 0], [0, 3]])
 
 
 # ---- writing

@@ -18,7 +18,7 @@ from seisei.cli.main import main
 from seisei.data.read import read_dataset
 from seisei.errors import UserError
 from seisei.evaluation.translation import Judge, compared, pieces, ratio, scores
-from seisei.metrics.corruptions import KINDS, damaged
+from seisei.metrics.corruptions import CORRUPTIONS, corrupt
 from seisei.metrics.frechet import frechet_distance
 from seisei.modalities.image import Image
 from seisei.modalities.image_io import encoded, png_bytes, read_image
@@ -107,11 +107,11 @@ def test_an_answer_is_compared_with_its_truth() -> None:
 def test_every_damage_changes_an_image_and_stays_in_range() -> None:
     x = torch.rand(5, 3, 20, 24, generator=seeds.generator("whole"))
     for images in (x, x[:, :1]):
-        made, kinds = damaged(images, seeds.generator("damage"))
-        assert float(made.min()) >= 0 and float(made.max()) <= 1 and kinds.bincount().tolist() == [5] * len(KINDS)
+        made, kinds = corrupt(images, seeds.generator("damage"))
+        assert float(made.min()) >= 0 and float(made.max()) <= 1 and kinds.bincount().tolist() == [5] * len(CORRUPTIONS)
         assert torch.equal(made[kinds == 0], images)
-        for kind in range(1, len(KINDS)):
-            assert bool((made[kinds == kind] != images).flatten(1).any(1).all()), list(KINDS)[kind]
+        for kind in range(1, len(CORRUPTIONS)):
+            assert bool((made[kinds == kind] != images).flatten(1).any(1).all()), list(CORRUPTIONS)[kind]
 
 
 def test_pieces_cover_an_image_from_edge_to_edge() -> None:

@@ -22,10 +22,10 @@ from seisei import seeds
 from seisei.batch import Batch
 from seisei.data.read import Dataset
 from seisei.errors import UserError
-from seisei.metrics.estimates import Estimate, mean_of_shares, share_of
+from seisei.metrics.estimates import Estimate, mean_proportion, proportion
 from seisei.metrics.frechet import frechet_distance, kernel_distance
 from seisei.metrics.mode_coverage import modes, within_classes
-from seisei.metrics.precision_recall import copied, nearest, neighborhoods
+from seisei.metrics.precision_recall import data_copying, nearest, neighborhoods
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.modalities.table import Table
@@ -219,7 +219,7 @@ def fidelity(
             "how often a sample lies nearer to the training examples than a held-out example does; expected 0.5 when "
         )
         note += "nothing is copied, towards 1 for copies, below 0.5 for samples far from the data"
-        scores.append({**_score("copies", copied(y, training, x), note, "nearer to 0.5", "share"), "chance": 0.5})
+        scores.append({**_score("copies", data_copying(y, training, x), note, "nearer to 0.5", "share"), "chance": 0.5})
         found = data.splits["train"][torch.from_numpy(nearest(y, training)[0])].tolist()
     left: list[dict[str, str]] = []
     if len(real) < CROWD:
@@ -272,7 +272,7 @@ def classification_accuracy(
         with torch.enable_grad():
             classifier = _classifier(replace(lesson, splits={"train": torch.arange(len(known))}), seed, steps)
         told = torch.cat([classifier.decide(batch) for batch in pipeline.batches(part)])
-        found.append(share_of((told == part.y)[part.y >= 0].numpy()))  # type: ignore[operator, index]
+        found.append(proportion((told == part.y)[part.y >= 0].numpy()))  # type: ignore[operator, index]
     return found[0], found[1]
 
 
@@ -333,8 +333,8 @@ def _by_classes(
     present, often = np.unique(asked.numpy(), return_counts=True)
     level = float(often.max() / often.sum())
     note = f"samples that show the class asked for, {judge}; one class for all would give {level:.1%}"
-    kinds = [{**_score("label fidelity", share_of(right), note, "higher", "share"), "chance": level}]
-    each = mean_of_shares([share_of(right[asked.numpy() == c]) for c in present])
+    kinds = [{**_score("label fidelity", proportion(right), note, "higher", "share"), "chance": level}]
+    each = mean_proportion([proportion(right[asked.numpy() == c]) for c in present])
     note = f"the mean over {len(present)} classes of the share that shows them; {1 / len(present):.1%} by chance"
     kinds.append({**_score("balanced label fidelity", each, note, "higher", "share"), "chance": 1 / len(present)})
     counts = torch.bincount(asked, minlength=2)

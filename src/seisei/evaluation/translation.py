@@ -2,7 +2,7 @@
 
 Distances to the truth favor the average of all answers, which is blurred and pale; so answers and truths are also
 compared as two sets of images, by the Fréchet distance of features of networks that are trained on the person's own
-truths, to tell them whole from damaged (`seisei.metrics.corruptions`). It is in units of its own, and compares models
+truths, to tell them whole from corrupt (`seisei.metrics.corruptions`). It is in units of its own, and compares models
 of the same data.
 
 One such network prefers this model and the next one that: so there are several, of whose distances the mean is taken,
@@ -24,10 +24,10 @@ from seisei import seeds
 from seisei.batch import Batch
 from seisei.data.read import Dataset
 from seisei.errors import ResourceError, UserError
-from seisei.metrics.corruptions import KINDS, damaged
+from seisei.metrics.corruptions import CORRUPTIONS, corrupt
 from seisei.metrics.estimates import Estimate
 from seisei.metrics.frechet import frechet_distance
-from seisei.metrics.image_similarity import absolute, checkerboard, colorfulness, psnr, ssim
+from seisei.metrics.image_similarity import checkerboard, colorfulness, l1, psnr, ssim
 from seisei.metrics.likelihood import mean_and_error
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
@@ -55,14 +55,14 @@ WORTH = math.log(1.05) / math.log(2)
 # The readers of a run lie in its folder, and beside them what they are of; more bytes than this are not theirs.
 KEPT, ABOUT, FORMAT, LARGEST = "judge/readers.safetensors", "judge/readers.json", 1, 64 << 20
 Score = dict[str, Any]
-NOTE = "in features of networks that tell truths of these data from damaged ones; it compares models of the same data"
+NOTE = "in features of networks that tell truths of these data from corrupt ones; it compares models of the same data"
 
 
 class Reader:
     """A network's features of pieces of images like the truths of some data; every feature is within ±1.
 
     Arguments:
-        model: tells truths from damaged ones.
+        model: tells truths from corrupt ones.
         known: the scale of its features: their ``middle`` and ``spread``.
     """
 
@@ -103,10 +103,10 @@ def reader(data: Dataset, seed: int = 0, steps: int = STEPS, device: Device = "c
     with seeds.seeded(seed, "damage"):
         some = pieces(data.batch(chosen).x)
         some = some[torch.randperm(len(some))[:LEARNED]]
-        x, y = damaged(some, seeds.generator(seed, "damage"))
+        x, y = corrupt(some, seeds.generator(seed, "damage"))
     # As 256 levels, whatever the truths have: features need no more.
     stored = (x * 255).round().clamp(0, 255).to(torch.uint8)
-    names = [f"{kind}:{i}" for kind in KINDS for i in range(len(some))]
+    names = [f"{kind}:{i}" for kind in CORRUPTIONS for i in range(len(some))]
     plan, schema = _lesson(data, steps)
     lesson = Dataset(schema, stored, y, names, {"train": torch.arange(len(x))}, "", {})
     with torch.enable_grad():
@@ -124,7 +124,7 @@ def _lesson(data: Dataset, steps: int) -> tuple[Plan, Schema]:
     image = data.schema.x
     assert isinstance(image, Image)
     side = min(SIDE, image.height, image.width)
-    schema = Schema(Image(side, side, image.channels), Label(tuple(KINDS)))
+    schema = Schema(Image(side, side, image.channels), Label(tuple(CORRUPTIONS)))
     return discriminative(schema, network="conv", width=WIDTH, steps=steps, batch=LESSON), schema
 
 
@@ -191,7 +191,7 @@ class Judge:
         return {"format": FORMAT, "readers": READERS, "data": self.data.fingerprint, "seed": self.seed}
 
     def _kept(self) -> list[Reader]:
-        """The readers that the run keeps; none where they are damaged, or of other data."""
+        """The readers that the run keeps; none where they are corrupt, or of other data."""
         if self.run is None:
             return []
         path = self.run.path / KEPT
@@ -237,7 +237,7 @@ class Judge:
         What has the name of one of `scores` is the same quantity.
         """
         answers, truths = answers.cpu(), truths.cpu()
-        measures = {"L1": absolute, "PSNR": psnr, "SSIM": ssim}
+        measures = {"L1": l1, "PSNR": psnr, "SSIM": ssim}
         found = {name: float(measure(answers, truths).mean()) for name, measure in measures.items()}
         if self.reads(truths):
             # Of as many images each time: what few make it too large by stays the same.
@@ -263,7 +263,7 @@ def compared(pixels: Any, truth: Any, where: object) -> dict[str, float]:
     sides = [torch.from_numpy(np.atleast_3d(a).astype(np.float64)).permute(2, 0, 1)[None] for a in (pixels, truth)]
     scale = {"uint8": 255.0, "uint16": 65535.0}
     a, b = (side / scale.get(str(array.dtype), 1.0) for side, array in zip(sides, (pixels, truth), strict=True))
-    measures = {"L1": absolute, "PSNR": psnr, "SSIM": ssim}
+    measures = {"L1": l1, "PSNR": psnr, "SSIM": ssim}
     return {name: float(np.mean(measure(a, b))) for name, measure in measures.items()}
 
 
@@ -301,7 +301,7 @@ def scores(pipeline: Pipeline, data: Dataset, part: Dataset, judge: Judge, seed:
     made, truths = answered(pipeline.model, pipeline.batches(part, 32), seed)
     away = "mean distance of a value to the truth's"
     found = [
-        _score("L1", _mean(absolute(made, truths)), "values in 0 … 1", "lower", away),
+        _score("L1", _mean(l1(made, truths)), "values in 0 … 1", "lower", away),
         _score("PSNR", _mean(psnr(made, truths)), "dB", "higher", "the mean over images"),
         _score("SSIM", _mean(ssim(made, truths)), "", "higher", "how alike light, contrast and structure are, up to 1"),
     ]
@@ -310,7 +310,7 @@ def scores(pipeline: Pipeline, data: Dataset, part: Dataset, judge: Judge, seed:
         found.append(_score("Fréchet distance", judge.distance(made, truths, seed), "", "lower", NOTE))
     for name, other in _without_training(pipeline, data, part, truths).items():
         note = f"of {name}, for comparison"
-        found.append(_score(f"L1 of {name}", _mean(absolute(other, truths)), "values in 0 … 1", "", note))
+        found.append(_score(f"L1 of {name}", _mean(l1(other, truths)), "values in 0 … 1", "", note))
         if enough:
             found.append(_score(f"Fréchet distance of {name}", judge.distance(other, truths, seed), "", "", note))
     return found

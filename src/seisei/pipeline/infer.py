@@ -11,7 +11,7 @@ from seisei.capabilities import HasJoint, HasPosterior
 from seisei.data.read import Dataset
 from seisei.errors import UserError
 from seisei.metrics.classification import Predictions
-from seisei.metrics.likelihood import Likelihood, bits_per_dimension, likelihoods, own_noise
+from seisei.metrics.likelihood import Likelihood, bits_per_dimension, likelihoods, per_example_noise
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
 from seisei.modalities.table import Table
@@ -43,7 +43,7 @@ class Telling(Artifact):
             if keep is not None:
                 seen = keep[number * BATCH : number * BATCH + len(batch)]
                 batch = Batch(batch.x, batch.y, seen if batch.mask is None else seen & batch.mask)
-            with own_noise(batch, seed):
+            with per_example_noise(batch, seed):
                 if believes:
                     posterior.append(model.log_posterior(batch).double())
                     labels.append(likeliest(posterior[-1]))
@@ -89,7 +89,7 @@ class Telling(Artifact):
         """log p(x), and log p(x, y) of the examples' own labels."""
         parts = []
         for batch in self.batches(data):
-            with own_noise(batch, seed):
+            with per_example_noise(batch, seed):
                 parts.append(model.log_joint(batch, samples=samples).double())
         each = torch.cat(parts)
         joint = None

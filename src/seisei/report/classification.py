@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from seisei.metrics.significance import confused
+from seisei.metrics.significance import confusions
 from seisei.report.comparison_charts import DIAGONAL, heading, join_names, scrolling, table
 from seisei.report.comparison_models import ComparedModel
 from seisei.report.comparison_tables import LEGEND, MOST_CLASSES, largest, matrix, row_table
@@ -134,7 +134,7 @@ def _model(run: Run) -> ComparedModel:
 
 def _summary(counts: list[list[int]], names: list[str], noun: str) -> str:
     """The number of misclassified examples, and the most frequent confusions."""
-    total, pairs = sum(map(sum, counts)), confused(counts)
+    total, pairs = sum(map(sum, counts)), confusions(counts)
     wrong = sum(n for *_, n, _ in pairs)
     if not wrong:
         return f"None of {esc(count_of(total, noun))} was misclassified."

@@ -45,8 +45,8 @@ CAPABILITIES = {  # key: symbol, explanation, phrase for the summary
 SIGNS = (("yes", "✓"), ("no", "–"))
 MARKS = (
     '± is one standard error. <b class="tag">best</b> is better than every other model by more than the standard '
-    'error of the difference, <b class="tag even">tied</b> is within that error of the best. Errors of two models are treated '
-    "as independent, which is conservative for the same {noun}s; a number without ± counts as exact."
+    'error of the difference, <b class="tag even">tied</b> is within that error of the best. Errors of two models are '
+    "treated as independent, which is conservative for the same {noun}s; a number without ± counts as exact."
 )
 
 

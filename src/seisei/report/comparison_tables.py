@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from seisei.metrics.significance import confused
+from seisei.metrics.significance import confusions
 from seisei.report.charts import class_colors
 from seisei.report.comparison_charts import aside, columns, heading, model_label, scrolling, side_by_side, table
 from seisei.report.comparison_models import NO_POSTERIOR, ComparedModel, Comparison
@@ -130,7 +130,7 @@ def matrix(counts: list[list[int]], names: list[str], noun: str, name: str, capt
 
 def largest(counts: list[list[int]], names: list[str], noun: str, name: str) -> str:
     """A confusion matrix of many classes as a drawing, and the most frequent confusions as a table."""
-    pairs = confused(counts)
+    pairs = confusions(counts)
     rows = "".join(
         f'<tr><th scope="row">{esc(names[i])}</th><td>{esc(names[j])}</td><td class="figure">{n:,}</td>'
         f'<td class="figure">{100 * share:.0f} %</td></tr>'

@@ -22,7 +22,7 @@ from seisei.errors import Stopped, UserError
 from seisei.evaluation.decision_surface import Plane, plane_of, surfaces
 from seisei.evaluation.evaluate import evaluate, held_out
 from seisei.metrics.classification import calibration
-from seisei.metrics.estimates import share_of
+from seisei.metrics.estimates import proportion
 from seisei.modalities.image import Image
 from seisei.modalities.image_io import png_bytes
 from seisei.modalities.label import Label
@@ -278,7 +278,7 @@ class _Of:
             # A pixel is hidden in all of its colors.
             u = u[:, :1].expand(shape) if len(shape) == 4 else u
             told = self.told if not share else self.pipeline.predict(few, seed=self.seed, keep=u >= share)
-            right = share_of(told.right()[:count])
+            right = proportion(told.correct()[:count])
             found.append({"share": share, "accuracy": right.value, "error": right.error})
         return _Found({"missing": found}, less=less)
 
@@ -359,4 +359,4 @@ def error_after(plan: Plan, data: Dataset, rows: torch.Tensor, test: Dataset, se
     model = trained(plan, data, rows, seed)
     if model is None:
         return 1.0
-    return 1 - float(Pipeline(model, data.schema, {}, "").predict(test, seed=seed).right().mean())
+    return 1 - float(Pipeline(model, data.schema, {}, "").predict(test, seed=seed).correct().mean())
