@@ -33,7 +33,7 @@ from seisei.modalities.label import Label
 from seisei.modalities.pixels import grid
 from seisei.modalities.table import Table
 from seisei.nn.transformer.sampling import SamplingOptions
-from seisei.pipeline import Asked, Latents, Pipeline, Pixels
+from seisei.pipeline import Labels, Latents, Pipeline, Pixels
 from seisei.training.engine import Execution
 from seisei.training.run import Listener, RunFolder
 from seisei.workflows import train as workflow
@@ -132,7 +132,7 @@ class Run:
         n: int = 64,
         *,
         seed: int = 0,
-        label: Asked = None,
+        label: Labels = None,
         temperature: float = 1.0,
         truncation: float | None = None,
         top_k: int | None = None,
@@ -163,7 +163,7 @@ class Run:
         self.pipeline.need("encode")
         return self.pipeline.encode(self.read(given, fit=fit, verb="encode"))
 
-    def decode(self, latents: Latents, *, label: Asked = None) -> list[Pixels]:
+    def decode(self, latents: Latents, *, label: Labels = None) -> list[Pixels]:
         """The image of every latent, or of every row of codes."""
         return self.pipeline.decode(latents, label=label)
 
@@ -174,7 +174,7 @@ class Run:
         n: int = 1,
         *,
         seed: int = 0,
-        label: Asked = None,
+        label: Labels = None,
         temperature: float = 1.0,
         particles: int = 8,
         fit: Resize | None = None,
@@ -265,7 +265,7 @@ class Run:
         *,
         steps: int = 8,
         path: Literal["linear", "spherical"] = "linear",
-        label: Asked = None,
+        label: Labels = None,
         fit: Resize | None = None,
     ) -> list[list[Pixels]]:
         """Images on the way between seeds (whole numbers), or between images (anything `read` takes)."""

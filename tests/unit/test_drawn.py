@@ -476,7 +476,7 @@ def test_what_makes_no_sense_is_refused(call: Callable[[], object]) -> None:
 def test_no_class_is_left_out_in_silence() -> None:
     labels = np.arange(30) % 2
     for ours, theirs in ((labels, labels * 0), (labels * 0, labels), (labels, np.where(np.arange(30) > 0, 1, 0))):
-        with pytest.raises(ValueError, match=r"class [01] has \d+ real and \d+ generated examples, expected 2"):
+        with pytest.raises(ValueError, match=r"class [01] has \d+ real and \d+ generated examples, wanted 2"):
             within_classes(frechet_distance, GOOD, ours, GOOD, theirs)
     with pytest.raises(ValueError, match="class 0: .*too few"):
         within_classes(kernel_distance, GOOD, labels, GOOD, labels)

@@ -87,7 +87,7 @@ def test_a_density_of_images_leaves_a_column_for_each_class(tmp_path: Path) -> N
     drawn = pipeline.sample(40, seed=0, label=(labels * 4)[:40])
     stack = torch.stack([pipeline.image.pack(p) for p in drawn])
     data = replace(read_dataset("digits", labels=True), x=stack, y=torch.arange(40) % 10, names=[""] * 40)
-    assert pipeline.predict(data).correct().mean() > 0.9
+    assert pipeline.predict(data).right().mean() > 0.9
 
 
 def test_rows_leave_rows_and_a_surface_leaves_none(tmp_path: Path) -> None:

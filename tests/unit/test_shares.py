@@ -73,8 +73,8 @@ def test_scores_say_what_chance_would(tmp_path: Path) -> None:
         0.5, abs=0.1
     )
     assert plain["low"] < plain["value"] < plain["high"] <= 1
-    assert f"always saying 'common' is right on {plain['chance']:.1%}" in plain["note"]
+    assert f"always predicting 'common' gives {plain['chance']:.1%}" in plain["note"]
     lines = score_lines(found)
     assert f"({plain['low']:.4g} to {plain['high']:.4g}) share" in lines[1] and "95 % interval" in "\n".join(lines)
     page = write_report(run.path).read_text(encoding="utf-8")
-    assert "always saying" in page and "Balanced accuracy" in page and "95\u00a0% interval" in page
+    assert "always predicting" in page and "Balanced accuracy" in page and "95\u00a0% confidence interval" in page

@@ -121,7 +121,7 @@ def test_numbers_and_errors_of_any_kind_of_array() -> None:
         high_frequency_energy(np.zeros((1, 1, 8, 8), np.uint8))
     with pytest.raises(ValueError, match="NaN or infinity"):
         high_frequency_energy(np.full((1, 1, 8, 8), np.nan))
-    with pytest.raises(ValueError, match=r"expected \(N, C, H, W\)"):
+    with pytest.raises(ValueError, match=r"wanted \(N, C, H, W\)"):
         high_frequency_energy(np.zeros((8, 8)))
     with pytest.raises(ValueError, match="samples have shape"):
         high_frequency_ratio(x, x[:, :1])
@@ -252,7 +252,7 @@ def test_every_run_that_makes_images_measures_them(recipe: str, dials: dict[str,
     part = whole.subset(torch.arange(30))
     scores = spectral(pipeline, part)
     assert [score["name"] for score in scores] == NAMES
-    what = "samples over held-out" if sheets else "reconstructions over their"
+    what = "samples over held-out" if sheets else "reconstructions over originals"
     assert what in scores[0]["note"] and {score["better"] for score in scores} == {"nearer to 1"}
     # What is measured of real images is 1, and a checkerboard shows.
     real = list(whole.batch(torch.arange(30)).x.mul(255).round().byte().permute(0, 2, 3, 1).numpy())

@@ -18,7 +18,7 @@ from seisei.errors import UserError
 from seisei.spec import Range
 
 if TYPE_CHECKING:
-    from seisei.evaluation.style_transfer import Painted, Pixels
+    from seisei.evaluation.style_transfer import Pixels, Stylized
 
 Engine = Literal["optimize", "feedforward"]
 # What a result may be written as.
@@ -92,7 +92,7 @@ def stylize(
     from seisei.evaluation import style_transfer as styles
     from seisei.modalities.image_io import Original, encoded
 
-    painted: Painted
+    painted: Stylized
     if chosen == "feedforward":
         assert loaded is not None
         painted = styles.feedforward(loaded.pipeline, x, y, strength=strength, keep_color=keep_color)
@@ -102,7 +102,7 @@ def stylize(
         painted = styles.optimized(
             known, x, y, strength=strength, keep_color=keep_color, seed=seed, steps=STEPS if steps is None else steps,
             weight=WEIGHT if style_weight is None else style_weight,
-            smoothness=SMOOTHNESS if smoothness is None else smoothness, told=_progress,
+            smoothness=SMOOTHNESS if smoothness is None else smoothness, progress=_progress,
         )  # fmt: skip
         _cleared()
     marks = {"style": Path(style).name, "strength": f"{strength:g}", "engine": chosen}
@@ -160,7 +160,7 @@ def _cleared() -> None:
         redraw("")
 
 
-def _say(path: Path, painted: Painted, engine: str, json: bool) -> None:
+def _say(path: Path, painted: Stylized, engine: str, json: bool) -> None:
     if json:
         told = {"content_distance": painted.content, "style_distance": painted.style}
         echo_json({"path": str(path), "engine": engine, **told})

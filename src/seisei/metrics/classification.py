@@ -43,19 +43,19 @@ class Predictions:
         """Whether every example is labeled."""
         return self.truth is not None and bool((self.truth >= 0).all())
 
-    def correct(self) -> Floats:
+    def right(self) -> Floats:
         """1 for correct predictions, else 0, (N,)."""
         assert self.truth is not None
         return np.asarray(self.labels == self.truth, np.float64)
 
     def accuracy(self) -> Estimate:
         """The proportion of correct predictions."""
-        return proportion(self.correct())
+        return proportion(self.right())
 
     def balanced_accuracy(self) -> Estimate:
         """The mean of the accuracies of the classes that occur."""
         assert self.truth is not None
-        correct = self.correct()
+        correct = self.right()
         return mean_proportion([proportion(correct[self.truth == c]) for c in np.unique(self.truth)])
 
     def majority(self) -> tuple[str, float]:
@@ -132,5 +132,5 @@ def calibration(predictions: Predictions, bins: int = 15) -> Calibration:
     count = np.bincount(index, minlength=bins).astype(np.int64)
     with np.errstate(invalid="ignore"):
         confidence = np.bincount(index, confidences, bins) / count
-        accuracy = np.bincount(index, predictions.correct(), bins) / count
+        accuracy = np.bincount(index, predictions.right(), bins) / count
     return Calibration(confidence, accuracy, count)

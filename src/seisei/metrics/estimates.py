@@ -54,9 +54,9 @@ def check_features(least: int, **named: ArrayLike) -> list[Floats]:
     for name, values in named.items():
         table = np.asarray(values, np.float64)
         if table.ndim != 2 or not table.shape[1]:
-            raise ValueError(f"{name} has shape {table.shape}, expected (examples, features)")
+            raise ValueError(f"{name} has shape {table.shape}, wanted (examples, features)")
         if len(table) < least:
-            raise ValueError(f"{name} has too few examples: {len(table)}, expected {least} or more")
+            raise ValueError(f"{name} has too few examples: {len(table)}, wanted {least} or more")
         if not np.isfinite(table).all():
             raise ValueError(f"NaN or infinity in {name}")
         tables.append(table)
@@ -70,11 +70,11 @@ def check_labels(values: ArrayLike, name: str, classes: int | None = None) -> Wh
     """Class indices as int64, checked: integers from 0, below `classes` if given."""
     labels = np.asarray(values)
     if labels.ndim != 1 or (labels.size and labels.dtype.kind not in "iu"):
-        raise ValueError(f"{name} has shape {labels.shape} and type {labels.dtype}, expected integers (examples,)")
+        raise ValueError(f"{name} has shape {labels.shape} and type {labels.dtype}, wanted integers (examples,)")
     labels = labels.astype(np.int64)
     if labels.size and (labels.min() < 0 or (classes is not None and labels.max() >= classes)):
         span = "0 or more" if classes is None else f"0 to {classes - 1}"
-        raise ValueError(f"{name} contains {labels.min()} to {labels.max()}, expected {span}")
+        raise ValueError(f"{name} contains {labels.min()} to {labels.max()}, wanted {span}")
     return labels
 
 

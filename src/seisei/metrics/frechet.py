@@ -54,7 +54,7 @@ def gaussian_distance(
     size = means[0].size
     if any(m.shape != (size,) for m in means) or any(c.shape != (size, size) for c in covariances):
         shapes = ", ".join(str(a.shape) for a in (means[0], covariances[0], means[1], covariances[1]))
-        raise ValueError(f"means and covariances have shapes {shapes}, expected (D,), (D, D), (D,), (D, D)")
+        raise ValueError(f"means and covariances have shapes {shapes}, wanted (D,), (D, D), (D,), (D, D)")
     if not all(np.isfinite(a).all() for a in means + covariances):
         raise ValueError("a mean or a covariance contains NaN or infinity")
     one, other = map(_factor, covariances)
@@ -96,7 +96,7 @@ def frechet_distance(
     """
     real, generated = check_features(2, real=real, generated=generated)
     if resamples < 2:
-        raise ValueError(f"resamples is {resamples}, expected 2 or more")
+        raise ValueError(f"resamples is {resamples}, wanted 2 or more")
     value = _between(real, generated)
     generator = np.random.default_rng(seeds.derive(seed, "fréchet"))
     values = np.empty(resamples)
@@ -152,7 +152,7 @@ def kernel_distance(real: Floats, generated: Floats, *, subsets: int = 10, seed:
         (7.0, 0.0)
     """
     if subsets < 2:
-        raise ValueError(f"subsets is {subsets}, expected 2 or more")
+        raise ValueError(f"subsets is {subsets}, wanted 2 or more")
     real, generated = check_features(2 * subsets, real=real, generated=generated)
     count = max(subsets, math.ceil(min(len(real), len(generated)) / SUBSET))
     generator = np.random.default_rng(seeds.derive(seed, "kernel"))

@@ -120,7 +120,7 @@ def colorfulness(images: Images) -> Floats:
         (array([0.3354]), array([0.]))
     """
     if images.shape[1:2] not in ((1,), (3,)):
-        raise ValueError(f"images have shape {tuple(images.shape)}, expected (N, 3, H, W) or (N, 1, H, W)")
+        raise ValueError(f"images have shape {tuple(images.shape)}, wanted (N, 3, H, W) or (N, 1, H, W)")
     found = []
     for image in _each(images):
         red, green, blue = np.broadcast_to(image, (3, *image.shape[1:]))
@@ -133,7 +133,7 @@ def colorfulness(images: Images) -> Floats:
 def _each(images: Images) -> Iterator[Floats]:
     """Yield images (C, H, W) in float64, one at a time to save memory."""
     if images.ndim != 4 or not all(images.shape[1:]):
-        raise ValueError(f"images have shape {tuple(images.shape)}, expected (N, C, H, W)")
+        raise ValueError(f"images have shape {tuple(images.shape)}, wanted (N, C, H, W)")
     for i, image in enumerate(images):
         if isinstance(image, Tensor):
             floating = image.is_floating_point()
@@ -141,7 +141,7 @@ def _each(images: Images) -> Iterator[Floats]:
         else:
             floating = np.issubdtype(image.dtype, np.floating)
         if not floating:
-            raise ValueError("images have an integer type, expected floats in [0, 1]: divide by 255")
+            raise ValueError("images have an integer type, wanted floats in [0, 1]: divide by 255")
         values = np.asarray(image, np.float64)
         if not np.isfinite(values).all():
             raise ValueError(f"image {i} contains NaN or infinity")

@@ -122,7 +122,7 @@ def on_mixture(generated: Floats, centers: ArrayLike, deviation: float, *, reach
         (0.6667, 1, 2)
     """
     if not (deviation > 0 and reach > 0 and math.isfinite(deviation * reach)):
-        raise ValueError(f"deviation is {deviation} and reach {reach}, expected positive finite numbers")
+        raise ValueError(f"deviation is {deviation} and reach {reach}, wanted positive finite numbers")
     generated, middles = check_features(1, generated=generated, centers=centers)
     index, distance = nearest(generated, middles)
     near = distance <= reach * deviation
@@ -191,7 +191,7 @@ def within_classes(
         parts = real[real_classes == number], generated[generated_classes == number]
         if min(map(len, parts)) < 2:
             counts = f"{len(parts[0])} real and {len(parts[1])} generated examples"
-            raise ValueError(f"class {number} has {counts}, expected 2 or more of each")
+            raise ValueError(f"class {number} has {counts}, wanted 2 or more of each")
         try:
             each.append(metric(*parts))
         except ValueError as error:

@@ -76,7 +76,7 @@ def neighborhoods(real: Floats, generated: Floats, *, neighbors: int = 5) -> Nei
         (1.0, 0.625, 2.75, 0.625)
     """
     if neighbors < 1:
-        raise ValueError(f"neighbors is {neighbors}, expected 1 or more")
+        raise ValueError(f"neighbors is {neighbors}, wanted 1 or more")
     real, generated = check_features(neighbors + 1, real=real, generated=generated)
     middle = real.mean(0)
     real, generated = real - middle, generated - middle

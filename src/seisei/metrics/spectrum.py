@@ -56,7 +56,7 @@ def high_frequency_energy(images: Images) -> Floats:
         ([[[0.01, 0.0]]], [[[0.0, 0.0]]])
     """
     if images.ndim != 4 or not all(images.shape[1:]):
-        raise ValueError(f"images have shape {tuple(images.shape)}, expected (N, C, H, W)")
+        raise ValueError(f"images have shape {tuple(images.shape)}, wanted (N, C, H, W)")
     sides = images.shape[2:]
     window = np.outer(*(_window(side) for side in sides))
     window /= math.sqrt(float(np.square(window).mean()))
@@ -137,7 +137,7 @@ def _values(images: Images) -> Floats:
     else:
         integral, values = not np.issubdtype(images.dtype, np.floating), np.asarray(images, np.float64)
     if integral:
-        raise ValueError("images have an integer type, expected floats in [0, 1]: divide by 255")
+        raise ValueError("images have an integer type, wanted floats in [0, 1]: divide by 255")
     if not np.isfinite(values).all():
         raise ValueError("images contain NaN or infinity")
     return values

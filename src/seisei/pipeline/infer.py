@@ -1,4 +1,4 @@
-"""Telling: what an example is, and how likely it is."""
+"""Classification and likelihood."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from seisei.models.classifier import likeliest
 from seisei.pipeline.artifact import BATCH, Artifact
 
 
-class Telling(Artifact):
-    """The verbs predict and score."""
+class Inference(Artifact):
+    """The operations predict and score."""
 
     @torch.no_grad()
     def predict(self, data: Dataset, *, seed: int = 0, keep: Tensor | None = None) -> Predictions:
-        """The class of every example, and how likely each class is where the model says so.
+        """Predict the class of every example, with class probabilities if the model has them.
 
         Arguments:
-            data: the examples.
-            seed: of the noise of a density that is only bounded.
-            keep: which values of x may be looked at, broadcastable to all of x; the others count as missing.
+            data: examples to classify.
+            seed: seed of the noise, for models with a stochastic likelihood bound.
+            keep: mask of the observed values, broadcastable to x; others count as missing.
 
         Raises:
-            UserError: the model tells no classes.
+            UserError: the model does not classify.
         """
         model = self.need("predict")
         assert isinstance(self.schema.y, Label)
-        believes = isinstance(model, HasPosterior)
+        probabilistic = isinstance(model, HasPosterior)
         labels, posterior = [], []
         for number, batch in enumerate(self.batches(data)):
             if keep is not None:
-                seen = keep[number * BATCH : number * BATCH + len(batch)]
-                batch = Batch(batch.x, batch.y, seen if batch.mask is None else seen & batch.mask)
+                observed = keep[number * BATCH : number * BATCH + len(batch)]
+                batch = Batch(batch.x, batch.y, observed if batch.mask is None else observed & batch.mask)
             with per_example_noise(batch, seed):
-                if believes:
+                if probabilistic:
                     posterior.append(model.log_posterior(batch).double())
                     labels.append(likeliest(posterior[-1]))
                 else:
@@ -52,16 +52,16 @@ class Telling(Artifact):
         return Predictions(
             self.schema.y.names,
             torch.cat(labels).numpy(),
-            torch.cat(posterior).numpy() if believes else None,
+            torch.cat(posterior).numpy() if probabilistic else None,
             None if data.y is None else data.y.numpy(),
         )
 
     @torch.no_grad()
     def score(self, data: Dataset, *, samples: int = 100, seed: int = 0) -> Likelihood:
-        """The log-likelihood of every example (or a bound on it, and says so).
+        """The log-likelihood of every example, or a lower bound, as `Likelihood.bound` says.
 
         Raises:
-            UserError: the model gives no likelihood, or fewer than one importance sample is asked for.
+            UserError: the model has no likelihood, or the number of importance samples is out of range.
         """
         model = self.need("score")
         if not 1 <= samples <= 1_000_000:
@@ -73,20 +73,20 @@ class Telling(Artifact):
             )
         seeds.check(seed, "E-SCO-20")
         bound = bool(model.log_prob_is_bound)
-        # A bound by codes has nothing drawn in it that more samples would tighten.
+        # The bound from discrete codes is deterministic: it uses no importance samples.
         samples = 0 if getattr(model, "by_codes", False) else samples
         if isinstance(model, HasJoint):
             return self._joint(model, data, samples, seed, bound)
         batches = (Batch(b.x, self._condition(b), b.mask) for b in self.batches(data, 64))
         values = likelihoods(model, batches, samples=samples, seed=seed)
         if isinstance(self.schema.x, Text):
-            # What ends a text is told like its bytes; where none does, the text goes on.
-            told = (data.x != self.schema.x.end).sum(1) + (data.x == self.schema.x.end).any(1)
-            return Likelihood(values, bits_per_dimension(values, told.numpy()), samples, bound, per="byte")
+            # The end symbol counts like a byte; a truncated text has none.
+            lengths = (data.x != self.schema.x.end).sum(1) + (data.x == self.schema.x.end).any(1)
+            return Likelihood(values, bits_per_dimension(values, lengths.numpy()), samples, bound, per="byte")
         return Likelihood(values, bits_per_dimension(values, self.image.values), samples, bound)
 
     def _joint(self, model: HasJoint, data: Dataset, samples: int, seed: int, bound: bool) -> Likelihood:
-        """log p(x), and log p(x, y) of the examples' own labels."""
+        """log p(x), and log p(x, y) for the labels of the examples."""
         parts = []
         for batch in self.batches(data):
             with per_example_noise(batch, seed):
@@ -98,15 +98,15 @@ class Telling(Artifact):
             joint = torch.where(data.y >= 0, own, torch.nan)
         nats = torch.logsumexp(each, 1)
         if isinstance(self.schema.x, Table):
-            # The model sees standardized numbers: a density in the data's own units is smaller by their scales.
-            nats, joint = nats - self._volumes(data), None if joint is None else joint - self._volumes(data)
+            # The model sees standardized numbers: convert the density to the units of the data.
+            nats, joint = nats - self._log_scales(data), None if joint is None else joint - self._log_scales(data)
         stored = (bound or getattr(model, "of_levels", False)) and isinstance(self.schema.x, Image)
         bits = bits_per_dimension(nats.numpy(), self.image.values) if stored else None
         units = "the data's own units" if isinstance(self.schema.x, Table) else "values from 0 to 1"
         return Likelihood(nats.numpy(), bits, samples, bound, None if joint is None else joint.numpy(), units)
 
-    def _volumes(self, data: Dataset) -> Tensor:
-        """Of every row, the sum of the log scales of its numbers that are there, (N,)."""
+    def _log_scales(self, data: Dataset) -> Tensor:
+        """Sum of the log scales of the observed numbers of each row, (N,)."""
         assert isinstance(self.schema.x, Table)
         scales = [c.scale if c.kind in ("number", "date") else 1.0 for c in self.schema.x.columns]
         return self.schema.x.observed(data.x).double() @ torch.tensor(scales, dtype=torch.float64).log()

@@ -61,7 +61,7 @@ def write_comparison(folder: Path) -> Path:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        problem = "is a file, expected a folder" if folder.exists() else "no such folder"
+        problem = "is a file, wanted a folder" if folder.exists() else "no such folder"
         raise UserError("E-*-01", folder, problem, "give a folder that seisei compare created")
     return write_page(render(Comparison.read(folder)), folder / "compare.html")
 

@@ -81,7 +81,7 @@ def write_report(folder: Path) -> Path:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        problem = "is a file, expected a run folder" if folder.exists() else "no such run folder"
+        problem = "is a file, wanted a run folder" if folder.exists() else "no such run folder"
         raise UserError("E-*-01", folder, problem, "give a folder that seisei train created")
     return write_page(render(Run.read(folder)), folder / "report.html")
 

@@ -257,7 +257,7 @@ class _Of:
         self.took = time.perf_counter() - begun
         scores = evaluate(
             self.pipeline, self.part, split="test", samples=32, limit=len(self.part), seed=self.seed,
-            told=self.told if self.told.known else None,
+            class_predictions=self.told if self.told.known else None,
         )  # fmt: skip
         sure = None if self.told.log_posterior is None else calibration(self.told).to_json()
         confusion = self.told.confusion().tolist()
@@ -278,7 +278,7 @@ class _Of:
             # A pixel is hidden in all of its colors.
             u = u[:, :1].expand(shape) if len(shape) == 4 else u
             told = self.told if not share else self.pipeline.predict(few, seed=self.seed, keep=u >= share)
-            right = proportion(told.correct()[:count])
+            right = proportion(told.right()[:count])
             found.append({"share": share, "accuracy": right.value, "error": right.error})
         return _Found({"missing": found}, less=less)
 
@@ -300,13 +300,13 @@ class _Of:
             return _Found()
         drawn = surfaces(self.pipeline, plane, BUDGET)
         if not drawn.images:
-            return _Found(less=f"left out: {drawn.less}")
+            return _Found(less=f"left out: {drawn.limitation}")
         shown = {kind: f"{place}/{kind}.png" for kind in drawn.images}
         kinds = [{"label": name, "image": f"{place}/density-{i}.png"} for i, (name, _) in enumerate(drawn.densities)]
         files = {shown[kind]: content for kind, content in drawn.images.items()}
         files |= {kinds[i]["image"]: content for i, (_, content) in enumerate(drawn.densities)}
         facts = {"axes": plane.axes, "extent": plane.extent, **shown, "densities": kinds}
-        return _Found({"surface": facts}, files, drawn.less)
+        return _Found({"surface": facts}, files, drawn.limitation)
 
     def curve(self, data: Dataset) -> _Found:
         """The error rate after training on few examples, more, and all of them."""
@@ -359,4 +359,4 @@ def error_after(plan: Plan, data: Dataset, rows: torch.Tensor, test: Dataset, se
     model = trained(plan, data, rows, seed)
     if model is None:
         return 1.0
-    return 1 - float(Pipeline(model, data.schema, {}, "").predict(test, seed=seed).correct().mean())
+    return 1 - float(Pipeline(model, data.schema, {}, "").predict(test, seed=seed).right().mean())
