@@ -215,10 +215,10 @@ def test_score(here: Path, seisei: Callable[..., str]) -> None:
     text = seisei("score", trained(), images(), "--importance-samples", 5, "-o", "scores.csv")
     assert "lower bound, K = 5" in text and "mean of 40" in text and "±" in text and "… 20 more" in text
     rows = (here / "scores.csv").read_text().splitlines()
-    assert rows[0] == "name,nats,bits_per_dimension" and len(rows) == 41
+    assert rows[0] == "name,nats,bits_per_dimension,percentile,rank" and len(rows) == 41
     found = json.loads(seisei("score", trained(), images(), "--importance-samples", 5, "--json"))
     assert found["bound"] is True and len(found["scores"]) == 40
-    nats, bits = map(float, rows[1].split(",")[1:])
+    nats, bits = map(float, rows[1].split(",")[1:3])
     assert bits == pytest.approx(-nats / (64 * np.log(2)), abs=1e-5)
     assert found["mean"]["nats"] == pytest.approx(np.mean([s["nats"] for s in found["scores"]]))
     one = json.loads(seisei("score", trained(), images() / "000.png", "--importance-samples", 5, "--json"))
@@ -323,6 +323,10 @@ def test_check_of_a_table(here: Path, seisei: Callable[..., str], monkeypatch: p
     age = {"name": "age", "used": "x", "kind": "number", "missing": 1, "different": 39, "low": 0, "high": 39}
     assert [column["used"] for column in found["columns"]] == ["ignored", "x", "ignored", "x"]
     assert found["columns"][1] == age and found["advice"] == [
+        {
+            "command": "seisei train density t.csv --ignore id --ignore kind --missing 7",
+            "why": "35 training rows of 2 columns: how likely each row is, outliers first; new rows; no labels needed",
+        },
         {
             "command": "seisei check t.csv --target paid --ignore id --ignore kind --missing 7",
             "why": "to tell classes, name the column that has them; it may be: paid (2), age (39)",

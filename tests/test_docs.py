@@ -303,3 +303,30 @@ def test_a_command_with_an_option_of_before_would_be_noticed() -> None:
     assert commands_in("    seisei train gan x --penalty 1   # so\nsee `seisei sample RUN -n 3`") == [
         ["seisei", "train", "gan", "x", "--penalty", "1"], ["seisei", "sample", "RUN", "-n", "3"],
     ]  # fmt: skip
+
+
+def code_blocks(text: str) -> list[str]:
+    """Blocks of commands, Python and equations, with their language, as they stand."""
+    return re.findall(r"^```(?:sh|python|math)\n.*?^```$", text, re.S | re.M)
+
+
+TRANSLATED = [("README.md", "README.ja.md"), ("docs/guide.md", "docs/guide.ja.md")]
+
+
+@pytest.mark.parametrize(("english", "japanese"), TRANSLATED)
+def test_a_translation_has_the_same_commands_equations_and_images(english: str, japanese: str) -> None:
+    ours, theirs = ((ROOT / name).read_text("utf-8") for name in (english, japanese))
+    assert code_blocks(ours) and code_blocks(ours) == code_blocks(theirs)
+    assert commands_in(ours) == commands_in(theirs)
+    images = [re.findall(r"(?:\]\(|src=\")([\w/.-]+\.(?:png|jpg))", text) for text in (ours, theirs)]
+    assert images[0] and images[0] == images[1]
+
+
+@pytest.mark.parametrize("name", [name for pair in TRANSLATED for name in pair])
+def test_front_page_and_guide_are_light(name: str) -> None:
+    text = (ROOT / name).read_text("utf-8")
+    long = [line for line in text.splitlines() if len(line) > 150 and not line.startswith("|")]
+    assert long == []
+    images = re.findall(r"(?:\]\(|src=\")([\w/.-]+\.(?:png|jpg))", text)
+    heavy = [image for image in images if (ROOT / name).parent.joinpath(image).stat().st_size > 150_000]
+    assert heavy == []

@@ -60,7 +60,7 @@ def data_for(name: str, folder: Path, count: int) -> str:
 
 def small(name: str) -> dict[str, Any]:
     """Options of a small network and few steps; of those that the recipe reads."""
-    if name == "generative":  # Its density is fitted at once.
+    if name in ("generative", "density"):  # Its density is fitted at once.
         return {}
     return {k: v for k, v in SMALL.items() if k in parameters(recipe(name))}
 

@@ -41,6 +41,7 @@ DATA = {
     "discriminant": ["gray 8×8", "mixed rows"],
     "discriminative": ["gray 8×8", "mixed rows"],
     "generative": ["gray 8×8", "mixed rows"],
+    "density": ["gray 8×8", "plain rows"],
     "prior": ["gray 8×8", "binary 28×28", "texts"],
 }
 # Options that are paths of runs: their values are tried by tests that have such runs.
@@ -368,7 +369,7 @@ def test_a_dry_run_accepts_what_trains_and_refuses_the_same(
     given = {k: v for k, v in SMALL.items() if k in parameters(recipe(name))}
     if "heads" in given:
         given["width"] = 16
-    if name == "generative":
+    if name in ("generative", "density"):
         given = {}
     words = [f"--{k.replace('_', '-')}={v}" for k, v in given.items()]
     words += {"stylize": ["--style", "shapes"]}.get(name, [])
@@ -520,7 +521,7 @@ def test_what_check_suggests_trains(here: Path, what: str, capsys: pytest.Captur
         for option in ("--steps", "--codec-steps"):
             if option in words:
                 words[words.index(option) + 1] = "2"
-        if "--steps" not in words and words[1] != "generative":
+        if "--steps" not in words and words[1] not in ("generative", "density"):
             words += ["--steps", "2"]
         main([*words, "-o", f"run{len(done)}-{len(pending)}", "--no-report"])
         capsys.readouterr()

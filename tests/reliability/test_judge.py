@@ -76,7 +76,7 @@ def test_a_resumed_run_is_judged_by_the_same_networks(
     assert (tmp_path / "run" / "judge").exists() == (stop == 20)
     if stop == 5:
         shutil.copytree(whole.path / "judge", tmp_path / "run" / "judge")
-    monkeypatch.setattr(translation, "reader", refuse)
+    monkeypatch.setattr(translation, "feature_extractor", refuse)
     run = seisei.resume(tmp_path / "run")
     assert run.scores == whole.scores and log(run) == log(whole)
     assert [e for e in log(run) if e["event"] == "judge"] == [EVENT]

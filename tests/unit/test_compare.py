@@ -91,10 +91,10 @@ def test_the_page(folder: Path) -> None:
     page = Page((folder / "out" / "compare.html").read_text())
     sections = [section["id"] for section in page.all("section")]
     assert sections == [
-        *("scores", "abilities", "calibration", "gaps", "learning"),
+        *("scores", "capabilities", "calibration", "missing", "learning"),
         *("surface", "samples", "confusion", "reproduce"),
     ]
-    assert "Two classifiers on customers.csv" in page.text and "gives no probability" in page.text
+    assert "Two classifiers on customers.csv" in page.text and "gives no probabilities" in page.text
     assert len(page.all("image")) == 2 + 1 + 2
 
 
@@ -125,14 +125,16 @@ def test_what_would_take_too_long_is_made_smaller_and_the_page_says_so(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = [folder / "generative", folder / "discriminant"]
-    monkeypatch.setattr(decision_surface, "_seconds_a_point", lambda *_: 60 / 65**2)
+    monkeypatch.setattr(decision_surface, "_seconds_per_point", lambda *_: 60 / 65**2)
     page = compare(runs, folder / "coarse", curves=False, seed=3)
     notes = content(folder, "coarse")["left_out"]
-    assert notes[0] == "generative (gaussian): surface: at 65×65 points, as all 260×260 points would take 16 minutes"
+    assert (
+        notes[0] == "generative (gaussian): surface: at 65×65 points, because all 260×260 points would take 16 minutes"
+    )
     assert notes[0] + "." in page.read_text().replace("Generative", "generative")
     drawn = read_image((folder / "coarse" / "0" / "density-0.png").read_bytes()).pixels.reshape(65, 4, 65, 4, -1)
     assert (drawn == drawn[:, :1, :, :1]).all() and len(np.unique(drawn)) > 10
-    monkeypatch.setattr(decision_surface, "_seconds_a_point", lambda *_: 1.0)
+    monkeypatch.setattr(decision_surface, "_seconds_per_point", lambda *_: 1.0)
     monkeypatch.setattr(module, "BUDGET", 1e-9)
     compare(runs, folder / "without", curves=False, seed=3)
     model, notes = content(folder, "without")["models"][0], content(folder, "without")["left_out"]

@@ -15,7 +15,7 @@ from seisei.metrics import precision_recall as neighbors_module
 from seisei.metrics.estimates import Estimate, Floats
 from seisei.metrics.frechet import SUBSET, discrepancy, frechet_distance, gaussian_distance, kernel_distance
 from seisei.metrics.mode_coverage import modes, on_mixture, within_classes
-from seisei.metrics.precision_recall import copied, nearest, neighborhoods
+from seisei.metrics.precision_recall import data_copying, nearest, neighborhoods
 
 
 def normal(*shape: int, seed: int) -> Floats:
@@ -238,9 +238,9 @@ def test_errors_of_shares_and_of_density() -> None:
 @pytest.mark.parametrize("block", [1, 50, 333, 10_000])
 def test_blocks_change_nothing(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     real, drawn = normal(57, 6, seed=17).round(1), normal(33, 6, seed=18).round(1)
-    wanted = neighborhoods(real, drawn), nearest(drawn, real), copied(drawn, real, real[::2] + 0.1)
+    wanted = neighborhoods(real, drawn), nearest(drawn, real), data_copying(drawn, real, real[::2] + 0.1)
     monkeypatch.setattr(neighbors_module, "BLOCK", block)
-    found = neighborhoods(real, drawn), nearest(drawn, real), copied(drawn, real, real[::2] + 0.1)
+    found = neighborhoods(real, drawn), nearest(drawn, real), data_copying(drawn, real, real[::2] + 0.1)
     assert found[0] == wanted[0] and found[2] == wanted[2]
     assert all(np.array_equal(a, b) for a, b in zip(found[1], wanted[1], strict=True))
 
@@ -268,13 +268,13 @@ def test_the_nearest_is_what_loops_say() -> None:
 
 def test_copies_of_the_training_data_give_one_and_fresh_draws_a_half() -> None:
     training, held_out, fresh = normal(3, 400, 5, seed=21)
-    found = copied(training[:300], training, held_out)
+    found = data_copying(training[:300], training, held_out)
     assert found.value == pytest.approx(1, abs=1e-12) and found.value > 0.5 + 10 * found.error
-    found = copied(fresh, training, held_out)
+    found = data_copying(fresh, training, held_out)
     assert abs(found.value - 0.5) < 3 * found.error < 0.1
     assert found.error == pytest.approx(math.sqrt(801 / (12 * 400 * 400)), abs=1e-15)
-    assert copied(training + 0.1 * fresh, training, held_out).value > 0.5 + 10 * found.error, "not quite copies"
-    assert copied(3 * fresh, training, held_out).value < 0.5 - 10 * found.error, "far off"
+    assert data_copying(training + 0.1 * fresh, training, held_out).value > 0.5 + 10 * found.error, "not quite copies"
+    assert data_copying(3 * fresh, training, held_out).value < 0.5 - 10 * found.error, "far off"
 
 
 def test_copied_counts_pairs_and_halves_of_ties() -> None:
@@ -283,7 +283,7 @@ def test_copied_counts_pairs_and_halves_of_ties() -> None:
     drawn, held_out = (generator.integers(0, 75, size=(n, 1)).astype(np.float64) for n in (23, 31))
     near = [[float(np.abs(training - a).min()) for a in x] for x in (drawn, held_out)]
     pairs = [(y < x) + 0.5 * (y == x) for y in near[0] for x in near[1]]
-    assert copied(drawn, training, held_out).value == pytest.approx(np.mean(pairs), abs=1e-12)
+    assert data_copying(drawn, training, held_out).value == pytest.approx(np.mean(pairs), abs=1e-12)
     strict = np.mean([y < x for y in near[0] for x in near[1]])
     assert abs(strict - np.mean(pairs)) > 0.05  # mutant: ties count nothing
 
@@ -294,14 +294,14 @@ def test_the_error_of_copied_is_its_spread_without_copying(grid: bool) -> None:
     for seed in range(400):
         generator = np.random.default_rng([23, seed])
         training, drawn, held_out = (generator.uniform(0, 6, size=(n, 2)) for n in (30, 20, 25))
-        found.append(copied(*(a.round() if grid else a for a in (drawn, training, held_out))))
+        found.append(data_copying(*(a.round() if grid else a for a in (drawn, training, held_out))))
     values, errors = np.array([(e.value, e.error) for e in found]).T
     assert abs(values.mean() - 0.5) < 3 * values.std() / math.sqrt(len(found))
     assert np.sqrt(np.square(errors).mean()) == pytest.approx(values.std(), rel=0.12)
     untied = math.sqrt(46 / (12 * 20 * 25))
     assert (untied > 1.12 * values.std()) == grid  # mutant: as if there were no ties
     lumps = np.zeros((4, 1))
-    assert copied(lumps, lumps, lumps) == Estimate(0.5, 0.0)
+    assert data_copying(lumps, lumps, lumps) == Estimate(0.5, 0.0)
 
 
 # ---- modes
@@ -413,8 +413,8 @@ BAD = np.where(np.arange(60).reshape(30, 2) == 7, np.nan, GOOD)
         kernel_distance,
         neighborhoods,
         nearest,
-        lambda a, b: copied(a, b, b),
-        lambda a, b: copied(b, b, a),
+        lambda a, b: data_copying(a, b, b),
+        lambda a, b: data_copying(b, b, a),
         lambda a, b: on_mixture(a, b, 1.0),
         lambda a, b: within_classes(frechet_distance, a, [0] * len(a), b, [0] * len(b)),
     ],
@@ -422,9 +422,9 @@ BAD = np.where(np.arange(60).reshape(30, 2) == 7, np.nan, GOOD)
 def test_features_that_cannot_be_compared_are_refused(metric: Callable[[Floats, Floats], object]) -> None:
     metric(GOOD, GOOD[::-1])
     for a, b, said in (
-        (GOOD, BAD, "not finite"),
-        (BAD, GOOD, "not finite"),
-        (GOOD, np.where(np.isnan(BAD), np.inf, BAD), "not finite"),
+        (GOOD, BAD, "NaN or infinity"),
+        (BAD, GOOD, "NaN or infinity"),
+        (GOOD, np.where(np.isnan(BAD), np.inf, BAD), "NaN or infinity"),
         (GOOD, GOOD[:, :1], "different numbers of features"),
         (GOOD, GOOD[:0], "too few|class 0"),
         (GOOD[:0], GOOD, "too few|class 0"),
@@ -476,7 +476,7 @@ def test_what_makes_no_sense_is_refused(call: Callable[[], object]) -> None:
 def test_no_class_is_left_out_in_silence() -> None:
     labels = np.arange(30) % 2
     for ours, theirs in ((labels, labels * 0), (labels * 0, labels), (labels, np.where(np.arange(30) > 0, 1, 0))):
-        with pytest.raises(ValueError, match=r"class [01] has \d+ real and \d+ drawn examples, wanted 2"):
+        with pytest.raises(ValueError, match=r"class [01] has \d+ real and \d+ generated examples, wanted 2"):
             within_classes(frechet_distance, GOOD, ours, GOOD, theirs)
     with pytest.raises(ValueError, match="class 0: .*too few"):
         within_classes(kernel_distance, GOOD, labels, GOOD, labels)

@@ -15,7 +15,7 @@ from seisei.data.types import read_dataset
 from seisei.errors import UserError
 from seisei.evaluation import sample_quality as module
 from seisei.evaluation.evaluate import evaluate, only_draws
-from seisei.evaluation.sample_quality import Fidelity, classification_accuracy, fidelity, reader
+from seisei.evaluation.sample_quality import Fidelity, classification_accuracy, feature_extractor, fidelity
 from seisei.pipeline import Pipeline
 
 
@@ -70,9 +70,9 @@ def test_draws_of_the_data_themselves_are_good_and_those_of_one_image_are_not(di
 def test_copies_of_training_images_are_noticed_and_named(digits: Dataset) -> None:
     train = digits.splits["train"]
     found = fidelity(pipeline_of(digits, train), digits, split="test", limit=100)
-    assert scores(found)["copies"] > 0.99 and len(found.nearest) == len(found.drawn) == 100
+    assert scores(found)["copies"] > 0.99 and len(found.nearest) == len(found.samples) == 100
     back = digits.schema.x.unpack(digits.x[torch.tensor(found.nearest)])
-    assert all(torch.equal(digits.schema.x.encode(p), x) for p, x in zip(found.drawn, back, strict=True))
+    assert all(torch.equal(digits.schema.x.encode(p), x) for p, x in zip(found.samples, back, strict=True))
     # Of other data, or of the training images themselves, nobody can say what a copy is.
     other = pipeline_of(digits, train)
     other.card["data"]["fingerprint"] = "another"
@@ -99,16 +99,16 @@ def test_label_fidelity_says_what_one_class_for_all_would_give(digits: Dataset) 
     found = {score["name"]: score for score in fidelity(only, few, split="test", limit=100).scores}
     plain, balanced = found["label fidelity"], found["balanced label fidelity"]
     assert plain["value"] == plain["chance"] == 0.9 and balanced["value"] == balanced["chance"] == 0.5
-    assert "90.0%" in plain["note"] and "50.0% by chance" in balanced["note"]
+    assert "90.0%" in plain["note"] and "chance gives 50.0%" in balanced["note"]
     assert plain["low"] < 0.9 < plain["high"] < 1 and 0 < balanced["low"] < 0.5 < balanced["high"] < 1
 
 
 def test_neighborhoods_want_fifty_examples(digits: Dataset) -> None:
     pipeline = pipeline_of(digits, digits.splits["validation"])
     few, enough = (fidelity(pipeline, digits, split="test", limit=most) for most in (49, 50))
-    named = set(module.AMONG.split(", "))
+    named = set(module.NEIGHBOR_METRICS.split(", "))
     assert not named & set(scores(few)) and named <= set(scores(enough)) and not enough.left_out
-    assert few.left_out == [{"scores": module.AMONG, "why": "49 test images, wanted at least 50"}]
+    assert few.left_out == [{"scores": module.NEIGHBOR_METRICS, "why": "49 test images, at least 50 required"}]
 
 
 def test_copies_say_what_is_expected(digits: Dataset) -> None:
@@ -133,7 +133,7 @@ def test_a_classifier_learns_from_drawn_images_what_they_are_worth(digits: Datas
 
 def test_without_labels_the_features_are_an_autoencoders() -> None:
     data = read_dataset("digits")
-    read = reader(data)
+    read = feature_extractor(data)
     assert read.posterior is None and "autoencoder" in read.source
     with torch.no_grad():
         assert read.features(data.batch(torch.arange(5))).shape == (5, module.FEATURES)

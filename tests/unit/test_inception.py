@@ -226,7 +226,7 @@ def test_features_that_are_not_finite_are_refused(
     state = {n: v * 1e30 if n.startswith("Conv2d_") and n.endswith("bn.weight") else v for n, v in weights.items()}
     (tmp_path / "large.safetensors").write_bytes(to_bytes(state))
     read = fidelities.inception(tmp_path / "large.safetensors", _pipeline(digits))
-    with pytest.raises(UserError, match="not finite") as caught:
+    with pytest.raises(UserError, match="NaN or infinite") as caught:
         read.features(digits.batch(torch.arange(1)))
     assert caught.value.code == "E-EVA-27"
 
@@ -285,7 +285,7 @@ def test_distances_are_in_its_features_and_the_rest_in_those_of_the_data(
     arguments: Any = {"split": "test", "limit": 20}
     plain = {s["name"]: s for s in fidelity(_pipeline(digits), digits, **arguments).scores}
     seen = fidelities.inception(stored, _pipeline(digits))
-    found = fidelity(_pipeline(digits), digits, **arguments, seen=seen)
+    found = fidelity(_pipeline(digits), digits, **arguments, features=seen)
     there = {s["name"]: s for s in found.scores}
     assert list(there) == list(plain) and len(found.nearest) == 20
     assert all(there[name] == plain[name] for name in ("copies", "kinds drawn"))
@@ -296,15 +296,15 @@ def test_distances_are_in_its_features_and_the_rest_in_those_of_the_data(
     assert there["Fréchet distance"]["value"] == pytest.approx(wanted.value, rel=1e-3)
     note = there["Fréchet distance"]["note"]
     assert note.startswith("in Inception-v3 features (weights fid.safetensors), of 20 images each; ")
-    before = float(note.partition("; ")[2].partition(" before the bias")[0])
+    before = float(note.partition("; ")[2].partition(" without bias correction")[0])
     assert before == pytest.approx(frechet_distance(real, drawn).value, rel=1e-3)
-    assert note.endswith("is left"), "20 examples of 2048 numbers are few"
+    assert note.endswith("remains"), "20 examples of 2048 numbers are few"
     assert "Inception-v3" in there["kernel distance"]["note"] and "Inception-v3" not in plain["kernel distance"]["note"]
 
 
 def test_only_images_that_are_drawn_can_be_compared(digits: Dataset) -> None:
     rows = read_dataset({"a": [0.5, 1.5, 2.5] * 20, "b": [1.0, 2.0, 4.0] * 20}, source="table")
-    with pytest.raises(UserError, match="reads images, and this model has rows") as caught:
+    with pytest.raises(UserError, match="expects images, this model generates rows") as caught:
         evaluate(_pipeline(rows), rows, split="test", samples=1, limit=20, inception="w.safetensors")
     assert caught.value.code == "E-EVA-21"
     silent = Pipeline(nn.Linear(1, 1), digits.schema, {"step": 1}, "")

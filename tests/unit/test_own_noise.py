@@ -15,7 +15,7 @@ from seisei import seeds
 from seisei.batch import Batch
 from seisei.cli.main import main
 from seisei.data.dataset import Dataset
-from seisei.metrics.likelihood import own_noise
+from seisei.metrics.likelihood import per_example_noise
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_what_is_hidden_tells_the_noise_nothing() -> None:
     x, mask = torch.rand(3, 5), torch.tensor([[True, True, False, True, False]] * 3)
 
     def drawn(x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        with own_noise(Batch(x, None, mask), 0):
+        with per_example_noise(Batch(x, None, mask), 0):
             return torch.cat([seeds.normal(3, 4), seeds.uniform(3, 4)], 1)
 
     assert torch.equal(drawn(x, mask), drawn(torch.where(mask, x, 7.0), mask))

@@ -124,7 +124,7 @@ def test_kinds_can_be_chosen() -> None:
         and np.array_equal(dogs[2], mixed[2])
         and not np.array_equal(dogs[1], mixed[1])
     )
-    for wrong, words in [("dgo", "did you mean 'dog'"), (["cat", "dog"], "2 labels for 3 images")]:
+    for wrong, words in [("dgo", "did you mean 'dog'"), (["cat", "dog"], "2 labels for 3 examples")]:
         with pytest.raises(UserError, match=words):
             pipe.sample(3, label=wrong)
     with pytest.raises(UserError, match="trained without labels"):
@@ -205,7 +205,7 @@ def test_walks_go_from_kind_to_kind() -> None:
     rows = pipe.interpolate(again, steps=2)
     kinds = [pipe.interpolate(again[i : i + 2], steps=2, label=kind)[0] for i, kind in enumerate(("cat", "dog", "owl"))]
     assert shown(rows) == shown(kinds), "without a label each row is of another kind"
-    with pytest.raises(UserError, match="3 labels for 2 images"):
+    with pytest.raises(UserError, match="3 labels for 2 examples"):
         pipe.interpolate(z, label=["cat", "dog", "owl"])
 
 
@@ -231,7 +231,7 @@ def test_interpolations_start_and_end_at_their_ends() -> None:
         with pytest.raises(UserError) as caught:
             pipe.interpolate(**wrong)
         assert caught.value.code == code
-    with pytest.raises(UserError, match="no distribution to draw latents from"):
+    with pytest.raises(UserError, match="no latent prior to sample from"):
         pipeline("autoencoder").prior_latents([1])
 
 

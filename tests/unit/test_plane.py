@@ -178,10 +178,10 @@ def test_images_lie_on_a_plane_through_their_mean() -> None:
 
 def test_what_is_no_plane_is_refused() -> None:
     data = rows()
-    with pytest.raises(UserError, match="no column of numbers is called 'pet'"):
+    with pytest.raises(UserError, match="no numeric column 'pet'"):
         plane_of(data, ("a", "pet"))
-    with pytest.raises(UserError, match="these are images"):
+    with pytest.raises(UserError, match="the data has images"):
         plane_of(read_dataset("digits", labels=True), ("a", "b"))
     few = read_dataset([{"a": i * 0.5, "b": "uv"[i % 2], "k": "xy"[i % 2]} for i in range(60)], target="k", labels=True)
-    with pytest.raises(UserError, match="1 columns of numbers, wanted 2"):
+    with pytest.raises(UserError, match="1 numeric column, wanted at least 2"):
         plane_of(few)

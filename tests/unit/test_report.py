@@ -144,11 +144,11 @@ def test_whole_page(run: Path) -> None:
         "digits, 1,797 examples, 8×8 gray",
         "Finished at step 500 of 500",
         "2 min 3 s",
-        "10 of 21 grids shown",
-        "first axis (31% of the variance)",
+        "10 of 21 grids are shown",
+        "first component (31% of the variance)",
         "a lower bound: the true value is at least this",
         "validation (−ELBO) 33.1",
-        "1 step skipped because a value was not finite: step 40 (reconstruction, decoder.weight).",
+        "1 step skipped because of non-finite values: step 40 (reconstruction, decoder.weight).",
         "2 of 3 dimensions are active.",
         "The evidence",
         "The advice",
@@ -230,25 +230,25 @@ def test_a_classifier(classifier: Path) -> None:
     assert [s["id"] for s in found.all("section")] == [k for k, *_ in SECTIONS if k not in LATENT]
     for said in (
         "digits, 1,234 rows, 8×8 gray, 2 classes",
-        "20 rounds over all examples",
+        "20 fitting iterations",
         "Accuracy 87.5 ± 1.0 % on the test split, higher is better.",
         "Accuracy 75 %",
-        "3 of 24 rows were taken for another class, most often dog for cat (2).",
-        "Over 24 rows it is 84.2 % sure and 87.5 % right. Bin by bin the two are 5 points apart.",
+        "3 of 24 rows were misclassified, most often dog as cat (2).",
+        "Over 24 rows, mean confidence is 84.2 % and accuracy 87.5 %",
         "kind age pet cat 41.50 a dog −3.25 missing",
         "age x number 3 70 17 to 90.5",
-        "pet x category 0 7 a, b, c, d, e … 7 in all",
+        "pet x category 0 7 a, b, c, d, e … 7 in total",
         "id ignored number 0 9 a number a row",
         "kind target – – –",
-        "Tell classes seisei predict",
-        "round 20",
+        "Predict classes seisei predict",
+        "iteration 20",
         "validation 31.5",
-        "share that is right",
+        "fraction of labels that are correct",
     ):
         assert said in found.text, said
     assert ("div", {"class": "heads", "style": "--n:2"}) in found.tags
     assert "10⁻⁴⁰" not in found.text, "what rounding leaves is nothing"
-    for silent in ("Gradient norm", "Learning rate", "Waiting for data", "training step", "not finite", "encode"):
+    for silent in ("Gradient norm", "Learning rate", "Data-loading wait", "training step", "not finite", "encode"):
         assert silent not in found.text, silent
     # Mutant: of a run that descends, all of that is shown.
     change(classifier, "recipe.json", swept=False)
@@ -261,7 +261,7 @@ def test_one_round_makes_no_curve(classifier: Path) -> None:
     change(classifier, "recipe.json", plan={"steps": 1})
     log(classifier, train(1, swept=True), {"event": "end", "step": 1, "seconds": 0.1})
     found = page(classifier)
-    assert "curves" not in [s["id"] for s in found.all("section")] and "1 round over all examples" in found.text
+    assert "curves" not in [s["id"] for s in found.all("section")] and "1 fitting iteration" in found.text
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ def test_grids_that_are_not_by_column_say_what_they_go_through(classifier: Path)
     names = [f"kind {i}" for i in range(26)]
     change(classifier, "figures/samples.json", columns=10, labels=[names[i % 26] for i in range(80)])
     found = page(classifier)
-    assert f"Row by row: {', '.join(names)}." in found.text
+    assert f"Classes, row by row: {', '.join(names)}." in found.text
     assert not [d for d in found.all("div") if d.get("class") == "heads"]
 
 
@@ -302,13 +302,13 @@ def test_many_classes_are_a_drawing(classifier: Path) -> None:
     matrix = [[9 if i == j else int(j == i + 1) for j in range(count)] for i in range(count)]
     change(classifier, "figures/classification.json", confusion=matrix, classes=["one"], calibration=None)
     found = page(classifier)
-    assert "29 of 299 rows were taken for another class." in found.text and "class 29" not in found.text
+    assert "29 of 299 rows were misclassified." in found.text and "class 29" not in found.text
     assert "class 1 class 2 1 10 %" in found.text and "calibration" not in [s["id"] for s in found.all("section")]
 
 
 def test_turns_that_are_taken_once_make_no_curve(run: Path) -> None:
     log(run, train(10, turn="prior", loss=2.5), *(train(step, turn="model") for step in (10, 20)))
-    assert "prior" not in page(run).text and "training 97" in page(run).text.replace("training 97.0", "training 97")
+    assert "prior 2.5" not in page(run).text and "training 97" in page(run).text.replace("training 97.0", "training 97")
 
 
 def test_offline(run: Path) -> None:
@@ -398,9 +398,9 @@ def test_wrong_types_do_not_break(classifier: Path, value: object) -> None:
 def test_killed_run(run: Path) -> None:
     log(run, train(10), train(20), tail='{"event": "train", "st')
     found = page(run)
-    assert "log.jsonl: line 3 could not be read and was left out. It is the last one" in found.text
-    assert "Not finished: still going, or stopped, at step 20 of 500" in found.text
-    assert "No warnings." in found.text and "No known failure found." in found.text
+    assert "log.jsonl: line 3 could not be read and was skipped. It is the last line" in found.text
+    assert "Not finished (running or stopped) at step 20 of 500" in found.text
+    assert "No warnings." in found.text and "No known failure detected." in found.text
     assert f"seisei resume {run}" in found.text
 
 
@@ -412,7 +412,7 @@ def test_resumed_run_keeps_the_later_value(run: Path) -> None:
 def test_values_that_are_not_finite(run: Path) -> None:
     log(run, *(train(s) for s in (10, 20)), train(30, loss=math.nan), train(40, loss=math.inf), train(50, loss=None))
     text = write_report(run).read_text(encoding="utf-8")
-    assert "3 points not finite: not drawn" in Page(text).text
+    assert "3 points not finite: not plotted" in Page(text).text
     assert not re.search(r'd="[^"]*(nan|inf)', text)
 
 
@@ -424,7 +424,7 @@ def test_players_have_their_own_curves(run: Path) -> None:
 
 def test_broken_image_is_said(run: Path) -> None:
     (run / "figures/samples.png").write_bytes(b"GIF89a")
-    assert "samples.png is not an image that can be shown." in page(run).text
+    assert "samples.png is not a PNG image." in page(run).text
 
 
 @pytest.mark.parametrize("call", ["os.fsync", "os.replace"])
@@ -443,7 +443,7 @@ def test_writing_is_atomic(run: Path, monkeypatch: pytest.MonkeyPatch, call: str
 
 
 def test_no_such_run(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no such run folder; name a folder") as caught:
+    with pytest.raises(UserError, match="no such run folder; give a folder") as caught:
         write_report(tmp_path / "absent")
     assert caught.value.code_for("report") == "E-REP-01"
 
@@ -535,26 +535,26 @@ def test_known_line_on_a_logarithmic_axis() -> None:
     assert heights == [214.0, 164.0, 114.0, 64.0], "equal steps for equal ratios"
     assert "(logarithmic)" in drawing
     lost = line_chart({"y": [(0, -1), *points[1:]]}, title="t", x_label="x", y_label="y", log_y=True)
-    assert "1 point not finite or not positive: not drawn" in lost
+    assert "1 point not finite or not positive: not plotted" in lost
 
 
 def test_gap_where_a_value_is_not_finite() -> None:
     points = [(0, 1.0), (1, 2.0), (2, math.nan), (3, 2.0), (4, 1.0)]
     drawing = line_chart({"y": points}, title="t", x_label="x", y_label="y")
     assert [len(piece) for piece in coordinates(drawing)] == [2, 2]
-    assert "1 point not finite: not drawn" in drawing
+    assert "1 point not finite: not plotted" in drawing
 
 
 def test_values_beyond_the_axis_are_said() -> None:
     points = [(0, 500.0), (1, 2.0), (2, 1.0)]
     drawing = line_chart({"y": points}, title="t", x_label="x", y_label="y", y_range=(0, 2))
-    assert "beyond the axis: values to 500" in drawing and drawing.count("<svg") == 2
+    assert "values beyond the axis, to 500" in drawing and drawing.count("<svg") == 2
     ElementTree.fromstring(drawing)
 
 
-def test_thinning_keeps_spikes_and_ends() -> None:
+def test_downsamplening_keeps_spikes_and_ends() -> None:
     points = [(float(i), 1000.0 if i == 7777 else float(i % 3)) for i in range(20000)]
-    kept = charts._thin(points)
+    kept = charts._downsample(points)
     assert len(kept) <= 502 and kept == sorted(kept) and (7777.0, 1000.0) in kept
     assert kept[0] == points[0] and kept[-1] == points[-1]
 
@@ -562,7 +562,7 @@ def test_thinning_keeps_spikes_and_ends() -> None:
 def test_bars() -> None:
     drawing = bar_chart([2.0, 1.0, math.nan, -1.0], title="t", x_label="dimension", y_label="nats")
     bars = [tuple(map(float, b)) for b in re.findall(r'<rect .*?y="([\d.]+)".*?height="([\d.]+)"', drawing)]
-    assert len(bars) == 3 and "1 value not finite: not drawn" in drawing
+    assert len(bars) == 3 and "1 value not finite: not plotted" in drawing
     assert bars[0][1] == pytest.approx(2 * bars[1][1], abs=0.11) == pytest.approx(2 * bars[2][1], abs=0.11)
     assert bars[0][0] + bars[0][1] == pytest.approx(bars[2][0], abs=0.11), "a negative bar hangs from zero"
     assert "dimension 1: 1 nats" in drawing
@@ -573,7 +573,7 @@ def test_scatter() -> None:
     drawing = scatter([(0, 0), (1, 1), (2, 0), (1, math.nan)], labels, title="t", x_label="x", y_label="y")
     clouds = re.findall(r'class="cloud f(\d)" d="([^"]*)"', drawing)
     assert [(color, path.count("M")) for color, path in clouds] == [("1", 2), ("2", 1)]
-    assert "1 point not finite: not drawn" in drawing and EVIL not in drawing
+    assert "1 point not finite: not plotted" in drawing and EVIL not in drawing
 
 
 def test_labels_in_natural_order() -> None:
@@ -587,7 +587,7 @@ def test_scatter_of_many_labels_and_points() -> None:
     drawing = scatter(points, [f"label {i % 40}" for i in range(count)], title="t", x_label="x", y_label="y")
     looks = re.findall(r'class="cloud (f\d)" d="M[\d.]+ [\d.]+(m[^M]*?z)', drawing)
     assert len(looks) == len(set(looks)) == 29, "28 looks, each its own, and the rest in gray"
-    assert "other labels" in drawing and re.search(r"[\d,]+ of 6,200 points drawn", drawing)
+    assert "other labels" in drawing and re.search(r"[\d,]+ of 6,200 points plotted", drawing)
 
 
 @pytest.mark.parametrize("series", [{}, {"a": []}, {"a": [(0, math.nan)]}, {"a": [(0, 1e308), (1, -1e308)]}])
@@ -604,4 +604,4 @@ def test_a_run_that_draws_nothing_new_shows_what_it_made_through_training(run: P
     found = page(run)
     ids = [section["id"] for section in found.all("section")]
     assert "samples" not in ids and ids.index("translations") < ids.index("progress")
-    assert "The same examples at every step" in found.text and "drawn from the model" not in found.text
+    assert "The same examples at every step" in found.text and "generated by the model" not in found.text

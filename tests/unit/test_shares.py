@@ -12,7 +12,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 import seisei
 from seisei.metrics.classification import Predictions
-from seisei.metrics.estimates import mean_of_shares, share_of
+from seisei.metrics.estimates import mean_proportion, proportion
 from seisei.metrics.significance import wilson
 from seisei.report.run_report import write_report
 from seisei.verbs.evaluate import score_lines
@@ -20,7 +20,7 @@ from seisei.verbs.evaluate import score_lines
 
 @pytest.mark.parametrize(("right", "n"), [(0, 1), (1, 1), (0, 8), (8, 8), (3, 7), (50, 100), (999, 1000)])
 def test_the_interval_of_a_proportion_is_scipys(right: int, n: int) -> None:
-    found = share_of(np.arange(n) < right)
+    found = proportion(np.arange(n) < right)
     theirs = binomtest(right, n).proportion_ci(method="wilson")
     assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
     one = binomtest(right, n).proportion_ci(confidence_level=0.6826894921370859, method="wilson")
@@ -54,8 +54,8 @@ def test_balanced_accuracy_and_its_level() -> None:
 
 
 def test_a_mean_of_shares_reaches_as_far_as_they_do_together() -> None:
-    one, other = share_of(np.arange(10) < 10), share_of(np.arange(40) < 10)
-    found = mean_of_shares([one, other])
+    one, other = proportion(np.arange(10) < 10), proportion(np.arange(40) < 10)
+    found = mean_proportion([one, other])
     assert found.value == pytest.approx((1 + 0.25) / 2)
     assert one.low is not None and other.low is not None and found.low is not None
     assert found.low == pytest.approx(found.value - np.hypot(1 - one.low, 0.25 - other.low) / 2)
@@ -73,8 +73,8 @@ def test_scores_say_what_chance_would(tmp_path: Path) -> None:
         0.5, abs=0.1
     )
     assert plain["low"] < plain["value"] < plain["high"] <= 1
-    assert f"always saying 'common' is right on {plain['chance']:.1%}" in plain["note"]
+    assert f"always predicting 'common' gives {plain['chance']:.1%}" in plain["note"]
     lines = score_lines(found)
     assert f"({plain['low']:.4g} to {plain['high']:.4g}) share" in lines[1] and "95 % interval" in "\n".join(lines)
     page = write_report(run.path).read_text(encoding="utf-8")
-    assert "always saying" in page and "Balanced accuracy" in page and "95\u00a0% interval" in page
+    assert "always predicting" in page and "Balanced accuracy" in page and "95\u00a0% confidence interval" in page

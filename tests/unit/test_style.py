@@ -331,7 +331,7 @@ def test_a_large_image_is_painted_as_if_at_once(monkeypatch: pytest.MonkeyPatch)
     wanted = style_transfer.apart(model.features, whole, content, other)
     monkeypatch.setattr(style_transfer, "TILE", 64)
     monkeypatch.setattr(style_transfer, "OVERLAP", 48)
-    made = style_transfer._by_parts(model, content, other, 0.8)
+    made = style_transfer._stylized(model, content, other, 0.8)
     assert made.shape == whole.shape
     far = float((made - whole).abs().max())
     assert far < 1e-2

@@ -18,7 +18,7 @@ from seisei.cli.main import main
 from seisei.data.types import read_dataset
 from seisei.errors import UserError
 from seisei.evaluation.translation import Judge, compared, pieces, ratio, scores
-from seisei.metrics.corruptions import KINDS, damaged
+from seisei.metrics.corruptions import CORRUPTIONS, corrupt
 from seisei.metrics.frechet import frechet_distance
 from seisei.modalities.image import Image
 from seisei.modalities.image_io import encoded, png_bytes, read_image
@@ -97,7 +97,7 @@ def test_an_answer_is_compared_with_its_truth() -> None:
     a = np.full((12, 12), 51, np.uint8)
     assert compared(a, a, "a") == pytest.approx({"L1": 0.0, "PSNR": 54.15, "SSIM": 1.0}, abs=1e-2)
     assert compared(a, np.zeros_like(a), "a")["L1"] == pytest.approx(0.2)
-    with pytest.raises(UserError, match="b.png: is 12×12, and its truth 3×4"):
+    with pytest.raises(UserError, match="b.png: has shape 12×12, its target 3×4"):
         compared(a, np.zeros((3, 4), np.uint8), "b.png")
 
 
@@ -107,11 +107,11 @@ def test_an_answer_is_compared_with_its_truth() -> None:
 def test_every_damage_changes_an_image_and_stays_in_range() -> None:
     x = torch.rand(5, 3, 20, 24, generator=seeds.generator("whole"))
     for images in (x, x[:, :1]):
-        made, kinds = damaged(images, seeds.generator("damage"))
-        assert float(made.min()) >= 0 and float(made.max()) <= 1 and kinds.bincount().tolist() == [5] * len(KINDS)
+        made, kinds = corrupt(images, seeds.generator("damage"))
+        assert float(made.min()) >= 0 and float(made.max()) <= 1 and kinds.bincount().tolist() == [5] * len(CORRUPTIONS)
         assert torch.equal(made[kinds == 0], images)
-        for kind in range(1, len(KINDS)):
-            assert bool((made[kinds == kind] != images).flatten(1).any(1).all()), list(KINDS)[kind]
+        for kind in range(1, len(CORRUPTIONS)):
+            assert bool((made[kinds == kind] != images).flatten(1).any(1).all()), list(CORRUPTIONS)[kind]
 
 
 def test_pieces_cover_an_image_from_edge_to_edge() -> None:
@@ -155,14 +155,14 @@ def test_training_ends_when_nothing_gets_better_and_the_best_weights_stay(folder
     assert enough["best"] == best and enough["step"] < 40 and enough["step"] - best >= 4
     assert run.pipeline.card["step"] == best and best in run.folder.checkpoints.steps()
     assert run.folder.checkpoints.newest()[0].step == enough["step"] == max(checks)
-    assert (run.path / "report.html").read_text().count("Images of images") >= 1
+    assert (run.path / "report.html").read_text().count("Image-to-image translation") >= 1
 
 
 def test_held_out_answers_are_scored_beside_what_nobody_had_to_learn(folder: Path) -> None:
     run = seisei.load(folder / "run")
     found = {score["name"]: score for score in run.evaluate()["scores"]}
     assert {"L1", "PSNR", "SSIM", "Fréchet distance", "L1 of the mean color", "L1 of the image given"} <= set(found)
-    assert "answers over the truths" in found["high-frequency energy ratio"]["note"] and "checkerboard ratio" in found
+    assert "outputs over targets" in found["high-frequency energy ratio"]["note"] and "checkerboard ratio" in found
     dataset = read_dataset(folder / "data", pairs="auto", validation=0.3, test=0.3)
     part = dataset.subset(dataset.splits["test"])
     again = scores(run.pipeline, dataset, part, Judge(dataset))
@@ -176,7 +176,7 @@ def test_a_judge_finds_the_truths_nearer_than_what_is_damaged(folder: Path) -> N
     assert judge.distance(truths, truths).value < judge.distance(gray, truths).value
     each = [
         frechet_distance(read(truths).double().numpy(), read(gray).double().numpy(), corrected=True, resamples=30)
-        for read in judge.readers
+        for read in judge.extractors
     ]
     assert len(each) == 3 and len({round(one.value, 6) for one in each}) == 3
     assert judge.distance(gray, truths).value == pytest.approx(np.mean([one.value for one in each]))

@@ -1,1 +1,1 @@
-"""What a trained model is worth: its scores, its sheets."""
+"""Evaluation of trained models: metrics and figures."""

@@ -1,4 +1,4 @@
-"""What a finished run leaves: scores, figures, the report."""
+"""Evaluation of a finished run: metrics, figures, and the report."""
 
 from __future__ import annotations
 
@@ -36,38 +36,40 @@ from seisei.report.run_report import write_report
 from seisei.schema import Schema
 from seisei.training.run import RunFolder
 
+# Samples in a grid, its rows, and rows of an interpolation.
 SHEET, SHEET_ROWS, WALKS = 64, 8, 3
-# What comes of comparing what is drawn with held-out examples.
-DISTANCES = "Fréchet distance, kernel distance, precision, recall, density, coverage"
-SCORED, SCORE_SAMPLES, DRAWN, PAIRS = 1000, 64, 2000, 16
-# Classes that get a column each in a grid; more go on in rows of so many images. Rows of a table that are drawn.
+# Metrics that compare samples with held-out examples.
+SAMPLE_METRICS = "Fréchet distance, kernel distance, precision, recall, density, coverage"
+# Maximum number of examples evaluated, importance samples, points in the latent map, pairs in a figure.
+EVALUATED, IMPORTANCE_SAMPLES, MAPPED, PAIRS = 1000, 64, 2000, 16
+# Maximum number of classes with a column each; columns of a grid for more classes; rows of a generated table.
 COLUMNS, ACROSS, ROWS = 16, 10, 12
-# Held-out images whose high-frequency energy samples are measured against while a model trains, at most.
-COMPARED = 512
+# Maximum number of held-out images for high-frequency energy during training.
+REFERENCES = 512
 
 
 def only_draws(pipeline: Pipeline) -> bool:
-    """Whether nothing says how likely an example is, so that what is drawn has to be compared with the data."""
+    """Whether the model samples but has no likelihood, so that its samples are compared with the data."""
     return "sample" in pipeline.verbs and "score" not in pipeline.verbs
 
 
 def held_out(data: Dataset) -> str | None:
-    """The part that a finished run is scored on: test, else validation; None where nothing was held out."""
+    """The split that a finished run is evaluated on: test, else validation; None if nothing was held out."""
     return next((name for name in ("test", "validation") if len(data.splits.get(name, ()))), None)
 
 
 def unlearned(data: Dataset, part: Dataset | None = None) -> list[str]:
-    """The classes of examples that are not among those of training, as far as these are known: none can be told."""
+    """Names of the classes of examples that do not occur in the training split."""
     train, label = data.splits.get("train"), data.schema.y
     if train is None or not len(train) or data.y is None or not isinstance(label, Label):
         return []
     y = data.y if part is None or part.y is None else part.y
-    met = set(y[y >= 0].tolist()) - set(data.y[train].tolist())
-    return [label.names[number] for number in sorted(met)]
+    unseen = set(y[y >= 0].tolist()) - set(data.y[train].tolist())
+    return [label.names[number] for number in sorted(unseen)]
 
 
 def listed(classes: Sequence[str]) -> str:
-    """The names of classes in a sentence, a few of them.
+    """Class names as the subject of a sentence, at most five.
 
     Example:
         >>> listed(["cat"]), listed(["cat", "owl"])
@@ -78,12 +80,12 @@ def listed(classes: Sequence[str]) -> str:
 
 
 def looked_at(data: Dataset) -> Tensor:
-    """The examples that figures show: of what was held out, else those of training."""
+    """Indices of the examples for figures: held-out ones, else training examples."""
     return data.splits[held_out(data) or "train"]
 
 
 def conditions_for(model: nn.Module, schema: Schema, n: int) -> Tensor | None:
-    """Each kind in turn, for a conditional model, or what is given in some training examples."""
+    """Classes in turn, or conditions of training examples, for a conditional model; None for others."""
     if not isinstance(model, ClassConditional) or not model.classes:
         return None
     end: Any = schema.y
@@ -91,9 +93,9 @@ def conditions_for(model: nn.Module, schema: Schema, n: int) -> Tensor | None:
 
 
 def sheet_samples(model: nn.Module, schema: Schema) -> tuple[Tensor, int | None] | None:
-    """Samples for a grid and its columns, None for a model that samples no images; the caller fixes the randomness.
+    """Samples for a grid and its number of columns; None if the model samples no images. The caller sets the seed.
 
-    Of classes that are few enough each has a column.
+    With few classes, each has a column.
     """
     if not isinstance(model, Samples) or not isinstance(schema.x, Image):
         return None
@@ -107,16 +109,16 @@ def sheet_samples(model: nn.Module, schema: Schema) -> tuple[Tensor, int | None]
 
 
 def sample_sheet(model: nn.Module, schema: Schema) -> bytes | None:
-    """A grid of samples as PNG, see `sheet_samples`."""
-    drawn = sheet_samples(model, schema)
-    return None if drawn is None else png_bytes(grid(*drawn))
+    """A grid of samples as PNG."""
+    generated = sheet_samples(model, schema)
+    return None if generated is None else png_bytes(grid(*generated))
 
 
 class Sheets:
-    """What is looked at during training: samples, or what is made of held-out images, above the truths.
+    """Image grids saved during training: samples, or inputs, outputs and targets.
 
     Arguments:
-        data: what is trained on.
+        data: training data with its splits.
     """
 
     def __init__(self, data: Dataset) -> None:
@@ -124,11 +126,11 @@ class Sheets:
         self._held_out: Floats | None = None
 
     def __call__(self, model: nn.Module) -> tuple[bytes, dict[str, Any]] | None:
-        """A sheet as PNG, and what is measured of its samples; None for a model that makes no images."""
+        """A grid as PNG, and metrics of its samples; None if the model outputs no images."""
         data = self.data
         if not isinstance(model, (Translates, Stylizes)):
-            drawn = sheet_samples(model, data.schema)
-            return None if drawn is None else (png_bytes(grid(*drawn)), self._measured(drawn[0]))
+            generated = sheet_samples(model, data.schema)
+            return None if generated is None else (png_bytes(grid(*generated)), self._measured(generated[0]))
         device = next(itertools.chain(model.parameters(), model.buffers())).device
         batch = data.batch(spread(self._rows)).map(lambda x: x.to(device))
         if isinstance(model, Stylizes):
@@ -137,13 +139,13 @@ class Sheets:
 
     @property
     def _rows(self) -> Tensor:
-        """Of the first part that has examples, the held-out ones first."""
+        """Indices of the first non-empty split, held-out ones first."""
         return next(self.data.splits[name] for name in ("validation", "test", "train") if len(self.data.splits[name]))
 
     def _measured(self, samples: Tensor) -> dict[str, Any]:
-        """The high-frequency energy of samples against that of held-out images, each ratio with its error."""
+        """Ratios of the high-frequency energy of samples to that of held-out images, with errors."""
         if self._held_out is None:
-            self._held_out = high_frequency_energy(self.data.batch(spread(self._rows, COMPARED)).x)
+            self._held_out = high_frequency_energy(self.data.batch(spread(self._rows, REFERENCES)).x)
         if not bool(torch.isfinite(samples).all()):
             return {}
         found = energy_ratios(high_frequency_energy(samples.float().clamp(0, 1)), self._held_out)
@@ -151,7 +153,7 @@ class Sheets:
 
 
 def spread(rows: Tensor, count: int = SHEET_ROWS) -> Tensor:
-    """So many of these rows, evenly: neighbors in a folder are often alike.
+    """`count` of these indices, evenly spaced, because neighbors in a folder are often similar.
 
     Example:
         >>> spread(torch.arange(100), 4)
@@ -162,20 +164,20 @@ def spread(rows: Tensor, count: int = SHEET_ROWS) -> Tensor:
 
 
 def translation_sheet(model: Any, batch: Batch, schema: Schema) -> bytes:
-    """Rows of images that are given, what is made of them, and the truths, as PNG."""
-    given = model.view.given(batch)
-    made = model.view.whole(given, model.answer(given))
+    """Rows of inputs, outputs, and targets as PNG."""
+    inputs = model.view.given(batch)
+    outputs = model.view.whole(inputs, model.answer(inputs))
     ends: list[Any] = [getattr(schema, model.side), schema.x, schema.x]
     sides = [
         [shown(end.decode(x), getattr(end, "span", None)) for x in side]
-        for end, side in zip(ends, (model.view.shown(given), made, batch.x), strict=True)
+        for end, side in zip(ends, (model.view.shown(inputs), outputs, batch.x), strict=True)
     ]
     across = min(SHEET_ROWS, len(batch))
     return png_bytes(grid(sheet_of(sides[0], sides[1], sides[2], across), across))
 
 
 def predictions(pipeline: Pipeline, part: Dataset, seed: int = 0) -> Predictions | None:
-    """The classes of the examples whose own are known; None where there are none, or the model tells no classes."""
+    """Predictions for the labeled examples; None if there are none, or if the model does not classify."""
     if "predict" not in pipeline.verbs or part.y is None or not bool((part.y >= 0).any()):
         return None
     known = part.y >= 0
@@ -190,35 +192,34 @@ def evaluate(
     samples: int,
     limit: int,
     seed: int = 0,
-    told: Predictions | None = None,
-    drawn: Fidelity | None = None,
+    class_predictions: Predictions | None = None,
+    quality: Fidelity | None = None,
     cas: bool = False,
     inception: str | Path | None = None,
     judge: Judge | None = None,
 ) -> dict[str, Any]:
-    """The scores of a model on a part of the data, with standard errors.
+    """The metrics of a model on a split of the data, with standard errors.
 
     Arguments:
-        pipeline: the model.
-        data: what it was trained on, or other data.
-        split: the part.
-        samples: importance samples behind each likelihood.
-        limit: examples looked at, at most.
-        seed: of the noise.
-        told: what `predictions` says of these examples, where it has been asked already.
-        drawn: what `fidelity` says of what the model draws, where it has been asked already.
-        cas: say how well a classifier does that learns from what a conditional model draws, too, which takes
-            trainings of two.
-        inception: the weights of Inception-v3, to compare what the model draws in its features.
-        judge: of images of images, where one has been asked already.
+        pipeline: trained model.
+        data: its training data, or other data.
+        split: name of the split.
+        samples: number of importance samples per likelihood.
+        limit: maximum number of examples.
+        seed: seed of sampling and noise.
+        class_predictions: result of `predictions` for these examples, if already computed.
+        quality: result of `fidelity`, if already computed.
+        cas: whether to compute the classification accuracy score, which trains two classifiers.
+        inception: weights of Inception-v3, to compare samples in its features.
+        judge: judge of image-to-image outputs, if one exists already.
 
     Returns:
-        The scores, and as ``left_out`` which could not be computed on so few examples, and why.
+        The metrics, and under ``left_out`` those that could not be computed, and why.
 
     Raises:
-        UserError: too few examples for --inception; or weights that are none, or for a model that draws no images.
+        UserError: too few examples, invalid weights, or a model that samples no images, for --inception.
     """
-    seen = None if inception is None else inception_of(inception, pipeline)
+    features = None if inception is None else inception_of(inception, pipeline)
     part = data.subset(data.splits[split][:limit])
     scores: list[dict[str, Any]] = []
     left: list[dict[str, str]] = []
@@ -230,36 +231,42 @@ def evaluate(
         entry = {"name": name, "value": value, "error": None if np.isnan(error) else error}
         scores.append({**entry, "unit": unit, "better": better, "note": note})
 
-    told = told or predictions(pipeline, part, seed)
-    if told is not None:
-        name, majority = told.majority()
-        classes = len(np.unique(told.truth))  # type: ignore[arg-type]
+    predicted = class_predictions or predictions(pipeline, part, seed)
+    if predicted is not None:
+        name, majority = predicted.majority()
+        classes = len(np.unique(predicted.truth))  # type: ignore[arg-type]
         about = {"unit": "share", "better": "higher"}
-        note = f"labels that are right; always saying {name!r} is right on {majority:.1%}"
-        scores.append({"name": "accuracy", **told.accuracy().to_json(), **about, "note": note, "chance": majority})
-        classes_there = set(np.unique(told.truth).tolist())  # type: ignore[arg-type]
-        absent = [name for c, name in enumerate(told.names) if c not in classes_there]
+        note = f"proportion of correct labels; always predicting {name!r} gives {majority:.1%}"
+        scores.append({"name": "accuracy", **predicted.accuracy().to_json(), **about, "note": note, "chance": majority})
+        present = set(np.unique(predicted.truth).tolist())  # type: ignore[arg-type]
+        absent = [name for c, name in enumerate(predicted.names) if c not in present]
         if absent:
-            # A mean over the classes that happen to be there says nothing of the others.
-            why = f"{listed(absent)} in no {pipeline.schema.x.noun} of {split}"
+            # A mean over the classes that occur says nothing about the others.
+            why = f"{listed(absent)} absent from the {split} split"
             left.append({"scores": "balanced accuracy", "why": why})
         else:
-            note = f"the mean over classes of the share that is right; {1 / classes:.1%} without looking"
-            balanced = told.balanced_accuracy().to_json()
+            note = f"mean accuracy over classes; chance gives {1 / classes:.1%}"
+            balanced = predicted.balanced_accuracy().to_json()
             scores.append({"name": "balanced accuracy", **balanced, **about, "note": note, "chance": 1 / classes})
-        if told.log_posterior is not None:
-            strange = unlearned(data, part)
-            if strange:
-                left.append({"scores": "log-loss", "why": f"{listed(strange)} in {split} and not in training"})
+        if predicted.log_posterior is not None:
+            unseen = unlearned(data, part)
+            if unseen:
+                left.append({"scores": "log-loss", "why": f"{listed(unseen)} in the {split} split but not in training"})
             else:
-                add("log-loss", told.log_loss(), "nats", "lower", "−log p(true label | x)")
-            add("Brier score", told.brier(), "squared error", "lower", "of the probabilities of all classes")
+                add("log-loss", predicted.log_loss(), "nats", "lower", "mean of −log p(true label | x)")
+            add(
+                "Brier score",
+                predicted.brier(),
+                "squared error",
+                "lower",
+                "squared error of the class probabilities, summed over classes",
+            )
             add(
                 "calibration error",
-                [calibration(told).error],
+                [calibration(predicted).error],
                 "share",
                 "lower",
-                "ECE, 15 bins: how far from as often right as sure",
+                "ECE with 15 bins: mean gap between confidence and accuracy",
             )
     if "score" in pipeline.verbs:
         with work("likelihood"):
@@ -268,91 +275,99 @@ def evaluate(
         add(name, found.nats, "nats", "higher", found.meaning)
         percentiles = np.percentile(found.nats, np.arange(101)).tolist()
         of = "pixel value" if found.per == "dimension" else found.per
-        note = f"an upper bound on the bits that a {of} costs" if found.bound else f"bits that a {of} costs"
+        note = f"bits to encode a {of}: an upper bound" if found.bound else f"bits to encode a {of}"
         if found.bits is not None:
             add(f"bits per {found.per}", found.bits, "bits", "lower", note)
     if "reconstruct" in pipeline.verbs:
         with work("reconstructions"):
-            back = torch.stack([pipeline.image.encode(p) for p in pipeline.reconstruct(part)])
-            there = torch.cat([b.x for b in pipeline.batches(part)])
-        squared = (back - there).square().flatten(1).mean(1).numpy()
-        add("reconstruction error", squared, "mean squared error, of values in 0 … 1", "lower")
+            outputs = torch.stack([pipeline.image.encode(p) for p in pipeline.reconstruct(part)])
+            originals = torch.cat([b.x for b in pipeline.batches(part)])
+        squared = (outputs - originals).square().flatten(1).mean(1).numpy()
+        add(
+            "reconstruction error",
+            squared,
+            "mean squared error, for values in 0 … 1",
+            "lower",
+            "of encoded and decoded images",
+        )
         peak = -10 * np.log10(np.maximum(squared, 1e-10))
-        add("reconstruction PSNR", peak, "dB", "higher", "the mean over images")
-    if "predict" in pipeline.verbs and told is None:
-        left.append({"scores": "accuracy", "why": f"no label is known of {count}"})
+        add("reconstruction PSNR", peak, "dB", "higher", "peak signal-to-noise ratio, mean over images")
+    if "predict" in pipeline.verbs and predicted is None:
+        left.append({"scores": "accuracy", "why": f"{count} have no labels"})
     if "translate" in pipeline.verbs:
-        with work("outputs beside their truths"):
+        with work("outputs and targets"):
             scores += translated(pipeline, data, part, judge or Judge(data, seed), seed)
         if len(part) < FEWEST:
-            left.append({"scores": "Fréchet distance", "why": f"{count}, wanted at least {FEWEST}"})
+            left.append({"scores": "Fréchet distance", "why": f"{count}, at least {FEWEST} required"})
     if "stylize" in pipeline.verbs:
         with work("styles"):
             scores += style_transfer.scores(pipeline, part)
-    if seen is None and only_draws(pipeline) and len(part) < FEWEST:
-        left.append({"scores": DISTANCES, "why": f"{count}, wanted at least {FEWEST}"})
-    elif only_draws(pipeline) or seen is not None:
-        drawn = drawn or fidelity(pipeline, data, split=split, limit=limit, seed=seed, seen=seen)
-        scores += drawn.scores
-        left += drawn.left_out
-    scores += spectral(pipeline, part, [] if drawn is None else drawn.drawn, seed)
+    if features is None and only_draws(pipeline) and len(part) < FEWEST:
+        left.append({"scores": SAMPLE_METRICS, "why": f"{count}, at least {FEWEST} required"})
+    elif only_draws(pipeline) or features is not None:
+        quality = quality or fidelity(pipeline, data, split=split, limit=limit, seed=seed, features=features)
+        scores += quality.scores
+        left += quality.left_out
+    scores += spectral(pipeline, part, [] if quality is None else quality.samples, seed)
     if cas and only_draws(pipeline) and pipeline.conditional and isinstance(data.schema.y, Label):
-        made, real = classification_accuracy(pipeline, data, split=split, limit=limit, seed=seed)
-        note = f"a classifier that learns from drawn {pipeline.schema.x.noun}s alone; from as many real ones"
+        generated, real = classification_accuracy(pipeline, data, split=split, limit=limit, seed=seed)
+        note = f"accuracy of a classifier trained on generated {pipeline.schema.x.noun}s; on as many real ones"
         about = {"unit": "share", "better": "higher", "note": f"{note} {real.value:.1%}"}
-        scores.append({"name": "classification accuracy score", **made.to_json(), **about})
-    # No probability at all, as of a class that training had none of: its logarithm's mean is not a number to show.
-    lost = [score["name"] for score in scores if not np.isfinite(score["value"])]
-    if lost:
-        left.append({"scores": ", ".join(lost), "why": "not finite: the model gives some examples no probability"})
+        scores.append({"name": "classification accuracy score", **generated.to_json(), **about})
+    # A zero probability, for example of a class without training examples, makes the mean infinite.
+    infinite = [score["name"] for score in scores if not np.isfinite(score["value"])]
+    if infinite:
+        left.append(
+            {"scores": ", ".join(infinite), "why": "infinite: the model assigns zero probability to some examples"}
+        )
     return {
         "split": split,
         "examples": len(part),
         "noun": noun,
         "seed": seed,
         "step": pipeline.card["step"],
-        "scores": [score for score in scores if score["name"] not in lost],
+        "scores": [score for score in scores if score["name"] not in infinite],
         "left_out": left,
         # Of the log-likelihoods, which new examples are compared with.
         **({} if percentiles is None else {"percentiles": percentiles}),
     }
 
 
-def spectral(pipeline: Pipeline, part: Dataset, drawn: Sequence[Any] = (), seed: int = 0) -> list[dict[str, Any]]:
-    """The high-frequency energy of the images that a model makes, against that of real ones.
+def spectral(pipeline: Pipeline, part: Dataset, generated: Sequence[Any] = (), seed: int = 0) -> list[dict[str, Any]]:
+    """High-frequency energy and checkerboard ratios of a model's images relative to real ones.
 
-    Of samples where it samples, of its answers where it translates, else of its reconstructions; nothing of a model
-    that makes no images, and of images too small to have high frequencies.
+    They are of translation outputs, else of samples, else of reconstructions; empty for a model that outputs no images,
+    and for images too small to have high frequencies.
 
     Arguments:
-        pipeline: the model.
-        part: held-out examples that are compared with.
-        drawn: samples of the same conditions, where there are some already.
-        seed: of what is sampled.
+        pipeline: trained model.
+        part: held-out examples to compare with.
+        generated: samples for the same conditions, if already generated.
+        seed: seed of sampling.
     """
     image = pipeline.schema.x
     if not isinstance(image, Image) or min(image.height, image.width) < 4 or not len(part):
         return []
     if "translate" in pipeline.verbs:
-        made, there = answered(pipeline.model, pipeline.batches(part, 32), seed)
-        what, others = "answers", "the truths"
+        outputs, references = answered(pipeline.model, pipeline.batches(part, 32), seed)
+        what, others = "outputs", "targets"
     elif "sample" in pipeline.verbs:
-        there = torch.cat([b.x for b in pipeline.batches(part)])
+        references = torch.cat([b.x for b in pipeline.batches(part)])
         what, others = "samples", "held-out images"
-        made = torch.stack([image.encode(p) for p in drawn or _some_samples(pipeline, part, seed)])
+        outputs = torch.stack([image.encode(p) for p in generated or _some_samples(pipeline, part, seed)])
     elif isinstance(pipeline.model, Encodes):
-        there = torch.cat([b.x for b in pipeline.batches(part)])
-        made = torch.stack([image.encode(p) for p in pipeline.reconstruct(part)])
-        what, others = "reconstructions", "their images"
+        references = torch.cat([b.x for b in pipeline.batches(part)])
+        outputs = torch.stack([image.encode(p) for p in pipeline.reconstruct(part)])
+        what, others = "reconstructions", "originals"
     else:
         return []
     scores = []
-    ends = "well above 1 is a checkerboard or noise"
-    for name, ratio in high_frequency_ratio(made, there).items():
+    high = "well above 1 means checkerboard artifacts or noise"
+    for name, ratio in high_frequency_ratio(outputs, references).items():
         of = " of color" if name == "color" else ""
-        note = f"energy{of} above ¾ of the Nyquist frequency, {what} over {others}: {ends}, well below 1 blur"
+        note = f"energy{of} above ¾ of the Nyquist frequency, {what} over {others}: {high}, well below 1 blur"
         if name == CHECKERBOARD:
-            note = f"the same beside as much energy in the octave below: {ends}, in blurred images too"
+            note = f"the same, relative to the energy in the octave below: {high}, even in blurred images"
         title = "checkerboard ratio" if name == CHECKERBOARD else f"high-frequency energy ratio{of}"
         error = ratio.error if np.isfinite(ratio.error) else None
         score = {"name": title, "value": ratio.value, "error": error, "unit": "", "better": "nearer to 1", "note": note}
@@ -361,7 +376,7 @@ def spectral(pipeline: Pipeline, part: Dataset, drawn: Sequence[Any] = (), seed:
 
 
 def _some_samples(pipeline: Pipeline, part: Dataset, seed: int) -> list[Any]:
-    """Samples of the classes of held-out examples: as many, or a sheet of a model that draws code after code."""
+    """As many samples as held-out examples, of their classes; one grid of an autoregressive model, which is slow."""
     n = min(len(part), SHEET) if getattr(pipeline.model, "steers", False) else len(part)
     end, names = pipeline.schema.y, None
     if pipeline.conditional and isinstance(end, Label) and part.y is not None and bool((part.y >= 0).all()):
@@ -370,42 +385,40 @@ def _some_samples(pipeline: Pipeline, part: Dataset, seed: int) -> list[Any]:
 
 
 def unscored(pipeline: Pipeline) -> dict[str, Any]:
-    """What `evaluate` says where nothing was held out."""
-    why = "nothing was held out, with --validation 0 and --test 0"
+    """The result of `evaluate` if nothing was held out."""
+    why = "no data was held out (--validation 0 and --test 0)"
     about = {"split": None, "examples": 0, "noun": pipeline.schema.x.noun, "seed": 0, "step": pipeline.card["step"]}
     return {**about, "scores": [], "left_out": [{"scores": "all scores", "why": why}]}
 
 
-def classification(told: Predictions, *, split: str, noun: str) -> dict[str, Any]:
-    """What classes were taken for which, and how sure of it the model was, as plain data."""
-    sure = None if told.log_posterior is None else calibration(told).to_json()
-    about = {"split": split, "examples": len(told.labels), "noun": noun, "classes": list(told.names)}
-    return {**about, "confusion": told.confusion().tolist(), "calibration": sure}
+def classification(predicted: Predictions, *, split: str, noun: str) -> dict[str, Any]:
+    """Confusion matrix and calibration as plain data."""
+    curve = None if predicted.log_posterior is None else calibration(predicted).to_json()
+    about = {"split": split, "examples": len(predicted.labels), "noun": noun, "classes": list(predicted.names)}
+    return {**about, "confusion": predicted.confusion().tolist(), "calibration": curve}
 
 
 def samples(pipeline: Pipeline, run: RunFolder, seed: int = 0) -> None:
-    """Examples that the model draws: a grid of images, or some rows or texts; of each class in turn where it knows
-    them.
-    """
+    """Write samples: a grid of images, or rows or texts; of each class in turn for a conditional model."""
     label: Any = pipeline.schema.y
     names: Sequence[str] = pipeline.schema.classes if pipeline.classes else ()
     if pipeline.classes and not names:
         names = [label.format(row) for row in label.parse(None, min(SHEET_ROWS, len(label.examples)))]
     if not isinstance(pipeline.schema.x, Image):
-        kinds = [name for name in names[:ROWS] for _ in range(ROWS // min(ROWS, len(names)))]
-        drawn = pipeline.sample(len(kinds) or ROWS, seed=seed, label=kinds or None)
-        rows = [row if isinstance(row, dict) else {pipeline.schema.x.noun: row} for row in drawn]
-        run.write("figures/rows.json", {"rows": rows, "labels": kinds})
+        labels = [name for name in names[:ROWS] for _ in range(ROWS // min(ROWS, len(names)))]
+        generated = pipeline.sample(len(labels) or ROWS, seed=seed, label=labels or None)
+        rows = [row if isinstance(row, dict) else {pipeline.schema.x.noun: row} for row in generated]
+        run.write("figures/rows.json", {"rows": rows, "labels": labels})
         return
     columns = len(names) if 0 < len(names) <= COLUMNS else ACROSS if names else SHEET_ROWS
     n = columns * max(SHEET_ROWS, -(-min(len(names), SHEET) // columns))
-    kinds = [names[i % len(names)] for i in range(n)] if names else []
-    run.write("figures/samples.png", png_bytes(grid(pipeline.sample(n, seed=seed, label=kinds or None), columns)))
-    run.write("figures/samples.json", {"columns": columns, "labels": kinds})
+    labels = [names[i % len(names)] for i in range(n)] if names else []
+    run.write("figures/samples.png", png_bytes(grid(pipeline.sample(n, seed=seed, label=labels or None), columns)))
+    run.write("figures/samples.json", {"columns": columns, "labels": labels})
 
 
 def figures(pipeline: Pipeline, run: RunFolder, data: Dataset, seed: int = 0) -> None:
-    """What the report shows: samples, reconstructions beside originals, an interpolation, a map of the latents."""
+    """Write the figures of the report: samples, reconstructions, an interpolation, a map of the latent space."""
     if "translate" in pipeline.verbs:
         few = spread(looked_at(data), PAIRS)
         with torch.no_grad(), seeds.seeded(seed, "figures"):
@@ -416,21 +429,21 @@ def figures(pipeline: Pipeline, run: RunFolder, data: Dataset, seed: int = 0) ->
     if "sample" in pipeline.verbs:
         samples(pipeline, run, seed)
     if "reconstruct" in pipeline.verbs:
-        through_codes(pipeline, run, data)
+        encoder_figures(pipeline, run, data)
     elif "interpolate" in pipeline.verbs:
         ends = pipeline.prior_latents(range(seed, seed + WALKS + 1))
         rows = pipeline.interpolate(ends, steps=8, path="spherical")
         run.write("figures/interpolation.png", png_bytes(grid([p for row in rows for p in row], 8)))
 
 
-def through_codes(pipeline: Pipeline, run: RunFolder, data: Dataset) -> None:
-    """Reconstructions beside originals, an interpolation between two of them, a map of the latents."""
+def encoder_figures(pipeline: Pipeline, run: RunFolder, data: Dataset) -> None:
+    """Write reconstructions, interpolations between examples, and a map of the latent space."""
     image = pipeline.image
     few = data.subset(looked_at(data)[:PAIRS])
     originals = [image.decode(x) for b in pipeline.batches(few) for x in b.x]
-    back = pipeline.reconstruct(few)
+    decoded = pipeline.reconstruct(few)
     half = max(1, len(few) // 2)
-    rows = [one for i in range(0, len(few), half) for part in (originals, back) for one in part[i : i + half]]
+    rows = [one for i in range(0, len(few), half) for part in (originals, decoded) for one in part[i : i + half]]
     run.write("figures/reconstructions.png", png_bytes(grid(rows, half)))
     if "interpolate" not in pipeline.verbs:
         return
@@ -449,16 +462,14 @@ def through_codes(pipeline: Pipeline, run: RunFolder, data: Dataset) -> None:
 
 
 def latent_map(pipeline: Pipeline, data: Dataset) -> dict[str, Any]:
-    """The first two principal components of the latents of held-out images, and of training images where those are
-    few.
-    """
-    chosen = torch.cat([data.splits["test"], data.splits["validation"], data.splits["train"]])[:DRAWN]
+    """The first two principal components of latents, of held-out images first and then of training images."""
+    chosen = torch.cat([data.splits["test"], data.splits["validation"], data.splits["train"]])[:MAPPED]
     part = data.subset(chosen)
     z = pipeline.encode(part).astype(np.float64)
-    centerd = z - z.mean(0)
-    _, singular, directions = np.linalg.svd(centerd, full_matrices=False)
+    centered = z - z.mean(0)
+    _, singular, directions = np.linalg.svd(centered, full_matrices=False)
     share = singular**2 / max(1e-12, float((singular**2).sum()))
-    points = centerd @ directions[:2].T
+    points = centered @ directions[:2].T
     if points.shape[1] < 2:
         points = np.pad(points, ((0, 0), (0, 2 - points.shape[1])))
     names = data.schema.y.names if isinstance(data.schema.y, Label) else None
@@ -471,55 +482,65 @@ def latent_map(pipeline: Pipeline, data: Dataset) -> dict[str, Any]:
     }
 
 
-def nearest_sheet(pipeline: Pipeline, run: RunFolder, data: Dataset, drawn: Fidelity) -> None:
-    """Drawn images above the training images that are nearest to them."""
-    if not isinstance(pipeline.schema.x, Image) or not drawn.nearest:
+def nearest_sheet(pipeline: Pipeline, run: RunFolder, data: Dataset, quality: Fidelity) -> None:
+    """Write samples above their nearest training images."""
+    if not isinstance(pipeline.schema.x, Image) or not quality.nearest:
         return
-    training = data.subset(torch.tensor(drawn.nearest[:PAIRS]))
-    there = [pipeline.image.decode(x) for b in pipeline.batches(training) for x in b.x]
-    half = max(1, len(there) // 2)
+    training = data.subset(torch.tensor(quality.nearest[:PAIRS]))
+    neighbors = [pipeline.image.decode(x) for b in pipeline.batches(training) for x in b.x]
+    half = max(1, len(neighbors) // 2)
     rows = [
-        p for i in range(0, len(there), half) for part in (drawn.drawn[: len(there)], there) for p in part[i : i + half]
+        p
+        for i in range(0, len(neighbors), half)
+        for part in (quality.samples[: len(neighbors)], neighbors)
+        for p in part[i : i + half]
     ]
     run.write("figures/nearest.png", png_bytes(grid(rows, half)))
 
 
 def finish(run: RunFolder, data: Dataset, judge: Judge | None = None) -> None:
-    """Evaluate, draw the figures, write the report.
+    """Evaluate a run, and write its figures and its report.
 
     Arguments:
-        run: what was trained.
-        data: on what.
-        judge: see `evaluate`; by default that of the run.
+        run: folder of the trained run.
+        data: training data with its splits.
+        judge: judge of image-to-image outputs, by default that of the run.
     """
     pipeline = Pipeline.load(run.path)
     judge = judge or judge_of(run, pipeline, data)
     split = held_out(data)
-    told, drawn = None, None
+    predicted, quality = None, None
     if split is None:
         run.write("scores.json", unscored(pipeline))
     else:
         with work("classes"):
-            told = predictions(pipeline, data.subset(data.splits[split][:SCORED]))
+            predicted = predictions(pipeline, data.subset(data.splits[split][:EVALUATED]))
         if only_draws(pipeline) and len(data.splits[split]) >= FEWEST:
-            with work("samples beside held-out examples"):
-                drawn = fidelity(pipeline, data, split=split, limit=SCORED)
+            with work("samples and held-out examples"):
+                quality = fidelity(pipeline, data, split=split, limit=EVALUATED)
         scores = evaluate(
-            pipeline, data, split=split, samples=SCORE_SAMPLES, limit=SCORED, told=told, drawn=drawn, judge=judge
+            pipeline,
+            data,
+            split=split,
+            samples=IMPORTANCE_SAMPLES,
+            limit=EVALUATED,
+            class_predictions=predicted,
+            quality=quality,
+            judge=judge,
         )
         run.write("scores.json", scores)
-    if drawn is not None:
-        nearest_sheet(pipeline, run, data, drawn)
-    if told is not None and split is not None:
+    if quality is not None:
+        nearest_sheet(pipeline, run, data, quality)
+    if predicted is not None and split is not None:
         noun = pipeline.schema.x.noun
-        run.write("figures/classification.json", classification(told, split=split, noun=noun))
+        run.write("figures/classification.json", classification(predicted, split=split, noun=noun))
     with work("figures"):
         figures(pipeline, run, data)
     write_report(run.path)
 
 
 def judge_of(run: RunFolder, pipeline: Pipeline, data: Dataset) -> Judge | None:
-    """The judge of a run's outputs that is kept with it; None where the model makes nothing that has a truth."""
+    """The judge of a run's outputs, stored in its folder; None if the model does not translate images."""
     if "translate" not in pipeline.verbs:
         return None
     recipe = run.read("recipe.json")
@@ -527,7 +548,7 @@ def judge_of(run: RunFolder, pipeline: Pipeline, data: Dataset) -> Judge | None:
 
 
 def finished(run: RunFolder, step: int) -> bool:
-    """Whether `finish` came to its end for the weights of this step: the report is what it writes last."""
+    """Whether `finish` has completed for the weights of this step; it writes the report last."""
     if not (run.path / "report.html").is_file() or not (run.path / "scores.json").is_file():
         return False
     try:

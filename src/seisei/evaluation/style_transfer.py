@@ -1,11 +1,10 @@
-"""An image in the style of another one, for people: images in, images out, by a trained network or on the pixels.
+"""Style transfer from images to images, by a trained network or by optimizing pixels, with its metrics.
 
-How far it went is told on the pair itself, in the features that were used. Of the content: 1 − the correlation with
-the content image, place by place, of each channel of the map that says what an image is of, channels counting by
-how much they vary; 0 for the content image, whatever its style, 1 for one that has nothing in common with it. Of the
-style: the squared distance of the means and deviations of all maps' channels, as a share of that of the content
-image; 1 where nothing was done, 0 where they are those of the style. Both compare results in the same features, and
-nothing else.
+Content distance: 1 − the spatial correlation with the content image of each channel of a feature map, weighted by
+channel variance; 0 for the content image in any style, 1 for an unrelated image. Style distance: the squared distance
+of the means and standard deviations of all feature maps' channels to those of the style image, relative to that of the
+content image; 1 for the content image, 0 for the statistics of the style. Both are comparable only within the same
+features.
 """
 
 from __future__ import annotations
@@ -41,24 +40,24 @@ from seisei.training.pretrained import is_weights, weights_of
 
 Pixels = NDArray[np.uint8]
 Score = dict[str, Any]
-# A content that is nearer to the style than this, of the style's own variance, has it already.
+# Minimum style distance of a content image, relative to the variance of the style; below it, the style is the same.
 SAME = 1e-3
-# Images that are scored, together, and that a sheet shows.
-TOGETHER, SHOWN = 8, 8
-# Maps that descending on pixels looks at: all of VGG-19's that there are names for, and as many of another network's.
+# Batch size of evaluation, and maximum number of images in a figure.
+EVALUATION_BATCH, DISPLAYED = 8, 8
+# Number of feature maps for optimizing pixels: all named ones of VGG-19, and as many of another network.
 DEEPEST = 5
-# Longest sides of the tiles by which larger images are looked at and painted, and pixels that neighbors share.
+# Maximum side of a tile of large images, and overlap of neighbors in pixels.
 TILE, OVERLAP = 1024, 128
 
 
 @dataclass(frozen=True)
-class Painted:
-    """What was made of an image.
+class Stylized:
+    """A stylized image with its metrics.
 
     Arguments:
         pixels: (H, W) or (H, W, 3).
-        content: how far it is from the content image, from 0 on.
-        style: how far it still is from the style, 1 for as far as the content image.
+        content: content distance, at least 0.
+        style: style distance; 1 for the content image, 0 for the style.
     """
 
     pixels: Pixels
@@ -67,14 +66,14 @@ class Painted:
 
 
 def features_of(source: str | Path | None) -> Any:
-    """The features that a run's model has, those of VGG-19 where a file of its weights is named, or random filters.
+    """A feature network: that of a run, VGG-19 from a weights file, or random filters.
 
     Arguments:
-        source: a run of `stylize`, `vqvae` or another with a convolutional encoder; a .safetensors file; None for
-            filters.
+        source: a run of `stylize`, `vqvae` or another recipe with a convolutional encoder; a .safetensors file; None
+            for random filters.
 
     Raises:
-        UserError: no such run or file, or one without features.
+        UserError: no such run or file, or a model without a convolutional encoder.
     """
     if source is None:
         return RandomFilters().eval()
@@ -91,23 +90,23 @@ def features_of(source: str | Path | None) -> Any:
 
 def feedforward(
     pipeline: Pipeline, content: Pixels, style: Pixels, *, strength: float = 1.0, keep_color: bool = False
-) -> Painted:
-    """An image in the style of another one by a trained network, of the content's size.
+) -> Stylized:
+    """Stylize an image with a trained network; the result has the size of the content image.
 
     Arguments:
-        pipeline: of a run of `stylize`.
-        content: (H, W) or (H, W, 3).
-        style: likewise, of any size; textures come out as large as they are in it.
-        strength: how much of the style, from 0 to 1.
-        keep_color: the content's colors stay.
+        pipeline: trained model of the recipe `stylize`.
+        content: content image, (H, W) or (H, W, 3).
+        style: style image, of any size, which sets the scale of textures.
+        strength: strength of the style, from 0 to 1.
+        keep_color: whether to keep the colors of the content image.
     """
     model = pipeline.need("stylize")
     x, y = _tensor(content).to(pipeline.device), _tensor(style).to(pipeline.device)
     if keep_color:
         y = _in_colors_of(y, x)
     with torch.no_grad():
-        made = _by_parts(model, x, y, strength)
-    return _painted(model.features, made, x, y, keep_color)
+        output = _stylized(model, x, y, strength)
+    return _result(model.features, output, x, y, keep_color)
 
 
 def optimized(
@@ -121,35 +120,35 @@ def optimized(
     steps: int = 100,
     seed: int | None = None,
     keep_color: bool = False,
-    told: Callable[[int, float], None] | None = None,
-) -> Painted:
-    """An image in the style of another one by descending on its pixels, of the content's size.
+    progress: Callable[[int, float], None] | None = None,
+) -> Stylized:
+    """Stylize an image by optimizing its pixels; the result has the size of the content image.
 
     Arguments:
-        features: see `features_of`.
-        content: (H, W) or (H, W, 3).
-        style: likewise, of any size.
-        strength: how much of the style, from 0 to 1.
-        weight: of the style against the content.
-        smoothness: of total variation.
-        steps: rounds at most.
-        seed: of noise to begin with; by default the content image is what it begins with.
-        keep_color: the content's colors stay.
-        told: of the number of times that the loss was computed, and the loss.
+        features: feature network, as returned by `features_of`.
+        content: content image, (H, W) or (H, W, 3).
+        style: style image, of any size.
+        strength: strength of the style, from 0 to 1.
+        weight: weight of the style loss relative to the content loss.
+        smoothness: weight of total variation.
+        steps: maximum number of iterations.
+        seed: seed of an initial noise image; by default the content image is the initial one.
+        keep_color: whether to keep the colors of the content image.
+        progress: callback for the number of loss evaluations and the loss.
     """
     x, y = _tensor(content), _tensor(style)
     if keep_color:
         y = _in_colors_of(y, x)
     noise = None if seed is None else torch.randn(x.shape, generator=seeds.generator(seed, "canvas"))
-    made = optimize(
+    output = optimize(
         features, x, y, strides=features.strides, strength=strength, weight=weight, smoothness=smoothness, steps=steps,
-        noise=noise, told=told,
+        noise=noise, told=progress,
     )  # fmt: skip
-    return _painted(features, made, x, y, keep_color)
+    return _result(features, output, x, y, keep_color)
 
 
 def shrunk(pixels: Pixels, longest: int) -> Pixels:
-    """The image with its longer side at most so long, antialiased.
+    """The image, downscaled with antialiasing so that its longer side is at most `longest`.
 
     Example:
         >>> shrunk(np.zeros((30, 60), np.uint8), 20).shape, shrunk(np.zeros((9, 5), np.uint8), 20).shape
@@ -162,11 +161,11 @@ def shrunk(pixels: Pixels, longest: int) -> Pixels:
     return resized(pixels, max(1, round(height * scale)), max(1, round(width * scale)), "stretch")
 
 
-def _by_parts(model: Any, content: Tensor, style: Tensor, strength: float) -> Tensor:
-    """What `Stylizer.stylize` makes of an image: of a large one tile by tile, all by the moments of the whole."""
+def _stylized(model: Any, content: Tensor, style: Tensor, strength: float) -> Tensor:
+    """Result of `Stylizer.stylize`; large images are processed in tiles with the statistics of the whole image."""
     if max(content.shape[2:]) <= TILE:
-        made: Tensor = model.stylize(content, style, strength)
-        return made
+        output: Tensor = model.stylize(content, style, strength)
+        return output
     content = towards(content, style, strength)
     tiling = _tiling(model.features, content)
     colors = model.colors(style, content.shape[1])
@@ -181,7 +180,7 @@ def _by_parts(model: Any, content: Tensor, style: Tensor, strength: float) -> Te
 
 
 def _tiling(features: Any, image: Tensor) -> Tiling:
-    """Tiles as large as may be that share no more than they must."""
+    """The largest tiles with the least overlap."""
     stride, longest = features.strides[-1], max(image.shape[2:])
     count = max(1, -(-(longest - OVERLAP) // (TILE - OVERLAP)))
     tile, overlap = (-(-side // stride) * stride for side in ((longest + (count - 1) * OVERLAP) / count, OVERLAP))
@@ -189,7 +188,7 @@ def _tiling(features: Any, image: Tensor) -> Tiling:
 
 
 def _maps(features: Any, *images: Tensor) -> Iterator[list[tuple[Tensor, ...]]]:
-    """The maps of images of one size, tile by tile: of each map those of all images."""
+    """Feature maps of images of one size, tile by tile: for each level, those of all images."""
     for rows, columns, own in _tiling(features, images[0]).shares(*images[0].shape[2:]):
         each = [features(image[..., rows, columns]) for image in images]
         yield [
@@ -203,7 +202,7 @@ def _coarser(side: slice, stride: int) -> slice:
 
 
 def _moments(features: Any, image: Tensor) -> list[Moments]:
-    """Means and deviations of the channels of each map."""
+    """Means and standard deviations of the channels of each feature map."""
     found = [Together() for _ in features.outputs]
     for maps in _maps(features, image):
         for level, (of,) in zip(found, maps, strict=True):
@@ -212,58 +211,58 @@ def _moments(features: Any, image: Tensor) -> list[Moments]:
 
 
 @torch.no_grad()
-def apart(features: Any, made: Tensor, content: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
-    """How far images are from their contents and from their styles, (B,) each; see above."""
+def apart(features: Any, output: Tensor, content: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
+    """Content and style distances of images, (B,) each, as defined at the top of this module."""
     form, levels = form_level(features.strides), range(len(features.outputs))
-    own, its, both = [Together() for _ in levels], [Together() for _ in levels], Together()
-    for maps in _maps(features, content, made):
+    content_moments, output_moments, joint = [Together() for _ in levels], [Together() for _ in levels], Together()
+    for maps in _maps(features, content, output):
         for level, (before, after) in enumerate(maps):
-            own[level].add(before, before)
-            its[level].add(after, after)
-        both.add(*maps[form])
-    # How alike the map that says what an image is of is, channels counting by how much they vary.
-    (_, deviation), (_, spread) = own[form].moments, its[form].moments
+            content_moments[level].add(before, before)
+            output_moments[level].add(after, after)
+        joint.add(*maps[form])
+    # Correlation of the content map, weighted by channel variance.
+    (_, deviation), (_, spread) = content_moments[form].moments, output_moments[form].moments
     weights = deviation.square().flatten(1)
-    alike = (both.covariance / (deviation * spread)).flatten(1)
-    unlike = 1 - (weights * alike).sum(1) / weights.sum(1)
-    left, whole = torch.zeros_like(unlike), torch.zeros_like(unlike)
-    for level, wanted in enumerate(_moments(features, style)):
-        scale = wanted[1].square().flatten(1).mean(1).clamp_min(LEAST)
-        left += moments_apart(its[level].moments, wanted) / scale
-        whole += moments_apart(own[level].moments, wanted) / scale
-    return unlike, left / whole.clamp_min(SAME)
+    correlation = (joint.covariance / (deviation * spread)).flatten(1)
+    content_distance = 1 - (weights * correlation).sum(1) / weights.sum(1)
+    left, whole = torch.zeros_like(content_distance), torch.zeros_like(content_distance)
+    for level, target in enumerate(_moments(features, style)):
+        scale = target[1].square().flatten(1).mean(1).clamp_min(LEAST)
+        left += moments_apart(output_moments[level].moments, target) / scale
+        whole += moments_apart(content_moments[level].moments, target) / scale
+    return content_distance, left / whole.clamp_min(SAME)
 
 
-# ---- what a finished run tells
+# ---- metrics and figures of a run
 
 
 @torch.no_grad()
 def scores(pipeline: Pipeline, part: Dataset) -> list[Score]:
-    """How far held-out contents are from what they were, and from the styles beside them, at full strength."""
+    """Content and style distances of held-out pairs at full strength."""
     found: list[list[Tensor]] = [[], []]
     for batch in part_batches(part):
         assert batch.y is not None
-        made = pipeline.model.stylize(batch.x, batch.y)  # type: ignore[operator]
-        for kept, values in zip(found, apart(pipeline.model.features, made, batch.x, batch.y), strict=True):
-            kept.append(values)
+        output = pipeline.model.stylize(batch.x, batch.y)  # type: ignore[operator]
+        for distances, values in zip(found, apart(pipeline.model.features, output, batch.x, batch.y), strict=True):
+            distances.append(values)
     form, style = (torch.cat(each).double().numpy() for each in found)
-    note = "in features of this run: it compares results in the same features"
+    note = "in features of this run; comparable only within the same features"
     return [
-        _score("content distance", form, f"{note}; 0 for the form of the content image, 1 for nothing of it"),
-        _score("style distance", style, f"{note}; 1 for the content image, 0 for the style's statistics"),
+        _score("content distance", form, f"{note}; 0 means that the content is preserved, 1 that it is lost"),
+        _score("style distance", style, f"{note}; 1 means no change of style, 0 that of the style image"),
     ]
 
 
 def part_batches(part: Dataset) -> Sequence[Batch]:
-    """Few examples at a time, in their order."""
-    return [part.batch(places) for places in torch.split(torch.arange(len(part)), TOGETHER)]
+    """Batches of examples in order."""
+    return [part.batch(indices) for indices in torch.split(torch.arange(len(part)), EVALUATION_BATCH)]
 
 
 @torch.no_grad()
 def sheet(model: Any, batch: Batch) -> bytes:
-    """Rows of content images, the styles beside them, and what is made of both, as PNG."""
+    """Rows of content images, style images, and stylized results as PNG."""
     assert batch.y is not None
-    x, y = batch.x[:SHOWN], batch.y[:SHOWN]
+    x, y = batch.x[:DISPLAYED], batch.y[:DISPLAYED]
     sides = [_shown(image) for side in (x, y, model.stylize(x, y)) for image in side]
     return png_bytes(grid(sides, len(x)))
 
@@ -276,22 +275,22 @@ def _score(name: str, values: NDArray[np.float64], note: str) -> Score:
     }  # fmt: skip
 
 
-# ---- between images and tensors
+# ---- conversion between images and tensors
 
 
 def _in_colors_of(style: Tensor, content: Tensor) -> Tensor:
-    """The style in the content's colors, or as light and as varied where one of them has none."""
+    """The style image with the colors of the content image; with its luminance statistics if either is grayscale."""
     if style.shape[1] != content.shape[1]:
         style, content = luminance(style), luminance(content)
     return matched(style, content).clamp(0, 1)
 
 
-def _painted(features: Any, made: Tensor, content: Tensor, style: Tensor, keep_color: bool) -> Painted:
+def _result(features: Any, output: Tensor, content: Tensor, style: Tensor, keep_color: bool) -> Stylized:
     if keep_color:
-        made = relit(content, luminance(made)).clamp(0, 1)
-    pixels = _pixels(made[0])
-    form, left = apart(features, _tensor(pixels).to(made), content, style)
-    return Painted(pixels, float(form), float(left))
+        output = relit(content, luminance(output)).clamp(0, 1)
+    pixels = _pixels(output[0])
+    form, left = apart(features, _tensor(pixels).to(output), content, style)
+    return Stylized(pixels, float(form), float(left))
 
 
 def _tensor(pixels: Pixels) -> Tensor:
@@ -305,6 +304,6 @@ def _pixels(x: Tensor) -> Pixels:
 
 
 def _shown(x: Tensor) -> Pixels:
-    """In color, so that gray and colored images stand in one grid."""
+    """Pixels in RGB, so that grayscale and color images fit into one grid."""
     pixels = _pixels(x)
     return np.repeat(pixels[..., None], 3, axis=2) if pixels.ndim == 2 else pixels

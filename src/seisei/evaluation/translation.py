@@ -1,12 +1,11 @@
-"""How good images of images are: beside the truths of held-out pairs, and as images of their kind.
+"""Quality of image-to-image translation: outputs compared with targets pairwise, and as distributions.
 
-Distances to the truth favor the average of all answers, which is blurred and pale; so answers and truths are also
-compared as two sets of images, by the Fréchet distance of features of networks that are trained on the person's own
-truths, to tell them whole from damaged (`seisei.metrics.corruptions`). It is in units of its own, and compares models
-of the same data.
+Pairwise distances favor the average of all plausible outputs, which is blurred and desaturated. So outputs and targets
+are also compared by the Fréchet distance, in features of networks trained to distinguish original targets from
+corrupted ones (`seisei.metrics.corruptions`). It is comparable only between models of the same data.
 
-One such network prefers this model and the next one that: so there are several, of whose distances the mean is taken,
-and each is read at several depths, by the mean and the spread of each channel over a piece.
+Distances vary between such networks, so that several are averaged; features are the mean and standard deviation of
+each channel over a patch, at several depths.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ from seisei import seeds
 from seisei.batch import Batch
 from seisei.data.dataset import Dataset
 from seisei.errors import ResourceError, UserError
-from seisei.metrics.corruptions import KINDS, damaged
+from seisei.metrics.corruptions import CORRUPTIONS, corrupt
 from seisei.metrics.estimates import Estimate
 from seisei.metrics.frechet import frechet_distance
-from seisei.metrics.image_similarity import absolute, checkerboard, colorfulness, psnr, ssim
+from seisei.metrics.image_similarity import checkerboard, colorfulness, l1, psnr, ssim
 from seisei.metrics.likelihood import mean_and_error
 from seisei.modalities.image import Image
 from seisei.modalities.label import Label
@@ -43,93 +42,93 @@ from seisei.training.quick_fit import trained
 from seisei.training.run import RunFolder
 from seisei.training.tensors import all_finite, from_bytes, to_bytes
 
-# How many readers there are; truths, and pieces of them, that each learns from, its width, steps, batch and depth.
-READERS, LEARNED, WIDTH, STEPS, LESSON, DEPTH = 3, 1000, 16, 600, 32, 3
-# The side of a piece, and how many there are along a side of an image, at most.
+# Number of feature networks; maximum number of training targets and patches, width, steps, batch size and depth.
+EXTRACTORS, EXAMPLES, WIDTH, STEPS, BATCH_SIZE, DEPTH = 3, 1000, 16, 600, 32, 3
+# Patch size, and maximum number of patches along a side of an image.
 SIDE, ACROSS = 32, 4
 RESAMPLES = 30
-# Pairs, or in a validation, which compares weights on the same ones, pieces of them, that a Fréchet distance is of.
+# Minimum number of pairs for a Fréchet distance; in validation, minimum number of patches.
 FEWEST = 20
-# Of two models that with half the Fréchet distance is as good as the other while its L1 is a twentieth larger.
-WORTH = math.log(1.05) / math.log(2)
-# The readers of a run lie in its folder, and beside them what they are of; more bytes than this are not theirs.
-KEPT, ABOUT, FORMAT, LARGEST = "judge/readers.safetensors", "judge/readers.json", 1, 64 << 20
+# In the model-selection score, half the Fréchet distance outweighs a 5 % larger L1.
+EXPONENT = math.log(1.05) / math.log(2)
+# Files of the feature networks in a run folder, their format, and the maximum file size in bytes.
+WEIGHTS, METADATA, FORMAT, LARGEST = "judge/readers.safetensors", "judge/readers.json", 1, 64 << 20
 Score = dict[str, Any]
-NOTE = "in features of networks that tell truths of these data from damaged ones; it compares models of the same data"
+NOTE = "in features of networks trained on this data; comparable only between models of the same data"
 
 
-class Reader:
-    """A network's features of pieces of images like the truths of some data; every feature is within ±1.
+class FeatureExtractor:
+    """A feature network for image patches; every feature is within ±1.
 
     Arguments:
-        model: tells truths from damaged ones.
-        known: the scale of its features: their ``middle`` and ``spread``.
+        model: classifier of corruptions.
+        known: scale of its features: ``middle`` (mean) and ``spread`` (standard deviation).
     """
 
     def __init__(self, model: nn.Module, known: Mapping[str, Tensor]) -> None:
         self.model, self.stages, self.known = model, StageFeatures(model.eval(), DEPTH), dict(known)
 
     @torch.no_grad()
-    def raw(self, given: Tensor) -> Tensor:
-        """Features of pieces before they are scaled, on the CPU."""
+    def raw(self, patches: Tensor) -> Tensor:
+        """Unscaled features of patches, on the CPU."""
         device = next(self.model.parameters()).device
-        maps = [[seen.flatten(2) for seen in self.stages(part.x.to(device))] for part in Batch(given).split(BATCH)]
+        maps = [[stage.flatten(2) for stage in self.stages(part.x.to(device))] for part in Batch(patches).split(BATCH)]
         return torch.cat(
-            [torch.cat([seen.mean(2) for seen in of] + [seen.std(2, correction=0) for seen in of], 1) for of in maps]
+            [torch.cat([m.mean(2) for m in stages] + [m.std(2, correction=0) for m in stages], 1) for stages in maps]
         ).cpu()
 
     def __call__(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) to (N · P, F), P pieces per image."""
+        """Features of images: (N, C, H, W) to (N · P, F), with P patches per image."""
         return torch.tanh((self.raw(pieces(images)) - self.known["middle"]) / self.known["spread"])
 
     def state(self) -> dict[str, Tensor]:
-        """All that it is made of."""
+        """The state dict: weights and feature scale."""
         return {**{f"model.{name}": value for name, value in self.model.state_dict().items()}, **self.known}
 
 
-def reader(data: Dataset, seed: int = 0, steps: int = STEPS, device: Device = "cpu") -> Reader:
-    """A reader of images like the truths of these data, trained on those for training.
+def feature_extractor(data: Dataset, seed: int = 0, steps: int = STEPS, device: Device = "cpu") -> FeatureExtractor:
+    """A feature network trained on the targets of the training split.
 
     Arguments:
-        data: whose training part it learns from.
-        seed: of all that is random.
-        steps: of its training.
-        device: where it is trained, and reads.
+        data: image pairs with splits.
+        seed: random seed.
+        steps: training steps.
+        device: device of training and inference.
     """
     image = data.schema.x
     assert isinstance(image, Image)
     rows = data.splits["train"]
-    chosen = rows[torch.randperm(len(rows), generator=seeds.generator(seed, "truths"))[:LEARNED]]
+    chosen = rows[torch.randperm(len(rows), generator=seeds.generator(seed, "truths"))[:EXAMPLES]]
     with seeds.seeded(seed, "damage"):
-        some = pieces(data.batch(chosen).x)
-        some = some[torch.randperm(len(some))[:LEARNED]]
-        x, y = damaged(some, seeds.generator(seed, "damage"))
-    # As 256 levels, whatever the truths have: features need no more.
+        patches = pieces(data.batch(chosen).x)
+        patches = patches[torch.randperm(len(patches))[:EXAMPLES]]
+        x, y = corrupt(patches, seeds.generator(seed, "damage"))
+    # Stored with 256 levels, which is enough for features.
     stored = (x * 255).round().clamp(0, 255).to(torch.uint8)
-    names = [f"{kind}:{i}" for kind in KINDS for i in range(len(some))]
-    plan, schema = _lesson(data, steps)
-    lesson = Dataset(schema, stored, y, names, {"train": torch.arange(len(x))}, "", {})
+    names = [f"{name}:{i}" for name in CORRUPTIONS for i in range(len(patches))]
+    plan, schema = _task(data, steps)
+    examples = Dataset(schema, stored, y, names, {"train": torch.arange(len(x))}, "", {})
     with torch.enable_grad():
-        model = trained(plan, lesson, torch.arange(len(x)), seed, device)
-    assert model is not None, "bounded images make finite gradients"
-    # A few odd pieces have features ten times as large as all others, and would decide a distance by themselves.
-    found = Reader(model, {})
-    known = found.raw(some)
+        model = trained(plan, examples, torch.arange(len(x)), seed, device)
+    assert model is not None, "bounded images have finite gradients"
+    # Scale the features: a few outlier patches would otherwise dominate a distance.
+    found = FeatureExtractor(model, {})
+    known = found.raw(patches)
     found.known = {"middle": known.mean(0), "spread": known.std(0) + 0.05 * known.std()}
     return found
 
 
-def _lesson(data: Dataset, steps: int) -> tuple[Plan, Schema]:
-    """What a reader learns, and of what."""
+def _task(data: Dataset, steps: int) -> tuple[Plan, Schema]:
+    """The training plan and schema of a feature network."""
     image = data.schema.x
     assert isinstance(image, Image)
     side = min(SIDE, image.height, image.width)
-    schema = Schema(Image(side, side, image.channels), Label(tuple(KINDS)))
-    return discriminative(schema, network="conv", width=WIDTH, steps=steps, batch=LESSON), schema
+    schema = Schema(Image(side, side, image.channels), Label(tuple(CORRUPTIONS)))
+    return discriminative(schema, network="conv", width=WIDTH, steps=steps, batch=BATCH_SIZE), schema
 
 
 def pieces(images: Tensor) -> Tensor:
-    """Squares of at most 32 pixels that images are cut into, at most 16 of each: edges and texture are seen in them.
+    """Square patches of at most 32 pixels, at most 16 per image, for edges and texture.
 
     Example:
         >>> pieces(torch.zeros(2, 3, 72, 70)).shape, pieces(torch.zeros(2, 1, 20, 40)).shape
@@ -141,190 +140,197 @@ def pieces(images: Tensor) -> Tensor:
 
 
 def _spread(size: int, side: int) -> list[int]:
-    """Where pieces begin along a side: as many as fit, at most 4, from edge to edge."""
+    """Offsets of patches along a side: as many as fit, at most 4, from edge to edge."""
     count = min(ACROSS, size // side)
     return [i * (size - side) // max(1, count - 1) for i in range(count)]
 
 
 class Judge:
-    """What is said of answers beside their truths, during training and after it.
+    """Metrics of outputs against targets, during and after training.
 
     Arguments:
-        data: what the model is trained on.
-        seed: of the readers, which are trained when they are first asked.
-        steps: of the model's training: readers are not trained for longer.
-        device: where readers are trained, and read.
-        run: keeps the readers, so that they are trained once, and judge in the same way after the run was resumed.
+        data: training data with its splits.
+        seed: seed of the feature networks, which are trained on first use.
+        steps: training steps of the model, an upper bound on those of the feature networks.
+        device: device of the feature networks.
+        run: run folder that stores the feature networks, so that a resumed run uses the same ones.
     """
 
     def __init__(
         self, data: Dataset, seed: int = 0, steps: int = STEPS, *, device: Device = "cpu", run: RunFolder | None = None
     ) -> None:
         self.data, self.seed, self.steps, self.device, self.run = data, seed, min(steps, STEPS), device, run
-        self._readers: list[Reader] = []
+        self._readers: list[FeatureExtractor] = []
 
     @property
-    def readers(self) -> list[Reader]:
-        """See `reader`."""
+    def extractors(self) -> list[FeatureExtractor]:
+        """The feature networks, loaded or trained on first use."""
         if not self._readers:
-            self._readers = self._kept() or self._trained()
+            self._readers = self._load() or self._train()
         return self._readers
 
-    def _trained(self) -> list[Reader]:
+    def _train(self) -> list[FeatureExtractor]:
         found = []
-        for i in range(READERS):
-            with work("training the networks that judge outputs"), work(f"{i + 1} of {READERS}"):
-                found.append(reader(self.data, seeds.derive(self.seed, "reader", i), self.steps, self.device))
+        for i in range(EXTRACTORS):
+            with work("training the feature networks that evaluate outputs"), work(f"{i + 1} of {EXTRACTORS}"):
+                found.append(
+                    feature_extractor(self.data, seeds.derive(self.seed, "reader", i), self.steps, self.device)
+                )
         if self.run is not None:
             content = to_bytes({f"{i}.{name}": x for i, one in enumerate(found) for name, x in one.state().items()})
-            about = {"steps": self.steps, "sha256": hashlib.sha256(content).hexdigest(), **self._of}
+            about = {"steps": self.steps, "sha256": hashlib.sha256(content).hexdigest(), **self._metadata}
             try:
-                self.run.write(KEPT, content)
-                self.run.write(ABOUT, about)
+                self.run.write(WEIGHTS, content)
+                self.run.write(METADATA, about)
             except ResourceError:
-                self.run.check()  # A full disk must not end the training: they can be trained again.
+                self.run.check()  # A full disk must not stop the training: they can be trained again.
         return found
 
     @property
-    def _of(self) -> dict[str, Any]:
-        """What readers that are kept must be of."""
-        return {"format": FORMAT, "readers": READERS, "data": self.data.fingerprint, "seed": self.seed}
+    def _metadata(self) -> dict[str, Any]:
+        """Metadata that stored feature networks must match."""
+        return {"format": FORMAT, "readers": EXTRACTORS, "data": self.data.fingerprint, "seed": self.seed}
 
-    def _kept(self) -> list[Reader]:
-        """The readers that the run keeps; none where they are damaged, or of other data."""
+    def _load(self) -> list[FeatureExtractor]:
+        """The feature networks stored in the run; empty if they are damaged or of other data."""
         if self.run is None:
             return []
-        path = self.run.path / KEPT
+        path = self.run.path / WEIGHTS
         try:
             if not path.is_file() or path.stat().st_size > LARGEST:
                 return []
-            about, content = self.run.read(ABOUT), path.read_bytes()
+            about, content = self.run.read(METADATA), path.read_bytes()
             steps, digest = int(about["steps"]), hashlib.sha256(content).hexdigest()
-            if digest != about["sha256"] or any(about.get(key) != value for key, value in self._of.items()):
+            if digest != about["sha256"] or any(about.get(key) != value for key, value in self._metadata.items()):
                 return []
-            state = from_bytes(content, KEPT)
-            return [] if all_finite(state) else [self._restored(state, i, steps) for i in range(READERS)]
+            state = from_bytes(content, WEIGHTS)
+            return [] if all_finite(state) else [self._restored(state, i, steps) for i in range(EXTRACTORS)]
         except (OSError, UserError, KeyError, TypeError, ValueError):
             return []
 
-    def _restored(self, state: Mapping[str, Tensor], number: int, steps: int) -> Reader:
+    def _restored(self, state: Mapping[str, Tensor], number: int, steps: int) -> FeatureExtractor:
         own = {name.partition(".")[2]: value for name, value in state.items() if name.startswith(f"{number}.")}
         with seeds.seeded(self.seed, "restored"):
-            model: Any = _lesson(self.data, steps)[0].objective.build()
+            model: Any = _task(self.data, steps)[0].objective.build()
         weights = {name.removeprefix("model."): value for name, value in own.items() if name.startswith("model.")}
-        load_weights(model.model, weights, KEPT)
-        return Reader(model.model.to(self.device), {name: own[name] for name in ("middle", "spread")})
+        load_weights(model.model, weights, WEIGHTS)
+        return FeatureExtractor(model.model.to(self.device), {name: own[name] for name in ("middle", "spread")})
 
-    def distance(self, answers: Tensor, truths: Tensor, seed: int = 0, resamples: int = RESAMPLES) -> Estimate:
-        """The Fréchet distance of answers to truths, the mean over readers."""
+    def distance(self, outputs: Tensor, targets: Tensor, seed: int = 0, resamples: int = RESAMPLES) -> Estimate:
+        """Fréchet distance between outputs and targets, averaged over feature networks."""
         found = [
             frechet_distance(
-                *(read(x).double().numpy() for x in (truths, answers)),
+                *(extractor(x).double().numpy() for x in (targets, outputs)),
                 corrected=resamples == RESAMPLES, resamples=resamples, seed=seed,
             )
-            for read in self.readers
+            for extractor in self.extractors
         ]  # fmt: skip
-        # All are asked about the same images, whose choice is what the error is of.
+        # All networks see the same images, so that their errors do not average out.
         return Estimate(float(np.mean([one.value for one in found])), float(np.mean([one.error for one in found])))
 
-    def reads(self, truths: Tensor) -> bool:
-        """Whether there are enough pieces of truths for a distance in a validation, so that readers are needed."""
-        return len(pieces(truths)) >= FEWEST
+    def reads(self, targets: Tensor) -> bool:
+        """Whether there are enough patches of targets for a Fréchet distance in validation."""
+        return len(pieces(targets)) >= FEWEST
 
-    def brief(self, answers: Tensor, truths: Tensor) -> dict[str, float]:
-        """What the watch is told of held-out answers; how like truths they look of enough pieces of images only.
+    def brief(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
+        """Validation metrics of outputs; the Fréchet distance only with enough patches.
 
-        What has the name of one of `scores` is the same quantity.
+        Metrics with a name in `scores` are the same quantities.
         """
-        answers, truths = answers.cpu(), truths.cpu()
-        measures = {"L1": absolute, "PSNR": psnr, "SSIM": ssim}
-        found = {name: float(measure(answers, truths).mean()) for name, measure in measures.items()}
-        if self.reads(truths):
-            # Of as many images each time: what few make it too large by stays the same.
-            far = self.distance(answers, truths, resamples=2).value
-            found["Fréchet distance, biased"] = far
-            found["balance"] = found["L1"] * max(far, 1e-6) ** WORTH
+        outputs, targets = outputs.cpu(), targets.cpu()
+        measures = {"L1": l1, "PSNR": psnr, "SSIM": ssim}
+        found = {name: float(measure(outputs, targets).mean()) for name, measure in measures.items()}
+        if self.reads(targets):
+            # The number of images is constant, and therefore the bias too.
+            distance = self.distance(outputs, targets, resamples=2).value
+            found["Fréchet distance, biased"] = distance
+            found["balance"] = found["L1"] * max(distance, 1e-6) ** EXPONENT
         return {
             **found,
-            "chequered": ratio(checkerboard(answers), checkerboard(truths)),
-            "color": ratio(colorfulness(answers), colorfulness(truths)),
+            "chequered": ratio(checkerboard(outputs), checkerboard(targets)),
+            "color": ratio(colorfulness(outputs), colorfulness(targets)),
         }
 
 
 def compared(pixels: Any, truth: Any, where: object) -> dict[str, float]:
-    """How far one answer is from its truth, arrays of pixels both.
+    """L1, PSNR and SSIM of one output and its target, as pixel arrays.
 
     Raises:
-        UserError: they are of different sizes or channels.
+        UserError: different sizes or channels.
     """
     if pixels.shape != truth.shape:
         one, other = ("×".join(map(str, a.shape)) for a in (pixels, truth))
-        raise UserError("E-TRL-23", where, f"is {one}, and its truth {other}", "give truths of the same form")
+        raise UserError("E-TRL-23", where, f"has shape {one}, its target {other}", "give targets of the same shape")
     sides = [torch.from_numpy(np.atleast_3d(a).astype(np.float64)).permute(2, 0, 1)[None] for a in (pixels, truth)]
     scale = {"uint8": 255.0, "uint16": 65535.0}
     a, b = (side / scale.get(str(array.dtype), 1.0) for side, array in zip(sides, (pixels, truth), strict=True))
-    measures = {"L1": absolute, "PSNR": psnr, "SSIM": ssim}
+    measures = {"L1": l1, "PSNR": psnr, "SSIM": ssim}
     return {name: float(np.mean(measure(a, b))) for name, measure in measures.items()}
 
 
-def ratio(made: Any, there: Any) -> float:
-    """How much of something answers have, as a share of what truths have; 1 where neither has any."""
-    one, other = float(np.mean(made)), float(np.mean(there))
-    return (one + 1e-4) / (other + 1e-4)
+def ratio(outputs: Any, targets: Any) -> float:
+    """Mean of outputs over mean of targets; 1 if both are 0."""
+    output, target = float(np.mean(outputs)), float(np.mean(targets))
+    return (output + 1e-4) / (target + 1e-4)
 
 
 @torch.no_grad()
 def answered(model: Any, batches: Iterable[Batch], seed: int = 0) -> tuple[Tensor, Tensor]:
-    """What a model makes of pairs, and the truths, (N, C, H, W) in [0, 1] both."""
-    made, there = [], []
+    """Outputs and targets of pairs, (N, C, H, W) in [0, 1]."""
+    outputs, targets = [], []
     for number, batch in enumerate(batches):
-        given = model.view.given(batch)
+        inputs = model.view.given(batch)
         with seeds.seeded(seed, "answers", number):
-            made.append(model.view.whole(given, model.answer(given)).clamp(0, 1))
-        there.append(batch.x)
-    return torch.cat(made), torch.cat(there)
+            outputs.append(model.view.whole(inputs, model.answer(inputs)).clamp(0, 1))
+        targets.append(batch.x)
+    return torch.cat(outputs), torch.cat(targets)
 
 
 def scores(pipeline: Pipeline, data: Dataset, part: Dataset, judge: Judge, seed: int = 0) -> list[Score]:
-    """How far answers are from the truths of a part of the data, and how like truths they look.
+    """Metrics of outputs against targets, with those of trivial baselines.
 
-    Of fewer than 20 pairs there is no Fréchet distance: so few points have no shape to compare. The same of answers
-    that nobody had to learn stands beside it.
+    The Fréchet distance needs at least 20 pairs. Baselines are the mean color of the training targets, and the input.
 
     Arguments:
-        pipeline: the model; it translates.
-        data: with the training part, whose mean color is one of those answers.
-        part: the pairs that are asked for.
-        judge: of the data.
-        seed: of the noise.
+        pipeline: trained image-to-image model.
+        data: training data with its splits.
+        part: pairs to evaluate.
+        judge: judge for the data.
+        seed: seed of the noise.
     """
-    made, truths = answered(pipeline.model, pipeline.batches(part, 32), seed)
-    away = "mean distance of a value to the truth's"
+    outputs, targets = answered(pipeline.model, pipeline.batches(part, 32), seed)
+    l1_note = "mean absolute difference from the target"
     found = [
-        _score("L1", _mean(absolute(made, truths)), "values in 0 … 1", "lower", away),
-        _score("PSNR", _mean(psnr(made, truths)), "dB", "higher", "the mean over images"),
-        _score("SSIM", _mean(ssim(made, truths)), "", "higher", "how alike light, contrast and structure are, up to 1"),
+        _score("L1", _mean(l1(outputs, targets)), "values in 0 … 1", "lower", l1_note),
+        _score("PSNR", _mean(psnr(outputs, targets)), "dB", "higher", "peak signal-to-noise ratio, mean over images"),
+        _score(
+            "SSIM",
+            _mean(ssim(outputs, targets)),
+            "",
+            "higher",
+            "structural similarity: luminance, contrast and structure; 1 means identical",
+        ),
     ]
     enough = len(part) >= FEWEST
     if enough:
-        found.append(_score("Fréchet distance", judge.distance(made, truths, seed), "", "lower", NOTE))
-    for name, other in _without_training(pipeline, data, part, truths).items():
-        note = f"of {name}, for comparison"
-        found.append(_score(f"L1 of {name}", _mean(absolute(other, truths)), "values in 0 … 1", "", note))
+        found.append(_score("Fréchet distance", judge.distance(outputs, targets, seed), "", "lower", NOTE))
+    for name, other in _without_training(pipeline, data, part, targets).items():
+        note = f"baseline: {name} as the output"
+        found.append(_score(f"L1 of {name}", _mean(l1(other, targets)), "values in 0 … 1", "", note))
         if enough:
-            found.append(_score(f"Fréchet distance of {name}", judge.distance(other, truths, seed), "", "", note))
+            found.append(_score(f"Fréchet distance of {name}", judge.distance(other, targets, seed), "", "", note))
     return found
 
 
-def _without_training(pipeline: Pipeline, data: Dataset, part: Dataset, truths: Tensor) -> dict[str, Tensor]:
-    """Answers that nobody had to learn: the mean color of training truths, and what is given, where it can be one."""
+def _without_training(pipeline: Pipeline, data: Dataset, part: Dataset, targets: Tensor) -> dict[str, Tensor]:
+    """Baseline outputs: the mean color of training targets, and the input if it can be an output."""
     view: Any = pipeline.model.view
     rows = data.splits["train"]
-    some = data.batch(rows[:: max(1, len(rows) // 1000)]).x
-    found = {"the mean color": some.mean((0, 2, 3))[None, :, None, None].expand_as(truths)}
-    given = torch.cat([view.shown(view.given(batch)) for batch in pipeline.batches(part, 32)])
-    if given.shape[1] in (1, truths.shape[1]):
-        found["the image given"] = given.expand_as(truths)
+    sample = data.batch(rows[:: max(1, len(rows) // 1000)]).x
+    found = {"the mean color": sample.mean((0, 2, 3))[None, :, None, None].expand_as(targets)}
+    inputs = torch.cat([view.shown(view.given(batch)) for batch in pipeline.batches(part, 32)])
+    if inputs.shape[1] in (1, targets.shape[1]):
+        found["the image given"] = inputs.expand_as(targets)
     return found
 
 
@@ -337,12 +343,12 @@ def _score(name: str, found: Estimate, unit: str, better: str, note: str) -> Sco
     return {"name": name, "value": found.value, "error": error, "unit": unit, "better": better, "note": note}
 
 
-def sheet_of(given: Sequence[Any], made: Sequence[Any], truths: Sequence[Any], across: int) -> list[Any]:
-    """Images for a grid of `across` columns: rows of what is given, what was made of it, and the truths."""
-    blank = truths[0] * 0 + 255
+def sheet_of(inputs: Sequence[Any], outputs: Sequence[Any], targets: Sequence[Any], across: int) -> list[Any]:
+    """Images for a grid of `across` columns: rows of inputs, outputs, and targets."""
+    blank = targets[0] * 0 + 255
     rows: list[Any] = []
-    for start in range(0, len(given), across):
-        for side in (given, made, truths):
+    for start in range(0, len(inputs), across):
+        for side in (inputs, outputs, targets):
             row = list(side[start : start + across])
             rows += row + [blank] * (across - len(row))
     return rows

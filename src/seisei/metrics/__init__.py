@@ -1,1 +1,1 @@
-"""Metrics: pure functions of arrays."""
+"""Metrics as pure functions of arrays."""

@@ -1,7 +1,7 @@
-"""How good labels and their probabilities are: accuracy, log-loss, Brier score, calibration, confusion.
+"""Metrics of predicted labels and probabilities: accuracy, log-loss, Brier score, calibration, confusion matrix.
 
-Accuracy is worth what it is above the share of the most frequent class, which is right without looking; balanced
-accuracy, the mean over classes of the share of their examples that is right, is worth what it is above 1/C.
+The baseline of accuracy is the proportion of the most frequent class; that of balanced accuracy, the mean of the
+per-class accuracies, is 1/C.
 
 References: balanced accuracy: *The Balanced Accuracy and Its Posterior Distribution (Brodersen, Ong, Stephan, Buhmann,
     2010)*; proper scores: *Strictly Proper Scoring Rules, Prediction, and Estimation (Gneiting, Raftery, 2007)*; the
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seisei.metrics.estimates import Estimate, mean_of_shares, share_of
+from seisei.metrics.estimates import Estimate, mean_proportion, proportion
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
@@ -24,13 +24,13 @@ Whole = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a classifier says of N examples.
+    """Predictions of a classifier for N examples.
 
     Arguments:
-        names: of the classes.
-        labels: the class number of each example, (N,).
-        log_posterior: log p(y | x), (N, C), of a model that gives it.
-        truth: the true class numbers, where they are known; −1 for an example without one.
+        names: class names.
+        labels: predicted class index of each example, (N,).
+        log_posterior: log p(y | x), (N, C), if the model gives probabilities.
+        truth: true class indices, if known; −1 for an unlabeled example.
     """
 
     names: tuple[str, ...]
@@ -40,26 +40,26 @@ class Predictions:
 
     @property
     def known(self) -> bool:
-        """Whether every example's class is known."""
+        """Whether every example is labeled."""
         return self.truth is not None and bool((self.truth >= 0).all())
 
     def right(self) -> Floats:
-        """1 where the label is right, (N,)."""
+        """1 for correct predictions, else 0, (N,)."""
         assert self.truth is not None
         return np.asarray(self.labels == self.truth, np.float64)
 
     def accuracy(self) -> Estimate:
-        """The share of labels that are right."""
-        return share_of(self.right())
+        """The proportion of correct predictions."""
+        return proportion(self.right())
 
     def balanced_accuracy(self) -> Estimate:
-        """The mean, over the classes that there are, of the share of their examples that is right."""
+        """The mean of the accuracies of the classes that occur."""
         assert self.truth is not None
-        right = self.right()
-        return mean_of_shares([share_of(right[self.truth == c]) for c in np.unique(self.truth)])
+        correct = self.right()
+        return mean_proportion([proportion(correct[self.truth == c]) for c in np.unique(self.truth)])
 
     def majority(self) -> tuple[str, float]:
-        """The most frequent class, and the share of examples that it is right of when it is always said."""
+        """The most frequent class, and the accuracy of always predicting it."""
         assert self.truth is not None
         counts = np.bincount(self.truth, minlength=len(self.names))
         return self.names[int(counts.argmax())], float(counts.max() / counts.sum())
@@ -79,7 +79,7 @@ class Predictions:
         return squares
 
     def confusion(self) -> Whole:
-        """How often each class (row) was called each (column), (C, C)."""
+        """Confusion matrix: counts of true classes (rows) by predicted ones (columns), (C, C)."""
         assert self.truth is not None
         count = len(self.names)
         flat = np.bincount(self.truth * count + self.labels, minlength=count * count)
@@ -88,12 +88,12 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How often a model is right when it is so sure.
+    """Calibration: accuracy by confidence.
 
     Arguments:
-        confidence: the mean probability of the chosen class in each bin, (bins,); NaN in an empty one.
-        accuracy: how often it was right there.
-        count: examples in it.
+        confidence: mean probability of the predicted class in each bin, (bins,); NaN if a bin is empty.
+        accuracy: accuracy in each bin, (bins,).
+        count: number of examples in each bin, (bins,).
     """
 
     confidence: Floats
@@ -102,13 +102,13 @@ class Calibration:
 
     @property
     def error(self) -> float:
-        """ECE = Σ_bins n_b/N |accuracy − confidence|."""
+        """Expected calibration error, ECE = Σ_bins n_b/N |accuracy − confidence|."""
         used = self.count > 0
         gap = np.abs(self.accuracy[used] - self.confidence[used])
         return float((gap * self.count[used]).sum() / max(1, self.count.sum()))
 
     def to_json(self) -> dict[str, Any]:
-        """The bins that hold something."""
+        """The non-empty bins as plain data."""
         used = self.count > 0
         return {
             "confidence": self.confidence[used].tolist(),
@@ -119,18 +119,18 @@ class Calibration:
 
 
 def calibration(predictions: Predictions, bins: int = 15) -> Calibration:
-    """Calibration in bins of equal width over the probability of the chosen class.
+    """Calibration in bins of equal width over the probability of the predicted class.
 
     Example:
-        >>> sure = Predictions(("a", "b"), np.array([0, 0]), np.log([[0.8, 0.2], [0.8, 0.2]]), np.array([0, 1]))
-        >>> round(calibration(sure).error, 3)
+        >>> predictions = Predictions(("a", "b"), np.array([0, 0]), np.log([[0.8, 0.2], [0.8, 0.2]]), np.array([0, 1]))
+        >>> round(calibration(predictions).error, 3)
         0.3
     """
     assert predictions.log_posterior is not None
-    sure = np.exp(predictions.log_posterior[np.arange(len(predictions.labels)), predictions.labels])
-    place = np.minimum((sure * bins).astype(int), bins - 1)
-    count = np.bincount(place, minlength=bins).astype(np.int64)
+    confidences = np.exp(predictions.log_posterior[np.arange(len(predictions.labels)), predictions.labels])
+    index = np.minimum((confidences * bins).astype(int), bins - 1)
+    count = np.bincount(index, minlength=bins).astype(np.int64)
     with np.errstate(invalid="ignore"):
-        confidence = np.bincount(place, sure, bins) / count
-        accuracy = np.bincount(place, predictions.right(), bins) / count
+        confidence = np.bincount(index, confidences, bins) / count
+        accuracy = np.bincount(index, predictions.right(), bins) / count
     return Calibration(confidence, accuracy, count)

@@ -1,14 +1,13 @@
-"""Numbers with their errors, and what they are made of: tables of features and of labels.
+"""Estimates with standard errors, and checks of feature and label arrays.
 
-Every number that is said of drawn examples comes with its standard error: an exact one where there is one, else that of
-a bootstrap over examples. The errors are those of the examples given; how much another training run would differ, they
-do not say.
+Every metric of samples has a standard error: an exact one if there is one, else that of a bootstrap over examples. It
+measures the uncertainty from the finite number of examples, not the variation between training runs.
 
-A proportion p of n examples has Wilson's interval beside it, those q for which (p − q)² ≤ z² q(1 − q)/n,
+A proportion p of n examples has a Wilson interval, the set of q with (p − q)² ≤ z² q(1 − q)/n,
 
     (p + z²/2n ± z √(p(1 − p)/n + z²/4n²)) / (1 + z²/n)
 
-which stays within 0 and 1 and has a width at both ends, where √(p(1 − p)/n) is 0 (*Probable Inference, the Law of
+which stays within [0, 1] and has positive width even at p = 0 and p = 1 (*Probable Inference, the Law of
 Succession, and Statistical Inference (Wilson, 1927)*). Its standard error is half of the interval with z = 1.
 """
 
@@ -29,13 +28,13 @@ Whole = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and its standard error, in the same units.
+    """An estimate and its standard error, in the same units.
 
     Arguments:
-        value: the number.
+        value: the estimate.
         error: its standard error.
-        low: the lower end of the 95 % interval of a proportion.
-        high: the upper end.
+        low: lower end of the 95 % confidence interval, for a proportion.
+        high: upper end.
     """
 
     value: float
@@ -44,22 +43,22 @@ class Estimate:
     high: float | None = None
 
     def to_json(self) -> dict[str, float | None]:
-        """As plain data: an error that is not known is None; ends where there are any."""
+        """Plain data: None for an unknown error; interval ends only if known."""
         found = {"value": self.value, "error": self.error if math.isfinite(self.error) else None}
         return found if self.low is None else {**found, "low": self.low, "high": self.high}
 
 
-def features_of(least: int, **named: ArrayLike) -> list[Floats]:
-    """Tables of float64, each of `least` rows or more, all finite and of one width."""
+def check_features(least: int, **named: ArrayLike) -> list[Floats]:
+    """Feature arrays as float64, checked: at least `least` rows, equal widths, all values finite."""
     tables = []
-    for name, given in named.items():
-        table = np.asarray(given, np.float64)
+    for name, values in named.items():
+        table = np.asarray(values, np.float64)
         if table.ndim != 2 or not table.shape[1]:
-            raise ValueError(f"{name} is of shape {table.shape}, wanted (examples, features)")
+            raise ValueError(f"{name} has shape {table.shape}, wanted (examples, features)")
         if len(table) < least:
             raise ValueError(f"{name} has too few examples: {len(table)}, wanted {least} or more")
         if not np.isfinite(table).all():
-            raise ValueError(f"{name} holds numbers that are not finite")
+            raise ValueError(f"NaN or infinity in {name}")
         tables.append(table)
     if len({table.shape[1] for table in tables}) > 1:
         widths = ", ".join(f"{table.shape[1]} of {name}" for name, table in zip(named, tables, strict=True))
@@ -67,23 +66,23 @@ def features_of(least: int, **named: ArrayLike) -> list[Floats]:
     return tables
 
 
-def labels_of(given: ArrayLike, name: str, classes: int | None = None) -> Whole:
-    """Class numbers, below `classes` where that is told."""
-    labels = np.asarray(given)
+def check_labels(values: ArrayLike, name: str, classes: int | None = None) -> Whole:
+    """Class indices as int64, checked: integers from 0, below `classes` if given."""
+    labels = np.asarray(values)
     if labels.ndim != 1 or (labels.size and labels.dtype.kind not in "iu"):
-        raise ValueError(f"{name} is of shape {labels.shape} and type {labels.dtype}, wanted whole numbers (examples,)")
+        raise ValueError(f"{name} has shape {labels.shape} and type {labels.dtype}, wanted integers (examples,)")
     labels = labels.astype(np.int64)
     if labels.size and (labels.min() < 0 or (classes is not None and labels.max() >= classes)):
         span = "0 or more" if classes is None else f"0 to {classes - 1}"
-        raise ValueError(f"{name} holds {labels.min()} to {labels.max()}, wanted {span}")
+        raise ValueError(f"{name} contains {labels.min()} to {labels.max()}, wanted {span}")
     return labels
 
 
-def share_of(flags: NDArray[np.bool_] | Floats) -> Estimate:
-    """Of how many examples something is true.
+def proportion(flags: NDArray[np.bool_] | Floats) -> Estimate:
+    """The proportion of true values, with its Wilson interval.
 
     Example:
-        >>> found = share_of(np.ones(10, bool))
+        >>> found = proportion(np.ones(10, bool))
         >>> found.value, round(found.error, 3), round(found.low, 3), found.high
         (1.0, 0.045, 0.722, 1.0)
     """
@@ -92,10 +91,10 @@ def share_of(flags: NDArray[np.bool_] | Floats) -> Estimate:
     return Estimate(p, (high - low) / 2, *wilson(p, n))
 
 
-def mean_of_shares(shares: Sequence[Estimate]) -> Estimate:
-    """The mean of proportions of different examples.
+def mean_proportion(shares: Sequence[Estimate]) -> Estimate:
+    """The mean of proportions of disjoint sets of examples.
 
-    Its ends are as far away as those of the proportions are together: the square roots of sums of squares (*Interval
+    Distances to the interval ends are combined as roots of sums of squares (*Interval
     Estimation for the Difference between Independent Proportions (Newcombe, 1998)*).
     """
     value, n = sum(s.value for s in shares) / len(shares), len(shares)

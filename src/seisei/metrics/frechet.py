@@ -1,9 +1,9 @@
-"""How far drawn examples are from real ones as two distributions, from the features of both.
+"""Fréchet distance and kernel distance between real and generated examples, from their features.
 
-With real features x (N, D), drawn ones y (M, D), their means μ, μ' and covariances C, C':
+With real features x (N, D), generated features y (M, D), means μ, μ' and covariances C, C':
 
-    Fréchet distance    ‖μ − μ'‖² + tr(C + C' − 2 (C C')^½)                      0 where both moments agree
-    kernel distance     E k(x, x') + E k(y, y') − 2 E k(x, y),  k(a, b) = (a·b/D + 1)³    0 where three moments agree
+    Fréchet distance    ‖μ − μ'‖² + tr(C + C' − 2 (C C')^½)                      0 if both moments agree
+    kernel distance     E k(x, x') + E k(y, y') − 2 E k(x, y),  k(a, b) = (a·b/D + 1)³    0 if three moments agree
 
 References: the Fréchet distance of features: *GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash
     Equilibrium (Heusel, Ramsauer, Unterthiner, Nessler, Hochreiter, 2017)*; its bias: *Effectively Unbiased FID and
@@ -19,31 +19,31 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from seisei import seeds
-from seisei.metrics.estimates import Estimate, Floats, features_of
+from seisei.metrics.estimates import Estimate, Floats, check_features
 from seisei.metrics.likelihood import mean_and_error
 
-SUBSET = 1000  # examples that a kernel distance looks at together, at most
+SUBSET = 1000  # maximum number of examples per subset of the kernel distance
 
 
 def gaussian_distance(
     mean: ArrayLike, covariance: ArrayLike, other_mean: ArrayLike, other_covariance: ArrayLike
 ) -> float:
-    """The squared Fréchet distance of two normal distributions, ‖μ − μ'‖² + tr(C + C' − 2 (C C')^½).
+    """The squared Fréchet distance between two normal distributions, ‖μ − μ'‖² + tr(C + C' − 2 (C C')^½).
 
-    The trace of the root is that of (C^½ C' C^½)^½, which is symmetric, and so the sum of the singular values of
-    C'^½ C^½: exact for singular covariances too, and for equal ones with a spectrum of many decades.
+    The trace of the square root equals the sum of the singular values of C'^½ C^½, which is accurate for singular and
+    ill-conditioned covariances too.
 
     Arguments:
-        mean: μ, (D,).
-        covariance: C, (D, D), symmetric and without negative eigenvalues.
-        other_mean: μ', (D,).
-        other_covariance: C', (D, D).
+        mean: mean μ, (D,).
+        covariance: covariance C, (D, D), symmetric and positive semidefinite.
+        other_mean: mean μ' of the other distribution, (D,).
+        other_covariance: its covariance C', (D, D).
 
     Returns:
-        The distance in squared units of the features, 0 or more.
+        The squared distance, at least 0.
 
     Raises:
-        ValueError: the shapes do not fit, or a number is not finite.
+        ValueError: mismatched shapes, or NaN or infinity.
 
     Example:
         >>> round(gaussian_distance([0, 0], np.diag([1, 4]), [3, 0], np.diag([4, 4])), 9)  # 3² + (2 − 1)²
@@ -54,9 +54,9 @@ def gaussian_distance(
     size = means[0].size
     if any(m.shape != (size,) for m in means) or any(c.shape != (size, size) for c in covariances):
         shapes = ", ".join(str(a.shape) for a in (means[0], covariances[0], means[1], covariances[1]))
-        raise ValueError(f"means and covariances of shapes {shapes}, wanted (D,), (D, D), (D,), (D, D)")
+        raise ValueError(f"means and covariances have shapes {shapes}, wanted (D,), (D, D), (D,), (D, D)")
     if not all(np.isfinite(a).all() for a in means + covariances):
-        raise ValueError("a mean or a covariance holds numbers that are not finite")
+        raise ValueError("a mean or a covariance contains NaN or infinity")
     one, other = map(_factor, covariances)
     shared = np.linalg.svd(one @ other.T, compute_uv=False).sum() if len(one) and len(other) else 0.0
     spread = np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * shared
@@ -64,87 +64,87 @@ def gaussian_distance(
 
 
 def frechet_distance(
-    real: Floats, drawn: Floats, *, corrected: bool = False, resamples: int = 100, seed: int = 0
+    real: Floats, generated: Floats, *, corrected: bool = False, resamples: int = 100, seed: int = 0
 ) -> Estimate:
-    """The squared Fréchet distance of normal distributions fitted to both sets, ‖μ − μ'‖² + tr(C + C' − 2 (C C')^½).
+    """The squared Fréchet distance of two sets of features, ‖μ − μ'‖² + tr(C + C' − 2 (C C')^½).
 
-    Few examples make it too large: of two sets from one distribution it is not 0 but some way above, falling as 1/N +
-    1/M and growing with D. So compare only values from as many examples; or take the corrected one, less the bias that
-    the bootstrap sees (the mean of its resamples, less the value). Of the bias that leaves about a tenth where N and M
-    are 3 D, and less where they are more, but a third or more where they are fewer than D. The result may lie below 0.
+    The estimate is biased upward: for two sets from one distribution it is above 0, by an amount that falls as 1/N +
+    1/M and grows with D. So compare values of equal N and M only, or use the corrected value, which subtracts the
+    bootstrap estimate of the bias (the mean over resamples less the value). About a tenth of the bias remains at N =
+    M = 3 D, less for more examples, and a third or more if N or M is below D. A corrected value may be negative.
 
-    The error is the standard deviation over resamples of both sets. Where the true distance is all but 0 it is too
-    large, about twice.
+    The error is the standard deviation over resamples of both sets; it is about twice too large if the true distance
+    is close to 0.
 
     Arguments:
         real: features, (N, D), N ≥ 2.
-        drawn: features, (M, D), M ≥ 2.
-        corrected: whether to take off the bias.
-        resamples: of the bootstrap, 2 or more.
-        seed: of the bootstrap.
+        generated: features, (M, D), M ≥ 2.
+        corrected: whether to subtract the bootstrap estimate of the bias.
+        resamples: number of bootstrap resamples, 2 or more.
+        seed: seed of the bootstrap.
 
     Returns:
-        The distance and its error in squared units of the features.
+        The squared distance and its standard error.
 
     Raises:
-        ValueError: too few examples or resamples, other numbers of features, or a number that is not finite.
+        ValueError: too few examples or resamples, different numbers of features, or NaN or infinity.
 
     Example:
         >>> square = np.array([[0.0, 0], [0, 2], [2, 0], [2, 2]])
         >>> round(frechet_distance(square, square + [3, 4]).value, 9)
         25.0
     """
-    real, drawn = features_of(2, real=real, drawn=drawn)
+    real, generated = check_features(2, real=real, generated=generated)
     if resamples < 2:
-        raise ValueError(f"{resamples} resamples, wanted 2 or more")
-    value = _between(real, drawn)
+        raise ValueError(f"resamples is {resamples}, wanted 2 or more")
+    value = _between(real, generated)
     generator = np.random.default_rng(seeds.derive(seed, "fréchet"))
-    again = np.empty(resamples)
+    values = np.empty(resamples)
     for i in range(resamples):
-        again[i] = _between(_resampled(real, generator), _resampled(drawn, generator))
-    bias = float(again.mean()) - value if corrected else 0.0
-    return Estimate(value - bias, float(again.std(ddof=1)))
+        values[i] = _between(_resampled(real, generator), _resampled(generated, generator))
+    bias = float(values.mean()) - value if corrected else 0.0
+    return Estimate(value - bias, float(values.std(ddof=1)))
 
 
-def discrepancy(real: Floats, drawn: Floats) -> float:
-    """MMD² = E k(x, x') + E k(y, y') − 2 E k(x, y) with k(a, b) = (a·b/D + 1)³, without bias.
+def discrepancy(real: Floats, generated: Floats) -> float:
+    """The unbiased MMD² = E k(x, x') + E k(y, y') − 2 E k(x, y) with k(a, b) = (a·b/D + 1)³.
 
-    No example is paired with itself, so that the mean over draws from one distribution is 0, and a value may lie below.
-    Memory grows as (N + M)²; for many examples see `kernel_distance`.
+    Its expectation is 0 for two sets from one distribution, so that values may be negative. Memory grows as (N + M)²;
+    for many examples use `kernel_distance`.
 
     Arguments:
         real: features, (N, D), N ≥ 2.
-        drawn: features, (M, D), M ≥ 2.
+        generated: features, (M, D), M ≥ 2.
 
     Raises:
-        ValueError: too few examples, other numbers of features, or a number that is not finite.
+        ValueError: too few examples, different numbers of features, or NaN or infinity.
 
     Example:
         >>> discrepancy(np.zeros((3, 1)), np.ones((3, 1)))  # 1 + 8 − 2
         7.0
     """
-    real, drawn = features_of(2, real=real, drawn=drawn)
+    real, generated = check_features(2, real=real, generated=generated)
     within = 0.0
-    for x in (real, drawn):
+    for x in (real, generated):
         alike = _kernel(x, x)
         within += float(alike.sum() - alike.trace()) / (len(x) * (len(x) - 1))
-    return within - 2 * float(_kernel(real, drawn).mean())
+    return within - 2 * float(_kernel(real, generated).mean())
 
 
-def kernel_distance(real: Floats, drawn: Floats, *, subsets: int = 10, seed: int = 0) -> Estimate:
-    """The mean of the unbiased MMD² with the kernel (a·b/D + 1)³ over random subsets, with its standard error.
+def kernel_distance(real: Floats, generated: Floats, *, subsets: int = 10, seed: int = 0) -> Estimate:
+    """The kernel distance: the mean unbiased MMD² with the kernel (a·b/D + 1)³ over random subsets.
 
-    The subsets, of at most `SUBSET` examples of each set, have no example in common, so that their values are
-    independent and the error that of a mean. Values of different N may be compared.
+    The subsets, of at most `SUBSET` examples of each set, are disjoint, so that the standard error is that of a mean of
+    independent values. Values for different N are comparable.
 
     Arguments:
         real: features, (N, D), N ≥ 2 `subsets`.
-        drawn: features, (M, D), M ≥ 2 `subsets`.
-        subsets: how many, 2 or more; of large sets as many as it takes to use all of the smaller one.
-        seed: of the division into subsets.
+        generated: features, (M, D), M ≥ 2 `subsets`.
+        subsets: minimum number of subsets, 2 or more; large sets are split into enough subsets to use all examples.
+        seed: seed of the split into subsets.
 
     Raises:
-        ValueError: too few examples or subsets, other numbers of features, or a number that is not finite.
+        ValueError: too few examples or subsets, different numbers of features, or NaN or infinity.
 
     Example:
         >>> found = kernel_distance(np.zeros((30, 1)), np.ones((20, 1)))
@@ -152,45 +152,45 @@ def kernel_distance(real: Floats, drawn: Floats, *, subsets: int = 10, seed: int
         (7.0, 0.0)
     """
     if subsets < 2:
-        raise ValueError(f"{subsets} subsets, wanted 2 or more")
-    real, drawn = features_of(2 * subsets, real=real, drawn=drawn)
-    count = max(subsets, math.ceil(min(len(real), len(drawn)) / SUBSET))
+        raise ValueError(f"subsets is {subsets}, wanted 2 or more")
+    real, generated = check_features(2 * subsets, real=real, generated=generated)
+    count = max(subsets, math.ceil(min(len(real), len(generated)) / SUBSET))
     generator = np.random.default_rng(seeds.derive(seed, "kernel"))
-    ours, theirs = (np.array_split(generator.permutation(len(x)), count) for x in (real, drawn))
-    pairs = zip(ours, theirs, strict=True)
-    return Estimate(*mean_and_error(np.array([discrepancy(real[a[:SUBSET]], drawn[b[:SUBSET]]) for a, b in pairs])))
+    real_parts, generated_parts = (np.array_split(generator.permutation(len(x)), count) for x in (real, generated))
+    pairs = zip(real_parts, generated_parts, strict=True)
+    return Estimate(*mean_and_error(np.array([discrepancy(real[a[:SUBSET]], generated[b[:SUBSET]]) for a, b in pairs])))
 
 
 def _moments(x: Floats) -> tuple[Floats, Floats]:
     mean = x.mean(0)
-    centerd = x - mean
-    return mean, centerd.T @ centerd / (len(x) - 1)
+    centered = x - mean
+    return mean, centered.T @ centered / (len(x) - 1)
 
 
-def _between(real: Floats, drawn: Floats) -> float:
-    """The distance of the normal distributions fitted to both."""
-    if max(len(real), len(drawn)) > real.shape[1]:
-        return gaussian_distance(*_moments(real), *_moments(drawn))
-    # So few examples are factors of their covariances themselves: no eigenvalues of D × D.
-    one, other = ((x - x.mean(0)) / math.sqrt(len(x) - 1) for x in (real, drawn))
+def _between(real: Floats, generated: Floats) -> float:
+    """The squared Fréchet distance of both sets."""
+    if max(len(real), len(generated)) > real.shape[1]:
+        return gaussian_distance(*_moments(real), *_moments(generated))
+    # With N ≤ D, the centered examples are factors of the covariances: no (D, D) eigendecomposition is needed.
+    one, other = ((x - x.mean(0)) / math.sqrt(len(x) - 1) for x in (real, generated))
     shared = np.linalg.svd(one @ other.T, compute_uv=False).sum()
     spread = np.square(one).sum() + np.square(other).sum() - 2 * shared
-    return max(0.0, float(np.square(real.mean(0) - drawn.mean(0)).sum() + spread))
+    return max(0.0, float(np.square(real.mean(0) - generated.mean(0)).sum() + spread))
 
 
 def _resampled(x: Floats, generator: np.random.Generator) -> Floats:
-    again: Floats = x[generator.integers(len(x), size=len(x))]
-    mean: Floats = again.mean(0)
-    # The examples as a population have (N − 1)/N of C: without this, that shrinking would be taken for a bias.
-    return mean + (again - mean) * math.sqrt(len(x) / (len(x) - 1))
+    resample: Floats = x[generator.integers(len(x), size=len(x))]
+    mean: Floats = resample.mean(0)
+    # The covariance of a resample is (N − 1)/N of C on average: rescale, so that this does not count as bias.
+    return mean + (resample - mean) * math.sqrt(len(x) / (len(x) - 1))
 
 
 def _factor(covariance: Floats) -> Floats:
-    """A of shape (rank, D) with AᵀA = C."""
+    """A factor A of a covariance, (rank, D), with AᵀA = C."""
     values, vectors = np.linalg.eigh(covariance)
-    # The root of what is 0 but for rounding would be no longer small: 10⁻⁸ of the largest.
-    kept = values > max(0.0, values[-1]) * len(values) * np.finfo(np.float64).eps
-    factor: Floats = (vectors[:, kept] * np.sqrt(values[kept])).T
+    # Drop eigenvalues that are 0 up to rounding: their square roots would not be negligible.
+    nonzero = values > max(0.0, values[-1]) * len(values) * np.finfo(np.float64).eps
+    factor: Floats = (vectors[:, nonzero] * np.sqrt(values[nonzero])).T
     return factor
 
 

@@ -1,4 +1,4 @@
-"""Log-likelihoods of held-out examples, and what they are worth in bits."""
+"""Log-likelihoods of held-out examples, in nats and in bits per dimension."""
 
 from __future__ import annotations
 
@@ -23,14 +23,12 @@ class Likelihood:
 
     Arguments:
         nats: log p(x), (N,).
-        bits: −log2 p(x) per value of x, (N,), of a model whose likelihood is that of stored values; a density has
-            none.
-        samples: importance samples behind each; 0 where none are drawn.
-        bound: True when `nats` are lower bounds.
-        joint: log p(x, y) of each example with its own label, where the model gives it, (N,); NaN where the label is
-            not known.
-        units: what the numbers of x are measured in.
-        per: what one of the values is called, of which `bits` are told.
+        bits: −log2 p(x) per value of x, (N,), for a likelihood over discrete values; None for a density.
+        samples: number of importance samples; 0 if the model uses none.
+        bound: whether `nats` are lower bounds.
+        joint: log p(x, y) of each example with its label, (N,), if the model has it; NaN without a label.
+        units: units of x.
+        per: noun for the value that `bits` refer to.
     """
 
     nats: NDArray[np.float64]
@@ -43,27 +41,28 @@ class Likelihood:
 
     @property
     def meaning(self) -> str:
-        """What the numbers are, in words."""
+        """A description of the values."""
         if not self.bound:
             return "exact log-likelihood" if self.bits is not None else f"exact log-density, in {self.units}"
         if not self.samples:
-            return "lower bound, by the codes that the encoder chooses: the true log-likelihood is at least this"
+            return "lower bound from the encoder's codes: the true log-likelihood is at least this"
         return f"importance-weighted lower bound, K = {self.samples}: the true log-likelihood is at least this"
 
 
 @contextmanager
-def own_noise(batch: Batch, seed: int) -> Iterator[None]:
-    """Inside, the noise of each example depends on the seed and on what is seen of the example alone.
+def per_example_noise(batch: Batch, seed: int) -> Iterator[None]:
+    """A context in which the noise of each example depends only on the seed and on the example's observed values.
 
-    An image is then as likely, and of the same class, wherever it stands and whatever stands beside it.
+    Likelihoods and predictions are then independent of the order and the batch of an example.
     """
-    seen = batch.visible.detach().float().cpu().flatten(1).contiguous().numpy()
+    observed = batch.visible.detach().float().cpu().flatten(1).contiguous().numpy()
     masks = [b""] * len(batch)
     if batch.mask is not None:
         masks = [row.tobytes() for row in batch.mask.expand_as(batch.x).flatten(1).cpu().numpy()]
-    # A zero is the same with either sign.
+    # Adding 0.0 makes −0.0 and 0.0 equal.
     keys = [
-        blake2b((row + 0.0).tobytes() + mask, digest_size=16).digest() for row, mask in zip(seen, masks, strict=True)
+        blake2b((row + 0.0).tobytes() + mask, digest_size=16).digest()
+        for row, mask in zip(observed, masks, strict=True)
     ]
     with seeds.drawing(seeds.Keyed(seed, keys, batch.x.device)):
         yield
@@ -71,18 +70,18 @@ def own_noise(batch: Batch, seed: int) -> Iterator[None]:
 
 @torch.no_grad()
 def likelihoods(model: Scores, batches: Iterable[Batch], *, samples: int, seed: int) -> NDArray[np.float64]:
-    """log p(x | y) of every example in nats, (N,); the noise of each depends on the seed and the example alone."""
+    """log p(x | y) of every example in nats, (N,), independent of order and batch size."""
     values = []
     for batch in batches:
-        with own_noise(batch, seed):
+        with per_example_noise(batch, seed):
             values.append(model.log_prob(batch, samples=samples).double())
     return torch.cat(values).numpy()
 
 
 def bits_per_dimension(nats: NDArray[np.float64], values: int | NDArray[np.int64]) -> NDArray[np.float64]:
-    """−log p / (D ln 2): bits that a value of x costs, for a likelihood over stored (discrete) values.
+    """Bits per dimension, −log p / (D ln 2), for a likelihood over discrete values.
 
-    Examples may have a number of values each.
+    The number of values D may differ between examples.
 
     Example:
         >>> bits_per_dimension(np.array([-64 * np.log(256)]), 64).tolist()
@@ -92,5 +91,5 @@ def bits_per_dimension(nats: NDArray[np.float64], values: int | NDArray[np.int64
 
 
 def mean_and_error(values: NDArray[np.float64]) -> tuple[float, float]:
-    """The mean, and its standard error over examples."""
+    """The mean and its standard error."""
     return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan

@@ -1,4 +1,4 @@
-"""Who is better, and by more than the error: of scores, of curves that cross, of classes taken for one another."""
+"""Comparisons of scores and curves with their errors, and ranking of class confusions."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-Triple = tuple[float, float, float]  # a place, a value, how far that may be off
-# Of a normal density 95 % lie within so many standard deviations.
+Triple = tuple[float, float, float]  # x, value, error
+# 97.5 % quantile of the standard normal distribution.
 CONFIDENT = 1.959963984540054
 
 
 def wilson(p: float, n: int, z: float = CONFIDENT) -> tuple[float, float]:
-    """Both ends of Wilson's interval of a proportion p of n examples.
+    """The Wilson interval of a proportion p of n examples.
 
     Example:
         >>> [round(end, 4) for end in wilson(1.0, 10)], [round(end, 4) for end in wilson(0.5, 100)]
         ([0.7225, 1.0], [0.4038, 0.5962])
     """
     middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    # Rounding may leave p just outside where it is an end itself.
+    # Rounding could leave p just outside when it is an end itself.
     return min(p, (middle - half) / (1 + z * z / n)), max(p, (middle + half) / (1 + z * z / n))
 
 
 @dataclass(frozen=True)
 class Score:
-    """One number, its standard error (NaN where it has none), and which way is better."""
+    """A metric with its standard error (NaN if unknown), and whether higher or lower is better."""
 
     name: str
     value: float
@@ -38,7 +38,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Stretch:
-    """Where one curve lies lowest: from and to, and the most that it is ahead there, in units of both spreads."""
+    """An interval in which one curve is lowest, and its largest lead there, in units of the combined spread."""
 
     name: str
     start: float
@@ -47,7 +47,7 @@ class Stretch:
 
 
 def ahead(one: Score, other: Score) -> float:
-    """How much better one is, in standard errors of the difference; those of two models are taken as independent.
+    """How much better one score is, in standard errors of the difference; errors are treated as independent.
 
     Example:
         >>> round(ahead(Score("a", 0.9, 0.03, better="higher"), Score("a", 0.8, 0.04, better="higher")), 3)
@@ -59,9 +59,9 @@ def ahead(one: Score, other: Score) -> float:
 
 
 def best(scores: Sequence[Score | None]) -> dict[int, str]:
-    """Whose score is "best", by more than the error of its difference from every other, or "tied" with the best.
+    """Index to "best" (better than every other by more than the error of the difference), or "tied" with the best.
 
-    Where nobody is behind by more than that, nobody is named; nor where it is not said which way is better.
+    Empty if all scores are tied, or if neither higher nor lower is better.
 
     Example:
         >>> best([Score("a", value, 0.01, better="higher") for value in (0.9, 0.8, 0.905)])
@@ -76,10 +76,10 @@ def best(scores: Sequence[Score | None]) -> dict[int, str]:
 
 
 def stretches(curves: dict[str, list[Triple]]) -> list[Stretch]:
-    """Which curve is lowest where, between places that all of them reach; straight lines join points over log x.
+    """Which curve is lowest where, over the common range of x; points are interpolated linearly in log x.
 
     Arguments:
-        curves: name to (x, value, spread), x positive and rising.
+        curves: name to (x, value, spread), x positive and ascending.
 
     Example:
         >>> a, b = [(10.0, 0.2, 0.0), (1000.0, 0.2, 0.0)], [(10.0, 0.4, 0.0), (1000.0, 0.0, 0.0)]
@@ -99,23 +99,23 @@ def stretches(curves: dict[str, list[Triple]]) -> list[Stretch]:
     for start, end in zip(knots, knots[1:], strict=False):
         edges = sorted({start, end, *_crossings(lines.values(), start, end)})
         for left, right in zip(edges, edges[1:], strict=False):
-            middle = {name: _between(c, (left + right) / 2)[0] for name, c in lines.items()}
+            middle = {name: _interpolate(c, (left + right) / 2)[0] for name, c in lines.items()}
             least = min(middle.values())
             last = found[-1][0] if found else ""
             name = last if middle.get(last, math.inf) <= least + 1e-12 else min(middle, key=lambda n: middle[n])
-            clear = max(_margin(lines, name, x) for x in (left, right))
+            lead = max(_margin(lines, name, x) for x in (left, right))
             if name == last:
-                found[-1] = (name, found[-1][1], right, max(found[-1][3], clear))
+                found[-1] = (name, found[-1][1], right, max(found[-1][3], lead))
             else:
-                found.append((name, left, right, clear))
-    return [Stretch(name, math.exp(left), math.exp(right), clear) for name, left, right, clear in found]
+                found.append((name, left, right, lead))
+    return [Stretch(name, math.exp(left), math.exp(right), lead) for name, left, right, lead in found]
 
 
-def confused(matrix: list[list[int]]) -> list[tuple[int, int, int, float]]:
-    """Classes that are called another, most often first: the true one, the other, how often, share of the true one.
+def confusions(matrix: list[list[int]]) -> list[tuple[int, int, int, float]]:
+    """Confusions by decreasing count: true class, predicted class, count, and proportion of the true class.
 
     Example:
-        >>> confused([[8, 2], [0, 5]])
+        >>> confusions([[8, 2], [0, 5]])
         [(0, 1, 2, 0.2)]
     """
     pairs = [(i, j, n, n / sum(row)) for i, row in enumerate(matrix) for j, n in enumerate(row) if n and i != j]
@@ -123,15 +123,15 @@ def confused(matrix: list[list[int]]) -> list[tuple[int, int, int, float]]:
 
 
 def _crossings(lines: Iterable[list[Triple]], start: float, end: float) -> Iterator[float]:
-    """Where two of the straight lines meet, inside."""
+    """Intersections of two of the lines inside an interval."""
     for one, other in combinations(lines, 2):
-        before, after = (_between(one, x)[0] - _between(other, x)[0] for x in (start, end))
+        before, after = (_interpolate(one, x)[0] - _interpolate(other, x)[0] for x in (start, end))
         if before * after < 0:
             yield start + (end - start) * before / (before - after)
 
 
-def _between(line: list[Triple], x: float) -> tuple[float, float]:
-    """Value and spread at x, by a straight line between neighbors."""
+def _interpolate(line: list[Triple], x: float) -> tuple[float, float]:
+    """Value and spread at x by linear interpolation."""
     for (x0, y0, s0), (x1, y1, s1) in zip(line, line[1:], strict=False):
         if x <= x1:
             part = (x - x0) / (x1 - x0)
@@ -140,8 +140,8 @@ def _between(line: list[Triple], x: float) -> tuple[float, float]:
 
 
 def _margin(lines: dict[str, list[Triple]], name: str, x: float) -> float:
-    """How far a line lies below the next one, in units of both spreads."""
-    mine, spread = _between(lines[name], x)
-    gap, theirs = min((y - mine, s) for n, c in lines.items() if n != name for y, s in [_between(c, x)])
-    error = math.hypot(spread, theirs)
+    """How far a line is below the next one, in units of the combined spread."""
+    value, spread = _interpolate(lines[name], x)
+    gap, other_spread = min((y - value, s) for n, c in lines.items() if n != name for y, s in [_interpolate(c, x)])
+    error = math.hypot(spread, other_spread)
     return gap / error if error else math.inf if gap > 0 else 0.0

@@ -1,14 +1,14 @@
-"""The artifact: schema, model and card. Raw things in, raw things out: every verb a person uses."""
+"""Trained models with their data schemas: raw examples in, raw examples out, for every operation."""
 
 from __future__ import annotations
 
-from seisei.pipeline.artifact import BATCH, Asked, Latents, Pixels
-from seisei.pipeline.generate import MOST, Drawing
-from seisei.pipeline.infer import Telling
-from seisei.pipeline.translate import Translated, Translating
+from seisei.pipeline.artifact import BATCH, Labels, Latents, Pixels
+from seisei.pipeline.generate import MOST, Generation
+from seisei.pipeline.infer import Inference
+from seisei.pipeline.translate import Translated, Translation
 
-__all__ = ["BATCH", "MOST", "Asked", "Latents", "Pipeline", "Pixels", "Translated"]
+__all__ = ["BATCH", "MOST", "Labels", "Latents", "Pipeline", "Pixels", "Translated"]
 
 
-class Pipeline(Drawing, Translating, Telling):
-    """A trained model with both its ends; see `Artifact` for what it is made of."""
+class Pipeline(Generation, Translation, Inference):
+    """A trained model with its schema and all of its operations, constructed as `Artifact`."""

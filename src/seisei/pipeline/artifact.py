@@ -1,4 +1,4 @@
-"""What a training leaves: a model with both its ends, read from its run folder, before it is asked anything."""
+"""Loading a trained model and its schema from a run folder."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ from seisei.training.memory import check_weights, outline
 from seisei.training.run import RunFolder
 
 Pixels = NDArray[np.uint8]
-# Latents are numbers, codes whole numbers.
+# Continuous latents, or discrete codes.
 Latents = NDArray[np.float32] | NDArray[np.int64]
-# The kind that is wanted: of all, or of each.
-Asked = Said | Sequence[Said] | None
+# A label or condition: one for all examples, or one for each.
+Labels = Said | Sequence[Said] | None
 BATCH = 256
 
 
 class Artifact:
-    """A trained model with both its ends.
+    """A trained model with its schema.
 
     Arguments:
-        model: with its weights, in evaluation mode.
-        schema: what x and y are.
-        card: where it comes from: recipe, data, step.
-        digest: SHA-256 of the weights, which latents and samples carry so that one knows what made them.
-        notes: what was noticed on loading.
+        model: trained model; it is set to evaluation mode.
+        schema: modalities of x and y.
+        card: provenance: recipe, data, step.
+        digest: SHA-256 of the weights, stored with latents and samples to identify the model.
+        notes: remarks from loading.
     """
 
     def __init__(
@@ -59,13 +59,12 @@ class Artifact:
         """The model of a run.
 
         Arguments:
-            path: of the run's folder.
-            step: of the checkpoint; by default the newest whole one, or that of the best weights where the training
-                decided which those are.
-            weights: the moving average, or those of the last step.
+            path: run folder.
+            step: step of the checkpoint; by default the best one if the run selected it, else the newest complete one.
+            weights: exponential moving average of the weights, or those of the last step.
 
         Raises:
-            UserError: no such run, or no whole checkpoint in it.
+            UserError: no such run, or no complete checkpoint in it.
         """
         run = RunFolder.open(path)
         catalog.fill()
@@ -78,17 +77,17 @@ class Artifact:
             tree = recipe["plan"]["objective"]["arguments"]["model"]
         except (KeyError, TypeError) as error:
             raise UserError(
-                "E-*-02", f"{path}/recipe.json", f"lacks {error}", "use a run folder that seisei wrote"
+                "E-*-02", f"{path}/recipe.json", f"lacks {error}", "use a run folder that seisei created"
             ) from error
         spec = Spec.from_json(tree, f"{path}/recipe.json")
         name = weights if weights == "average" and "average" in checkpoint.tensors else "model"
         where = f"{checkpoint.path.name}/{name}.safetensors"
-        # The sizes in recipe.json are believed only when the weights have them: they are as large as they are.
+        # Check sizes in recipe.json against those of the weights before allocating memory.
         check_weights(outline(spec).state_dict(), checkpoint.tensors[name], where)
         model = spec.build()
         if isinstance(model, Classifies) and not schema.classes:
             problem = f"lacks 'y', the classes of a {type(model).__name__}"
-            raise UserError("E-*-02", f"{path}/schema.json", problem, "put back the file of this run, or train again")
+            raise UserError("E-*-02", f"{path}/schema.json", problem, "restore the original file, or train again")
         load_weights(model, checkpoint.tensors[name], where)
         if recipe["plan"].get("format") == "channels_last":
             model = model.to(memory_format=torch.channels_last)
@@ -106,59 +105,59 @@ class Artifact:
 
     @property
     def image(self) -> Image:
-        """The image end."""
+        """The image modality of x."""
         assert isinstance(self.schema.x, Image)
         return self.schema.x
 
     @property
     def classes(self) -> int:
-        """How many kinds the model was told apart in training, 0 where it was told of none."""
+        """Number of classes the model was trained with; 0 if it was trained without labels."""
         if isinstance(self.model, Classifies):
             return len(self.schema.classes)
         return int(getattr(self.model, "classes", 0))
 
     @property
     def conditional(self) -> bool:
-        """Whether the model must be told the kind of everything it works on; a classifier finds it out."""
+        """Whether the model needs a label or condition as input; a classifier predicts it instead."""
         return bool(self.classes) and not isinstance(self.model, Classifies)
 
     @property
     def verbs(self) -> list[str]:
-        """What this model can do."""
+        """Operations that the model supports."""
         return offers(self.model, images=self.schema.x.noun == "image")
 
     @property
     def knows(self) -> set[str]:
-        """What a classifier can tell beside a class: ``probabilities`` of classes, and the ``joint`` of all."""
-        told = {"probabilities": HasPosterior, "joint": HasJoint}
-        return {what for what, capability in told.items() if isinstance(self.model, capability)}
+        """Outputs of a classifier besides a class: ``probabilities`` of classes, and the ``joint`` density."""
+        capabilities = {"probabilities": HasPosterior, "joint": HasJoint}
+        return {name for name, capability in capabilities.items() if isinstance(self.model, capability)}
 
     def need(self, verb: str) -> Any:
-        """The model, when it offers the verb.
+        """The model, if it supports the operation.
 
         Raises:
-            UserError: it does not; what it can do instead.
+            UserError: it does not; the message lists what it supports.
         """
         if verb not in self.verbs:
             problem = f"this model cannot {verb}; it can: {', '.join(self.verbs)}"
-            remedy = "choose one of these verbs"
+            remedy = "choose one of these commands"
             if (codec := self.card.get("codec")) and verb in ("encode", "decode", "reconstruct"):
-                remedy = f"give its codec: {codec}"
+                remedy = f"use its codec: {codec}"
             raise UserError("E-*-08", self.card.get("run", "model"), problem, remedy, wanted=self.verbs)
         return self.model
 
     def batches(self, data: Dataset, size: int = BATCH) -> Iterator[Batch]:
-        """The examples of a data set in order; whoever listens is told how many were taken."""
+        """Batches of a data set in order, with progress reports."""
         for start in range(0, len(data), size):
             stop = min(start + size, len(data))
             yield data.batch(torch.arange(start, stop))
             tick(stop, len(data))
 
-    def labels(self, n: int, label: Asked = None) -> Tensor | None:
-        """Class numbers for n examples, (n,), or what is given of them, (n, K); None for an unconditional model.
+    def labels(self, n: int, label: Labels = None) -> Tensor | None:
+        """Class indices for n examples, (n,), or condition vectors, (n, K); None for an unconditional model.
 
         Raises:
-            UserError: unknown labels, a wrong number of them, or labels for a model that knows none.
+            UserError: unknown labels, a wrong number of labels, or labels for an unconditional model.
         """
         if not self.classes:
             if label is not None:
@@ -170,19 +169,19 @@ class Artifact:
             return None
         names = [label] if isinstance(label, (str, Mapping)) or label is None else list(label)
         if len(names) not in (1, n):
-            problem = f"{len(names)} labels for {n} images"
+            problem = f"{len(names)} labels for {n} examples"
             raise UserError(
-                "E-SMP-14", "--label", problem, "give one label, or one for each image", found=len(names), wanted=n
+                "E-SMP-14", "--label", problem, "give one label, or one per example", found=len(names), wanted=n
             )
         end: Any = self.schema.y
         return end.unpack(end.parse([*names] * n if len(names) == 1 else [*names], n))  # type: ignore[no-any-return]
 
-    def _told(self, data: Dataset) -> Tensor | None:
-        """What a model is told of examples: of all of them, or nothing."""
+    def _conditions(self, data: Dataset) -> Tensor | None:
+        """Labels or conditions of a data set for a conditional model; None for others."""
         if not self.classes or data.y is None or not bool((data.y >= 0).all()):
             if self.conditional:
                 problem = "has no labels, and this model is conditional"
-                raise UserError("E-*-25", "input", problem, "name it with --label")
+                raise UserError("E-*-25", "input", problem, "give one with --label")
             return None
         return data.batch(torch.arange(len(data))).y
 
@@ -190,6 +189,6 @@ class Artifact:
         if not self.conditional:
             return None
         if batch.y is None:
-            remedy = "put each kind in a sub-folder named as in training"
+            remedy = "put each class in a subfolder named as in training"
             raise UserError("E-*-25", "input", "has no labels, and this model is conditional", remedy)
         return batch.y

@@ -1,4 +1,4 @@
-"""Latents and codes: of an example, and back."""
+"""Encoding, decoding, and reconstruction."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from torch import Tensor
 from seisei.capabilities import Quantizes
 from seisei.data.dataset import Dataset
 from seisei.errors import UserError
-from seisei.pipeline.artifact import BATCH, Artifact, Asked, Latents, Pixels
+from seisei.pipeline.artifact import BATCH, Artifact, Labels, Latents, Pixels
 
 
-class Coding(Artifact):
-    """The verbs of latents and codes: encode, decode, reconstruct."""
+class Encoding(Artifact):
+    """The operations encode, decode, and reconstruct."""
 
     @torch.no_grad()
     def encode(self, data: Dataset) -> Latents:
-        """The latent of every image, (N, L), or its codes, (N, T) whole numbers."""
+        """Latents of images, (N, L), or their codes, (N, T) integers."""
         model = self.need("encode")
         parts = [model.encode(b.visible, self._condition(b)) for b in self.batches(data)]
         return torch.cat(parts).numpy()
 
     @torch.no_grad()
-    def decode(self, latents: Latents, *, label: Asked = None) -> list[Pixels]:
-        """The image of every latent, or of every row of codes.
+    def decode(self, latents: Latents, *, label: Labels = None) -> list[Pixels]:
+        """Decode latents, or rows of codes, to images.
 
         Raises:
-            UserError: latents of another width, or that are not finite; codes that the model does not have.
+            UserError: latents of a wrong size, or with NaN or infinity; codes outside the codebook.
         """
         self.need("decode")
         if isinstance(self.model, Quantizes):
@@ -41,32 +41,34 @@ class Coding(Artifact):
         if z.dim() != 2 or (width is not None and z.shape[1] != width):
             found = "×".join(map(str, z.shape))
             raise UserError(
-                "E-DEC-22", "latents", f"shape {found}, wanted N×{width}", "give latents that this model made"
+                "E-DEC-22", "latents", f"has shape {found}, wanted N×{width}", "give latents encoded by this model"
             )
         if not bool(torch.isfinite(z).all()):
             row = int((~torch.isfinite(z)).any(1).nonzero()[0])
-            raise UserError("E-DEC-24", "latents", f"row {row} holds NaN or infinity", "remove that row")
+            raise UserError("E-DEC-24", "latents", f"row {row} contains NaN or infinity", "remove that row")
         return self._decoded(z, self.labels(len(z), label))
 
     @staticmethod
-    def _codes(given: NDArray[Any], model: Quantizes) -> Tensor:
-        """Codes that a person gives, checked against those that the model has."""
+    def _codes(codes: NDArray[Any], model: Quantizes) -> Tensor:
+        """Codes as a tensor, checked against the codebook sizes."""
         segments = model.segments
         length = sum(segment.length for segment in segments)
-        if given.ndim != 2 or given.shape[1] != length:
-            found = "×".join(map(str, given.shape))
-            raise UserError("E-DEC-22", "codes", f"shape {found}, wanted N×{length}", "give codes that this model made")
-        most = np.concatenate([np.full(segment.length, segment.codes) for segment in segments])
-        for code, right in (
-            ("E-DEC-23", np.isfinite(given) & (given == np.floor(given))),
-            ("E-DEC-21", (given >= 0) & (given < most)),
+        if codes.ndim != 2 or codes.shape[1] != length:
+            found = "×".join(map(str, codes.shape))
+            raise UserError(
+                "E-DEC-22", "codes", f"has shape {found}, wanted N×{length}", "give codes encoded by this model"
+            )
+        sizes = np.concatenate([np.full(segment.length, segment.codes) for segment in segments])
+        for error_code, valid in (
+            ("E-DEC-23", np.isfinite(codes) & (codes == np.floor(codes))),
+            ("E-DEC-21", (codes >= 0) & (codes < sizes)),
         ):
-            if not right.all():
-                row, place = (int(i) for i in np.argwhere(~right)[0])
-                wanted = f"wanted a whole number from 0 to {most[place] - 1}"
-                problem = f"row {row} holds {given[row, place]} at {place}, {wanted}"
-                raise UserError(code, "codes", problem, "give codes that this model made")
-        return torch.as_tensor(given.astype(np.int64))
+            if not valid.all():
+                row, column = (int(i) for i in np.argwhere(~valid)[0])
+                limits = f"wanted an integer from 0 to {sizes[column] - 1}"
+                problem = f"row {row}, column {column}: {codes[row, column]}, {limits}"
+                raise UserError(error_code, "codes", problem, "give codes encoded by this model")
+        return torch.as_tensor(codes.astype(np.int64))
 
     def _decoded(self, z: Tensor, y: Tensor | None) -> list[Pixels]:
         out: list[Pixels] = []
@@ -78,12 +80,12 @@ class Coding(Artifact):
 
     @property
     def bits(self) -> float | None:
-        """What the codes of an image cost, None for a model that has none."""
+        """Bits per image of the codes; None for a model without codes."""
         return float(self.model.bits) if isinstance(self.model, Quantizes) else None
 
     @property
     def latent_size(self) -> int | None:
-        """L, where the model says so."""
+        """Latent size L; None if unknown."""
         size = getattr(self.model, "latent", None)
         if size is None and hasattr(self.model, "encoder"):
             model: Any = self.model
@@ -92,7 +94,7 @@ class Coding(Artifact):
 
     @torch.no_grad()
     def reconstruct(self, data: Dataset) -> list[Pixels]:
-        """Every image, through the model and back."""
+        """Encode and decode images."""
         model = self.need("reconstruct")
         out: list[Pixels] = []
         for batch in self.batches(data):

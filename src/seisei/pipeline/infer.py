@@ -1,4 +1,4 @@
-"""Telling: what an example is, and how likely it is."""
+"""Classification and likelihood."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from seisei.capabilities import HasJoint, HasPosterior
 from seisei.data.dataset import Dataset
 from seisei.errors import UserError
 from seisei.metrics.classification import Predictions
-from seisei.metrics.likelihood import Likelihood, bits_per_dimension, likelihoods, own_noise
+from seisei.metrics.likelihood import Likelihood, bits_per_dimension, likelihoods, per_example_noise
 from seisei.models.classifier import likeliest
 from seisei.pipeline.artifact import BATCH, Artifact
 
 
-class Telling(Artifact):
-    """The verbs predict and score."""
+class Inference(Artifact):
+    """The operations predict and score."""
 
     @torch.no_grad()
     def predict(self, data: Dataset, *, seed: int = 0, keep: Tensor | None = None) -> Predictions:
-        """The class of every example, and how likely each class is where the model says so.
+        """Predict the class of every example, with class probabilities if the model has them.
 
         Arguments:
-            data: the examples.
-            seed: of the noise of a density that is only bounded.
-            keep: which values of x may be looked at, broadcastable to all of x; the others count as missing.
+            data: examples to classify.
+            seed: seed of the noise, for models with a stochastic likelihood bound.
+            keep: mask of the observed values, broadcastable to x; others count as missing.
 
         Raises:
-            UserError: the model tells no classes.
+            UserError: the model does not classify.
         """
         model = self.need("predict")
-        believes = isinstance(model, HasPosterior)
+        probabilistic = isinstance(model, HasPosterior)
         labels, posterior = [], []
         for number, batch in enumerate(self.batches(data)):
             if keep is not None:
-                seen = keep[number * BATCH : number * BATCH + len(batch)]
-                batch = Batch(batch.x, batch.y, seen if batch.mask is None else seen & batch.mask)
-            with own_noise(batch, seed):
-                if believes:
+                observed = keep[number * BATCH : number * BATCH + len(batch)]
+                batch = Batch(batch.x, batch.y, observed if batch.mask is None else observed & batch.mask)
+            with per_example_noise(batch, seed):
+                if probabilistic:
                     posterior.append(model.log_posterior(batch).double())
                     labels.append(likeliest(posterior[-1]))
                 else:
@@ -49,16 +49,16 @@ class Telling(Artifact):
         return Predictions(
             self.schema.classes,
             torch.cat(labels).numpy(),
-            torch.cat(posterior).numpy() if believes else None,
+            torch.cat(posterior).numpy() if probabilistic else None,
             None if data.y is None else data.y.numpy(),
         )
 
     @torch.no_grad()
     def score(self, data: Dataset, *, samples: int = 100, seed: int = 0) -> Likelihood:
-        """The log-likelihood of every example (or a bound on it, and says so).
+        """The log-likelihood of every example, or a lower bound, as `Likelihood.bound` says.
 
         Raises:
-            UserError: the model gives no likelihood, or fewer than one importance sample is asked for.
+            UserError: the model has no likelihood, or the number of importance samples is out of range.
         """
         model = self.need("score")
         if not 1 <= samples <= 1_000_000:
@@ -70,7 +70,7 @@ class Telling(Artifact):
             )
         seeds.check(seed, "E-SCO-20")
         bound = bool(model.log_prob_is_bound)
-        # A bound by codes has nothing drawn in it that more samples would tighten.
+        # The bound from discrete codes is deterministic: it uses no importance samples.
         samples = 0 if getattr(model, "by_codes", False) else samples
         if isinstance(model, HasJoint):
             return self._joint(model, data, samples, seed, bound)
@@ -85,10 +85,10 @@ class Telling(Artifact):
         return Likelihood(values, bits, samples, bound, units=measure.units, per=measure.per)
 
     def _joint(self, model: HasJoint, data: Dataset, samples: int, seed: int, bound: bool) -> Likelihood:
-        """log p(x), and log p(x, y) of the examples' own labels."""
+        """log p(x), and log p(x, y) for the labels of the examples."""
         parts = []
         for batch in self.batches(data):
-            with own_noise(batch, seed):
+            with per_example_noise(batch, seed):
                 parts.append(model.log_joint(batch, samples=samples).double())
         each = torch.cat(parts)
         joint = None

@@ -1,4 +1,4 @@
-"""Translating: of an image of any size another of the same size."""
+"""Image-to-image translation of images of any size."""
 
 from __future__ import annotations
 
@@ -22,24 +22,23 @@ TILE = 512
 
 @dataclass(frozen=True)
 class Translated:
-    """What was made of an image.
+    """A translated image.
 
     Arguments:
-        pixels: of the image's size.
-        disagreement: how far neighboring tiles were apart where both gave an answer, in units of the range of values;
-            0 where there was one.
+        pixels: output pixels, of the size of the input.
+        disagreement: mean difference of overlapping tiles, relative to the range of values; 0 for a single tile.
     """
 
     pixels: NDArray[Any]
     disagreement: float
 
 
-class Translating(Artifact):
-    """The verb translate."""
+class Translation(Artifact):
+    """The operation translate."""
 
     @property
-    def given(self) -> Any:
-        """The end of the images that are translated; that of x where a model makes both of one image."""
+    def source(self) -> Any:
+        """Modality of the input images; that of x for a model that makes both sides from one image."""
         model: Any = self.model
         return getattr(self.schema, model.side)
 
@@ -48,38 +47,38 @@ class Translating(Artifact):
         self, image: DecodedImage, where: object = "image", *, seed: int = 0, number: int = 0, convert: bool = False,
         tile: int | None = None, overlap: int | None = None,
     ) -> Translated:  # fmt: skip
-        """What the model makes of an image of any size: of the same size, and as deep at least.
+        """Translate an image of any size; the output has its size, and at least its bit depth.
 
-        A large one is made tile by tile, see `seisei.nn.tiling`.
+        Large images are processed in overlapping tiles, as in `seisei.nn.tiling`.
 
         Arguments:
-            image: what is given.
-            where: what an error calls it.
-            seed: of the noise, for a model with several answers.
-            number: of the answer: each has noise of its own.
-            convert: turn color into gray where the model knows gray only.
-            tile: side of a tile, in pixels; by default 512, or the next multiple of the network's stride.
-            overlap: pixels that tiles share; a quarter of a tile by default.
+            image: input image.
+            where: name of the input in errors.
+            seed: seed of the noise, for a model with multi-modal outputs.
+            number: index of the output, each with its own noise.
+            convert: whether to convert color to grayscale for a grayscale model.
+            tile: side of a tile in pixels; by default 512, rounded up to a multiple of the network's stride.
+            overlap: overlap of tiles in pixels; by default a quarter of a tile.
 
         Raises:
-            UserError: the model does not translate, an argument is out of range, or the image does not fit.
+            UserError: the model does not translate, an argument is out of range, or the channels do not match.
         """
         model = self.need("translate")
         seeds.check(seed, "E-TRL-25")
         height, width = image.size
-        sides: tuple[Any, Any] = self.given, self.schema.x
-        end, made = (replace(side, height=height, width=width) for side in sides)
+        sides: tuple[Any, Any] = self.source, self.schema.x
+        source, target = (replace(side, height=height, width=width) for side in sides)
         channels = image.pixels.shape[2] if image.pixels.ndim == 3 else 1
-        if isinstance(end, Image) and channels > end.channels and not convert and not is_gray(image):
-            problem = f"has {channels} channels, wanted {end.channels}"
-            raise UserError("E-TRL-21", where, problem, "pass --convert", found=channels, wanted=end.channels)
+        if isinstance(source, Image) and channels > source.channels and not convert and not is_gray(image):
+            problem = f"has {channels} channels, wanted {source.channels}"
+            raise UserError("E-TRL-21", where, problem, "pass --convert", found=channels, wanted=source.channels)
         if image.bits == 16:
-            # As deep as it is, also where the model learned from shallower ones: its values are the same numbers.
-            end, made = (
+            # Keep 16 bits even if the model was trained on 8: values are scaled to the same range.
+            source, target = (
                 replace(side, levels=DEEP) if isinstance(side, Image) and side.levels == 256 else side
-                for side in (end, made)
+                for side in (source, target)
             )
-        x = end.unpack(end.pack_image(image, where)).to(self.device)
+        x = source.unpack(source.pack_image(image, where)).to(self.device)
         tiling = self._tiling(model.stride, tile, overlap)
         noise = None
         if model.noise:
@@ -87,8 +86,8 @@ class Translating(Artifact):
                 noise = torch.randn(1, model.noise).to(self.device)
         bands, rows = [], []
         for band in tiling.bands(lambda part: model.translate(part, noise), x):
-            # Rows are made pixels at once: of a large image all of them as numbers would take most of the memory.
-            rows.append(made.decode(band.rows))
+            # Rows are converted to pixels immediately to save memory.
+            rows.append(target.decode(band.rows))
             bands.append(band._replace(rows=band.rows[:, :0]))
         return Translated(np.concatenate(rows), disagreement(bands))
 
@@ -97,7 +96,7 @@ class Translating(Artifact):
         shared = side // 4 // stride * stride if overlap is None else overlap
         if side % stride or side < 2 * stride:
             below = max(2, side // stride) * stride
-            problem = f"{side} is no multiple of {stride}, the network's stride, from {2 * stride} on"
+            problem = f"{side} is not a multiple of {stride} (the network's stride) that is at least {2 * stride}"
             raise UserError("E-TRL-20", "--tile", problem, f"use {below} or {below + stride}", found=side)
         if not 0 <= shared <= side // 2:
             problem = f"{shared} is out of range, wanted 0 to {side // 2}, half a tile"

@@ -194,7 +194,13 @@ def _for_rows(data: Dataset) -> Suggestions:
     elif isinstance(label, Conditions):
         why = f"new rows for the {', '.join(label.table.names)} that you choose"
         yield ["train", "cgan", *_batch(count, 64)], why
-    elif found := _candidates(data):
+    else:
+        rows = f"{count:,} training rows of {len(table.columns)} columns"
+        why = f"{rows}: how likely each row is, outliers first; new rows; no labels needed"
+        yield ["train", "density"], why
+    if isinstance(label, (Label, Conditions)):
+        return
+    if found := _candidates(data):
         listed = ", ".join(f"{name} ({different})" for name, different in found[:6])
         why = f"to tell classes, name the column that has them; it may be: {listed}"
         yield ["check", "--target", found[0][0]], why

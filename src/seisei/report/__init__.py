@@ -1,1 +1,1 @@
-"""Pages: a run's report and a comparison, from JSON and images."""
+"""Self-contained HTML pages: the report of a run and the comparison of models."""

@@ -1,9 +1,9 @@
-"""Charts as inline SVG: pure functions from numbers to a string, nothing drawn by a script, nothing fetched.
+"""Charts as inline SVG: pure functions from numbers to a string, without scripts or external resources.
 
-Colors are those of Okabe and Ito (*Color Universal Design*, 2008), which people with any common color vision tell
-apart; where there are more labels than colors, shapes (or dashes) take over. They are custom properties of `STYLE`, so
-that one drawing serves light and dark pages: their black stands for their yellow on a light page, and their two blues
-change places on a dark one. A value that cannot be drawn is never dropped in silence: the chart counts it.
+The palette is that of Okabe and Ito (*Color Universal Design*, 2008), which is distinguishable with any common type of
+color vision; beyond its colors, marker shapes or dashes vary. Colors are custom properties of `STYLE`, so that a chart
+works on light and dark pages: black replaces yellow on light pages, and the two blues are swapped on dark ones. Values
+that cannot be plotted are counted below the chart.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from seisei.report.svg import (
     Box,
     Point,
     at,
-    breadth,
     clip,
     count_of,
     drawable,
@@ -29,6 +28,7 @@ from seisei.report.svg import (
     span,
     svg,
     text_at,
+    text_width,
 )
 
 STYLE = """
@@ -79,21 +79,21 @@ def line_chart(
     width: int = 380,
     height: int = 250,
 ) -> str:
-    """Curves over one horizontal axis, with a legend that ends in each curve's last value.
+    """A line chart whose legend shows each curve's last value.
 
     Arguments:
-        series: name to points (x, y) in order of x. A point that is not finite, or not positive on a logarithmic axis,
+        series: name to points (x, y) in order of x. A non-finite point, or a non-positive one on a logarithmic axis,
             breaks the curve and is counted below the chart.
-        title: said above the chart.
-        x_label: what the horizontal axis counts.
-        y_label: what the vertical axis measures, with its unit.
-        log_y: a logarithmic vertical axis.
-        y_range: what the vertical axis shows, by default everything; values beyond it leave the chart, which says so.
-        log_x: a logarithmic horizontal axis.
-        bands: name to what lies around its curve, (x, low, high) each; cut where the vertical axis ends.
-        marks: places on the horizontal axis, and what to write there.
-        width: of the drawing, in its own units.
-        height: of the drawing, in its own units.
+        title: text above the chart.
+        x_label: label of the horizontal axis.
+        y_label: label of the vertical axis, with its unit.
+        log_y: whether the vertical axis is logarithmic.
+        y_range: range of the vertical axis, by default of all values; a note below the chart gives values beyond it.
+        log_x: whether the horizontal axis is logarithmic.
+        bands: name to the band around its curve, (x, low, high) per point; clipped to the vertical axis.
+        marks: positions on the horizontal axis, and their labels.
+        width: width of the drawing in SVG units.
+        height: height of the drawing in SVG units.
 
     Example:
         >>> line_chart({"loss": [(0, 2.0), (1, 1.0)]}, title="Loss", x_label="step", y_label="nats").startswith("<svg")
@@ -103,28 +103,28 @@ def line_chart(
     def fits(point: Point) -> bool:
         return drawable(*point) and (point[1] > 0 or not log_y) and (point[0] > 0 or not log_x)
 
-    drawn = {name: [p for p in points if fits(p)] for name, points in series.items()}
-    everything = [p for points in drawn.values() for p in points]
-    lost = sum(map(len, series.values())) - len(everything)
+    plotted = {name: [p for p in points if fits(p)] for name, points in series.items()}
+    everything = [p for points in plotted.values() for p in points]
+    invalid = sum(map(len, series.values())) - len(everything)
     why = "not finite" + (" or not positive" if log_x or log_y else "")
-    notes = [f"{count_of(lost, 'point')} {why}: not drawn"] if lost else []
+    notes = [f"{count_of(invalid, 'point')} {why}: not plotted"] if invalid else []
     if not everything:
-        return empty_chart(title, "; ".join(notes) or "no values to draw", width, height)
+        return empty_chart(title, "; ".join(notes) or "no values to plot", width, height)
     left, right = span(x for x, _ in everything)
     lowest, highest = span(y for _, y in everything)
     low, high = y_range or (lowest, highest)
     ticks = log_ticks(low, high) if log_y else nice_ticks(low, high)
     beyond = [number(y) for y, out in ((lowest, lowest < ticks[0]), (highest, highest > ticks[-1])) if out]
-    notes += [f"beyond the axis: values to {' and to '.join(beyond)}"] if beyond else []
-    endings = [(name, f"{name} {number(points[-1][1])}") for name, points in drawn.items() if points]
+    notes += [f"values beyond the axis, to {' and '.join(beyond)}"] if beyond else []
+    endings = [(name, f"{name} {number(points[-1][1])}") for name, points in plotted.items() if points]
     key, top = _legend([(label, _line_swatch(list(series).index(name))) for name, label in endings], width)
     box = Box(ticks, width, height - (14 if notes else 0), top, x=(left, right), log_y=log_y, log_x=log_x)
     curves = []
-    lately, row = -math.inf, 0
-    for place, text in marks:
-        x = box.across(place)
-        lately, row = x, row + 1 if x - lately < breadth(text) + 8 else 0
-        room = breadth(text) + 4 < box.right - x
+    previous, row = -math.inf, 0
+    for position, text in marks:
+        x = box.across(position)
+        previous, row = x, row + 1 if x - previous < text_width(text) + 8 else 0
+        room = text_width(text) + 4 < box.right - x
         curves.append(f'<path class="mark" d="M{at(x)} {at(box.top)}V{at(box.foot)}"/>')
         curves.append(text_at(text, x + (4 if room else -4), box.top + 11 + 13 * row, "name" if room else "name end"))
     for index, (name, points) in enumerate(series.items()):
@@ -134,14 +134,16 @@ def line_chart(
         curves.append(f'<path class="band f{1 + index % COLORS}" d="M{path}z"/>' if path else "")
         dots = ""
         for piece in _pieces(points, fits):
-            path = "L".join(f"{at(box.across(x))} {at(box.up(y))}" for x, y in _thin(piece))
+            path = "L".join(f"{at(box.across(x))} {at(box.up(y))}" for x, y in _downsample(piece))
             curves.append(f'<path class="curve {_stroke(index)}" d="M{path}"><title>{esc(name)}</title></path>')
             if len(piece) == 1 or len(points) <= 30:
                 dots += "".join(f"M{at(box.across(x))} {at(box.up(y))}{SHAPES[0]}" for x, y in piece)
         curves.append(f'<path class="f{1 + index % COLORS}" d="{dots}"/>' if dots else "")
-    inside = box.window("".join(curves)) if beyond else "".join(curves)
+    inside = box.clipped("".join(curves)) if beyond else "".join(curves)
     body = [box.axes(x_label, y_label), key, inside, text_at("; ".join(notes), 0, height - 3) if notes else ""]
-    spans = "; ".join(f"{name} from {number(drawn[name][0][1])} to {number(drawn[name][-1][1])}" for name, _ in endings)
+    spans = "; ".join(
+        f"{name} from {number(plotted[name][0][1])} to {number(plotted[name][-1][1])}" for name, _ in endings
+    )
     scale = ", logarithmic" if log_y else ""
     about = f"{y_label}{scale} over {x_label} {number(left)} to {number(right)}: {spans}."
     return svg(title, " ".join([about, *(f"{note}." for note in notes)]), width, height, body)
@@ -157,7 +159,7 @@ def bar_chart(
     width: int = 640,
     height: int = 240,
 ) -> str:
-    """One bar a value, from zero; labels (by default 0, 1, 2, …) stand below while there is room for them.
+    """A bar chart from zero; labels (by default 0, 1, 2, …) are thinned out if they do not fit.
 
     Example:
         >>> bar_chart([1.0, 0.5], title="KL", x_label="dimension", y_label="nats").count("<rect")
@@ -165,15 +167,15 @@ def bar_chart(
     """
     names = [str(i) for i in range(len(values))] if labels is None else list(labels)
     bars = [(i, v) for i, v in enumerate(values) if drawable(v)]
-    lost = len(values) - len(bars)
-    note = f"{count_of(lost, 'value')} not finite: not drawn"
+    invalid = len(values) - len(bars)
+    note = f"{count_of(invalid, 'value')} not finite: not plotted"
     if not bars:
-        return empty_chart(title, note if lost else "no values to draw", width, height)
+        return empty_chart(title, note if invalid else "no values to plot", width, height)
     low, high = span(v for _, v in bars)
-    box = Box(nice_ticks(min(low, 0.0), max(high, 0.0)), width, height - (14 if lost else 0), 24, x=(0, len(values)))
+    box = Box(nice_ticks(min(low, 0.0), max(high, 0.0)), width, height - (14 if invalid else 0), 24, x=(0, len(values)))
     body = [box.axes(x_label, y_label, ticks=False)]
     pitch = (box.right - box.left) / len(values)
-    room = max(1, math.ceil(max(map(breadth, names)) * 1.15 / pitch))
+    room = max(1, math.ceil(max(map(text_width, names)) * 1.15 / pitch))
     for i, value in bars:
         top, foot = sorted((box.up(value), box.up(0.0)))
         body.append(
@@ -183,10 +185,12 @@ def bar_chart(
         )
     for i in range(0, len(values), room):
         body.append(text_at(names[i], box.across(i + 0.5), box.foot + 15, "middle"))
-    body.append(text_at(note, 0, height - 3) if lost else "")
+    body.append(text_at(note, 0, height - 3) if invalid else "")
     most = max(bars, key=lambda bar: bar[1])
-    about = f"{count_of(len(bars), 'bar')}, {y_label}: from {number(low)} to {number(high)}, most at {names[most[0]]}."
-    return svg(title, about + (f" {note}." if lost else ""), width, height, body)
+    about = (
+        f"{count_of(len(bars), 'bar')}, {y_label}: from {number(low)} to {number(high)}, largest at {names[most[0]]}."
+    )
+    return svg(title, about + (f" {note}." if invalid else ""), width, height, body)
 
 
 def scatter(
@@ -199,29 +203,29 @@ def scatter(
     width: int = 460,
     height: int = 440,
 ) -> str:
-    """A cloud of points, colored and shaped by label; up to a dozen labels also stand amid their own points.
+    """A scatter plot, colored and shaped by label; up to a dozen labels are also written at their medians.
 
     Example:
         >>> scatter([(0, 0), (1, 1)], ["a", "b"], title="Map", x_label="first", y_label="second").count('class="cloud')
         2
     """
     names = list(labels) if labels is not None else [""] * len(points)
-    assert len(names) == len(points), "a label for every point"
+    assert len(names) == len(points), "one label per point"
     pairs = [(p, n) for p, n in zip(points, names, strict=True) if drawable(*p)]
-    lost, whole = len(points) - len(pairs), len(pairs)
+    invalid, whole = len(points) - len(pairs), len(pairs)
     pairs = pairs[:: math.ceil(whole / MOST_POINTS)] if whole > MOST_POINTS else pairs
-    notes = [f"{count_of(lost, 'point')} not finite: not drawn"] if lost else []
-    notes += [f"{len(pairs):,} of {whole:,} points drawn"] if len(pairs) < whole else []
+    notes = [f"{count_of(invalid, 'point')} not finite: not plotted"] if invalid else []
+    notes += [f"{len(pairs):,} of {whole:,} points plotted"] if len(pairs) < whole else []
     if not pairs:
-        return empty_chart(title, "; ".join(notes) or "no points to draw", width, height)
+        return empty_chart(title, "; ".join(notes) or "no points to plot", width, height)
     counts: dict[str, int] = {}
     for _, name in pairs:
         counts[name] = counts.get(name, 0) + 1
-    shown = sorted(sorted(counts, key=_natural), key=lambda name: -counts[name])[: COLORS * len(SHAPES)]
-    shown.sort(key=_natural)
-    others = [name for name in counts if name not in shown]
-    groups = [(name, *_look(i), [p for p, n in pairs if n == name]) for i, name in enumerate(shown)]
-    if others:  # gray discs, under all the rest
+    frequent = sorted(sorted(counts, key=_natural), key=lambda name: -counts[name])[: COLORS * len(SHAPES)]
+    frequent.sort(key=_natural)
+    others = [name for name in counts if name not in frequent]
+    groups = [(name, *_look(i), [p for p, n in pairs if n == name]) for i, name in enumerate(frequent)]
+    if others:  # gray discs below all others
         rest = set(others)
         groups.insert(0, (f"{len(others)} other labels", 0, SHAPES[0], [p for p, n in pairs if n in rest]))
     swatches = [(name, _mark(color, shape)) for name, color, shape, _ in groups] if labels is not None else []
@@ -244,11 +248,11 @@ def scatter(
 
 
 def class_colors(n: int) -> list[tuple[int, int, int]]:
-    """A color for each of n classes, in sRGB from 0 to 255; the first ones stay what they are when classes are added.
+    """A color for each of n classes, in sRGB from 0 to 255; more classes leave the first colors unchanged.
 
-    Seven are those of Okabe and Ito, and three darker ones keep away from them: ten that are told apart with any common
-    color vision. Each further one is the color furthest from all before it in Oklab (*A perceptual color space for
-    image processing*, Ottosson, 2020): different, but no longer to every eye; beyond two hundred they come round again.
+    The first ten, the palette of Okabe and Ito and three darker colors, are distinguishable with any common type of
+    color vision. Each further color is the one farthest from all previous ones in Oklab (*A perceptual color space for
+    image processing*, Ottosson, 2020). Colors repeat after two hundred.
 
     Example:
         >>> class_colors(2)
@@ -264,18 +268,18 @@ def class_colors(n: int) -> list[tuple[int, int, int]]:
 def _palette(count: int = 200) -> list[tuple[int, int, int]]:
     colors = list(CLASS_COLORS)
     steps = range(0, 256, 25)
-    places = {(r, g, b): _oklab(r, g, b) for r in steps for g in steps for b in steps}
-    calm = {c: p for c, p in places.items() if 0.36 < p[0] < 0.9 and math.hypot(*p[1:]) < 0.17}
-    apart = {c: min(math.dist(p, _oklab(*known)) for known in colors) for c, p in calm.items()}
+    lab = {(r, g, b): _oklab(r, g, b) for r in steps for g in steps for b in steps}
+    candidates = {c: p for c, p in lab.items() if 0.36 < p[0] < 0.9 and math.hypot(*p[1:]) < 0.17}
+    distances = {c: min(math.dist(p, _oklab(*known)) for known in colors) for c, p in candidates.items()}
     while len(colors) < count:
-        colors.append(max(apart, key=lambda c: apart[c]))
-        last = places[colors[-1]]
-        apart = {c: min(old, math.dist(places[c], last)) for c, old in apart.items()}
+        colors.append(max(distances, key=lambda c: distances[c]))
+        last = lab[colors[-1]]
+        distances = {c: min(old, math.dist(lab[c], last)) for c, old in distances.items()}
     return colors
 
 
 def _oklab(*color: int) -> tuple[float, float, float]:
-    """Lightness and two opponent axes of a color in sRGB."""
+    """Oklab coordinates of an sRGB color."""
     r, g, b = (c / 3294.6 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in color)
     long = (0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b) ** (1 / 3)
     middle = (0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b) ** (1 / 3)
@@ -288,14 +292,14 @@ def _oklab(*color: int) -> tuple[float, float, float]:
 
 
 def _legend(entries: Sequence[tuple[str, str]], width: float) -> tuple[str, float]:
-    """The legend's rows under the title, and the height where they end."""
+    """The legend below the title, and the vertical position of its end."""
     parts, x, y = [], 0.0, 33.0
     for label, swatch in entries:
-        shown = clip(label, 34)
-        wide = 20 + breadth(shown) + 14
+        text = clip(label, 34)
+        wide = 20 + text_width(text) + 14
         if x and x + wide - 14 > width:
             x, y = 0.0, y + 17
-        parts.append(f'<g transform="translate({at(x)} {at(y)})">{swatch}{text_at(shown, 20, 0, "name")}</g>')
+        parts.append(f'<g transform="translate({at(x)} {at(y)})">{swatch}{text_at(text, 20, 0, "name")}</g>')
         x += wide
     return "".join(parts), (y + 4 if entries else 24)
 
@@ -317,7 +321,7 @@ def _look(index: int) -> tuple[int, str]:
 
 
 def _pieces(points: Sequence[Point], fits: Callable[[Point], bool]) -> list[list[Point]]:
-    """The unbroken runs of points that can be drawn."""
+    """Maximal runs of points that can be plotted."""
     runs: list[list[Point]] = [[]]
     for point in points:
         if fits(point):
@@ -327,20 +331,20 @@ def _pieces(points: Sequence[Point], fits: Callable[[Point], bool]) -> list[list
     return [run for run in runs if run]
 
 
-def _thin(points: list[Point], most: int = 500) -> list[Point]:
-    """At most `most` points (and both ends): the lowest and the highest of each stretch, so that no spike is lost."""
-    if len(points) <= most:
+def _downsample(points: list[Point], limit: int = 500) -> list[Point]:
+    """At most about `limit` points: both ends, and the lowest and highest of each stretch, to preserve spikes."""
+    if len(points) <= limit:
         return points
-    stretch = math.ceil(2 * len(points) / most)
-    kept = [points[0]]
+    stretch = math.ceil(2 * len(points) / limit)
+    selected = [points[0]]
     for start in range(1, len(points) - 1, stretch):
         part = points[start : min(start + stretch, len(points) - 1)]
-        kept += sorted({min(part, key=lambda p: p[1]), max(part, key=lambda p: p[1])})
-    return [*kept, points[-1]]
+        selected += sorted({min(part, key=lambda p: p[1]), max(part, key=lambda p: p[1])})
+    return [*selected, points[-1]]
 
 
 def _padded(values: Iterable[float]) -> Point:
-    """The range with some room around it."""
+    """The range of values with a margin."""
     low, high = span(values)
     room = 0.04 * (high - low) or max(0.5, abs(low) / 2)
     return low - room, high + room
@@ -352,5 +356,5 @@ def _median(values: Iterable[float]) -> float:
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """A key that puts "dog 2" before "dog 10"."""
+    """A key for natural order: "dog 2" before "dog 10"."""
     return [(int(part), "") if part.isdecimal() else (2**62, part) for part in re.split(r"(\d{1,18})", name) if part]

@@ -1,6 +1,6 @@
-"""Classifiers that are compared, as ``comparison.json`` tells of them.
+"""The classifiers of a comparison, read from ``comparison.json``.
 
-Nothing in the file is trusted: a part that is absent or of the wrong kind is not there.
+Nothing in the file is trusted: a part of the wrong type counts as absent.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from seisei.paths import check_regular
 from seisei.report.run_log import as_dict, as_dicts, as_float, as_list, as_whole, too_deep
 from seisei.report.svg import clip
 
-KINDS = {  # how a classifier reaches a label: its name, its formula, what that means
+KINDS = {  # type of classifier: name, formula, explanation
     "discriminant": (
         "discriminant function",
         "argmax s(x)",
-        "Draws a surface between the classes: a class, and nothing else.",
+        "Learns a decision boundary: predicts a class, without probabilities.",
     ),
-    "discriminative": ("discriminative model", "p(y | x)", "Learns which class it is, and how sure to be."),
+    "discriminative": ("discriminative model", "p(y | x)", "Learns the probability of each class given x."),
     "generative": (
         "generative model",
         "p(x | y) p(y)",
-        "Learns what each class looks like; Bayes’ rule tells which it is.",
+        "Learns the distribution of each class; classifies by Bayes’ rule.",
     ),
 }
-NO_POSTERIOR, NO_DENSITY = "gives no probability", "gives no p(x)"
-LETTERS = 26  # of a name in the legend of a chart
+NO_POSTERIOR, NO_DENSITY = "gives no probabilities", "gives no p(x)"
+LEGEND_LENGTH = 26  # maximum length of a name in a chart's legend
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,10 +40,10 @@ class ComparedModel:
     """One of the classifiers.
 
     Arguments:
-        index: its place among them, and its color.
-        name: no other has the same.
-        short: the name cut for legends, where no other has the same either.
-        facts: what the file says of it.
+        index: its position, which sets its color.
+        name: unique name.
+        short: unique name, shortened for legends.
+        facts: its entry in the file.
     """
 
     index: int
@@ -53,27 +53,27 @@ class ComparedModel:
 
     @property
     def brief(self) -> str:
-        """The name in a sentence."""
-        return self.name if len(self.name) <= 2 * LETTERS else self.short
+        """The name, short enough for a sentence."""
+        return self.name if len(self.name) <= 2 * LEGEND_LENGTH else self.short
 
     @property
     def kind(self) -> str:
-        """A key of `KINDS`, or whatever else it says."""
+        """Type of classifier: a key of `KINDS`, or another string from the file."""
         return str(self.facts.get("kind") or "")
 
     @property
     def scores(self) -> dict[str, Score]:
-        """By name; the first of two of one name counts."""
+        """Scores by name; the first of duplicates counts."""
         found: dict[str, Score] = {}
         for s in as_dicts(self.facts.get("scores")):
-            words = (str(s.get(key) or "") for key in ("unit", "better", "note"))
+            texts = (str(s.get(key) or "") for key in ("unit", "better", "note"))
             name = str(s.get("name") or "score")
-            found.setdefault(name, Score(name, as_float(s.get("value")), abs(as_float(s.get("error"))), *words))
+            found.setdefault(name, Score(name, as_float(s.get("value")), abs(as_float(s.get("error"))), *texts))
         return found
 
     @property
     def accuracy(self) -> Score | None:
-        """The score of that name, else what the confusion matrix says."""
+        """The accuracy score, or else the accuracy of the confusion matrix."""
         known = next((s for name, s in self.scores.items() if name.lower() == "accuracy"), None)
         if known is not None and math.isfinite(known.value):
             return known
@@ -81,79 +81,79 @@ class ComparedModel:
         total = sum(map(sum, matrix))
         if not total:
             return None
-        right = sum(row[i] for i, row in enumerate(matrix)) / total
-        low, high = wilson(right, total, 1.0)
-        return Score("accuracy", right, (high - low) / 2, "share", "higher")
+        value = sum(row[i] for i, row in enumerate(matrix)) / total
+        low, high = wilson(value, total, 1.0)
+        return Score("accuracy", value, (high - low) / 2, "share", "higher")
 
     @property
     def bins(self) -> list[tuple[float, float, int]]:
-        """Calibration: confidence, accuracy and examples of each bin that holds any."""
-        told = as_dict(self.facts.get("calibration"))
-        columns = (as_list(told.get(key)) for key in ("confidence", "accuracy", "count"))
+        """Calibration: confidence, accuracy, and number of examples of each non-empty bin."""
+        entry = as_dict(self.facts.get("calibration"))
+        columns = (as_list(entry.get(key)) for key in ("confidence", "accuracy", "count"))
         rows = [(as_float(c), as_float(a), _count(n) or 0) for c, a, n in zip(*columns, strict=False)]
         return sorted((c, a, n) for c, a, n in rows if 0 <= c <= 1 and 0 <= a <= 1 and n > 0)
 
     @property
-    def miscalibration(self) -> float:
-        """How far from as often right as sure; NaN where it is not known."""
-        told = as_float(as_dict(self.facts.get("calibration")).get("error"))
+    def calibration_error(self) -> float:
+        """Expected calibration error (ECE); NaN if unknown."""
+        recorded = as_float(as_dict(self.facts.get("calibration")).get("error"))
         scored = next((s.value for name, s in self.scores.items() if name.lower() == "calibration error"), math.nan)
-        return told if math.isfinite(told) else scored
+        return recorded if math.isfinite(recorded) else scored
 
     @property
     def confusion(self) -> list[list[int]]:
-        """How often each class (row) was called each (column); empty where it is not known."""
+        """Confusion matrix, true classes by predicted ones; empty if unknown."""
         rows = [[_count(v) for v in as_list(row)] for row in as_list(self.facts.get("confusion"))]
         known = [[v for v in row if v is not None] for row in rows]
         return known if rows and all(len(row) == len(rows) for row in known) else []
 
     def points(self, part: str, x: str, y: str, error: str) -> list[Triple]:
-        """What is drawn of a list of objects, in order: a place, a value and how far that may be off."""
-        told = as_dicts(self.facts.get(part))
-        rows = [(as_float(p.get(x)), as_float(p.get(y)), abs(as_float(p.get(error)))) for p in told]
+        """Points of a curve in order of x: (x, value, error)."""
+        entries = as_dicts(self.facts.get(part))
+        rows = [(as_float(p.get(x)), as_float(p.get(y)), abs(as_float(p.get(error)))) for p in entries]
         known = {at: (value, off) for at, value, off in rows if math.isfinite(at) and math.isfinite(value)}
         return [(at, *known[at]) for at in sorted(known)]
 
     @property
     def missing(self) -> list[Triple]:
-        """Accuracy and its error when so large a share of each example is hidden."""
+        """Accuracy by the fraction of values missing: (fraction, accuracy, error)."""
         return [p for p in self.points("missing", "share", "accuracy", "error") if 0 <= p[0] <= 1]
 
     @property
     def curve(self) -> list[Triple]:
-        """Error rate and its spread after training on so many examples."""
+        """Learning curve: (training examples, error rate, spread)."""
         return [p for p in self.points("curve", "rows", "error", "spread") if p[0] > 0]
 
     @property
-    def abilities(self) -> dict[str, str]:
-        """Each ability, and how it is met: yes, no, or in other words."""
+    def capabilities(self) -> dict[str, str]:
+        """Capability to "yes", "no", or a qualification."""
         can = {str(verb) for verb in as_list(self.facts.get("can"))}
         generates = self.kind == "generative"
-        met = {
+        supported = {
             "class": "predict" in can or self.kind in KINDS,
             "posterior": generates or self.kind == "discriminative" or bool(self.bins),
             "density": "score" in can or (generates and not can),
             "samples": "sample" in can or (generates and not can),
         }
-        gaps = "yes" if generates else "stand-in" if self.missing else "no"
-        return {key: "yes" if value else "no" for key, value in met.items()} | {"gaps": gaps}
+        missing = "yes" if generates else "imputed" if self.missing else "no"
+        return {key: "yes" if value else "no" for key, value in supported.items()} | {"missing": missing}
 
     def lacks(self, score: str) -> str:
-        """Why it has no score of this name."""
+        """The reason that the model lacks a score."""
         name = score.lower()
-        if self.abilities["density"] == "no" and any(word in name for word in ("density", "likelihood", "bits per")):
+        if self.capabilities["density"] == "no" and any(word in name for word in ("density", "likelihood", "bits per")):
             return NO_DENSITY
-        sure = any(word in name for word in ("log-loss", "brier", "calibration", "entropy", "probability"))
-        return NO_POSTERIOR if sure and self.abilities["posterior"] == "no" else "not measured"
+        probabilistic = any(word in name for word in ("log-loss", "brier", "calibration", "entropy", "probability"))
+        return NO_POSTERIOR if probabilistic and self.capabilities["posterior"] == "no" else "not measured"
 
 
 @dataclass
 class Comparison:
-    """What ``comparison.json`` says."""
+    """The contents of ``comparison.json``."""
 
     folder: Path
     facts: dict[str, Any]
-    rivals: list[ComparedModel] = field(default_factory=list)
+    models: list[ComparedModel] = field(default_factory=list)
 
     @classmethod
     def read(cls, folder: Path) -> Comparison:
@@ -162,7 +162,7 @@ class Comparison:
         Raises:
             UserError: there is no such file, or it is not a JSON object.
         """
-        path, remedy = folder / "comparison.json", "make it with seisei compare"
+        path, remedy = folder / "comparison.json", "create it with seisei compare"
         check_regular(path, code="E-*-02")
         try:
             facts = json.loads(path.read_bytes())
@@ -171,39 +171,39 @@ class Comparison:
         except (OSError, ValueError, RecursionError) as error:
             raise UserError("E-*-02", path, f"cannot be read ({type(error).__name__})", remedy) from error
         if not isinstance(facts, dict) or too_deep(facts):
-            raise UserError("E-*-02", path, "not a JSON object, or one nested too deeply", remedy)
-        models = as_dicts(facts.get("models"))
-        full = apart([_named(m) for m in models], [_base(m.get("run")) for m in models])
-        short = apart([clip(name, LETTERS) for name in full], [""] * len(full))
-        rivals = [ComparedModel(i, *known) for i, known in enumerate(zip(full, short, models, strict=True))]
-        return cls(folder, facts, rivals)
+            raise UserError("E-*-02", path, "is not a JSON object, or is nested too deeply", remedy)
+        entries = as_dicts(facts.get("models"))
+        full = unique_names([_named(m) for m in entries], [_base(m.get("run")) for m in entries])
+        short = unique_names([clip(name, LEGEND_LENGTH) for name in full], [""] * len(full))
+        models = [ComparedModel(i, *known) for i, known in enumerate(zip(full, short, entries, strict=True))]
+        return cls(folder, facts, models)
 
     @property
     def data(self) -> dict[str, Any]:
-        """What the models were compared on."""
+        """The data that the models were compared on."""
         return as_dict(self.facts.get("data"))
 
     @property
     def noun(self) -> str:
-        """What one example is called."""
+        """Noun for one example."""
         return str(self.data.get("noun") or "example")
 
     def classes(self, least: int = 0) -> list[str]:
-        """The names of the classes, at least so many: those without a name are numbered."""
+        """Class names, at least `least`; classes without a name are numbered."""
         names = [str(name) for name in as_list(self.data.get("classes"))]
         return names + [f"class {i}" for i in range(len(names), least)]
 
     def scores(self) -> dict[str, list[Score | None]]:
-        """Each score of any model: that of every model, in their order."""
-        found = [rival.scores for rival in self.rivals]
+        """Score name to the score of each model, in order; None where a model lacks it."""
+        found = [model.scores for model in self.models]
         return {name: [scores.get(name) for scores in found] for name in dict.fromkeys(n for f in found for n in f)}
 
 
-def apart(names: Sequence[str], more: Sequence[str]) -> list[str]:
-    """The names, with something more (or a number) after those that are not alone.
+def unique_names(names: Sequence[str], more: Sequence[str]) -> list[str]:
+    """Unique names: duplicates get a suffix, and then a number.
 
     Example:
-        >>> apart(["a", "b", "a", "a"], ["x", "", "y", "y"])
+        >>> unique_names(["a", "b", "a", "a"], ["x", "", "y", "y"])
         ['a · x', 'b', 'a · y', 'a · y 2']
     """
     longer = [f"{n} · {m}" if m and names.count(n) > 1 else n for n, m in zip(names, more, strict=True)]
@@ -215,7 +215,7 @@ def apart(names: Sequence[str], more: Sequence[str]) -> list[str]:
 
 
 def _count(value: object) -> int | None:
-    """A whole number of examples, or None for anything that cannot be one."""
+    """A non-negative integer, or None for anything else."""
     known = as_whole(value)
     return known if known is not None and 0 <= known < 10**15 else None
 
@@ -226,5 +226,5 @@ def _named(model: dict[str, Any]) -> str:
 
 
 def _base(path: object) -> str:
-    """The last part of a path, however it is written."""
+    """The last component of a path, with either separator."""
     return str(path or "").replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]

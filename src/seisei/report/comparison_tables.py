@@ -1,4 +1,4 @@
-"""The sections of a comparison that are images and tables: surfaces between classes, samples, confusion."""
+"""Sections of a comparison with images and tables: decision regions, samples, confusion matrices."""
 
 from __future__ import annotations
 
@@ -7,108 +7,113 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from seisei.metrics.significance import confused
+from seisei.metrics.significance import confusions
 from seisei.report.charts import class_colors
-from seisei.report.comparison_charts import aside, columns, heading, scrolling, side_by_side, table, who
+from seisei.report.comparison_charts import aside, columns, heading, model_label, scrolling, side_by_side, table
 from seisei.report.comparison_models import NO_POSTERIOR, ComparedModel, Comparison
 from seisei.report.diagrams import framed, shades
 from seisei.report.html import embedded, image, missing, upper
 from seisei.report.run_log import as_dict, as_dicts, as_float, as_list
-from seisei.report.svg import breadth, clip, count_of, esc, number
+from seisei.report.svg import clip, count_of, esc, number, text_width
 
-LEGEND = """Rows are the true classes, columns what they were called. Blue is right, orange is wrong; the stronger, the
-larger the share of its row."""
+LEGEND = """Rows are true classes, columns predicted ones. Blue is correct, orange is wrong; darker cells hold a larger
+fraction of their row."""
 MOST_CLASSES, MOST_NAMES, MOST_DENSITIES, MOST_ROWS, MOST_PAIRS = 20, 24, 10, 12, 8  # shown in full
 
 
 def surfaces(c: Comparison) -> str:
-    """Where each model decides for which class, how sure it is, and where it expects each class."""
-    shown = [(rival, as_dict(rival.facts.get("surface"))) for rival in c.rivals]
-    known = [(rival, s) for rival, s in shown if s]
+    """Decision regions, class probabilities p(y | x), and class densities p(x | y) of each model."""
+    entries = [(model, as_dict(model.facts.get("surface"))) for model in c.models]
+    known = [(model, s) for model, s in entries if s]
     if not known:
         return ""
     wide = 250 if columns(len(known)) == 4 else 330
-    decided = [_pane(c, r, s, s.get("decision"), f"Where {r.name} decides for which class", wide) for r, s in known]
-    parts = [_classes(c.classes()), f"<h3>The separating surface</h3>{side_by_side(decided)}"]
+    decisions = [_pane(c, r, s, s.get("decision"), f"Decision regions of {r.name}", wide) for r, s in known]
+    parts = [_classes(c.classes()), f"<h3>Decision boundary</h3>{side_by_side(decisions)}"]
     if any(s.get("posterior") for _, s in known):
-        sure = []
-        for rival, s in known:
+        posteriors = []
+        for model, s in known:
             if s.get("posterior"):
-                sure.append(_pane(c, rival, s, s["posterior"], f"How sure {rival.name} is of each class", wide))
+                posteriors.append(_pane(c, model, s, s["posterior"], f"Class probabilities of {model.name}", wide))
             else:
-                why = NO_POSTERIOR if rival.abilities["posterior"] == "no" else "has no such image"
-                sure.append(f'<p class="missing pane">{who(rival, key=False)} {why}.</p>')
-        parts.append(f"<h3>How sure it is: p(y | x)</h3>{side_by_side(sure)}")
-    for rival, s in known:
+                why = NO_POSTERIOR if model.capabilities["posterior"] == "no" else "has no such image"
+                posteriors.append(f'<p class="missing pane">{model_label(model, key=False)} {why}.</p>')
+        parts.append(f"<h3>Class probabilities: p(y | x)</h3>{side_by_side(posteriors)}")
+    for model, s in known:
         panes = []
         for density in as_dicts(s.get("densities")):
             label = str(density.get("label", ""))
-            about = f"Where {rival.name} expects {label}"
-            panes.append(_pane(c, rival, s, density.get("image"), about, 220, _chip(c.classes(), label)))
+            about = f"Density of {label} under {model.name}"
+            panes.append(_pane(c, model, s, density.get("image"), about, 220, _chip(c.classes(), label)))
         if panes:
             few, rest = (side_by_side(some, 5, "small") for some in (panes[:MOST_DENSITIES], panes[MOST_DENSITIES:]))
             more = len(panes) - MOST_DENSITIES
             few += f"<details><summary>{more} more</summary>{rest}</details>" if more > 0 else ""
-            of = f'<span class="of">{who(rival, key=False)}</span>'
-            parts.append(f"<h3>What it expects of each class: p(x | y) {of}</h3>{few}")
+            of = f'<span class="of">{model_label(model, key=False)}</span>'
+            parts.append(f"<h3>Class densities: p(x | y) {of}</h3>{few}")
     notes = dict.fromkeys(upper(str(s["points"]).rstrip(".")) for _, s in known if s.get("points"))
-    lacking = [f"{who(r, key=False)} has no image of its surface." for r, s in shown if not s]
+    lacking = [f"{model_label(r, key=False)} has no image of its decision regions." for r, s in entries if not s]
     return "".join(parts) + aside([*(f"{esc(note)}." for note in notes), *lacking])
 
 
 def samples(c: Comparison) -> str:
-    """What the generative models draw."""
-    drawn, tables, without = [], [], []
-    for rival in c.rivals:
-        told = as_dict(rival.facts.get("samples"))
-        rows, name = as_dicts(told.get("rows")), told.get("image")
+    """Samples of the generative models."""
+    images, tables, without = [], [], []
+    for model in c.models:
+        entry = as_dict(model.facts.get("samples"))
+        rows, name = as_dicts(entry.get("rows")), entry.get("image")
         if rows:
-            some = f", the first {MOST_ROWS} of {len(rows):,}" if len(rows) > MOST_ROWS else ""
-            caption = f'{who(rival)}<span class="quiet">, rows that it drew{some}</span>'
-            tables.append(rows_drawn(rows, caption, f"Rows drawn by {rival.name}"))
+            some = f"; the first {MOST_ROWS} of {len(rows):,}" if len(rows) > MOST_ROWS else ""
+            caption = f'{model_label(model)}<span class="quiet">, generated rows{some}</span>'
+            tables.append(row_table(rows, caption, f"Rows generated by {model.name}"))
         elif name:
             path = _inside(c.folder, name)
-            shown = image(path, f"Examples drawn by {rival.name}", target=400) if path else ""
-            drawn.append(f'<div><p class="top">{who(rival)}</p>{shown or missing("The image is not there.")}</div>')
+            figure = image(path, f"Samples from {model.name}", target=400) if path else ""
+            figure = figure or missing("The image file is missing.")
+            images.append(f'<div><p class="top">{model_label(model)}</p>{figure}</div>')
         else:
-            able = rival.abilities["samples"] == "yes"
-            without.append(f"{who(rival)} {'drew nothing' if able else f'cannot draw {esc(c.noun)}s'}.")
-    if not drawn and not tables:
+            generates = model.capabilities["samples"] == "yes"
+            without.append(
+                f"{model_label(model)} {'has no samples' if generates else f'cannot generate {esc(c.noun)}s'}."
+            )
+    if not images and not tables:
         return ""
-    return (side_by_side(drawn, 3) if drawn else "") + "".join(tables) + aside(without)
+    return (side_by_side(images, 3) if images else "") + "".join(tables) + aside(without)
 
 
 def confusion(c: Comparison) -> str:
-    """Which classes are taken for which."""
-    known = [rival for rival in c.rivals if rival.confusion]
+    """Confusion matrices."""
+    known = [model for model in c.models if model.confusion]
     if not known:
         return ""
-    count = max(len(rival.confusion) for rival in known)
+    count = max(len(model.confusion) for model in known)
     names, few = c.classes(count), count <= MOST_CLASSES
-    shown = "".join(
-        matrix(rival.confusion, names, c.noun, rival.name, who(rival))
+    matrices = "".join(
+        matrix(model.confusion, names, c.noun, model.name, model_label(model))
         if few
-        else f"<h3>{who(rival)}</h3>{largest(rival.confusion, names, c.noun, rival.name)}"
-        for rival in known
+        else f"<h3>{model_label(model)}</h3>{largest(model.confusion, names, c.noun, model.name)}"
+        for model in known
     )
-    without = [f"{who(rival)} has no such table." for rival in c.rivals if not rival.confusion]
-    return f'<p class="quiet">{LEGEND}</p><div class="{"matrices" if few else "large"}">{shown}</div>{aside(without)}'
+    without = [f"{model_label(model)} has no confusion matrix." for model in c.models if not model.confusion]
+    return (
+        f'<p class="quiet">{LEGEND}</p><div class="{"matrices" if few else "large"}">{matrices}</div>{aside(without)}'
+    )
 
 
 def matrix(counts: list[list[int]], names: list[str], noun: str, name: str, caption: str = "") -> str:
-    """How often each class (row) was called each (column), as a table with colored cells.
+    """A confusion matrix as a table with colored cells.
 
     Arguments:
-        counts: (C, C).
-        names: of the classes.
-        noun: what one example is called.
-        name: of the model.
+        counts: true classes by predicted ones, (C, C).
+        names: class names.
+        noun: noun for one example.
+        name: model name.
         caption: HTML above the table.
     """
     names = names[: len(counts)]
     cell = 60 if len(names) <= 5 else 38
-    turned = "turned" if max(map(breadth, names)) > cell else ""
-    cut = [f'<span title="{esc(name)}">{esc(_middle(name, 16))}</span>' for name in names]
+    vertical = "turned" if max(map(text_width, names)) > cell else ""
+    short = [f'<span title="{esc(name)}">{esc(_middle(name, 16))}</span>' for name in names]
     rows = ""
     for i, row in enumerate(counts):
         total, cells = sum(row), ""
@@ -117,51 +122,53 @@ def matrix(counts: list[list[int]], names: list[str], noun: str, name: str, capt
             look = f'class="{"hit" if i == j else "slip"}" style="--d:{depth}%"' if n else 'class="none"'
             cells += f"<td {look}>{n:,}</td>"
         recall = f"{100 * row[i] / total:.0f} %" if total else "–"
-        rows += f'<tr><th scope="row">{cut[i]}</th>{cells}<td class="recall">{recall}</td></tr>'
-    heads = ["<td>true</td>", *(heading(name, turned) for name in cut), heading("right", "recall")]
-    shown = table("heat", heads, rows, caption, f"--cell:{cell}px")
-    return scrolling(shown, f"{upper(noun)}s of each class by what {name} calls them")
+        rows += f'<tr><th scope="row">{short[i]}</th>{cells}<td class="recall">{recall}</td></tr>'
+    heads = ["<td>true</td>", *(heading(name, vertical) for name in short), heading("recall", "recall")]
+    heatmap = table("heat", heads, rows, caption, f"--cell:{cell}px")
+    return scrolling(heatmap, f"Confusion matrix of {name}")
 
 
 def largest(counts: list[list[int]], names: list[str], noun: str, name: str) -> str:
-    """How often each of many classes was called each, as a drawing, and the largest confusions as a table."""
-    pairs = confused(counts)
+    """A confusion matrix of many classes as a drawing, and the most frequent confusions as a table."""
+    pairs = confusions(counts)
     rows = "".join(
         f'<tr><th scope="row">{esc(names[i])}</th><td>{esc(names[j])}</td><td class="figure">{n:,}</td>'
         f'<td class="figure">{100 * share:.0f} %</td></tr>'
         for i, j, n, share in pairs[:MOST_PAIRS]
     )
-    caption = f"{count_of(sum(n for *_, n, _ in pairs), noun)} taken for another class in {count_of(len(pairs), 'way')}"
-    caption += f", the {MOST_PAIRS} most frequent" if len(pairs) > MOST_PAIRS else ""
-    heads = [heading("True"), heading("Called"), heading("Times", "figure"), heading("Of the class", "figure")]
-    told = "<p>Nothing was taken for anything else.</p>"
+    caption = (
+        f"{count_of(sum(n for *_, n, _ in pairs), noun)} misclassified, in {count_of(len(pairs), 'pair')} of classes"
+    )
+    caption += f"; the {MOST_PAIRS} most frequent are join_names" if len(pairs) > MOST_PAIRS else ""
+    heads = [heading("True"), heading("Predicted"), heading("Count", "figure"), heading("Of the class", "figure")]
+    listing = "<p>No example was misclassified.</p>"
     if rows:
-        told = scrolling(table("pairs", heads, rows, esc(caption)), f"What {name} takes for something else")
-    drawing = shades(counts, title=f"How {name} calls each class")
-    return f'<div class="beside even"><figure>{drawing}</figure><div>{told}</div></div>'
+        listing = scrolling(table("pairs", heads, rows, esc(caption)), f"Confusions of {name}")
+    drawing = shades(counts, title=f"Confusion matrix of {name}")
+    return f'<div class="beside even"><figure>{drawing}</figure><div>{listing}</div></div>'
 
 
 def _pane(
-    c: Comparison, rival: ComparedModel, surface: dict[str, Any], name: object, alt: str, width: int, caption: str = ""
+    c: Comparison, model: ComparedModel, surface: dict[str, Any], name: object, alt: str, width: int, caption: str = ""
 ) -> str:
-    """An image of the plane between its axes; the caption is HTML, by default the model's name."""
-    path, caption = _inside(c.folder, name), caption or who(rival, key=False)
+    """An image of the plane with its axes; the caption is HTML, by default the model's name."""
+    path, caption = _inside(c.folder, name), caption or model_label(model, key=False)
     try:
         if path is None:
             raise FileNotFoundError
         link, *size = embedded(path)
     except (OSError, ValueError) as error:
-        said = esc(error) if isinstance(error, ValueError) else "the image is not there."
-        return f'<p class="missing pane">{caption}: {said}</p>'
+        reason = esc(error) if isinstance(error, ValueError) else "the image file is missing."
+        return f'<p class="missing pane">{caption}: {reason}</p>'
     axes = [str(axis) for axis in as_list(surface.get("axes"))[:2]]
     ends = [as_float(end) for end in as_list(surface.get("extent"))]
-    good = len(ends) == 4 and all(abs(e) < 1e100 for e in ends) and ends[0] < ends[1] and ends[2] < ends[3]
+    valid = len(ends) == 4 and all(abs(e) < 1e100 for e in ends) and ends[0] < ends[1] and ends[2] < ends[3]
     drawing = framed(
         link,
         (size[0], size[1]),
         title=alt,
         axes=(axes[0], axes[1]) if len(axes) == 2 else ("first axis", "second axis"),
-        extent=(ends[0], ends[1], ends[2], ends[3]) if good else None,
+        extent=(ends[0], ends[1], ends[2], ends[3]) if valid else None,
         crisp=size[0] < 120,
         width=width,
     )
@@ -178,26 +185,26 @@ def _classes(names: list[str]) -> str:
 
 
 def _chip(names: list[str], name: str, index: int | None = None) -> str:
-    """A class's name after its color."""
-    place = index if index is not None else names.index(name) if name in names else None
-    if place is None:
+    """A class name with its color key."""
+    number = index if index is not None else names.index(name) if name in names else None
+    if number is None:
         return esc(name)
-    red, green, blue = class_colors(len(names))[place]
+    red, green, blue = class_colors(len(names))[number]
     return f'<i class="key" style="--k:rgb({red} {green} {blue})" aria-hidden="true"></i>{esc(name)}'
 
 
-def rows_drawn(rows: Sequence[dict[str, Any]], caption: str, name: str) -> str:
-    """Rows that a model drew, as a table; what is called so for those who cannot see it."""
+def row_table(rows: Sequence[dict[str, Any]], caption: str, name: str) -> str:
+    """Generated rows as a table; `name` is its label for screen readers."""
     few = rows[:MOST_ROWS]
     names = list(dict.fromkeys(name for row in few for name in row))
     figures = [all(isinstance(row.get(name), (int, float, type(None))) for row in few) for name in names]
     looks = ["figure" if figure else "" for figure in figures]
     body = ""
-    places = [_decimals([row.get(name) for row in few]) for name in names]
+    decimals = [_decimals([row.get(name) for row in few]) for name in names]
     for row in few:
         cells = (
-            f'<td class="{look}">{_cell(row.get(name), place)}</td>'
-            for name, look, place in zip(names, looks, places, strict=True)
+            f'<td class="{look}">{_cell(row.get(name), digits)}</td>'
+            for name, look, digits in zip(names, looks, decimals, strict=True)
         )
         body += f"<tr>{''.join(cells)}</tr>"
     heads = (heading(esc(name), look) for name, look in zip(names, looks, strict=True))
@@ -205,10 +212,10 @@ def rows_drawn(rows: Sequence[dict[str, Any]], caption: str, name: str) -> str:
 
 
 def _decimals(values: Sequence[object]) -> int | None:
-    """The decimals with which numbers of a column stand below each other; None where they are not alike."""
-    shown = [repr(value) for value in values if isinstance(value, float) and 1e-4 < abs(value) < 1e6 or value == 0.0]
-    most = max((len(text.partition(".")[2]) for text in shown), default=9)
-    return most if most <= 6 and len(shown) == sum(isinstance(value, float) for value in values) else None
+    """Number of decimals to align a column of numbers; None if their magnitudes differ too much."""
+    texts = [repr(value) for value in values if isinstance(value, float) and 1e-4 < abs(value) < 1e6 or value == 0.0]
+    most = max((len(text.partition(".")[2]) for text in texts), default=9)
+    return most if most <= 6 and len(texts) == sum(isinstance(value, float) for value in values) else None
 
 
 def _cell(value: object, decimals: int | None = None) -> str:
@@ -219,18 +226,18 @@ def _cell(value: object, decimals: int | None = None) -> str:
     if isinstance(value, float) and math.isfinite(as_float(value)):
         return number(value)
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**15:
-        return str(value).replace("-", "−")  # without commas: it may be a year
+        return str(value).replace("-", "−")  # no thousands separators: it may be a year
     return esc(clip(str(value), 60))
 
 
-def _middle(text: str, most: int) -> str:
-    """The text, cut in its middle to so many letters."""
-    half = most // 2
-    return text if len(text) <= most else f"{text[: most - half]}…{text[-half + 1 :]}"
+def _middle(text: str, limit: int) -> str:
+    """The text, truncated in its middle to `limit` characters."""
+    half = limit // 2
+    return text if len(text) <= limit else f"{text[: limit - half]}…{text[-half + 1 :]}"
 
 
 def _inside(folder: Path, name: object) -> Path | None:
-    """A file in the folder; a path that leads out of it is none."""
+    """The path of a file inside the folder; None for a path outside of it."""
     if not isinstance(name, str) or not name or "\0" in name:
         return None
     try:

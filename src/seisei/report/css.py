@@ -1,8 +1,8 @@
-"""The style of pages about classifiers, beside that of every page; `--k` is the color of a model or a class."""
+"""CSS of pages on classifiers, in addition to that of every page; `--k` is the color of a model or a class."""
 
 COLORS = "".join(f".k{i}{{--k:var(--c{i})}}" for i in range(1, 8))
 
-# What the report of a classifier's run and a comparison have in common.
+# Shared by reports of classifiers and comparisons.
 SHARED = """
 .top{margin:0 0 8px!important;color:var(--ink);font-size:15px;line-height:1.4}
 .beside{display:grid;gap:24px 48px;align-items:center}

@@ -1,27 +1,27 @@
-"""Drawings for classifiers, as inline SVG like `charts`: calibration, an image between two axes, a table of shades."""
+"""Diagrams of classifiers as inline SVG: reliability diagram, image between two axes, shaded confusion matrix."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from seisei.report.svg import Box, Point, at, breadth, clip, count_of, nice_ticks, number, svg, text_at
+from seisei.report.svg import Box, Point, at, clip, count_of, nice_ticks, number, svg, text_at, text_width
 
 
 def reliability(
     bins: Sequence[tuple[float, float, int]], *, title: str, color: int = 1, width: int = 300, height: int = 366
 ) -> str:
-    """How often a classifier is right against how sure it is; on the diagonal it is right as often as it says.
+    """A reliability diagram: accuracy against confidence; a perfectly calibrated classifier lies on the diagonal.
 
-    Whiskers are one standard error (Wilson's, which does not vanish where all are right); below stand the examples of
-    each bin, on a logarithmic axis.
+    Whiskers are one standard error (Wilson's, which is positive even at an accuracy of 1). Bars below count the
+    examples of each bin on a logarithmic axis.
 
     Arguments:
         bins: (confidence, accuracy, examples), both from 0 to 1.
-        title: for those who cannot see the drawing; it is not written.
-        color: the number of the charts' color.
-        width: of the drawing, in its own units.
-        height: of the drawing, in its own units.
+        title: title for screen readers; it is not drawn.
+        color: index of the chart color.
+        width: width of the drawing in SVG units.
+        height: height of the drawing in SVG units.
 
     Example:
         >>> reliability([(0.6, 0.5, 10), (0.9, 0.95, 40)], title="A")[:18]
@@ -30,8 +30,8 @@ def reliability(
     strip, gap = 46, 14
     box = Box([0, 20, 40, 60, 80, 100], width, height - strip - gap, -4, x=(0, 100))
     foot, most = height - 36, max((n for *_, n in bins), default=1)
-    box.left = max(box.left, breadth(number(most, 9)) + 8)
-    body = [text_at("right, %", 0, 9)]
+    box.left = max(box.left, text_width(number(most, 9)) + 8)
+    body = [text_at("accuracy, %", 0, 9)]
     for tick in box.ticks:
         level, upright = at(box.up(tick)), at(box.across(tick))
         path = f"M{at(box.left)} {level}H{at(box.right)}M{upright} {at(box.top)}V{at(box.foot)}"
@@ -42,25 +42,29 @@ def reliability(
     body.append(f'<path class="axis dash" d="{ends}"/>')
     body.append(f'<path class="axis" d="M{at(box.left)} {at(foot)}H{at(box.right)}"/>')
     line, whiskers, dots = [], [], []
-    for sure, right, n in bins:
-        x, y = box.across(100 * sure), box.up(100 * right)
-        middle, half = (right + 0.5 / n) / (1 + 1 / n), math.sqrt(right * (1 - right) / n + 0.25 / n**2) / (1 + 1 / n)
+    for confidence, accuracy, n in bins:
+        x, y = box.across(100 * confidence), box.up(100 * accuracy)
+        middle, half = (
+            (accuracy + 0.5 / n) / (1 + 1 / n),
+            math.sqrt(accuracy * (1 - accuracy) / n + 0.25 / n**2) / (1 + 1 / n),
+        )
         high, low = (at(box.up(100 * (middle + side * half))) for side in (1, -1))
         tall = 2 + (strip - 8) * math.log1p(n) / math.log1p(most)
-        said = f"<title>{100 * sure:.1f} % sure, {100 * right:.1f} % right: {count_of(n, 'example')}</title>"
+        tooltip = f"confidence {100 * confidence:.1f} %, accuracy {100 * accuracy:.1f} %: {count_of(n, 'example')}"
+        tooltip = f"<title>{tooltip}</title>"
         whiskers.append(f"M{at(x)} {high}V{low}")
         line.append(f"{at(x)} {at(y)}")
-        dots.append(f'<circle class="f{color}" cx="{at(x)}" cy="{at(y)}" r="3.2">{said}</circle>')
+        dots.append(f'<circle class="f{color}" cx="{at(x)}" cy="{at(y)}" r="3.2">{tooltip}</circle>')
         place = f'x="{at(x - 4)}" y="{at(foot - tall)}" width="8" height="{at(tall)}"'
-        dots.append(f'<rect class="f{color} bar" {place} rx="1">{said}</rect>')
+        dots.append(f'<rect class="f{color} bar" {place} rx="1">{tooltip}</rect>')
     if line:
         body.append(f'<path class="whisker s{color}" d="{"".join(whiskers)}"/>')
         body.append(f'<path class="curve s{color}" d="M{"L".join(line)}"/>')
     body += [*dots, text_at(number(most, 9), box.left - 6, foot - strip + 12, "end")]
     body.append(text_at("n", box.left - 6, foot, "end"))
-    body.append(text_at("sure, %", (box.left + box.right) / 2, foot + 31, "middle"))
-    told = "; ".join(f"{100 * s:.0f} % sure, {100 * r:.0f} % right ({n:,})" for s, r, n in bins)
-    return svg(title, f"Calibration: {told or 'no values'}.", width, height, body, named=False)
+    body.append(text_at("confidence, %", (box.left + box.right) / 2, foot + 31, "middle"))
+    summary = "; ".join(f"confidence {100 * s:.0f} %, accuracy {100 * r:.0f} % ({n:,})" for s, r, n in bins)
+    return svg(title, f"Calibration: {summary or 'no values'}.", width, height, body, named=False)
 
 
 def framed(
@@ -73,16 +77,16 @@ def framed(
     crisp: bool = False,
     width: int = 330,
 ) -> str:
-    """An image between two named axes; its first row of pixels lies at the upper end of the vertical one.
+    """An image between two labeled axes; its first row of pixels is at the top.
 
     Arguments:
-        link: a data URI.
+        link: data URI of the image.
         size: width and height of the image in pixels.
-        title: for those who cannot see it; it is not written.
-        axes: what the horizontal and the vertical axis measure.
-        extent: from and to of the horizontal axis, from and to of the vertical one; nothing leaves the ticks out.
-        crisp: leave the edges of its pixels sharp.
-        width: of the drawing, in its own units.
+        title: title for screen readers; it is not drawn.
+        axes: labels of the horizontal and the vertical axis.
+        extent: left, right, bottom, top of the axes; no ticks if None.
+        crisp: whether to show pixels with sharp edges.
+        width: width of the drawing in SVG units.
 
     Example:
         >>> framed("data:image/png;base64,", (2, 1), title="A", axes=("x", "y")).count("<image")
@@ -90,7 +94,7 @@ def framed(
     """
     x0, x1, y0, y1 = extent or (0.0, 1.0, 0.0, 1.0)
     ticks = [tick for tick in nice_ticks(y0, y1, 4) if y0 <= tick <= y1]
-    left = max((breadth(number(t)) for t in ticks), default=0) + 8 if extent else 0
+    left = max((text_width(number(t)) for t in ticks), default=0) + 8 if extent else 0
     across = width - 8 - left
     height = across * min(max(size[1] / size[0], 0.4), 2.0)
     box = Box(ticks or [y0, y1], width, height + 16 + 36, -11, x=(x0, x1), y=(y0, y1))
@@ -102,10 +106,10 @@ def framed(
     for tick in ticks if extent else []:
         body.append(f'<path class="axis" d="M{at(left - 4)} {at(box.up(tick))}h4"/>')
         body.append(text_at(number(tick), left - 7, box.up(tick) + 4, "end"))
-    for tick in box.along() if extent else []:
+    for tick in box.x_ticks() if extent else []:
         label = number(tick)
         body.append(f'<path class="axis" d="M{at(box.across(tick))} {at(box.foot)}v4"/>')
-        spot = min(max(box.across(tick), breadth(label) / 2), width - breadth(label) / 2)
+        spot = min(max(box.across(tick), text_width(label) / 2), width - text_width(label) / 2)
         body.append(text_at(label, spot, box.foot + 16, "middle"))
     body.append(text_at(clip(axes[0], int(width / 6)), (left + box.right) / 2, box.foot + 31, "middle"))
     about = f"{axes[1]} over {axes[0]}"
@@ -114,8 +118,9 @@ def framed(
 
 
 def shades(matrix: Sequence[Sequence[int]], *, title: str, colors: Point = (1, 2), width: int = 420) -> str:
-    """A large table of counts as squares, the darker the larger their share of the row: the diagonal in one color, the
-    rest in another; rows are true classes from above, columns what they were called.
+    """A large confusion matrix as squares, darker for a larger fraction of their row; the diagonal has its own color.
+
+    Rows are true classes, columns predicted ones.
 
     Example:
         >>> shades([[8, 2], [0, 5]], title="A").count("<path")
@@ -130,10 +135,10 @@ def shades(matrix: Sequence[Sequence[int]], *, title: str, colors: Point = (1, 2
                 step = math.ceil(6 * math.sqrt(n / sum(row)))
                 spot = f"M{30 + j * cell:.2f} {top + i * cell:.2f}h{cell:.2f}v{cell:.2f}h-{cell:.2f}z"
                 paths.setdefault((int(colors[i != j]), step), []).append(spot)
-    body = [text_at("called", width, 10, "end"), text_at("true", 0, top + 10)]
+    body = [text_at("predicted", width, 10, "end"), text_at("true", 0, top + 10)]
     body += [f'<path class="f{c}" fill-opacity="{s / 6:.2f}" d="{"".join(p)}"/>' for (c, s), p in sorted(paths.items())]
     side = at(width - 30)
     body.append(f'<rect class="frame" x="30" y="{top}" width="{side}" height="{side}"/>')
     total, right = sum(map(sum, matrix)), sum(row[i] for i, row in enumerate(matrix))
-    about = f"{count:,} classes; {right:,} of {total:,} examples lie on the diagonal."
+    about = f"{count:,} classes; {right:,} of {total:,} examples are on the diagonal."
     return svg(title, about, width, top + width - 28, body, named=False)

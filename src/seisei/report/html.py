@@ -1,4 +1,4 @@
-"""The pieces of a page: its frame, images, lists of facts, tables, words, style. All text is escaped here."""
+"""Building blocks of a page: frame, images, lists of facts, tables, headings, style. All text is escaped here."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from pathlib import Path
 from typing import Any
 
 from seisei.report.charts import STYLE as CHART_STYLE
+from seisei.report.glossary import metric_name
 from seisei.report.run_log import as_whole
 from seisei.report.svg import count_of, esc, number
 
-ACRONYMS = {"kl": "KL", "elbo": "ELBO", "iwae": "IWAE", "fid": "FID", "l1": "L1"}
-
-
+# Keys of a run's files whose meaning as a heading is not their own key_heading.
+HEADINGS = {"dials": "Hyperparameters", "kept": "Used", "modes": "Color modes", "span": "Value range"}
 MOST_ROWS = 24
 
 
-def document(title: str, header: str, main: str, made: str, faults: Sequence[str] = (), style: str = "") -> str:
-    """The whole page: it lets in its own style, its one small script (which only enlarges images) and nothing else.
+def document(title: str, header: str, main: str, origin: str, faults: Sequence[str] = (), style: str = "") -> str:
+    """The whole page; its content security policy allows its own style and one small script that enlarges images.
 
     Arguments:
-        title: as the window shows it, not yet escaped.
-        header: HTML above everything.
+        title: window title, not yet escaped.
+        header: HTML at the top of the page.
         main: HTML of the sections and the links to them.
-        made: HTML, the sentence about who made the page.
-        faults: what could not be read, not yet escaped.
-        style: more of it.
+        origin: HTML of the sentence on where the page comes from.
+        faults: notes on unreadable files, not yet escaped.
+        style: additional CSS.
     """
-    told = f'<ul class="faults">{"".join(f"<li>{esc(fault)}</li>" for fault in faults)}</ul>' if faults else ""
-    permitted = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
-    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{permitted}'"
+    notes = f'<ul class="faults">{"".join(f"<li>{esc(fault)}</li>" for fault in faults)}</ul>' if faults else ""
+    digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
+    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{policy}">
@@ -43,14 +43,14 @@ def document(title: str, header: str, main: str, made: str, faults: Sequence[str
 <style>{STYLE}{CHART_STYLE}{style}</style></head>
 <body><header>{header}</header>
 {main}
-<footer>{told}<p>{made}
-This page is one file and needs no connection.</p></footer>
+<footer>{notes}<p>{origin}
+This page is a single file and works offline.</p></footer>
 <script>{SCRIPT}</script></body></html>
 """
 
 
 def sections(parts: Iterable[tuple[str, str, str, str]]) -> str:
-    """Sections and the links to them, of (key, title, lead, HTML); the last may not be empty."""
+    """Sections and a navigation bar, from (key, title, lead, HTML) each."""
     parts = list(parts)
     links = "".join(f'<li><a href="#{key}">{key.capitalize()}</a></li>' for key, *_ in parts)
     main = "".join(
@@ -62,7 +62,7 @@ def sections(parts: Iterable[tuple[str, str, str, str]]) -> str:
 
 
 def write_page(text: str, target: Path) -> Path:
-    """Write a page, whole or not at all, and say where it is."""
+    """Write a page atomically and return its path."""
     draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         with draft.open("w", encoding="utf-8", newline="\n") as file:
@@ -79,18 +79,18 @@ def embedded(path: Path) -> tuple[str, int, int]:
     """A PNG file as a data URI, its width and its height.
 
     Raises:
-        OSError: there is no such file.
-        ValueError: it is not a PNG.
+        OSError: the file cannot be read.
+        ValueError: it is not a PNG file.
     """
     content = path.read_bytes()
     width, height = int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
     if content[:8] != b"\x89PNG\r\n\x1a\n" or not width or not height:
-        raise ValueError(f"{path.name} is not an image that can be shown.")
+        raise ValueError(f"{path.name} is not a PNG image.")
     return f"data:image/png;base64,{base64.b64encode(content).decode()}", width, height
 
 
 def image(path: Path, alt: str, caption: str = "", *, target: int) -> str:
-    """A PNG file as a figure, enlarged by a whole number so that pixels stay square; empty when there is no file."""
+    """A PNG file as a figure, enlarged by an integer factor so that pixels stay square; empty if there is no file."""
     try:
         link, width, height = embedded(path)
     except OSError:
@@ -99,15 +99,17 @@ def image(path: Path, alt: str, caption: str = "", *, target: int) -> str:
         return f'<figure class="missing">{esc(error)}</figure>'
     scale = max(1, target // width)
     crisp = ' class="pixels"' if scale > 1 else ""
-    said = f"<figcaption>{esc(caption)}</figcaption>" if caption else ""
-    shown = min(width * scale, target)
-    size = f'width="{width}" height="{height}" style="width:{shown}px"'
-    return f'<figure><img src="{link}" alt="{esc(alt)}" {size}{crisp}>{said}</figure>'
+    captioned = f"<figcaption>{esc(caption)}</figcaption>" if caption else ""
+    displayed = min(width * scale, target)
+    size = f'width="{width}" height="{height}" style="width:{displayed}px"'
+    return f'<figure><img src="{link}" alt="{esc(alt)}" {size}{crisp}>{captioned}</figure>'
 
 
 def facts_list(facts: dict[str, Any]) -> str:
-    """Any JSON facts as a list of names and values."""
-    rows = "".join(f"<div><dt>{esc(words(key))}</dt><dd>{fact(value, key)}</dd></div>" for key, value in facts.items())
+    """JSON facts as a list of names and values."""
+    rows = "".join(
+        f"<div><dt>{esc(key_heading(key))}</dt><dd>{fact(value, key)}</dd></div>" for key, value in facts.items()
+    )
     return f'<dl class="facts">{rows}</dl>'
 
 
@@ -124,21 +126,21 @@ def fact(value: object, key: str = "") -> str:
             )
         return facts_list(value)
     if isinstance(value, list):
-        shown = [f"<li>{fact(v, 'item')}</li>" for v in value]
-        if len(shown) <= MOST_ROWS:
-            return f"<ul>{''.join(shown)}</ul>"
-        first, rest = "".join(shown[:MOST_ROWS]), "".join(shown[MOST_ROWS:])
-        more = f"<summary>and {len(shown) - MOST_ROWS:,} more</summary>"
+        items = [f"<li>{fact(v, 'item')}</li>" for v in value]
+        if len(items) <= MOST_ROWS:
+            return f"<ul>{''.join(items)}</ul>"
+        first, rest = "".join(items[:MOST_ROWS]), "".join(items[MOST_ROWS:])
+        more = f"<summary>and {len(items) - MOST_ROWS:,} more</summary>"
         return f"<ul>{first}</ul><details>{more}<ul>{rest}</ul></details>"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int):  # a year or a seed has no comma to be read with: only counts are long
+    if isinstance(value, int):  # seeds have no thousands separators
         return esc(value) if key == "seed" else f"{value:,}".replace("-", "−")
     return number(value, 5) if isinstance(value, float) else esc(value)
 
 
 def counts_table(counts: dict[str, Any]) -> str:
-    """How many of each, with a bar; the largest ones when there are many."""
+    """Counts by label, with bars; only the largest if there are many."""
     most = max(map(float, counts.values())) or 1.0
     names = list(counts) if len(counts) <= MOST_ROWS else sorted(counts, key=lambda name: -counts[name])[:MOST_ROWS]
     rows = "".join(
@@ -147,12 +149,12 @@ def counts_table(counts: dict[str, Any]) -> str:
         for name in names
     )
     more = len(counts) - len(names)
-    caption = count_of(len(counts), "label") + (f", the {len(names)} largest shown" if more else "")
+    caption = count_of(len(counts), "label") + (f"; the {len(names)} largest are shown" if more else "")
     return f'<table class="counts"><caption>{caption}</caption><tbody>{rows}</tbody></table>'
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words."""
+    """Seconds as text, in the largest suitable units."""
     if not math.isfinite(seconds):
         return ""
     if seconds < 60:
@@ -162,18 +164,23 @@ def duration(seconds: float) -> str:
 
 
 def missing(sentence: str) -> str:
-    """A sentence in place of a part that is not there."""
+    """A sentence in place of a missing part."""
     return f'<p class="missing">{sentence}</p>'
 
 
-def words(key: object) -> str:
-    """A key as a heading."""
+def key_heading(key: object) -> str:
+    """A key of a run's files as a heading."""
     text = str(key)
-    return ACRONYMS.get(text) or upper(text.replace("_", " "))
+    return HEADINGS.get(text) or upper(text.replace("_", " "))
+
+
+def metric_heading(key: object) -> str:
+    """The standard name of a metric as a heading."""
+    return upper(metric_name(key))
 
 
 def upper(text: object) -> str:
-    """The first letter as a capital, the rest as it is."""
+    """Text with its first letter capitalized."""
     return str(text)[:1].upper() + str(text)[1:]
 
 

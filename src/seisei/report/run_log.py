@@ -1,4 +1,4 @@
-"""A run folder as the report reads it: every part optional, nothing in it trusted."""
+"""A run folder as the report reads it: every part is optional, and no content is trusted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NATS = {"ELBO", "IWAE", "JointBound", "MaximumLikelihood"}  # objectives whose l
 
 @dataclass
 class Run:
-    """What was found in a run folder; `faults` are sentences about what could not be read."""
+    """Contents of a run folder; `faults` are sentences about unreadable parts."""
 
     folder: Path
     recipe: dict[str, Any] = field(default_factory=dict)
@@ -30,12 +30,12 @@ class Run:
     latent: dict[str, Any] = field(default_factory=dict)
     grid: dict[str, Any] = field(default_factory=dict)
     rows: dict[str, Any] = field(default_factory=dict)
-    called: dict[str, Any] = field(default_factory=dict)
+    classification: dict[str, Any] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
 
     @classmethod
     def read(cls, folder: Path) -> Run:
-        """Read all parts that are there."""
+        """Read all parts that exist."""
         run = cls(folder)
         run.recipe = run._json("recipe.json")
         run.schema = run._json("schema.json")
@@ -43,7 +43,7 @@ class Run:
         run.latent = run._json("figures/latent.json")
         run.grid = run._json("figures/samples.json")
         run.rows = run._json("figures/rows.json")
-        run.called = run._json("figures/classification.json")
+        run.classification = run._json("figures/classification.json")
         run.events = list(run._log("log.jsonl"))
         return run
 
@@ -53,11 +53,11 @@ class Run:
             found = json.loads((self.folder / name).read_bytes())
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, RecursionError) as error:  # a UserError of what is no file among them
+        except (OSError, ValueError, RecursionError) as error:  # UserError (a ValueError): not a regular file
             self.faults.append(f"{name} could not be read ({type(error).__name__}).")
             return {}
         if not isinstance(found, dict) or too_deep(found):
-            self.faults.append(f"{name} does not hold a JSON object, or one nested too deeply.")
+            self.faults.append(f"{name} is not a JSON object, or is nested too deeply.")
             return {}
         return found
 
@@ -70,7 +70,7 @@ class Run:
         except (OSError, UserError) as error:
             self.faults.append(f"{name} could not be read ({type(error).__name__}).")
             return
-        for place, line in enumerate(lines, 1):
+        for number, line in enumerate(lines, 1):
             try:
                 event = json.loads(line)
             except (ValueError, RecursionError):
@@ -78,12 +78,12 @@ class Run:
             if isinstance(event, dict) and not too_deep(event):
                 yield event
             elif line.strip():
-                last = " It is the last one: the run was stopped while it wrote." if place == len(lines) else ""
-                self.faults.append(f"{name}: line {place:,} could not be read and was left out.{last}")
+                last = " It is the last line: the run stopped while writing it." if number == len(lines) else ""
+                self.faults.append(f"{name}: line {number:,} could not be read and was skipped.{last}")
 
-    def all(self, kind: str) -> list[dict[str, Any]]:
-        """The events of one kind, in order."""
-        return [event for event in self.events if event.get("event") == kind]
+    def all(self, name: str) -> list[dict[str, Any]]:
+        """The events of one type, in order."""
+        return [event for event in self.events if event.get("event") == name]
 
     @property
     def plan(self) -> dict[str, Any]:
@@ -92,39 +92,39 @@ class Run:
 
     @property
     def data(self) -> dict[str, Any]:
-        """What the data report says."""
+        """The data report."""
         return as_dict(as_dict(self.recipe.get("data")).get("report"))
 
     @property
     def step(self) -> int:
-        """The last step that was heard of."""
+        """The last logged step."""
         return max((int(s) for e in self.events if math.isfinite(s := as_float(e.get("step")))), default=0)
 
     @property
     def unit(self) -> str:
-        """What a loss is measured in."""
+        """Unit of the loss."""
         name = str(as_dict(self.plan.get("objective")).get("class", "")).rsplit(".", 1)[-1]
-        known = name in NATS or (self.swept and "score" in self.verbs)
+        known = name in NATS or (self.gradient_free and "score" in self.verbs)
         return "nats per example" if known else "loss per example"
 
     @property
     def verbs(self) -> list[str]:
-        """What the model can do; nothing in a run that does not say."""
+        """Operations that the model supports; empty if the run does not record them."""
         return [str(verb) for verb in as_list(self.recipe.get("verbs"))]
 
     @property
-    def swept(self) -> bool:
-        """Whether it was fitted by rounds over all examples, without gradients."""
+    def gradient_free(self) -> bool:
+        """Whether the model was fitted without gradients, by EM steps or in closed form."""
         return self.recipe.get("swept") is True
 
     @property
     def noun(self) -> str:
-        """What one example is called."""
+        """Noun for one example."""
         return str(self.data.get("noun") or "example")
 
 
 def points(events: Iterable[dict[str, Any]], *keys: str) -> list[Point]:
-    """Steps against the value under the keys; where a resumed run took a step again, the later one counts."""
+    """(step, value) pairs of a logged quantity; if a resumed run repeated a step, the later value counts."""
     found: dict[float, float] = {}
     for event in events:
         value: Any = event
@@ -137,7 +137,7 @@ def points(events: Iterable[dict[str, Any]], *keys: str) -> list[Point]:
 
 
 def as_float(value: object) -> float:
-    """A number, or NaN for anything else (a log may hold null or "NaN" for what was not finite)."""
+    """A number, or NaN for anything else (logs hold null or "NaN" for non-finite values)."""
     good = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300
     return float(value) if good else math.nan  # type: ignore[arg-type]
 
@@ -158,10 +158,10 @@ def as_dict(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def too_deep(value: object, most: int = 50) -> bool:
-    """Whether a JSON value is nested deeper than any run writes it."""
+def too_deep(value: object, limit: int = 50) -> bool:
+    """Whether a JSON value is nested deeper than `limit` levels."""
     layer = [value]
-    for _ in range(most):
+    for _ in range(limit):
         nested = (v.values() if isinstance(v, dict) else v if isinstance(v, list) else () for v in layer)
         layer = [inner for values in nested for inner in values]
         if not layer:

@@ -1,9 +1,9 @@
-"""The page about a run: `write_report` reads a run folder and writes one self-contained ``report.html`` into it.
+"""The report of a run: `write_report` reads a run folder and writes one self-contained ``report.html`` into it.
 
-The page opens offline and asks nothing of anybody: images are data URIs, charts inline SVG (see `charts`), and a
-content security policy lets in the page's own style, its one small script (which only enlarges images) and nothing
-else. All that comes from files is escaped. Every part of a run is optional: what a model can do and was not done yet is
-a sentence on the page, what it cannot do is left out, and a file that cannot be read is named at the end.
+The page works offline: images are data URIs, charts are inline SVG (see `charts`), and a content security policy allows
+only the page's own style and one small script that enlarges images. All text from files is escaped. Every part of a run
+is optional: a section without its figures says so in a sentence, sections on what the model cannot do are omitted, and
+unreadable files are listed at the end.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from typing import Any
 
 from seisei.errors import UserError
 from seisei.report.charts import bar_chart, line_chart, scatter
-from seisei.report.classification import calibration, column_table, confusion, drawn_rows, heads, percents
+from seisei.report.classification import calibration, column_table, confusion, heads, percents, sample_rows
 from seisei.report.css import REPORT
+from seisei.report.glossary import explanation
 from seisei.report.html import (
     MOST_ROWS,
     document,
@@ -27,52 +28,61 @@ from seisei.report.html import (
     fact,
     facts_list,
     image,
+    metric_heading,
     missing,
     sections,
     upper,
-    words,
     write_page,
 )
 from seisei.report.run_log import Run, as_dict, as_dicts, as_float, as_floats, as_list, as_whole, points, step_of
 from seisei.report.svg import Point, count_of, esc, number, with_error
 from seisei.shell import quoted
 
-FROM_ZERO = {"Speed", "Waiting for data", "Learning rate", "Active units"}  # headings of curves
-UNITS = {  # of parts and scores
-    "accuracy": "share that is right",
+FROM_ZERO = {"Throughput", "Data-loading wait", "Learning rate", "Active units"}  # charts whose axis starts at 0
+UNITS = {  # vertical axes of loss terms and validation metrics
+    "accuracy": "fraction of labels that are correct",
+    "told apart": "fraction of pairs (½ at equilibrium)",
+    "slope at real": "norm of the input gradient",
+    "slope at drawn": "norm of the input gradient",
+    "heed": "relative to the targets",
+    "chequered": "outputs over targets",
+    "color": "outputs over targets",
     "label_loss": "nats per example",
     "error": "mean squared error",
     "PSNR": "dB",
     "PSNR of color": "dB",
     "PSNR of the mean error": "dB",
-    "used": "share of all codes",
-    "perplexity": "share of all codes",
-    "collisions": "share of examples whose codes another has",
-    "heard": "times the error with another image's codes",
+    "used": "fraction of the codebook",
+    "perplexity": "fraction of the codebook",
+    "collisions": "fraction of examples",
+    "heard": "error with another image's codes over the usual error",
     "nats a code": "nats",
 }
-VERDICTS = ("D(x)", "D(G(z))")  # what a discriminator says of real and of drawn examples, in one chart
+DISCRIMINATOR_OUTPUTS = ("D(x)", "D(G(z))")  # for real and for generated examples, in one chart
 SEVERE = {"warning", "error"}
 MOST_THUMBNAILS = 10
-GRID = 720  # how wide the last samples may be
-BRIEF = {  # fields of a train event beside its loss: heading, unit
-    "learning_rate": ("Learning rate", "size of a step"),
-    "gradient_norm": ("Gradient norm", "length of the gradient"),
-    "examples_per_second": ("Speed", "examples per second"),
-    "waiting": ("Waiting for data", "share of the time"),
+GRID = 720  # maximum width of the final sample grid
+TRAINING_CURVES = {  # fields of a train event besides its loss: heading, unit
+    "learning_rate": ("Learning rate", "step size of the optimizer"),
+    "gradient_norm": ("Gradient norm", "L2 norm of the gradient"),
+    "examples_per_second": ("Throughput", "examples per second"),
+    "waiting": ("Data-loading wait", "fraction of the time"),
 }
 
 
 def write_report(folder: Path) -> Path:
-    """Write ``report.html`` into a run folder, whole or not at all, and say where it is.
+    """Write ``report.html`` into a run folder atomically and return its path.
 
     Arguments:
         folder: a run folder; any of its parts may be missing.
+
+    Raises:
+        UserError: there is no such folder.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        problem = "is a file, not a run folder" if folder.exists() else "no such run folder"
-        raise UserError("E-*-01", folder, problem, "name a folder that seisei train has made")
+        problem = "is a file, wanted a run folder" if folder.exists() else "no such run folder"
+        raise UserError("E-*-01", folder, problem, "give a folder that seisei train created")
     return write_page(render(Run.read(folder)), folder / "report.html")
 
 
@@ -82,10 +92,10 @@ def render(run: Run) -> str:
         " on ".join(filter(None, [str(run.recipe.get("recipe") or ""), _data_name(run)])) or run.folder.resolve().name
     )
     version = esc(run.recipe.get("seisei", ""))
-    made = f"Made by seisei {version} from <code>{esc(run.folder.resolve().name)}</code>."
+    origin = f"Generated by seisei {version} from <code>{esc(run.folder.resolve().name)}</code>."
     parts = [(key, title, lead, body(run)) for key, title, lead, body in SECTIONS]
     main = sections(part for part in parts if part[-1])
-    return document(f"{name}: run report", _header(run, name), main, made, run.faults, REPORT)
+    return document(f"{name}: run report", _header(run, name), main, origin, run.faults, REPORT)
 
 
 # ---- sections
@@ -100,27 +110,27 @@ def _header(run: Run, name: str) -> str:
             when = f' · <time datetime="{moment.isoformat()}">{moment.day} {moment:%B %Y, %H:%M}</time>'
         except ValueError:
             when = ""
-    noticed = [event for event in _noticed(run) if event["until"] is None]
-    warnings = [str(e.get("symptom", e["rule"])) for e in noticed if str(e.get("severity")) in SEVERE]
-    noted = count_of(len(noticed) - len(warnings), "note")
-    things = f"{count_of(len(warnings), 'warning')}: {esc('; '.join(warnings))}" if warnings else "No warnings"
-    things += f" ({noted})" if len(noticed) > len(warnings) else ""
-    watch = f'<p class="noticed"><a href="#watch">{things}.</a></p>' if run.events else ""
+    findings = [event for event in _findings(run) if event["until"] is None]
+    warnings = [str(e.get("symptom", e["rule"])) for e in findings if str(e.get("severity")) in SEVERE]
+    notes = count_of(len(findings) - len(warnings), "note")
+    summary = f"{count_of(len(warnings), 'warning')}: {esc('; '.join(warnings))}" if warnings else "No warnings"
+    summary += f" ({notes})" if len(findings) > len(warnings) else ""
+    watch = f'<p class="noticed"><a href="#watch">{summary}.</a></p>' if run.events else ""
     ends, total = run.all("end"), as_whole(run.plan.get("steps"))
     speed = sorted(as_floats(run.all("train"), "examples_per_second"))
-    state = f"{'Finished' if ends else 'Not finished: still going, or stopped,'} at step {run.step:,}"
+    state = f"{'Finished' if ends else 'Not finished (running or stopped)'} at step {run.step:,}"
     state += f" of {total:,}" if total else ""
     converged = bool(run.all("converged"))
-    if run.swept and ends and total and (run.step == total or converged):
-        state = f"{count_of(run.step, 'round')} over all examples" + ", converged" * (converged and run.step > 1)
+    if run.gradient_free and ends and total and (run.step == total or converged):
+        state = count_of(run.step, "fitting iteration") + ", converged" * (converged and run.step > 1)
     best = as_whole(ends[-1].get("best")) if ends else None
     if best is not None and best != run.step:
-        state += f"; the best weights, which are shown here, are from step {best:,}"
+        state += f"; this report uses the best weights, from step {best:,}"
     facts = {
         "Data": ", ".join(filter(None, [_data_name(run), _examples(run), _shape(run), _classes(run)])),
         "Training": state if run.events else "",
         "Time": _time(ends[-1]) if ends else "",
-        "Median speed": f"{number(speed[len(speed) // 2], 3)} examples/s" if speed else "",
+        "Median throughput": f"{number(speed[len(speed) // 2], 3)} examples/s" if speed else "",
         "Parameters": number(as_float(run.recipe.get("parameters")), 9) if "parameters" in run.recipe else "",
         "Seed": str(run.recipe.get("seed", "")),
     }
@@ -130,13 +140,13 @@ def _header(run: Run, name: str) -> str:
 
 
 def _time(end: dict[str, Any]) -> str:
-    """How long the training took, all sittings and stages of it, and what was trained for it before."""
-    told = duration(as_float(end.get("seconds")))
-    for key, head in (("parts", ""), ("before", "trained before: ")):
-        named = as_dict(end.get(key))
-        if named:
-            told += f" ({head}{', '.join(f'{name} {duration(as_float(value))}' for name, value in named.items())})"
-    return told
+    """Training time, over all sessions and stages, and of models that were trained before this one."""
+    text = duration(as_float(end.get("seconds")))
+    for key, head in (("parts", ""), ("before", "trained beforehand: ")):
+        stages = as_dict(end.get(key))
+        if stages:
+            text += f" ({head}{', '.join(f'{name} {duration(as_float(value))}' for name, value in stages.items())})"
+    return text
 
 
 def _verdict(run: Run) -> str:
@@ -144,239 +154,248 @@ def _verdict(run: Run) -> str:
         better = f", {esc(score['better'])} is better" if score.get("better") else ""
         split = f" on the {esc(run.scores['split'])} split" if run.scores.get("split") else ""
         unit = f"\u00a0{esc(score['unit'])}" if score.get("unit") else ""
-        return f"{esc(upper(score.get('name', 'score')))} <strong>{_value(score)}{unit}</strong>{split}{better}."
+        name = esc(metric_heading(score.get("name", "score")))
+        return f"{name} <strong>{_value(score)}{unit}</strong>{split}{better}."
     for left in as_dicts(run.scores.get("left_out")):
-        return f"Not scored: {esc(left.get('why', ''))}."
+        return f"Not evaluated: {esc(left.get('why', ''))}."
     for event in reversed(run.all("validation")):
         for name, value in as_dict(event.get("scores")).items():
-            shown = f"{esc(words(name))} <strong>{_checked(name, value)}</strong>"
-            return f"Last validation: {shown} at step {_step(event)}; not scored on test data yet."
-    return "Not scored yet."
+            metric = f"{esc(metric_heading(name))} <strong>{_validation_score(name, value)}</strong>"
+            return f"Last validation: {metric} at step {_step(event)}; not evaluated on test data yet."
+    return "Not evaluated yet."
 
 
 def _samples(run: Run) -> str:
-    return _drawn(run) if _draws(run) else ""
+    return _sample_grids(run) if _generates(run) else ""
 
 
 def _progress(run: Run) -> str:
-    """What was looked at while a model was trained that draws nothing new."""
-    return "" if _draws(run) else _drawn(run)
+    """Sample grids saved during training, for a model that does not generate samples."""
+    return "" if _generates(run) else _sample_grids(run)
 
 
-def _draws(run: Run) -> bool:
-    """Whether the model draws anew, as far as is known."""
+def _generates(run: Run) -> bool:
+    """Whether the model generates samples, as far as is known."""
     return "sample" in run.verbs or not run.verbs
 
 
-def _drawn(run: Run) -> str:
-    final = image(run.folder / "figures/samples.png", "Grid of samples drawn by the trained model", target=GRID)
-    final = _headed(run, final) + drawn_rows(run)
+def _sample_grids(run: Run) -> str:
+    final = image(run.folder / "figures/samples.png", "Grid of samples from the trained model", target=GRID)
+    final = _with_column_names(run, final) + sample_rows(run)
     found = sorted((run.folder / "samples").glob("*.png"), key=lambda path: (step_of(path), path.name))
     spaced = {i * (len(found) - 1) // (MOST_THUMBNAILS - 1) for i in range(MOST_THUMBNAILS)}
-    step = "round" if run.swept else "step"
-    kept = found if len(found) <= MOST_THUMBNAILS else [found[i] for i in sorted(spaced)]
-    strip = "".join(image(p, f"Samples at {step} {step_of(p):,}", f"{step} {step_of(p):,}", target=148) for p in kept)
+    unit = "iteration" if run.gradient_free else "step"
+    selected = found if len(found) <= MOST_THUMBNAILS else [found[i] for i in sorted(spaced)]
+    strip = "".join(
+        image(p, f"Samples at {unit} {step_of(p):,}", f"{unit} {step_of(p):,}", target=148) for p in selected
+    )
     if not found:
-        return final or (missing("No samples have been drawn yet.") if "sample" in run.verbs else "")
-    if not final:  # the newest of the strip stands in for the last grid
-        final = image(found[-1], f"Samples at step {step_of(found[-1]):,}, the newest", target=GRID)
-    some = f", {len(kept)} of {len(found)} grids shown" if len(kept) < len(found) else ""
+        return final or (missing("No samples yet.") if "sample" in run.verbs else "")
+    if not final:  # the most recent grid of the strip stands in
+        final = image(found[-1], f"Samples at step {step_of(found[-1]):,}, the most recent", target=GRID)
+    selection = f"; {len(selected)} of {len(found)} grids are shown" if len(selected) < len(found) else ""
     if len(found) == 1 and final:
         return final
-    if _draws(run):
-        said = f'<h3>Through training</h3><p class="quiet">The same seed at every {step}{some}.</p>'
+    if _generates(run):
+        head = f'<h3>Samples during training</h3><p class="quiet">With the same seed at every {unit}{selection}.</p>'
     else:
-        said = f'<p class="quiet" style="margin-top:14px">The same examples at every {step}{some}.</p>'
-    return f'{final}{said}<div class="strip">{strip}</div>'
+        head = f'<p class="quiet" style="margin-top:14px">The same examples at every {unit}{selection}.</p>'
+    return f'{final}{head}<div class="strip">{strip}</div>'
 
 
-def _headed(run: Run, grid: str) -> str:
-    """A grid of samples below the names of its columns."""
+def _with_column_names(run: Run, grid: str) -> str:
+    """A grid of samples below its column names."""
     width = re.search(r"width:(\d+)px", grid)
     return f'<div style="width:{width[1]}px;max-width:100%">{heads(run)}{grid}</div>' if width else grid
 
 
-def _undone(run: Run, verb: str, sentence: str) -> str:
-    """A sentence in place of what the model can do, and nothing of what it cannot."""
+def _placeholder(run: Run, verb: str, sentence: str) -> str:
+    """A sentence in place of missing figures of what the model supports; empty for what it does not."""
     return missing(sentence) if verb in run.verbs else ""
 
 
 def _reconstructions(run: Run) -> str:
-    text = "Rows alternate: originals above, their reconstructions right below."
-    text += "" if _held_out(run) else " The model was trained on them: none were held out."
+    text = "Rows alternate: originals, and their reconstructions below."
+    text += "" if _held_out(run) else " These are training examples: none were held out."
     path = run.folder / "figures/reconstructions.png"
-    shown = image(path, "Originals above their reconstructions", text, target=640)
-    return shown or _undone(run, "reconstruct", "No reconstructions: the run has not been evaluated.")
+    figure = image(path, "Originals above their reconstructions", text, target=640)
+    return figure or _placeholder(run, "reconstruct", "No reconstructions: the run has not been evaluated.")
 
 
 def _interpolation(run: Run) -> str:
-    text = "Each row walks from the example on its left to the one on its right."
+    text = "Each row interpolates in latent space from the example on the left to the one on the right."
     path = run.folder / "figures/interpolation.png"
-    shown = image(path, "Rows of images that change step by step", text, target=640)
-    return shown or _undone(run, "interpolate", "No interpolation: the run has not been evaluated.")
+    figure = image(path, "Rows of interpolated images", text, target=640)
+    return figure or _placeholder(run, "interpolate", "No interpolation: the run has not been evaluated.")
 
 
 def _held_out(run: Run) -> bool:
-    """Whether figures show examples that training never saw, as far as is known."""
+    """Whether figures show held-out examples, as far as is known."""
     splits = as_dict(run.data.get("splits"))
     return not splits or any(as_float(splits.get(name)) > 0 for name in ("test", "validation"))
 
 
 def _translations(run: Run) -> str:
-    of = "Pairs that it was not trained on." if _held_out(run) else "Pairs that it was trained on: none were held out."
-    text = f"Rows in threes: what was given, what the model made of it, and the truth. {of}"
-    shown = image(run.folder / "figures/translations.png", "Given, made, and the truth", text, target=GRID)
-    return shown or _undone(run, "translate", "No images of images: the run has not been evaluated.")
+    pairs = "These are held-out pairs." if _held_out(run) else "These are training pairs: none were held out."
+    text = f"Rows in groups of three: input, output, and target. {pairs}"
+    figure = image(run.folder / "figures/translations.png", "Inputs, outputs, and targets", text, target=GRID)
+    return figure or _placeholder(run, "translate", "No outputs: the run has not been evaluated.")
 
 
 def _styles(run: Run) -> str:
-    text = "Content images, below them the styles beside them, and below those what the model makes of both."
-    shown = image(run.folder / "figures/styles.png", "Contents, styles, and what was made of both", text, target=GRID)
-    return shown or _undone(run, "stylize", "No images in other styles: the run has not been evaluated.")
+    text = "Content images in the first row, style images in the second, stylized results in the third."
+    figure = image(
+        run.folder / "figures/styles.png", "Content images, style images, and stylized results", text, target=GRID
+    )
+    return figure or _placeholder(run, "stylize", "No stylized images: the run has not been evaluated.")
 
 
 def _nearest(run: Run) -> str:
-    text = "Rows alternate: drawn images above, right below the training images nearest to them in these features."
-    return image(run.folder / "figures/nearest.png", "Drawn images and their nearest", text, target=640)
+    text = "Rows alternate: samples, and below them their nearest training images in feature space."
+    return image(run.folder / "figures/nearest.png", "Samples and their nearest training images", text, target=640)
 
 
 def _latent(run: Run) -> str:
     pairs = [p for p in as_list(run.latent.get("points")) if isinstance(p, list) and len(p) >= 2]
     if not pairs:
-        between = "interpolate" in run.verbs  # codes have no places to be drawn at
-        return _undone(run, "encode", "No map: the run has not been evaluated.") if between else ""
+        continuous = "interpolate" in run.verbs  # codes are discrete: they have no map
+        return _placeholder(run, "encode", "No map: the run has not been evaluated.") if continuous else ""
     labels = [str(label) for label in as_list(run.latent.get("labels"))]
     shares = [f" ({as_float(share):.0%} of the variance)" for share in as_list(run.latent.get("explained"))]
-    axes = [f"{place} axis{share}" for place, share in zip(("first", "second"), [*shares, "", ""], strict=False)]
+    axes = [f"{order} component{share}" for order, share in zip(("first", "second"), [*shares, "", ""], strict=False)]
     points = [(as_float(p[0]), as_float(p[1])) for p in pairs]
     known = labels if len(labels) == len(points) else None
-    chart = scatter(points, known, title="Where the examples lie", x_label=axes[0], y_label=axes[1])
+    chart = scatter(points, known, title="Latent space", x_label=axes[0], y_label=axes[1])
     method = esc(upper(run.latent.get("method", "two dimensions of the latent space")))
-    color = "Color and shape are the label." if known else "The data have no labels."
+    color = "Color and marker show the label." if known else "The data has no labels."
     return f'<figure class="map">{chart}<figcaption>{method}. {color}</figcaption></figure>'
 
 
 def _scores(run: Run) -> str:
     rows = "".join(
-        f'<tr><th scope="row">{esc(upper(score.get("name", "score")))}'
+        f'<tr><th scope="row">{esc(metric_heading(score.get("name", "score")))}'
         f'<span class="note">{esc(score.get("note", ""))}</span></th><td class="figure">{_value(score)}</td>'
         f'<td class="brief">{esc(score.get("unit") or "–")}</td>'
         f'<td class="brief{" better" if score.get("better") else ""}">{esc(score.get("better") or "–")}</td></tr>'
         for score in map(percents, as_dicts(run.scores.get("scores")))
     )
     split = f"On the {esc(run.scores['split'])} split. " if run.scores.get("split") else ""
-    head = '<thead><tr><th scope="col">Score</th><th scope="col" class="figure">Value</th>'
+    head = '<thead><tr><th scope="col">Metric</th><th scope="col" class="figure">Value</th>'
     head += '<th scope="col">Unit</th><th scope="col">Better</th></tr></thead>'
-    caption = f"<caption>{split}± is one standard error; in brackets is a 95\u00a0% interval.</caption>"
+    caption = f"<caption>{split}± is one standard error; parentheses hold a 95\u00a0% confidence interval.</caption>"
     table = f'<table class="scores">{caption}{head}<tbody>{rows}</tbody></table>'
-    left = [
-        f"{esc(upper(one.get('scores', 'scores')))} left out: {esc(one.get('why', ''))}."
+    omitted = [
+        f"{esc(metric_heading(one.get('scores', 'scores')))} not computed: {esc(one.get('why', ''))}."
         for one in as_dicts(run.scores.get("left_out"))
     ]
     if not rows:
-        none = "This run has not been scored yet: <code>seisei evaluate</code> does it."
-        table = "" if left else missing(none)
-    table += "".join(f'<p class="aside">{line}</p>' for line in left)
+        none = "This run has not been evaluated yet: run <code>seisei evaluate</code>."
+        table = "" if omitted else missing(none)
+    table += "".join(f'<p class="aside">{line}</p>' for line in omitted)
     checks = run.all("validation")
     last = as_dict(checks[-1].get("scores")) if checks else {}
     if not last:
         return table
     step = number(as_float(checks[-1].get("step")), 12)
-    rows = "".join(f"<div><dt>{esc(words(k))}</dt><dd>{_checked(k, v)}</dd></div>" for k, v in last.items())
-    head = f"Last validation, {'round' if run.swept else 'step'} {step}"
+    rows = "".join(
+        f"<div><dt>{esc(metric_heading(k))}</dt><dd>{_validation_score(k, v)}</dd></div>" for k, v in last.items()
+    )
+    head = f"Last validation, {'iteration' if run.gradient_free else 'step'} {step}"
     return f'{table}<h3>{head}</h3><dl class="facts">{rows}</dl>'
 
 
-def _checked(name: str, value: object) -> str:
+def _validation_score(name: str, value: object) -> str:
     """A score of the last validation."""
     found = as_float(value)
     return f"{number(100 * found)}\u00a0%" if name == "accuracy" else number(found, 5)
 
 
 def _curves(run: Run) -> str:
-    drawn = [curve for curve in _series(run) if not run.swept or any(len(some) > 1 for some in curve[2].values())]
-    charts = [_curve(*curve, "round of fitting" if run.swept else "training step") for curve in drawn]
+    series = [
+        curve for curve in _series(run) if not run.gradient_free or any(len(line) > 1 for line in curve[2].values())
+    ]
+    charts = [_curve(*curve, "fitting iteration" if run.gradient_free else "training step") for curve in series]
     skipped = run.all("skipped")
     notes = dict.fromkeys(str(event.get("what", "")) for event in run.all("note"))
-    said = "".join(f'<p class="aside">{esc(upper(note))}.</p>' for note in notes if note)
+    remarks = "".join(f'<p class="aside">{esc(upper(note))}.</p>' for note in notes if note)
     if skipped:
-        told = [
+        places = [
             f"step {_step(e)} ({esc(e.get('term', '?'))}, {esc(e.get('tensor', '?'))})" for e in skipped[:MOST_ROWS]
         ]
-        told += [f"and {len(skipped) - MOST_ROWS:,} more"] if len(skipped) > MOST_ROWS else []
+        places += [f"and {len(skipped) - MOST_ROWS:,} more"] if len(skipped) > MOST_ROWS else []
         steps = count_of(len(skipped), "step")
-        said += f'<p class="aside">{steps} skipped because a value was not finite: {"; ".join(told)}.</p>'
+        remarks += f'<p class="aside">{steps} skipped because of non-finite values: {"; ".join(places)}.</p>'
     if charts:
-        return f'<div class="charts">{"".join(charts)}</div>{said}'
-    # One round leaves a number and no curve.
-    return said or ("" if run.all("train") else missing("The log holds no training steps yet."))
+        return f'<div class="charts">{"".join(charts)}</div>{_explanations(run)}{remarks}'
+    # A single iteration gives a number, not a curve.
+    return remarks or ("" if run.all("train") else missing("No training steps have been logged yet."))
 
 
 def _curve(title: str, unit: str, series: dict[str, list[Point]], x_label: str) -> str:
-    """A chart whose vertical axis shows what matters: rates from zero, else what came after the first tenth of the run.
+    """A chart with a vertical axis fit to the curve: rates start at zero, losses omit the steep first tenth of the run.
 
-    Losses fall steeply at first, and an axis that holds all of the fall flattens what comes after; the chart says what
-    it leaves out. Where values stay a factor of thirty apart the axis is logarithmic.
+    Losses fall steeply at first, and an axis with the whole fall flattens the rest; the chart notes values beyond its
+    axis. The axis is logarithmic if the largest value is more than thirty times the smallest.
     """
-    points = [p for some in series.values() for p in some if math.isfinite(p[1])]
+    points = [p for line in series.values() for p in line if math.isfinite(p[1])]
     values, last = [y for _, y in points], max((x for x, _ in points), default=0.0)
     late = [y for x, y in points if x > last / 10] or values
-    shown, spread = None, False
+    y_range, log_y = None, False
     if values and title in FROM_ZERO:
-        shown = (min(0.0, *values), max(values))
+        y_range = (min(0.0, *values), max(values))
     elif values and title == "Accuracy" and min(values) == max(values) and 0 <= min(values) <= 1:
-        shown = (0.0, 1.0)
+        y_range = (0.0, 1.0)
     elif values:
         if max(values) - min(values) > 3 * (max(late) - min(late)) > 0:
-            shown = (min(late), max(late))
-        low, high = shown or (min(values), max(values))
-        spread = min(values) > 0 and high > 30 * low
-    return line_chart(series, title=title, x_label=x_label, y_label=unit, log_y=spread, y_range=shown)
+            y_range = (min(late), max(late))
+        low, high = y_range or (min(values), max(values))
+        log_y = min(values) > 0 and high > 30 * low
+    return line_chart(series, title=title, x_label=x_label, y_label=unit, log_y=log_y, y_range=y_range)
 
 
 def _series(run: Run) -> Iterator[tuple[str, str, dict[str, list[Point]]]]:
-    """What is charted: heading, unit, curves."""
+    """The charts: heading, unit, and curves of each."""
     train, checks = run.all("train"), run.all("validation")
-    told = dict.fromkeys(str(event.get("turn", "model")) for event in train)
-    # A turn that was taken once, such as the counting of classes, makes no curve beside those of others.
-    often = [turn for turn in told if sum(str(e.get("turn", "model")) == turn for e in train) > 1]
-    turns = often or list(told)
+    names = dict.fromkeys(str(event.get("turn", "model")) for event in train)
+    # An update that happened once, such as counting class frequencies, has no curve.
+    repeated = [turn for turn in names if sum(str(e.get("turn", "model")) == turn for e in train) > 1]
+    turns = repeated or list(names)
     label = {turn: "training" if len(turns) == 1 else turn for turn in turns}
     by_turn = {label[turn]: [e for e in train if str(e.get("turn", "model")) == turn] for turn in turns}
     scores = list(dict.fromkeys(name for event in checks for name in as_dict(event.get("scores"))))
 
     def curves(*keys: str) -> dict[str, list[Point]]:
-        # A player without points stays in, so that it keeps its color in every chart.
+        # A network without points is included, so that each has the same color in every chart.
         return {name: points(events, *keys) for name, events in by_turn.items()}
 
     used = {"loss"} if "loss" in scores else {"elbo"} if "elbo" in scores else set()
     loss = curves("loss")
     if "loss" in used or (not used and points(checks, "loss")):
         loss["validation"] = points(checks, "scores", "loss") if used else points(checks, "loss")
-    elif used:  # the bound is better when higher, a loss when lower
+    elif used:  # a loss is lower when better, the ELBO higher
         loss["validation (−ELBO)"] = [(step, -value) for step, value in points(checks, "scores", "elbo")]
     if any(loss.values()):
         yield "Loss", run.unit, loss
-    verdicts = {part: [p for curve in curves("parts", part).values() for p in curve] for part in VERDICTS}
-    if all(verdicts.values()):
-        held_out = {f"{part}, held out": points(checks, "scores", part) for part in VERDICTS}
-        ends = [step for curve in verdicts.values() for step, _ in curve]
+    outputs = {part: [p for curve in curves("parts", part).values() for p in curve] for part in DISCRIMINATOR_OUTPUTS}
+    if all(outputs.values()):
+        held_out = {f"{part}, validation": points(checks, "scores", part) for part in DISCRIMINATOR_OUTPUTS}
+        ends = [step for curve in outputs.values() for step, _ in curve]
         half = {"½": [(min(ends), 0.5), (max(ends), 0.5)]}
-        yield "D(x) and D(G(z))", "½ where neither can do better", {**verdicts, **held_out, **half}
-        scores = [name for name in scores if name not in VERDICTS]
+        yield "D(x) and D(G(z))", "probability of being real (½ at equilibrium)", {**outputs, **held_out, **half}
+        scores = [name for name in scores if name not in DISCRIMINATOR_OUTPUTS]
     for part in dict.fromkeys(part for event in train for part in as_dict(event.get("parts"))):
-        if part in VERDICTS and all(verdicts.values()):
+        if part in DISCRIMINATOR_OUTPUTS and all(outputs.values()):
             continue
         both = curves("parts", part)
         if part in scores:
             used.add(part)
             both["validation"] = points(checks, "scores", part)
-        yield words(part), UNITS.get(part, run.unit if run.unit.startswith("nats") else "value"), both
+        yield metric_heading(part), UNITS.get(part, run.unit if run.unit.startswith("nats") else "value"), both
     for name in scores:
         if name not in used:
             yield (
-                words(name),
-                UNITS.get(name, "validation score"),
+                metric_heading(name),
+                UNITS.get(name, "validation"),
                 {
                     "training": [],
                     "validation": points(checks, "scores", name),
@@ -384,12 +403,24 @@ def _series(run: Run) -> Iterator[tuple[str, str, dict[str, list[Point]]]]:
             )
     active = points(checks, "active_units")
     if len(active) > 1:
-        yield "Active units", "latent dimensions in use", {"training": [], "validation": active}
-    for key, (title, unit) in BRIEF.items():
-        # Who moves by a rule of its own has no gradient, no rate, and all data at hand.
-        found = {} if run.swept and key != "examples_per_second" else curves(key)
+        yield "Active units", "active latent dimensions", {"training": [], "validation": active}
+    for key, (title, unit) in TRAINING_CURVES.items():
+        # Without gradients there is no learning rate, gradient norm or data loading.
+        found = {} if run.gradient_free and key != "examples_per_second" else curves(key)
         if any(found.values()):
             yield title, unit, found
+
+
+def _explanations(run: Run) -> str:
+    """Explanations of the metrics in the charts, to unfold."""
+    keys = [key for event in run.all("train") for key in as_dict(event.get("parts"))]
+    keys += [key for event in run.all("validation") for key in as_dict(event.get("scores"))]
+    rows = "".join(
+        f"<div><dt>{esc(metric_heading(key))}</dt><dd>{esc(explanation(key))}</dd></div>"
+        for key in dict.fromkeys(keys)
+        if explanation(key)
+    )
+    return f'<details><summary>What these metrics mean</summary><dl class="facts">{rows}</dl></details>' if rows else ""
 
 
 def _dimensions(run: Run) -> str:
@@ -402,38 +433,38 @@ def _dimensions(run: Run) -> str:
         [values[i] for i in order],
         labels=[str(i) for i in order],
         title="KL per latent dimension",
-        x_label="latent dimension, busiest first",
+        x_label="latent dimension, by decreasing KL",
         y_label="nats per example",
         width=460,
         height=230,
     )
     active = found[-1].get("active_units")
     total = number(math.fsum(v for v in values if math.isfinite(v)))
-    text = f"Together they carry {total} nats at step {_step(found[-1])}; one near zero carries nothing."
+    text = f"The total KL is {total} nats at step {_step(found[-1])}; a dimension near zero is unused."
     if active is not None:
         text = f"<strong>{number(as_float(active))} of {len(values)}</strong> dimensions are active. {text}"
     return f'<p>{text}</p><figure class="map">{chart}</figure>'
 
 
 def _codes(run: Run) -> str:
-    """How well each grid of codes is used."""
+    """Codebook usage of each level."""
     found = [event for event in run.all("validation") if as_list(event.get("codes"))]
     if not found:
         return ""
     rows = []
-    for place, told in enumerate(as_list(found[-1]["codes"])):
-        count, used, even = (as_float(as_dict(told).get(key)) for key in ("codes", "used", "perplexity"))
+    for index, level in enumerate(as_list(found[-1]["codes"]), 1):
+        count, used, perplexity = (as_float(as_dict(level).get(key)) for key in ("codes", "used", "perplexity"))
         rows.append(
-            f"<tr><td>{place + 1}</td><td>{count:,.0f}</td><td>{100 * used:.1f}\u00a0%</td>"
-            f"<td>{even:,.0f}</td><td>{100 * even / max(count, 1):.0f}\u00a0%</td></tr>"
+            f"<tr><td>{index}</td><td>{count:,.0f}</td><td>{100 * used:.1f}\u00a0%</td>"
+            f"<td>{perplexity:,.0f}</td><td>{100 * perplexity / max(count, 1):.0f}\u00a0%</td></tr>"
         )
-    head = "<tr><th>grid</th><th>codes</th><th>used</th><th>perplexity</th><th>of all</th></tr>"
-    text = f"Of held-out images at step {_step(found[-1])}. So many codes, used equally often, have that perplexity."
+    head = "<tr><th>level</th><th>codes</th><th>used</th><th>perplexity</th><th>of codebook</th></tr>"
+    text = f"On held-out images at step {_step(found[-1])}. Perplexity is the effective number of codes in use."
     return f"<p>{text}</p><table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
 
 
-def _noticed(run: Run) -> list[dict[str, Any]]:
-    """The last finding of each rule: since when, until when (None where it stands), and how often there was one."""
+def _findings(run: Run) -> list[dict[str, Any]]:
+    """The last finding of each rule: its start, its end (None if it persists), and the number of occurrences."""
     rules: dict[str, dict[str, Any]] = {}
     for event in run.events:
         rule = str(event.get("rule", "unnamed rule"))
@@ -446,32 +477,32 @@ def _noticed(run: Run) -> list[dict[str, Any]]:
 
 
 def _watch(run: Run) -> str:
-    told = [run.recipe.get("watch"), run.plan.get("watch"), *(event.get("rules") for event in run.events)]
-    names = next(([str(rule) for rule in rules] for rules in told if rules and isinstance(rules, (list, dict))), [])
-    looked = f"Checked for: {', '.join(map(esc, names))}." if names else "The run did not record its rules."
-    noticed = _noticed(run)
-    order = sorted((e for e in noticed if e["until"] is None), key=lambda e: str(e.get("severity")) not in SEVERE)
+    lists = [run.recipe.get("watch"), run.plan.get("watch"), *(event.get("rules") for event in run.events)]
+    names = next(([str(rule) for rule in rules] for rules in lists if rules and isinstance(rules, (list, dict))), [])
+    checked = f"Checked for: {', '.join(map(esc, names))}." if names else "This run did not record its rules."
+    findings = _findings(run)
+    order = sorted((e for e in findings if e["until"] is None), key=lambda e: str(e.get("severity")) not in SEVERE)
     cards = "".join(_finding(run, event) for event in order)
     past = "".join(
         f"<li>{esc(upper(event.get('symptom', event['rule'])))}: from step {_step(event)}, "
-        f"no longer at step {event['until']}{_often(event)}."
+        f"resolved at step {event['until']}{_occurrences(event)}."
         f"{''.join(f' {esc(upper(done))}.' for done in _remedies(run, event))}</li>"
-        for event in noticed
+        for event in findings
         if event["until"] is not None
     )
     past = f"<h3>Resolved during training</h3><ul>{past}</ul>" if past else ""
     if not cards:
-        calm = "No known failure found." if run.events else "Nothing to check yet: the run has no log."
+        calm = "No known failure detected." if run.events else "Nothing to check yet: the run has no log."
         cards = f'<p class="calm">{calm}</p>'
-    return f'{cards}{past}<p class="quiet">{looked}</p>'
+    return f'{cards}{past}<p class="quiet">{checked}</p>'
 
 
 def _finding(run: Run, event: dict[str, Any]) -> str:
-    """A finding that stands, as a card."""
+    """A finding that persists, as a card."""
     severity = str(event.get("severity", "note"))
     look = severity if severity in SEVERE else "note"
     done = "; ".join([*([str(event["remedy"])] if event.get("remedy") else []), *_remedies(run, event)])
-    fields = {"evidence": "Evidence", "cause": "Likely cause", "advice": "What to try", "done": "Done"}
+    fields = {"evidence": "Evidence", "cause": "Likely cause", "advice": "What to try", "done": "Action taken"}
     rows = "".join(
         f"<div><dt>{title}</dt><dd>{esc(upper(value))}</dd></div>"
         for key, title in fields.items()
@@ -479,42 +510,42 @@ def _finding(run: Run, event: dict[str, Any]) -> str:
     )
     symptom = esc(upper(event.get("symptom", event["rule"])))
     head = f'<h3>{symptom} <span class="badge">{esc(severity)}</span></h3>'
-    head += f'<p class="quiet">Since step {_step(event)}{_often(event)}.</p>'
+    head += f'<p class="quiet">Since step {_step(event)}{_occurrences(event)}.</p>'
     return f'<article class="card {look}">{head}<dl>{rows}</dl></article>'
 
 
-def _often(event: dict[str, Any]) -> str:
-    return f", {event['times']} times in all" if event["times"] > 1 else ""
+def _occurrences(event: dict[str, Any]) -> str:
+    return f", {event['times']} times in total" if event["times"] > 1 else ""
 
 
 def _remedies(run: Run, event: dict[str, Any]) -> list[str]:
-    """What the run did about a finding."""
+    """Actions of the run against a finding."""
     found = [e for e in run.all("remedy") if e.get("rule") == event["rule"]]
     return [f"{e.get('done')} (step {_step(e)})" for e in found]
 
 
 def _data(run: Run) -> str:
     if not run.data:
-        return missing("This run recorded no report about its data.")
+        return missing("This run has no data report.")
     columns = as_dicts(run.data.get("columns"))
     left = {"skipped", "noun", *(["columns"] if columns else [])}
     facts = {key: value for key, value in run.data.items() if key not in left}
     skipped = run.data.get("skipped")
-    said = column_table(columns) if columns else ""
+    tables = column_table(columns) if columns else ""
     if skipped is not None:
-        said += f"<h3>Skipped</h3>{fact(skipped) if skipped else '<p>Nothing was skipped.</p>'}"
-    return facts_list(facts) + said
+        tables += f"<h3>Skipped</h3>{fact(skipped) if skipped else '<p>No files were skipped.</p>'}"
+    return facts_list(facts) + tables
 
 
 def _reproduce(run: Run) -> str:
     folder = run.folder.resolve()
-    shown = quoted(str(folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder))
+    path = quoted(str(folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder))
     command = run.recipe.get("command")
     lines = [("Train again", str(command))] if command else []
-    lines += [] if run.all("end") else [("Resume", f"seisei resume {shown}")]
-    given = quoted(str(as_dict(run.recipe.get("data")).get("path") or "INPUT"))
-    lines += [("Draw samples", f"seisei sample {shown}")] if "sample" in run.verbs or not run.verbs else []
-    lines += [("Tell classes", f"seisei predict {shown} {given}")] if "predict" in run.verbs else []
+    lines += [] if run.all("end") else [("Resume", f"seisei resume {path}")]
+    source = quoted(str(as_dict(run.recipe.get("data")).get("path") or "INPUT"))
+    lines += [("Sample", f"seisei sample {path}")] if "sample" in run.verbs or not run.verbs else []
+    lines += [("Predict classes", f"seisei predict {path} {source}")] if "predict" in run.verbs else []
     commands = "".join(f"<p class='quiet'>{title}</p><pre><code>{esc(line)}</code></pre>" for title, line in lines)
     facts = {
         "seed": run.recipe.get("seed"),
@@ -525,39 +556,38 @@ def _reproduce(run: Run) -> str:
         "versions": run.recipe.get("versions"),
         "hardware": run.recipe.get("hardware"),
     }
-    told = facts_list({key: value for key, value in facts.items() if value is not None})
+    settings = facts_list({key: value for key, value in facts.items() if value is not None})
     plan = "\n".join(map(esc, json.dumps(run.plan, indent=2, ensure_ascii=False).split("\n")))
-    details = f"<details><summary>The full plan, every default resolved</summary><pre>{plan}</pre></details>"
+    details = f"<details><summary>The full plan, with every default resolved</summary><pre>{plan}</pre></details>"
     details = details if run.plan else ""
-    lost = "" if run.recipe else missing("This run has no recipe.json, so how it was made is not known.")
-    return f"{commands}{lost}{told}{details}"
+    unknown = "" if run.recipe else missing("This run has no recipe.json: its settings are unknown.")
+    return f"{commands}{unknown}{settings}{details}"
 
 
 Section = tuple[str, str, str, Callable[[Run], str]]
 SECTIONS: list[Section] = [
-    ("samples", "Samples", "New examples drawn from the model.", _samples),
-    ("translations", "Images of images", "Pairs: what is given, made, and true.", _translations),
-    ("styles", "Styles", "Contents in the style of other images.", _styles),
-    ("progress", "Through training", "What the model made of the same examples, step by step.", _progress),
-    ("reconstructions", "Originals and reconstructions", "What survives the way through the model.", _reconstructions),
-    ("interpolation", "Interpolation", "The way between two examples, as the model sees it.", _interpolation),
-    ("nearest", "Nearest neighbors", "Is it new, or a copy?", _nearest),
-    ("map", "Map of the latent space", "Examples that the model finds alike lie together.", _latent),
-    ("scores", "Scores", "Measured on data that training never saw.", _scores),
-    ("confusion", "Confusion", "Which classes are taken for which.", confusion),
-    ("calibration", "Calibration", "Is it right as often as it says?", calibration),
-    ("curves", "Training curves", "The number beside a curve’s name is its last value.", _curves),
-    ("dimensions", "Latent dimensions", "How much each one says about an example.", _dimensions),
-    ("codes", "Codes", "How many of them are used, and how evenly.", _codes),
-    ("watch", "Training health", "Known failures, checked for during training.", _watch),
-    ("data", "The data", "What was found, and what was done with it.", _data),
-    ("reproduce", "How to reproduce", "All that is needed to make this run again.", _reproduce),
+    ("samples", "Samples", "New examples generated by the model.", _samples),
+    ("translations", "Image-to-image translation", "Inputs, outputs, and targets.", _translations),
+    ("styles", "Styles", "Content images in the style of other images.", _styles),
+    ("progress", "During training", "Outputs for the same examples at successive steps.", _progress),
+    ("reconstructions", "Reconstructions", "Examples, encoded and decoded again.", _reconstructions),
+    ("interpolation", "Interpolation", "Decoded latents between those of two examples.", _interpolation),
+    ("nearest", "Nearest neighbors", "Whether samples copy training examples.", _nearest),
+    ("map", "Map of the latent space", "Similar examples lie close together.", _latent),
+    ("scores", "Scores", "Metrics on data that was not used for training.", _scores),
+    ("confusion", "Confusion matrix", "Which classes the model confuses.", confusion),
+    ("calibration", "Calibration", "Whether predicted probabilities match observed accuracy.", calibration),
+    ("curves", "Training curves", "The legend shows the last value of each curve.", _curves),
+    ("dimensions", "Latent dimensions", "How much information each one carries about an example.", _dimensions),
+    ("codes", "Codebook usage", "How many codes are used, and how evenly.", _codes),
+    ("watch", "Training health", "Known failure modes, checked during training.", _watch),
+    ("data", "Data", "What the data set contains, and how it was processed.", _data),
+    ("reproduce", "Reproducing this run", "Commands, hyperparameters, and versions.", _reproduce),
 ]
 
 
 def _value(score: dict[str, Any]) -> str:
-    """A score with its error, both to the error's second digit, or between the ends of its interval; what rounding
-    alone left is nothing."""
+    """A score with its standard error, to the error's second digit, or with its confidence interval."""
     value, low, high = (as_float(score.get(key)) for key in ("value", "low", "high"))
     if low <= value <= high:
         return f"{number(value, 3)} ({number(low, 3)} to {number(high, 3)})"
@@ -581,7 +611,7 @@ def _shape(run: Run) -> str:
         return f"{height}×{width}" + {1: " gray", 3: " color"}.get(channels or 0, "")
     columns = as_list(x.get("columns"))
     if longest := as_whole(x.get("length")):
-        return f"at most {longest:,} bytes"
+        return f"up to {longest:,} bytes"
     return count_of(len(columns), "column") if columns else str(x.get("modality", "")).lower()
 
 

@@ -1,4 +1,4 @@
-"""What charts are drawn with: ticks, numbers for people, a rectangle with two axes, an SVG around it all."""
+"""Building blocks of charts: ticks, number formatting, a plot area with two axes, the SVG element."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from seisei.errors import printable
 
 Point = tuple[float, float]
-FAR = 1e150  # beyond this the arithmetic of an axis overflows
+LARGEST = 1e150  # beyond this the arithmetic of an axis overflows
 
 
 def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
@@ -33,7 +33,7 @@ def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Powers of ten around low…high, with 2 and 5 between them while the decades are few.
+    """Powers of ten around low…high, with 2 and 5 in between if there are at most two decades.
 
     Example:
         >>> log_ticks(3, 800)
@@ -52,7 +52,7 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def number(value: float, digits: int = 4) -> str:
-    """A number for people: significant digits, thousands apart, a true minus sign, powers of ten for many zeros.
+    """A number as text: significant digits, thousands separators, a true minus sign, powers of ten for many zeros.
 
     Example:
         >>> [number(v) for v in (123456, -31.2, 0.001, 3.21e-7)]
@@ -76,7 +76,7 @@ def number(value: float, digits: int = 4) -> str:
 
 
 def with_error(value: float, error: float) -> str:
-    """A value and its standard error, both to the error's second digit; the value alone where there is no error.
+    """A value and its standard error, both to the error's second digit; the value alone if there is no error.
 
     Example:
         >>> with_error(-31.2044, 0.1234), with_error(97.5, math.nan)
@@ -89,7 +89,7 @@ def with_error(value: float, error: float) -> str:
 
 
 class Box:
-    """The rectangle that is drawn in, and its two axes."""
+    """The plot area and its two axes."""
 
     def __init__(
         self,
@@ -106,23 +106,23 @@ class Box:
         alone = (x[0] / 2, x[1] * 2) if log_x else (x[0] - 0.5, x[1] + 0.5)
         self.ticks, self.log_x, self.log_y, self.x = ticks, log_x, log_y, x if x[0] < x[1] else alone
         self.y = y or (ticks[0], ticks[-1])
-        self.left = max(breadth(number(t)) for t in ticks) + 8
+        self.left = max(text_width(number(t)) for t in ticks) + 8
         self.right, self.top, self.foot = width - 8, top + 27, height - 36
 
     def across(self, x: float) -> float:
-        """From a value to a horizontal place."""
+        """Horizontal position of a value."""
         low, high = self.x
         part = math.log(x / low) / math.log(high / low) if self.log_x else (x - low) / (high - low)
         return self.left + part * (self.right - self.left)
 
     def up(self, y: float) -> float:
-        """From a value to a vertical place."""
+        """Vertical position of a value."""
         low, high = self.y
         part = math.log(y / low) / math.log(high / low) if self.log_y else (y - low) / (high - low)
         return self.foot - part * (self.foot - self.top)
 
-    def along(self) -> list[float]:
-        """The round numbers of the horizontal axis: on a logarithmic one 1, 2, 5, 10, … while there is room for all."""
+    def x_ticks(self) -> list[float]:
+        """Ticks of the horizontal axis; 1, 2, 5, 10, … on a logarithmic one if there is room."""
         low, high = self.x
         if not self.log_x:
             return [tick for tick in nice_ticks(low, high) if low <= tick <= high]
@@ -130,85 +130,83 @@ class Box:
         within = [t for p in range(first, last + 1) for f in (1, 2, 5) if low <= (t := float(f"{f}e{p}")) <= high]
         room = (self.right - self.left) / max(1, len(within))
         tens = [t for t in within if f"{t:e}"[0] == "1"]
-        return tens if len(tens) > 1 and room < max(breadth(number(t)) for t in within) + 8 else within or [low]
+        return tens if len(tens) > 1 and room < max(text_width(number(t)) for t in within) + 8 else within or [low]
 
-    def window(self, content: str) -> str:
-        """What lies inside the rectangle, and nothing of what lies outside."""
-        place = f'x="{at(self.left)}" y="{at(self.top)}" '
+    def clipped(self, content: str) -> str:
+        """Content clipped to the plot area."""
+        origin = f'x="{at(self.left)}" y="{at(self.top)}" '
         size = f"{at(self.right - self.left + 4)} {at(self.foot - self.top + 2)}"
         wide, high = size.split()
         view = f'viewBox="{at(self.left)} {at(self.top)} {size}"'
-        return f'<svg {place}width="{wide}" height="{high}" {view}>{content}</svg>'
+        return f'<svg {origin}width="{wide}" height="{high}" {view}>{content}</svg>'
 
     def axes(self, x_label: str, y_label: str, *, ticks: bool = True) -> str:
-        """Grid, tick labels and the names of both axes; the vertical one's lies flat above it, where it can be read."""
-        shown = f"{y_label} (logarithmic)" if self.log_y else y_label
-        parts = [text_at(shown, 0, self.top - 14)]
+        """Grid lines, tick labels, and axis labels; that of the vertical axis is horizontal, above it."""
+        label = f"{y_label} (logarithmic)" if self.log_y else y_label
+        parts = [text_at(label, 0, self.top - 14)]
         for tick in self.ticks:
             y = at(self.up(tick))
             parts.append(f'<path class="grid" d="M{at(self.left)} {y}H{at(self.right)}"/>')
             parts.append(text_at(number(tick), self.left - 6, self.up(tick) + 4, "end"))
         base = min(self.foot, self.up(0.0)) if not self.log_y and self.y[0] < 0 < self.y[1] else self.foot
         parts.append(f'<path class="axis" d="M{at(self.left)} {at(base)}H{at(self.right)}"/>')
-        for tick in self.along() if ticks else []:
+        for tick in self.x_ticks() if ticks else []:
             label = number(tick)
-            place = min(self.across(tick), self.right + 8 - breadth(label) / 2)
-            parts.append(text_at(label, place, self.foot + 15, "middle"))
+            position = min(self.across(tick), self.right + 8 - text_width(label) / 2)
+            parts.append(text_at(label, position, self.foot + 15, "middle"))
         parts.append(text_at(x_label, (self.left + self.right) / 2, self.foot + 31, "middle"))
         return "".join(parts)
 
 
 def svg(title: str, about: str, width: float, height: float, body: Iterable[str], *, named: bool = True) -> str:
-    """The whole drawing, with its name and what it shows for those who cannot see it; the name is also written, unless
-    it stands beside the chart already.
-    """
+    """The SVG element, with a title and a description for screen readers; `named` also draws the title."""
     head = f'<svg class="chart" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {at(width)} {at(height)}" role="img">'
     name = text_at(title, 0, 13, "title") if named else ""
     return f"{head}<title>{esc(title)}</title><desc>{esc(about)}</desc>{name}{''.join(body)}</svg>"
 
 
 def text_at(text: str, x: float, y: float, kind: str = "") -> str:
-    """A word in a drawing."""
+    """A text element at a position."""
     look = f' class="{kind}"' if kind else ""
     return f'<text{look} x="{at(x)}" y="{at(y)}">{esc(text)}</text>'
 
 
 def empty_chart(title: str, note: str, width: float, height: float) -> str:
-    """A sentence in place of a chart that has nothing to show."""
+    """A sentence in place of a chart without data."""
     return svg(title, note, width, height, [text_at(note, width / 2, height / 2, "middle")])
 
 
 def drawable(*values: float) -> bool:
-    """Whether all are finite, and not so large that an axis overflows."""
-    return all(math.isfinite(v) and abs(v) < FAR for v in values)
+    """Whether all values are finite and small enough for an axis."""
+    return all(math.isfinite(v) and abs(v) < LARGEST for v in values)
 
 
 def span(values: Iterable[float]) -> tuple[float, float]:
-    """The smallest and the largest."""
+    """The smallest and the largest value."""
     known = list(values)
     return min(known), max(known)
 
 
-def breadth(text: str) -> float:
-    """About how wide a text is at the chart's size: letters of East Asia are twice as wide as others."""
+def text_width(text: str) -> float:
+    """Approximate width of a text at the chart's font size; East Asian characters count double."""
     return sum(11.5 if unicodedata.east_asian_width(c) in "WF" else 6.4 for c in text)
 
 
-def at(place: float) -> str:
-    """A place in a drawing, to a tenth."""
-    return f"{round(place, 1) + 0.0:.1f}".removesuffix(".0")  # adding zero turns -0.0 into 0.0
+def at(position: float) -> str:
+    """A coordinate as text, rounded to a tenth."""
+    return f"{round(position, 1) + 0.0:.1f}".removesuffix(".0")  # adding zero turns -0.0 into 0.0
 
 
-def count_of(count: int, thing: str) -> str:
-    """How many of a thing, in words."""
-    return f"{count:,} {thing}" + ("" if count == 1 else "s")
+def count_of(count: int, noun: str) -> str:
+    """A count with its noun in the singular or plural."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
-def clip(text: str, most: int) -> str:
-    """The text, cut to so many letters."""
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+def clip(text: str, limit: int) -> str:
+    """The text, truncated to a number of characters."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def esc(text: object) -> str:
-    """Text that may stand in HTML: markup escaped, control characters shown."""
+    """Text for HTML: markup is escaped, control characters are made visible."""
     return html.escape(printable(str(text)))

@@ -160,9 +160,8 @@ def _printed(scored: Scored, samples: int, written: Path | None) -> Printed:
         cells = (("–" if row[key] is None else f"{row[key]:.{digits.get(key, 4)}f}").rjust(14) for key in columns)
         lines.append("  ".join([printable(row["name"]).ljust(width), *cells]))
     if len(rows) > SHOWN:
-        lines.append(
-            f"… {len(rows) - SHOWN:,} more likely ones" + ("" if written else ": write them all with -o scores.csv")
-        )
+        rest = "" if written else ": write them all with -o scores.csv"
+        lines.append(f"… {len(rows) - SHOWN:,} more likely ones{rest}")
     lines += ["", summary, found.meaning, *([] if written is None else [str(written)])]
     return Printed(lines, json)
 

@@ -136,7 +136,7 @@ def stylize(
             extractor, x, y, strength=strength, keep_color=keep_color, seed=seed, steps=iterations,
             weight=WEIGHT if style_weight is None else style_weight,
             smoothness=SMOOTHNESS if smoothness is None else smoothness,
-            told=lambda count, _loss: tick(min(count, iterations), iterations),
+            progress=lambda count, _loss: tick(min(count, iterations), iterations),
         )  # fmt: skip
     name = Path(style).name if isinstance(style, (str, Path)) else ""
     metadata = {"style": name, "strength": f"{strength:g}", "engine": chosen} | ({} if run is None else run.origin)

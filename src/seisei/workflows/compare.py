@@ -23,7 +23,7 @@ from seisei.errors import Stopped, UserError
 from seisei.evaluation.decision_surface import Plane, plane_of, surfaces
 from seisei.evaluation.evaluate import evaluate, held_out
 from seisei.metrics.classification import calibration
-from seisei.metrics.estimates import share_of
+from seisei.metrics.estimates import proportion
 from seisei.modalities.image import Image
 from seisei.modalities.image_io import png_bytes
 from seisei.modalities.pixels import grid
@@ -254,7 +254,7 @@ class _Of:
         self.took = time.perf_counter() - begun
         scores = evaluate(
             self.pipeline, self.part, split="test", samples=32, limit=len(self.part), seed=self.seed,
-            told=self.told if self.told.known else None,
+            class_predictions=self.told if self.told.known else None,
         )  # fmt: skip
         sure = None if self.told.log_posterior is None else calibration(self.told).to_json()
         confusion = self.told.confusion().tolist()
@@ -275,7 +275,7 @@ class _Of:
             # A pixel is hidden in all of its colors.
             u = u[:, :1].expand(shape) if len(shape) == 4 else u
             told = self.told if not share else self.pipeline.predict(few, seed=self.seed, keep=u >= share)
-            right = share_of(told.right()[:count])
+            right = proportion(told.right()[:count])
             found.append({"share": share, "accuracy": right.value, "error": right.error})
         return _Found({"missing": found}, less=less)
 
@@ -297,13 +297,13 @@ class _Of:
             return _Found()
         drawn = surfaces(self.pipeline, plane, BUDGET)
         if not drawn.images:
-            return _Found(less=f"left out: {drawn.less}")
+            return _Found(less=f"left out: {drawn.limitation}")
         shown = {kind: f"{place}/{kind}.png" for kind in drawn.images}
         kinds = [{"label": name, "image": f"{place}/density-{i}.png"} for i, (name, _) in enumerate(drawn.densities)]
         files = {shown[kind]: content for kind, content in drawn.images.items()}
         files |= {kinds[i]["image"]: content for i, (_, content) in enumerate(drawn.densities)}
         facts = {"axes": plane.axes, "extent": plane.extent, **shown, "densities": kinds}
-        return _Found({"surface": facts}, files, drawn.less)
+        return _Found({"surface": facts}, files, drawn.limitation)
 
     def curve(self, data: Dataset) -> _Found:
         """The error rate after training on few examples, more, and all of them."""

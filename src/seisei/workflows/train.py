@@ -26,7 +26,7 @@ from seisei.data.store import memory
 from seisei.data.types import read_for_training
 from seisei.errors import Stopped, UserError
 from seisei.evaluation.evaluate import Sheets, finish, listed, unlearned
-from seisei.evaluation.translation import READERS, Judge, answered
+from seisei.evaluation.translation import EXTRACTORS, Judge, answered
 from seisei.objectives.base import Objective
 from seisei.progress import listening, part
 from seisei.recipes import CONDITIONAL, READS, RECIPES
@@ -677,7 +677,7 @@ def _said_by(
     def said(objective: Objective, batches: list[Batch]) -> dict[str, float]:
         answers, truths = answered(objective.model, batches)
         if judge.reads(truths) and not any(event.get("event") == "judge" for event in journal.run.events()):
-            journal.write({"event": "judge", "step": step(), "networks": READERS, "steps": judge.steps})
+            journal.write({"event": "judge", "step": step(), "networks": EXTRACTORS, "steps": judge.steps})
         return judge.brief(answers, truths)
 
     return said
