@@ -16,7 +16,14 @@ from seisei.report.run_log import as_whole
 from seisei.report.svg import count_of, esc, number
 
 # Keys of a run's files whose meaning as a heading is not their own key_heading.
-HEADINGS = {"dials": "Hyperparameters", "kept": "Used", "modes": "Color modes", "span": "Value range"}
+HEADINGS = {
+    "kind": "Format",
+    "different_sizes": "Distinct sizes",
+    "dials": "Hyperparameters",
+    "kept": "Used",
+    "modes": "Color modes",
+    "span": "Value range",
+}
 MOST_ROWS = 24
 
 
