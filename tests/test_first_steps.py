@@ -180,7 +180,7 @@ def test_a_codec_inside_a_run_is_named(here: Path, said: Any) -> None:
     words = ["--steps", "2", "--codec-steps", "2", "--batch", "16", "--width", "16", "--layers", "1", "--heads", "2"]
     said("train", "vqvae+prior", "digits", *words, "-o", "run", "--no-report")
     code, _, err = said("encode", "run", "digits", "-o", "codes.npz")
-    assert code == 2 and "give its codec: run/codec" in err
+    assert code == 2 and "use its codec: run/codec" in err
     assert said("encode", "run/codec", "digits", "-o", "codes.npz")[0] == 0
 
 

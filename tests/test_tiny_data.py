@@ -331,7 +331,9 @@ def test_a_class_in_held_out_rows_only_is_said_and_not_scored_by_its_probability
         assert "log-loss" not in {score["name"] for score in found["scores"]}
         assert {score["name"]: score["value"] for score in found["scores"]}["accuracy"] <= 0.8
         if name != "discriminant":
-            assert {"scores": "log-loss", "why": "class 'r' is in test and not in training"} in found["left_out"]
+            assert {"scores": "log-loss", "why": "class 'r' is in the test split but not in training"} in found[
+                "left_out"
+            ]
         assert all(abs(score["value"]) < 1e6 for score in found["scores"])
     assert "Class &#x27;r&#x27; is in held-out rows only" in run.report.read_text()
 
@@ -384,9 +386,7 @@ def test_rows_without_any_label_are_refused_and_a_part_without_labels_is_said(tm
     run = seisei.train("discriminative", data, target="y", output=tmp_path / "run", report=False, steps=2)
     (tmp_path / "other.csv").write_text("a,b\n1,2\n3,4\n")
     found = run.evaluate(str(tmp_path / "other.csv"))
-    assert found["scores"] == [] and found["left_out"] == [
-        {"scores": "accuracy", "why": "no label is known of 2 test rows"}
-    ]
+    assert found["scores"] == [] and found["left_out"] == [{"scores": "accuracy", "why": "no labels for 2 test rows"}]
     sound(found, str(found))
 
 

@@ -182,8 +182,8 @@ def test_codes_travel_in_files_and_others_are_refused(codec: Any) -> None:
     assert np.array_equal(codec.decode(codes[:3]), codec.reconstruct("digits")[:3])
     for wrong, code, told in (
         (codes[:2, :5], "E-DEC-22", "shape 2×5"),
-        (codes[:2] + 16, "E-DEC-21", "wanted a whole number from 0 to 15"),
-        (codes[:2] - 0.5, "E-DEC-23", "wanted a whole number from 0 to 15"),
+        (codes[:2] + 16, "E-DEC-21", "wanted an integer from 0 to 15"),
+        (codes[:2] - 0.5, "E-DEC-23", "wanted an integer from 0 to 15"),
     ):
         with pytest.raises(UserError, match=told) as caught:
             codec.decode(wrong)
@@ -212,7 +212,7 @@ def test_holes_are_filled_and_the_rest_stays(prior: Any, tmp_path: Path, capsys:
 def test_what_cannot_be_filled(prior: Any) -> None:
     images, hole = np.zeros((2, 8, 8), np.uint8), np.full((1, 8, 8), 255, np.uint8)
     for holes, n, code, told in (
-        (0 * hole, 1, "E-IMP-19", "nothing is missing of it"),
+        (0 * hole, 1, "E-IMP-19", "no missing pixels"),
         (np.concatenate([hole] * 3), 1, "E-IMP-24", "3 masks for 2 images"),
         (hole, 0, "E-IMP-25", "0 is out of range"),
     ):
@@ -237,7 +237,7 @@ def test_knobs_out_of_range(prior: Any, knob: dict[str, Any], told: str) -> None
 
 def test_knobs_that_a_model_does_not_have(codec: Any, tmp_path: Path) -> None:
     run = seisei.train("vae", "digits", output=tmp_path / "vae", report=False, steps=2, width=16, latent=2)
-    with pytest.raises(UserError, match="does not draw one code after the other"):
+    with pytest.raises(UserError, match="is not autoregressive"):
         run.sample(1, top_k=3)
     plain = seisei.train("prior", "digits", output=tmp_path / "run", report=False, codec=str(codec.path), **PRIOR)
     with pytest.raises(UserError, match="is told nothing that could be weighed"):

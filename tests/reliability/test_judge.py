@@ -115,12 +115,12 @@ def test_training_the_networks_is_announced(tmp_path: Path) -> None:
     assert [e["what"].partition(": ")[2] for e in work if e["done"] == 30] == ["1 of 3", "2 of 3", "3 of 3"]
     assert not list((tmp_path / "run" / "judge").glob("*.p*"))
     scores = [e["what"] for e in told if e.get("event") == "work" and e["what"].startswith("computing scores: ")]
-    assert {"computing scores: outputs beside their truths", "computing scores: figures"} <= set(scores)
+    assert {"computing scores: outputs and targets", "computing scores: figures"} <= set(scores)
 
 
 def test_the_best_weights_are_named(whole: Any) -> None:
     end = log(whole)[-1]
     page = whole.report.read_text()
     assert end["event"] == "end" and whole.pipeline.card["step"] == end["best"]
-    said = f"Finished at step 30 of 30; the best weights, which are shown here, are from step {end['best']}"
+    said = f"Finished at step 30 of 30; this report uses the best weights, from step {end['best']}"
     assert (said in page) == (end["best"] != 30)

@@ -292,7 +292,7 @@ def evaluate(
         peak = -10 * np.log10(np.maximum(squared, 1e-10))
         add("reconstruction PSNR", peak, "dB", "higher", "peak signal-to-noise ratio, mean over images")
     if "predict" in pipeline.verbs and predicted is None:
-        left.append({"scores": "accuracy", "why": f"{count} have no labels"})
+        left.append({"scores": "accuracy", "why": f"no labels for {count}"})
     if "translate" in pipeline.verbs:
         with work("outputs and targets"):
             scores += translated(pipeline, data, part, judge or Judge(data, seed), seed)
@@ -364,7 +364,7 @@ def spectral(pipeline: Pipeline, part: Dataset, generated: Sequence[Any] = (), s
         of = " of color" if name == "color" else ""
         note = f"energy{of} above ¾ of the Nyquist frequency, {what} over {others}: {high}, well below 1 blur"
         if name == CHECKERBOARD:
-            note = f"the same, relative to the energy in the octave below: {high}, even in blurred images"
+            note = f"the same ratio relative to the octave below, {what} over {others}: {high}, even in blurred images"
         title = "checkerboard ratio" if name == CHECKERBOARD else f"high-frequency energy ratio{of}"
         error = ratio.error if np.isfinite(ratio.error) else None
         score = {"name": title, "value": ratio.value, "error": error, "unit": "", "better": "nearer to 1", "note": note}

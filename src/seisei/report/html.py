@@ -15,8 +15,15 @@ from seisei.report.glossary import metric_name
 from seisei.report.run_log import as_whole
 from seisei.report.svg import count_of, esc, number
 
-# Keys of a run's files whose meaning as a heading is not their own key_heading.
-HEADINGS = {"dials": "Hyperparameters", "kept": "Used", "modes": "Color modes", "span": "Value range"}
+# Headings of keys in a run's files that are not just the key itself.
+HEADINGS = {
+    "kind": "Format",
+    "different_sizes": "Distinct sizes",
+    "dials": "Hyperparameters",
+    "kept": "Used",
+    "modes": "Color modes",
+    "span": "Value range",
+}
 MOST_ROWS = 24
 
 
