@@ -218,7 +218,7 @@ def test_balanced_accuracy_wants_every_class(here: Path, said: Any) -> None:
     _, out, _ = said("train", "generative", "t.csv", "--target", "paid", "-o", "run", "--no-report")
     found = seisei.load("run").evaluate()
     assert "accuracy" in {score["name"] for score in found["scores"]}
-    assert {"scores": "balanced accuracy", "why": "class 'no' is in no row of test"} in found["left_out"]
+    assert {"scores": "balanced accuracy", "why": "class 'no' is absent from the test split"} in found["left_out"]
 
 
 def test_what_is_suggested_for_label_maps_is_not_refused(here: Path, said: Any) -> None:

@@ -57,7 +57,7 @@ def test_what_a_prior_can_do(prior: Any) -> None:
     found = prior.score("digits")
     assert (
         found.bound
-        and "by the codes" in found.meaning
+        and "from the encoder's codes" in found.meaning
         and found.bits is not None
         and bool(np.isfinite(found.nats).all())
     )
@@ -240,7 +240,7 @@ def test_knobs_that_a_model_does_not_have(codec: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not autoregressive"):
         run.sample(1, top_k=3)
     plain = seisei.train("prior", "digits", output=tmp_path / "run", report=False, codec=str(codec.path), **PRIOR)
-    with pytest.raises(UserError, match="is told nothing that could be weighed"):
+    with pytest.raises(UserError, match="this model is unconditional"):
         plain.sample(1, guidance=2.0)
 
 

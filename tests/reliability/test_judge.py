@@ -110,7 +110,7 @@ def test_training_the_networks_is_announced(tmp_path: Path) -> None:
     told: list[dict[str, Any]] = []
     train(tmp_path / "run", listeners=[told.append])
     names = [event.get("event") for event in told]
-    work = [e for e in told if e.get("event") == "work" and e["what"].startswith("training the networks that judge")]
+    work = [e for e in told if e.get("event") == "work" and e["what"].startswith("training the feature networks")]
     assert names.index("judge") < names.index("work") and {e["total"] for e in work} == {0, 30}
     assert [e["what"].partition(": ")[2] for e in work if e["done"] == 30] == ["1 of 3", "2 of 3", "3 of 3"]
     assert not list((tmp_path / "run" / "judge").glob("*.p*"))
