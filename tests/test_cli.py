@@ -330,7 +330,7 @@ def test_check_of_a_table(here: Path, seisei: Callable[..., str], monkeypatch: p
         {
             "command": "seisei check t.csv --target paid --ignore id --ignore kind --missing 7",
             "why": "to tell classes, name the column that has them; it may be: paid (2), age (39)",
-        }
+        },
     ]
     assert tree(here) == before
     (here / "u.csv").write_text("a\n" + "".join(f"{i}.5\n" for i in range(60)))

@@ -367,7 +367,8 @@ def spectral(pipeline: Pipeline, part: Dataset, generated: Sequence[Any] = (), s
         of = " of color" if name == "color" else ""
         note = f"energy{of} above ¾ of the Nyquist frequency, {what} over {others}: {high}, well below 1 blur"
         if name == CHECKERBOARD:
-            note = f"high-frequency energy relative to the octave below, {what} over {others}: {high}, even if images are blurred"
+            octave = f"high-frequency energy relative to the octave below, {what} over {others}"
+            note = f"{octave}: {high}, even if images are blurred"
         title = "checkerboard ratio" if name == CHECKERBOARD else f"high-frequency energy ratio{of}"
         error = ratio.error if np.isfinite(ratio.error) else None
         score = {"name": title, "value": ratio.value, "error": error, "unit": "", "better": "nearer to 1", "note": note}
