@@ -156,6 +156,7 @@ EVERY: dict[str, dict[str, Any]] = {
     "discriminant": {},
     "discriminative": {"dials": {"network": "mlp"}},
     "generative": {"dials": {"density": "vae", "width": 16, "latent": 4}},
+    "density": {"dials": {"method": "vae", "width": 16, "latent": 4}},
     "pix2pix": {"data": "pairs", "dials": TRANSLATION},
     "colorize": {"data": "photos", "dials": TRANSLATION},
     "stylize": {"data": "photos", "dials": {"width": 4, "batch": 4}, "options": {"style": "photos"}},

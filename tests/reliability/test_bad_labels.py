@@ -143,7 +143,7 @@ def test_rows_without_a_label_are_scored_beside_those_with_one(place: Path) -> N
     words = ["score", str(run(*GENERATIVE)), "new.csv", "--unseen", "missing", "-o", "scores.csv"]
     main(words)
     head, *lines = (place / "scores.csv").read_text().splitlines()
-    assert head == "name,nats,nats_joint"
+    assert head == "name,nats,nats_joint,rank"
     assert [bool(line.split(",")[2]) for line in lines] == [True, False, True]
     assert lines[0].split(",")[1] == lines[1].split(",")[1]
 

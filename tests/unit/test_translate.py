@@ -75,7 +75,7 @@ def test_each_answer_has_noise_of_its_own_and_all_tiles_the_same() -> None:
 
 @pytest.mark.parametrize(("options", "code", "words"), [
     ({"tile": 30}, "E-TRL-20", "30 is not a multiple of 4.* use 28 or 32"),
-    ({"tile": 4}, "E-TRL-20", "from 8 on"),
+    ({"tile": 4}, "E-TRL-20", "at least 8"),
     ({"tile": 32, "overlap": 20}, "E-TRL-20", "wanted 0 to 16"),
     ({"seed": -1}, "E-TRL-25", "-1 is out of range"),
 ])  # fmt: skip
