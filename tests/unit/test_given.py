@@ -234,4 +234,4 @@ def test_the_report_says_what_its_columns_were_drawn_for(tmp_path: Path) -> None
     options: dict[str, Any] = {"validation": 0.35, "test": 0.35, "steps": 2, "batch": 8, "width": 8}
     run = seisei.train("cgan", arrays, output=tmp_path / "run", **options)
     told = json.loads((run.path / "figures" / "samples.json").read_text())["labels"][0]
-    assert told.startswith("y0=") and f"Of the columns, 1: {told}; 2: y0=" in run.report.read_text("utf-8")
+    assert told.startswith("y0=") and f"Columns: 1: {told}; 2: y0=" in run.report.read_text("utf-8")
